@@ -1,0 +1,98 @@
+"""The catalogue of durable facts: what happened, in the past tense, told through the outbox.
+
+A fact is written in the transaction that made it true and reaches every consumer at least once. Fields are only
+ever added, with defaults: a worker of yesterday must be able to read a fact of today. Consumers are listed in
+`workers/handlers.py`.
+"""
+
+from typing import Final
+
+import msgspec
+
+from services.kernel.ids import AccountId, ClassId, FactId, LoginId, WorkoutId
+
+
+class Fact(msgspec.Struct, frozen=True, tag_field="type"):
+    """Base of all facts. The tag is the routing key on the bus."""
+
+
+class AccountRegistered(Fact, frozen=True, tag="account.registered"):
+    """Somebody made an account."""
+
+    account_id: AccountId
+
+
+class LoginEnded(Fact, frozen=True, tag="login.ended"):
+    """A login was ended: logged out, or its refresh token was stolen. Its open sockets must close."""
+
+    account_id: AccountId
+    login_id: LoginId
+    reason: str
+
+
+class ClassEnded(Fact, frozen=True, tag="class.ended"):
+    """A live class is over."""
+
+    class_id: ClassId
+
+
+class ClassSummarised(Fact, frozen=True, tag="class.summarised"):
+    """The final table of a class is stored and can be shown."""
+
+    class_id: ClassId
+
+
+class WorkoutFinished(Fact, frozen=True, tag="workout.finished"):
+    """A workout is finished, or late samples were added to a finished one: its summary is due."""
+
+    workout_id: WorkoutId
+    account_id: AccountId
+
+
+class WorkoutSummarised(Fact, frozen=True, tag="workout.summarised"):
+    """A workout's summary is stored (again, with a higher revision, when late samples arrived)."""
+
+    workout_id: WorkoutId
+    account_id: AccountId
+
+
+AnyFact = AccountRegistered | LoginEnded | ClassEnded | ClassSummarised | WorkoutFinished | WorkoutSummarised
+
+FACTS: Final[tuple[type[Fact], ...]] = (
+    AccountRegistered,
+    LoginEnded,
+    ClassEnded,
+    ClassSummarised,
+    WorkoutFinished,
+    WorkoutSummarised,
+)
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """A fact on its way: `id` makes it one of its kind for every inbox, `at_ms` is when it became true (wall ms)."""
+
+    id: FactId
+    at_ms: int
+    fact: AnyFact
+
+
+def fact_type(kind: type[Fact]) -> str:
+    """The routing key of a fact class, e.g. "workout.finished"."""
+    tag = kind.__struct_config__.tag
+    if not isinstance(tag, str):
+        raise TypeError(f"{kind.__name__} has no tag")
+    return tag
+
+
+_decoder = msgspec.json.Decoder(Envelope)
+_encoder = msgspec.json.Encoder()
+
+
+def encode(envelope: Envelope) -> bytes:
+    """The envelope as JSON bytes, as stored and as sent."""
+    return _encoder.encode(envelope)
+
+
+def decode(data: bytes | str) -> Envelope:
+    """Back from JSON; raises `msgspec.ValidationError` when it is not an envelope of this catalogue."""
+    return _decoder.decode(data)

@@ -1,0 +1,295 @@
+"""Refusals: the one table of everything that can be answered with "no".
+
+A problem ends a request or an event, never the connection. HTTP renders it as `application/problem+json`
+(RFC 9457), a socket as `{"problem": …}` in the acknowledgement; both come from here, so a client is written
+against one table (docs/reference/problems.md is generated from it). `retry` tells a client whether sending the
+same thing again, later, can succeed.
+"""
+
+from typing import ClassVar, Final
+
+import msgspec
+
+
+class ProblemView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A problem as clients see it.
+
+    `code` stable name; `message` for people; `path` where in the payload ("$.samples[3][1]"); `retry` whether the
+    same request may succeed later; `retry_after_ms` when; `data` what a program needs to go on.
+    """
+
+    code: str
+    message: str
+    retry: bool = False
+    path: str | None = None
+    retry_after_ms: int | None = None
+    data: dict[str, str | int | None] | None = None
+
+
+class Problem(Exception):  # noqa: N818 - "problem" is the word of the house for a refusal
+    """A refusal with a code. Each situation is a subclass; its docstring is its default message."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    retry: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        path: str | None = None,
+        retry_after_ms: int | None = None,
+        **data: str | int | None,
+    ) -> None:
+        self.message: Final = message or (self.__doc__ or self.code).strip()
+        self.path = path
+        self.retry_after_ms = retry_after_ms
+        self.data = data
+        super().__init__(f"{self.code}: {self.message}")
+
+    def view(self) -> ProblemView:
+        """What the client gets to see."""
+        return ProblemView(
+            code=self.code,
+            message=self.message,
+            retry=self.retry,
+            path=self.path,
+            retry_after_ms=self.retry_after_ms,
+            data=self.data or None,
+        )
+
+
+# -- the shape of what was sent --------------------------------------------------------------------------------
+
+
+class BadShape(Problem):
+    """The payload does not have the documented shape; `path` says where."""
+
+    code = "bad_shape"
+    status = 422
+
+
+class BadJson(Problem):
+    """The body is not JSON."""
+
+    code = "bad_json"
+    status = 400
+
+
+class TooLarge(Problem):
+    """The payload is larger than the documented limit; send it in parts."""
+
+    code = "too_large"
+    status = 413
+
+
+class UnsupportedMediaType(Problem):
+    """Send the body as application/json."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
+class UnknownEvent(Problem):
+    """There is no event of this name; /asyncapi.json lists them all."""
+
+    code = "unknown_event"
+    status = 404
+
+
+class NotFound(Problem):
+    """There is nothing at this address, or it is not yours to see."""
+
+    code = "not_found"
+    status = 404
+
+
+class MethodNotAllowed(Problem):
+    """This address does not answer to that method; see the Allow header."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+# -- who is asking ----------------------------------------------------------------------------------------------
+
+
+class NotAuthenticated(Problem):
+    """A valid access token is needed: log in, or refresh the one you have."""
+
+    code = "not_authenticated"
+    status = 401
+
+
+class TokenExpired(Problem):
+    """The access token has expired; use the refresh token to get a new one."""
+
+    code = "token_expired"
+    status = 401
+
+
+class WrongCredentials(Problem):
+    """E-mail and password do not match an account."""
+
+    code = "wrong_credentials"
+    status = 401
+
+
+class RefreshRefused(Problem):
+    """The refresh token is unknown, expired, or was used before; log in again."""
+
+    code = "refresh_refused"
+    status = 401
+
+
+class Forbidden(Problem):
+    """Your role does not allow this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class EmailTaken(Problem):
+    """There is an account with this e-mail address already; log in instead."""
+
+    code = "email_taken"
+    status = 409
+
+
+class WeakPassword(Problem):
+    """The password is too short, too common, or contains your name or address."""
+
+    code = "weak_password"
+    status = 422
+
+
+class TooManyAttempts(Problem):
+    """Too many attempts; wait before the next one."""
+
+    code = "too_many_attempts"
+    status = 429
+    retry = True
+
+
+# -- classes and rooms ------------------------------------------------------------------------------------------
+
+
+class ClassNotFound(Problem):
+    """No class has this code or id; check it with the coach."""
+
+    code = "class_not_found"
+    status = 404
+
+
+class ClassOver(Problem):
+    """This class is over; its summary is at /v1/classes/{id}/summary."""
+
+    code = "class_over"
+    status = 409
+
+
+class ClassFull(Problem):
+    """The class has reached its largest number of members."""
+
+    code = "class_full"
+    status = 409
+
+
+class NotInRoom(Problem):
+    """Join the room first."""
+
+    code = "not_in_room"
+    status = 409
+
+
+# -- streams ----------------------------------------------------------------------------------------------------
+
+
+class StreamNotOpen(Problem):
+    """This connection has not opened that stream: send stream.open first; it says where to go on."""
+
+    code = "stream_not_open"
+    status = 409
+
+
+class StreamTakenOver(Problem):
+    """Another connection or device has opened this stream since; open it again to take it back."""
+
+    code = "stream_taken_over"
+    status = 409
+
+
+class StreamFinished(Problem):
+    """The stream is finished; open it again to add late samples."""
+
+    code = "stream_finished"
+    status = 409
+
+
+class SequenceGap(Problem):
+    """Samples before these are missing; go on from `expected`."""
+
+    code = "sequence_gap"
+    status = 409
+    retry = True
+
+
+class WindowFull(Problem):
+    """Too many samples are waiting to be stored; wait for an acknowledgement, then send again."""
+
+    code = "window_full"
+    status = 429
+    retry = True
+
+
+# -- the house itself -------------------------------------------------------------------------------------------
+
+
+class RateLimited(Problem):
+    """Too many events in too short a time; slow down."""
+
+    code = "rate_limited"
+    status = 429
+    retry = True
+
+
+class Busy(Problem):
+    """The server has too much to do right now; try again."""
+
+    code = "busy"
+    status = 503
+    retry = True
+
+
+class Unavailable(Problem):
+    """A part of the system that this needs is away; try again."""
+
+    code = "unavailable"
+    status = 503
+    retry = True
+
+
+class Draining(Problem):
+    """This node is stopping; reconnect, and another one will answer."""
+
+    code = "draining"
+    status = 503
+    retry = True
+
+
+class InternalFault(Problem):
+    """Something is wrong on our side; it has been logged."""
+
+    code = "internal_fault"
+    status = 500
+    retry = True
+
+
+def all_problems() -> list[type[Problem]]:
+    """Every problem there is, in the order of this file. Refuses to run with two of the same code."""
+    kinds = Problem.__subclasses__()
+    codes = [kind.code for kind in kinds]
+    duplicates = {code for code in codes if codes.count(code) > 1}
+    if duplicates:
+        raise RuntimeError(f"problem codes used twice: {sorted(duplicates)}")
+    return kinds

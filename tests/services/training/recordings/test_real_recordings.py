@@ -1,0 +1,146 @@
+"""Real recordings of real devices, where their folder is present: every file against its expected values.
+
+The folder is named by PACELINE_RECORDINGS, else it is looked for beside the checkout. Its MANIFEST.json
+holds values that were computed by other programs; where ours differ, they differ on purpose and by the
+counts of the cleaning rule (docs/reference/recordings.md says why).
+"""
+
+import os
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.training.recordings import Recording, RecordingError, Timeline, read_recording, to_samples
+
+FOLDER = Path(os.environ.get("PACELINE_RECORDINGS") or Path(__file__).parents[5] / "shared" / "recordings")
+MANIFEST = FOLDER / "MANIFEST.json"
+ENTRIES: list[dict[str, Any]] = msgspec.json.decode(MANIFEST.read_bytes())["recordings"] if MANIFEST.is_file() else []
+
+pytestmark = pytest.mark.skipif(
+    not ENTRIES, reason=f"no recordings at {FOLDER}: set PACELINE_RECORDINGS to a folder with a MANIFEST.json"
+)
+
+SILENT = {"night-hrv-garmin.json", "sleep-summary-garmin.json"}
+DAMAGED = {
+    "broken/bike-sigma-cut-off.fit": "byte 403437 of 403456",
+    "broken/run-polar-v800-bad-xml.tcx": "line 1 column 11",
+}
+LATE = "swim-pool-fr735xt-hr-after.fit"
+LOG = "garmin-companion-event-stream.csv"
+
+
+def entries(*, beats: bool) -> list[Any]:
+    """The entries with a heart rate; `beats`: those that hold RR intervals alone."""
+    chosen = [e for e in ENTRIES if e["file"] not in SILENT and (e["hr_from"] == "derived from RR") is beats]
+    return [pytest.param(entry, id=entry["file"]) for entry in chosen]
+
+
+def read(entry: dict[str, Any]) -> tuple[Recording, Timeline]:
+    return read_once(entry["file"])
+
+
+@cache
+def read_once(name: str) -> tuple[Recording, Timeline]:
+    recording = read_recording((FOLDER / name).read_bytes(), name, keep_going=name in DAMAGED)
+    return recording, to_samples(recording)
+
+
+@pytest.mark.parametrize("entry", entries(beats=False))
+def test_readings_are_those_of_the_manifest(entry: dict[str, Any]) -> None:
+    recording, timeline = read(entry)
+    rates = [point.bpm for point in recording.points if point.bpm is not None and point.bpm > 0]
+    if entry["file"] == LATE:
+        assert len(rates) == entry["hr_samples"] - 6  # the last message repeats its last beat six times
+    else:
+        expected = entry["hr_samples"] if entry["file"] == LOG else entry["samples"]
+        assert len(recording.points) == expected
+        assert len(rates) == entry["hr_samples"] - entry["hr_zero"] - (entry["file"] == LOG)  # one reading is -1
+    if rates:
+        assert (min(rates), max(rates)) == (entry["hr_min"], entry["hr_max"])
+        assert sum(rates) / len(rates) == pytest.approx(entry["hr_mean"], abs=0.06)
+    assert sum(len(point.rr) for point in recording.points) == entry["rr_count"]
+
+    # What the cleaning rule left: nothing is gone that is not counted.
+    counts = timeline.cleaning
+    assert len(timeline.samples) == len(recording.points) - counts.merged
+    assert sum(len(sample.rr) for sample in timeline.samples) == entry["rr_count"]
+    believed = [sample.bpm for sample in timeline.samples if sample.bpm is not None]
+    assert len(believed) == len(timeline.samples) - counts.without_heart_rate
+    if believed:
+        assert (min(believed), max(believed)) == (entry["hr_min"], entry["hr_max"])
+        assert sum(believed) / len(believed) == pytest.approx(entry["hr_mean"], abs=0.15)
+
+
+@pytest.mark.parametrize("entry", entries(beats=False))
+def test_durations_are_those_of_the_manifest(entry: dict[str, Any]) -> None:
+    _, timeline = read(entry)
+    expected = entry["duration_s"]
+    if entry["file"] == LATE:
+        expected = 5193.6  # the strap began 634.5 s before the watch and ended 117 s after it
+    elif entry["file"] == LOG:
+        expected -= 4.4  # the log begins and ends with events that are not heart rate
+    assert timeline.duration_ms / 1000 == pytest.approx(expected, abs=0.1)
+
+
+@pytest.mark.parametrize("entry", entries(beats=True))
+def test_beats_are_those_of_the_manifest(entry: dict[str, Any]) -> None:
+    recording, timeline = read(entry)
+    intervals = [rr for point in recording.points for rr in point.rr]
+    assert len(intervals) == entry["rr_count"]
+    assert (min(intervals), max(intervals)) == (entry["rr_min_ms"], entry["rr_max_ms"])
+    assert timeline.duration_ms == sum(intervals)
+    assert timeline.duration_ms / 1000 == pytest.approx(entry["duration_s"], abs=0.1)
+    assert [rr for sample in timeline.samples for rr in sample.rr] == intervals
+    rates = [sample.bpm for sample in timeline.samples if sample.bpm is not None]
+    assert max(rates) <= entry["hr_max"]
+    # Per second of time instead of per beat: fast seconds hold more beats, so the mean is a little lower.
+    assert entry["hr_mean"] - 2 < sum(rates) / len(rates) <= entry["hr_mean"]
+
+
+@pytest.mark.parametrize("entry", entries(beats=False) + entries(beats=True))
+def test_the_start_is_that_of_the_manifest(entry: dict[str, Any]) -> None:
+    recording, _ = read(entry)
+    written = entry["start"]
+    if entry["file"] in (LATE, LOG):  # begin with a beat, not with a record or a step count
+        return
+    if written is None:
+        assert recording.started_at is None
+    else:
+        assert recording.started_at is not None
+        expected = datetime.fromisoformat(written.partition(" (")[0])
+        assert recording.started_at.replace(microsecond=0) == expected
+
+
+@pytest.mark.parametrize("name", sorted(SILENT))
+def test_curves_of_something_else_hold_no_heart_rate(name: str) -> None:
+    with pytest.raises(RecordingError, match="holds no heart rate"):
+        read_recording((FOLDER / name).read_bytes(), name, keep_going=True)
+
+
+@pytest.mark.parametrize(("name", "place"), DAMAGED.items())
+def test_damaged_files_are_refused_with_the_place_where_reading_stopped(name: str, place: str) -> None:
+    with pytest.raises(RecordingError) as refused:
+        read_recording((FOLDER / name).read_bytes(), name)
+    assert refused.value.place == place
+    assert read_recording((FOLDER / name).read_bytes(), name, keep_going=True).damage is not None
+
+
+def test_the_oddities_of_the_manifest_are_what_the_rule_counts() -> None:
+    by_name = {entry["file"]: entry for entry in ENTRIES}
+
+    def counts(name: str) -> dict[str, int]:
+        done: dict[str, int] = msgspec.to_builtins(read(by_name[name])[1].cleaning)
+        return {key: value for key, value in done.items() if value}
+
+    assert counts("multisport-fenix2-clock-back.fit") == {"without_heart_rate": 12, "merged": 7, "sorted_in": 2}
+    assert counts("xcski-suunto-split-records-rr.fit") == {"without_heart_rate": 9, "merged": 924}
+    assert counts("bike-zwift-hr-all-zero.fit") == {"without_heart_rate": 1808}
+    assert counts("triathlon-fr255-summary-first.fit") == {"without_heart_rate": 679}
+    assert counts("pair-swim-polar-v800.hrm") == {"without_heart_rate": 14}
+    assert counts("pair-swim-polar-v800-rr.hrm") == {"without_heart_rate": 2, "contact_losses": 1}
+    assert counts("broken/bike-wahoo-bad-strings.fit") == {"without_heart_rate": 2}
+    assert counts("broken/bike-sigma-cut-off.fit") == {"without_heart_rate": 4, "merged": 8}

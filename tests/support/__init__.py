@@ -1,0 +1,1 @@
+"""What several tests share: builders, generated files, real servers."""
