@@ -43,9 +43,7 @@ class Uuid7Ids:
         else:
             self._counter = secrets.randbelow(0x400)
         self._last_ms = ms
-        value = (
-            (ms & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | self._counter << 64 | 0b10 << 62 | secrets.randbits(62)
-        )
+        value = (ms & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | self._counter << 64 | 0b10 << 62 | secrets.randbits(62)
         return uuid.UUID(int=value)
 
 

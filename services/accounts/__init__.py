@@ -1,0 +1,1 @@
+"""Accounts: who somebody is, how they log in, what their token says."""

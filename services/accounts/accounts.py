@@ -1,0 +1,247 @@
+"""Registering, logging in, staying logged in, logging out, and changing one's profile.
+
+A login is a family of refresh tokens on one device. Each token may be used once and is then replaced; when a used one
+comes back, two parties hold the family, and one of them stole it. Nobody can tell which, so the whole login ends and its
+sockets close. One exception, `GRACE`: for 10 s a used token gets another successor. An honest phone whose answer was
+lost on the way asks again, two tabs ask at once, and both would otherwise be thrown out. The price is stated: a thief
+who is quicker than 10 s holds a branch of the family unnoticed until one side uses a token twice, or the login ends.
+
+A login lives while it is used at least every `refresh_ttl`, and ends at `LOGIN_TTL` whatever happens. Ending it takes the
+refresh tokens away at once and closes its sockets through the fact `LoginEnded`; an access token that is out already
+stays good for plain HTTP until it expires (15 minutes), as nobody asks the database about it.
+
+Unknown address and wrong password are one answer and one amount of work. Registering an address that is taken is told
+(`EmailTaken`), because without mail there is no honest other way; the hash is made first, so its time tells nothing.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+import msgspec
+import structlog
+
+from services.accounts import tokens
+from services.accounts.account import (
+    Account,
+    AccountView,
+    ProfileChange,
+    SignupRole,
+    changed,
+    check_password,
+    normal_device,
+    normal_email,
+    normal_name,
+    normal_password,
+    view_of,
+)
+from services.accounts.attempts import Attempts
+from services.accounts.caller import AccountRole, Caller
+from services.accounts.passwords import Passwords
+from services.accounts.ports import AccountStores, AccountTransactions, Login
+from services.accounts.tokens import Tokens
+from services.kernel.clock import Clock, utc
+from services.kernel.facts import AccountRegistered, LoginEnded
+from services.kernel.ids import AccountId, Ids, LoginId
+from services.kernel.problems import (
+    Forbidden,
+    NotAuthenticated,
+    NotFound,
+    RefreshRefused,
+    WrongCredentials,
+)
+
+REFRESH_TTL: Final = timedelta(days=30)
+LOGIN_TTL: Final = timedelta(days=180)
+"""A login ends this long after the password was last typed, however busy it is (ASVS 10.4.8)."""
+GRACE: Final = timedelta(seconds=10)
+
+log = structlog.get_logger(__name__)
+
+
+class LoggedIn(msgspec.Struct, frozen=True):
+    """What somebody gets who has registered, logged in or refreshed. Keep the refresh token; it works once.
+
+    `expires_in_s` is the lifetime of the access token in seconds.
+    """
+
+    account: AccountView
+    access_token: str
+    expires_in_s: int
+    refresh_token: str
+
+    def __repr__(self) -> str:
+        return f"LoggedIn({self.account.id})"
+
+
+class Accounts:
+    """The use cases. `address` arguments are where a request comes from, None when that says nothing about who."""
+
+    def __init__(
+        self,
+        transactions: AccountTransactions,
+        passwords: Passwords,
+        tokens: Tokens,
+        clock: Clock,
+        ids: Ids,
+        *,
+        attempts: Attempts | None = None,
+        coach_signup: Literal["open", "closed"] = "open",
+        refresh_ttl: timedelta = REFRESH_TTL,
+    ) -> None:
+        self._transactions = transactions
+        self._passwords = passwords
+        self._tokens = tokens
+        self._clock = clock
+        self._ids = ids
+        self._attempts = Attempts() if attempts is None else attempts
+        self._coach_signup = coach_signup
+        self._refresh_ttl = refresh_ttl
+
+    async def register(
+        self, *, email: str, password: str, name: str, role: SignupRole, device: str, address: str | None
+    ) -> LoggedIn:
+        """Make an account and log it in. A coach is a member too: whoever teaches also trains.
+
+        Raises BadShape, WeakPassword, Forbidden (coach sign-up is closed), EmailTaken, TooManyAttempts, Busy.
+        """
+        self._attempts.from_address(address, self._clock.monotonic())
+        email, name = normal_email(email), normal_name(name)
+        password = normal_password(password)
+        check_password(password, email=email, name=name)
+        if role == "coach" and self._coach_signup == "closed":
+            raise Forbidden(
+                "coaches cannot sign up by themselves here; register as a member and ask the operator for the role"
+            )
+        password_hash = await self._passwords.hash(password)
+        account = Account(
+            id=AccountId(self._ids.next()),
+            email=email,
+            name=name,
+            roles=frozenset({"member", role}),
+            created_at_ms=self._clock.wall_ms(),
+        )
+        async with self._transactions() as stores:
+            await stores.accounts.add(account, password_hash)
+            await stores.outbox.add(AccountRegistered(account.id), account.id)
+            logged_in = await self._open_login(stores, account, device)
+        log.info("account.registered", account=str(account.id), role=role)
+        return logged_in
+
+    async def log_in(self, *, email: str, password: str, device: str, address: str | None) -> LoggedIn:
+        """Open a login with a password. Raises WrongCredentials, BadShape, TooManyAttempts, Busy."""
+        email = normal_email(email)
+        password = normal_password(password)
+        self._attempts.password(email, address, self._clock.monotonic())
+        async with self._transactions() as stores:
+            credentials = await stores.accounts.credentials(email)
+        # No connection is held while the hash is computed; the answer below is the same with and without an account.
+        checked = await self._passwords.check(password, credentials.password_hash if credentials else None)
+        if credentials is None or not checked.matches:
+            log.info("login.refused", account=str(credentials.account.id) if credentials else None)
+            raise WrongCredentials
+        self._attempts.succeeded(email, address, self._clock.monotonic())
+        rehashed = await self._passwords.hash(password) if checked.outdated else None
+        async with self._transactions() as stores:
+            if rehashed is not None:
+                await stores.accounts.save_password_hash(credentials.account.id, rehashed)
+            logged_in = await self._open_login(stores, credentials.account, device)
+        log.info("login.opened", account=str(credentials.account.id))
+        return logged_in
+
+    async def refresh(self, refresh_token: str, *, address: str | None) -> LoggedIn:
+        """Swap a refresh token for a new pair. Raises RefreshRefused, TooManyAttempts."""
+        self._attempts.from_address(address, self._clock.monotonic())
+        token_hash = tokens.refresh_hash(refresh_token)
+        now = utc(self._clock.wall_ms())
+        stolen: Login | None = None
+        async with self._transactions() as stores:
+            refresh = await stores.logins.refresh_locked(token_hash)
+            if refresh is None or refresh.login.ended_at is not None or now >= refresh.expires_at:
+                raise RefreshRefused
+            login = refresh.login
+            if refresh.used_at is not None and now - refresh.used_at > GRACE:
+                # The ending has to be committed, so the refusal is raised after the transaction.
+                await self._end(stores, login.id, login.account_id, now, "a refresh token was used twice")
+                stolen = login
+            else:
+                if refresh.used_at is None:
+                    await stores.logins.mark_used(token_hash, now)
+                account = await stores.accounts.by_id(login.account_id)
+                if account is None:
+                    raise RefreshRefused
+                return await self._issue(stores, account, login, now)
+        log.warning("login.reused", account=str(stolen.account_id), login=str(stolen.id))
+        raise RefreshRefused
+
+    async def log_out(self, caller: Caller) -> None:
+        """End the caller's login. Again is fine. Raises Forbidden for a display, which has no login."""
+        self._require_account(caller)
+        async with self._transactions() as stores:
+            await self._end(stores, caller.login_id, caller.account_id, utc(self._clock.wall_ms()), "logged out")
+
+    async def me(self, caller: Caller) -> AccountView:
+        """The caller's own account. Raises Forbidden for a display, NotAuthenticated when the account is gone."""
+        self._require_account(caller)
+        async with self._transactions() as stores:
+            account = await stores.accounts.by_id(caller.account_id)
+        if account is None:
+            raise NotAuthenticated
+        return view_of(account)
+
+    async def change_profile(self, caller: Caller, change: ProfileChange) -> AccountView:
+        """Change the caller's name and profile. Raises BadShape with the path, Forbidden, NotAuthenticated."""
+        self._require_account(caller)
+        async with self._transactions() as stores:
+            account = await stores.accounts.locked(caller.account_id)
+            if account is None:
+                raise NotAuthenticated
+            account = changed(account, change, utc(self._clock.wall_ms()).date())
+            await stores.accounts.save(account)
+        return view_of(account)
+
+    async def grant_role(self, email: str, role: AccountRole) -> AccountView:
+        """Give an account a role, for the operator's command line; tokens have it from the next refresh on.
+
+        Raises NotFound when there is no such account, BadShape for what is no address.
+        """
+        async with self._transactions() as stores:
+            account = await stores.accounts.grant_role(normal_email(email), role)
+        if account is None:
+            raise NotFound(f"there is no account with the address {email}")
+        log.info("account.role_granted", account=str(account.id), role=role)
+        return view_of(account)
+
+    async def _open_login(self, stores: AccountStores, account: Account, device: str) -> LoggedIn:
+        now = utc(self._clock.wall_ms())
+        login = Login(
+            id=LoginId(self._ids.next()),
+            account_id=account.id,
+            device=normal_device(device),
+            created_at=now,
+        )
+        await stores.logins.add(login)
+        return await self._issue(stores, account, login, now)
+
+    async def _issue(self, stores: AccountStores, account: Account, login: Login, now: datetime) -> LoggedIn:
+        refresh_token = tokens.make_refresh_token()
+        expires_at = min(now + self._refresh_ttl, login.created_at + LOGIN_TTL)
+        await stores.logins.add_refresh(login.id, tokens.refresh_hash(refresh_token), now, expires_at)
+        issued = self._tokens.for_account(account, login.id, self._clock.wall_ms())
+        return LoggedIn(view_of(account), issued.token, issued.expires_in_s, refresh_token)
+
+    async def _end(
+        self, stores: AccountStores, login_id: LoginId, account_id: AccountId, now: datetime, reason: str
+    ) -> None:
+        if await stores.logins.end(login_id, now, reason):
+            await stores.outbox.add(LoginEnded(account_id, login_id, reason), login_id)
+
+    @staticmethod
+    def _require_account(caller: Caller) -> None:
+        if caller.class_id is not None:
+            raise Forbidden("a display has no account; log in for this")
+
+
+def identifier(tokens: Tokens, clock: Clock) -> Callable[[str], Caller]:
+    """`identify` for whoever only holds a token: raises NotAuthenticated, TokenExpired."""
+    return lambda token: tokens.identify(token, clock.wall_ms())

@@ -1,0 +1,106 @@
+"""What accounts need from the world: three stores inside a transaction.
+
+`persistence.stores.Stores` fulfils all of this. Times are aware datetimes in UTC at this border, because that is what
+the stores keep.
+"""
+
+import uuid
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from services.accounts.account import Account, Credentials
+from services.accounts.caller import AccountRole
+from services.kernel.facts import AnyFact
+from services.kernel.ids import AccountId, FactId, LoginId
+
+
+class Login(msgspec.Struct, frozen=True):
+    """A refresh-token family on one device. `device` is what the device calls itself."""
+
+    id: LoginId
+    account_id: AccountId
+    device: str
+    created_at: datetime
+    ended_at: datetime | None = None
+
+
+class Refresh(msgspec.Struct, frozen=True):
+    """One refresh token as stored, with the login it belongs to."""
+
+    login: Login
+    expires_at: datetime
+    used_at: datetime | None
+
+
+class AccountStore(Protocol):
+    """Accounts and their password hashes."""
+
+    async def add(self, account: Account, password_hash: str) -> None:
+        """Store a new account. Raises EmailTaken."""
+        ...
+
+    async def by_id(self, account_id: AccountId) -> Account | None: ...
+
+    async def locked(self, account_id: AccountId) -> Account | None:
+        """The account, locked against other changes until the transaction ends."""
+        ...
+
+    async def credentials(self, email: str) -> Credentials | None:
+        """The account with this (normal) address, and its password's hash."""
+        ...
+
+    async def save(self, account: Account) -> None:
+        """Store name and profile."""
+        ...
+
+    async def save_password_hash(self, account_id: AccountId, password_hash: str) -> None: ...
+
+    async def grant_role(self, email: str, role: AccountRole) -> Account | None:
+        """Add `role`; the account as it is then, None when no account has this (normal) address."""
+        ...
+
+
+class LoginStore(Protocol):
+    """Logins and their refresh tokens."""
+
+    async def add(self, login: Login) -> None: ...
+
+    async def add_refresh(
+        self, login_id: LoginId, token_hash: bytes, issued_at: datetime, expires_at: datetime
+    ) -> None: ...
+
+    async def refresh_locked(self, token_hash: bytes) -> Refresh | None:
+        """The refresh token with this hash; its whole login is locked until the transaction ends."""
+        ...
+
+    async def mark_used(self, token_hash: bytes, used_at: datetime) -> None: ...
+
+    async def end(self, login_id: LoginId, ended_at: datetime, reason: str) -> bool:
+        """End the login and forget its refresh tokens. False when it had ended before, or never was."""
+        ...
+
+
+class OutboxStore(Protocol):
+    """Facts that leave with this transaction."""
+
+    async def add(self, fact: AnyFact, aggregate_id: uuid.UUID) -> FactId: ...
+
+
+class AccountStores(Protocol):
+    """The stores of one open transaction."""
+
+    @property
+    def accounts(self) -> AccountStore: ...
+    @property
+    def logins(self) -> LoginStore: ...
+    @property
+    def outbox(self) -> OutboxStore: ...
+
+
+class AccountTransactions(Protocol):
+    """Opens a transaction: everything done in it commits together or not at all."""
+
+    def __call__(self) -> AbstractAsyncContextManager[AccountStores]: ...

@@ -1,0 +1,1 @@
+"""Live classes: what a class is, who may join it, how it ends."""

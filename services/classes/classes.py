@@ -1,0 +1,140 @@
+"""Live classes: create one, find it, end it, read how it went."""
+
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Final, Protocol
+from uuid import UUID
+
+from services.accounts.caller import Caller
+from services.classes.live_class import CODE_LENGTH, LiveClass, code_from, may_end, normal_code
+from services.kernel.clock import Clock, utc
+from services.kernel.facts import AnyFact, ClassEnded
+from services.kernel.ids import AccountId, ClassId, FactId, Ids
+from services.kernel.problems import Busy, ClassNotFound, ClassOver, NotFound
+
+_CODE_TRIES: Final = 5
+PAGE: Final = 50
+
+
+class ClassStore(Protocol):
+    """What this needs of the classes' store (persistence/classes.py)."""
+
+    async def create(self, live: LiveClass) -> bool: ...
+    async def by_id(self, class_id: ClassId) -> LiveClass | None: ...
+    async def by_code(self, code: str) -> LiveClass | None: ...
+    async def lock(self, class_id: ClassId) -> LiveClass | None: ...
+    async def of_coach(self, coach_id: AccountId, limit: int) -> list[LiveClass]: ...
+    async def end(self, class_id: ClassId, at: datetime) -> bool: ...
+    async def summary(self, class_id: ClassId) -> str | None: ...
+
+
+class OutboxStore(Protocol):
+    """Where facts are told."""
+
+    async def add(self, fact: AnyFact, aggregate_id: UUID) -> FactId: ...
+
+
+class ClassStores(Protocol):
+    """The stores of one transaction."""
+
+    @property
+    def classes(self) -> ClassStore: ...
+    @property
+    def outbox(self) -> OutboxStore: ...
+
+
+class Stage(Protocol):
+    """The rooms of this node, around the end of a class."""
+
+    async def settle(self, class_id: ClassId) -> None:
+        """Store what the class's streams have sent so far."""
+        ...
+
+    def ended(self, live: LiveClass) -> None:
+        """Tell everybody in the room, on every node."""
+        ...
+
+
+class Classes:
+    """The use cases. `stage` is told when a class ends."""
+
+    def __init__(
+        self,
+        transactions: Callable[[], AbstractAsyncContextManager[ClassStores]],
+        clock: Clock,
+        ids: Ids,
+        stage: Stage,
+    ) -> None:
+        self._transactions = transactions
+        self._clock = clock
+        self._ids = ids
+        self._stage = stage
+
+    async def create(self, caller: Caller, title: str) -> LiveClass:
+        """Open a live class with a fresh join code. Raises `Forbidden` for anybody but coaches."""
+        caller.require("coach")
+        for _ in range(_CODE_TRIES):
+            live = LiveClass(
+                id=ClassId(self._ids.next()),
+                code=code_from(secrets.token_bytes(CODE_LENGTH)),
+                title=title.strip(),
+                coach_id=caller.account_id,
+                coach_name=caller.name,
+                created_ms=self._clock.wall_ms(),
+            )
+            async with self._transactions() as stores:
+                if await stores.classes.create(live):
+                    return live
+        raise Busy("no free join code was found; try again")
+
+    async def of_coach(self, caller: Caller) -> list[LiveClass]:
+        """The caller's own classes, newest first, at most `PAGE`."""
+        caller.require("coach")
+        async with self._transactions() as stores:
+            return await stores.classes.of_coach(caller.account_id, PAGE)
+
+    async def by_id(self, caller: Caller, class_id: ClassId) -> LiveClass:
+        """A class by id, for anybody who is logged in; a display sees its own. Raises `ClassNotFound`."""
+        async with self._transactions() as stores:
+            live = await stores.classes.by_id(class_id)
+        if live is None or ("display" in caller.roles and caller.class_id != class_id):
+            raise ClassNotFound
+        return live
+
+    async def by_code(self, code: str) -> LiveClass:
+        """The live class with this join code. Raises `ClassNotFound`, or `ClassOver` with its id."""
+        async with self._transactions() as stores:
+            live = await stores.classes.by_code(normal_code(code))
+        if live is None:
+            raise ClassNotFound
+        if live.over:
+            raise ClassOver(class_id=str(live.id))
+        return live
+
+    async def end(self, caller: Caller, class_id: ClassId) -> LiveClass:
+        """End a class. Raises `ClassNotFound`, `Forbidden`, or `ClassOver` when it has ended before."""
+        may_end(await self.by_id(caller, class_id), caller)
+        await self._stage.settle(class_id)
+        async with self._transactions() as stores:
+            live = await stores.classes.lock(class_id)
+            if live is None:
+                raise ClassNotFound
+            may_end(live, caller)
+            await stores.classes.end(class_id, utc(self._clock.wall_ms()))
+            await stores.outbox.add(ClassEnded(class_id=class_id), class_id)
+            ended = await stores.classes.by_id(class_id)
+        if ended is None:
+            raise ClassNotFound
+        self._stage.ended(ended)
+        return ended
+
+    async def summary(self, caller: Caller, class_id: ClassId) -> str:
+        """The final table as stored JSON (`realtime.wire.ClassSummary`). Raises `NotFound` until it is ready."""
+        await self.by_id(caller, class_id)
+        async with self._transactions() as stores:
+            found = await stores.classes.summary(class_id)
+        if found is None:
+            raise NotFound("the summary is not ready: the class is still live, or has only just ended")
+        return found

@@ -1,0 +1,82 @@
+"""What a live class is, and who may do what in it. Pure: no clock, no store.
+
+A class is live from its creation until its coach ends it. Its join code is what people read off a wall: short, without
+letters that look like digits, upper or lower case alike.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from services.accounts.caller import Caller
+from services.kernel.ids import AccountId, ClassId
+from services.kernel.problems import ClassOver, Forbidden
+
+CODE_ALPHABET: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
+"""No I, L, O, 0, 1: read aloud or off a screen across a hall they are mistaken for each other."""
+CODE_LENGTH: Final = 6
+MAX_MEMBERS: Final = 1_000
+"""Members of one class, spectators included. Chosen: twice the largest class the benchmarks hold."""
+
+Role = Literal["coach", "athlete", "spectator"]
+
+
+class LiveClass(msgspec.Struct, frozen=True):
+    """A class. `created_ms`, `ended_ms` wall clock, ms since 1970; `ended_ms` None while it is live."""
+
+    id: ClassId
+    code: str
+    title: str
+    coach_id: AccountId
+    coach_name: str
+    created_ms: int
+    ended_ms: int | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.ended_ms is not None
+
+
+class Membership(msgspec.Struct, frozen=True):
+    """An account in a class. `n` is its number on the board; `feed_epoch` counts the streams opened for it."""
+
+    account_id: AccountId
+    name: str
+    n: int
+    role: Role
+    feed_epoch: int = 0
+
+
+def code_from(numbers: bytes) -> str:
+    """A join code from random bytes (at least `CODE_LENGTH` of them)."""
+    return "".join(CODE_ALPHABET[number % len(CODE_ALPHABET)] for number in numbers[:CODE_LENGTH])
+
+
+def normal_code(code: str) -> str:
+    """The code as stored, from what somebody typed."""
+    return code.strip().upper()
+
+
+def may_enter(live: LiveClass, caller: Caller, role: Role) -> None:
+    """Raise `ClassOver` or `Forbidden` unless `caller` may be in the room in this role.
+
+    Anybody with an account who knows the code may join as athlete or spectator; coach is the class's own coach; a display
+    watches its one class.
+    """
+    if live.over:
+        raise ClassOver(class_id=str(live.id))
+    if "display" in caller.roles:
+        if role != "spectator" or caller.class_id != live.id:
+            raise Forbidden("a display may only watch the class it was opened for")
+        return
+    caller.require("member")
+    if role == "coach" and live.coach_id != caller.account_id:
+        raise Forbidden("you are not the coach of this class")
+
+
+def may_end(live: LiveClass, caller: Caller) -> None:
+    """Raise unless `caller` is the coach of this class and it is still live."""
+    if live.coach_id != caller.account_id:
+        raise Forbidden("only the coach of this class may end it")
+    if live.over:
+        raise ClassOver(class_id=str(live.id))

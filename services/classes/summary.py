@@ -1,0 +1,82 @@
+"""The final table of a class, from what each member's streams have earned. Pure.
+
+Ranks are decided as on the live board: by effort in whole zone-milliseconds, free of rounding, so that the last board
+and the table agree. Equal effort shares a rank and the next one is skipped (1, 2, 2, 4); among equals the lower member
+number stands first.
+
+The shapes are those of `class.summary` in realtime/wire.py, field by field: what is stored is what is sent.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from services.classes.live_class import LiveClass, Membership
+from services.kernel.ids import AccountId, ClassId
+from services.training.load import MS_PER_MINUTE
+from services.training.zones import ZONES
+
+_NOTHING: Final = (0,) * ZONES
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """One athlete's line. `n` member number, `effort` points with one decimal, `zone_ms` ms in zone 0 to 5."""
+
+    n: int
+    rank: int
+    name: str
+    effort: float
+    zone_ms: tuple[int, ...]
+
+
+class FinalTable(msgspec.Struct, frozen=True):
+    """How a class ended. `duration_ms` from creation to end, `athletes` how many took part."""
+
+    class_id: ClassId
+    title: str
+    duration_ms: int
+    athletes: int
+    standings: tuple[Standing, ...]
+
+
+def final_table(
+    live: LiveClass, members: Iterable[Membership], earned: Mapping[AccountId, tuple[int, ...]]
+) -> FinalTable:
+    """The table of a class that is over. `earned` is ms in zone 0 to 5 per member; who is missing earned nothing.
+
+    Coaches and spectators are not ranked. Raises ValueError while the class is live.
+    """
+    if live.ended_ms is None:
+        raise ValueError(f"class {live.id} is still live: end it first")
+    athletes = [
+        (_weight(zone_ms := earned.get(member.account_id, _NOTHING)), member, zone_ms)
+        for member in members
+        if member.role == "athlete"
+    ]
+    athletes.sort(key=lambda athlete: (-athlete[0], athlete[1].n))
+    standings: list[Standing] = []
+    rank, weight_before = 0, -1
+    for place, (weight, member, zone_ms) in enumerate(athletes, start=1):
+        if weight != weight_before:
+            rank, weight_before = place, weight
+        standings.append(
+            Standing(
+                n=member.n,
+                rank=rank,
+                name=member.name,
+                effort=round(weight / MS_PER_MINUTE, 1),
+                zone_ms=zone_ms,
+            )
+        )
+    return FinalTable(
+        class_id=live.id,
+        title=live.title,
+        duration_ms=max(live.ended_ms - live.created_ms, 0),
+        athletes=len(standings),
+        standings=tuple(standings),
+    )
+
+
+def _weight(zone_ms: Iterable[int]) -> int:
+    return sum(zone * ms for zone, ms in enumerate(zone_ms))
