@@ -1,0 +1,1 @@
+"""Commands and wiring: the only package that knows all the others, known by none of them."""

@@ -1,0 +1,118 @@
+"""The SQL of accounts. The address is unique in lower case; the rules for what goes in are services/accounts/account.py."""
+
+from typing import Final
+
+import asyncpg
+
+from persistence.database import Tx
+from services.accounts.account import Account, Credentials, Profile
+from services.accounts.caller import AccountRole
+from services.kernel.clock import to_wall_ms, utc
+from services.kernel.ids import AccountId
+from services.kernel.problems import EmailTaken
+
+
+class Accounts:
+    """Accounts inside one transaction."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx: Final = tx
+
+    async def add(self, account: Account, password_hash: str) -> None:
+        """Store a new account. Raises EmailTaken when its address has one."""
+        profile = account.profile
+        added = await self._tx.fetchval(
+            """
+            INSERT INTO accounts
+                (id, email, name, password_hash, roles, created_at, birth_date, sex, mass_kg, max_hr, rest_hr)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            ON CONFLICT (email) DO NOTHING
+            RETURNING id
+            """,
+            account.id,
+            account.email,
+            account.name,
+            password_hash,
+            sorted(account.roles),
+            utc(account.created_at_ms),
+            profile.birth_date,
+            profile.sex,
+            profile.mass_kg,
+            profile.max_hr,
+            profile.rest_hr,
+        )
+        if added is None:
+            raise EmailTaken
+
+    async def by_id(self, account_id: AccountId) -> Account | None:
+        """The account, or None."""
+        row = await self._tx.fetchrow("SELECT * FROM accounts WHERE id = $1", account_id)
+        return None if row is None else _account(row)
+
+    async def locked(self, account_id: AccountId) -> Account | None:
+        """The account, locked until the transaction ends.
+
+        NO KEY UPDATE: other changes of the account wait, rows that only refer to it do not.
+        """
+        row = await self._tx.fetchrow("SELECT * FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account_id)
+        return None if row is None else _account(row)
+
+    async def credentials(self, email: str) -> Credentials | None:
+        """The account with this address (in lower case) and its password's hash, or None."""
+        row = await self._tx.fetchrow("SELECT * FROM accounts WHERE email = $1", email)
+        return None if row is None else Credentials(_account(row), row["password_hash"])
+
+    async def save(self, account: Account) -> None:
+        """Store the name and the profile; address, roles and password have their own ways in."""
+        profile = account.profile
+        await self._tx.execute(
+            """
+            UPDATE accounts
+            SET name = $2, birth_date = $3, sex = $4, mass_kg = $5, max_hr = $6, rest_hr = $7
+            WHERE id = $1
+            """,
+            account.id,
+            account.name,
+            profile.birth_date,
+            profile.sex,
+            profile.mass_kg,
+            profile.max_hr,
+            profile.rest_hr,
+        )
+
+    async def save_password_hash(self, account_id: AccountId, password_hash: str) -> None:
+        """Replace the hash of the password."""
+        await self._tx.execute("UPDATE accounts SET password_hash = $2 WHERE id = $1", account_id, password_hash)
+
+    async def grant_role(self, email: str, role: AccountRole) -> Account | None:
+        """Add `role` unless it is there; the account as it is then, None when no account has this address."""
+        row = await self._tx.fetchrow(
+            """
+            UPDATE accounts
+            SET roles = CASE WHEN $2 = ANY (roles) THEN roles ELSE array_append(roles, $2) END
+            WHERE email = $1
+            RETURNING *
+            """,
+            email,
+            role,
+        )
+        return None if row is None else _account(row)
+
+
+def _account(row: asyncpg.Record) -> Account:
+    # A real has 24 bits: 70.1 comes back as 70.0999984. People type at most a few decimals.
+    mass_kg = row["mass_kg"]
+    return Account(
+        id=AccountId(row["id"]),
+        email=row["email"],
+        name=row["name"],
+        roles=frozenset(row["roles"]),
+        created_at_ms=to_wall_ms(row["created_at"]),
+        profile=Profile(
+            birth_date=row["birth_date"],
+            sex=row["sex"],
+            mass_kg=None if mass_kg is None else round(mass_kg, 3),
+            max_hr=row["max_hr"],
+            rest_hr=row["rest_hr"],
+        ),
+    )

@@ -1,0 +1,177 @@
+"""Live classes and their members."""
+
+from datetime import datetime
+
+import asyncpg
+import msgspec
+
+from persistence.database import Tx
+from services.classes.live_class import LiveClass, Membership, Role
+from services.kernel.clock import to_wall_ms, utc
+from services.kernel.ids import AccountId, ClassId
+
+_COLUMNS = """
+    classes.id, classes.code, classes.title, classes.coach_id, accounts.name AS coach_name,
+    classes.created_at, classes.ended_at
+"""
+
+
+class Classes:
+    """The classes inside one transaction."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+
+    async def create(self, live: LiveClass) -> bool:
+        """Store a new class; False when its code is taken."""
+        status: str = await self._tx.execute(
+            """
+            INSERT INTO classes (id, code, title, coach_id, created_at)
+            VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT (code) DO NOTHING
+            """,
+            live.id,
+            live.code,
+            live.title,
+            live.coach_id,
+            utc(live.created_ms),
+        )
+        return status.endswith(" 1")
+
+    async def by_id(self, class_id: ClassId) -> LiveClass | None:
+        """The class, or None."""
+        return _live_class(
+            await self._tx.fetchrow(
+                f"SELECT {_COLUMNS} FROM classes JOIN accounts ON accounts.id = coach_id WHERE classes.id = $1",  # noqa: S608
+                class_id,
+            )
+        )
+
+    async def by_code(self, code: str) -> LiveClass | None:
+        """The class with this join code, or None."""
+        return _live_class(
+            await self._tx.fetchrow(
+                f"SELECT {_COLUMNS} FROM classes JOIN accounts ON accounts.id = coach_id WHERE classes.code = $1",  # noqa: S608
+                code,
+            )
+        )
+
+    async def lock(self, class_id: ClassId) -> LiveClass | None:
+        """The class, its row locked until the transaction ends (FOR NO KEY UPDATE), or None."""
+        await self._tx.execute("SELECT 1 FROM classes WHERE id = $1 FOR NO KEY UPDATE", class_id)
+        return await self.by_id(class_id)
+
+    async def of_coach(self, coach_id: AccountId, limit: int) -> list[LiveClass]:
+        """A coach's classes, newest first."""
+        rows = await self._tx.fetch(
+            f"""
+            SELECT {_COLUMNS} FROM classes JOIN accounts ON accounts.id = coach_id
+            WHERE coach_id = $1
+            ORDER BY classes.created_at DESC
+            LIMIT $2
+            """,  # noqa: S608
+            coach_id,
+            limit,
+        )
+        return [found for row in rows if (found := _live_class(row)) is not None]
+
+    async def forgotten(self, before: datetime, limit: int) -> list[ClassId]:
+        """Classes still live that were created before an instant, locked, skipping those somebody else holds."""
+        rows = await self._tx.fetch(
+            """
+            SELECT id FROM classes WHERE ended_at IS NULL AND created_at < $1
+            ORDER BY created_at LIMIT $2
+            FOR NO KEY UPDATE SKIP LOCKED
+            """,
+            before,
+            limit,
+        )
+        return [ClassId(row["id"]) for row in rows]
+
+    async def end(self, class_id: ClassId, at: datetime) -> bool:
+        """End the class; False when it was over already."""
+        status: str = await self._tx.execute(
+            "UPDATE classes SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL", class_id, at
+        )
+        return status.endswith(" 1")
+
+    async def enter(self, class_id: ClassId, account_id: AccountId, role: Role, at: datetime) -> Membership:
+        """Make somebody a member, or return the membership there is; a changed role is kept up to date.
+
+        The class row must be locked: member numbers are handed out one by one.
+        """
+        row = await self._tx.fetchrow(
+            """
+            INSERT INTO class_members (class_id, account_id, n, role, joined_at)
+            VALUES ($1, $2, (SELECT coalesce(max(n), 0) + 1 FROM class_members WHERE class_id = $1), $3, $4)
+            ON CONFLICT (class_id, account_id) DO UPDATE
+                SET role = CASE WHEN class_members.role = 'athlete' AND excluded.role = 'spectator'
+                                THEN class_members.role ELSE excluded.role END
+            RETURNING account_id, n, role, feed_epoch,
+                      (SELECT name FROM accounts WHERE id = account_id) AS name
+            """,
+            class_id,
+            account_id,
+            role,
+            at,
+        )
+        return Membership(**row)
+
+    async def raise_feed(self, class_id: ClassId, account_id: AccountId) -> int:
+        """A newer stream feeds this member's line from now on; returns its feed epoch."""
+        epoch: int = await self._tx.fetchval(
+            """
+            UPDATE class_members SET feed_epoch = feed_epoch + 1
+            WHERE class_id = $1 AND account_id = $2
+            RETURNING feed_epoch
+            """,
+            class_id,
+            account_id,
+        )
+        return epoch
+
+    async def count(self, class_id: ClassId) -> int:
+        """How many members the class has."""
+        n: int = await self._tx.fetchval("SELECT count(*) FROM class_members WHERE class_id = $1", class_id)
+        return n
+
+    async def members(self, class_id: ClassId) -> list[Membership]:
+        """Everybody who ever joined, by number."""
+        rows = await self._tx.fetch(
+            """
+            SELECT account_id, accounts.name, n, role, feed_epoch
+            FROM class_members JOIN accounts ON accounts.id = account_id
+            WHERE class_id = $1
+            ORDER BY n
+            """,
+            class_id,
+        )
+        return [Membership(**row) for row in rows]
+
+    async def store_summary(self, class_id: ClassId, summary: msgspec.Struct, at: datetime) -> None:
+        """Keep the final table of a class, in place of an earlier one."""
+        await self._tx.execute(
+            "UPDATE classes SET summary = $2, summarised_at = $3 WHERE id = $1",
+            class_id,
+            msgspec.json.encode(summary).decode(),
+            at,
+        )
+
+    async def summary(self, class_id: ClassId) -> str | None:
+        """The final table as stored JSON, or None while there is none."""
+        found: str | None = await self._tx.fetchval("SELECT summary FROM classes WHERE id = $1", class_id)
+        return found
+
+
+def _live_class(row: asyncpg.Record | None) -> LiveClass | None:
+    if row is None:
+        return None
+    return LiveClass(
+        id=ClassId(row["id"]),
+        code=row["code"],
+        title=row["title"],
+        coach_id=AccountId(row["coach_id"]),
+        coach_name=row["coach_name"],
+        created_ms=to_wall_ms(row["created_at"]),
+        ended_ms=None if row["ended_at"] is None else to_wall_ms(row["ended_at"]),
+    )

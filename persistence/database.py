@@ -1,0 +1,105 @@
+"""The way to Postgres: one pool, waits that end, transactions that hold every store.
+
+Two traps of the driver are closed here once. `acquire()` waits for ever when the pool is empty, so every wait has a
+limit and ends as `Unavailable` (a 503 that says retry). And a query may hang with its server, so the server itself
+carries a `statement_timeout` shorter than the client's.
+
+Stores are plain classes that take a `Tx`; they are made where they are used: `Accounts(tx).by_email(…)`. Nothing outside
+this package sees asyncpg.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, TypeAlias
+
+import asyncpg
+import structlog
+
+from services.kernel.problems import Unavailable
+
+ACQUIRE_TIMEOUT_S: Final = 2.0
+"""How long a caller waits for a free connection before it is told to come back."""
+STATEMENT_TIMEOUT_MS: Final = 5_000
+COMMAND_TIMEOUT_S: Final = 8.0
+IDLE_IN_TX_TIMEOUT_MS: Final = 15_000
+
+Tx: TypeAlias = asyncpg.pool.PoolConnectionProxy
+"""An open transaction. All stores made from it commit or vanish together."""
+
+log = structlog.get_logger(__name__)
+
+
+class Database:
+    """A pool of connections. Made by `open_database`; closed with it."""
+
+    def __init__(self, pool: asyncpg.Pool, dsn: str) -> None:
+        self._pool = pool
+        self.dsn: Final = dsn
+
+    @asynccontextmanager
+    async def tx(self) -> AsyncIterator[Tx]:
+        """A transaction: commits on leaving, rolls back on any exception.
+
+        Raises `Unavailable` when no connection is free in time or Postgres is away.
+        """
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Tx]:
+        """A connection outside any transaction, for single reads and for LISTEN."""
+        try:
+            connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        except (
+            TimeoutError,
+            OSError,
+            asyncpg.PostgresConnectionError,
+            asyncpg.CannotConnectNowError,
+        ) as cause:
+            raise Unavailable("the database does not answer right now", retry_after_ms=2_000) from cause
+        try:
+            yield connection
+        except (
+            asyncpg.PostgresConnectionError,
+            asyncpg.CannotConnectNowError,
+            asyncpg.QueryCanceledError,
+        ) as cause:
+            raise Unavailable("the database does not answer right now", retry_after_ms=2_000) from cause
+        except (TimeoutError, ConnectionError) as cause:
+            raise Unavailable("the database does not answer right now", retry_after_ms=2_000) from cause
+        finally:
+            await self._pool.release(connection, timeout=COMMAND_TIMEOUT_S)
+
+    async def ping(self) -> None:
+        """Return when Postgres answers; raises `Unavailable` otherwise."""
+        async with self.connection() as connection:
+            await connection.fetchval("SELECT 1")
+
+
+@asynccontextmanager
+async def open_database(dsn: str, *, size: int = 10, statement_cache: int = 100) -> AsyncIterator[Database]:
+    """Open a pool of up to `size` connections to `dsn`.
+
+    `statement_cache` prepared statements are kept per connection; 0 for a PgBouncer older than 1.21 in transaction mode.
+    """
+    pool = await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        command_timeout=COMMAND_TIMEOUT_S,
+        statement_cache_size=statement_cache,
+        server_settings={
+            "application_name": "paceline",
+            "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+            "idle_in_transaction_session_timeout": str(IDLE_IN_TX_TIMEOUT_MS),
+            "timezone": "UTC",
+        },
+    )
+    try:
+        yield Database(pool, dsn)
+    finally:
+        try:
+            await pool.close()
+        except (TimeoutError, OSError) as problem:
+            log.warning("database.close", problem=repr(problem))
+            pool.terminate()

@@ -1,0 +1,104 @@
+"""The SQL of logins and their refresh tokens.
+
+The row of the login is the lock of the whole family: whoever refreshes, ends or prunes takes it first, so two uses of one
+token are told apart by the database, on whichever nodes they arrive.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from persistence.database import Tx
+from services.accounts.ports import Login, Refresh
+from services.kernel.ids import AccountId, LoginId
+
+
+class Logins:
+    """Logins inside one transaction."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx: Final = tx
+
+    async def add(self, login: Login) -> None:
+        """Store a new login."""
+        await self._tx.execute(
+            "INSERT INTO logins (id, account_id, device, created_at) VALUES ($1, $2, $3, $4)",
+            login.id,
+            login.account_id,
+            login.device,
+            login.created_at,
+        )
+
+    async def add_refresh(
+        self, login_id: LoginId, token_hash: bytes, issued_at: datetime, expires_at: datetime
+    ) -> None:
+        """Store the hash of a refresh token that has just been given out."""
+        await self._tx.execute(
+            """
+            INSERT INTO refresh_tokens (token_hash, login_id, issued_at, expires_at)
+            VALUES ($1, $2, $3, $4)
+            """,
+            token_hash,
+            login_id,
+            issued_at,
+            expires_at,
+        )
+
+    async def refresh_locked(self, token_hash: bytes) -> Refresh | None:
+        """The refresh token with this hash and its login, or None; the login is locked until the transaction ends.
+
+        Locked in two steps. In one joined statement the token's `used_at` could be the one from before the wait for
+        the lock, and two simultaneous uses would both look like the first.
+        """
+        login = await self._tx.fetchrow(
+            """
+            SELECT id, account_id, device, created_at, ended_at
+            FROM logins
+            WHERE id = (SELECT login_id FROM refresh_tokens WHERE token_hash = $1)
+            FOR NO KEY UPDATE
+            """,
+            token_hash,
+        )
+        if login is None:
+            return None
+        token = await self._tx.fetchrow(
+            "SELECT expires_at, used_at FROM refresh_tokens WHERE token_hash = $1", token_hash
+        )
+        if token is None:
+            return None
+        return Refresh(
+            login=Login(
+                id=LoginId(login["id"]),
+                account_id=AccountId(login["account_id"]),
+                device=login["device"],
+                created_at=login["created_at"],
+                ended_at=login["ended_at"],
+            ),
+            expires_at=token["expires_at"],
+            used_at=token["used_at"],
+        )
+
+    async def mark_used(self, token_hash: bytes, used_at: datetime) -> None:
+        """Note the first use of a refresh token."""
+        await self._tx.execute(
+            "UPDATE refresh_tokens SET used_at = $2 WHERE token_hash = $1 AND used_at IS NULL", token_hash, used_at
+        )
+
+    async def end(self, login_id: LoginId, ended_at: datetime, reason: str) -> bool:
+        """End the login and forget its refresh tokens. False when it had ended before, or never was."""
+        ended = await self._tx.fetchval(
+            """
+            UPDATE logins SET ended_at = $2, end_reason = $3
+            WHERE id = $1 AND ended_at IS NULL
+            RETURNING id
+            """,
+            login_id,
+            ended_at,
+            reason,
+        )
+        await self._tx.execute("DELETE FROM refresh_tokens WHERE login_id = $1", login_id)
+        return ended is not None
+
+    async def is_live(self, login_id: LoginId) -> bool:
+        """Whether the login exists and has not ended."""
+        live = await self._tx.fetchval("SELECT 1 FROM logins WHERE id = $1 AND ended_at IS NULL", login_id)
+        return live is not None

@@ -1,0 +1,53 @@
+"""All stores of one transaction, under one name each.
+
+A use case in services/ declares the few stores it needs as a Protocol; this object fulfils all of those Protocols at
+once. `Transactions` is what the wiring hands to use cases: call it, and everything done with the stores inside commits
+together or not at all.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+from persistence.accounts import Accounts
+from persistence.classes import Classes
+from persistence.database import Database, Tx
+from persistence.inbox import Inbox
+from persistence.logins import Logins
+from persistence.outbox import Outbox
+from persistence.streams import Streams
+from persistence.workouts import Workouts
+from services.kernel.clock import Clock
+from services.kernel.ids import Ids
+
+
+class Stores:
+    """The stores of one open transaction."""
+
+    def __init__(self, tx: Tx, clock: Clock, ids: Ids) -> None:
+        self.tx: Final = tx
+        self.accounts: Final = Accounts(tx)
+        self.logins: Final = Logins(tx)
+        self.classes: Final = Classes(tx)
+        self.streams: Final = Streams(tx)
+        self.workouts: Final = Workouts(tx)
+        self.outbox: Final = Outbox(tx, clock, ids)
+        self.inbox: Final = Inbox(tx)
+
+
+class Transactions:
+    """Opens transactions: `async with transactions() as stores: …`."""
+
+    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
+        self._database = database
+        self._clock = clock
+        self._ids = ids
+
+    def __call__(self) -> AbstractAsyncContextManager[Stores]:
+        """One transaction. Raises `Unavailable` when Postgres is away."""
+        return self._open()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Stores]:
+        async with self._database.tx() as tx:
+            yield Stores(tx, self._clock, self._ids)

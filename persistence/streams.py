@@ -1,0 +1,236 @@
+"""Streams and their samples: the promise "an acknowledged sample is committed", in SQL.
+
+One group commit writes what all streams of a node have collected. It locks the stream rows in one order, so two nodes can
+never deadlock; it compares the fencing epoch, so a node that lost a stream to another changes nothing; and it looks at
+`next_seq`, so a batch whose commit was in doubt can be written again and is stored once.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from persistence.database import Tx
+from persistence.samples import encode_batch
+from services.kernel.clock import utc
+from services.kernel.ids import AccountId, ClassId, StreamId, WorkoutId
+from services.training.sample import Sample
+
+
+class StreamRecord(msgspec.Struct, frozen=True):
+    """The durable half of a stream. `zone_ms` ms in zone 0 to 5 earned for its class."""
+
+    id: StreamId
+    workout_id: WorkoutId
+    account_id: AccountId
+    class_id: ClassId | None
+    epoch: int
+    feed_epoch: int
+    next_seq: int
+    last_t: int | None
+    last_bpm: int | None
+    clock_offset_ms: int | None
+    zone_ms: tuple[int, ...]
+    finished: bool
+
+
+class StreamBatch(msgspec.Struct, frozen=True):
+    """Samples of one stream to be committed, numbered from `first_seq`, and the stream's state after them."""
+
+    stream_id: StreamId
+    epoch: int
+    first_seq: int
+    samples: tuple[Sample, ...]
+    received_ms: int
+    last_t: int | None
+    last_bpm: int | None
+    clock_offset_ms: int | None
+    zone_ms: tuple[int, ...]
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What became of a batch: all before `next_seq` is stored, or `fenced` when the stream belongs to a newer epoch.
+
+    `late` names the workout when the stream had been finished already, so its summary is due again.
+    """
+
+    stream_id: StreamId
+    next_seq: int
+    fenced: bool = False
+    late: tuple[WorkoutId, AccountId] | None = None
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """What a member has earned in a class over all their streams."""
+
+    account_id: AccountId
+    zone_ms: tuple[int, ...]
+
+
+class Streams:
+    """The streams inside one transaction."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+
+    async def lock(self, stream_id: StreamId) -> StreamRecord | None:
+        """The stream, locked until the transaction ends (FOR NO KEY UPDATE), or None."""
+        row = await self._tx.fetchrow(
+            """
+            SELECT id, workout_id, account_id, class_id, epoch, feed_epoch, next_seq,
+                   last_t, last_bpm, clock_offset_ms, zone_ms, finished_at IS NOT NULL AS finished
+            FROM streams
+            WHERE id = $1
+            FOR NO KEY UPDATE
+            """,
+            stream_id,
+        )
+        return None if row is None else StreamRecord(**{**row, "zone_ms": tuple(row["zone_ms"])})
+
+    async def create(
+        self,
+        stream_id: StreamId,
+        *,
+        workout_id: WorkoutId,
+        account_id: AccountId,
+        class_id: ClassId | None,
+        device: str,
+        device_started_at: datetime,
+        opened_at: datetime,
+        feed_epoch: int,
+    ) -> bool:
+        """A new stream at epoch 1. False when another transaction made it first: lock it instead."""
+        status: str = await self._tx.execute(
+            """
+            INSERT INTO streams (id, workout_id, account_id, class_id, device,
+                                 device_started_at, opened_at, feed_epoch, last_sample_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7)
+            ON CONFLICT (id) DO NOTHING
+            """,
+            stream_id,
+            workout_id,
+            account_id,
+            class_id,
+            device,
+            device_started_at,
+            opened_at,
+            feed_epoch,
+        )
+        return status.endswith(" 1")
+
+    async def reopen(self, stream_id: StreamId, *, feed_epoch: int) -> int:
+        """Raise the fence: from now on only the returned epoch may write. Opens a finished stream again."""
+        epoch: int = await self._tx.fetchval(
+            """
+            UPDATE streams SET epoch = epoch + 1, feed_epoch = $2, finished_at = NULL
+            WHERE id = $1
+            RETURNING epoch
+            """,
+            stream_id,
+            feed_epoch,
+        )
+        return epoch
+
+    async def finish(self, stream_id: StreamId, epoch: int, at: datetime) -> bool:
+        """Finish the stream; False when `epoch` is no longer the newest."""
+        status: str = await self._tx.execute(
+            "UPDATE streams SET finished_at = $3 WHERE id = $1 AND epoch = $2", stream_id, epoch, at
+        )
+        return status.endswith(" 1")
+
+    async def tallies(self, class_id: ClassId, *, but: StreamId | None = None) -> list[Tally]:
+        """What each member of a class has earned so far, leaving out one stream if asked."""
+        rows = await self._tx.fetch(
+            """
+            SELECT account_id,
+                   array[sum(zone_ms[1]), sum(zone_ms[2]), sum(zone_ms[3]),
+                         sum(zone_ms[4]), sum(zone_ms[5]), sum(zone_ms[6])]::bigint[] AS zone_ms
+            FROM streams
+            WHERE class_id = $1 AND id IS DISTINCT FROM $2
+            GROUP BY account_id
+            """,
+            class_id,
+            but,
+        )
+        return [Tally(account_id=AccountId(row["account_id"]), zone_ms=tuple(row["zone_ms"])) for row in rows]
+
+    async def write(self, batches: Sequence[StreamBatch]) -> list[Written]:
+        """Store batches of several streams (one per stream) and move their high-water marks.
+
+        Raises ValueError when a batch leaves a hole after what is stored: the caller has lost samples.
+        """
+        rows = await self._tx.fetch(
+            """
+            SELECT id, epoch, next_seq, workout_id, account_id, finished_at IS NOT NULL AS finished
+            FROM streams
+            WHERE id = ANY($1::uuid[])
+            ORDER BY id
+            FOR NO KEY UPDATE
+            """,
+            [batch.stream_id for batch in batches],
+        )
+        known = {row["id"]: row for row in rows}
+        written: list[Written] = []
+        accepted: list[tuple[StreamBatch, int]] = []
+        for batch in batches:
+            row = known.get(batch.stream_id)
+            if row is None or row["epoch"] != batch.epoch:
+                written.append(Written(stream_id=batch.stream_id, next_seq=0, fenced=True))
+                continue
+            stored: int = row["next_seq"]
+            if batch.first_seq > stored:
+                raise ValueError(f"stream {batch.stream_id}: samples {stored} to {batch.first_seq} are missing")
+            end = batch.first_seq + len(batch.samples)
+            if end > stored:
+                accepted.append((batch, stored - batch.first_seq))
+            written.append(
+                Written(
+                    stream_id=batch.stream_id,
+                    next_seq=max(end, stored),
+                    late=(row["workout_id"], row["account_id"]) if row["finished"] else None,
+                )
+            )
+        if accepted:
+            await self._copy(accepted)
+            await self._advance([batch for batch, _ in accepted])
+        return written
+
+    async def _copy(self, accepted: Sequence[tuple[StreamBatch, int]]) -> None:
+        await self._tx.copy_records_to_table(
+            "sample_batches",
+            columns=["stream_id", "first_seq", "received_at", "t", "bpm", "rr", "rr_n"],
+            records=[
+                (
+                    batch.stream_id,
+                    batch.first_seq + skip,
+                    utc(batch.received_ms),
+                    *encode_batch(batch.samples[skip:]),
+                )
+                for batch, skip in accepted
+            ],
+        )
+
+    async def _advance(self, batches: Sequence[StreamBatch]) -> None:
+        zones = [[batch.zone_ms[zone] for batch in batches] for zone in range(6)]
+        await self._tx.execute(
+            """
+            UPDATE streams SET
+                next_seq = new.next_seq,
+                last_t = new.last_t,
+                last_bpm = new.last_bpm,
+                clock_offset_ms = new.clock_offset_ms,
+                last_sample_at = new.received_at,
+                zone_ms = array[new.z0, new.z1, new.z2, new.z3, new.z4, new.z5]
+            FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::timestamptz[],
+                        $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])
+                 AS new (id, next_seq, last_t, last_bpm, clock_offset_ms, received_at, z0, z1, z2, z3, z4, z5)
+            WHERE streams.id = new.id
+            """,
+            [batch.stream_id for batch in batches],
+            [batch.first_seq + len(batch.samples) for batch in batches],
+            [batch.last_t for batch in batches],
+            [batch.last_bpm for batch in batches],
+            [batch.clock_offset_ms for batch in batches],
+            [utc(batch.received_ms) for batch in batches],
+            *zones,
+        )

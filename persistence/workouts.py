@@ -1,0 +1,165 @@
+"""Workouts: what one person did, the body it is judged by, and its summary.
+
+A workout's samples are those of its streams, one after the other in the order they were opened; position n of a workout
+is counted over all of them. Today a workout has one stream, so positions are its sequence numbers.
+"""
+
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+import msgspec
+
+from persistence.database import Tx
+from persistence.samples import decode_batch
+from services.kernel.clock import to_wall_ms
+from services.kernel.ids import AccountId, ClassId, WorkoutId
+from services.training.physiology import Physiology
+from services.training.sample import Sample
+from services.training.summary import WorkoutSummary
+from services.training.workouts import Workout
+
+_COLUMNS: Final = "id, account_id, class_id, sport, physiology, created_at, finished_at, summary, revision"
+
+
+class Workouts:
+    """The workouts inside one transaction."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx: Final = tx
+
+    async def create(
+        self,
+        workout_id: WorkoutId,
+        *,
+        account_id: AccountId,
+        class_id: ClassId | None,
+        sport: str,
+        physiology: Physiology,
+        created_at: datetime,
+    ) -> None:
+        """A new workout, judged by this body for ever."""
+        await self._tx.execute(
+            """
+            INSERT INTO workouts (id, account_id, class_id, sport, physiology, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6)
+            """,
+            workout_id,
+            account_id,
+            class_id,
+            sport,
+            msgspec.json.encode(physiology).decode(),
+            created_at,
+        )
+
+    async def by_id(self, workout_id: WorkoutId) -> Workout | None:
+        """The workout, or None."""
+        row = await self._tx.fetchrow(f"SELECT {_COLUMNS} FROM workouts WHERE id = $1", workout_id)  # noqa: S608
+        return None if row is None else _workout(row)
+
+    async def lock(self, workout_id: WorkoutId) -> Workout | None:
+        """The workout, its row locked until the transaction ends (FOR NO KEY UPDATE), or None."""
+        row = await self._tx.fetchrow(
+            f"SELECT {_COLUMNS} FROM workouts WHERE id = $1 FOR NO KEY UPDATE",  # noqa: S608
+            workout_id,
+        )
+        return None if row is None else _workout(row)
+
+    async def physiology(self, workout_id: WorkoutId) -> Physiology:
+        """The body the workout is judged by. Raises `LookupError` when there is no such workout."""
+        found: str | None = await self._tx.fetchval("SELECT physiology FROM workouts WHERE id = $1", workout_id)
+        if found is None:
+            raise LookupError(f"there is no workout {workout_id}")
+        return msgspec.json.decode(found, type=Physiology)
+
+    async def of_account(self, account_id: AccountId, *, before: WorkoutId | None, limit: int) -> list[Workout]:
+        """Somebody's workouts, newest first, from the one after `before` on."""
+        rows = await self._tx.fetch(
+            f"""
+            SELECT {_COLUMNS} FROM workouts
+            WHERE account_id = $1
+              AND ($2::uuid IS NULL
+                   OR (created_at, id) < (SELECT created_at, id FROM workouts WHERE id = $2 AND account_id = $1))
+            ORDER BY created_at DESC, id DESC
+            LIMIT $3
+            """,  # noqa: S608
+            account_id,
+            before,
+            limit,
+        )
+        return [_workout(row) for row in rows]
+
+    async def finish(self, workout_id: WorkoutId, at: datetime) -> None:
+        """The workout is finished, at `at` unless it was before."""
+        await self._tx.execute(
+            "UPDATE workouts SET finished_at = $2 WHERE id = $1 AND finished_at IS NULL", workout_id, at
+        )
+
+    async def store_summary(self, workout_id: WorkoutId, summary: WorkoutSummary) -> int:
+        """Keep the summary in place of an earlier one; its revision, from 1.
+
+        Raises `LookupError` when there is no such workout.
+        """
+        revision: int | None = await self._tx.fetchval(
+            """
+            UPDATE workouts SET summary = $2, revision = revision + 1
+            WHERE id = $1
+            RETURNING revision
+            """,
+            workout_id,
+            msgspec.json.encode(summary).decode(),
+        )
+        if revision is None:
+            raise LookupError(f"there is no workout {workout_id}")
+        return revision
+
+    async def samples(self, workout_id: WorkoutId, from_seq: int, limit: int) -> list[Sample]:
+        """Up to `limit` samples from position `from_seq` on; fewer, or none, where the stored ones end.
+
+        Positions of a stream are without holes, so the batches of a page are found by their numbers alone.
+        """
+        rows = await self._tx.fetch(
+            """
+            SELECT part.shift + batch.first_seq AS position, batch.t, batch.bpm, batch.rr, batch.rr_n
+            FROM (
+                SELECT id, next_seq, (sum(next_seq) OVER (ORDER BY opened_at, id))::bigint - next_seq AS shift
+                FROM streams
+                WHERE workout_id = $1
+            ) AS part
+            CROSS JOIN LATERAL (
+                SELECT first_seq, t, bpm, rr, rr_n FROM sample_batches
+                WHERE stream_id = part.id
+                  AND first_seq < $3::bigint - part.shift
+                  AND first_seq >= coalesce(
+                      (SELECT max(first_seq) FROM sample_batches
+                       WHERE stream_id = part.id AND first_seq <= $2::bigint - part.shift), 0)
+            ) AS batch
+            WHERE part.shift < $3 AND part.shift + part.next_seq > $2
+            ORDER BY position
+            """,
+            workout_id,
+            from_seq,
+            from_seq + limit,
+        )
+        found: list[Sample] = []
+        for row in rows:
+            samples = decode_batch(row)
+            skip = max(from_seq - int(row["position"]), 0)
+            found.extend(samples[skip:])
+        del found[limit:]
+        return found
+
+
+def _workout(row: asyncpg.Record) -> Workout:
+    summary: str | None = row["summary"]
+    return Workout(
+        id=WorkoutId(row["id"]),
+        account_id=AccountId(row["account_id"]),
+        class_id=None if row["class_id"] is None else ClassId(row["class_id"]),
+        sport=row["sport"],
+        physiology=msgspec.json.decode(row["physiology"], type=Physiology),
+        created_at_ms=to_wall_ms(row["created_at"]),
+        finished_at_ms=None if row["finished_at"] is None else to_wall_ms(row["finished_at"]),
+        revision=row["revision"],
+        summary=None if summary is None else msgspec.json.decode(summary, type=WorkoutSummary),
+    )

@@ -1,0 +1,35 @@
+"""Samples as columns and back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persistence.samples import CorruptBatch, decode_batch, encode_batch
+from services.training.sample import MAX_BPM, MAX_T_MS, MIN_BPM, Sample
+
+samples = st.builds(
+    Sample,
+    t=st.integers(0, MAX_T_MS),
+    bpm=st.none() | st.integers(MIN_BPM, MAX_BPM),
+    rr=st.lists(st.integers(1, 65_535), max_size=64).map(tuple),
+)
+
+
+@given(st.lists(samples, max_size=50))
+def test_what_was_encoded_decodes_to_the_same_samples(batch: list[Sample]) -> None:
+    assert decode_batch(encode_batch(batch)._asdict()) == tuple(batch)
+
+
+@given(st.lists(samples, min_size=1, max_size=10), st.sampled_from(["t", "bpm", "rr_n"]))
+def test_columns_that_do_not_fit_together_are_refused(batch: list[Sample], column: str) -> None:
+    row = encode_batch(batch)._asdict()
+    row[column] = row[column][:-1]
+    with pytest.raises(CorruptBatch):
+        decode_batch(row)
+
+
+def test_intervals_that_belong_to_no_sample_are_refused() -> None:
+    row = encode_batch([Sample(0, 60, (1_000,))])._asdict()
+    row["rr"] = [1_000, 1_000]
+    with pytest.raises(CorruptBatch, match="2 intervals"):
+        decode_batch(row)
