@@ -1,0 +1,326 @@
+"""The wire catalogue: every event that crosses a client's socket, with its shape and its delivery class.
+
+This file is the protocol. The AsyncAPI document is generated from it, the gateway decodes with it, the clients in
+loadtest/ are written against it. All events live in the Socket.IO namespace `/live`; a client connects with
+`auth: {"token": …}`.
+
+Every client event is acknowledged with exactly one object: `{"ok": <reply shape>}` or `{"problem": {code, message,
+path, retry, …}}` (see services/kernel/problems.py). An event sent without an acknowledgement id gets its problem,
+if there is one, as a `problem` event. The acknowledgement of `stream.samples` comes after the samples are
+committed: that is the promise of the product.
+
+Adding an event: a shape, a row in `EVENTS`, a handler in gateway/sockets/. A test refuses a row without a handler.
+"""
+
+import enum
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from services.kernel.ids import AccountId, ClassId, StreamId, WorkoutId
+from services.kernel.problems import ProblemView
+from services.training.sample import Sample
+from services.training.summary import WorkoutSummary
+
+NAMESPACE: Final = "/live"
+MAX_BATCH_SAMPLES: Final = 1_000
+"""Samples in one `stream.samples`: 15 minutes at 1 Hz, about 20 KB."""
+MAX_UNACKED_SAMPLES: Final = 20_000
+"""Samples a device may have in flight on one stream before it must wait for an acknowledgement."""
+MAX_PAYLOAD_BYTES: Final = 256 * 1024
+"""Largest message a client may send; larger ones end the connection."""
+
+Code = Annotated[str, msgspec.Meta(min_length=4, max_length=12, pattern="^[A-Za-z0-9]+$", description="join code")]
+Title = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=80,
+        pattern=r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$",
+        description="one line with something in it",
+    ),
+]
+Label = Annotated[str, msgspec.Meta(max_length=80, pattern=r"^[^\x00-\x1f]*$", description="one line")]
+Seq = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1, description="position of a sample in its stream, from 0")]
+Role = Literal["coach", "athlete", "spectator"]
+Freshness = Literal["live", "stale", "lost", "none"]
+"""live: a heart rate younger than 3 s; stale: 3 to 10 s; lost: older; none: never had one, or the stream finished."""
+
+
+class Shape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of everything on the wire: immutable, and no field that the catalogue does not name."""
+
+
+# -- from a device ----------------------------------------------------------------------------------------------
+
+
+class StreamOpen(Shape, frozen=True):
+    """Open a stream, or take it up again after a lost connection (same `stream`).
+
+    `stream` a UUID made by the device, kept until the stream is finished; `class_code` the live class it feeds (none: a
+    workout of one's own); `started_at_ms` the device's wall clock at t = 0, ms since 1970.
+    """
+
+    stream: StreamId
+    started_at_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+    class_code: Code | None = None
+    device: Label = ""
+    sport: Label = ""
+
+
+class StreamOpened(Shape, frozen=True):
+    """Where to go on: the next sample to send is number `next_seq`; everything before it is stored.
+
+    `epoch` grows with every opening; only the newest may write. `class_id` is the class the stream feeds.
+    """
+
+    stream: StreamId
+    workout: WorkoutId
+    epoch: int
+    next_seq: Seq
+    class_id: ClassId | None = None
+    max_batch: int = MAX_BATCH_SAMPLES
+    max_unacked: int = MAX_UNACKED_SAMPLES
+
+
+class SampleBatch(Shape, frozen=True):
+    """Samples number `seq`, `seq + 1`, … of a stream. Sent again in any overlap, they are stored once."""
+
+    stream: StreamId
+    seq: Seq
+    samples: Annotated[tuple[Sample, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH_SAMPLES)]
+
+
+class SamplesStored(Shape, frozen=True):
+    """Everything before `next_seq` is committed: the device may forget it."""
+
+    stream: StreamId
+    next_seq: Seq
+
+
+class StreamFinish(Shape, frozen=True):
+    """No more samples: `samples` is how many the stream has in all. Acknowledged when all of them are stored."""
+
+    stream: StreamId
+    samples: Seq
+
+
+class StreamFinished(Shape, frozen=True):
+    """The stream is finished; the summary follows as `workout.summary`."""
+
+    stream: StreamId
+    workout: WorkoutId
+    next_seq: Seq
+
+
+class StreamTaken(Shape, frozen=True):
+    """Another connection has opened this stream; this one may no longer write to it."""
+
+    stream: StreamId
+    epoch: int
+
+
+# -- rooms ------------------------------------------------------------------------------------------------------
+
+
+class ClassView(Shape, frozen=True):
+    """A live class as members see it. Times are ms since 1970."""
+
+    id: ClassId
+    code: str
+    title: str
+    coach_name: str
+    state: Literal["live", "over"]
+    created_at_ms: int
+    ended_at_ms: int | None = None
+
+
+class ClassCreate(Shape, frozen=True):
+    """Create a live class (role coach)."""
+
+    title: Title
+
+
+class ClassRef(Shape, frozen=True):
+    """A class by its id."""
+
+    class_id: ClassId
+
+
+class RoomJoin(Shape, frozen=True):
+    """Join the room of a class by its join code. `role` coach needs to be the coach of this class."""
+
+    code: Code
+    role: Role = "athlete"
+
+
+class RoomRef(Shape, frozen=True):
+    """The room of a class."""
+
+    class_id: ClassId
+
+
+class Member(Shape, frozen=True):
+    """Somebody on the board. `n` is the member's number in this room, used in every row."""
+
+    n: int
+    account_id: AccountId
+    name: str
+    role: Role
+    present: bool = True
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True):
+    """One athlete's line on a board, on the wire an array of exactly these fields in this order.
+
+    `n` member number; `rank` 1 is first, equal effort shares a rank (1, 2, 2, 4); `bpm` beats per minute, `percent` of the
+    own maximum, `zone` 0 to 5: all three null unless the sensor is live; `effort` points so far (Edwards: minutes in
+    zone z count z), one decimal; `freshness` of the sensor.
+    """
+
+    n: int
+    rank: int
+    bpm: int | None
+    percent: int | None
+    zone: int | None
+    effort: float
+    freshness: Freshness
+
+
+class BoardSnapshot(Shape, frozen=True):
+    """The whole board. Replaces everything a client knew of this room.
+
+    `epoch` names this telling of the board and `v` its version: changes apply only on top of the same epoch and of v - 1.
+    `at_ms` is the server's wall clock.
+    """
+
+    class_id: ClassId
+    epoch: str
+    v: int
+    at_ms: int
+    members: tuple[Member, ...]
+    rows: tuple[Row, ...]
+
+
+class BoardChanges(Shape, frozen=True):
+    """What changed since version `v - 1` of `epoch`: rows and members to put in place of the old ones, by `n`.
+
+    A client whose board is not at exactly `epoch`, `v - 1` must ask for `board.get`.
+    """
+
+    class_id: ClassId
+    epoch: str
+    v: int
+    at_ms: int
+    rows: tuple[Row, ...] = ()
+    members: tuple[Member, ...] = ()
+
+
+class RoomJoined(Shape, frozen=True):
+    """You are in: the class, your own member entry (none for a display), and the board as it stands."""
+
+    room: ClassView
+    board: BoardSnapshot
+    you: Member | None = None
+
+
+class Done(Shape, frozen=True):
+    """It is done; there is nothing more to say."""
+
+
+class ClassStanding(Shape, frozen=True):
+    """One athlete's line in the final table. Efforts are points, `zone_ms` ms in zone 0 to 5."""
+
+    n: int
+    rank: int
+    name: str
+    effort: float
+    zone_ms: tuple[int, ...]
+
+
+class ClassSummary(Shape, frozen=True):
+    """How a class ended. `duration_ms` from creation to end."""
+
+    class_id: ClassId
+    title: str
+    duration_ms: int
+    athletes: int
+    standings: tuple[ClassStanding, ...]
+
+
+class WorkoutSummaryView(Shape, frozen=True):
+    """A workout's summary. `revision` grows when late samples changed it."""
+
+    workout: WorkoutId
+    revision: int
+    summary: WorkoutSummary
+    class_id: ClassId | None = None
+
+
+class ProblemEvent(Shape, frozen=True):
+    """A problem with an event that was sent without an acknowledgement id."""
+
+    event: str
+    problem: ProblemView
+
+
+class Bye(Shape, frozen=True):
+    """The last event before the server closes: see realtime/disconnect.py. `come_back_ms` is when to reconnect, null: do not."""
+
+    code: int
+    reason: str
+    come_back_ms: int | None = None
+
+
+# -- the table --------------------------------------------------------------------------------------------------
+
+
+class Delivery(enum.Enum):
+    """What a slow reader loses, decided per event when the mailbox fills."""
+
+    LATEST = "latest-only: a newer one replaces an unsent older one"
+    MUST = "must arrive: the connection is ended rather than dropping it"
+    DROPPABLE = "droppable: left out when the mailbox is over its soft limit"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One row of the catalogue. `reply` is set for client events, `delivery` for server events."""
+
+    name: str
+    shape: type
+    doc: str
+    reply: type | None = None
+    delivery: Delivery | None = None
+
+    @property
+    def from_client(self) -> bool:
+        return self.reply is not None
+
+
+EVENTS: Final[tuple[Event, ...]] = (
+    Event("stream.open", StreamOpen, "Open or resume a stream of samples.", reply=StreamOpened),
+    Event(
+        "stream.samples",
+        SampleBatch,
+        "Send samples; acknowledged once they are committed.",
+        reply=SamplesStored,
+    ),
+    Event("stream.finish", StreamFinish, "End a stream; its summary follows.", reply=StreamFinished),
+    Event("room.join", RoomJoin, "Join the room of a live class by its code.", reply=RoomJoined),
+    Event("room.leave", RoomRef, "Leave a room; the score stays.", reply=Done),
+    Event("board.get", RoomRef, "Ask for the whole board of a room one is in.", reply=BoardSnapshot),
+    Event("class.create", ClassCreate, "Create a live class (coach).", reply=ClassView),
+    Event("class.end", ClassRef, "End a class (its coach).", reply=ClassView),
+    Event("board.snapshot", BoardSnapshot, "The whole board.", delivery=Delivery.LATEST),
+    Event("board.changes", BoardChanges, "What changed on the board.", delivery=Delivery.LATEST),
+    Event("class.ended", ClassView, "The class is over; finish your streams.", delivery=Delivery.MUST),
+    Event("class.summary", ClassSummary, "The final table of a class.", delivery=Delivery.MUST),
+    Event("workout.summary", WorkoutSummaryView, "Your workout's summary is ready.", delivery=Delivery.MUST),
+    Event("stream.taken", StreamTaken, "Another connection took this stream.", delivery=Delivery.MUST),
+    Event("problem", ProblemEvent, "A problem with an unacknowledged event.", delivery=Delivery.DROPPABLE),
+    Event("bye", Bye, "The server is about to close this connection.", delivery=Delivery.MUST),
+)
+
+BY_NAME: Final = {event.name: event for event in EVENTS}
+CLIENT_EVENTS: Final = tuple(event for event in EVENTS if event.from_client)
+SERVER_EVENTS: Final = tuple(event for event in EVENTS if not event.from_client)

@@ -1,0 +1,91 @@
+"""Connections, frames and nodes in three words."""
+
+import uuid
+
+from realtime.broker import InMemoryBroker, MemoryBus
+from realtime.codec import Frame, event_frame
+from realtime.connection import Connection
+from realtime.disconnect import Disconnect
+from realtime.hub import Hub
+from realtime.mailbox import Mailbox
+from realtime.node import Node
+from realtime.wire import (
+    NAMESPACE,
+    BoardChanges,
+    BoardSnapshot,
+    ClassView,
+    ProblemEvent,
+    Row,
+    StreamTaken,
+)
+from services.accounts.caller import Caller
+from services.kernel.clock import ManualClock
+from services.kernel.ids import AccountId, ClassId, LoginId, StreamId
+from services.kernel.problems import ProblemView
+
+ROOM = ClassId(uuid.UUID(int=77))
+
+
+class Line:
+    """A transport that notes how it was asked to close."""
+
+    def __init__(self) -> None:
+        self.ending: Disconnect | None = None
+
+    def finish(self, ending: Disconnect) -> None:
+        self.ending = ending
+
+
+def caller(account: int = 1, login: int | None = None) -> Caller:
+    login_id = LoginId(uuid.UUID(int=account if login is None else login))
+    return Caller(AccountId(uuid.UUID(int=account)), login_id, f"Athlete {account}", frozenset({"member"}), 0)
+
+
+def connection(
+    name: str = "a", account: int = 1, login: int | None = None, mailbox: Mailbox | None = None
+) -> Connection:
+    return Connection(name, caller(account, login), Mailbox() if mailbox is None else mailbox, Line(), opened_at=0.0)
+
+
+def line_of(one: Connection) -> Line:
+    line = one._transport
+    assert isinstance(line, Line)
+    return line
+
+
+def changes(v: int, rows: int = 0) -> Frame:
+    """A latest-only frame: the board's change number `v`, with so many rows."""
+    some = tuple(Row(n, 1, 140, 70, 3, 1.5, "live") for n in range(rows))
+    return event_frame("board.changes", BoardChanges(class_id=ROOM, epoch="e", v=v, at_ms=0, rows=some))
+
+
+def snapshot(v: int) -> Frame:
+    return event_frame("board.snapshot", BoardSnapshot(ROOM, "e", v, 0, (), ()))
+
+
+def must(epoch: int = 1) -> Frame:
+    return event_frame("stream.taken", StreamTaken(StreamId(uuid.UUID(int=5)), epoch))
+
+
+def ended(title: str = "Spin") -> Frame:
+    return event_frame("class.ended", ClassView(ROOM, "ABCD", title, "Kim", "over", 0, 1))
+
+
+def droppable(text: str = "x") -> Frame:
+    return event_frame("problem", ProblemEvent("room.join", ProblemView("busy", text)))
+
+
+def taken(mailbox: Mailbox) -> list[Frame]:
+    """Everything in a mailbox, in order."""
+    frames = []
+    while (frame := mailbox.take()) is not None:
+        frames.append(frame)
+    return frames
+
+
+def texts(mailbox: Mailbox) -> list[str]:
+    return [frame.text.removeprefix(f"2{NAMESPACE},") for frame in taken(mailbox)]
+
+
+def node(name: str, bus: MemoryBus, clock: ManualClock | None = None) -> Node:
+    return Node(name, Hub(), InMemoryBroker(bus), clock or ManualClock())

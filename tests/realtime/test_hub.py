@@ -1,0 +1,111 @@
+"""Who hears what on one node."""
+
+import pytest
+
+from realtime.codec import Frame
+from realtime.hub import Hub
+from realtime.mailbox import Mailbox
+from tests.realtime import build
+
+
+def test_a_broadcast_hands_the_same_frame_to_every_member() -> None:
+    hub, frame = Hub(), build.ended()
+    members = [build.connection(name, account) for account, name in enumerate("abc")]
+    for one in members:
+        hub.add(one)
+        hub.join(one, "room")
+    stranger = build.connection("d", 9)
+    hub.add(stranger)
+    assert hub.broadcast("room", frame) == 3
+    assert all(one.mailbox.take() is frame for one in members)
+    assert stranger.mailbox.take() is None
+
+
+def test_a_snapshot_for_slow_readers_is_made_once_per_broadcast() -> None:
+    hub, made = Hub(), []
+
+    def whole() -> Frame:
+        made.append(build.snapshot(2))
+        return made[-1]
+
+    slow = [build.connection(name, account) for account, name in enumerate("abc")]
+    quick = build.connection("q", 9)
+    for one in (*slow, quick):
+        hub.add(one)
+        hub.join(one, "room")
+    hub.broadcast("room", build.changes(1), key="board", whole=whole)
+    quick.mailbox.take()
+    second = build.changes(2)
+    hub.broadcast("room", second, key="board", whole=whole)
+    assert len(made) == 1
+    assert all(one.mailbox.take() is made[0] for one in slow)
+    assert quick.mailbox.take() is second
+
+
+def test_leaving_and_removing_forget_the_channel() -> None:
+    hub, one, two = Hub(), build.connection("a"), build.connection("b", 2)
+    for each in (one, two):
+        hub.add(each)
+        assert hub.join(each, "room")
+    assert not hub.join(one, "room")
+    assert hub.count("room") == 2
+    assert hub.leave(one, "room")
+    assert not hub.leave(one, "room")
+    assert hub.members("room") == (two,)
+    assert hub.remove(two, "client") == ("room",)
+    assert hub.remove(two, "client") == ()
+    assert (hub.count("room"), len(hub), hub.statistics().channels) == (0, 1, 0)
+    assert hub.statistics().closed == {"client": 1}
+
+
+def test_a_connection_that_is_gone_cannot_join() -> None:
+    hub, one = Hub(), build.connection()
+    assert not hub.join(one, "room")
+    assert hub.count("room") == 0
+
+
+def test_connections_are_found_by_account_and_by_login() -> None:
+    hub = Hub()
+    phone, watch, other = (
+        build.connection("phone", 1, 11),
+        build.connection("watch", 1, 12),
+        build.connection("other", 2, 21),
+    )
+    for one in (phone, watch, other):
+        hub.add(one)
+    assert hub.of_account(phone.caller.account_id) == (phone, watch)
+    assert hub.of_login(watch.caller.login_id) == (watch,)
+    hub.remove(watch)
+    assert hub.of_account(phone.caller.account_id) == (phone,)
+    assert hub.get("watch") is None
+    assert hub.get("phone") is phone
+
+
+def test_an_id_is_taken_only_once() -> None:
+    hub = Hub()
+    hub.add(build.connection("a"))
+    with pytest.raises(ValueError, match="already"):
+        hub.add(build.connection("a"))
+
+
+def test_one_full_mailbox_does_not_keep_the_others_from_hearing() -> None:
+    hub, frame = Hub(), build.ended()
+    full = build.connection("full", 1, mailbox=Mailbox(soft_bytes=10, hard_bytes=20))
+    fine = build.connection("fine", 2)
+    for one in (full, fine):
+        hub.add(one)
+        hub.join(one, "room")
+    hub.broadcast("room", frame)
+    assert full.closed
+    assert fine.mailbox.take() is frame
+
+
+def test_counters_outlive_the_connections_they_counted() -> None:
+    hub, one = Hub(), build.connection(mailbox=Mailbox(soft_bytes=1, hard_bytes=10_000))
+    hub.add(one)
+    hub.join(one, "room")
+    hub.broadcast("room", build.droppable())
+    assert hub.statistics().dropped == 1
+    hub.remove(one)
+    after = hub.statistics()
+    assert (after.dropped, after.opened, after.connections, after.deliveries) == (1, 1, 0, 1)
