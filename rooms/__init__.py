@@ -1,0 +1,1 @@
+"""Live meaning: streams of samples, the rooms they feed, and the boards those rooms see."""

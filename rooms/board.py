@@ -1,0 +1,166 @@
+"""The board of a room: merging what every node knows first-hand, ranking it, and telling what changed.
+
+Approach. Each node speaks only of what it sees itself: the members connected to it, the streams it receives. For each of
+them it publishes an entry (`ShareEntry`) with a revision that only it raises. A board keeps, per member, the newest entry
+of every node and derives one line from them: somebody is present if any node sees them, and their score comes from the
+entry with the highest feed epoch, the one whose stream was opened last.
+
+Invariants. Putting an entry twice, or in any order, gives the same board: an entry replaces only an older revision of
+the same node. A lost share is healed by the next whole one. There is no owner of a room, so nothing has to be handed over
+when a node dies; its entries stop counting as present when its shares stop (`drop_node`).
+
+Ranks go by effort, exactly (whole zone-milliseconds, no rounding); equal effort shares a rank and the next one is
+skipped: 1, 2, 2, 4. Among equals the lower member number stands first, which is who joined first.
+
+Extending: a new column is a field of `ShareEntry`, of `Row` in realtime/wire.py, and a line in `_row`.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from realtime.peer import ShareEntry
+from realtime.wire import Member, Row
+from rooms.effort import weight
+from rooms.reading import freshness_of
+from services.kernel.ids import AccountId
+from services.training.zones import percent_of_max
+
+Rank = int
+_NEVER: Final = -1
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What all nodes together say of one member."""
+
+    feed: ShareEntry
+    present: bool
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """Rows and members that differ from what the board last said."""
+
+    rows: tuple[Row, ...]
+    members: tuple[Member, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.members)
+
+
+class Board:
+    """The merged entries of one room. No clock, no I/O: time comes in as `now_ms` (wall, ms since 1970)."""
+
+    def __init__(self) -> None:
+        self._entries: dict[AccountId, dict[str, ShareEntry]] = {}
+        self._rows: dict[int, Row] = {}
+        self._members: dict[int, Member] = {}
+
+    # -- merging ------------------------------------------------------------------------------------------------
+
+    def put(self, node: str, entry: ShareEntry) -> bool:
+        """Take an entry of `node`; True when it was news, False for a repeat or an older one."""
+        of_member = self._entries.setdefault(entry.account_id, {})
+        known = of_member.get(node)
+        if known is not None and known.rev >= entry.rev:
+            return False
+        of_member[node] = entry
+        return True
+
+    def drop_node(self, node: str) -> None:
+        """`node` is gone: nobody is present through it any more. Scores it has told stay."""
+        for of_member in self._entries.values():
+            entry = of_member.get(node)
+            if entry is not None and entry.present:
+                of_member[node] = msgspec.structs.replace(entry, present=False)
+
+    def nodes(self) -> set[str]:
+        """Every node that has told of a member."""
+        return {node for of_member in self._entries.values() for node in of_member}
+
+    def line(self, account_id: AccountId) -> Line | None:
+        """The merged line of one member, None for a stranger."""
+        of_member = self._entries.get(account_id)
+        return None if not of_member else _merge(of_member)
+
+    def entries_of(self, node: str) -> Iterator[ShareEntry]:
+        """All entries of one node: its whole share."""
+        return (of_member[node] for of_member in self._entries.values() if node in of_member)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    # -- telling ------------------------------------------------------------------------------------------------
+
+    def refresh(self, now_ms: int) -> Changes:
+        """Bring rows and members up to `now_ms`; return those that differ from the last time."""
+        lines = [_merge(of_member) for of_member in self._entries.values()]
+        members = {line.feed.n: _member(line) for line in lines}
+        rows = {row.n: row for row in _rank((line for line in lines if _competes(line)), now_ms)}
+        changes = Changes(
+            rows=tuple(row for n, row in rows.items() if self._rows.get(n) != row),
+            members=tuple(member for n, member in members.items() if self._members.get(n) != member),
+        )
+        self._rows, self._members = rows, members
+        return changes
+
+    def rows(self) -> tuple[Row, ...]:
+        """Rows as of the last `refresh`, by rank."""
+        return tuple(self._rows.values())
+
+    def members(self) -> tuple[Member, ...]:
+        """Members as of the last `refresh`, by number."""
+        return tuple(self._members[n] for n in sorted(self._members))
+
+    def member(self, account_id: AccountId) -> Member | None:
+        """One member, as merged right now."""
+        line = self.line(account_id)
+        return None if line is None else _member(line)
+
+
+def _merge(of_member: dict[str, ShareEntry]) -> Line:
+    feed = max(of_member.items(), key=_precedence)[1]
+    return Line(feed=feed, present=any(entry.present for entry in of_member.values()))
+
+
+def _precedence(of_node: tuple[str, ShareEntry]) -> tuple[int, int, int, str]:
+    """The stream opened last counts. Within one feed epoch only one node receives; the others remember what was stored,
+    which is never more and never newer. The node's name makes every node choose alike where nothing else differs."""
+    node, entry = of_node
+    return entry.feed_epoch, weight(entry.zone_ms), -1 if entry.at_ms is None else entry.at_ms, node
+
+
+def _competes(line: Line) -> bool:
+    return line.feed.role == "athlete"
+
+
+def _member(line: Line) -> Member:
+    feed = line.feed
+    return Member(n=feed.n, account_id=feed.account_id, name=feed.name, role=feed.role, present=line.present)
+
+
+def _rank(lines: Iterable[Line], now_ms: int) -> Iterator[Row]:
+    ordered = sorted(((-weight(line.feed.zone_ms), line.feed.n, line.feed) for line in lines), key=lambda x: x[:2])
+    rank, score_before = 0, _NEVER
+    for place, (negative, _, feed) in enumerate(ordered, start=1):
+        if -negative != score_before:
+            rank, score_before = place, -negative
+        yield _row(feed, rank, -negative, now_ms)
+
+
+def _row(feed: ShareEntry, rank: Rank, score: int, now_ms: int) -> Row:
+    age_ms = None if feed.at_ms is None or feed.finished else max(now_ms - feed.at_ms, 0)
+    freshness = freshness_of(age_ms)
+    if freshness == "live" and feed.bpm is None:
+        # The strap itself says that it has no contact: no need to wait three seconds to believe it.
+        freshness = "stale"
+    live = freshness == "live"
+    return Row(
+        n=feed.n,
+        rank=rank,
+        bpm=feed.bpm if live else None,
+        percent=percent_of_max(feed.bpm, feed.max_hr) if live and feed.bpm else None,
+        zone=feed.zone if live else None,
+        effort=round(score / 60_000, 1),
+        freshness=freshness,
+    )

@@ -1,0 +1,45 @@
+"""The running score of a live workout: Edwards points, sample by sample.
+
+State is whole milliseconds per zone, so sums are exact in any order and the live score equals the summary computed
+from the stored samples to the last bit (a law test holds them together). The state is small enough to be stored with
+every group commit; after a restart the score goes on from there.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from services.training.sample import Sample, held_ms
+from services.training.zones import ZONES, zone_of
+
+NOTHING: Final = (0,) * ZONES
+
+
+class Effort(msgspec.Struct, frozen=True):
+    """`zone_ms` ms earned in zone 0 to 5; `last_t`, `last_bpm` the sample that still holds."""
+
+    zone_ms: tuple[int, ...] = NOTHING
+    last_t: int | None = None
+    last_bpm: int | None = None
+
+
+def advance(effort: Effort, samples: Iterable[Sample], max_hr: int, *, counts: bool = True) -> Effort:
+    """The effort after `samples`. With `counts` false time passes but nothing is earned (another device feeds)."""
+    zone_ms = list(effort.zone_ms)
+    last_t, last_bpm = effort.last_t, effort.last_bpm
+    for sample in samples:
+        if counts and last_t is not None and last_bpm is not None:
+            zone_ms[zone_of(last_bpm, max_hr)] += held_ms(last_t, sample.t)
+        last_t, last_bpm = sample.t, sample.bpm
+    return Effort(zone_ms=tuple(zone_ms), last_t=last_t, last_bpm=last_bpm)
+
+
+def total(*parts: Iterable[int]) -> tuple[int, ...]:
+    """The sum, zone by zone, of several ms-per-zone tallies."""
+    return tuple(sum(zone) for zone in zip(*parts, strict=True)) if parts else NOTHING
+
+
+def weight(zone_ms: Iterable[int]) -> int:
+    """Points times 60 000 as a whole number: what ranks are decided by, free of rounding."""
+    return sum(zone * ms for zone, ms in enumerate(zone_ms))

@@ -1,0 +1,218 @@
+"""One room on this node: a live class, its board, and what this node knows of it first-hand.
+
+Synchronous throughout: the beat, the sockets and the streams all act on it between two awaits, so its order can be read
+off the page. What this node sees becomes entries on the board under the node's own name; `share` hands the changed ones
+(or all) to the other nodes.
+"""
+
+import secrets
+from typing import Final
+
+import msgspec
+
+from realtime.codec import Frame, event_frame
+from realtime.connection import Connection
+from realtime.peer import Share, ShareEntry
+from realtime.wire import BoardChanges, BoardSnapshot, ClassView, Member
+from rooms.board import Board
+from rooms.effort import NOTHING
+from services.classes.live_class import LiveClass, Membership
+from services.kernel.ids import AccountId, ClassId
+
+DEFAULT_MAX_HR: Final = 190
+
+
+def channel_of(class_id: ClassId) -> str:
+    """The channel a room's broadcasts and shares travel on."""
+    return f"room:{class_id}"
+
+
+def view_of(live: LiveClass) -> ClassView:
+    """A class as clients see it."""
+    return ClassView(
+        id=live.id,
+        code=live.code,
+        title=live.title,
+        coach_name=live.coach_name,
+        state="over" if live.over else "live",
+        created_at_ms=live.created_ms,
+        ended_at_ms=live.ended_ms,
+    )
+
+
+class Room:
+    """A room as this node holds it. `node` is this node's name; times are wall clock, ms since 1970."""
+
+    def __init__(self, live: LiveClass, node: str) -> None:
+        self.live = live
+        self.channel: Final = channel_of(live.id)
+        self.board: Final = Board()
+        self.idle_since: float | None = None
+        self.feeds = 0
+        self._node = node
+        self._epoch: Final = secrets.token_hex(4)
+        self._version = 0
+        self._rev = 0
+        self._share_seq = 0
+        self._own: dict[AccountId, ShareEntry] = {}
+        self._dirty: set[AccountId] = set()
+        self._connections: dict[AccountId, set[str]] = {}
+        self._snapshot: tuple[int, Frame] | None = None
+        self._peers: dict[str, int] = {}
+
+    # -- what this node sees --------------------------------------------------------------------------------------
+
+    def seat(self, membership: Membership, zone_ms: tuple[int, ...] = NOTHING) -> None:
+        """Put a known member on the board, not present, with what they have earned before."""
+        if membership.account_id not in self._own:
+            self._put(
+                ShareEntry(
+                    n=membership.n,
+                    account_id=membership.account_id,
+                    name=membership.name,
+                    role=membership.role,
+                    present=False,
+                    feed_epoch=membership.feed_epoch,
+                    rev=0,
+                    bpm=None,
+                    zone=None,
+                    at_ms=None,
+                    max_hr=DEFAULT_MAX_HR,
+                    zone_ms=zone_ms,
+                    finished=False,
+                )
+            )
+
+    def has_seat(self, account_id: AccountId) -> bool:
+        """Whether this node knows the member first-hand."""
+        return account_id in self._own
+
+    def enter(self, connection: Connection, membership: Membership | None) -> None:
+        """A connection joins; with a membership (displays have none) its account becomes present."""
+        connection.rooms.add(self.live.id)
+        if membership is None:
+            return
+        self.seat(membership)
+        self._connections.setdefault(membership.account_id, set()).add(connection.id)
+        own = self._own[membership.account_id]
+        self._put(msgspec.structs.replace(own, present=True, role=membership.role, name=membership.name))
+
+    def leave(self, connection: Connection) -> None:
+        """A connection leaves; the member stays on the board with their score."""
+        connection.rooms.discard(self.live.id)
+        account_id = connection.caller.account_id
+        connections = self._connections.get(account_id)
+        if connections is None:
+            return
+        connections.discard(connection.id)
+        if not connections:
+            del self._connections[account_id]
+            self._put(msgspec.structs.replace(self._own[account_id], present=False))
+
+    def feed(
+        self,
+        account_id: AccountId,
+        *,
+        feed_epoch: int,
+        bpm: int | None,
+        zone: int | None,
+        at_ms: int | None,
+        max_hr: int,
+        zone_ms: tuple[int, ...],
+        finished: bool = False,
+    ) -> None:
+        """A stream's latest word about a member's heart rate and score."""
+        self._put(
+            msgspec.structs.replace(
+                self._own[account_id],
+                feed_epoch=feed_epoch,
+                bpm=bpm,
+                zone=zone,
+                at_ms=at_ms,
+                max_hr=max_hr,
+                zone_ms=zone_ms,
+                finished=finished,
+            )
+        )
+
+    def feeds_for(self, account_id: AccountId, feed_epoch: int) -> bool:
+        """Whether a stream of this feed epoch is still the one that counts: no newer was opened anywhere."""
+        line = self.board.line(account_id)
+        return line is None or line.feed.feed_epoch <= feed_epoch
+
+    def has_connections(self) -> bool:
+        """Whether any account is connected to this room through this node."""
+        return bool(self._connections)
+
+    def _put(self, entry: ShareEntry) -> None:
+        self._rev += 1
+        entry = msgspec.structs.replace(entry, rev=self._rev)
+        self._own[entry.account_id] = entry
+        self._dirty.add(entry.account_id)
+        self.board.put(self._node, entry)
+
+    # -- between nodes --------------------------------------------------------------------------------------------
+
+    def share(self, *, whole: bool) -> Share | None:
+        """What changed here since the last share, or all of it; None when there is nothing to say."""
+        accounts = self._own.keys() if whole else self._dirty
+        if not accounts:
+            return None
+        self._share_seq += 1
+        entries = tuple(self._own[account_id] for account_id in accounts)
+        self._dirty.clear()
+        return Share(node=self._node, epoch=self._epoch, seq=self._share_seq, whole=whole, entries=entries)
+
+    def merge(self, share: Share, now_ms: int) -> None:
+        """Take what another node says. Idempotent, and indifferent to order."""
+        self._peers[share.node] = now_ms
+        for entry in share.entries:
+            self.board.put(share.node, entry)
+
+    def forget_silent_nodes(self, before_ms: int) -> None:
+        """Nodes that have not shared since `before_ms` no longer make anybody present."""
+        for node, heard_ms in list(self._peers.items()):
+            if heard_ms < before_ms:
+                del self._peers[node]
+                self.board.drop_node(node)
+
+    # -- to the members -------------------------------------------------------------------------------------------
+
+    def beat(self, now_ms: int) -> Frame | None:
+        """Bring the board up to `now_ms`; the changes as a frame, None when nothing changed."""
+        changes = self.board.refresh(now_ms)
+        if not changes:
+            return None
+        self._version += 1
+        return event_frame(
+            "board.changes",
+            BoardChanges(
+                class_id=self.live.id,
+                epoch=self._epoch,
+                v=self._version,
+                at_ms=now_ms,
+                rows=changes.rows,
+                members=changes.members,
+            ),
+        )
+
+    def snapshot(self, now_ms: int) -> BoardSnapshot:
+        """The whole board at the version that the last beat told."""
+        return BoardSnapshot(
+            class_id=self.live.id,
+            epoch=self._epoch,
+            v=self._version,
+            at_ms=now_ms,
+            members=self.board.members(),
+            rows=self.board.rows(),
+        )
+
+    def snapshot_frame(self, now_ms: int) -> Frame:
+        """The snapshot as a frame, encoded once per version however many slow readers need it."""
+        if self._snapshot is None or self._snapshot[0] != self._version:
+            self._snapshot = (self._version, event_frame("board.snapshot", self.snapshot(now_ms)))
+        return self._snapshot[1]
+
+    def member(self, account_id: AccountId) -> Member | None:
+        """Somebody's entry on the board."""
+        return self.board.member(account_id)

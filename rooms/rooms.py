@@ -1,0 +1,269 @@
+"""The rooms of this node, and the one beat that moves them all.
+
+A room is loaded from what is stored the first time somebody on this node needs it, and forgotten when nobody has needed it
+for a while; nothing is lost by either. Once per beat each room's board becomes one frame of changes for its members, and what
+this node saw becomes one share for the other nodes.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import structlog
+
+from persistence.stores import Transactions
+from realtime.codec import event_frame
+from realtime.connection import Connection
+from realtime.node import Node
+from realtime.peer import RoomClosed, Share, WholeWanted
+from realtime.wire import BoardSnapshot, RoomJoin, RoomJoined
+from rooms.effort import NOTHING
+from rooms.room import Room, channel_of, view_of
+from services.classes.live_class import MAX_MEMBERS, LiveClass, may_enter, normal_code
+from services.kernel.clock import Clock, utc
+from services.kernel.ids import ClassId
+from services.kernel.problems import ClassFull, ClassNotFound, NotInRoom, Problem
+
+WHOLE_SHARE_EVERY_S: Final = 5.0
+"""How long a lost share can go unhealed."""
+SILENT_NODE_S: Final = 3 * WHOLE_SHARE_EVERY_S
+FORGET_ROOM_AFTER_S: Final = 60.0
+SETTLE_TIMEOUT_S: Final = 3.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class RoomsStatistics:
+    """Counts since start. `beat_seconds` is the time the last beat took over all rooms."""
+
+    rooms: int = 0
+    beats: int = 0
+    frames: int = 0
+    shares: int = 0
+    beat_seconds: float = 0.0
+
+
+class Rooms:
+    """All rooms of this node. `settle` commits what streams have sent; set by the wiring (see `streams.py`)."""
+
+    def __init__(self, node: Node, transactions: Transactions, clock: Clock, *, board_hz: float) -> None:
+        self._node = node
+        self._transactions = transactions
+        self._clock = clock
+        self._beat_s = 1.0 / board_hz
+        self._rooms: dict[ClassId, Room] = {}
+        self._by_channel: dict[str, Room] = {}
+        self._loading: dict[ClassId, asyncio.Future[Room]] = {}
+        self._whole_wanted: set[ClassId] = set()
+        self._next_whole = 0.0
+        self._stopping = asyncio.Event()
+        self.flush: Callable[[], Awaitable[None]] = _nothing_to_flush
+        self.statistics: Final = RoomsStatistics()
+        node.listen(Share, self._merge)
+        node.listen(WholeWanted, self._want_whole)
+        node.listen(RoomClosed, self._closed)
+        node.on_gap(self._gap)
+
+    # -- joining and leaving --------------------------------------------------------------------------------------
+
+    async def join(self, connection: Connection, request: RoomJoin) -> RoomJoined:
+        """Bring a connection into the room of a class. Joining again is allowed and returns a fresh board.
+
+        Raises `ClassNotFound`, `ClassOver`, `Forbidden`, `ClassFull`.
+        """
+        caller = connection.caller
+        async with self._transactions() as stores:
+            live = await stores.classes.by_code(normal_code(request.code))
+            if live is None:
+                raise ClassNotFound(path="$.code")
+            may_enter(live, caller, request.role)
+            membership = None
+            if "display" not in caller.roles:
+                await stores.classes.lock(live.id)
+                if await stores.classes.count(live.id) >= MAX_MEMBERS:
+                    raise ClassFull(limit=MAX_MEMBERS)
+                now = utc(self._clock.wall_ms())
+                membership = await stores.classes.enter(live.id, caller.account_id, request.role, now)
+        room = await self.load(live.id)
+        if connection.closed:
+            raise NotInRoom
+        room.enter(connection, membership)
+        self._node.join(connection, room.channel)
+        return RoomJoined(
+            room=view_of(room.live),
+            board=room.snapshot(self._clock.wall_ms()),
+            you=None if membership is None else room.member(caller.account_id),
+        )
+
+    def leave(self, connection: Connection, class_id: ClassId) -> None:
+        """Take a connection out of a room. Raises `NotInRoom` when it is not in there."""
+        room = self._rooms.get(class_id)
+        if room is None or class_id not in connection.rooms:
+            raise NotInRoom
+        room.leave(connection)
+        self._node.leave(connection, room.channel)
+
+    def drop(self, connection: Connection) -> None:
+        """A connection is gone: take it out of all its rooms. Their scores stay."""
+        for class_id in list(connection.rooms):
+            room = self._rooms.get(class_id)
+            if room is not None:
+                room.leave(connection)
+
+    def board(self, connection: Connection, class_id: ClassId) -> BoardSnapshot:
+        """The whole board, for a connection that is in the room."""
+        room = self._rooms.get(class_id)
+        if room is None or class_id not in connection.rooms:
+            raise NotInRoom
+        return room.snapshot(self._clock.wall_ms())
+
+    # -- the life of a room ---------------------------------------------------------------------------------------
+
+    def get(self, class_id: ClassId) -> Room | None:
+        """A room that is loaded here."""
+        return self._rooms.get(class_id)
+
+    async def load(self, class_id: ClassId) -> Room:
+        """The room of a class, loaded once however many ask at the same time. Raises `ClassNotFound`."""
+        if class_id in self._rooms:
+            return self._rooms[class_id]
+        if class_id in self._loading:
+            return await asyncio.shield(self._loading[class_id])
+        loading: asyncio.Future[Room] = asyncio.get_running_loop().create_future()
+        self._loading[class_id] = loading
+        try:
+            room = await self._load(class_id)
+        except BaseException as cause:
+            if isinstance(cause, Problem):
+                loading.set_exception(cause)
+                loading.exception()  # whoever waits gets it; nobody waiting is fine too
+            else:
+                loading.cancel()
+            raise
+        else:
+            loading.set_result(room)
+            return room
+        finally:
+            del self._loading[class_id]
+
+    async def _load(self, class_id: ClassId) -> Room:
+        async with self._transactions() as stores:
+            live = await stores.classes.by_id(class_id)
+            if live is None:
+                raise ClassNotFound
+            members = await stores.classes.members(class_id)
+            tallies = {tally.account_id: tally.zone_ms for tally in await stores.streams.tallies(class_id)}
+        room = Room(live, self._node.id)
+        for membership in members:
+            room.seat(membership, tallies.get(membership.account_id, NOTHING))
+        room.beat(self._clock.wall_ms())
+        self._rooms[class_id] = self._by_channel[room.channel] = room
+        self._node.follow(room.channel)
+        return room
+
+    async def settle(self, class_id: ClassId) -> None:
+        """Before a class ends: commit what its streams have sent, as far as that is possible in a few seconds."""
+        try:
+            await asyncio.wait_for(self.flush(), SETTLE_TIMEOUT_S)
+        except TimeoutError:
+            log.warning("rooms.settle_timeout", class_id=str(class_id))
+
+    def ended(self, live: LiveClass) -> None:
+        """A class is over: everybody in the room hears it, here and on the other nodes."""
+        room = self._rooms.get(live.id)
+        if room is not None:
+            room.live = live
+        channel = channel_of(live.id)
+        self._node.tell(channel, event_frame("class.ended", view_of(live)))
+        self._node.publish(channel, RoomClosed(class_id=live.id, ended_ms=live.ended_ms or self._clock.wall_ms()))
+
+    # -- the beat -------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ask `run` to return. May be called again."""
+        self._stopping.set()
+
+    def share_whole(self) -> None:
+        """Tell the other nodes everything this node knows first-hand: the last word before it stops."""
+        for room in self._rooms.values():
+            if (share := room.share(whole=True)) is not None:
+                self._node.publish(room.channel, share)
+
+    async def run(self) -> None:
+        """Beat until stopped."""
+        while not self._stopping.is_set():
+            began = self._clock.monotonic()
+            self.beat()
+            took = self._clock.monotonic() - began
+            self.statistics.beat_seconds = took
+            await self._clock.sleep(max(self._beat_s - took, 0.01))
+
+    def beat(self) -> None:
+        """One beat: every board to its members, every share to the other nodes."""
+        now_ms, now = self._clock.wall_ms(), self._clock.monotonic()
+        whole = now >= self._next_whole
+        if whole:
+            self._next_whole = now + WHOLE_SHARE_EVERY_S
+        for class_id, room in list(self._rooms.items()):
+            if whole:
+                room.forget_silent_nodes(now_ms - int(SILENT_NODE_S * 1000))
+            self._tell(room, now_ms)
+            share = room.share(whole=whole or class_id in self._whole_wanted)
+            if share is not None:
+                self._node.publish(room.channel, share)
+                self.statistics.shares += 1
+            self._forget_if_idle(room, now)
+        self._whole_wanted.clear()
+        self.statistics.beats += 1
+        self.statistics.rooms = len(self._rooms)
+
+    def _tell(self, room: Room, now_ms: int) -> None:
+        frame = room.beat(now_ms)
+        if frame is not None:
+            self.statistics.frames += self._node.broadcast(
+                room.channel, frame, key=room.channel, whole=lambda: room.snapshot_frame(now_ms)
+            )
+
+    def _forget_if_idle(self, room: Room, now: float) -> None:
+        if room.feeds or room.has_connections() or self._node.count(room.channel):
+            room.idle_since = None
+        elif room.idle_since is None:
+            room.idle_since = now
+        elif now - room.idle_since >= FORGET_ROOM_AFTER_S:
+            del self._rooms[room.live.id], self._by_channel[room.channel]
+            self._node.unfollow(room.channel)
+
+    # -- from other nodes -----------------------------------------------------------------------------------------
+
+    def _merge(self, channel: str, share: Share) -> None:
+        room = self._of_channel(channel)
+        if room is not None:
+            room.merge(share, self._clock.wall_ms())
+
+    def _want_whole(self, channel: str, _: WholeWanted) -> None:
+        room = self._of_channel(channel)
+        if room is not None:
+            self._whole_wanted.add(room.live.id)
+
+    def _gap(self, channels: tuple[str, ...]) -> None:
+        """These channels begin to be heard: what was said before was missed, so ask, and say everything oneself."""
+        for channel in channels:
+            room = self._of_channel(channel)
+            if room is not None:
+                self._whole_wanted.add(room.live.id)
+                self._node.publish(channel, WholeWanted(node=self._node.id))
+
+    def _closed(self, channel: str, closed: RoomClosed) -> None:
+        room = self._of_channel(channel)
+        if room is not None and not room.live.over:
+            room.live = msgspec.structs.replace(room.live, ended_ms=closed.ended_ms)
+
+    def _of_channel(self, channel: str) -> Room | None:
+        return self._by_channel.get(channel)
+
+
+async def _nothing_to_flush() -> None:
+    """No streams on this node."""

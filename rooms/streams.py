@@ -1,0 +1,483 @@
+"""Live streams: one heart-rate sample from the socket to the board and the recorder.
+
+`accept` is the hot path and contains no `await`: decode has happened, then intake (what is new?), effort (what is it worth?),
+the board of the room it feeds, the recorder's buffer. Nothing can come between two of these steps, which is how the order of
+samples is proved. The acknowledgement is not given here; it waits in `LiveStream.waiting` until the recorder says that
+everything up to it is committed.
+
+Opening raises the stream's epoch in the database. That is the fence: whatever an older connection, or a node that was
+believed dead, still tries to commit for it changes nothing. Within one node the older connection is told at once
+(`stream.taken`), on other nodes when their next commit is refused.
+
+A member may have several devices. Each has its own stream and every sample of each is stored; the one opened last feeds the
+member's line on the board, so nobody scores twice.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import structlog
+
+from persistence.stores import Stores, Transactions
+from persistence.streams import StreamBatch, StreamRecord, Written
+from realtime.codec import event_frame
+from realtime.connection import Connection
+from realtime.wire import (
+    MAX_UNACKED_SAMPLES,
+    SampleBatch,
+    SamplesStored,
+    StreamFinish,
+    StreamFinished,
+    StreamOpen,
+    StreamOpened,
+    StreamTaken,
+)
+from rooms.effort import NOTHING, Effort, advance, total
+from rooms.intake import Intake
+from rooms.reading import DeviceClock
+from rooms.recorder import Recorder
+from rooms.room import Room
+from rooms.rooms import Rooms
+from services.accounts.caller import Caller
+from services.classes.live_class import MAX_MEMBERS, LiveClass, may_enter, normal_code
+from services.kernel.clock import Clock, utc
+from services.kernel.facts import WorkoutFinished
+from services.kernel.ids import ClassId, Ids, StreamId, WorkoutId
+from services.kernel.problems import (
+    BadShape,
+    Busy,
+    ClassFull,
+    ClassNotFound,
+    Forbidden,
+    NotAuthenticated,
+    Problem,
+    SequenceGap,
+    StreamNotOpen,
+    StreamTakenOver,
+    Unavailable,
+    WindowFull,
+)
+from services.training.physiology import Physiology
+from services.training.sample import Sample
+from services.training.zones import DisplayZone, advance_display
+
+MAX_WAITING: Final = 1_000
+"""Acknowledgements one stream may be owed; a device that sends more without waiting is told `window_full`."""
+MAX_STREAMS_PER_CONNECTION: Final = 20
+FLUSH_TIMEOUT_S: Final = 2.0
+FINISH_TIMEOUT_S: Final = 10.0
+"""Below the ping timeout: while a finish waits for its commit, its connection reads nothing else."""
+
+NO_ZONE: Final = DisplayZone()
+
+log = structlog.get_logger(__name__)
+
+
+class Reply(Protocol):
+    """An acknowledgement that is still owed; used once."""
+
+    def ok(self, shape: SamplesStored) -> None: ...
+    def problem(self, problem: Problem) -> None: ...
+
+
+@dataclass(slots=True)
+class LiveStream:
+    """A stream while this node receives it. `durable` is its high-water mark: all before it is committed.
+
+    `base_ms` is what the member earned in this class by other streams; `read_at_ms` when the last heart rate was measured,
+    as far as can be told (wall clock).
+    """
+
+    id: StreamId
+    workout: WorkoutId
+    epoch: int
+    feed_epoch: int
+    connection: Connection
+    intake: Intake
+    durable: int
+    effort: Effort
+    physiology: Physiology
+    clock: DeviceClock
+    room: Room | None = None
+    base_ms: tuple[int, ...] = NOTHING
+    shown: DisplayZone = NO_ZONE
+    read_at_ms: int | None = None
+    waiting: list[tuple[int, Reply]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class StreamsStatistics:
+    """Counts since start; `open` and `unacked` are what is there now."""
+
+    open: int = 0
+    opened: int = 0
+    accepted: int = 0
+    repeated: int = 0
+    taken_over: int = 0
+
+
+class Streams:
+    """The streams that this node receives."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        rooms: Rooms,
+        clock: Clock,
+        ids: Ids,
+        *,
+        commit_interval_s: float,
+        max_buffered: int | None = None,
+    ) -> None:
+        self._transactions = transactions
+        self._rooms = rooms
+        self._clock = clock
+        self._ids = ids
+        self._live: dict[StreamId, LiveStream] = {}
+        limits = {} if max_buffered is None else {"max_samples": max_buffered}
+        self.recorder: Final = Recorder(
+            self._write,
+            clock,
+            interval_s=commit_interval_s,
+            stored=self._stored,
+            fenced=self._fenced,
+            **limits,
+        )
+        rooms.flush = self.recorder.flush
+        self.statistics: Final = StreamsStatistics()
+
+    # -- samples: the hot path ------------------------------------------------------------------------------------
+
+    def accept(self, connection: Connection, batch: SampleBatch, reply: Reply) -> None:
+        """Take a batch of samples. `reply` is answered once they are committed; refusals are raised at once.
+
+        Raises `StreamNotOpen`, `StreamTakenOver`, `SequenceGap`, `WindowFull`.
+        """
+        live = self._of(connection, batch.stream)
+        end = batch.seq + len(batch.samples)
+        if end <= live.durable:
+            self.statistics.repeated += len(batch.samples)
+            reply.ok(SamplesStored(stream=live.id, next_seq=live.durable))
+            return
+        if end - live.durable > MAX_UNACKED_SAMPLES or len(live.waiting) >= MAX_WAITING:
+            raise WindowFull(expected=live.durable)
+        received_ms = self._clock.wall_ms()
+        if self.recorder.full():
+            self._show_only(live, batch.samples[-1], received_ms)
+            raise WindowFull(expected=live.intake.next_seq, retry_after_ms=1_000)
+        fresh = live.intake.accept(batch.seq, batch.samples)
+        self.statistics.repeated += len(batch.samples) - len(fresh)
+        if fresh:
+            self._advance(live, fresh, received_ms)
+        live.waiting.append((end, reply))
+
+    def _advance(self, live: LiveStream, fresh: tuple[Sample, ...], received_ms: int) -> None:
+        room = live.room
+        for sample in fresh:
+            made_at_ms = live.clock.read(sample.t, received_ms)
+            live.shown = advance_display(live.shown, sample.t, sample.bpm, live.physiology.max_hr)
+            if sample.bpm is not None:
+                live.read_at_ms = made_at_ms
+        counts = room is not None and self._counts(live, room)
+        live.effort = advance(live.effort, fresh, live.physiology.max_hr, counts=counts)
+        if room is not None and counts:
+            self._feed(live, room, fresh[-1].bpm)
+        self.recorder.append(
+            live.id,
+            live.epoch,
+            live.intake.next_seq - len(fresh),
+            fresh,
+            live.effort,
+            received_ms,
+            live.clock.offset_ms,
+        )
+        self.statistics.accepted += len(fresh)
+
+    @staticmethod
+    def _counts(live: LiveStream, room: Room) -> bool:
+        """Whether these samples move the board: this stream is the member's newest, and the class was not over."""
+        if not room.feeds_for(live.connection.caller.account_id, live.feed_epoch):
+            return False
+        ended_ms = room.live.ended_ms
+        return ended_ms is None or (live.read_at_ms is not None and live.read_at_ms <= ended_ms)
+
+    def _show_only(self, live: LiveStream, newest: Sample, received_ms: int) -> None:
+        """The buffer is full: the board goes on with what the sensor says, the score waits for the samples to come again."""
+        if live.room is None or not self._counts(live, live.room):
+            return
+        if newest.bpm is not None:
+            live.read_at_ms = live.clock.read(newest.t, received_ms)
+        live.shown = advance_display(live.shown, newest.t, newest.bpm, live.physiology.max_hr)
+        self._feed(live, live.room, newest.bpm)
+
+    @staticmethod
+    def _feed(live: LiveStream, room: Room, bpm: int | None, *, finished: bool = False) -> None:
+        room.feed(
+            live.connection.caller.account_id,
+            feed_epoch=live.feed_epoch,
+            bpm=bpm,
+            zone=live.shown.zone,
+            at_ms=live.read_at_ms,
+            max_hr=live.physiology.max_hr,
+            zone_ms=total(live.base_ms, live.effort.zone_ms),
+            finished=finished,
+        )
+
+    # -- opening and closing --------------------------------------------------------------------------------------
+
+    async def open(self, connection: Connection, request: StreamOpen) -> StreamOpened:
+        """Open a stream, or take it up again: the reply says which sample comes next.
+
+        Raises `Forbidden`, `ClassNotFound`, `ClassOver`, `ClassFull`, `BadShape` when the stream feeds another class.
+        """
+        caller = connection.caller
+        caller.require("member")
+        if len(connection.streams) >= MAX_STREAMS_PER_CONNECTION and request.stream not in connection.streams:
+            raise Busy(
+                f"a connection may have {MAX_STREAMS_PER_CONNECTION} open streams", limit=MAX_STREAMS_PER_CONNECTION
+            )
+        if self.recorder.holds(request.stream) or any(self._of_account(caller)):
+            # Commit what the lost connection has sent, so that it need not be sent again; and what this person's other
+            # device has earned, so that the score goes on from there.
+            await self._flush(FLUSH_TIMEOUT_S)
+        async with self._transactions() as stores:
+            record, physiology, base_ms = await self._open_in(stores, caller, request)
+        room = None if record.class_id is None else await self._rooms.load(record.class_id)
+        if room is not None:
+            await self._seat(room, caller)
+        if connection.closed:
+            raise StreamNotOpen
+        self._replace(record.id)
+        live = LiveStream(
+            id=record.id,
+            workout=record.workout_id,
+            epoch=record.epoch,
+            feed_epoch=record.feed_epoch,
+            connection=connection,
+            intake=Intake(record.next_seq),
+            durable=record.next_seq,
+            effort=Effort(record.zone_ms, record.last_t, record.last_bpm),
+            physiology=physiology,
+            clock=DeviceClock(record.clock_offset_ms),
+            room=room,
+            base_ms=base_ms,
+        )
+        self._live[live.id] = live
+        connection.streams.add(live.id)
+        if room is not None:
+            room.feeds += 1
+            self._feed(live, room, None)
+        self.statistics.opened += 1
+        self.statistics.open = len(self._live)
+        return StreamOpened(
+            stream=live.id,
+            workout=live.workout,
+            epoch=live.epoch,
+            next_seq=live.durable,
+            class_id=record.class_id,
+        )
+
+    async def _open_in(
+        self, stores: Stores, caller: Caller, request: StreamOpen
+    ) -> tuple[StreamRecord, Physiology, tuple[int, ...]]:
+        live_class = None
+        if request.class_code is not None:
+            live_class = await stores.classes.by_code(normal_code(request.class_code))
+            if live_class is None:
+                raise ClassNotFound(path="$.class_code")
+        record = await stores.streams.lock(request.stream)
+        if record is None:
+            record, physiology = await self._create(stores, caller, request, live_class)
+        else:
+            record, physiology = await self._take_up(stores, caller, record, live_class)
+        base_ms = NOTHING
+        if record.class_id is not None:
+            for tally in await stores.streams.tallies(record.class_id, but=record.id):
+                if tally.account_id == caller.account_id:
+                    base_ms = tally.zone_ms
+        return record, physiology, base_ms
+
+    async def _create(
+        self, stores: Stores, caller: Caller, request: StreamOpen, live_class: LiveClass | None
+    ) -> tuple[StreamRecord, Physiology]:
+        now = utc(self._clock.wall_ms())
+        account = await stores.accounts.by_id(caller.account_id)
+        if account is None:
+            raise NotAuthenticated("this account is gone")
+        physiology = account.profile.physiology(now.date())
+        feed_epoch = 0
+        if live_class is not None:
+            may_enter(live_class, caller, "athlete")
+            await stores.classes.lock(live_class.id)
+            if await stores.classes.count(live_class.id) >= MAX_MEMBERS:
+                raise ClassFull(limit=MAX_MEMBERS)
+            await stores.classes.enter(live_class.id, caller.account_id, "athlete", now)
+            feed_epoch = await stores.classes.raise_feed(live_class.id, caller.account_id)
+        workout_id = WorkoutId(self._ids.next())
+        class_id: ClassId | None = None if live_class is None else live_class.id
+        await stores.workouts.create(
+            workout_id,
+            account_id=caller.account_id,
+            class_id=class_id,
+            sport=request.sport,
+            physiology=physiology,
+            created_at=now,
+        )
+        created = await stores.streams.create(
+            request.stream,
+            workout_id=workout_id,
+            account_id=caller.account_id,
+            class_id=class_id,
+            device=request.device,
+            device_started_at=utc(request.started_at_ms),
+            opened_at=now,
+            feed_epoch=feed_epoch,
+        )
+        record = await stores.streams.lock(request.stream)
+        if not created or record is None:
+            raise Busy("this stream is being opened by another connection right now", retry_after_ms=200)
+        return record, physiology
+
+    async def _take_up(
+        self, stores: Stores, caller: Caller, record: StreamRecord, live_class: LiveClass | None
+    ) -> tuple[StreamRecord, Physiology]:
+        if record.account_id != caller.account_id:
+            raise Forbidden("this stream belongs to somebody else: make a new id", path="$.stream")
+        if live_class is not None and live_class.id != record.class_id:
+            raise BadShape("this stream was opened for another class: make a new id", path="$.class_code")
+        feed_epoch = record.feed_epoch
+        if record.class_id is not None:
+            feed_epoch = await stores.classes.raise_feed(record.class_id, caller.account_id)
+        await stores.streams.reopen(record.id, feed_epoch=feed_epoch)
+        reopened = await stores.streams.lock(record.id)
+        if reopened is None:
+            raise Unavailable
+        return reopened, await stores.workouts.physiology(record.workout_id)
+
+    async def _seat(self, room: Room, caller: Caller) -> None:
+        """The room was loaded before this member came: read their seat."""
+        if room.has_seat(caller.account_id):
+            return
+        async with self._transactions() as stores:
+            members = await stores.classes.members(room.live.id)
+        for membership in members:
+            if membership.account_id == caller.account_id:
+                room.seat(membership)
+
+    async def finish(self, connection: Connection, request: StreamFinish) -> StreamFinished:
+        """End a stream once all of its `samples` are committed; its summary is then due.
+
+        Raises `SequenceGap` with `expected` when samples are missing, `BadShape` when there are more than it says.
+        """
+        live = self._of(connection, request.stream)
+        if request.samples > live.intake.next_seq:
+            raise SequenceGap(expected=live.intake.next_seq, path="$.samples")
+        if request.samples < live.intake.next_seq:
+            raise BadShape(f"this stream has {live.intake.next_seq} samples already", path="$.samples")
+        if live.durable < request.samples:
+            await self._flush(FINISH_TIMEOUT_S)
+        if self._live.get(live.id) is not live:
+            raise StreamTakenOver
+        if live.durable < request.samples:
+            raise Unavailable("the samples could not be stored yet: finish again", retry_after_ms=1_000)
+        now = utc(self._clock.wall_ms())
+        async with self._transactions() as stores:
+            if not await stores.streams.finish(live.id, live.epoch, now):
+                raise StreamTakenOver
+            await stores.workouts.finish(live.workout, now)
+            await stores.outbox.add(
+                WorkoutFinished(workout_id=live.workout, account_id=connection.caller.account_id), live.workout
+            )
+        if live.room is not None and live.room.feeds_for(connection.caller.account_id, live.feed_epoch):
+            self._feed(live, live.room, None, finished=True)
+        self._forget(live)
+        return StreamFinished(stream=live.id, workout=live.workout, next_seq=live.durable)
+
+    def drop(self, connection: Connection) -> None:
+        """A connection is gone. What it sent is still committed; its streams wait for it in the database."""
+        for stream_id in list(connection.streams):
+            live = self._live.get(stream_id)
+            if live is not None and live.connection is connection:
+                self._forget(live)
+
+    def _of_account(self, caller: Caller) -> Iterator[LiveStream]:
+        return (live for live in self._live.values() if live.connection.caller.account_id == caller.account_id)
+
+    def _of(self, connection: Connection, stream_id: StreamId) -> LiveStream:
+        live = self._live.get(stream_id)
+        if live is None:
+            raise StreamNotOpen
+        if live.connection is not connection:
+            if live.connection.caller.account_id == connection.caller.account_id:
+                raise StreamTakenOver
+            raise StreamNotOpen
+        return live
+
+    def _replace(self, stream_id: StreamId) -> None:
+        """Another connection of this node has the stream so far: tell it that it lost it."""
+        old = self._live.get(stream_id)
+        if old is not None:
+            self._take_away(old)
+
+    def _take_away(self, live: LiveStream) -> None:
+        self.statistics.taken_over += 1
+        for _, reply in live.waiting:
+            reply.problem(StreamTakenOver())
+        live.waiting.clear()
+        live.connection.push(event_frame("stream.taken", StreamTaken(stream=live.id, epoch=live.epoch)))
+        self._forget(live)
+
+    def _forget(self, live: LiveStream) -> None:
+        live.connection.streams.discard(live.id)
+        if self._live.get(live.id) is live:
+            del self._live[live.id]
+            if live.room is not None:
+                live.room.feeds -= 1
+        self.statistics.open = len(self._live)
+
+    # -- commits --------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """The group commit, until stopped."""
+        await self.recorder.run()
+
+    async def _flush(self, timeout_s: float) -> None:
+        try:
+            await asyncio.wait_for(self.recorder.flush(), timeout_s)
+        except TimeoutError:
+            # The caller looks at the marks itself: a flush in vain only means that they have not moved.
+            log.info("streams.flush_timeout", seconds=timeout_s)
+
+    async def _write(self, batches: list[StreamBatch]) -> list[Written]:
+        now = utc(self._clock.wall_ms())
+        async with self._transactions() as stores:
+            results = await stores.streams.write(batches)
+            for result in results:
+                if result.late is not None:
+                    workout_id, account_id = result.late
+                    await stores.workouts.finish(workout_id, now)
+                    await stores.outbox.add(WorkoutFinished(workout_id=workout_id, account_id=account_id), workout_id)
+        return results
+
+    def _stored(self, stream_id: StreamId, epoch: int, next_seq: int) -> None:
+        """After a commit: the mark moves, and whoever waited for it is answered."""
+        live = self._live.get(stream_id)
+        if live is None or live.epoch != epoch:
+            return
+        live.durable = max(live.durable, next_seq)
+        reply_with = SamplesStored(stream=stream_id, next_seq=live.durable)
+        still = []
+        for end, reply in live.waiting:
+            if end <= live.durable:
+                reply.ok(reply_with)
+            else:
+                still.append((end, reply))
+        live.waiting = still
+
+    def _fenced(self, stream_id: StreamId, epoch: int) -> None:
+        """A commit was refused: another node has the stream."""
+        live = self._live.get(stream_id)
+        if live is not None and live.epoch == epoch:
+            self._take_away(live)

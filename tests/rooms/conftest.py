@@ -1,0 +1,175 @@
+"""A node in one process, with rooms and streams on a real database and connections made of three lines."""
+
+import asyncio
+import itertools
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+
+from persistence.database import Database
+from persistence.stores import Transactions
+from realtime.broker import InMemoryBroker, MemoryBus
+from realtime.connection import Connection
+from realtime.disconnect import Disconnect
+from realtime.hub import Hub
+from realtime.mailbox import Mailbox
+from realtime.node import Node
+from realtime.wire import RoomJoin, RoomJoined, SampleBatch, SamplesStored, StreamOpen, StreamOpened
+from rooms.rooms import Rooms
+from rooms.streams import Streams
+from services.accounts.caller import Caller
+from services.classes.classes import Classes
+from services.classes.live_class import LiveClass
+from services.kernel.clock import ManualClock
+from services.kernel.ids import AccountId, LoginId, StreamId, Uuid7Ids
+from services.kernel.problems import Problem
+from services.training.sample import Sample
+
+
+class Line:
+    """A transport that only remembers how it ended."""
+
+    def __init__(self) -> None:
+        self.ending: Disconnect | None = None
+
+    def finish(self, ending: Disconnect) -> None:
+        self.ending = ending
+
+
+@dataclass
+class Answer:
+    """An acknowledgement, as it comes back."""
+
+    said: SamplesStored | Problem | None = None
+
+    def ok(self, shape: SamplesStored) -> None:
+        self.said = shape
+
+    def problem(self, problem: Problem) -> None:
+        self.said = problem
+
+
+def events(connection: Connection) -> Iterator[tuple[str, Any]]:
+    """Everything that has been pushed to a connection and not been read yet, as (name, payload)."""
+    while (frame := connection.mailbox.take()) is not None:
+        name, payload = msgspec.json.decode(frame.text[frame.text.index("[") :])
+        yield name, payload
+
+
+@dataclass
+class World:
+    """Nodes that share one database and one bus, and the people in it."""
+
+    database: Database
+    clock: ManualClock = field(default_factory=ManualClock)
+    bus: MemoryBus = field(default_factory=MemoryBus)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    nodes: list["TestNode"] = field(default_factory=list)
+
+    def node(self, *, max_buffered: int | None = None) -> "TestNode":
+        """One more node of the same installation."""
+        made = TestNode(self, f"node-{next(self._numbers)}", max_buffered)
+        self._tasks += [
+            asyncio.ensure_future(made.node.run()),
+            asyncio.ensure_future(made.streams.run()),
+        ]
+        self.nodes.append(made)
+        return made
+
+    async def person(self, name: str, *, coach: bool = False, max_hr: int | None = 190) -> Caller:
+        """An account."""
+        number = next(self._numbers)
+        account_id = AccountId(uuid.UUID(int=number << 64))
+        roles = ["member", "coach"] if coach else ["member"]
+        async with self.database.tx() as tx:
+            await tx.execute(
+                """
+                INSERT INTO accounts (id, email, name, password_hash, roles, max_hr, created_at)
+                VALUES ($1, $2, $3, '', $4, $5, now())
+                """,
+                account_id,
+                f"{number}@example.org",
+                name,
+                roles,
+                max_hr,
+            )
+        return Caller(account_id, LoginId(uuid.uuid4()), name, frozenset(roles), 2**50)  # type: ignore[arg-type]
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, and what it sets off come to its end: commits, and messages between nodes."""
+        await self.clock.advance(seconds)
+        while any(made.streams.recorder.statistics.committing for made in self.nodes):
+            await asyncio.sleep(0.001)
+        await self.clock.advance(0)
+
+    async def close(self) -> None:
+        for made in self.nodes:
+            made.streams.recorder.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class TestNode:
+    """A node with everything in it."""
+
+    __test__ = False
+
+    def __init__(self, world: World, name: str, max_buffered: int | None) -> None:
+        self.world = world
+        ids = Uuid7Ids(world.clock)
+        transactions = Transactions(world.database, world.clock, ids)
+        self.node = Node(name, Hub(), InMemoryBroker(world.bus), world.clock)
+        self.rooms = Rooms(self.node, transactions, world.clock, board_hz=2)
+        self.streams = Streams(
+            transactions, self.rooms, world.clock, ids, commit_interval_s=0.2, max_buffered=max_buffered
+        )
+        self.classes = Classes(transactions, world.clock, ids, self.rooms)
+
+    def connect(self, caller: Caller) -> Connection:
+        """A connection of somebody to this node."""
+        connection = Connection(str(uuid.uuid4()), caller, Mailbox(), Line(), opened_at=self.world.clock.monotonic())
+        self.node.add(connection)
+        return connection
+
+    def cut(self, connection: Connection) -> None:
+        """The line of a connection is gone."""
+        connection.lost("transport")
+        self.streams.drop(connection)
+        self.rooms.drop(connection)
+        self.node.remove(connection, "transport")
+
+    async def create_class(self, coach: Caller, title: str = "Ride") -> LiveClass:
+        return await self.classes.create(coach, title)
+
+    async def join(self, connection: Connection, code: str, role: str = "athlete") -> RoomJoined:
+        return await self.rooms.join(connection, RoomJoin(code=code, role=role))  # type: ignore[arg-type]
+
+    async def open(
+        self, connection: Connection, code: str | None = None, stream: StreamId | None = None
+    ) -> StreamOpened:
+        return await self.streams.open(
+            connection,
+            StreamOpen(stream=stream or StreamId(uuid.uuid4()), started_at_ms=0, class_code=code),
+        )
+
+    def send(self, connection: Connection, stream: StreamId, seq: int, samples: tuple[Sample, ...]) -> Answer:
+        """Samples as a socket would hand them over."""
+        answer = Answer()
+        try:
+            self.streams.accept(connection, SampleBatch(stream=stream, seq=seq, samples=samples), answer)
+        except Problem as problem:
+            answer.said = problem
+        return answer
+
+
+@pytest.fixture
+async def world(database: Database) -> AsyncIterator[World]:
+    world = World(database)
+    yield world
+    await world.close()
