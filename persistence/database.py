@@ -26,6 +26,15 @@ IDLE_IN_TX_TIMEOUT_MS: Final = 15_000
 Tx: TypeAlias = asyncpg.pool.PoolConnectionProxy
 """An open transaction. All stores made from it commit or vanish together."""
 
+AWAY: Final = (
+    TimeoutError,
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # shutting down, starting up, statement_timeout
+    asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
+)
+"""What means that Postgres cannot do it now and may do it later, as opposed to what it will never do."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -50,23 +59,16 @@ class Database:
         """A connection outside any transaction, for single reads and for LISTEN."""
         try:
             connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
-        except (
-            TimeoutError,
-            OSError,
-            asyncpg.PostgresConnectionError,
-            asyncpg.CannotConnectNowError,
-        ) as cause:
-            raise Unavailable("the database does not answer right now", retry_after_ms=2_000) from cause
+        except AWAY as cause:
+            raise _away(cause) from cause
         try:
             yield connection
-        except (
-            asyncpg.PostgresConnectionError,
-            asyncpg.CannotConnectNowError,
-            asyncpg.QueryCanceledError,
-        ) as cause:
-            raise Unavailable("the database does not answer right now", retry_after_ms=2_000) from cause
-        except (TimeoutError, ConnectionError) as cause:
-            raise Unavailable("the database does not answer right now", retry_after_ms=2_000) from cause
+        except AWAY as cause:
+            raise _away(cause) from cause
+        except asyncpg.InterfaceError as cause:
+            if connection.is_closed():
+                raise _away(cause) from cause
+            raise  # the driver was called wrongly: that is our fault, not the server's
         finally:
             await self._pool.release(connection, timeout=COMMAND_TIMEOUT_S)
 
@@ -74,6 +76,13 @@ class Database:
         """Return when Postgres answers; raises `Unavailable` otherwise."""
         async with self.connection() as connection:
             await connection.fetchval("SELECT 1")
+
+
+def _away(cause: BaseException) -> Unavailable:
+    if isinstance(cause, asyncpg.DiskFullError):
+        log.error("database.disk_full", problem=str(cause))
+        return Unavailable("the database's disk is full: nothing can be stored until there is room", retry_after_ms=10_000)
+    return Unavailable("the database does not answer right now", retry_after_ms=2_000)
 
 
 @asynccontextmanager

@@ -118,16 +118,18 @@ class Streams:
         )
         return status.endswith(" 1")
 
-    async def reopen(self, stream_id: StreamId, *, feed_epoch: int) -> int:
-        """Raise the fence: from now on only the returned epoch may write. Opens a finished stream again."""
+    async def reopen(self, stream_id: StreamId, *, feed_epoch: int, at: datetime) -> int:
+        """Raise the fence: from now on only the returned epoch may write. Opens a finished stream again, and counts as a sign
+        of life at `at`."""
         epoch: int = await self._tx.fetchval(
             """
-            UPDATE streams SET epoch = epoch + 1, feed_epoch = $2, finished_at = NULL
+            UPDATE streams SET epoch = epoch + 1, feed_epoch = $2, finished_at = NULL, last_sample_at = $3
             WHERE id = $1
             RETURNING epoch
             """,
             stream_id,
             feed_epoch,
+            at,
         )
         return epoch
 

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT_EVERY_S: Final = 2.0
 """How often a node tells the others that it is there."""
+READY_LOOK_S: Final = 0.02
 PEER_SILENT_S: Final = 10.0
 """After this long without a word a peer is no longer listed."""
 
@@ -160,6 +161,11 @@ class Node:
     def ready(self) -> bool:
         """Whether this node runs and its broker is known to carry."""
         return self._running and self._broker.healthy()
+
+    async def until_ready(self) -> None:
+        """Return when `ready` is true."""
+        while not self.ready():
+            await self._clock.sleep(READY_LOOK_S)
 
     def peers(self) -> dict[str, float]:
         """Other nodes heard in the last 10 s, with the seconds since."""

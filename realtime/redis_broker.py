@@ -90,6 +90,7 @@ class RedisBroker:
         self._failed = 0
         self._delivered = 0
         self._lives = 0
+        self._stopping = False
 
     # -- what the node calls --------------------------------------------------------------------------------------
 
@@ -120,11 +121,16 @@ class RedisBroker:
         )
 
     async def run(self) -> None:
+        self._stopping = False
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep_publishing(), name="broker.publish")
                 group.create_task(self._keep_listening(), name="broker.listen")
                 group.create_task(self._keep_probing(), name="broker.probe")
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    self._stopping = True
         finally:
             self._heard_at = None
 
@@ -147,6 +153,7 @@ class RedisBroker:
                     else:
                         if pause.over():
                             log.info("broker.publish_recovered", failed=self._failed)
+                    _heed_cancellation()
 
     def _next_batch(self) -> list[tuple[str, bytes]]:
         return self._waiting.take(BATCH_MESSAGES, BATCH_BYTES, self._clock.monotonic() - MAX_AGE_S)
@@ -174,6 +181,8 @@ class RedisBroker:
                         pause.over()
                     if pause.first():
                         log.warning("broker.listener_lost", trouble=repr(troubles.exceptions[0]))
+                # A group whose tasks fail while it is cancelled reports their failures and loses the cancellation.
+                self._stop_if_asked()
                 await self._clock.sleep(pause.next_s())
 
     async def _listen(self, client: Redis) -> None:
@@ -187,9 +196,15 @@ class RedisBroker:
             group.create_task(self._keep_reading(pubsub), name="broker.read")
             group.create_task(self._watch(), name="broker.watch")
 
+    def _stop_if_asked(self) -> None:
+        """Like `_heed_cancellation`, for a task that owns a group: on Python 3.11 its count of cancellations is not reliable."""
+        if self._stopping:
+            raise asyncio.CancelledError
+
     async def _keep_reading(self, pubsub: PubSub) -> None:
         while True:
             message = await pubsub.get_message(timeout=1.0)
+            _heed_cancellation()
             if message is None:
                 continue
             channel = message["channel"].decode().removeprefix(self._prefix)
@@ -218,6 +233,7 @@ class RedisBroker:
         while True:
             await self._to_adjust.wait()
             await self._adjust(pubsub)
+            _heed_cancellation()
 
     async def _adjust(self, pubsub: PubSub) -> None:
         self._to_adjust.clear()
@@ -296,6 +312,13 @@ class _Pause:
         """Things work; True when they did not before."""
         failed, self._failures, self._next = self._failures > 0, 0, PAUSE_S[0]
         return failed
+
+
+def _heed_cancellation() -> None:
+    """redis-py 8.1 can lose a cancellation that arrives while it waits for an answer; the task still knows of it."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _batches(channels: Iterable[str]) -> list[tuple[str, ...]]:

@@ -17,6 +17,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from services.classes.summary import ClassStanding as ClassStanding
+from services.classes.summary import ClassSummary as ClassSummary
 from services.kernel.ids import AccountId, ClassId, StreamId, WorkoutId
 from services.kernel.problems import ProblemView
 from services.training.sample import Sample
@@ -226,26 +228,6 @@ class RoomJoined(Shape, frozen=True):
 
 class Done(Shape, frozen=True):
     """It is done; there is nothing more to say."""
-
-
-class ClassStanding(Shape, frozen=True):
-    """One athlete's line in the final table. Efforts are points, `zone_ms` ms in zone 0 to 5."""
-
-    n: int
-    rank: int
-    name: str
-    effort: float
-    zone_ms: tuple[int, ...]
-
-
-class ClassSummary(Shape, frozen=True):
-    """How a class ended. `duration_ms` from creation to end."""
-
-    class_id: ClassId
-    title: str
-    duration_ms: int
-    athletes: int
-    standings: tuple[ClassStanding, ...]
 
 
 class WorkoutSummaryView(Shape, frozen=True):

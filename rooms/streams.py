@@ -350,7 +350,7 @@ class Streams:
         feed_epoch = record.feed_epoch
         if record.class_id is not None:
             feed_epoch = await stores.classes.raise_feed(record.class_id, caller.account_id)
-        await stores.streams.reopen(record.id, feed_epoch=feed_epoch)
+        await stores.streams.reopen(record.id, feed_epoch=feed_epoch, at=utc(self._clock.wall_ms()))
         reopened = await stores.streams.lock(record.id)
         if reopened is None:
             raise Unavailable

@@ -4,7 +4,7 @@ Ranks are decided as on the live board: by effort in whole zone-milliseconds, fr
 and the table agree. Equal effort shares a rank and the next one is skipped (1, 2, 2, 4); among equals the lower member
 number stands first.
 
-The shapes are those of `class.summary` in realtime/wire.py, field by field: what is stored is what is sent.
+`ClassSummary` is also the shape of the event `class.summary`: what is stored is what is sent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ from services.training.zones import ZONES
 _NOTHING: Final = (0,) * ZONES
 
 
-class Standing(msgspec.Struct, frozen=True):
+class ClassStanding(msgspec.Struct, frozen=True):
     """One athlete's line. `n` member number, `effort` points with one decimal, `zone_ms` ms in zone 0 to 5."""
 
     n: int
@@ -30,19 +30,19 @@ class Standing(msgspec.Struct, frozen=True):
     zone_ms: tuple[int, ...]
 
 
-class FinalTable(msgspec.Struct, frozen=True):
+class ClassSummary(msgspec.Struct, frozen=True):
     """How a class ended. `duration_ms` from creation to end, `athletes` how many took part."""
 
     class_id: ClassId
     title: str
     duration_ms: int
     athletes: int
-    standings: tuple[Standing, ...]
+    standings: tuple[ClassStanding, ...]
 
 
 def final_table(
     live: LiveClass, members: Iterable[Membership], earned: Mapping[AccountId, tuple[int, ...]]
-) -> FinalTable:
+) -> ClassSummary:
     """The table of a class that is over. `earned` is ms in zone 0 to 5 per member; who is missing earned nothing.
 
     Coaches and spectators are not ranked. Raises ValueError while the class is live.
@@ -55,13 +55,13 @@ def final_table(
         if member.role == "athlete"
     ]
     athletes.sort(key=lambda athlete: (-athlete[0], athlete[1].n))
-    standings: list[Standing] = []
+    standings: list[ClassStanding] = []
     rank, weight_before = 0, -1
     for place, (weight, member, zone_ms) in enumerate(athletes, start=1):
         if weight != weight_before:
             rank, weight_before = place, weight
         standings.append(
-            Standing(
+            ClassStanding(
                 n=member.n,
                 rank=rank,
                 name=member.name,
@@ -69,7 +69,7 @@ def final_table(
                 zone_ms=zone_ms,
             )
         )
-    return FinalTable(
+    return ClassSummary(
         class_id=live.id,
         title=live.title,
         duration_ms=max(live.ended_ms - live.created_ms, 0),

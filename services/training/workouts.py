@@ -5,8 +5,7 @@ calls it, because storing a summary and noting that its fact is handled must be 
 """
 
 import asyncio
-import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 from uuid import UUID
@@ -25,12 +24,10 @@ MAX_PAGE: Final = 100
 """Workouts in one page of a list."""
 MAX_SAMPLES_PAGE: Final = 10_000
 """Samples in one page: three hours at 1 Hz, about 150 KB of JSON."""
-READ_AT_ONCE: Final = 5_000
-"""Samples read from the store at a time while a summary is made: bounds its memory, whatever the workout's length."""
-SLICE: Final = 1_000
-"""Samples taken into a summary between two turns of the event loop: 1.5 to 3 ms of work on the machine this was written
-on. Slices on the loop instead of a thread, because a busy thread makes every socket operation wait up to 5 ms for the
-interpreter, and a slice costs the sockets one such wait only."""
+READ_AT_ONCE: Final = 500
+"""Samples read and taken into a summary between two turns of the event loop. Bounds the memory, and what the sockets of
+the same process feel. On the loop and not in a thread, because a busy thread makes every socket operation wait up to
+5 ms for the interpreter, while a page makes one of them wait, once."""
 
 
 class Workout(msgspec.Struct, frozen=True):
@@ -138,10 +135,9 @@ async def summarise(stores: SummaryStores, workout_id: WorkoutId) -> int | None:
     position = 0
     while page := await stores.workouts.samples(workout_id, position, READ_AT_ONCE):
         position += len(page)
-        for part in _slices(page):
-            for sample in part:
-                tally.add(sample)
-            await asyncio.sleep(0)
+        for sample in page:
+            tally.add(sample)
+        await asyncio.sleep(0)
     revision = await stores.workouts.store_summary(workout_id, tally.summary(workout.physiology))
     await stores.outbox.add(WorkoutSummarised(workout_id=workout_id, account_id=workout.account_id), workout_id)
     return revision
@@ -166,7 +162,3 @@ async def _own(stores: WorkoutStores, caller: Caller, workout_id: WorkoutId) -> 
     if workout is None or workout.account_id != caller.account_id:
         raise NotFound("you have no workout with this id")
     return workout
-
-
-def _slices(samples: Sequence[Sample]) -> Iterable[Iterable[Sample]]:
-    return (itertools.islice(samples, start, start + SLICE) for start in range(0, len(samples), SLICE))

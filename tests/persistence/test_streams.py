@@ -119,7 +119,7 @@ async def test_a_batch_that_leaves_a_hole_is_an_error_and_stores_nothing(databas
 async def test_a_zombie_cannot_write(database: Database) -> None:
     stream = await opened(database)
     async with database.tx() as tx:
-        assert await Streams(tx).reopen(stream, feed_epoch=0) == 2
+        assert await Streams(tx).reopen(stream, feed_epoch=0, at=NOW) == 2
     async with database.tx() as tx:
         (result,) = await Streams(tx).write([batch(stream, 0, 5, epoch=1)])
     assert result.fenced
@@ -167,7 +167,7 @@ async def test_late_samples_of_a_finished_stream_name_its_workout(database: Data
 async def test_only_the_newest_epoch_may_finish(database: Database) -> None:
     stream = await opened(database)
     async with database.tx() as tx:
-        await Streams(tx).reopen(stream, feed_epoch=0)
+        await Streams(tx).reopen(stream, feed_epoch=0, at=NOW)
         assert not await Streams(tx).finish(stream, 1, NOW)
         assert await Streams(tx).finish(stream, 2, NOW)
 
@@ -176,7 +176,7 @@ async def test_opening_a_finished_stream_opens_it_again(database: Database) -> N
     stream = await opened(database)
     async with database.tx() as tx:
         await Streams(tx).finish(stream, 1, NOW)
-        await Streams(tx).reopen(stream, feed_epoch=3)
+        await Streams(tx).reopen(stream, feed_epoch=3, at=NOW)
         record = await Streams(tx).lock(stream)
     assert record is not None
     assert (record.finished, record.epoch, record.feed_epoch) == (False, 2, 3)

@@ -4,7 +4,9 @@ import uuid
 
 import pytest
 
-from realtime.wire import SamplesStored
+from persistence.streams import StreamBatch, Written
+from realtime.connection import Connection
+from realtime.wire import SamplesStored, StreamFinish, StreamFinished
 from services.kernel.ids import StreamId
 from services.kernel.problems import (
     BadShape,
@@ -116,12 +118,14 @@ async def test_what_may_not_be_is_refused_and_stores_nothing(world: World, broke
     node = world.node()
     athlete, stranger = node.connect(await world.person("Ada")), node.connect(await world.person("Eve"))
     stream = (await node.open(athlete)).stream
-    answer, kind = {
-        "unknown stream": lambda: (node.send(athlete, StreamId(uuid.uuid4()), 0, at(range(1))), StreamNotOpen),
-        "somebody else's": lambda: (node.send(stranger, stream, 0, at(range(1))), StreamNotOpen),
-        "too far ahead": lambda: (node.send(athlete, stream, 10_000, at(range(1))), SequenceGap),
-        "window full": lambda: (node.send(athlete, stream, 30_000, at(range(1))), WindowFull),
-    }[broken]()
+    stream_sent, seq, kind = {
+        "unknown stream": (StreamId(uuid.uuid4()), 0, StreamNotOpen),
+        "somebody else's": (stream, 0, StreamNotOpen),
+        "too far ahead": (stream, 10_000, SequenceGap),
+        "window full": (stream, 30_000, WindowFull),
+    }[broken]
+    sender = stranger if broken == "somebody else's" else athlete
+    answer = node.send(sender, stream_sent, seq, at(range(1)))
     assert isinstance(answer.said, kind)
     await world.advance(0.3)
     assert await stored(world, stream) == 0
@@ -171,9 +175,7 @@ async def test_a_finish_waits_for_its_samples_and_makes_the_summary_due(world: W
     assert [(fact["type"], fact["aggregate_id"]) for fact in facts] == [("workout.finished", opened.workout)]
 
 
-async def finish(node: TestNode, athlete: object, stream: StreamId, samples: int) -> object:
-    from realtime.wire import StreamFinish
-
+async def finish(node: TestNode, athlete: Connection, stream: StreamId, samples: int) -> StreamFinished:
     return await node.streams.finish(athlete, StreamFinish(stream=stream, samples=samples))
 
 
@@ -228,5 +230,5 @@ async def test_with_the_database_away_boards_go_on_and_marks_stand_still(world: 
     assert again.said == SamplesStored(stream=stream, next_seq=6)
 
 
-async def refuse(_: object) -> list[object]:
+async def refuse(batches: list[StreamBatch]) -> list[Written]:
     raise ConnectionResetError("the database is away")

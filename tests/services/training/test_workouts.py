@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from persistence.database import Database
+from persistence.stores import Stores
 from services.accounts.caller import Caller
 from services.kernel.facts import WorkoutSummarised
 from services.kernel.ids import ClassId, LoginId, WorkoutId
@@ -108,27 +109,63 @@ async def test_late_samples_make_a_higher_revision(world: World) -> None:
 
 async def test_of_two_summaries_at_once_the_one_with_more_samples_is_kept(world: World) -> None:
     workout_id, stream_id = await world.workout(await world.account(), steady(60, 120))
-    made, commit = asyncio.Event(), asyncio.Event()
+    read, others_turn_is_over = asyncio.Event(), asyncio.Event()
 
     async def early() -> None:
         async with world.transactions() as stores:
-            await workouts.summarise(stores, workout_id)
-            made.set()
-            await commit.wait()
+            await workouts.summarise(PausesAfterReading(stores, read, others_turn_is_over), workout_id)
 
     async def late() -> None:
-        await made.wait()
+        await read.wait()
         await world.write(stream_id, 60, steady(60, 160, start=60))
         async with world.transactions() as stores:
-            commit.set()
-            assert await workouts.summarise(stores, workout_id) == 2
+            await workouts.summarise(stores, workout_id)
 
-    await asyncio.gather(early(), late())
+    async with asyncio.timeout(20):
+        first, second = asyncio.create_task(early()), asyncio.create_task(late())
+        while not second.done() and not await somebody_waits_for_a_lock(world):
+            await asyncio.sleep(0)
+        others_turn_is_over.set()
+        await asyncio.gather(first, second)
     async with world.transactions() as stores:
         found = await stores.workouts.by_id(workout_id)
     assert found is not None
     assert found.summary is not None
-    assert found.summary.samples == 120
+    assert (found.revision, found.summary.samples) == (2, 120)
+
+
+class PausesAfterReading:
+    """Stores that stop a summary between its last page of samples and its end."""
+
+    def __init__(self, stores: Stores, read: asyncio.Event, go_on: asyncio.Event) -> None:
+        self.outbox = stores.outbox
+        self.workouts = self
+        self.by_id = stores.workouts.by_id
+        self.lock = stores.workouts.lock
+        self.of_account = stores.workouts.of_account
+        self.store_summary = stores.workouts.store_summary
+        self._samples = stores.workouts.samples
+        self._read = read
+        self._go_on = go_on
+
+    async def samples(self, workout_id: WorkoutId, from_seq: int, limit: int) -> list[Sample]:
+        page = await self._samples(workout_id, from_seq, limit)
+        if not page:
+            self._read.set()
+            await self._go_on.wait()
+        return page
+
+
+async def somebody_waits_for_a_lock(world: World) -> bool:
+    """Whether a statement in this database is held up by another transaction."""
+    async with world.database.connection() as connection:
+        waits: bool = await connection.fetchval(
+            """
+            SELECT EXISTS (SELECT FROM pg_stat_activity
+                           WHERE datname = current_database() AND wait_event_type = 'Lock')
+            """
+        )
+    return waits
 
 
 async def test_a_workout_that_is_gone_has_no_summary(world: World) -> None:

@@ -1,0 +1,215 @@
+"""The asynchronous behaviour of the program, fact by fact, on real stores."""
+
+import msgspec
+import pytest
+
+from persistence.database import Database
+from realtime.wire import WorkoutSummaryView
+from services.classes.live_class import LiveClass
+from services.classes.summary import ClassSummary
+from services.kernel.facts import (
+    FACTS,
+    AccountRegistered,
+    AnyFact,
+    ClassEnded,
+    ClassSummarised,
+    LoginEnded,
+    WorkoutFinished,
+    WorkoutSummarised,
+)
+from services.kernel.ids import AccountId, ClassId, LoginId, WorkoutId
+from services.training.summary import summarise
+from tests.support.world import BODY, World, steady
+from workers.handlers import CLASS_SUMMARIES, PUSHES, QUEUES, WORKOUT_SUMMARIES, Row, table
+from workers.retry import Unprocessable
+
+MINUTE = 60_000
+
+
+class Pushed:
+    """Remembers what people were told."""
+
+    def __init__(self) -> None:
+        self.workouts: list[tuple[AccountId, WorkoutSummaryView]] = []
+        self.classes: list[tuple[ClassId, ClassSummary]] = []
+        self.logins: list[tuple[AccountId, LoginId, str]] = []
+
+    def workout_summary(self, account_id: AccountId, view: WorkoutSummaryView) -> None:
+        self.workouts.append((account_id, view))
+
+    def class_summary(self, class_id: ClassId, summary: ClassSummary) -> None:
+        self.classes.append((class_id, summary))
+
+    def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
+        self.logins.append((account_id, login_id, reason))
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    """An empty world."""
+    return World(database)
+
+
+@pytest.fixture
+def pushed() -> Pushed:
+    """What people were told."""
+    return Pushed()
+
+
+@pytest.fixture
+def rows(world: World, pushed: Pushed) -> dict[str, Row]:
+    """The table by queue."""
+    return {row.queue.name: row for row in table(world.clock, pushed)}
+
+
+async def happen(world: World, row: Row, fact: AnyFact) -> None:
+    """Handle a fact as a worker would."""
+    async with world.transactions() as stores:
+        await row.handler(stores, fact)
+
+
+async def stored_table(world: World, live: LiveClass) -> ClassSummary | None:
+    """The final table as stored."""
+    async with world.transactions() as stores:
+        stored = await stores.classes.summary(live.id)
+    return None if stored is None else msgspec.json.decode(stored, type=ClassSummary)
+
+
+def test_every_queue_has_one_row_and_every_fact_but_registrations_is_wanted(rows: dict[str, Row]) -> None:
+    assert [row.queue for row in rows.values()] == list(QUEUES)
+    assert len(rows) == len(QUEUES)
+    assert set(FACTS) - {fact for queue in QUEUES for fact in queue.wants} == {AccountRegistered}
+
+
+@pytest.mark.parametrize("queue", QUEUES, ids=lambda queue: str(queue.name))
+async def test_a_handler_refuses_what_its_queue_does_not_want(
+    queue: object, world: World, rows: dict[str, Row]
+) -> None:
+    row = next(row for row in rows.values() if row.queue is queue)
+    with pytest.raises(Unprocessable):
+        await happen(world, row, AccountRegistered(account_id=AccountId(world.ids.next())))
+
+
+async def test_a_finished_workout_gets_its_summary(world: World, rows: dict[str, Row]) -> None:
+    ada = await world.account()
+    workout_id, _ = await world.workout(ada, steady(90))
+    await happen(world, rows[WORKOUT_SUMMARIES.name], WorkoutFinished(workout_id=workout_id, account_id=ada.account_id))
+    async with world.transactions() as stores:
+        found = await stores.workouts.by_id(workout_id)
+    assert found is not None
+    assert (found.revision, found.summary) == (1, summarise(steady(90), BODY))
+    assert await world.told() == [WorkoutSummarised(workout_id=workout_id, account_id=ada.account_id)]
+
+
+async def test_a_workout_that_was_deleted_meanwhile_is_no_failure(world: World, rows: dict[str, Row]) -> None:
+    gone = WorkoutFinished(workout_id=WorkoutId(world.ids.next()), account_id=AccountId(world.ids.next()))
+    for row in rows.values():
+        if WorkoutFinished in row.queue.wants:
+            await happen(world, row, gone)
+    assert await world.told() == []
+
+
+async def test_an_ended_class_gets_its_final_table(world: World, rows: dict[str, Row]) -> None:
+    coach, ada, bob = await world.account("Cleo", "coach"), await world.account("Ada"), await world.account("Bob")
+    live = await world.live_class(coach)
+    for athlete, zone_ms in ((ada, (0, MINUTE, 0, 0, 0, 0)), (bob, (0, 0, 2 * MINUTE, 0, 0, 0))):
+        await world.enter(live, athlete)
+        await world.workout(athlete, steady(5), live=live, zone_ms=zone_ms)
+    await world.enter(live, coach, "coach")
+    await world.clock.advance(1_800)
+    await world.end(live)
+    await happen(world, rows[CLASS_SUMMARIES.name], ClassEnded(class_id=live.id))
+    made = await stored_table(world, live)
+    assert made is not None
+    assert (made.title, made.duration_ms, made.athletes) == ("Hills", 1_800_000, 2)
+    assert [(line.rank, line.name, line.effort) for line in made.standings] == [(1, "Bob", 4.0), (2, "Ada", 1.0)]
+    assert await world.told() == [ClassSummarised(class_id=live.id)]
+
+
+async def test_the_efforts_of_two_streams_of_one_member_add_up(world: World, rows: dict[str, Row]) -> None:
+    coach, ada = await world.account("Cleo", "coach"), await world.account()
+    live = await world.live_class(coach)
+    await world.enter(live, ada)
+    for _ in range(2):
+        await world.workout(ada, steady(5), live=live, zone_ms=(0, 0, 0, MINUTE, 0, 0))
+    await world.end(live)
+    await happen(world, rows[CLASS_SUMMARIES.name], ClassEnded(class_id=live.id))
+    made = await stored_table(world, live)
+    assert made is not None
+    assert [line.effort for line in made.standings] == [6.0]
+
+
+async def test_the_same_end_told_twice_is_announced_once(world: World, rows: dict[str, Row]) -> None:
+    live = await world.live_class(await world.account("Cleo", "coach"))
+    await world.end(live)
+    for _ in range(2):
+        await happen(world, rows[CLASS_SUMMARIES.name], ClassEnded(class_id=live.id))
+    assert await world.told() == [ClassSummarised(class_id=live.id)]
+
+
+async def test_late_samples_correct_the_table_without_another_announcement(world: World, rows: dict[str, Row]) -> None:
+    coach, ada = await world.account("Cleo", "coach"), await world.account()
+    live = await world.live_class(coach)
+    await world.enter(live, ada)
+    workout_id, stream_id = await world.workout(ada, steady(5), live=live, zone_ms=(0, MINUTE, 0, 0, 0, 0))
+    await world.end(live)
+    await happen(world, rows[CLASS_SUMMARIES.name], ClassEnded(class_id=live.id))
+    await world.write(stream_id, 5, steady(5, start=5), (0, 3 * MINUTE, 0, 0, 0, 0))
+    finished = WorkoutFinished(workout_id=workout_id, account_id=ada.account_id)
+    await happen(world, rows[CLASS_SUMMARIES.name], finished)
+    made = await stored_table(world, live)
+    assert made is not None
+    assert [line.effort for line in made.standings] == [3.0]
+    assert await world.told() == [ClassSummarised(class_id=live.id)]
+
+
+async def test_a_workout_that_finishes_while_its_class_goes_on_makes_no_table(
+    world: World, rows: dict[str, Row]
+) -> None:
+    coach, ada = await world.account("Cleo", "coach"), await world.account()
+    live = await world.live_class(coach)
+    await world.enter(live, ada)
+    workout_id, _ = await world.workout(ada, steady(5), live=live)
+    finished = WorkoutFinished(workout_id=workout_id, account_id=ada.account_id)
+    await happen(world, rows[CLASS_SUMMARIES.name], finished)
+    await happen(world, rows[CLASS_SUMMARIES.name], ClassEnded(class_id=live.id))  # told, but not true any more
+    assert await stored_table(world, live) is None
+    assert await world.told() == []
+
+
+async def test_a_summary_is_pushed_to_its_owner_as_it_is_now(
+    world: World, rows: dict[str, Row], pushed: Pushed
+) -> None:
+    coach, ada = await world.account("Cleo", "coach"), await world.account()
+    live = await world.live_class(coach)
+    workout_id, _ = await world.workout(ada, steady(90), live=live)
+    finished = WorkoutFinished(workout_id=workout_id, account_id=ada.account_id)
+    summarised = WorkoutSummarised(workout_id=workout_id, account_id=ada.account_id)
+    await happen(world, rows[PUSHES.name], summarised)
+    assert pushed.workouts == []
+    for _ in range(2):
+        await happen(world, rows[WORKOUT_SUMMARIES.name], finished)
+    await happen(world, rows[PUSHES.name], summarised)
+    view = WorkoutSummaryView(workout=workout_id, revision=2, summary=summarise(steady(90), BODY), class_id=live.id)
+    assert pushed.workouts == [(ada.account_id, view)]
+
+
+async def test_a_final_table_is_pushed_to_the_room(world: World, rows: dict[str, Row], pushed: Pushed) -> None:
+    coach, ada = await world.account("Cleo", "coach"), await world.account()
+    live = await world.live_class(coach)
+    await world.enter(live, ada)
+    await world.end(live)
+    await happen(world, rows[PUSHES.name], ClassSummarised(class_id=live.id))
+    assert pushed.classes == []
+    await happen(world, rows[CLASS_SUMMARIES.name], ClassEnded(class_id=live.id))
+    await happen(world, rows[PUSHES.name], ClassSummarised(class_id=live.id))
+    ((class_id, summary),) = pushed.classes
+    assert class_id == live.id
+    assert [line.name for line in summary.standings] == ["Ada"]
+
+
+async def test_an_ended_login_is_told_to_the_sockets(world: World, rows: dict[str, Row], pushed: Pushed) -> None:
+    account_id, login_id = AccountId(world.ids.next()), LoginId(world.ids.next())
+    fact = LoginEnded(account_id=account_id, login_id=login_id, reason="logged out")
+    await happen(world, rows[PUSHES.name], fact)
+    assert pushed.logins == [(account_id, login_id, "logged out")]

@@ -1,0 +1,121 @@
+"""What the bus on Postgres does beyond the common contract: leases, deaths, and a database that goes away."""
+
+import asyncio
+
+import pytest
+
+from persistence.database import Database
+from persistence.tasks import CHANNEL
+from services.kernel.clock import ManualClock, SystemClock
+from services.kernel.facts import WorkoutFinished
+from tests.support.task_buses import WAIT_S, PostgresBench, Seen, an_envelope, consuming, eventually
+from workers.bus import BusUnavailable, Delivery, Queue
+from workers.postgres_bus import PostgresBus
+from workers.wakeups import Wakeups
+
+
+async def test_a_message_that_kills_its_worker_every_time_is_parked_and_does_not_loop(database: Database) -> None:
+    bench = PostgresBench(database)
+    queue, envelope = bench.queue(max_attempts=3), an_envelope()
+    begun: list[int] = []
+
+    async def kills(delivery: Delivery) -> None:
+        begun.append(delivery.attempt)
+        worker.cancel()  # the process is gone without a word
+        await asyncio.Event().wait()
+
+    async with bench.open() as bus:
+        await bus.publish(envelope)
+        while not await bus.parked(queue):
+            assert len(begun) <= 3
+            worker = asyncio.create_task(bus.consume(queue, kills))
+            died = len(begun)
+            await eventually(lambda died=died: len(begun) > died or bus.statistics().of(queue).parked)  # type: ignore[misc]
+            worker.cancel()
+            await asyncio.gather(worker, return_exceptions=True)
+        (parked,) = await bus.parked(queue)
+    assert begun == [1, 2, 3]
+    assert "begun 3 times and never answered" in parked.reason
+
+
+async def test_a_handler_that_outlives_its_lease_keeps_its_task(database: Database) -> None:
+    bench = PostgresBench(database)
+    queue, envelope = bench.queue(), an_envelope()
+    inside, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(delivery: Delivery) -> None:
+        async with database.tx() as tx:
+            await delivery.settle(tx)
+            inside.set()
+            await go_on.wait()
+
+    rival = Seen()
+    clock = ManualClock()
+    queues = (queue,)
+    first = PostgresBus(database, clock, queues, poll_s=0.02)
+    second = PostgresBus(database, clock, queues, poll_s=0.02)
+    await first.publish(envelope)
+    async with consuming(first, queue, slow):
+        async with asyncio.timeout(WAIT_S):
+            await inside.wait()
+        async with consuming(second, queue, rival):
+            await clock.advance(60)  # far beyond the lease
+            async with database.connection() as connection:
+                await connection.fetchval("SELECT 1")
+            go_on.set()
+            await eventually(lambda: first.statistics().of(queue).handled)
+            await clock.advance(60)
+    assert rival.deliveries == []
+
+
+async def test_a_retry_comes_when_its_time_has_come_and_not_before(database: Database) -> None:
+    clock = ManualClock()
+    queue = Queue("summaries", wants=(WorkoutFinished,))
+    bus = PostgresBus(database, clock, (queue,))
+    seen = Seen(lambda delivery: ValueError("first") if delivery.attempt == 1 else None)
+    async with consuming(bus, queue, seen):
+        await bus.publish(an_envelope())
+        await clock.advance(1)
+        await seen.times(1)
+        await eventually(lambda: bus.statistics().of(queue).retried)
+        for _ in range(4):
+            await clock.advance(1)
+            async with database.connection() as connection:
+                await connection.fetchval("SELECT 1")
+        assert len(seen.deliveries) == 1
+
+        async def jump() -> bool:
+            await clock.advance(1)
+            return len(seen.deliveries) == 2
+
+        await eventually(jump)
+    assert [delivery.attempt for delivery in seen.deliveries] == [1, 2]
+
+
+async def test_a_published_task_wakes_the_consumer_without_waiting_for_the_next_look(database: Database) -> None:
+    wakeups = Wakeups(database, SystemClock(), (CHANNEL,))
+    listening = asyncio.create_task(wakeups.run())
+    async with asyncio.timeout(WAIT_S):
+        await wakeups.listening.wait()
+    queue, seen = Queue("summaries", wants=(WorkoutFinished,)), Seen()
+    # Its clock stands still, so it never looks by itself.
+    clock = ManualClock()
+    bus = PostgresBus(database, clock, (queue,), wakeups)
+    async with consuming(bus, queue, seen):
+        await bus.publish(an_envelope())
+        await seen.times(1)
+        await bus.publish(an_envelope())
+        await seen.times(2)
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+
+
+async def test_publishing_to_a_database_that_is_away_says_so(database: Database) -> None:
+    queue = Queue("summaries", wants=(WorkoutFinished,))
+    bus = PostgresBus(database, SystemClock(), (queue,))
+    async with database.connection() as held:
+        await held.execute("BEGIN; LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(BusUnavailable, match="did not take"):
+            await bus.publish(an_envelope())
+        await held.execute("ROLLBACK")
+    assert bus.statistics().refused == 1

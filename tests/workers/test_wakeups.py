@@ -1,0 +1,98 @@
+"""Notifications: heard, lost with the connection, heard again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from persistence.database import Database
+from services.kernel.clock import ManualClock, SystemClock
+from tests.support.task_buses import WAIT_S, eventually
+from workers.wakeups import CHECK_S, RETRY_S, Wakeups, pause
+
+
+@pytest.fixture
+async def clock() -> ManualClock:
+    """The clock of the listening loop."""
+    return ManualClock()
+
+
+@pytest.fixture
+async def wakeups(database: Database, clock: ManualClock) -> AsyncIterator[Wakeups]:
+    """Listening on two channels."""
+    made = Wakeups(database, clock, ("apples", "pears"))
+    task = asyncio.create_task(made.run())
+    async with asyncio.timeout(WAIT_S):
+        await made.listening.wait()
+    yield made
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def notify(database: Database, channel: str) -> None:
+    """Notify at commit."""
+    async with database.tx() as tx:
+        await tx.execute("SELECT pg_notify($1, '')", channel)
+
+
+async def test_a_notification_wakes_those_who_wait_on_its_channel(database: Database, wakeups: Wakeups) -> None:
+    apples, more_apples, pears = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    with wakeups.on("apples", apples), wakeups.on("apples", more_apples), wakeups.on("pears", pears):
+        await notify(database, "apples")
+        async with asyncio.timeout(WAIT_S):
+            await apples.wait()
+            await more_apples.wait()
+        assert not pears.is_set()
+
+
+async def test_who_left_is_not_woken(database: Database, wakeups: Wakeups) -> None:
+    left, stayed = asyncio.Event(), asyncio.Event()
+    with wakeups.on("apples", left):
+        pass
+    with wakeups.on("apples", stayed):
+        await notify(database, "apples")
+        async with asyncio.timeout(WAIT_S):
+            await stayed.wait()
+    assert not left.is_set()
+
+
+async def test_after_a_cut_connection_it_listens_again_and_wakes_for_what_was_missed(
+    database: Database, wakeups: Wakeups, clock: ManualClock
+) -> None:
+    woken = asyncio.Event()
+    with wakeups.on("apples", woken):
+        async with database.connection() as connection:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+            )
+
+        async def lost() -> bool:
+            await clock.advance(CHECK_S)
+            return not wakeups.listening.is_set()
+
+        await eventually(lost)
+        await notify(database, "apples")
+        assert not woken.is_set()
+        await clock.advance(RETRY_S)
+        async with asyncio.timeout(WAIT_S):
+            await woken.wait()
+            await wakeups.listening.wait()
+        woken.clear()
+        await notify(database, "apples")
+        async with asyncio.timeout(WAIT_S):
+            await woken.wait()
+
+
+async def test_a_pause_ends_with_its_time_or_with_the_first_event() -> None:
+    clock, event = ManualClock(), asyncio.Event()
+    timed = asyncio.create_task(pause(clock, 5, event))
+    await clock.advance(4.9)
+    assert not timed.done()
+    await clock.advance(0.2)
+    assert timed.done()
+    woken = asyncio.create_task(pause(clock, 5, asyncio.Event(), event))
+    await clock.advance(1)
+    event.set()
+    async with asyncio.timeout(WAIT_S):
+        await woken
+        await pause(SystemClock(), 3_600, event)

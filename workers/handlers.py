@@ -1,0 +1,143 @@
+"""Everything that happens later, on one screen: which queue is told which facts, and what it then does.
+
+A handler runs in one transaction together with its inbox (consumer.py), may be called again for the same fact if that
+transaction did not commit, and reads the state as it is now: two facts of one workout may come in either order.
+
+Adding one: a row in `table`, a method here; a fact that nobody wants is simply forgotten by the bus. A queue's name
+is kept for ever, because messages wait under it across deployments.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import structlog
+
+from persistence.stores import Stores
+from realtime.wire import WorkoutSummaryView
+from services.classes.summary import ClassSummary, final_table
+from services.kernel.clock import Clock, utc
+from services.kernel.facts import (
+    AnyFact,
+    ClassEnded,
+    ClassSummarised,
+    LoginEnded,
+    WorkoutFinished,
+    WorkoutSummarised,
+)
+from services.kernel.ids import ClassId, WorkoutId
+from services.training import workouts
+from workers.bus import Queue
+from workers.consumer import Handler
+from workers.push import Push
+from workers.retry import Unprocessable
+
+WORKOUT_SUMMARIES: Final = Queue("workout-summaries", wants=(WorkoutFinished,), concurrency=2)
+CLASS_SUMMARIES: Final = Queue("class-summaries", wants=(ClassEnded, WorkoutFinished))
+PUSHES: Final = Queue("pushes", wants=(WorkoutSummarised, ClassSummarised, LoginEnded), concurrency=4)
+
+QUEUES: Final = (WORKOUT_SUMMARIES, CLASS_SUMMARIES, PUSHES)
+"""Every queue there is: the bus needs them all, whichever of them this process consumes."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    queue: Queue
+    handler: Handler
+
+
+def table(clock: Clock, push: Push) -> tuple[Row, ...]:
+    """Who does what later."""
+    handlers = Handlers(clock, push)
+    return (
+        Row(WORKOUT_SUMMARIES, handlers.summarise_workout),
+        Row(CLASS_SUMMARIES, handlers.summarise_class),
+        Row(PUSHES, handlers.push),
+    )
+
+
+class Handlers:
+    """The handlers themselves."""
+
+    def __init__(self, clock: Clock, push: Push) -> None:
+        self._clock: Final = clock
+        self._push: Final = push
+
+    async def summarise_workout(self, stores: Stores, fact: AnyFact) -> None:
+        """A workout is finished, or late samples came: make its summary (again) and tell so."""
+        match fact:
+            case WorkoutFinished(workout_id=workout_id):
+                if await workouts.summarise(stores, workout_id) is None:
+                    log.info("handlers.workout_gone", workout=str(workout_id))
+            case _:
+                raise _unwanted(fact)
+
+    async def summarise_class(self, stores: Stores, fact: AnyFact) -> None:
+        """A class is over: make its final table and tell so. Once it is made, a workout of the class that finishes or
+        gets late samples corrects it without another announcement: five hundred phones that finish within a minute
+        must not be told five hundred tables."""
+        match fact:
+            case ClassEnded(class_id=class_id):
+                if await self._store_table(stores, class_id):
+                    await stores.outbox.add(ClassSummarised(class_id=class_id), class_id)
+            case WorkoutFinished(workout_id=workout_id):
+                workout = await stores.workouts.by_id(workout_id)
+                if workout is not None and workout.class_id is not None:
+                    await self._correct_table(stores, workout.class_id)
+            case _:
+                raise _unwanted(fact)
+
+    async def push(self, stores: Stores, fact: AnyFact) -> None:
+        """Tell whoever is connected."""
+        match fact:
+            case WorkoutSummarised(workout_id=workout_id):
+                await self._push_workout(stores, workout_id)
+            case ClassSummarised(class_id=class_id):
+                stored = await stores.classes.summary(class_id)
+                if stored is not None:
+                    self._push.class_summary(class_id, msgspec.json.decode(stored, type=ClassSummary))
+            case LoginEnded(account_id=account_id, login_id=login_id, reason=reason):
+                self._push.login_ended(account_id, login_id, reason)
+            case _:
+                raise _unwanted(fact)
+
+    async def _store_table(self, stores: Stores, class_id: ClassId) -> bool:
+        """Make the final table and keep it; False when it is the same as before, or the class is gone or live."""
+        live = await stores.classes.lock(class_id)
+        if live is None or not live.over:
+            log.info("handlers.class_gone", class_id=str(class_id))
+            return False
+        earned = {tally.account_id: tally.zone_ms for tally in await stores.streams.tallies(class_id)}
+        made = final_table(live, await stores.classes.members(class_id), earned)
+        stored = await stores.classes.summary(class_id)
+        if stored is not None and msgspec.json.decode(stored, type=ClassSummary) == made:
+            return False
+        await stores.classes.store_summary(class_id, made, utc(self._clock.wall_ms()))
+        return True
+
+    async def _correct_table(self, stores: Stores, class_id: ClassId) -> None:
+        """Bring a table that was made already up to date."""
+        if await stores.classes.summary(class_id) is not None:
+            await self._store_table(stores, class_id)
+
+    async def _push_workout(self, stores: Stores, workout_id: WorkoutId) -> None:
+        workout = await stores.workouts.by_id(workout_id)
+        if workout is None or workout.summary is None:
+            return
+        self._push.workout_summary(
+            workout.account_id,
+            WorkoutSummaryView(
+                workout=workout.id,
+                revision=workout.revision,
+                summary=workout.summary,
+                class_id=workout.class_id,
+            ),
+        )
+
+
+def _unwanted(fact: AnyFact) -> Unprocessable:
+    return Unprocessable(f"this handler knows nothing about {type(fact).__name__}")
