@@ -1,0 +1,1 @@
+"""The mouth of the system: HTTP and Socket.IO on one port."""

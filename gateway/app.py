@@ -1,0 +1,119 @@
+"""The aiohttp application: routes, windows and pages around use cases that somebody else has made.
+
+`build_app` opens nothing and starts nothing but the timer of the loop-lag gauge. The sockets are attached to the same
+application afterwards (gateway/sockets/), so that one port serves everything.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.http import asyncapi, docs_page, openapi
+from gateway.http.middleware import TRACE, HttpStatistics, middlewares, secure
+from gateway.http.pages import Pages
+from gateway.http.ports import GatewayDeps
+from gateway.http.problems import problem_response
+from gateway.http.router import MAX_BODY, add_route
+from gateway.http.routes import ROUTES
+from gateway.probes import PROMETHEUS_TYPE, LoopLag, Ready, Telemetry
+from services.kernel.problems import Unavailable
+
+__all__ = ["HTTP_STATISTICS", "GatewayDeps", "build_app"]
+
+HTTP_STATISTICS: Final = web.AppKey("http_statistics", HttpStatistics)
+_JSON: Final = "application/json"
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """The answer of /livez."""
+
+    alive: bool = True
+
+
+class ReadyNow(msgspec.Struct, frozen=True):
+    """The answer of /readyz when all is well: every check with "ok"."""
+
+    ready: bool
+    checks: dict[str, str]
+
+
+def build_app(deps: GatewayDeps) -> web.Application:
+    """The application that serves `deps` over HTTP. Raises UnknownReading when a reading has a name of its own."""
+    statistics = HttpStatistics()
+    app = web.Application(middlewares=middlewares(statistics, deps.clock), client_max_size=MAX_BODY)
+    app[HTTP_STATISTICS] = statistics
+    app.on_response_prepare.append(secure)
+    for route in ROUTES:
+        add_route(app, route, deps)
+    _add_documents(app)
+    _add_probes(app, deps, statistics)
+    Pages(deps.web_root).add_to(app)
+    return app
+
+
+def _add_documents(app: web.Application) -> None:
+    documents = {
+        "/openapi.json": (msgspec.json.encode(openapi.document()), _JSON),
+        "/asyncapi.json": (msgspec.json.encode(asyncapi.document()), _JSON),
+        "/docs": (docs_page.page().encode(), "text/html"),
+        "/docs.css": (docs_page.STYLE.read_bytes(), "text/css"),
+    }
+    for url, (body, kind) in documents.items():
+        app.router.add_get(url, _constant(body, kind))
+
+
+def _constant(body: bytes, kind: str) -> Handler:
+    async def answer(_: web.Request) -> web.Response:
+        headers = {"Cache-Control": "no-cache"}
+        return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+
+    return answer
+
+
+def _add_probes(app: web.Application, deps: GatewayDeps, statistics: HttpStatistics) -> None:
+    ready = Ready(deps.checks, deps.clock)
+    lag = LoopLag()
+    telemetry = Telemetry(
+        {
+            "http_requests": lambda: statistics.requests,
+            "http_problems": lambda: statistics.problems,
+            "http_seconds": statistics.seconds,
+            "loop_lag_seconds": lag.last,
+            "loop_lag_max_seconds": lag.worst,
+            **deps.readings,
+        }
+    )
+
+    async def livez(_: web.Request) -> web.Response:
+        return _fresh(web.Response(body=msgspec.json.encode(Alive()), content_type=_JSON))
+
+    async def readyz(request: web.Request) -> web.Response:
+        now = await ready.look()
+        checks = {name: why or "ok" for name, why in now.checks.items()}
+        if now.ready:
+            return _fresh(web.Response(body=msgspec.json.encode(ReadyNow(True, checks)), content_type=_JSON))
+        failing = ", ".join(name for name, why in now.checks.items() if why is not None)
+        problem = Unavailable(f"this node is not ready: {failing}")
+        statistics.problems[problem.code] += 1
+        return _fresh(problem_response(problem, instance="/readyz", trace_id=request[TRACE], checks=checks))
+
+    async def prometheus(_: web.Request) -> web.Response:
+        return _fresh(web.Response(body=telemetry.page(), headers={"Content-Type": PROMETHEUS_TYPE}))
+
+    async def measure_lag(_: web.Application) -> AsyncIterator[None]:
+        lag.start()
+        yield
+        lag.stop()
+
+    app.router.add_get("/livez", livez)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", prometheus)
+    app.cleanup_ctx.append(measure_lag)
+
+
+def _fresh(response: web.Response) -> web.Response:
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,1 @@
+"""HTTP, one file per noun. A route decodes, calls one use case, and renders; it decides nothing."""

@@ -1,0 +1,188 @@
+"""The AsyncAPI 3.0 document, made from the catalogue that the sockets decode with (`realtime/wire.py`).
+
+How Socket.IO is mapped: the namespace `/live` is one channel; each event is a message; an event from a client is an
+operation that this server *receives*, with the acknowledgement as its reply; an event from the server is an operation
+that it *sends*. Schemas are JSON Schema 2020-12, said so with each, because AsyncAPI's own dialect is older.
+
+Print it with `python -m gateway.http.asyncapi`.
+"""
+
+import sys
+from typing import Any, Final
+
+import msgspec
+
+from gateway.http.examples import example_of
+from gateway.http.openapi import API_VERSION, Json, text
+from realtime.disconnect import ENDINGS
+from realtime.wire import (
+    BY_NAME,
+    CLIENT_EVENTS,
+    EVENTS,
+    MAX_BATCH_SAMPLES,
+    MAX_PAYLOAD_BYTES,
+    MAX_UNACKED_SAMPLES,
+    NAMESPACE,
+    SERVER_EVENTS,
+    Event,
+)
+from services.kernel.problems import ProblemView
+
+SCHEMA_FORMAT: Final = "application/schema+json;version=draft-2020-12"
+CHANNEL: Final = "live"
+_REF: Final = "#/components/schemas/{name}/schema"
+
+_ABOUT: Final = f"""\
+Connect with any Socket.IO 5 client (Engine.IO 4; WebSocket, or long-polling first) to the path `/socket.io/` and open
+the namespace `{NAMESPACE}` with `auth: {{"token": "<access token>"}}`. A refused CONNECT carries the problem as the
+error's `data`.
+
+Every event from a client carries one object and is acknowledged with one object: `{{"ok": <reply>}}` or
+`{{"problem": {{"code", "message", "retry", …}}}}`. An event sent without an acknowledgement id gets its problem, if there is
+one, as the event `problem`. Unknown fields are refused. There is no binary.
+
+The acknowledgement of `stream.samples` is given after the samples are committed, and not before: keep them until then, send
+them again after a reconnect, in any overlap. A batch has at most {MAX_BATCH_SAMPLES} samples, a stream at most
+{MAX_UNACKED_SAMPLES} that are not acknowledged, a message at most {MAX_PAYLOAD_BYTES} bytes.
+
+Before the server closes a connection it sends `bye` with a code. Codes from 3000 to 3499 mean: come back after
+`come_back_ms`. Codes from 3500 to 3999 mean: do not, until something has changed.
+"""
+
+
+def document() -> Json:
+    """The whole document as plain JSON values."""
+    shapes = list(dict.fromkeys([event.shape for event in EVENTS] + [e.reply for e in CLIENT_EVENTS] + [ProblemView]))
+    refs, components = msgspec.json.schema_components(shapes, ref_template=_REF)
+    ref_of: dict[Any, Json] = dict(zip(shapes, refs, strict=True))
+    operations: Json = {}
+    for event in CLIENT_EVENTS:
+        operations[event.name] = _receives(event)
+    for event in SERVER_EVENTS:
+        operations[event.name] = _sends(event)
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "Paceline live",
+            "version": API_VERSION,
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0"},
+            "externalDocs": {"description": "The HTTP side door", "url": "/openapi.json"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {
+            "here": {
+                "host": "{host}",
+                "pathname": "/socket.io/",
+                "protocol": "ws",
+                "protocolVersion": "Socket.IO 5, Engine.IO 4",
+                "description": "The server that this document came from; wss where TLS ends in front of it.",
+                "variables": {"host": {"default": "localhost:8080", "description": "host and port of the server"}},
+                "security": [{"$ref": "#/components/securitySchemes/access_token"}],
+            }
+        },
+        "channels": {
+            CHANNEL: {
+                "address": NAMESPACE,
+                "title": f"The namespace {NAMESPACE}",
+                "servers": [{"$ref": "#/servers/here"}],
+                "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in _messages(ref_of)},
+            }
+        },
+        "operations": operations,
+        "components": {
+            "schemas": {name: {"schemaFormat": SCHEMA_FORMAT, "schema": schema} for name, schema in components.items()},
+            "messages": _messages(ref_of),
+            "securitySchemes": {
+                "access_token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": 'Not a header: the CONNECT packet\'s payload is {"token": "<access token>"}.',
+                }
+            },
+        },
+        "x-endings": [
+            {
+                "code": ending.code,
+                "name": ending.name,
+                "reason": ending.reason,
+                "come_back": ending.come_back_ms is not None,
+            }
+            for ending in ENDINGS
+        ],
+    }
+
+
+def _receives(event: Event) -> Json:
+    return {
+        "action": "receive",
+        "channel": {"$ref": f"#/channels/{CHANNEL}"},
+        "summary": event.doc,
+        "messages": [{"$ref": f"#/channels/{CHANNEL}/messages/{event.name}"}],
+        "reply": {
+            "channel": {"$ref": f"#/channels/{CHANNEL}"},
+            "messages": [{"$ref": f"#/channels/{CHANNEL}/messages/{ack_of(event)}"}],
+        },
+    }
+
+
+def _sends(event: Event) -> Json:
+    delivery = event.delivery
+    return {
+        "action": "send",
+        "channel": {"$ref": f"#/channels/{CHANNEL}"},
+        "summary": event.doc,
+        "messages": [{"$ref": f"#/channels/{CHANNEL}/messages/{event.name}"}],
+        **({} if delivery is None else {"x-delivery": {"class": delivery.name.lower(), "means": delivery.value}}),
+    }
+
+
+def _messages(ref_of: dict[Any, Json]) -> Json:
+    messages: Json = {}
+    for event in EVENTS:
+        messages[event.name] = {
+            "name": event.name,
+            "title": event.doc,
+            "summary": (event.shape.__doc__ or "").strip().split("\n\n")[0],
+            "payload": {"schemaFormat": SCHEMA_FORMAT, "schema": ref_of[event.shape]},
+            "examples": [{"name": "example", "payload": example_of(event.shape)}],
+        }
+    for event in CLIENT_EVENTS:
+        messages[ack_of(event)] = {
+            "name": ack_of(event),
+            "title": f"The acknowledgement of {event.name}.",
+            "payload": {"schemaFormat": SCHEMA_FORMAT, "schema": _ack(ref_of[event.reply], ref_of[ProblemView])},
+            "examples": [{"name": "done", "payload": {"ok": example_of(_reply(event))}}],
+        }
+    return messages
+
+
+def _ack(ok: Json, problem: Json) -> Json:
+    """Exactly one of the two."""
+    return {
+        "oneOf": [
+            {"type": "object", "properties": {"ok": ok}, "required": ["ok"], "additionalProperties": False},
+            {
+                "type": "object",
+                "properties": {"problem": problem},
+                "required": ["problem"],
+                "additionalProperties": False,
+            },
+        ]
+    }
+
+
+def ack_of(event: Event) -> str:
+    """The name of the message that acknowledges `event`."""
+    return f"{BY_NAME[event.name].name}.ack"
+
+
+def _reply(event: Event) -> type:
+    if event.reply is None:
+        raise TypeError(f"{event.name} is not an event of a client")
+    return event.reply
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text(document()))

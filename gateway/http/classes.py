@@ -1,0 +1,112 @@
+"""Live classes over HTTP: what a coach does before and after. The class itself happens on the socket."""
+
+import msgspec
+
+from gateway.http.ports import GatewayDeps
+from gateway.http.router import Call, Nothing, Route
+from realtime.wire import ClassCreate, ClassSummary, ClassView
+from rooms.room import view_of
+from services.kernel.ids import ClassId
+from services.kernel.problems import ClassNotFound, ClassOver, Forbidden, NotFound
+
+
+class ClassPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which class."""
+
+    id: ClassId
+
+
+class ClassList(msgspec.Struct, frozen=True):
+    """Classes, newest first, fifty at most."""
+
+    classes: tuple[ClassView, ...]
+
+
+async def create_class(deps: GatewayDeps, call: Call[ClassCreate, Nothing, Nothing]) -> ClassView:
+    return view_of(await deps.classes.create(call.caller, call.body.title))
+
+
+async def own_classes(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> ClassList:
+    return ClassList(tuple(view_of(live) for live in await deps.classes.of_coach(call.caller)))
+
+
+async def class_by_id(deps: GatewayDeps, call: Call[Nothing, Nothing, ClassPath]) -> ClassView:
+    return view_of(await deps.classes.by_id(call.caller, call.path.id))
+
+
+async def end_class(deps: GatewayDeps, call: Call[Nothing, Nothing, ClassPath]) -> ClassView:
+    return view_of(await deps.classes.end(call.caller, call.path.id))
+
+
+async def class_summary(deps: GatewayDeps, call: Call[Nothing, Nothing, ClassPath]) -> ClassSummary:
+    # Stored by an earlier version, perhaps: it is read into today's shape, so the document stays true.
+    return msgspec.json.decode(await deps.classes.summary(call.caller, call.path.id), type=ClassSummary)
+
+
+CREATE_CLASS = Route(
+    "POST",
+    "/v1/classes",
+    name="create_class",
+    tag="classes",
+    does="Create a live class; its join code is in the answer (role coach).",
+    handler=create_class,
+    body=ClassCreate,
+    query=Nothing,
+    path=Nothing,
+    reply=ClassView,
+    status=201,
+    problems=(Forbidden,),
+)
+OWN_CLASSES = Route(
+    "GET",
+    "/v1/classes",
+    name="own_classes",
+    tag="classes",
+    does="A coach's own classes, newest first.",
+    handler=own_classes,
+    body=Nothing,
+    query=Nothing,
+    path=Nothing,
+    reply=ClassList,
+    problems=(Forbidden,),
+)
+CLASS_BY_ID = Route(
+    "GET",
+    "/v1/classes/{id}",
+    name="class_by_id",
+    tag="classes",
+    does="One class.",
+    handler=class_by_id,
+    body=Nothing,
+    query=Nothing,
+    path=ClassPath,
+    reply=ClassView,
+    problems=(ClassNotFound,),
+)
+END_CLASS = Route(
+    "POST",
+    "/v1/classes/{id}/end",
+    name="end_class",
+    tag="classes",
+    does="End a class; its summary follows (its coach).",
+    handler=end_class,
+    body=Nothing,
+    query=Nothing,
+    path=ClassPath,
+    reply=ClassView,
+    problems=(ClassNotFound, ClassOver, Forbidden),
+)
+CLASS_SUMMARY = Route(
+    "GET",
+    "/v1/classes/{id}/summary",
+    name="class_summary",
+    tag="classes",
+    does="The final table of a class.",
+    more="Not found until it is ready, usually a second after the end; the socket says so with `class.summary`.",
+    handler=class_summary,
+    body=Nothing,
+    query=Nothing,
+    path=ClassPath,
+    reply=ClassSummary,
+    problems=(ClassNotFound, NotFound),
+)

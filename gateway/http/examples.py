@@ -1,0 +1,154 @@
+"""One example of every shape that appears in the documents.
+
+They are real instances, so they are checked when this module is imported, shown in the documents as they would travel, and
+validated against the generated schemas by a test. One evening runs through all of them: Mira coaches, Jonas rides.
+"""
+
+import uuid
+from datetime import date
+from typing import Final
+
+import msgspec
+
+from gateway.http.accounts import Registration
+from gateway.http.classes import ClassList
+from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
+from gateway.http.logins import LogIn, RefreshRequest
+from gateway.http.problems import ProblemBody, title_of, type_of
+from gateway.http.workouts import SamplePage, WorkoutList
+from realtime import wire
+from services.accounts.account import AccountView, ProfileChange
+from services.accounts.accounts import LoggedIn
+from services.kernel.ids import AccountId, ClassId, LoginId, StreamId, WorkoutId
+from services.kernel.problems import BadShape, SequenceGap
+from services.training.physiology import Physiology
+from services.training.sample import Sample
+from services.training.summary import summarise
+from services.training.workouts import WorkoutView
+
+_START: Final = 1_790_000_000_000
+
+
+def _id(n: int) -> uuid.UUID:
+    return uuid.UUID(int=(_START + n) << 80 | 0x7 << 76 | 0b10 << 62 | n)
+
+
+_jonas = AccountId(_id(1))
+_mira = AccountId(_id(2))
+_class = ClassId(_id(3))
+_stream = StreamId(_id(4))
+_workout = WorkoutId(_id(5))
+_login = LoginId(_id(6))
+
+_view = wire.ClassView(
+    id=_class, code="K7WQ2M", title="Thursday hills", coach_name="Mira", state="live", created_at_ms=_START
+)
+_over = msgspec.structs.replace(_view, state="over", ended_at_ms=_START + 2_700_000)
+_rider = wire.Member(n=1, account_id=_jonas, name="Jonas", role="athlete")
+_row = wire.Row(n=1, rank=1, bpm=148, percent=80, zone=4, effort=61.5, freshness="live")
+_snapshot = wire.BoardSnapshot(
+    class_id=_class, epoch="9f2c41aa", v=12, at_ms=_START + 900_000, members=(_rider,), rows=(_row,)
+)
+_samples = (Sample(t=0, bpm=96), Sample(t=1_000, bpm=97, rr=(618, 622)), Sample(t=2_000, bpm=None))
+_physiology = Physiology(
+    max_hr=185, rest_hr=52, sex="male", mass_kg=72.5, age_years=36, max_hr_source="measured", rest_hr_source="measured"
+)
+_summary = summarise(
+    [Sample(t=second * 1_000, bpm=110 + min(second // 10, 45)) for second in range(1_200)], _physiology
+)
+_account = AccountView(
+    id=_jonas,
+    email="jonas@example.org",
+    name="Jonas",
+    roles=("member",),
+    created_at_ms=_START,
+    birth_date=date(1990, 5, 17),
+    sex="male",
+    mass_kg=72.5,
+    max_hr=185,
+    rest_hr=52,
+)
+_saved = WorkoutView(
+    id=_workout,
+    class_id=_class,
+    sport="cycling",
+    created_at_ms=_START,
+    finished_at_ms=_START + 1_200_000,
+    revision=1,
+    summary=_summary,
+)
+_gap = SequenceGap("samples 118 to 119 are missing", expected=118)
+
+_ALL: Final[tuple[msgspec.Struct, ...]] = (
+    Registration(email="jonas@example.org", password="violet anchor moss kettle", name="Jonas", device="watch"),  # noqa: S106
+    LogIn(email="jonas@example.org", password="violet anchor moss kettle", device="watch"),  # noqa: S106
+    RefreshRequest(refresh_token="plr_4Jq0m2nB8sX1vT6yK3wE5rU7iO9pA0dF2gH4jL6zC8c"),  # noqa: S106
+    LoggedIn(
+        account=_account,
+        access_token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl",  # noqa: S106
+        expires_in_s=900,
+        refresh_token="plr_4Jq0m2nB8sX1vT6yK3wE5rU7iO9pA0dF2gH4jL6zC8c",  # noqa: S106
+    ),
+    _account,
+    ProfileChange(max_hr=185, rest_hr=52, mass_kg=None),
+    DisplayRequest(code="K7WQ2M"),
+    DisplayOpened(
+        access_token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl",  # noqa: S106
+        expires_in_s=43_200,
+        watched=_view,
+    ),
+    Demo(code="K7WQ2M"),
+    ClassList(classes=(_view,)),
+    _saved,
+    WorkoutList(workouts=(_saved,), next_before=None),
+    SamplePage(samples=_samples, next_seq=3),
+    ProblemBody(
+        type=type_of(BadShape.code),
+        title=title_of(BadShape.code),
+        status=BadShape.status,
+        detail="expected `int`, got `str`",
+        instance="/v1/me",
+        code=BadShape.code,
+        trace_id="5f0c8a1de2b34f67a9c4d1e0b7f62538",
+        path="$.max_hr",
+    ),
+    # The socket's events and their replies.
+    wire.StreamOpen(stream=_stream, started_at_ms=_START, class_code="K7WQ2M", device="chest strap", sport="cycling"),
+    wire.StreamOpened(stream=_stream, workout=_workout, epoch=1, next_seq=0, class_id=_class),
+    wire.SampleBatch(stream=_stream, seq=0, samples=_samples),
+    wire.SamplesStored(stream=_stream, next_seq=3),
+    wire.StreamFinish(stream=_stream, samples=3),
+    wire.StreamFinished(stream=_stream, workout=_workout, next_seq=3),
+    wire.StreamTaken(stream=_stream, epoch=2),
+    wire.RoomJoin(code="K7WQ2M", role="spectator"),
+    wire.RoomJoined(room=_view, board=_snapshot, you=_rider),
+    wire.RoomRef(class_id=_class),
+    wire.Done(),
+    _snapshot,
+    wire.BoardChanges(class_id=_class, epoch="9f2c41aa", v=13, at_ms=_START + 900_500, rows=(_row,)),
+    wire.ClassCreate(title="Thursday hills"),
+    wire.ClassRef(class_id=_class),
+    _over,
+    wire.ClassSummary(
+        class_id=_class,
+        title="Thursday hills",
+        duration_ms=2_700_000,
+        athletes=1,
+        standings=(
+            wire.ClassStanding(
+                n=1, rank=1, name="Jonas", effort=137.4, zone_ms=(0, 240_000, 600_000, 960_000, 720_000, 180_000)
+            ),
+        ),
+    ),
+    wire.WorkoutSummaryView(workout=_workout, revision=1, summary=_summary, class_id=_class),
+    wire.ProblemEvent(event="stream.samples", problem=_gap.view()),
+    _gap.view(),
+    wire.Bye(code=3000, reason="This node is stopping; another one will answer.", come_back_ms=2_140),
+)
+
+EXAMPLES: Final[dict[type, msgspec.Struct]] = {type(example): example for example in _ALL}
+
+
+def example_of(shape: type) -> object:
+    """The example of `shape` as plain JSON values. Raises KeyError for a shape that has none: add it above."""
+    return msgspec.to_builtins(EXAMPLES[shape])

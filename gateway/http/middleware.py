@@ -1,0 +1,191 @@
+"""What happens to every request: it gets a name, its failure becomes a problem, it is counted and logged.
+
+Two layers, both made by `middlewares`. The outer one gives the request its trace id (the client's own, if it sent a
+decent one in X-Request-Id), binds it to the log, and writes the access log, at most `LINES_PER_S` lines a second with
+the number of those left out. The inner one turns whatever was raised into one shape (problems.py). A fault of our own
+is logged with everything and answered with nothing but the trace id.
+
+`secure` runs for every response just before it is sent, whoever made it. The socket engine under /socket.io/ speaks a
+protocol of its own and is left alone, but for addresses and methods that it does not answer.
+"""
+
+import asyncio
+import re
+import secrets
+import time
+from collections import Counter, deque
+from typing import Final
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from gateway.http.problems import CONTENT_TYPE, from_framework, problem_page, problem_response
+from gateway.probes import Spread
+from services.kernel.clock import Clock
+from services.kernel.problems import InternalFault, Problem
+
+SOCKETS: Final = "/socket.io/"
+LINES_PER_S: Final = 50
+_PROBES: Final = frozenset({"/livez", "/readyz", "/metrics"})
+REQUEST_ID: Final = "X-Request-Id"
+TRACE: Final = web.RequestKey("trace", str)
+_DECENT_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+PAGE_POLICY: Final = (
+    "default-src 'self'; img-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+"""Our own origin only, no inline script or style. 'self' covers ws: and wss: of the same host."""
+DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+
+log = structlog.get_logger(__name__)
+
+
+class HttpStatistics:
+    """Counts since the start: requests by "METHOD route status", problems by code, and how long requests took (s)."""
+
+    def __init__(self) -> None:
+        self.requests: Final[Counter[str]] = Counter()
+        self.problems: Final[Counter[str]] = Counter()
+        self._count = 0
+        self._total = 0.0
+        self._recent: deque[float] = deque(maxlen=512)
+
+    def took(self, seconds: float) -> None:
+        """Count one request's duration."""
+        self._count += 1
+        self._total += seconds
+        self._recent.append(seconds)
+
+    def seconds(self) -> Spread:
+        """The durations."""
+        return Spread(self._count, self._total, tuple(self._recent))
+
+
+class _LineBudget:
+    """Lines that may still be logged this second, and how many were left out before."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._second = -1
+        self._lines = 0
+        self._left_out = 0
+
+    def take(self) -> int | None:
+        """None: leave this line out; otherwise how many were left out since the last one."""
+        second = int(self._clock.monotonic())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        if self._lines >= LINES_PER_S:
+            self._left_out += 1
+            return None
+        self._lines += 1
+        left_out, self._left_out = self._left_out, 0
+        return left_out
+
+
+def middlewares(statistics: HttpStatistics, clock: Clock) -> list[Middleware]:
+    """The layers, outermost first."""
+    budget = _LineBudget(clock)
+
+    @web.middleware
+    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+        given = request.headers.get(REQUEST_ID, "")
+        trace = given if _DECENT_ID.fullmatch(given) else secrets.token_hex(16)
+        request[TRACE] = trace
+        if request.path.startswith(SOCKETS):
+            return await handler(request)
+        began = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(trace_id=trace):
+            response = await handler(request)
+            took = time.perf_counter() - began
+            route = route_of(request)
+            statistics.requests[f"{_method(request)} {route} {response.status}"] += 1
+            statistics.took(took)
+            if route in _PROBES and response.status < 400:
+                return response  # asked every second by machines; only the day it fails is news
+            left_out = budget.take()
+            if left_out is not None:
+                # The route, not the path: no ids of people, no codes, nothing a stranger could write into our log.
+                log.info(
+                    "http.request",
+                    method=_method(request),
+                    route=route,
+                    status=response.status,
+                    ms=round(took * 1_000, 1),
+                    left_out=left_out,
+                )
+        return response
+
+    @web.middleware
+    async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+        allow: str | None = None
+        status: int | None = None
+        try:
+            return await handler(request)
+        except Problem as raised:
+            problem = raised
+        except web.HTTPException as raised:
+            if raised.status < 400:
+                raise
+            problem, status = from_framework(raised), raised.status
+            allow = raised.headers.get(hdrs.ALLOW)
+        except (asyncio.CancelledError, ConnectionError):
+            raise  # the client hung up, or the program is stopping: nobody is left to answer
+        except Exception:
+            if request.path.startswith(SOCKETS):
+                raise  # a socket may have been answered already; its engine has its own log
+            log.exception("http.fault", method=_method(request), route=route_of(request))
+            problem = InternalFault()
+        return refuse(request, problem, statistics, status=status, allow=allow)
+
+    return [observe, explain]
+
+
+def refuse(
+    request: web.Request,
+    problem: Problem,
+    statistics: HttpStatistics,
+    *,
+    status: int | None = None,
+    allow: str | None = None,
+) -> web.Response:
+    """The answer that says `problem`: JSON for programs, a small page for a browser outside /v1."""
+    statistics.problems[problem.code] += 1
+    wants_page = "text/html" in request.headers.get(hdrs.ACCEPT, "") and not request.path.startswith("/v1/")
+    if wants_page:
+        response = problem_page(status or problem.status, problem.message)
+    else:
+        response = problem_response(problem, instance=request.path[:200], trace_id=request[TRACE], status=status)
+    if allow:
+        response.headers[hdrs.ALLOW] = allow
+    response.headers[hdrs.CACHE_CONTROL] = "no-store"
+    return response
+
+
+async def secure(request: web.Request, response: web.StreamResponse) -> None:
+    """The headers that every response carries."""
+    if request.path.startswith(SOCKETS) and response.content_type != CONTENT_TYPE:
+        return
+    headers = response.headers
+    if TRACE in request:
+        headers[REQUEST_ID] = request[TRACE]
+    headers[hdrs.SERVER] = "paceline"
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Referrer-Policy"] = "no-referrer"
+    headers["Cross-Origin-Opener-Policy"] = "same-origin"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
+    headers["Content-Security-Policy"] = PAGE_POLICY if response.content_type == "text/html" else DATA_POLICY
+
+
+def route_of(request: web.Request) -> str:
+    """The pattern that matched ("/v1/classes/{id}"), or "unmatched"."""
+    resource = request.match_info.route.resource
+    return "unmatched" if resource is None else resource.canonical
+
+
+def _method(request: web.Request) -> str:
+    """The method, or "OTHER": anybody can invent one, and each would be a new line for Prometheus."""
+    return request.method if request.method in hdrs.METH_ALL else "OTHER"

@@ -1,0 +1,162 @@
+"""The OpenAPI 3.1 document, made from the rows that are also the router.
+
+The schemas are msgspec's own (JSON Schema 2020-12, the dialect of 3.1), so what the document promises is what the decoder
+enforces. Print it with `python -m gateway.http.openapi`.
+"""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from gateway.http.examples import example_of
+from gateway.http.problems import CONTENT_TYPE, ProblemBody
+from gateway.http.router import MAX_BODY, Nothing, Route
+from gateway.http.routes import ROUTES, WINDOWS, Window
+from services.kernel.problems import Problem
+
+API_VERSION: Final = "1.0.0"
+"""Of everything under /v1: the middle number grows with each addition, nothing else is ever done to it."""
+
+Json = dict[str, Any]
+_REF: Final = "#/components/schemas/{name}"
+_TAGS: Final = {
+    "accounts": "Making an account and looking after it.",
+    "logins": "A login is one device: an access token for minutes, a refresh token for weeks.",
+    "displays": "Big screens, which watch a class without an account.",
+    "classes": "Live classes, before and after. What happens inside is on the socket.",
+    "workouts": "One's own workouts, their summaries and samples.",
+    "operation": "For those who look after the server.",
+}
+
+
+def document() -> Json:
+    """The whole document as plain JSON values."""
+    shapes = [shape for route in ROUTES for shape in (route.body, route.reply) if shape not in {Nothing, None}]
+    refs, components = msgspec.json.schema_components(_distinct([*shapes, ProblemBody]), ref_template=_REF)
+    ref_of = dict(zip(_distinct([*shapes, ProblemBody]), refs, strict=True))
+    paths: defaultdict[str, Json] = defaultdict(dict)
+    for route in ROUTES:
+        paths[route.url][route.method.lower()] = _operation(route, ref_of)
+    for window in WINDOWS:
+        paths[window.url]["get"] = _window(window, ref_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Paceline",
+            "version": API_VERSION,
+            "summary": "Realtime coaching: accounts, live classes, workouts.",
+            "description": (
+                "The side door. Heart rates, boards and everything else that moves travels over Socket.IO; its document is"
+                " `/asyncapi.json`. Bodies are JSON in UTF-8, unknown fields are refused, times are integers in ms"
+                " since 1970 UTC, ids are UUIDs. Every failure is `application/problem+json` (RFC 9457): decide by"
+                f" `code`. A body has at most {MAX_BODY} bytes."
+            ),
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
+        "paths": dict(paths),
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "access_token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "The `access_token` of a login, or of a display.",
+                }
+            },
+        },
+    }
+
+
+def _operation(route: Route[Any, Any, Any], ref_of: dict[type, Json]) -> Json:
+    success: Json = {"description": route.reply.__doc__ if route.reply else "Done; there is no body."}
+    if route.reply is not None:
+        success["content"] = {"application/json": _content(route.reply, ref_of)}
+    operation: Json = {
+        "operationId": route.name,
+        "tags": [route.tag],
+        "summary": route.does,
+        "security": [{"access_token": []}] if route.auth == "bearer" else [],
+        "responses": {str(route.status): success, **_failures(route.all_problems(), ref_of)},
+    }
+    if route.more:
+        operation["description"] = route.more
+    parameters = [*_parameters(route.path, "path"), *_parameters(route.query, "query")]
+    if parameters:
+        operation["parameters"] = parameters
+    if route.body is not Nothing:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": _content(route.body, ref_of)},
+        }
+    return operation
+
+
+def _window(window: Window, ref_of: dict[type, Json]) -> Json:
+    schema: Json = {"type": "object"} if window.media_type == "application/json" else {"type": "string"}
+    return {
+        "operationId": window.name,
+        "tags": ["operation"],
+        "summary": window.does,
+        "security": [],
+        "responses": {
+            "200": {"description": window.does, "content": {window.media_type: {"schema": schema}}},
+            **_failures(window.problems, ref_of),
+        },
+    }
+
+
+def _content(shape: type, ref_of: dict[type, Json]) -> Json:
+    return {"schema": ref_of[shape], "examples": {"example": {"value": example_of(shape)}}}
+
+
+def _parameters(shape: type[msgspec.Struct], where: str) -> list[Json]:
+    """The fields of a query or path shape, one parameter each."""
+    if shape is Nothing:
+        return []
+    (_, components) = msgspec.json.schema_components([shape], ref_template=_REF)
+    schema = components[shape.__name__]
+    required = schema.get("required", [])
+    return [
+        {"name": name, "in": where, "required": where == "path" or name in required, "schema": inner}
+        for name, inner in schema["properties"].items()
+    ]
+
+
+def _failures(problems: Iterable[type[Problem]], ref_of: dict[type, Json]) -> Json:
+    """One response per status, naming every code it may carry."""
+    by_status: defaultdict[int, list[type[Problem]]] = defaultdict(list)
+    for kind in problems:
+        by_status[kind.status].append(kind)
+    responses: Json = {}
+    for status, kinds in sorted(by_status.items()):
+        lines = [f"- `{kind.code}`: {(kind.__doc__ or '').strip()}" for kind in kinds]
+        response: Json = {
+            "description": f"{HTTPStatus(status).phrase}.\n\n" + "\n".join(lines),
+            "content": {CONTENT_TYPE: {"schema": ref_of[ProblemBody]}},
+        }
+        if status in {429, 503}:
+            response["headers"] = {
+                "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
+            }
+        responses[str(status)] = response
+    return responses
+
+
+def _distinct(shapes: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(shapes))
+
+
+def text(of: Json) -> str:
+    """A document as it is printed and kept in docs/reference."""
+    return msgspec.json.format(msgspec.json.encode(of), indent=2).decode() + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text(document()))

@@ -1,0 +1,84 @@
+"""What the HTTP mouth is given: use cases, and a few questions it may ask of the rest of the program.
+
+The gateway makes none of it. The composition root builds the use cases and hands them over as one `GatewayDeps`; tests hand
+over the same with a small class or two in place of what they do not want to start.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from gateway.probes import Check, Reading
+from services.accounts.account import AccountView, ProfileChange, SignupRole
+from services.accounts.accounts import LoggedIn
+from services.accounts.caller import Caller
+from services.accounts.displays import Display
+from services.classes.live_class import LiveClass
+from services.kernel.clock import Clock, SystemClock
+from services.kernel.ids import ClassId, WorkoutId
+from services.training.sample import Sample
+from services.training.workouts import WorkoutView
+
+WEB_ROOT: Final = Path(__file__).parent.parent / "web"
+
+
+class AccountCases(Protocol):
+    """See services/accounts/accounts.py."""
+
+    async def register(
+        self, *, email: str, password: str, name: str, role: SignupRole, device: str, address: str | None
+    ) -> LoggedIn: ...
+    async def log_in(self, *, email: str, password: str, device: str, address: str | None) -> LoggedIn: ...
+    async def refresh(self, refresh_token: str, *, address: str | None) -> LoggedIn: ...
+    async def log_out(self, caller: Caller) -> None: ...
+    async def me(self, caller: Caller) -> AccountView: ...
+    async def change_profile(self, caller: Caller, change: ProfileChange) -> AccountView: ...
+
+
+class DisplayCases(Protocol):
+    """See services/accounts/displays.py."""
+
+    async def open(self, code: str, *, address: str | None) -> Display[LiveClass]: ...
+
+
+class ClassCases(Protocol):
+    """See services/classes/classes.py."""
+
+    async def create(self, caller: Caller, title: str) -> LiveClass: ...
+    async def of_coach(self, caller: Caller) -> Sequence[LiveClass]: ...
+    async def by_id(self, caller: Caller, class_id: ClassId) -> LiveClass: ...
+    async def end(self, caller: Caller, class_id: ClassId) -> LiveClass: ...
+
+    async def summary(self, caller: Caller, class_id: ClassId) -> str:
+        """The final table as JSON text of `realtime.wire.ClassSummary`."""
+        ...
+
+
+class WorkoutCases(Protocol):
+    """See services/training/workouts.py."""
+
+    async def of_account(self, caller: Caller, before: WorkoutId | None, limit: int) -> Sequence[WorkoutView]: ...
+    async def by_id(self, caller: Caller, workout_id: WorkoutId) -> WorkoutView: ...
+    async def samples(self, caller: Caller, workout_id: WorkoutId, from_seq: int, limit: int) -> Sequence[Sample]: ...
+
+
+@dataclass(frozen=True)
+class GatewayDeps:
+    """Everything the HTTP mouth needs.
+
+    `identify` who shows a token (raises NotAuthenticated, TokenExpired); `demo_code` the join code of the demo class, None
+    while there is none; `checks` what has to be right for `/readyz`; `readings` what `/metrics` shows, by the names in
+    `gateway.probes.FAMILIES`; `web_root` the folder of the pages.
+    """
+
+    accounts: AccountCases
+    displays: DisplayCases
+    classes: ClassCases
+    workouts: WorkoutCases
+    identify: Callable[[str], Caller]
+    demo_code: Callable[[], Awaitable[str | None]] | None = None
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    clock: Clock = field(default_factory=SystemClock)
+    web_root: Path = WEB_ROOT

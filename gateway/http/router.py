@@ -1,0 +1,211 @@
+"""One row per route: the router and the document are made from the same table.
+
+A row names method, path, the shapes of body, query and path, the shape of the reply, who may ask, and which problems
+it may answer. `add_route` turns it into an aiohttp handler that checks all of that in one order (token, path, query,
+body) before the handler sees anything; `openapi.py` turns the same row into the document. Handlers decide nothing:
+they call a use case and put its answer into a shape.
+
+Adding a route: a row in the file of its noun, and that file's rows in `routes.py`.
+"""
+
+import asyncio
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Generic, Literal, TypeVar
+
+import msgspec
+from aiohttp import hdrs, web
+
+from gateway.http.ports import GatewayDeps
+from gateway.http.problems import bad_shape
+from services.accounts.caller import Caller
+from services.kernel.problems import (
+    BadJson,
+    BadShape,
+    InternalFault,
+    NotAuthenticated,
+    Problem,
+    TokenExpired,
+    TooLarge,
+    Unavailable,
+    UnsupportedMediaType,
+)
+
+MAX_BODY: Final = 64 * 1024
+"""Bytes of a request body. The largest shape needs one; the rest is room for names."""
+BODY_TIMEOUT_S: Final = 15.0
+"""How long a body may take to arrive."""
+_JSON: Final = "application/json"
+
+Auth = Literal["none", "bearer"]
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No fields at all."""
+
+
+B = TypeVar("B", bound=msgspec.Struct)
+Q = TypeVar("Q", bound=msgspec.Struct)
+P = TypeVar("P", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True)
+class Call(Generic[B, Q, P]):
+    """One request, checked. `address` is where it comes from, None when that says nothing about who (see `address_of`)."""
+
+    body: B
+    query: Q
+    path: P
+    address: str | None
+    caller_or_none: Caller | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks; only on routes that need a token."""
+        if self.caller_or_none is None:
+            raise NotAuthenticated
+        return self.caller_or_none
+
+
+@dataclass(frozen=True)
+class Route(Generic[B, Q, P]):
+    """One row of the table. `does` is the first line of its documentation, `more` the rest.
+
+    `body`, `query`, `path` are `Nothing` where there is none; `reply` None means an empty answer.
+    """
+
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    url: str
+    name: str
+    tag: str
+    does: str
+    handler: Callable[[GatewayDeps, Call[B, Q, P]], Awaitable[msgspec.Struct | None]]
+    body: type[B]
+    query: type[Q]
+    path: type[P]
+    reply: type[msgspec.Struct] | None
+    status: int = 200
+    auth: Auth = "bearer"
+    problems: tuple[type[Problem], ...] = ()
+    more: str = ""
+
+    def all_problems(self) -> tuple[type[Problem], ...]:
+        """Its own problems, and those that its shapes and its auth bring along; ordered by status and code."""
+        kinds = {*self.problems, InternalFault, Unavailable}
+        if self.auth == "bearer":
+            kinds |= {NotAuthenticated, TokenExpired}
+        if self.body is not Nothing:
+            kinds |= {BadJson, BadShape, TooLarge, UnsupportedMediaType}
+        if self.query is not Nothing or self.path is not Nothing:
+            kinds.add(BadShape)
+        return tuple(sorted(kinds, key=lambda kind: (kind.status, kind.code)))
+
+
+def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) -> None:
+    """Make `app` answer `route`. A GET answers HEAD as well."""
+    decoder = msgspec.json.Decoder(route.body)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        caller = deps.identify(bearer_token(request)) if route.auth == "bearer" else None
+        path = _converted(dict(request.match_info), route.path, "path")
+        query = _converted(_single(request), route.query, "query")
+        body = route.body() if route.body is Nothing else await _read(request, decoder)
+        call = Call(body=body, query=query, path=path, address=address_of(request), caller_or_none=caller)
+        reply = await route.handler(deps, call)
+        return _rendered(reply, route)
+
+    app.router.add_route(route.method, route.url, answer, name=route.name)
+    if route.method == hdrs.METH_GET:
+        app.router.add_route(hdrs.METH_HEAD, route.url, answer)
+
+
+def bearer_token(request: web.Request) -> str:
+    """The token of the Authorization header. Raises NotAuthenticated."""
+    values = request.headers.getall(hdrs.AUTHORIZATION, [])
+    if len(values) != 1:
+        raise NotAuthenticated
+    scheme, _, token = values[0].partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
+        raise NotAuthenticated
+    return token
+
+
+def address_of(request: web.Request) -> str | None:
+    """Where a request comes from, for counting attempts; None for this machine itself.
+
+    A loopback address is a proxy on the same host, and then it is everybody's. Headers that claim another address are not
+    looked at: anybody can write them.
+    """
+    remote = request.remote
+    if not remote:
+        return None
+    try:
+        return None if ipaddress.ip_address(remote.partition("%")[0]).is_loopback else remote
+    except ValueError:
+        return None
+
+
+async def _read(request: web.Request, decoder: "msgspec.json.Decoder[B]") -> B:
+    if request.content_type != _JSON or (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise UnsupportedMediaType
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        raise UnsupportedMediaType("send the body as it is, without Content-Encoding")
+    if request.content_length is not None and request.content_length > MAX_BODY:
+        raise TooLarge(f"a body has at most {MAX_BODY} bytes", limit=MAX_BODY)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            raw = await request.read()  # the application's client_max_size stops it at MAX_BODY
+    except TimeoutError as cause:
+        raise BadJson(f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from cause
+    try:
+        body = decoder.decode(raw)
+        if rb"\u0000" in raw and _has_nul(msgspec.json.decode(raw)):
+            # Postgres keeps no text with it, so nothing behind this line has to think of it.
+            raise BadShape("text may not have the character U+0000 in it")
+    except msgspec.ValidationError as error:
+        raise bad_shape(error, "$") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadJson(f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise BadJson("the body is nested too deeply") from error
+    return body
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(inner) for inner in value.values())
+    if isinstance(value, list):
+        return any(map(_has_nul, value))
+    return isinstance(value, str) and "\0" in value
+
+
+def _single(request: web.Request) -> dict[str, str]:
+    query = request.query
+    for name in query:
+        if len(query.getall(name)) > 1:
+            raise BadShape("give this parameter once", path=f"query.{name[:40]}")
+    return dict(query)
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+def _converted(values: Mapping[str, str], shape: type[T], where: str) -> T:
+    try:
+        return msgspec.convert(values, shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise bad_shape(error, where) from error
+
+
+def _rendered(reply: msgspec.Struct | None, route: Route[B, Q, P]) -> web.Response:
+    if reply is None:
+        response = web.Response(status=route.status)
+    else:
+        response = web.Response(
+            status=route.status, body=msgspec.json.encode(reply), content_type=_JSON, charset="utf-8"
+        )
+    # Nearly all of it is about a person, and all of it changes: nothing between us and the client may keep it.
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,75 @@
+"""Below the application: what is not even HTTP.
+
+A request line that cannot be parsed never reaches the application; aiohttp answers it by itself, in plain text. So that
+every failure has the one shape, `GatewayRunner` (in place of `web.AppRunner`) puts our words into that place. It leans on
+three names of aiohttp that are not promised: `AppRunner._make_server`, `Server.__call__` and `RequestHandler.handle_error`;
+tests/gateway/http/test_server.py tells when one of them has moved.
+"""
+
+import secrets
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from gateway.http.middleware import DATA_POLICY, REQUEST_ID
+from gateway.http.problems import problem_response
+from services.kernel.problems import BadShape, InternalFault, Problem
+
+log = structlog.get_logger(__name__)
+
+
+class _Handler(RequestHandler):  # type: ignore[type-arg,unused-ignore]
+    """One connection, whose own failures are problems as well."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to what could not be parsed (400), or to a fault outside the application (500)."""
+        if request.writer.output_size > 0:
+            # Half an answer is out: another one behind it would be read as its body.
+            raise ConnectionError("the answer was begun already") from exc
+        trace = secrets.token_hex(16)
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            # The parser's message repeats what was sent; in our log or answer that has no business.
+            problem: Problem = BadShape("this is not an HTTP request that can be understood")
+            log.info("http.malformed", trace_id=trace, status=status, fault=type(exc).__name__)
+        else:
+            problem = InternalFault()
+            log.error("http.fault", trace_id=trace, status=status, exc_info=exc)
+        response = problem_response(problem, instance="/", trace_id=trace, status=status)
+        response.headers[REQUEST_ID] = trace
+        response.headers["Server"] = "paceline"
+        response.headers["Content-Security-Policy"] = DATA_POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):  # type: ignore[type-arg,unused-ignore]
+    """Makes a `_Handler` per connection."""
+
+    def __init__(self, of: web.Server) -> None:  # type: ignore[type-arg,unused-ignore]
+        super().__init__(of.request_handler, request_factory=of.request_factory, loop=of._loop, **of._kwargs)
+
+    def __call__(self) -> RequestHandler:  # type: ignore[type-arg,unused-ignore]
+        return _Handler(self, loop=self._loop, **self._kwargs)
+
+
+class GatewayRunner(web.AppRunner):
+    """Runs the application of `gateway.app.build_app`. The access log is ours (middleware.py), so aiohttp's is off."""
+
+    def __init__(self, app: web.Application, **options: Any) -> None:
+        options.setdefault("access_log", None)
+        super().__init__(app, **options)
+
+    async def _make_server(self) -> web.Server:  # type: ignore[type-arg,unused-ignore]
+        return _Server(await super()._make_server())

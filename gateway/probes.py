@@ -1,0 +1,257 @@
+"""The three windows an operator looks through: `/livez`, `/readyz`, `/metrics`.
+
+**/livez** asks nobody. If it answers, the event loop turns; if it does not, restart the process.
+
+**/readyz** asks everything that has to be right before this node should get traffic: database, broker, migrations,
+core loops, not draining. All checks run side by side, each for at most `CHECK_TIMEOUT_S`, and the answer is kept for
+`KEPT_S`, so that an impatient balancer costs nothing. A node that is not ready says which checks fail, and why in one
+line.
+
+**/metrics** shows what the parts of the program count, in Prometheus' words. The parts know nothing of Prometheus:
+they hold plain numbers. `FAMILIES` below is the closed table of everything that can be shown; the composition root
+gives a `Reading` for each name it has a source for, and a name that is not in the table fails at start, not on a
+dashboard.
+
+None of the three says anything about people. They belong on an inner network all the same.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from services.kernel.clock import Clock
+from services.kernel.problems import Problem
+
+CHECK_TIMEOUT_S: Final = 2.0
+KEPT_S: Final = 0.5
+LAG_EVERY_S: Final = 0.25
+"""How often the loop is asked how late it is: often enough to see a stop of half a second, cheap enough to forget."""
+
+PROMETHEUS_TYPE: Final = CONTENT_TYPE_LATEST
+
+log = structlog.get_logger(__name__)
+
+Check = Callable[[], Awaitable[None]]
+"""Returns when all is well; raises otherwise. The text of a `Problem` or `NotReady` is shown, of anything else its name."""
+
+
+class NotReady(Exception):  # noqa: N818 - what it says
+    """Why a check fails, in words an operator may read."""
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """The answer of all checks: each name with None, or why it fails."""
+
+    checks: dict[str, str | None]
+
+    @property
+    def ready(self) -> bool:
+        return all(why is None for why in self.checks.values())
+
+
+class Ready:
+    """Runs the checks, at most once per `KEPT_S` and once at a time."""
+
+    def __init__(self, checks: Mapping[str, Check], clock: Clock, *, timeout_s: float = CHECK_TIMEOUT_S) -> None:
+        self._checks = dict(checks)
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._kept: Readiness | None = None
+        self._kept_until = 0.0
+        self._lock = asyncio.Lock()
+
+    async def look(self) -> Readiness:
+        """Whether this node should get traffic. Never raises for a failing check."""
+        async with self._lock:
+            if self._kept is None or self._clock.monotonic() >= self._kept_until:
+                whys = await asyncio.gather(*(self._why(check) for check in self._checks.values()))
+                self._kept = Readiness(dict(zip(self._checks, whys, strict=True)))
+                self._kept_until = self._clock.monotonic() + KEPT_S
+            return self._kept
+
+    async def _why(self, check: Check) -> str | None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await check()
+        except TimeoutError:
+            return f"no answer within {self._timeout_s:g} s"
+        except Problem as problem:
+            return problem.message
+        except NotReady as fault:
+            return str(fault)
+        # A check that is itself broken must make the node unready, not the probe a 500. Its text may hold
+        # addresses or credentials, so only its kind is told.
+        except Exception as fault:
+            log.warning("readiness.check_broken", fault=type(fault).__name__, exc_info=True)
+            return type(fault).__name__
+        return None
+
+
+# -- what is counted --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Durations or sizes: how many, their sum, and the recent ones, from which the quantiles are taken."""
+
+    count: int
+    total: float
+    recent: Sequence[float] = ()
+
+
+Reading = Callable[[], float | Mapping[str, float] | Spread]
+"""A number, or numbers by the family's label, or a spread. Called on the event loop at every scrape: keep it cheap."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One row of what Prometheus can see. A counter's name gets `_total`; `label` names the keys of a mapping."""
+
+    name: str
+    kind: Literal["counter", "gauge", "spread"]
+    doc: str
+    label: str | None = None
+
+
+FAMILIES: Final = (
+    Family("connections", "gauge", "Open, authenticated sockets on this node."),
+    Family("connections_opened", "counter", "Sockets that were authenticated."),
+    Family("connections_closed", "counter", "Sockets that ended, by reason.", "reason"),
+    Family("mailbox_bytes", "gauge", "Bytes waiting to be read by clients."),
+    Family("mailbox_dropped", "counter", "Frames left out because a reader was slow."),
+    Family("mailbox_replaced", "counter", "Frames replaced by a newer one before they were sent."),
+    Family("frames_broadcast", "counter", "Frames made for a channel."),
+    Family("frames_delivered", "counter", "Frames put into mailboxes by broadcasts."),
+    Family("events", "counter", "Events from clients, by name.", "event"),
+    Family("event_problems", "counter", "Problems answered on sockets, by code.", "code"),
+    Family("streams_open", "gauge", "Streams that are fed on this node."),
+    Family("streams_taken_over", "counter", "Streams that another connection took over."),
+    Family("samples_accepted", "counter", "New samples taken in."),
+    Family("samples_repeated", "counter", "Samples that came again and were not stored twice."),
+    Family("samples_stored", "counter", "Samples committed."),
+    Family("samples_waiting", "gauge", "Samples taken in and not yet committed."),
+    Family("commit_seconds", "spread", "How long a group commit of samples took."),
+    Family("commit_failures", "counter", "Group commits that failed and were tried again."),
+    Family("commits_fenced", "counter", "Stream writes refused because a newer owner had taken over."),
+    Family("rooms", "gauge", "Rooms open on this node."),
+    Family("board_beats", "counter", "Rounds of the board loop."),
+    Family("board_beat_seconds", "gauge", "How long the last round took over all rooms."),
+    Family("board_frames", "counter", "Board frames put into mailboxes."),
+    Family("board_shares", "counter", "Shares of boards published to other nodes."),
+    Family("broker_published", "counter", "Messages given to the carrier between nodes."),
+    Family("broker_dropped", "counter", "Messages between nodes that were dropped: queue full or carrier away."),
+    Family("broker_delivered", "counter", "Messages received from other nodes."),
+    Family("broker_reconnects", "counter", "Times the listening side had to connect again."),
+    Family("broker_waiting", "gauge", "Messages waiting to be published."),
+    Family("broker_healthy", "gauge", "1 when this node hears the other nodes, else 0."),
+    Family("peers", "gauge", "Other nodes heard lately."),
+    Family("outbox_waiting", "gauge", "Facts waiting to leave."),
+    Family("outbox_age_seconds", "gauge", "Age of the oldest fact waiting to leave."),
+    Family("facts_relayed", "counter", "Facts handed to the bus."),
+    Family("tasks_handled", "counter", "Durable tasks done, by queue.", "queue"),
+    Family("tasks_failed", "counter", "Attempts at durable tasks that failed, by queue.", "queue"),
+    Family("tasks_parked", "counter", "Durable tasks given up on, by queue.", "queue"),
+    Family("password_hashes", "counter", "Password hashes computed."),
+    Family("password_refused", "counter", "Log-ins turned away because too many were waiting for a hash."),
+    Family("password_pending", "gauge", "Password hashes waiting or running."),
+    Family("http_requests", "counter", "HTTP requests, as 'METHOD route status'.", "request"),
+    Family("http_seconds", "spread", "How long HTTP requests took."),
+    Family("http_problems", "counter", "Problems answered over HTTP, by code.", "code"),
+    Family("loop_lag_seconds", "gauge", "How late the event loop last was."),
+    Family("loop_lag_max_seconds", "gauge", "How late the event loop was at worst since the last scrape."),
+)
+_QUANTILES: Final = (0.5, 0.9, 0.99)
+
+
+class UnknownReading(Exception):  # noqa: N818 - what it says
+    """A reading for a name that `FAMILIES` does not have."""
+
+
+class Telemetry:
+    """A registry of its own, with the readings that were given."""
+
+    def __init__(self, readings: Mapping[str, Reading]) -> None:
+        """Raises UnknownReading for a name that is not in the table."""
+        unknown = sorted(set(readings) - {family.name for family in FAMILIES})
+        if unknown:
+            raise UnknownReading(f"not in gateway.probes.FAMILIES: {', '.join(unknown)}; add a row there")
+        self._readings = dict(readings)
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def describe(self) -> Iterable[Metric]:
+        """For the registry, which wants names without values."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family that has a reading, read now."""
+        for family in FAMILIES:
+            read = self._readings.get(family.name)
+            if read is not None:
+                yield _metric(family, read())
+
+    def page(self) -> bytes:
+        """The text that Prometheus reads (`PROMETHEUS_TYPE`)."""
+        return generate_latest(self._registry)
+
+
+def _metric(family: Family, value: float | Mapping[str, float] | Spread) -> Metric:
+    name = f"paceline_{family.name}"
+    if isinstance(value, Spread):
+        spread = SummaryMetricFamily(name, family.doc, count_value=value.count, sum_value=value.total)
+        ordered = sorted(value.recent)
+        for quantile in _QUANTILES if ordered else ():
+            at = ordered[min(len(ordered) - 1, int(quantile * len(ordered)))]
+            spread.add_sample(name, {"quantile": str(quantile)}, at)
+        return spread
+    labels = [family.label] if family.label else []
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    metric: CounterMetricFamily | GaugeMetricFamily = kind(name, family.doc, labels=labels)
+    for key, number in value.items() if isinstance(value, Mapping) else [(None, value)]:
+        metric.add_metric([] if key is None else [key], float(number))
+    return metric
+
+
+class LoopLag:
+    """How late the event loop is, from a timer that is set again and again."""
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+        self._last = 0.0
+        self._worst = 0.0
+
+    def start(self) -> None:
+        """Begin on the running loop."""
+        loop = asyncio.get_running_loop()
+        self._set(loop, loop.time() + LAG_EVERY_S)
+
+    def stop(self) -> None:
+        """End. May be called again."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def last(self) -> float:
+        """Seconds the last timer was late."""
+        return self._last
+
+    def worst(self) -> float:
+        """Seconds of the latest timer since this was last asked."""
+        worst, self._worst = self._worst, 0.0
+        return worst
+
+    def _set(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        self._timer = loop.call_at(due, self._came, loop, due)
+
+    def _came(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
+        now = loop.time()
+        self._last = max(0.0, now - due)
+        self._worst = max(self._worst, self._last)
+        self._set(loop, now + LAG_EVERY_S)

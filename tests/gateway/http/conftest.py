@@ -1,0 +1,150 @@
+"""The HTTP mouth on a real port, with real accounts, classes and workouts on a real Postgres."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import ClientResponse, web
+from aiohttp.test_utils import TestClient, TestServer
+
+from gateway.app import GatewayDeps, build_app
+from persistence.database import Database
+from persistence.stores import Transactions
+from services.accounts.accounts import Accounts, LoggedIn, identifier
+from services.accounts.displays import Displays
+from services.accounts.passwords import Cost, Passwords
+from services.accounts.tokens import SigningKey, Tokens, load_key, make_key
+from services.classes.classes import Classes
+from services.classes.live_class import LiveClass
+from services.kernel.clock import ManualClock
+from services.kernel.ids import ClassId, Uuid7Ids
+from services.training.workouts import Workouts
+
+PASSWORD = "violet anchor moss kettle"
+
+
+class EmptyStage:
+    """Nobody is in the room."""
+
+    async def settle(self, class_id: ClassId) -> None:
+        """Nothing is waiting to be stored."""
+
+    def ended(self, live: LiveClass) -> None:
+        """Nobody is there to be told."""
+
+
+@dataclass
+class Api:
+    """A client of the server, and the parts behind it that a test may want to turn."""
+
+    client: TestClient[web.Request, web.Application]
+    deps: GatewayDeps
+    clock: ManualClock
+    tokens: Tokens
+    key: SigningKey
+    passwords: Passwords
+    transactions: Transactions
+    people: int = field(default=0)
+
+    async def call(
+        self,
+        method: str,
+        url: str,
+        body: object = None,
+        *,
+        token: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> ClientResponse:
+        """One request; `body` is sent as JSON unless it is bytes."""
+        sent = dict(headers or {})
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        data = None
+        if body is not None:
+            data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+            sent.setdefault("Content-Type", "application/json")
+        return await self.client.request(method, url, data=data, headers=sent)
+
+    async def register(self, role: str = "member") -> dict[str, Any]:
+        """Somebody new; the reply of the registration."""
+        self.people += 1
+        body = {
+            "email": f"person{self.people}@example.org",
+            "password": PASSWORD,
+            "name": f"Person {self.people}",
+            "role": role,
+        }
+        response = await self.call("POST", "/v1/accounts", body)
+        assert response.status == 201, await response.text()
+        reply: dict[str, Any] = await response.json()
+        msgspec.convert(reply, LoggedIn, strict=False)
+        return reply
+
+    async def token(self, role: str = "member") -> str:
+        """The access token of somebody new."""
+        return str((await self.register(role))["access_token"])
+
+
+@pytest.fixture
+def web_root(tmp_path: Path) -> Path:
+    """A small folder of pages."""
+    assets = tmp_path / "web" / "assets"
+    (assets / "vendor").mkdir(parents=True)
+    for name in ("index", "board", "coach", "athlete"):
+        (tmp_path / "web" / f"{name}.html").write_text(f"<!doctype html><title>{name}</title>")
+    (assets / "board.js").write_text("export const version = 1;")
+    (assets / "vendor" / "socket.io-4.8.1.esm.min.js").write_text("export {};")
+    (assets / ".secret.js").write_text("no")
+    (tmp_path / "outside.js").write_text("no")
+    return tmp_path / "web"
+
+
+@pytest.fixture
+async def passwords() -> AsyncIterator[Passwords]:
+    """Real hashes at the lowest cost."""
+    passwords = Passwords(cost=Cost(rounds=1, memory_kib=8, lanes=1))
+    yield passwords
+    passwords.close()
+
+
+@pytest.fixture
+async def api(database: Database, passwords: Passwords, web_root: Path) -> AsyncIterator[Api]:
+    """The server on a port of its own."""
+    clock = ManualClock()
+    ids = Uuid7Ids(clock)
+    transactions = Transactions(database, clock, ids)
+    key = load_key(make_key())
+    tokens = Tokens(key)
+    classes = Classes(transactions, clock, ids, EmptyStage())
+    deps = GatewayDeps(
+        accounts=Accounts(transactions, passwords, tokens, clock, ids),
+        displays=Displays(classes, tokens, clock, ids),
+        classes=classes,
+        workouts=Workouts(transactions),
+        identify=identifier(tokens, clock),
+        checks={"database": database.ping},
+        clock=clock,
+        web_root=web_root,
+    )
+    async with TestClient(TestServer(build_app(deps))) as client:
+        yield Api(client, deps, clock, tokens, key, passwords, transactions)
+
+
+@pytest.fixture
+async def with_deps(api: Api) -> AsyncIterator[Callable[..., Awaitable[Api]]]:
+    """Starts another server like `api`, with some of its dependencies replaced."""
+    clients: list[TestClient[web.Request, web.Application]] = []
+
+    async def start(**changes: Any) -> Api:
+        deps = replace(api.deps, **changes)
+        client = TestClient(TestServer(build_app(deps)))
+        clients.append(client)
+        await client.start_server()
+        return replace(api, client=client, deps=deps)
+
+    yield start
+    for client in clients:
+        await client.close()

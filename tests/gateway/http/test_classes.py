@@ -1,0 +1,109 @@
+"""Classes and displays over HTTP."""
+
+import uuid
+
+from realtime.wire import ClassStanding, ClassSummary
+from services.kernel.clock import utc
+from services.kernel.ids import ClassId
+from tests.gateway.http.conftest import Api
+
+
+async def test_a_coach_creates_a_class_finds_it_and_ends_it(api: Api) -> None:
+    token = await api.token("coach")
+    created = await api.call("POST", "/v1/classes", {"title": "Thursday hills"}, token=token)
+    assert created.status == 201
+    live = await created.json()
+    assert (live["title"], live["state"], live["coach_name"]) == ("Thursday hills", "live", "Person 1")
+    assert await (await api.call("GET", f"/v1/classes/{live['id']}", token=token)).json() == live
+    assert (await (await api.call("GET", "/v1/classes", token=token)).json())["classes"] == [live]
+    ended = await api.call("POST", f"/v1/classes/{live['id']}/end", token=token)
+    assert (ended.status, (await ended.json())["state"]) == (200, "over")
+    again = await api.call("POST", f"/v1/classes/{live['id']}/end", token=token)
+    assert (again.status, (await again.json())["code"]) == (409, "class_over")
+
+
+async def test_a_member_cannot_create_list_or_end(api: Api) -> None:
+    coach, member = await api.token("coach"), await api.token()
+    live = await (await api.call("POST", "/v1/classes", {"title": "x"}, token=coach)).json()
+    for method, url, body in (
+        ("POST", "/v1/classes", {"title": "y"}),
+        ("GET", "/v1/classes", None),
+        ("POST", f"/v1/classes/{live['id']}/end", None),
+    ):
+        response = await api.call(method, url, body, token=member)
+        assert (response.status, (await response.json())["code"]) == (403, "forbidden")
+    another = await api.token("coach")
+    assert (await api.call("POST", f"/v1/classes/{live['id']}/end", token=another)).status == 403
+    assert (await (await api.call("GET", "/v1/classes", token=another)).json())["classes"] == []
+
+
+async def test_a_class_that_is_not_there_and_an_id_that_is_none(api: Api) -> None:
+    token = await api.token()
+    missing = await api.call("GET", f"/v1/classes/{uuid.uuid4()}", token=token)
+    assert (missing.status, (await missing.json())["code"]) == (404, "class_not_found")
+    wrong = await api.call("GET", "/v1/classes/seven", token=token)
+    problem = await wrong.json()
+    assert (wrong.status, problem["code"], problem["path"]) == (422, "bad_shape", "path.id")
+
+
+async def test_a_summary_is_not_found_until_it_is_ready(api: Api) -> None:
+    token = await api.token("coach")
+    live = await (await api.call("POST", "/v1/classes", {"title": "x"}, token=token)).json()
+    url = f"/v1/classes/{live['id']}/summary"
+    early = await api.call("GET", url, token=token)
+    assert (early.status, (await early.json())["code"]) == (404, "not_found")
+    class_id = ClassId(uuid.UUID(live["id"]))
+    summary = ClassSummary(
+        class_id=class_id,
+        title="x",
+        duration_ms=1_000,
+        athletes=1,
+        standings=(ClassStanding(n=1, rank=1, name="Jonas", effort=1.5, zone_ms=(0, 0, 0, 0, 0, 1_000)),),
+    )
+    async with api.transactions() as stores:
+        await stores.classes.store_summary(class_id, summary, utc(api.clock.wall_ms()))
+    ready = await api.call("GET", url, token=token)
+    assert ready.status == 200
+    assert (await ready.json())["standings"][0]["name"] == "Jonas"
+
+
+async def test_a_display_sees_its_own_class_and_has_no_account(api: Api) -> None:
+    token = await api.token("coach")
+    classes = [
+        await (await api.call("POST", "/v1/classes", {"title": title}, token=token)).json() for title in ("one", "two")
+    ]
+    opened = await api.call("POST", "/v1/displays", {"code": classes[0]["code"].lower()})
+    assert opened.status == 201
+    reply = await opened.json()
+    assert sorted(reply) == ["access_token", "class", "expires_in_s"]
+    assert reply["class"] == classes[0]
+    assert reply["expires_in_s"] == 12 * 3_600
+    screen = reply["access_token"]
+    assert (await api.call("GET", f"/v1/classes/{classes[0]['id']}", token=screen)).status == 200
+    assert (await api.call("GET", f"/v1/classes/{classes[1]['id']}", token=screen)).status == 404
+    for method, url, body in (
+        ("GET", "/v1/me", None),
+        ("PATCH", "/v1/me", {"name": "Screen"}),
+        ("DELETE", "/v1/logins/current", None),
+        ("POST", "/v1/classes", {"title": "mine"}),
+        ("GET", "/v1/classes", None),
+        ("POST", f"/v1/classes/{classes[0]['id']}/end", None),
+        ("GET", "/v1/workouts", None),
+        ("GET", f"/v1/workouts/{uuid.uuid4()}", None),
+        ("GET", f"/v1/workouts/{uuid.uuid4()}/samples", None),
+    ):
+        response = await api.call(method, url, body, token=screen)
+        assert (response.status, (await response.json())["code"]) == (403, "forbidden"), url
+
+
+async def test_a_screen_for_a_class_that_is_over_or_not_there_is_refused(api: Api) -> None:
+    token = await api.token("coach")
+    live = await (await api.call("POST", "/v1/classes", {"title": "x"}, token=token)).json()
+    await api.call("POST", f"/v1/classes/{live['id']}/end", token=token)
+    over = await api.call("POST", "/v1/displays", {"code": live["code"]})
+    problem = await over.json()
+    assert (over.status, problem["code"], problem["data"]) == (409, "class_over", {"class_id": live["id"]})
+    missing = await api.call("POST", "/v1/displays", {"code": "ZZZZZZ"})
+    assert (missing.status, (await missing.json())["code"]) == (404, "class_not_found")
+    wrong = await api.call("POST", "/v1/displays", {"code": "../etc"})
+    assert (wrong.status, (await wrong.json())["path"]) == (422, "$.code")

@@ -1,0 +1,78 @@
+"""The pages and what they load."""
+
+from pathlib import Path
+
+import pytest
+from yarl import URL
+
+from tests.gateway.http.conftest import Api
+
+
+@pytest.mark.parametrize(
+    ("url", "title"),
+    [
+        ("/", "index"),
+        ("/board", "board"),
+        ("/board?code=K7WQ2M", "board"),
+        ("/coach", "coach"),
+        ("/athlete", "athlete"),
+    ],
+)
+async def test_each_page_has_its_address(api: Api, url: str, title: str) -> None:
+    response = await api.call("GET", url)
+    assert (response.status, response.content_type, response.charset) == (200, "text/html", "utf-8")
+    assert f"<title>{title}</title>" in await response.text()
+
+
+async def test_a_file_that_has_not_changed_is_not_sent_again(api: Api) -> None:
+    first = await api.call("GET", "/assets/board.js")
+    assert (first.content_type, first.headers["Cache-Control"]) == ("text/javascript", "no-cache")
+    tag = first.headers["ETag"]
+    for asked in (tag, f'"other", {tag}', f"W/{tag}", "*"):
+        again = await api.call("GET", "/assets/board.js", headers={"If-None-Match": asked})
+        assert (again.status, await again.read()) == (304, b"")
+    other = await api.call("GET", "/assets/board.js", headers={"If-None-Match": '"other"'})
+    assert other.status == 200
+
+
+async def test_a_file_that_has_changed_is_sent_with_another_tag(api: Api, web_root: Path) -> None:
+    tag = (await api.call("GET", "/assets/board.js")).headers["ETag"]
+    (web_root / "assets" / "board.js").write_text("export const version = 22;")
+    response = await api.call("GET", "/assets/board.js", headers={"If-None-Match": tag})
+    assert (response.status, await response.text()) == (200, "export const version = 22;")
+
+
+async def test_only_a_name_with_a_version_or_a_hash_is_kept_for_a_year(api: Api, web_root: Path) -> None:
+    (web_root / "assets" / "app.3f2a9c01.css").write_text("a{}")
+    for name, kept in (("vendor/socket.io-4.8.1.esm.min.js", True), ("app.3f2a9c01.css", True), ("board.js", False)):
+        response = await api.call("GET", f"/assets/{name}")
+        assert response.status == 200
+        assert ("immutable" in response.headers["Cache-Control"]) == kept
+    assert "immutable" not in (await api.call("GET", "/board")).headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/assets/../outside.js",
+        "/assets/..%2f..%2foutside.js",
+        "/assets/%2e%2e/%2e%2e/outside.js",
+        "/assets/%2fetc/passwd.txt",
+        "/assets//etc/passwd",
+        "/assets/.secret.js",
+        "/assets/vendor",
+        "/assets/",
+        "/assets/board.py",
+        "/assets/board.js%00.css",
+        "/assets/" + "a" * 300 + ".js",
+        "/assets/link.js",
+        "/favicon.ico",
+        "/index.html",
+    ],
+)
+async def test_nothing_else_is_served(api: Api, web_root: Path, url: str) -> None:
+    (web_root / "assets" / "link.js").symlink_to(web_root.parent / "outside.js")
+    (web_root / "assets" / "board.py").write_text("no")
+    response = await api.client.get(URL(url, encoded=True))
+    assert response.status == 404
+    assert await response.text() != "no"
