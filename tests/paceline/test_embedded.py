@@ -1,7 +1,5 @@
 """The local servers: there when asked for, gone afterwards, and plain about what is wrong."""
 
-# ruff: noqa: ASYNC240 - looking at small files while nothing else runs on the loop
-
 from __future__ import annotations
 
 import asyncio
@@ -19,7 +17,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-import asyncpg  # type: ignore[import-untyped]
+import asyncpg
 import pytest
 from redis.asyncio import Redis
 

@@ -1,0 +1,60 @@
+"""`paceline`: one command line for running, checking, migrating, replaying.
+
+`python -m paceline COMMAND` is the same as the installed `paceline COMMAND`. Exit codes: 0 done, 1 it did not work, 2 the
+call, the settings or the input are wrong, 130 interrupted.
+"""
+
+import argparse
+import importlib
+import sys
+from typing import Final
+
+COMMANDS: Final = ("run", "check", "migrate", "account", "replay")
+"""Each is a module in paceline/commands/; the order is that of the help."""
+
+EPILOG: Final = """
+first steps:
+  paceline run                                  everything in one process, with a live demo class
+  paceline replay morning-run.fit               stream a recording into a class of its own
+  paceline replay *.fit --class ABC234          several recordings as several athletes of a live class
+  paceline check                                what the environment says, and every fault in it
+
+Options come from the environment; `paceline check` lists them all with what they are set to.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="paceline",
+        description="Realtime coaching backend: live heart-rate streams, class boards, durable workouts.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        importlib.import_module(f"paceline.commands.{name}").add_parser(commands)
+    return top
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    arguments = sys.argv[1:] if argv is None else argv
+    # Only the named command is imported when there is one: `paceline run` should not wait for the FIT reader.
+    if arguments and arguments[0] in COMMANDS:
+        module = importlib.import_module(f"paceline.commands.{arguments[0]}")
+        top = argparse.ArgumentParser(prog="paceline")
+        module.add_parser(top.add_subparsers(dest="command"))
+    else:
+        top = parser()
+    args = top.parse_args(arguments)
+    command = importlib.import_module(f"paceline.commands.{args.command}")
+    try:
+        code: int = command.run(args)
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The commands of `paceline`, one file each: `add_parser(subparsers)` describes it, `run(args) -> exit code` does it."""

@@ -1,0 +1,253 @@
+"""The options: each declared once, as a field of Settings, and the relations that must hold between them.
+
+To add one, add a field. The reading of the environment, the table of `paceline check` and
+`deploy/paceline.env.example` follow from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from paceline.option import (
+    Option,
+    choice,
+    decimal,
+    ed25519_key,
+    folder,
+    option,
+    origins,
+    server_url,
+    some_of,
+    text,
+    whole,
+)
+
+ROLES = ("gateway", "worker", "relay", "scheduler")
+
+_POSTGRES_URL = server_url("postgresql://user:password@db.example.org/paceline", "postgresql", "postgres")
+_REDIS_URL = server_url("redis://:password@cache.example.org:6379/0", "redis", "rediss", "unix")
+_AMQP_URL = server_url("amqp://user:password@queue.example.org/", "amqp", "amqps")
+_EMBEDDED_CONNECTIONS = 50  # the local PostgreSQL takes 60; ten are for migrations, the relay and a curious psql
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Settings:
+    """All options. `Settings()` is the default of each; tests give what differs."""
+
+    database_url: str = option(
+        "DATABASE_URL",
+        _POSTGRES_URL,
+        "",
+        "PostgreSQL 16 or newer, the one place where everything durable lives.",
+        empty="a local PostgreSQL is started in the data folder",
+    )
+    db_pool: int = option(
+        "PACELINE_DB_POOL",
+        whole(2, 500),
+        "10",
+        "Most connections to PostgreSQL that this process keeps open.",
+        unit="connections",
+    )
+    db_statement_cache: int = option(
+        "PACELINE_DB_STATEMENT_CACHE",
+        whole(0, 10_000),
+        "100",
+        "Prepared statements kept per connection to PostgreSQL.",
+        unit="statements",
+        zero="none are prepared: needed behind a PgBouncer older than 1.21 in transaction mode",
+    )
+    redis_url: str = option(
+        "REDIS_URL",
+        _REDIS_URL,
+        "",
+        "Redis 6.2 or newer, or Valkey: carries boards and events between nodes. One for all nodes.",
+        empty="a local Redis is started for this process alone",
+    )
+    amqp_url: str = option(
+        "AMQP_URL",
+        _AMQP_URL,
+        "",
+        "RabbitMQ 3.10 or newer, for durable tasks.",
+        empty="tasks travel through PostgreSQL, with the same promises",
+    )
+    data_dir: Path = option(  # noqa: RUF009 - it makes a field
+        "PACELINE_DATA_DIR",
+        folder(),
+        ".data",
+        "Folder for what this machine keeps: the local PostgreSQL, logs of the local servers, the signing key.",
+    )
+    host: str = option(
+        "PACELINE_HOST",
+        text("a host name or an IP address, for example 0.0.0.0 for every interface", r"[A-Za-z0-9._:%-]{1,255}"),
+        "127.0.0.1",
+        "Address the gateway listens on.",
+    )
+    port: int = option(
+        "PACELINE_PORT",
+        whole(0, 65_535),
+        "8080",
+        "TCP port the gateway listens on.",
+        zero="any free port; the start message names it",
+    )
+    allowed_origins: tuple[str, ...] = option(
+        "PACELINE_ALLOWED_ORIGINS",
+        origins(),
+        "",
+        "Web pages of these origins may use the API from a browser.",
+        empty="only pages from the gateway itself may",
+    )
+    roles: tuple[str, ...] = option(
+        "PACELINE_ROLES",
+        some_of(*ROLES),
+        ",".join(ROLES),
+        "What this process does. On one machine all of it; on many, a share each.",
+    )
+    node_id: str = option(
+        "PACELINE_NODE_ID",
+        text(
+            "up to 40 small letters, digits and dashes, for example gateway-3", r"|[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?"
+        ),
+        "",
+        "Name of this process among the nodes; no two may share one.",
+        empty="made at every start",
+    )
+    demo: str = option(
+        "PACELINE_DEMO",
+        choice("auto", "on", "off"),
+        "auto",
+        "Whether a demo class with simulated athletes is open after the start. auto: on the local PostgreSQL.",
+    )
+    token_key: str = option(
+        "PACELINE_TOKEN_KEY",
+        ed25519_key(),
+        "",
+        "Signs access tokens. All nodes need the same one.",
+        empty="made at the first start and kept in the data folder",
+    )
+    access_token_minutes: int = option(
+        "PACELINE_ACCESS_TOKEN_MINUTES",
+        whole(1, 24 * 60),
+        "15",
+        "How long an access token is good. A login that was ended goes on working for at most this long.",
+        unit="minutes",
+    )
+    refresh_token_days: int = option(
+        "PACELINE_REFRESH_TOKEN_DAYS",
+        whole(1, 400),
+        "30",
+        "How long a device may stay away before it has to log in again.",
+        unit="days",
+    )
+    coach_signup: str = option(
+        "PACELINE_COACH_SIGNUP",
+        choice("open", "closed"),
+        "open",
+        "open: whoever registers may choose to be a coach. closed: everybody registers as a member.",
+    )
+    commit_interval_ms: int = option(
+        "PACELINE_COMMIT_INTERVAL_MS",
+        whole(10, 5_000),
+        "200",
+        "How often the samples of all streams of this node are committed together. Devices hear that long after "
+        "sending that a sample is safe.",
+        unit="ms",
+    )
+    board_hz: float = option(
+        "PACELINE_BOARD_HZ",
+        decimal(1, 4),
+        "2",
+        "How often a room's board goes out while something on it changes.",
+        unit="boards per second",
+    )
+    log_format: str = option(
+        "PACELINE_LOG_FORMAT",
+        choice("auto", "text", "json"),
+        "auto",
+        "Form of the log lines. auto: text on a terminal, JSON elsewhere.",
+    )
+    log_level: str = option(
+        "PACELINE_LOG_LEVEL",
+        choice("debug", "info", "warning", "error"),
+        "info",
+        "Least serious line that is written.",
+    )
+
+    @property
+    def embedded_postgres(self) -> bool:
+        return not self.database_url
+
+    @property
+    def embedded_redis(self) -> bool:
+        return not self.redis_url
+
+    @property
+    def runs_demo(self) -> bool:
+        return self.demo == "on" or (self.demo == "auto" and self.embedded_postgres and "gateway" in self.roles)
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(_shown(self))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with the environment."""
+
+    variable: str
+    problem: str
+    cure: str
+
+
+def options() -> dict[str, Option]:
+    """Every option by the name of its field, in the order of declaration."""
+    return {one.name: one.metadata["option"] for one in dataclasses.fields(Settings)}
+
+
+def relations(settings: Settings) -> Iterator[tuple[tuple[str, ...], Fault]]:
+    """What must hold between options: the fields involved, and the fault when it does not."""
+    if settings.embedded_postgres and set(settings.roles) != set(ROLES):
+        missing = ", ".join(role for role in ROLES if role not in settings.roles)
+        yield (
+            ("database_url", "roles"),
+            Fault(
+                "PACELINE_ROLES",
+                f"nobody would do the work of {missing}, since the local PostgreSQL serves one process only",
+                "Give DATABASE_URL, or leave all roles to this process",
+            ),
+        )
+    if settings.embedded_postgres and settings.db_pool > _EMBEDDED_CONNECTIONS:
+        yield (
+            ("database_url", "db_pool"),
+            Fault(
+                "PACELINE_DB_POOL",
+                f"the local PostgreSQL has room for {_EMBEDDED_CONNECTIONS}, not for {settings.db_pool}",
+                f"Give at most {_EMBEDDED_CONNECTIONS}, or give DATABASE_URL",
+            ),
+        )
+    if settings.demo == "on" and "gateway" not in settings.roles:
+        yield (
+            ("demo", "roles"),
+            Fault(
+                "PACELINE_DEMO",
+                "its athletes connect to a gateway, and this process is none",
+                "Set it to off, or add gateway to PACELINE_ROLES",
+            ),
+        )
+    if settings.access_token_minutes >= settings.refresh_token_days * 24 * 60:
+        yield (
+            ("access_token_minutes", "refresh_token_days"),
+            Fault(
+                "PACELINE_ACCESS_TOKEN_MINUTES",
+                "an access token would outlive the login it belongs to",
+                "Give fewer minutes than PACELINE_REFRESH_TOKEN_DAYS has",
+            ),
+        )
+
+
+def _shown(settings: Settings) -> Iterator[str]:
+    for name, one in options().items():
+        value = getattr(settings, name)
+        plain = ",".join(value) if isinstance(value, tuple) else str(value)
+        yield f"{name}={one.kind.show(plain) if plain else ''!r}"

@@ -1,0 +1,126 @@
+"""The life of the process: named loops, one stop, one ending.
+
+A core loop that ends by itself, with or without an error, is a fault: the program stops in order and exits non-zero rather
+than limping on without it. A first signal asks to stop; a second one skips the waiting.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+class CoreLoopEndedError(Exception):
+    """A loop that must live as long as the program has ended. The log above says why."""
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """A running loop, and how to ask it to return."""
+
+    task: asyncio.Task[Any]
+    stop: Callable[[], None] | None
+
+
+class Program:
+    """Starts loops, waits for the reason to stop, ends loops in reverse order."""
+
+    def __init__(self) -> None:
+        self._loops: list[_Loop] = []
+        self._stop = asyncio.Event()
+        self._insist = asyncio.Event()
+        self.fault: BaseException | None = None
+
+    def start(self, name: str, loop: Coroutine[Any, Any, Any], stop: Callable[[], None] | None = None) -> None:
+        """Run a core loop under this name until the program ends. `stop` asks it to finish what it does and return; a loop
+        without one is cancelled, which must be harmless at any moment."""
+        self._loops.append(_Loop(asyncio.get_running_loop().create_task(loop, name=name), stop))
+
+    async def drop(self, name: str) -> None:
+        """End one loop early; it is no core loop any more. Nothing happens when there is none of this name."""
+        for loop in [loop for loop in self._loops if loop.task.get_name() == name]:
+            self._loops.remove(loop)
+            loop.task.cancel()
+            await asyncio.gather(loop.task, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Ask to stop; asked again, do not wait for anything any more."""
+        if self._stop.is_set():
+            self._insist.set()
+        self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop.is_set()
+
+    @contextlib.contextmanager
+    def signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM stop the program while inside."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def healthy(self) -> bool:
+        """Whether every core loop lives."""
+        return self.fault is None and not any(loop.task.done() for loop in self._loops)
+
+    def loops(self) -> dict[str, bool]:
+        """Every core loop and whether it lives."""
+        return {loop.task.get_name(): not loop.task.done() for loop in self._loops}
+
+    async def wait(self) -> None:
+        """Return when somebody asked to stop, or when a loop ended by itself (then `fault` is set)."""
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            done, _ = await asyncio.wait(
+                {stopped, *(loop.task for loop in self._loops)}, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            stopped.cancel()
+        for task in done - {stopped}:
+            self._note(task)
+        self._stop.set()
+
+    def _note(self, task: "asyncio.Task[Any]") -> None:
+        cause = None if task.cancelled() else task.exception()
+        log.error("program.loop_ended", loop=task.get_name(), problem=repr(cause), exc_info=cause)
+        if self.fault is None:
+            self.fault = cause or CoreLoopEndedError(task.get_name())
+
+    async def within(self, seconds: float, what: Coroutine[Any, Any, Any], name: str) -> None:
+        """Do one step of the stop, at most this long, or until somebody insists."""
+        step = asyncio.get_running_loop().create_task(what, name=name)
+        insist = asyncio.ensure_future(self._insist.wait())
+        try:
+            await asyncio.wait({step, insist}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not step.done():
+                log.warning("program.step_skipped", step=name, seconds=seconds)
+                step.cancel()
+            await asyncio.gather(step, return_exceptions=True)
+            if not step.cancelled() and (problem := step.exception()) is not None:
+                log.error("program.step_failed", step=name, exc_info=problem)
+        finally:
+            insist.cancel()
+
+    async def end(self, grace_s: float = 5.0) -> None:
+        """End the loops, last started first. One that can be asked may take `grace_s` to finish what it does."""
+        for loop in reversed(self._loops):
+            if loop.stop is not None and not loop.task.done():
+                loop.stop()
+                await asyncio.wait({loop.task}, timeout=0 if self._insist.is_set() else grace_s)
+                if not loop.task.done():
+                    log.warning("program.loop_cut", loop=loop.task.get_name(), seconds=grace_s)
+            loop.task.cancel()
+            await asyncio.wait({loop.task}, timeout=grace_s)
+        self._loops.clear()

@@ -1,0 +1,111 @@
+"""The life of the process: started in order, ended in reverse, never limping on."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from paceline.program import CoreLoopEndedError, Program
+
+
+class Loop:
+    """A core loop that lives until stopped, and says when it ended."""
+
+    def __init__(self, name: str, ended: list[str]) -> None:
+        self._name = name
+        self._ended = ended
+        self.stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        try:
+            await self.stopped.wait()
+        finally:
+            self._ended.append(self._name)
+
+
+async def test_loops_end_in_reverse_order() -> None:
+    program, ended = Program(), list[str]()
+    for name in ("first", "second", "third"):
+        program.start(name, Loop(name, ended).run())
+    await asyncio.sleep(0)
+    program.stop()
+    await program.wait()
+    await program.end(grace_s=0.01)
+    assert ended == ["third", "second", "first"]
+    assert program.fault is None
+
+
+async def test_a_loop_that_was_asked_to_stop_may_finish() -> None:
+    program, ended = Program(), list[str]()
+    loop = Loop("polite", ended)
+    program.start("polite", loop.run(), loop.stopped.set)
+    program.stop()
+    await program.wait()
+    await program.end(grace_s=60)
+    assert ended == ["polite"]
+
+
+async def test_a_loop_that_does_not_end_when_asked_is_cut() -> None:
+    program, ended = Program(), list[str]()
+    program.start("deaf", Loop("deaf", ended).run(), lambda: None)
+    await asyncio.sleep(0)
+    await program.end(grace_s=0.01)
+    assert ended == ["deaf"]
+
+
+async def test_a_core_loop_that_dies_stops_the_program() -> None:
+    program = Program()
+
+    async def dies() -> None:
+        raise RuntimeError("the disk is gone")
+
+    program.start("recorder", dies())
+    assert program.healthy()
+    await asyncio.wait_for(program.wait(), 5)
+    assert isinstance(program.fault, RuntimeError)
+    assert program.loops() == {"recorder": False}
+    assert not program.healthy()
+    assert program.stopping
+
+
+async def test_a_core_loop_that_returns_by_itself_is_a_fault_too() -> None:
+    program = Program()
+    program.start("rooms", asyncio.sleep(0))
+    await asyncio.wait_for(program.wait(), 5)
+    assert isinstance(program.fault, CoreLoopEndedError)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_stops_the_program(number: signal.Signals) -> None:
+    program = Program()
+    with program.signals():
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(program.wait(), 5)
+    assert program.stopping
+
+
+async def test_a_second_request_skips_the_wait() -> None:
+    program = Program()
+    program.stop()
+    step = asyncio.ensure_future(program.within(3_600, asyncio.Event().wait(), "drain"))
+    await asyncio.sleep(0)
+    program.stop()
+    await asyncio.wait_for(step, 5)
+
+
+async def test_a_step_that_fails_does_not_keep_the_others_from_being_done() -> None:
+    async def fails() -> None:
+        raise OSError("no")
+
+    await Program().within(1, fails(), "flush")
+
+
+async def test_a_dropped_loop_is_no_core_loop_any_more() -> None:
+    program, ended = Program(), list[str]()
+    program.start("demo", Loop("demo", ended).run())
+    await asyncio.sleep(0)
+    await program.drop("demo")
+    assert ended == ["demo"]
+    assert program.healthy()
+    assert program.loops() == {}

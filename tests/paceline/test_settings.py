@@ -1,0 +1,210 @@
+"""The environment becomes settings, or a list of everything that is wrong with it."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from paceline.option import mask_url
+from paceline.options import options
+from paceline.settings import Settings, SettingsError, env_example, load_settings, read_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = (
+    "-----BEGIN PRIVATE KEY-----\n"
+    + base64.b64encode(bytes.fromhex("302e020100300506032b657004220420") + bytes(range(32))).decode()
+    + "\n-----END PRIVATE KEY-----\n"
+)
+
+
+def faults_of(environ: dict[str, str]) -> dict[str, str]:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ)
+    return {fault.variable: f"{fault.problem}. {fault.cure}" for fault in caught.value.faults}
+
+
+def test_an_empty_environment_gives_the_documented_defaults() -> None:
+    settings = load_settings({"PATH": "/bin", "HOME": "/root"})
+    assert settings == Settings()
+    assert (settings.host, settings.port, settings.data_dir) == ("127.0.0.1", 8080, Path(".data"))
+    assert settings.roles == ("gateway", "worker", "relay", "scheduler")
+    assert settings.embedded_postgres
+    assert settings.embedded_redis
+    assert settings.runs_demo
+
+
+def test_a_variable_set_to_the_empty_text_counts_as_not_set() -> None:
+    assert load_settings({"PACELINE_PORT": "", "DATABASE_URL": " "}) == Settings()
+
+
+def test_values_become_what_they_stand_for() -> None:
+    settings = load_settings(
+        {
+            "DATABASE_URL": "postgresql://app:pw@db/paceline",
+            "REDIS_URL": "unix:///run/redis.sock",
+            "PACELINE_ROLES": "worker, gateway",
+            "PACELINE_BOARD_HZ": "2.5",
+            "PACELINE_ALLOWED_ORIGINS": "https://App.example.org/, http://localhost:3000",
+            "PACELINE_LOG_LEVEL": "DEBUG",
+        }
+    )
+    assert settings.roles == ("gateway", "worker")
+    assert settings.board_hz == 2.5
+    assert settings.allowed_origins == ("https://app.example.org", "http://localhost:3000")
+    assert settings.log_level == "debug"
+    assert not settings.embedded_postgres
+    assert not settings.runs_demo
+
+
+def test_every_fault_is_listed_at_once() -> None:
+    faults = faults_of(
+        {
+            "PACELINE_PORT": "99999",
+            "PACELINE_BOARD_HZ": "fast",
+            "PACELINE_COACH_SIGNUP": "perhaps",
+            "PACELINE_ALLOWED_ORIGINS": "*",
+            "PACELINE_DB_POOL": "1",
+            "REDIS_URL": "http://cache/",
+            "PACELINE_NODE_ID": "Node 1",
+            "PACELINE_ROLES": "gateway,cook",
+        }
+    )
+    assert set(faults) == {
+        "PACELINE_PORT",
+        "PACELINE_BOARD_HZ",
+        "PACELINE_COACH_SIGNUP",
+        "PACELINE_ALLOWED_ORIGINS",
+        "PACELINE_DB_POOL",
+        "REDIS_URL",
+        "PACELINE_NODE_ID",
+        "PACELINE_ROLES",
+    }
+    assert "from 0 to 65535" in faults["PACELINE_PORT"]
+    assert "cook" in faults["PACELINE_ROLES"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PACELINE_PORT", "-1"),
+        ("PACELINE_PORT", "8080.0"),
+        ("PACELINE_PORT", "8_080"),
+        ("PACELINE_PORT", "٨٠٨٠"),
+        ("PACELINE_BOARD_HZ", "nan"),
+        ("PACELINE_BOARD_HZ", "inf"),
+        ("PACELINE_BOARD_HZ", "0"),
+        ("PACELINE_COMMIT_INTERVAL_MS", "9" * 40),
+        ("PACELINE_ALLOWED_ORIGINS", "https://app.example.org/path"),
+        ("PACELINE_ALLOWED_ORIGINS", "https://user@app.example.org"),
+        ("DATABASE_URL", "postgresql://db:port/x"),
+        ("DATABASE_URL", "postgresql:///nohost"),
+        ("PACELINE_ROLES", " , "),
+        ("PACELINE_DATA_DIR", "a\0b"),
+        ("PACELINE_HOST", "two words"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_a_fault_of_its_variable(variable: str, value: str) -> None:
+    assert list(faults_of({variable: value})) == [variable]
+
+
+def test_an_unknown_option_is_a_fault_that_names_the_nearest_one() -> None:
+    assert "PACELINE_PORT?" in faults_of({"PACELINE_PROT": "1"})["PACELINE_PROT"]
+    assert "PACELINE_TOKEN_KEY_FILE?" in faults_of({"PACELINE_TOKEN_KEYFILE": "1"})["PACELINE_TOKEN_KEYFILE"]
+    assert "paceline check" in faults_of({"PACELINE_XYZZY_QUUX": "1"})["PACELINE_XYZZY_QUUX"]
+    assert "set PACELINE_PORT itself" in faults_of({"PACELINE_PORT_FILE": "/x"})["PACELINE_PORT_FILE"]
+
+
+def test_secrets_are_read_from_mounted_files(tmp_path: Path) -> None:
+    key, url = tmp_path / "key.pem", tmp_path / "url"
+    key.write_text(KEY)
+    url.write_text("postgresql://app:pw@db/paceline\n")
+    settings = load_settings({"PACELINE_TOKEN_KEY_FILE": str(key), "DATABASE_URL_FILE": str(url)})
+    assert settings.token_key == KEY
+    assert settings.database_url == "postgresql://app:pw@db/paceline"
+
+
+def test_a_secret_file_that_cannot_serve_is_a_fault_of_the_file_variable(tmp_path: Path) -> None:
+    empty, binary, wrong = tmp_path / "empty", tmp_path / "binary", tmp_path / "wrong"
+    empty.write_text("\n")
+    binary.write_bytes(b"\xff\xfe")
+    wrong.write_text("hunter2")
+    for path in (empty, binary, wrong, tmp_path / "missing", tmp_path):
+        faults = faults_of({"PACELINE_TOKEN_KEY_FILE": str(path)})
+        assert list(faults) == ["PACELINE_TOKEN_KEY_FILE"]
+        assert "hunter2" not in str(faults)
+    both = faults_of({"AMQP_URL": "amqp://mq/", "AMQP_URL_FILE": str(wrong)})
+    assert "Keep one" in both["AMQP_URL_FILE"]
+
+
+def test_a_signing_key_may_carry_its_line_breaks_as_backslash_n() -> None:
+    assert load_settings({"PACELINE_TOKEN_KEY": KEY.replace("\n", "\\n")}).token_key == KEY
+
+
+@pytest.mark.parametrize("key", ["abc", KEY.replace("PRIVATE", "PUBLIC"), KEY.replace("MC4C", "MC4D"), KEY[:60]])
+def test_a_signing_key_of_another_kind_is_refused_without_being_shown(key: str) -> None:
+    told = faults_of({"PACELINE_TOKEN_KEY": key})["PACELINE_TOKEN_KEY"]
+    assert "openssl genpkey -algorithm ed25519" in told
+    assert key not in told
+
+
+def test_relations_between_options_are_checked_when_each_is_right_by_itself() -> None:
+    assert "worker, relay, scheduler" in faults_of({"PACELINE_ROLES": "gateway"})["PACELINE_ROLES"]
+    assert "DATABASE_URL" in faults_of({"PACELINE_DB_POOL": "60"})["PACELINE_DB_POOL"]
+    demo = {"PACELINE_ROLES": "worker", "PACELINE_DEMO": "on", "DATABASE_URL": "postgresql://db/x"}
+    assert list(faults_of(demo)) == ["PACELINE_DEMO"]
+    tokens = {"PACELINE_ACCESS_TOKEN_MINUTES": "1440", "PACELINE_REFRESH_TOKEN_DAYS": "1"}
+    assert list(faults_of(tokens)) == ["PACELINE_ACCESS_TOKEN_MINUTES"]
+    # DATABASE_URL is meant, though it is wrong: no second fault about the roles.
+    assert list(faults_of({"PACELINE_ROLES": "gateway", "DATABASE_URL": "mysql://db/x"})) == ["DATABASE_URL"]
+
+
+def test_the_table_masks_secrets_and_says_where_values_come_from() -> None:
+    reading = read_settings(
+        {
+            "DATABASE_URL": "postgresql://app:pw1@db/paceline",
+            "REDIS_URL": "redis://:pw2@cache:6379/0",
+            "PACELINE_TOKEN_KEY": KEY,
+            "PACELINE_PORT": "none",
+        }
+    )
+    rows = {row.variable: row for row in reading.rows}
+    assert list(rows) == [one.name for one in options().values()]
+    assert rows["DATABASE_URL"].shown == "postgresql://app:***@db/paceline"
+    assert rows["REDIS_URL"].shown == "redis://:***@cache:6379/0"
+    assert rows["PACELINE_TOKEN_KEY"].shown == "***"
+    assert rows["PACELINE_HOST"].source == "default"
+    assert rows["DATABASE_URL"].source == "environment"
+    assert reading.settings is None
+    assert [fault.variable for fault in reading.faults] == ["PACELINE_PORT"]
+
+
+def test_settings_never_show_a_secret_when_printed() -> None:
+    shown = repr(Settings(token_key=KEY, database_url="postgresql://a:pw@db/x?password=pw2"))
+    assert "pw" not in shown.replace("password", "")
+    assert KEY not in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:p@ss@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://u@h/d?host=/a/b&password=p", "postgresql://u@h/d?host=/a/b&password=***"),
+        ("redis://h", "redis://h"),
+        ("secret", "***"),
+        ("http://[bad", "***"),
+    ],
+)
+def test_passwords_in_urls_are_masked_wherever_they_stand(url: str, shown: str) -> None:
+    assert mask_url(url) == shown
+
+
+def test_the_example_file_is_the_one_the_code_makes() -> None:
+    written = (ROOT / "deploy" / "paceline.env.example").read_text("utf-8")
+    assert written == env_example(), "run: python -m paceline.settings > deploy/paceline.env.example"
+
+
+def test_the_defaults_in_the_example_file_are_accepted() -> None:
+    lines = [line[1:] for line in env_example().splitlines() if line.startswith("#") and not line.startswith("# ")]
+    assert load_settings(dict(line.split("=", 1) for line in lines)) == Settings()

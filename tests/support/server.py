@@ -1,0 +1,125 @@
+"""The whole program as a process of its own, for stories that enter only by socket and HTTP.
+
+`open_server` starts `paceline run` on a free port and a data folder of its own and returns when it says that it is ready.
+The process can be killed, stopped and started again on the same folder and port, which is what the fault tests do. Only
+processes started here are ever ended, by their pid. Everything waits in the calling thread: in a coroutine use
+`asyncio.to_thread`.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+START_S: Final = 60.0
+STOP_S: Final = 30.0
+_LAST_LINE: Final = "Stop with Ctrl-C."
+
+
+class Server:
+    """A running Paceline. `base_url` stays the same over restarts; `output` is what it has printed since the last start."""
+
+    def __init__(self, data_dir: Path, port: int, environ: dict[str, str]) -> None:
+        self.data_dir = data_dir
+        self.port = port
+        self.base_url = f"http://127.0.0.1:{port}"
+        self.output: list[str] = []
+        self._environ = environ
+        self._process: subprocess.Popen[str] | None = None
+        self._reader: threading.Thread | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start, and return when it is ready. Raises AssertionError with its output when it does not get there."""
+        self.output = []
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("PACELINE_")}
+        settings = {
+            "PACELINE_PORT": str(self.port),
+            "PACELINE_DATA_DIR": str(self.data_dir),
+            "PACELINE_DEMO": "off",
+            "PACELINE_LOG_FORMAT": "text",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "paceline", "run"],
+            cwd=ROOT,
+            env=environ | settings | self._environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        ready = threading.Event()
+        self._reader = threading.Thread(target=self._read, args=(self._process, ready), daemon=True)
+        self._reader.start()
+        if not ready.wait(START_S) or not self.said(_LAST_LINE):
+            self.kill()
+            raise AssertionError("Paceline did not start:\n" + "".join(self.output))
+
+    def said(self, text: str) -> bool:
+        """Whether this text is somewhere in its output."""
+        return any(text in line for line in self.output)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop; its exit code."""
+        return self._end(number)
+
+    def restart(self) -> None:
+        """Kill it and start it again on the same folder and port."""
+        self.kill()
+        self.start()
+
+    def _end(self, number: signal.Signals) -> int:
+        assert self._process is not None
+        assert self._reader is not None
+        if self._process.poll() is None:
+            self._process.send_signal(number)
+        code = self._process.wait(STOP_S)
+        self._reader.join(STOP_S)
+        return code
+
+    def _read(self, process: "subprocess.Popen[str]", ready: threading.Event) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.output.append(line)
+            if line.startswith(_LAST_LINE):
+                ready.set()
+        ready.set()  # it ended
+
+
+@contextlib.contextmanager
+def open_server(**environ: str) -> Iterator[Server]:
+    """A running Paceline with these settings; gone afterwards, data and all."""
+    folder = Path(tempfile.mkdtemp(prefix="paceline-server-"))
+    folder.chmod(0o711)
+    server = Server(folder / "data", free_port(), environ)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
