@@ -34,6 +34,9 @@ athletes. Ctrl-C stops in order: what was sent is committed, sockets are closed 
 
 FLUSH_S: Final = 5.0
 DRAIN_S: Final = 8.0
+DRAIN_WAVES: Final = 10
+SOCKETS_PER_WAVE: Final = 100
+"""A handful of sockets may go at once; thousands must not come back to the other nodes in the same instant."""
 HTTP_SHUTDOWN_S: Final = 1.0
 """Sockets are closed by then; what is left are requests of seconds."""
 READY_S: Final = 5.0
@@ -204,5 +207,6 @@ async def _stop(parts: Parts, program: Program) -> None:
     if "gateway" in parts.settings.roles:
         await program.within(FLUSH_S, parts.streams.recorder.flush(), "flush")
         parts.rooms.share_whole()
-        await program.within(DRAIN_S, parts.sockets.drain(), "drain")
+        waves = min(DRAIN_WAVES, 1 + len(parts.node.hub) // SOCKETS_PER_WAVE)
+        await program.within(DRAIN_S, parts.sockets.drain(waves=waves), "drain")
     await program.end()

@@ -1,0 +1,2 @@
+"""Clients of Paceline: the simulated device, the reference client, replay and load. They speak only the public
+protocol."""

@@ -1,0 +1,248 @@
+"""One class of many athletes at 1 Hz: how long from the wrist to the board, and was anything lost?
+
+A watcher (a spectator with a socket of its own, in a process of its own) receives the boards that everybody
+receives, and notes when it first saw each reading. The athletes live in another process (`swarm.py`) and note
+when they sent it. Latency is the difference: sending, socket, board, beat, socket, receiving. A reading that a
+newer one replaced before a board went out has no latency; those are counted as passed over.
+
+After the run every stream is finished, which the server only grants when everything is stored, and a few
+workouts are read back sample by sample.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import msgspec
+
+from loadtest.api import Api
+from loadtest.client import display_tokens, open_client
+from loadtest.scenarios.crew import (
+    Person,
+    Spread,
+    add_target,
+    cpu_seconds,
+    make_class,
+    open_api,
+    refuse_remote,
+    register,
+    run,
+    spread_of,
+    tell,
+    tell_result,
+)
+from loadtest.scenarios.marked import Sightings, marked_sample
+from loadtest.scenarios.swarm import AthleteReport, Orders, Report
+from realtime.wire import BoardChanges, BoardSnapshot
+
+STREAM_LIMIT: Final = 256 * 1024 * 1024
+"""The longest line a swarm may print: its whole report."""
+SETTLE_S: Final = 3.0
+"""After everybody has joined, before the clock starts: sockets, caches and the interpreter come to rest."""
+
+
+class ClassLoad(msgspec.Struct, frozen=True):
+    """The result. Latencies in ms; `lost` samples were sent and not stored; `late_ms` is the sender's own lateness.
+
+    `board_ms` sent to seen by the watcher, `own_row_ms` sent to seen by the athlete itself, `ack_ms` sent to acknowledged as
+    stored. `not_live` counts rows that said stale or lost while their athlete was streaming.
+    """
+
+    athletes: int
+    seconds: int
+    sent: int
+    stored: int
+    lost: int
+    board_ms: Spread
+    passed_over: int
+    own_row_ms: Spread
+    ack_ms: Spread
+    late_ms: Spread
+    watcher_frames: int
+    athlete_frames: int
+    mean_frame_bytes: int
+    reconnects: int
+    not_live: int
+    checked_workouts: int
+    checked_samples: int
+    wrong_samples: int
+    swarm_cpu_seconds: float
+    watcher_cpu_seconds: float
+
+
+class Watcher:
+    """A spectator that notes when each row changed. `seen` is per member number a row of (bpm, monotonic ns)."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, list[tuple[int, int]]] = {}
+        self.frames = 0
+        self.not_live = 0
+        self.watching = False
+
+    def on_board(self, board: BoardChanges | BoardSnapshot) -> None:
+        """A frame came."""
+        now = time.monotonic_ns()
+        if not self.watching:
+            return
+        self.frames += 1
+        for row in board.rows:
+            if row.bpm is not None:
+                self.seen.setdefault(row.n, []).append((row.bpm, now))
+            else:
+                self.not_live += row.freshness in ("stale", "lost")
+
+
+class Swarm:
+    """The other process, as seen from here."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise ValueError("the swarm is spoken to by pipes")
+        self._process, self._in, self._out = process, process.stdin, process.stdout
+
+    async def _line(self) -> bytes:
+        line = await self._out.readline()
+        if not line:
+            raise SystemExit(f"the swarm ended early with code {await self._process.wait()}; its words are above")
+        return line
+
+    async def _write(self, line: bytes) -> None:
+        self._in.write(line + b"\n")
+        await self._in.drain()
+
+    async def ready(self, orders: Orders) -> None:
+        """Give the orders, wait until everybody is connected."""
+        await self._write(msgspec.json.encode(orders))
+        await self._line()
+
+    async def stream(self) -> Report:
+        """Let them stream, until everything is stored."""
+        await self._write(b"")
+        return msgspec.json.decode(await self._line(), type=Report)
+
+
+@asynccontextmanager
+async def open_swarm() -> AsyncIterator[Swarm]:
+    """Start the other process; it ends with the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "loadtest.scenarios.swarm",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=STREAM_LIMIT,
+    )
+    try:
+        yield Swarm(process)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def measure(
+    url: str, *, athletes: int, seconds: int, own_rows: int = 20, check: int = 5, settle_s: float = SETTLE_S
+) -> ClassLoad:
+    """Run it. `check` workouts are read back; raises what the client raises when the server refuses."""
+    async with open_api(url) as api:
+        tell("registering", athletes=athletes)
+        coach, room = await make_class(api, f"Load: {athletes} athletes")
+        people = await register(api, athletes)
+        watcher = Watcher()
+        async with open_client(api, await display_tokens(api, room.code)) as screen, open_swarm() as swarm:
+            screen.link.on("board.changes", watcher.on_board)
+            screen.link.on("board.snapshot", watcher.on_board)
+            await screen.join(room.code, "spectator")
+            tell("connecting", athletes=athletes)
+            await swarm.ready(Orders(url, room.code, seconds, tuple(people), own_rows))
+            tell("connected", athletes=athletes)
+            await asyncio.sleep(settle_s)
+            tell("streaming", seconds=seconds)
+            cpu_before = cpu_seconds()
+            watcher.watching = True
+            report = await swarm.stream()
+            watcher.watching = False
+            cpu = cpu_seconds() - cpu_before
+            tell("stored")
+        checked, wrong = await _read_back(api, people, report.athletes[:check])
+        await api.end_class(await coach.current(), room.id)
+    return _result(
+        athletes, seconds, watcher, report, check=min(check, athletes), checked=checked, wrong=wrong, cpu=cpu
+    )
+
+
+async def _read_back(api: Api, people: Sequence[Person], reports: Sequence[AthleteReport]) -> tuple[int, int]:
+    """How many stored samples were compared with those sent, and how many differ or are missing."""
+    checked = wrong = 0
+    for number, (person, report) in enumerate(zip(people, reports, strict=False)):
+        stored = await api.samples(await person.tokens(api).current(), report.workout)
+        sent = [marked_sample(number, k) for k in range(len(report.sent_ns))]
+        checked += len(sent)
+        wrong += abs(len(sent) - len(stored)) + sum(a != b for a, b in zip(sent, stored, strict=False))
+    return checked, wrong
+
+
+def _result(
+    athletes: int, seconds: int, watcher: Watcher, report: Report, *, check: int, checked: int, wrong: int, cpu: float
+) -> ClassLoad:
+    latencies: list[float] = []
+    passed_over = 0
+    for number, one in enumerate(report.athletes):
+        sightings = Sightings(number, one.sent_ns)
+        for bpm, at_ns in watcher.seen.get(one.n, ()):
+            sightings.seen(bpm, at_ns)
+        latencies += sightings.latencies_ms
+        passed_over += sightings.passed_over
+    sent = sum(len(one.sent_ns) for one in report.athletes)
+    stored = sum(one.stored for one in report.athletes)
+    return ClassLoad(
+        athletes=athletes,
+        seconds=seconds,
+        sent=sent,
+        stored=stored,
+        lost=sent - stored,
+        board_ms=spread_of(latencies),
+        passed_over=passed_over,
+        own_row_ms=spread_of([ms for one in report.athletes for ms in one.own_row_ms]),
+        ack_ms=spread_of([ms for one in report.athletes for ms in one.ack_ms]),
+        late_ms=spread_of(report.late_ms),
+        watcher_frames=watcher.frames,
+        athlete_frames=report.frames,
+        mean_frame_bytes=report.frame_bytes // max(report.frames, 1),
+        reconnects=report.connections - athletes,
+        not_live=watcher.not_live,
+        checked_workouts=check,
+        checked_samples=checked,
+        wrong_samples=wrong,
+        swarm_cpu_seconds=report.cpu_seconds,
+        watcher_cpu_seconds=round(cpu, 2),
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(prog="python -m loadtest.scenarios.class_load", description=__doc__)
+    command.add_argument("--athletes", type=int, default=50, help="connections with a stream each (default: 50)")
+    command.add_argument("--seconds", type=int, default=30, help="samples per athlete, one a second (default: 30)")
+    command.add_argument("--own-rows", type=int, default=20, help="athletes that look for their own row (default: 20)")
+    command.add_argument("--check", type=int, default=5, help="workouts read back sample by sample (default: 5)")
+    add_target(command)
+    return command
+
+
+async def _main(args: argparse.Namespace) -> int:
+    result = await measure(
+        args.url, athletes=args.athletes, seconds=args.seconds, own_rows=args.own_rows, check=args.check
+    )
+    tell_result(result)
+    return 1 if result.lost or result.wrong_samples else 0
+
+
+if __name__ == "__main__":
+    arguments = parser().parse_args()
+    refuse_remote(arguments.url, allowed=arguments.allow_remote)
+    sys.exit(run(_main(arguments)))
