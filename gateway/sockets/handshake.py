@@ -1,0 +1,99 @@
+"""Who is connecting: from the auth payload of CONNECT to a `Connection` in the hub, or to a refusal that says why.
+
+The token comes in the payload, never in a cookie or the address: a page of somebody else cannot make a browser send it, and
+it does not end up in logs. A refusal is a Socket.IO CONNECT_ERROR whose `message` is for people and whose `data` is the
+`ProblemView` that HTTP would have answered with.
+
+Which pages may connect from a browser is asked here too. Without a list it is those from our own address, told by the Host
+header; headers that a proxy may add are not believed.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from gateway.sockets.link import Link
+from realtime.connection import Connection
+from realtime.node import Node
+from services.accounts.caller import Caller
+from services.kernel.clock import Clock
+from services.kernel.problems import Draining, NotAuthenticated
+
+MAX_ATTEMPTS: Final = 5
+"""CONNECTs on one line. An official client sends one, and another when its first token had expired."""
+
+Identify = Callable[[str], Caller]
+OnOpen = Callable[[Connection], None]
+OnClose = Callable[[Connection, str], None]
+
+
+class ConnectAuth(msgspec.Struct, frozen=True):
+    """What a client sends with CONNECT: `token`, an access token. Other fields are ignored: libraries add their own."""
+
+    token: str
+
+
+class Handshake:
+    """Opens connections. `identify` tells who a token belongs to, or raises a `Problem`; `on_open` and `on_close` are called
+    when a connection is in the hub, and before it is taken out."""
+
+    def __init__(self, node: Node, clock: Clock, identify: Identify, *, on_open: OnOpen, on_close: OnClose) -> None:
+        self.draining = False
+        self._node = node
+        self._clock = clock
+        self._identify = identify
+        self._on_open = on_open
+        self._on_close = on_close
+
+    def open(self, sid: str, link: Link, auth: object) -> Connection:
+        """Authenticate a client and take it in as connection `sid`. Raises a `Problem`."""
+        if self.draining:
+            raise Draining
+        caller = self._identify(_token(auth))
+        connection = Connection(
+            sid, caller, link.open_mailbox(), link, opened_at=self._clock.monotonic(), peer=link.peer
+        )
+        connection.on_close(self._on_close)
+        connection.on_close(self._node.remove)
+        self._node.add(connection)
+        link.connected(connection)
+        self._on_open(connection)
+        return connection
+
+
+def _token(auth: object) -> str:
+    try:
+        return msgspec.convert(auth, ConnectAuth).token
+    except msgspec.ValidationError as fault:
+        raise NotAuthenticated('send {"token": "…"} as the auth payload of CONNECT', path="$.auth") from fault
+
+
+def origin_rule(allowed: Collection[str]) -> Callable[[str | None, dict[str, Any]], bool]:
+    """Whether a page of `origin` may connect: one of `allowed`, or our own address when that is empty. "*" allows all.
+
+    Native apps send no Origin; nothing can be told from that, and the token is what counts.
+    """
+    listed = frozenset(origin.rstrip("/").lower() for origin in allowed)
+
+    def may_connect(origin: str | None, environ: dict[str, Any]) -> bool:
+        if origin is None:
+            return True
+        if listed:
+            return "*" in listed or origin.lower() in listed
+        return _same_address(origin, str(environ.get("HTTP_HOST", "")))
+
+    return may_connect
+
+
+def _same_address(origin: str, host: str) -> bool:
+    """Whether a page of `origin` was served from `host`. A port that is not named is that of the page's scheme: behind a
+    proxy that ends TLS, our own scheme says nothing."""
+    try:
+        page, here = urlsplit(origin.lower()), urlsplit(f"//{host.lower()}")
+        default = {"https": 443, "http": 80}[page.scheme]
+        pages, ours = (page.hostname, page.port or default), (here.hostname, here.port or default)
+    except (ValueError, KeyError):
+        return False
+    return page.hostname is not None and pages == ours

@@ -1,0 +1,67 @@
+"""The events of the live namespace, each handed to the one use case that answers it.
+
+Samples are taken in place, synchronously: their acknowledgement is the recorder's business. The others wait for the database
+in place too, which keeps one client's events in order and holds back a client that sends faster than it is answered.
+"""
+
+from collections.abc import Mapping
+
+from gateway.sockets.dispatch import Handler, Reply
+from realtime import wire
+from realtime.connection import Connection
+from rooms.room import view_of
+from rooms.rooms import Rooms
+from rooms.streams import Streams
+from services.classes.classes import Classes
+
+
+class Live:
+    """The handlers, by event name, over the use cases they call."""
+
+    def __init__(self, streams: Streams, rooms: Rooms, classes: Classes) -> None:
+        self._streams = streams
+        self._rooms = rooms
+        self._classes = classes
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """One handler per client event of the catalogue."""
+        return {
+            "stream.open": self.stream_open,
+            "stream.samples": self.stream_samples,
+            "stream.finish": self.stream_finish,
+            "room.join": self.room_join,
+            "room.leave": self.room_leave,
+            "board.get": self.board_get,
+            "class.create": self.class_create,
+            "class.end": self.class_end,
+        }
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone: its streams wait, its scores stay."""
+        self._streams.drop(connection)
+        self._rooms.drop(connection)
+
+    async def stream_open(self, connection: Connection, message: wire.StreamOpen, reply: Reply) -> None:
+        reply.ok(await self._streams.open(connection, message))
+
+    def stream_samples(self, connection: Connection, message: wire.SampleBatch, reply: Reply) -> None:
+        self._streams.accept(connection, message, reply)
+
+    async def stream_finish(self, connection: Connection, message: wire.StreamFinish, reply: Reply) -> None:
+        reply.ok(await self._streams.finish(connection, message))
+
+    async def room_join(self, connection: Connection, message: wire.RoomJoin, reply: Reply) -> None:
+        reply.ok(await self._rooms.join(connection, message))
+
+    def room_leave(self, connection: Connection, message: wire.RoomRef, reply: Reply) -> None:
+        self._rooms.leave(connection, message.class_id)
+        reply.ok(wire.Done())
+
+    def board_get(self, connection: Connection, message: wire.RoomRef, reply: Reply) -> None:
+        reply.ok(self._rooms.board(connection, message.class_id))
+
+    async def class_create(self, connection: Connection, message: wire.ClassCreate, reply: Reply) -> None:
+        reply.ok(view_of(await self._classes.create(connection.caller, message.title)))
+
+    async def class_end(self, connection: Connection, message: wire.ClassRef, reply: Reply) -> None:
+        reply.ok(view_of(await self._classes.end(connection.caller, message.class_id)))

@@ -1,0 +1,117 @@
+/**
+ * Logging in and registering, one form with two faces, for the coach's and the athlete's page.
+ */
+import { make, whileBusy } from "./dom.js";
+import { Problem } from "./problem.js";
+
+const FACES = {
+  login: { title: "Log in", button: "Log in", other: "No account yet? Register", password: "current-password" },
+  register: {
+    title: "Create an account",
+    button: "Register",
+    other: "Have an account? Log in",
+    password: "new-password",
+  },
+};
+
+/**
+ * @param {HTMLElement} place
+ * @param {import("./login.js").Login} login
+ * @param {{as: string, onDone: () => void}} options `as`: "a coach", "an athlete"
+ */
+export function accountForm(place, login, { as, onDone }) {
+  let face = "login";
+  const title = make("h1", { tabindex: "-1", "data-heading": true });
+  const note = make("p", { class: "muted" });
+  const trouble = make("p", { class: "trouble", role: "alert" });
+  const name = field({
+    name: "name",
+    label: "Name",
+    type: "text",
+    autocomplete: "name",
+    maxlength: 80,
+    hint: "As others see it on the board.",
+  });
+  const email = field({ name: "email", label: "E-mail", type: "email", autocomplete: "username", maxlength: 254 });
+  const password = field({
+    name: "password",
+    label: "Password",
+    type: "password",
+    autocomplete: "current-password",
+    maxlength: 128,
+    hint: "At least 10 characters.",
+  });
+  const button = make("button", { class: "button button-primary button-wide", type: "submit" });
+  const other = make("button", {
+    class: "link",
+    type: "button",
+    onclick: () => turn(face === "login" ? "register" : "login"),
+  });
+  const form = make(
+    "form",
+    { class: "card form account-form", novalidate: true },
+    title,
+    note,
+    name.row,
+    email.row,
+    password.row,
+    trouble,
+    button,
+    other,
+  );
+
+  function turn(next) {
+    face = next;
+    const words = FACES[face];
+    title.textContent = words.title;
+    note.textContent = face === "login" ? `Welcome back. Log in as ${as}.` : `Register as ${as}. It takes a minute.`;
+    button.textContent = words.button;
+    other.textContent = words.other;
+    password.input.autocomplete = words.password;
+    name.row.hidden = face === "login";
+    password.hint.hidden = face === "login";
+    complain("");
+  }
+
+  function complain(message, where = "") {
+    trouble.textContent = message;
+    for (const part of [name, email, password])
+      part.input.setAttribute("aria-invalid", String(part.input.name === where));
+    const wrong = [name, email, password].find((part) => part.input.name === where);
+    wrong?.input.focus();
+  }
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const fields = { email: email.input.value.trim(), password: password.input.value, name: name.input.value.trim() };
+    if (face === "register" && !fields.name) return complain("Enter your name.", "name");
+    if (!fields.email) return complain("Enter your e-mail address.", "email");
+    if (!fields.password) return complain("Enter your password.", "password");
+    whileBusy(button, async () => {
+      complain("");
+      try {
+        await (face === "login" ? login.logIn(fields) : login.register(fields));
+        form.reset();
+        onDone();
+      } catch (problem) {
+        if (!(problem instanceof Problem)) throw problem;
+        complain(
+          problem.message,
+          problem.field ||
+            (problem.code === "weak_password" ? "password" : problem.code === "email_taken" ? "email" : ""),
+        );
+      }
+    });
+  });
+
+  turn("login");
+  place.replaceChildren(form);
+}
+
+/** A labelled input in a row of its own. */
+export function field({ label, hint = "", ...attributes }) {
+  const id = `field-${attributes.name}`;
+  const input = make("input", { id, required: true, "aria-describedby": `${id}-hint`, ...attributes });
+  const said = make("small", { id: `${id}-hint`, class: "hint" }, hint);
+  return { input, hint: said, row: make("div", { class: "field" }, make("label", { for: id }, label), input, said) };
+}

@@ -1,0 +1,169 @@
+/**
+ * The athlete's page: log in, say who you are, train, read how it went.
+ *
+ * A workout that was running when the page went away is taken up again at once; its samples are still on this device.
+ */
+import { accountForm } from "./account-form.js";
+import { bodyOf } from "./body.js";
+import { byId, setText, showView, whileBusy } from "./dom.js";
+import { openKeep } from "./keep.js";
+import { Live } from "./live.js";
+import { DisplayPass, Login } from "./login.js";
+import { showPast, showWorkout } from "./past.js";
+import { Problem } from "./problem.js";
+import { profileForm, showProfile } from "./profile-form.js";
+import { showStanding } from "./standing.js";
+import { bluetoothWorks } from "./strap.js";
+import { Training } from "./training.js";
+
+const CODE = /^[A-Z0-9]{4,12}$/;
+
+const login = new Login("athlete");
+const keep = await openKeep();
+/** @type {Training | null} */
+let training = null;
+let shownFor = null;
+
+login.onChange(() => {
+  if ((login.account?.id ?? null) !== shownFor) enter();
+});
+profileForm(login, () => setText(byId("who"), login.account.name));
+byId("log-out").addEventListener("click", () => login.logOut());
+byId("summary-home").addEventListener("click", () => home());
+byId("join").addEventListener("submit", (event) => {
+  event.preventDefault();
+  whileBusy(event.target.querySelector("[type=submit]"), start);
+});
+offerSources();
+byId("code").value = new URLSearchParams(location.search).get("code")?.toUpperCase() ?? "";
+await enter();
+
+async function enter() {
+  training?.stop();
+  training = null;
+  byId("sign").hidden = true;
+  const { account } = login;
+  shownFor = account?.id ?? null;
+  setText(byId("who"), account?.name ?? "");
+  byId("log-out").hidden = !account;
+  if (!account) {
+    accountForm(document.querySelector("[data-view=account]"), login, { as: "an athlete", onDone: () => {} });
+    showView("account");
+    return;
+  }
+  const [running] = (await keep.streams(account.id)).slice(-1);
+  const workout = new URLSearchParams(location.hash.slice(1)).get("workout");
+  if (running) await resume(running);
+  else if (workout) await showWorkout(workout, login);
+  else await home();
+}
+
+async function home() {
+  history.replaceState(null, "", location.pathname + location.search);
+  document.title = "Athlete · Paceline";
+  byId("sign").hidden = true;
+  showProfile(login.account);
+  showView("home");
+  setText(byId("join-trouble"), "");
+  try {
+    showProfile(await login.reload());
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    setText(byId("profile-trouble"), problem.message);
+  }
+  if (login.account) await showPast(login);
+}
+
+function offerSources() {
+  const bluetooth = document.querySelector("[name=source][value=bluetooth]");
+  bluetooth.disabled = !bluetoothWorks();
+  if (bluetoothWorks()) {
+    bluetooth.checked = true;
+    return;
+  }
+  setText(
+    byId("bluetooth-hint"),
+    window.isSecureContext
+      ? "This browser has no Web Bluetooth. Chrome and Edge have it, on Android, Windows and Mac."
+      : "Browsers allow Bluetooth on https pages only. Ask for the secure address of this server.",
+  );
+}
+
+async function start() {
+  const classCode = byId("code").value.trim().toUpperCase();
+  const trouble = byId("join-trouble");
+  setText(trouble, "");
+  if (classCode && !CODE.test(classCode)) {
+    setText(trouble, "A join code has 4 to 12 letters and digits.");
+    byId("code").focus();
+    return;
+  }
+  const source = document.querySelector("[name=source]:checked").value;
+  let title = "";
+  try {
+    // A mistyped code is said now, and not by a workout that cannot be opened.
+    if (classCode) title = await titleOf(classCode);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    setText(trouble, problem.message);
+    byId("code").focus();
+    return;
+  }
+  const live = new Live(login);
+  const next = newTraining(live, source);
+  try {
+    await next.begin({ account: login.account.id, classCode: classCode || null, title });
+  } catch (refused) {
+    live.stop();
+    setText(trouble, `No sensor: ${refused.message}`);
+    return;
+  }
+  localStorage.setItem("paceline.source", source);
+  go(next, live);
+}
+
+async function titleOf(classCode) {
+  const pass = new DisplayPass(classCode);
+  await pass.token();
+  return pass.room.title;
+}
+
+async function resume(kept) {
+  const source =
+    localStorage.getItem("paceline.source") === "bluetooth" && bluetoothWorks() ? "bluetooth" : "simulated";
+  const live = new Live(login);
+  const next = newTraining(live, source);
+  await next.resume(kept);
+  go(next, live);
+}
+
+function newTraining(live, source) {
+  return new Training({
+    live,
+    keep,
+    source,
+    body: bodyOf(login.account, new Date()),
+    onOver: (workout) => {
+      training = null;
+      byId("sign").hidden = true;
+      document.body.classList.remove("is-away");
+      byId("code").value = "";
+      showWorkout(workout, login);
+    },
+    onGivenUp: () => {
+      training = null;
+      home();
+    },
+  });
+}
+
+function go(next, live) {
+  training = next;
+  byId("sign").hidden = false;
+  const meanwhile = next.room
+    ? "Your samples are kept here; points and rank are hidden until we are back."
+    : "Your samples are kept here until we are back.";
+  showStanding(byId("sign"), live, { meanwhile });
+  showView("live");
+  live.start();
+}

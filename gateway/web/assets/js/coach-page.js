@@ -1,0 +1,267 @@
+/**
+ * The coach's page: log in, start a class, watch over it, end it, read how it went.
+ *
+ * Starting and ending go over HTTP, so they work while the socket is on its way back. The address remembers the class
+ * (`#class=…`), so a reload returns to it.
+ */
+import { accountForm } from "./account-form.js";
+import { Cockpit } from "./cockpit.js";
+import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { Live } from "./live.js";
+import { Login } from "./login.js";
+import { Problem } from "./problem.js";
+import { Room } from "./room.js";
+import { showStanding } from "./standing.js";
+import { awaitClassSummary, standingsOf } from "./standings.js";
+import { clock, moment, span } from "./words.js";
+
+const SUMMARY_AFTER_MS = 1_200; // about how long the server takes to make one
+
+const login = new Login("coach");
+/** @type {LiveClass | null} */
+let current = null;
+let shownFor = null;
+
+login.onChange(() => {
+  if ((login.account?.id ?? null) !== shownFor) enter();
+});
+byId("log-out").addEventListener("click", () => login.logOut());
+byId("end-home").addEventListener("click", () => home());
+byId("sort").addEventListener("change", ({ target }) => current?.cockpit.sortBy(target.value));
+byId("copy").addEventListener("click", () => current && copy(current.view.code));
+byId("end").addEventListener("click", ({ currentTarget }) => current?.end(currentTarget));
+byId("create").addEventListener("submit", (event) => {
+  event.preventDefault();
+  create(event.target.querySelector("[type=submit]"));
+});
+
+/** The page for whoever is logged in now, or the form for nobody. */
+async function enter() {
+  current?.close();
+  current = null;
+  const { account } = login;
+  shownFor = account?.id ?? null;
+  setText(byId("who"), account?.name ?? "");
+  byId("log-out").hidden = !account;
+  if (!account) {
+    byId("sign").hidden = true;
+    accountForm(document.querySelector("[data-view=account]"), login, { as: "a coach", onDone: () => {} });
+    showView("account");
+    return;
+  }
+  if (!login.has("coach")) {
+    notCoach();
+    return;
+  }
+  const id = new URLSearchParams(location.hash.slice(1)).get("class");
+  if (id) await open(id);
+  else await home();
+}
+
+function notCoach() {
+  const view = document.querySelector("[data-view=account]");
+  view.replaceChildren(
+    make(
+      "div",
+      { class: "card form" },
+      make("h1", { tabindex: "-1", "data-heading": true }, "This account is not a coach's"),
+      make(
+        "p",
+        {},
+        "It can train but not lead a class. Log out and register as a coach with another e-mail address, or go to your own page.",
+      ),
+      make(
+        "p",
+        { class: "actions" },
+        make("a", { class: "button button-primary", href: "/athlete" }, "To the athlete page"),
+      ),
+    ),
+  );
+  showView("account");
+}
+
+async function home() {
+  current?.close();
+  current = null;
+  history.replaceState(null, "", "/coach");
+  byId("sign").hidden = true;
+  document.title = "Coach · Paceline";
+  showView("home");
+  await attempt(byId("earlier-trouble"), async () => {
+    const { classes } = await login.call("GET", "/v1/classes");
+    byId("earlier").replaceChildren(
+      ...(classes.length ? classes.map(entry) : [make("li", { class: "muted" }, "None yet.")]),
+    );
+  });
+}
+
+function entry(view) {
+  const over = view.state === "over";
+  const when = over
+    ? `${moment(view.created_at_ms)} · ${span(view.ended_at_ms - view.created_at_ms)}`
+    : `since ${moment(view.created_at_ms)} · code ${view.code}`;
+  return make(
+    "li",
+    {},
+    make(
+      "button",
+      { class: "list-entry", type: "button", onclick: () => show(view) },
+      make("span", {}, make("strong", {}, view.title), make("small", {}, when)),
+      over ? make("span", { class: "muted" }, "Summary") : make("span", { class: "live-mark" }, "Live"),
+    ),
+  );
+}
+
+async function create(button) {
+  const title = byId("class-title").value.trim();
+  if (!title) {
+    setText(byId("create-trouble"), "Give the class a title.");
+    byId("class-title").focus();
+    return;
+  }
+  await whileBusy(button, () =>
+    attempt(byId("create-trouble"), async () => {
+      const view = await login.call("POST", "/v1/classes", { title });
+      byId("class-title").value = "";
+      show(view);
+    }),
+  );
+}
+
+async function open(id) {
+  try {
+    show(await login.call("GET", `/v1/classes/${encodeURIComponent(id)}`));
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    await home();
+    setText(byId("earlier-trouble"), problem.message);
+  }
+}
+
+function show(view) {
+  current?.close();
+  current = null;
+  history.replaceState(null, "", `/coach#class=${view.id}`);
+  if (view.state === "over") summary(view);
+  else current = new LiveClass(view);
+}
+
+async function summary(view, { afterMs = 0 } = {}) {
+  byId("sign").hidden = true;
+  document.title = `${view.title} · Paceline`;
+  setText(byId("end-title"), view.title);
+  byId("end-table").replaceChildren(make("p", { class: "muted", role: "status" }, "The final table is being made…"));
+  showView("end");
+  let made;
+  try {
+    made = standingsOf(await awaitClassSummary(view.id, login, { afterMs }));
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    made = make("p", { class: "trouble", role: "alert" }, problem.message);
+  }
+  byId("end-table").replaceChildren(made);
+}
+
+/** A class while it is live. */
+class LiveClass {
+  constructor(view) {
+    this.view = view;
+    this.cockpit = new Cockpit(byId("cards"), byId("counts"));
+    this.cockpit.by = byId("sort").value;
+    this.live = new Live(login);
+    this.room = new Room(
+      this.live,
+      { code: view.code, role: "coach" },
+      {
+        onBoard: () => this.#show(),
+        onEnded: (ended) => this.#ended(ended),
+        onProblem: (problem) => setText(byId("live-trouble"), problem.message),
+      },
+    );
+    document.title = `${view.title} · Paceline`;
+    setText(byId("live-title"), view.title);
+    setText(byId("live-code"), view.code);
+    setText(byId("live-trouble"), "");
+    byId("screen").href = `/board?code=${encodeURIComponent(view.code)}`;
+    byId("sign").hidden = false;
+    showStanding(byId("sign"), this.live);
+    showView("live");
+    this.live.watch(() => this.room && this.#show());
+    this.live.start();
+    this.ticker = setInterval(() => this.#tick(), 1_000);
+  }
+
+  close() {
+    clearInterval(this.ticker);
+    this.room.close();
+    this.live.stop();
+    this.cockpit.clear();
+    document.body.classList.remove("is-away");
+  }
+
+  async end(button) {
+    const yes = await confirmed({
+      title: "End this class?",
+      text: "Everybody's workout is finished and the final table is made. This cannot be undone.",
+      yes: "End the class",
+      no: "Go on",
+    });
+    if (!yes) return;
+    await whileBusy(button, () =>
+      attempt(byId("live-trouble"), async () => {
+        try {
+          this.#ended(await login.call("POST", `/v1/classes/${this.view.id}/end`));
+        } catch (problem) {
+          if (problem.code !== "class_over") throw problem;
+          this.#ended({ ...this.view, state: "over" }); // ended meanwhile, from another tab
+        }
+      }),
+    );
+  }
+
+  #show() {
+    const lines = this.room.board.lines();
+    byId("nobody").hidden = lines.length > 0 || !this.room.view;
+    this.cockpit.show(lines, { fresh: this.live.standing.fresh });
+  }
+
+  #tick() {
+    setText(byId("elapsed"), clock(this.room.serverNowMs - this.view.created_at_ms));
+    this.cockpit.tick();
+  }
+
+  #ended(view) {
+    if (current !== this) return;
+    current = null;
+    this.close();
+    summary({ ...this.view, ...view }, { afterMs: SUMMARY_AFTER_MS });
+  }
+}
+
+async function copy(code) {
+  const said = byId("copied");
+  try {
+    await navigator.clipboard.writeText(code);
+    setText(said, "Code copied.");
+    setText(byId("copy"), "Copied");
+  } catch (refused) {
+    // Pages over plain http have no clipboard: select the code, so that the keyboard can copy it.
+    console.info("no clipboard here:", refused);
+    getSelection().selectAllChildren(byId("live-code"));
+    setText(said, "The code is selected; press Ctrl+C.");
+    setText(byId("copy"), "Press Ctrl+C");
+  }
+  setTimeout(() => setText(byId("copy"), "Copy"), 2_500);
+}
+
+async function attempt(trouble, work) {
+  setText(trouble, "");
+  try {
+    await work();
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    setText(trouble, problem.message);
+  }
+}
+
+enter();

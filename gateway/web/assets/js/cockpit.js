@@ -1,0 +1,173 @@
+/**
+ * The coach's view of a live class: a card per athlete with the last three minutes as a trace.
+ *
+ * Traces grow by one point a second from whatever the board says then, and have a hole wherever it said nothing. Cards
+ * change places at most every two seconds, and not at all while the coach points at them.
+ */
+import { ordered, watched } from "./attention.js";
+import { Trace, zoneColours } from "./canvas.js";
+import { make, setText } from "./dom.js";
+import { clock, effortWords, freshnessWords, zoneWords } from "./words.js";
+
+const REORDER_MS = 2_000;
+const LOST_WORTH_SAYING_MS = 10_000;
+
+export class Cockpit {
+  /** @param {HTMLElement} list @param {HTMLElement} counts */
+  constructor(list, counts) {
+    this.list = list;
+    this.counts = counts;
+    this.by = "attention";
+    this.cards = new Map();
+    this.watches = new Map();
+    this.lines = [];
+    this.fresh = false;
+    this.orderedAt = -Infinity;
+    this.colours = zoneColours();
+    this.pointed = false;
+    this.inView = new IntersectionObserver((entries) => {
+      for (const entry of entries) entry.target.classList.toggle("in-view", entry.isIntersecting);
+    });
+    list.addEventListener("pointerenter", (event) => {
+      this.pointed = event.pointerType === "mouse";
+    });
+    list.addEventListener("pointerleave", () => {
+      this.pointed = false;
+    });
+    document.addEventListener("paceline:theme", () => {
+      this.colours = zoneColours();
+    });
+  }
+
+  /** @param {import("./board.js").Line[]} lines @param {{fresh: boolean}} state */
+  show(lines, { fresh }) {
+    this.lines = lines;
+    this.fresh = fresh;
+    const now = performance.now();
+    for (const line of lines) {
+      this.watches.set(line.n, watched(this.watches.get(line.n), line, now));
+      let card = this.cards.get(line.n);
+      if (!card) {
+        card = newCard();
+        this.cards.set(line.n, card);
+        this.list.append(card.root);
+        this.inView.observe(card.root);
+        this.orderedAt = -Infinity;
+      }
+      fill(card, line, { fresh, watch: this.watches.get(line.n), now });
+    }
+    this.#count();
+    this.#order(now);
+  }
+
+  sortBy(by) {
+    this.by = by;
+    this.orderedAt = -Infinity;
+    this.#order(performance.now());
+  }
+
+  /** Once a second: one more point for every trace. */
+  tick() {
+    for (const line of this.lines) {
+      const card = this.cards.get(line.n);
+      card.trace.add(this.fresh ? line.percent : null);
+      if (card.root.classList.contains("in-view")) card.trace.draw(card.canvas, this.colours);
+    }
+    this.show(this.lines, { fresh: this.fresh });
+  }
+
+  clear() {
+    this.inView.disconnect();
+    this.list.replaceChildren();
+    this.cards.clear();
+    this.watches.clear();
+    this.lines = [];
+  }
+
+  #count() {
+    const sums = { live: 0, stale: 0, lost: 0, none: 0 };
+    for (const line of this.lines) sums[line.freshness] += 1;
+    const words = { live: "live", stale: "stale", lost: "sensor lost", none: "no sensor" };
+    const said = this.fresh ? Object.entries(sums).filter(([state, sum]) => sum || state === "live") : [];
+    const text = JSON.stringify(said);
+    if (this.counted === text) return;
+    this.counted = text;
+    this.counts.replaceChildren(
+      ...said.map(([state, sum]) =>
+        make("li", { "data-state": state }, make("strong", {}, String(sum)), ` ${words[state]}`),
+      ),
+    );
+  }
+
+  #order(now) {
+    if (this.pointed || now - this.orderedAt < REORDER_MS) return;
+    this.orderedAt = now;
+    const order = ordered(this.by, this.lines, this.watches).map((line) => this.cards.get(line.n));
+    const before = new Map();
+    const moves = order.some((card, index) => this.list.children[index] !== card.root);
+    if (!moves) return;
+    for (const card of order) before.set(card, card.root.getBoundingClientRect());
+    this.list.append(...order.map((card) => card.root));
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    for (const card of order) glide(card.root, before.get(card));
+  }
+}
+
+/** Lets a card that changed places travel there. */
+function glide(element, from) {
+  const to = element.getBoundingClientRect();
+  const [dx, dy] = [from.left - to.left, from.top - to.top];
+  if (!dx && !dy) return;
+  element.animate([{ transform: `translate(${dx}px, ${dy}px)` }, { transform: "none" }], {
+    duration: 350,
+    easing: "cubic-bezier(.2,.7,.2,1)",
+  });
+}
+
+function newCard() {
+  const rank = make("span", { class: "ath-rank" });
+  const name = make("h2", { class: "ath-name" });
+  const bpm = make("strong", { class: "ath-bpm" });
+  const percent = make("span", { class: "ath-percent" });
+  const chip = make("span", { class: "zone-chip" });
+  const why = make("span", { class: "ath-why" });
+  const effort = make("span", { class: "ath-effort" });
+  const canvas = make("canvas", { class: "ath-trace", "aria-hidden": "true" });
+  const root = make(
+    "li",
+    { class: "card ath" },
+    make("div", { class: "ath-head" }, rank, name, chip),
+    make(
+      "div",
+      { class: "ath-body" },
+      make("div", { class: "ath-numbers" }, bpm, make("span", { class: "ath-unit" }, "bpm"), percent),
+      canvas,
+    ),
+    make("div", { class: "ath-foot" }, why, effort),
+  );
+  return { root, rank, name, bpm, percent, chip, why, effort, canvas, trace: new Trace() };
+}
+
+function fill(card, line, { fresh, watch, now }) {
+  const live = fresh && line.freshness === "live" && line.bpm !== null;
+  card.root.dataset.state = fresh ? line.freshness : "hidden";
+  card.root.dataset.zone = live ? String(line.zone) : "";
+  card.chip.dataset.zone = live ? String(line.zone) : "";
+  setText(card.rank, fresh && Number.isFinite(line.rank) ? String(line.rank) : "–");
+  setText(card.name, line.name);
+  setText(card.bpm, live ? String(line.bpm) : "–");
+  setText(card.percent, live ? `${line.percent}%` : "");
+  setText(card.chip, live ? zoneWords(line.zone) : fresh ? freshnessWords(line) : "hidden");
+  setText(card.why, fresh ? why(line, watch, now) : "");
+  setText(card.effort, fresh ? `${effortWords(line.effort)} points` : "–");
+}
+
+function why(line, watch, now) {
+  if (line.freshness === "lost" && watch.darkSince !== null) {
+    const darkMs = now - watch.darkSince;
+    return darkMs > LOST_WORTH_SAYING_MS ? `no heart rate for ${clock(darkMs)}` : "no heart rate";
+  }
+  if (watch.redSince !== null) return `in zone 5 for ${clock(now - watch.redSince)}`;
+  if (!line.present) return "left the room";
+  return "";
+}

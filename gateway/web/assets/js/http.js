@@ -1,0 +1,44 @@
+/**
+ * One HTTP call to our own origin: JSON in, JSON out, every failure a `Problem`.
+ */
+import { noNetwork, problemFrom } from "./problem.js";
+
+/**
+ * @param {string} method
+ * @param {string} path from the root, "/v1/…"
+ * @param {{body?: unknown, token?: string | null, signal?: AbortSignal}} [options]
+ * @returns {Promise<any>} the decoded body; null for 204
+ */
+export async function call(method, path, { body, token = null, signal } = {}) {
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  if (token) headers.Authorization = `Bearer ${token}`;
+  let answer;
+  try {
+    answer = await fetch(path, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal,
+      cache: "no-store",
+      credentials: "omit",
+    });
+  } catch (cause) {
+    if (signal?.aborted) throw cause;
+    throw noNetwork();
+  }
+  if (answer.status === 204) return null;
+  const told = await readJson(answer);
+  if (answer.ok) return told;
+  throw problemFrom(told, `The server answered ${answer.status}.`);
+}
+
+async function readJson(answer) {
+  const text = await answer.text();
+  try {
+    return JSON.parse(text);
+  } catch (notJson) {
+    if (answer.ok) throw problemFrom(null, `The server's answer is not JSON (${notJson.message}).`);
+    return null; // a proxy's own error page: the status is all there is to tell
+  }
+}

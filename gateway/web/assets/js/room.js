@@ -1,0 +1,144 @@
+/**
+ * A room on the socket: joined again after every reconnect, its board kept in step.
+ *
+ * A gap in the versions asks for the whole board, once at a time. A board that has been silent for `QUIET_MS` is asked
+ * too: when nobody's numbers change the server has nothing to say, but a network that died without a word looks just the
+ * same, and a frozen number is the one thing a board must not show. No answer means the connection is not to be trusted.
+ */
+import { Board } from "./board.js";
+import { Problem } from "./problem.js";
+
+const QUIET_MS = 2_500;
+const ANSWER_MS = 2_500;
+const AGAIN_MS = 3_000;
+
+/**
+ * @typedef {{onJoined?: (room: any, you: any) => void, onBoard: (board: Board) => void, onEnded?: (room: any) => void,
+ *            onSummary?: (summary: any) => void, onProblem: (problem: Problem) => void}} RoomWatcher
+ */
+
+export class Room {
+  /**
+   * @param {import("./live.js").Live} live
+   * @param {{code: string, role: "coach" | "athlete" | "spectator"}} entry
+   * @param {RoomWatcher} watcher
+   */
+  constructor(live, { code, role }, watcher) {
+    this.live = live;
+    this.entry = { code, role };
+    this.watcher = watcher;
+    this.board = new Board();
+    /** The class (a ClassView), once joined. */
+    this.view = null;
+    this.you = null;
+    this.closed = false;
+    this.asking = false;
+    this.heardAt = 0;
+    this.clockLeadMs = -Infinity;
+    this.again = 0;
+    live.on("board.snapshot", (snapshot) => this.#mine(snapshot) && this.#take(snapshot));
+    live.on("board.changes", (changes) => this.#mine(changes) && this.#change(changes));
+    live.on("class.ended", (view) => this.view?.id === view.id && this.#ended(view));
+    live.on("class.summary", (summary) => this.#mine(summary) && this.watcher.onSummary?.(summary));
+    live.watch(({ phase }) => {
+      if (phase === "connected") this.#join();
+    });
+    this.quietTimer = setInterval(() => this.#listen(), 500);
+  }
+
+  /** Stops listening; whoever made the connection ends it, and the server sees that as leaving. */
+  close() {
+    this.closed = true;
+    clearInterval(this.quietTimer);
+    clearTimeout(this.again);
+  }
+
+  /** The server's wall clock now, ms since 1970, as well as it can be told from the frames that came. */
+  get serverNowMs() {
+    return Date.now() + (Number.isFinite(this.clockLeadMs) ? this.clockLeadMs : 0);
+  }
+
+  #mine(message) {
+    return !this.closed && this.view !== null && message.class_id === this.view.id;
+  }
+
+  async #join() {
+    if (this.closed || this.view?.state === "over") return;
+    clearTimeout(this.again);
+    let joined;
+    try {
+      joined = await this.live.ask("room.join", this.entry);
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      if (!this.closed) this.#notJoined(problem);
+      return;
+    }
+    if (this.closed) return;
+    this.view = joined.room;
+    this.you = joined.you ?? null;
+    this.watcher.onJoined?.(joined.room, this.you);
+    this.#take(joined.board);
+  }
+
+  #notJoined(problem) {
+    if (problem.code === "class_over" && this.view) {
+      this.#ended({ ...this.view, state: "over" });
+      return;
+    }
+    if (!problem.retry) {
+      this.watcher.onProblem(problem);
+      return;
+    }
+    if (!this.live.connected) return; // the next connection joins
+    this.again = setTimeout(() => this.live.connected && this.#join(), problem.retryAfterMs ?? AGAIN_MS);
+  }
+
+  #ended(view) {
+    if (this.closed) return;
+    clearInterval(this.quietTimer);
+    this.view = { ...this.view, ...view };
+    this.watcher.onEnded?.(this.view);
+  }
+
+  #take(snapshot) {
+    this.#heard(snapshot);
+    this.board.take(snapshot);
+    this.watcher.onBoard(this.board);
+  }
+
+  #change(changes) {
+    this.#heard(changes);
+    const verdict = this.board.apply(changes);
+    if (verdict === "applied") this.watcher.onBoard(this.board);
+    if (verdict === "gap") this.#askForAll();
+  }
+
+  #heard({ at_ms: atMs }) {
+    this.heardAt = performance.now();
+    // The frame that travelled least is the best clock, so the largest lead wins; it decays so that a clock that was
+    // set back is believed within minutes.
+    this.clockLeadMs = Math.max(this.clockLeadMs - 5, atMs - Date.now());
+  }
+
+  #listen() {
+    if (this.closed || !this.view || !this.live.connected || this.asking) return;
+    if (performance.now() - this.heardAt > QUIET_MS) this.#askForAll({ withinMs: ANSWER_MS });
+  }
+
+  async #askForAll(options) {
+    if (this.asking) return;
+    this.asking = true;
+    try {
+      const snapshot = await this.live.ask("board.get", { class_id: this.view.id }, options);
+      if (!this.closed) this.#take(snapshot);
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      if (problem.code === "no_answer") this.live.distrust("the board went silent");
+      else if (problem.code === "not_in_room") this.#join();
+      else if (problem.code !== "no_network" && !problem.retry) this.watcher.onProblem(problem);
+      this.heardAt = performance.now(); // asks again after the next quiet spell, not in a tight loop
+    } finally {
+      this.asking = false;
+    }
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * What the connection is doing, in words, on every page: a small sign while all is well, a bar when it is not.
+ *
+ * The text is a polite live region: a screen reader hears that the connection went and came, and is spared the numbers.
+ */
+import { make } from "./dom.js";
+
+/**
+ * @param {HTMLElement} sign where the small sign goes
+ * @param {import("./live.js").Live} live
+ * @param {{meanwhile?: string}} [options] what is so while the connection is gone
+ */
+export function showStanding(sign, live, { meanwhile = "Numbers are hidden until we are back." } = {}) {
+  const dot = make("span", { class: "sign-dot", "aria-hidden": "true" });
+  const text = make("span", { role: "status", "aria-live": "polite" });
+  const again = make(
+    "button",
+    { class: "button button-small", type: "button", onclick: () => location.reload() },
+    "Reconnect",
+  );
+  sign.replaceChildren(dot, text, again);
+  sign.classList.add("sign");
+  live.watch((standing) => {
+    sign.dataset.phase = standing.phase;
+    const said = words(standing, meanwhile);
+    if (text.textContent !== said) text.textContent = said;
+    again.hidden = standing.phase !== "over";
+    document.body.classList.toggle("is-away", standing.phase === "away" || standing.phase === "over");
+  });
+}
+
+function words({ phase, fresh, reason }, meanwhile) {
+  switch (phase) {
+    case "connected":
+      return "Live";
+    case "connecting":
+      return "Connecting…";
+    case "over":
+      return `Disconnected: ${reason}`;
+    default:
+      return `Disconnected: ${reason.replace(/\.$/, "")}. ${fresh ? "Reconnecting…" : meanwhile}`;
+  }
+}

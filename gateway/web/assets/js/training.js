@@ -1,0 +1,269 @@
+/**
+ * A workout while it runs: sensor, stream and room brought together on the athlete's page.
+ *
+ * The three fail apart from each other. Without a network the sensor goes on and samples are kept here; without a sensor
+ * the room is still to be seen; when the room closes, the workout is finished and everything that is kept still goes out.
+ */
+import { byId, confirmed, make, setText } from "./dom.js";
+import { OwnNumbers } from "./own-numbers.js";
+import { Room } from "./room.js";
+import { BluetoothStrap, EFFORTS, SimulatedStrap } from "./strap.js";
+import { DeviceStream } from "./stream.js";
+import { clock, count, effortWords, freshnessWords } from "./words.js";
+
+const MINI_AROUND = 2; // lines shown above and below one's own
+const MINI_TOP = 3;
+
+export class Training {
+  /**
+   * @param {{live: import("./live.js").Live, keep: import("./keep.js").Keep, body: any, source: "bluetooth" | "simulated",
+   *          onOver: (workout: string) => void, onGivenUp: () => void}} parts
+   */
+  constructor({ live, keep, body, source, onOver, onGivenUp }) {
+    this.live = live;
+    this.keep = keep;
+    this.onOver = onOver;
+    this.onGivenUp = onGivenUp;
+    this.numbers = new OwnNumbers(body);
+    this.strap = this.#newStrap(source, body);
+    this.source = source;
+    this.stream = null;
+    this.room = null;
+    this.state = null;
+    this.lock = null;
+  }
+
+  /** Starts a new stream. Raises `Problem` or a browser's refusal when there is no sensor. */
+  async begin({ account, classCode, title }) {
+    await this.strap.start();
+    const fields = { account, classCode, title, device: this.strap.name.slice(0, 80) };
+    this.stream = await DeviceStream.begin(this.live, this.keep, fields, (state) => this.#streamed(state));
+    this.#run();
+  }
+
+  /** Takes up a stream that an earlier page load left; a Bluetooth strap then waits for a click. */
+  async resume(kept) {
+    this.stream = await DeviceStream.resume(this.live, this.keep, kept, (state) => this.#streamed(state));
+    if (kept.finishing || this.source === "bluetooth") {
+      byId("strap-again").hidden = kept.finishing;
+      setText(
+        byId("source-state"),
+        kept.finishing ? "Sending what is left…" : "This workout goes on. Connect your sensor again.",
+      );
+    } else {
+      await this.strap.start();
+    }
+    this.#run();
+  }
+
+  stop() {
+    clearInterval(this.ticker);
+    this.strap.stop();
+    this.room?.close();
+    this.live.stop();
+    this.lock?.release().catch((failed) => console.info("the screen lock was gone:", failed.message));
+    this.stopped = true;
+  }
+
+  #newStrap(source, body) {
+    const watcher = {
+      onReading: (reading) => {
+        if (this.stopped) return;
+        this.numbers.read(reading);
+        this.stream?.add(reading);
+      },
+      onState: (words) => setText(byId("source-state"), words),
+    };
+    return source === "bluetooth" ? new BluetoothStrap(watcher) : new SimulatedStrap(watcher, body);
+  }
+
+  #run() {
+    const { classCode, title } = this.stream.kept;
+    setText(byId("live-title"), title || "Workout");
+    setText(byId("live-where"), classCode ? "Live class" : "On your own");
+    byId("room").hidden = !classCode;
+    byId("take-back").hidden = true;
+    byId("finish").hidden = false;
+    setText(byId("stream-trouble"), "");
+    this.#controls();
+    if (classCode) this.#enter(classCode);
+    this.ticker = setInterval(() => this.#tick(), 500);
+    this.#tick();
+    this.#stayAwake();
+  }
+
+  #enter(code) {
+    this.room = new Room(
+      this.live,
+      { code, role: "athlete" },
+      {
+        onJoined: (view) => {
+          setText(byId("live-title"), view.title);
+          setText(byId("live-where"), `Live class with ${view.coach_name}`);
+          this.stream.kept.title = view.title;
+        },
+        onBoard: () => this.#tick(),
+        onEnded: () => this.#classEnded(),
+        onProblem: (problem) => {
+          setText(byId("stream-trouble"), problem.message);
+          if (problem.code === "class_over") this.#classEnded();
+        },
+      },
+    );
+  }
+
+  #classEnded() {
+    setText(byId("live-where"), "The class is over");
+    if (!this.stream.over) this.#finish();
+  }
+
+  /** Wires the buttons of this workout; they are assigned, so that the next workout replaces them. */
+  #controls() {
+    const strap = this.strap;
+    const simulated = strap instanceof SimulatedStrap;
+    byId("simulated").hidden = !simulated || this.stream.over;
+    if (simulated) {
+      byId("contact").checked = true;
+      byId("contact").onchange = ({ target }) => {
+        strap.contact = target.checked;
+      };
+      byId("efforts").replaceChildren(
+        ...Object.keys(EFFORTS).map((effort) =>
+          make(
+            "label",
+            {},
+            make("input", {
+              type: "radio",
+              name: "effort",
+              value: effort,
+              checked: effort === strap.effort,
+              onchange: () => (strap.effort = effort),
+            }),
+            make("span", {}, effort[0].toUpperCase() + effort.slice(1)),
+          ),
+        ),
+      );
+    }
+    byId("strap-again").onclick = async () => {
+      try {
+        await strap.start();
+        byId("strap-again").hidden = true;
+      } catch (refused) {
+        setText(byId("source-state"), `No sensor: ${refused.message}`);
+      }
+    };
+    byId("take-back").onclick = () => {
+      byId("take-back").hidden = true;
+      this.stream.takeBack();
+    };
+    byId("finish").onclick = async () => {
+      if (this.state?.phase === "refused") {
+        const yes = await confirmed({
+          title: "Give this workout up?",
+          text: "The server refused it. What it has stored stays stored; what is only on this device is deleted.",
+          yes: "Give it up",
+        });
+        if (yes) await this.#giveUp();
+        return;
+      }
+      const yes = await confirmed({
+        title: "Finish this workout?",
+        text: "Your summary is made from everything you have sent. Points on the board stay.",
+        yes: "Finish",
+        no: "Go on",
+      });
+      if (yes) this.#finish();
+    };
+  }
+
+  #finish() {
+    this.strap.stop();
+    byId("simulated").hidden = true;
+    byId("strap-again").hidden = true;
+    byId("finish").hidden = true;
+    setText(byId("source-state"), "Finishing: sending what is left…");
+    this.stream.finish();
+  }
+
+  async #giveUp() {
+    await this.keep.forget(this.stream.kept.stream);
+    this.stop();
+    this.onGivenUp();
+  }
+
+  #streamed(state) {
+    if (this.stopped) return;
+    this.state = state;
+    setText(byId("stored"), storedWords(state, this.keep.durable));
+    setText(
+      byId("stream-trouble"),
+      state.phase === "taken" ? "This workout goes on in another tab or on another device." : state.message,
+    );
+    byId("take-back").hidden = state.phase !== "taken";
+    if (state.phase === "refused") {
+      byId("finish").hidden = false;
+      setText(byId("finish"), "Give up this workout");
+    } else {
+      setText(byId("finish"), "Finish workout");
+    }
+    if (state.phase === "finished") {
+      this.stop();
+      this.onOver(state.workout);
+    }
+  }
+
+  #tick() {
+    if (!this.stream || this.stopped) return;
+    const { fresh } = this.live.standing;
+    const lines = this.room?.board.lines() ?? [];
+    const you = this.room?.you?.n;
+    const own = lines.find((line) => line.n === you) ?? null;
+    this.numbers.show(own, { fresh, of: lines.length });
+    setText(byId("elapsed"), clock(this.stream.elapsedMs));
+    if (this.room) this.#mini(lines, own, fresh);
+  }
+
+  /** The first three and one's own neighbourhood. */
+  #mini(lines, own, fresh) {
+    const at = own ? lines.indexOf(own) : -1;
+    const shown = lines.filter((_, index) => index < MINI_TOP || (at >= 0 && Math.abs(index - at) <= MINI_AROUND));
+    const entries = shown.map((line) => {
+      const live = fresh && line.freshness === "live" && line.bpm !== null;
+      return make(
+        "li",
+        { class: line === own ? "is-you" : null },
+        make("span", { class: "mini-rank" }, fresh ? String(line.rank) : "–"),
+        make("span", { class: "mini-name" }, line === own ? `${line.name} (you)` : line.name),
+        make(
+          "span",
+          { class: "zone-chip", "data-zone": live ? line.zone : "" },
+          live ? `Z${line.zone}` : fresh ? freshnessWords(line) : "hidden",
+        ),
+        make("span", { class: "mini-effort" }, fresh ? effortWords(line.effort) : "–"),
+      );
+    });
+    byId("mini").replaceChildren(...entries);
+  }
+
+  async #stayAwake() {
+    const hold = async () => {
+      if (document.visibilityState !== "visible" || this.stopped || !navigator.wakeLock) return;
+      try {
+        this.lock = await navigator.wakeLock.request("screen");
+      } catch (refused) {
+        console.info("the screen may sleep:", refused.message);
+      }
+    };
+    document.addEventListener("visibilitychange", hold);
+    await hold();
+  }
+}
+
+/** @param {import("./stream.js").StreamState} state */
+function storedWords({ waiting, stored, phase }, durable) {
+  if (phase === "opening" && !waiting) return "Opening the stream…";
+  const safe = `${count(stored, "sample")} stored`;
+  if (waiting <= 3) return `${safe}.`;
+  const where = durable ? "kept on this device" : "kept in this tab only (this browser refuses storage)";
+  return `${safe}, ${waiting} ${where} until the server has them.`;
+}

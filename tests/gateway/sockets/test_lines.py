@@ -1,0 +1,463 @@
+"""Sockets as such: opening, refusing, closing, slow readers, and what they cost."""
+
+import asyncio
+import gc
+import json
+import socket
+from collections import Counter
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateway.sockets.handshake import origin_rule
+from realtime.codec import Frame, event_frame
+from realtime.disconnect import DRAINING, LOGIN_ENDED
+from realtime.wire import BoardChanges, BoardSnapshot, ClassView, Row
+from services.kernel.clock import ManualClock
+from tests.gateway.sockets.build import ROOM, WAIT_S, Client, Gateway, open_client, open_gateway
+
+ROWS = tuple(Row(n, 1, 140, 70, 3, 1.5, "live") for n in range(500))
+
+
+def changes(v: int) -> Frame:
+    return event_frame("board.changes", BoardChanges(class_id=ROOM, epoch="e", v=v, at_ms=0, rows=ROWS))
+
+
+def snapshot(v: int) -> Frame:
+    return event_frame("board.snapshot", BoardSnapshot(ROOM, "e", v, 0, (), ROWS))
+
+
+def ended() -> Frame:
+    return event_frame("class.ended", ClassView(ROOM, "ABCD", "x" * 4_000, "Kim", "over", 0, 1))
+
+
+# -- the handshake ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_connection_is_in_the_hub_and_hears_its_account() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        await client.connect("7")
+        one = gateway.connection()
+        assert gateway.calls.opened == [one]
+        assert one.peer == "127.0.0.1"
+        gateway.node.tell(f"account:{one.caller.account_id}", ended())
+        assert (await client.received())[0] == "class.ended"
+
+
+async def test_leaving_takes_a_connection_out_of_the_hub() -> None:
+    async with open_gateway() as gateway:
+        async with open_client(gateway) as client:
+            await client.connect()
+            one = gateway.connection()
+        await gateway.wait_until(lambda: not gateway.node.hub)
+        assert gateway.calls.closed == [(one.id, "transport")]
+        await gateway.wait_until(lambda: gateway.server.statistics().links == 0)
+
+
+async def test_a_client_may_leave_the_namespace_and_connect_again() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        await client.connect("1")
+        await client.text("41/live,")
+        await client.connect("2")
+        assert [reason for _, reason in gateway.calls.closed] == ["client"]
+        assert gateway.connection().caller.name == "Athlete 2"
+        assert "ok" in await client.call("board.get", {"class_id": str(ROOM)})
+
+
+@pytest.mark.parametrize(
+    ("auth", "code"),
+    [
+        ('{"token":"bad"}', "token_expired"),
+        ("{}", "not_authenticated"),
+        ("", "not_authenticated"),
+        ('{"token":5}', "not_authenticated"),
+    ],
+)
+async def test_a_refused_connect_says_why_and_the_client_may_try_again(auth: str, code: str) -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        await client.text(f"40/live,{auth}")
+        packet = await client.packet()
+        error = json.loads(packet.removeprefix("44/live,"))
+        assert error["data"]["code"] == code
+        assert error["message"] == error["data"]["message"]
+        await client.connect()
+        assert gateway.server.statistics().refused == {code: 1}
+
+
+async def test_another_namespace_is_refused_with_an_object() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        for packet, namespace in (('40{"token":"1"}', ""), ('40/admin,{"token":"1"}', "/admin,")):
+            await client.text(packet)
+            answer = await client.packet()
+            assert json.loads(answer.removeprefix(f"44{namespace}"))["data"]["code"] == "not_found"
+
+
+async def test_a_socket_without_a_connect_in_time_is_closed() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        await gateway.pass_time(4)
+        assert gateway.server.statistics().unauthenticated == 1
+        await gateway.pass_time(2)
+        assert await client.closed() == 3500
+
+
+async def test_a_token_refused_again_and_again_does_not_extend_the_time() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        for _ in range(3):
+            await client.text('40/live,{"token":"bad"}')
+            assert (await client.packet()).startswith("44/live,")
+            await gateway.pass_time(2)
+        assert await client.closed() == 3500
+
+
+async def test_compression_is_never_negotiated() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        assert not client.socket.compress
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://evil.example"}, 400),
+        ({"Origin": "null"}, 400),
+        ({"Origin": "http://evil.example", "X-Forwarded-Host": "evil.example"}, 400),
+        ({"Origin": "OWN"}, 200),
+        ({}, 200),
+    ],
+)
+async def test_pages_of_others_may_not_connect(headers: dict[str, str], status: int) -> None:
+    async with open_gateway() as gateway, aiohttp.ClientSession() as http:
+        own = {name: gateway.address if value == "OWN" else value for name, value in headers.items()}
+        url = f"{gateway.address}/socket.io/?EIO=4&transport=polling"
+        async with http.get(url, headers=own) as response:
+            assert response.status == status
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "allowed"),
+    [
+        ("https://paceline.example", "paceline.example", True),
+        ("https://paceline.example", "paceline.example:443", True),
+        ("http://localhost:8080", "localhost:8080", True),
+        ("http://localhost:8080", "localhost:9090", False),
+        ("http://[::1]:8080", "[::1]:8080", True),
+        ("file://", "", False),
+        ("http://x:nonsense", "x", False),
+        ("null", "null", False),
+    ],
+)
+def test_our_own_address_is_told_by_the_host_header(origin: str, host: str, allowed: bool) -> None:
+    assert origin_rule(())(origin, {"HTTP_HOST": host}) is allowed
+
+
+def test_a_list_of_origins_is_the_whole_truth() -> None:
+    rule = origin_rule(["https://app.example/"])
+    assert rule("https://APP.example", {})
+    assert not rule("https://own.example", {"HTTP_HOST": "own.example"})
+    assert origin_rule(["*"])("https://any.example", {})
+
+
+# -- malformed input --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        '451-/live,["board.get",{"_placeholder":true,"num":0}]',
+        "461-/live,0[]",
+        "bAAAA",
+        '4{"a":1}',
+        "4" + "[" * 50_000,
+        "44/live,{}",
+        "42/live,9999999999999999999[]",
+        '42["board.get",{}]',
+        "40/live,{not json",
+        "40/live," + "[" * 50_000,
+        "47",
+        "7",
+        "x",
+        "0",
+        "2" + "[" * 50_000,
+        "",
+    ],
+)
+async def test_what_no_client_of_this_protocol_sends_closes_the_connection(packet: str) -> None:
+    async with open_gateway() as gateway:
+        baseline = tasks()
+        async with open_client(gateway) as client:
+            await client.connect()
+            await client.text("41/live,") if packet.startswith("40") else None
+            await client.text(packet)
+            assert await client.closed() == 3504
+        await gateway.wait_until(lambda: tasks() == baseline)
+        assert gateway.server.statistics().malformed == 1
+
+
+async def test_binary_messages_are_refused() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        await client.connect()
+        await client.socket.send_bytes(b"\x00" * 100)
+        assert (await client.received())[1]["code"] == 3504
+        assert await client.closed() == 3504
+
+
+async def test_a_message_over_the_limit_closes_the_connection_and_nobody_elses() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as loud, open_client(gateway) as calm:
+        await loud.connect("1")
+        await calm.connect("2")
+        await loud.text('42/live,0["board.get",' + " " * 300_000 + "{}]")
+        assert await loud.closed() == 1009
+        assert "ok" in await calm.call("board.get", {"class_id": str(ROOM)})
+
+
+async def test_events_before_a_connect_are_strikes() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        for _ in range(10):
+            await client.event("board.get", {})
+        assert await client.closed() == 3501
+        assert gateway.calls.seen == []
+
+
+async def test_acknowledgements_that_nobody_asked_for_are_ignored() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        await client.connect()
+        await client.text("43/live,1[]")
+        assert "ok" in await client.call("board.get", {"class_id": str(ROOM)})
+
+
+# -- endings ----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_ending_that_may_come_back_closes_the_line_and_sends_no_disconnect() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        await client.connect()
+        one = gateway.connection()
+        one.push(ended())
+        one.end(DRAINING)
+        assert (await client.received())[0] == "class.ended"
+        name, bye = await client.received()
+        assert (name, bye["code"]) == ("bye", 3000)
+        assert 500 <= bye["come_back_ms"] <= 5_000
+        assert await client.closed() == 3000
+        await gateway.wait_until(lambda: gateway.calls.closed == [(one.id, "draining")])
+
+
+async def test_the_end_of_a_login_tells_the_client_not_to_come_back() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        await client.connect()
+        gateway.connection().end(LOGIN_ENDED)
+        assert (await client.received())[1]["code"] == 3502
+        assert await client.packet() == "41/live,"
+        assert await client.closed() == 3502
+
+
+async def test_draining_closes_everybody_in_waves_and_refuses_newcomers() -> None:
+    async with open_gateway() as gateway:
+        async with open_client(gateway) as one, open_client(gateway) as two, open_client(gateway) as silent:
+            await one.connect("1")
+            await two.connect("2")
+            drained = asyncio.create_task(gateway.server.drain(waves=3, pause_s=1.0))
+            assert (await one.received())[1]["code"] == 3000
+            assert await one.closed() == 3000
+            assert gateway.node.hub.count(f"account:{gateway.calls.opened[1].caller.account_id}") == 1
+            await gateway.pass_time(1)
+            assert await two.closed() == 3000
+            await gateway.pass_time(1)
+            assert await silent.closed() == 3000
+            await gateway.pass_time(5)
+            await drained
+        url = f"{gateway.address}/socket.io/?EIO=4&transport=polling"
+        async with aiohttp.ClientSession() as http, http.get(url) as response:
+            assert response.status == 503
+            assert response.headers["Retry-After"]
+        assert gateway.server.statistics().links == 0
+
+
+# -- slow readers -----------------------------------------------------------------------------------------------------
+
+
+def tasks() -> Counter[str]:
+    """The running tasks by what they run, except the one watch that the library starts with the first connection."""
+    names = Counter(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks())
+    del names["AsyncServer._service_task"], names["Event.wait"]
+    return names
+
+
+class Deaf:
+    """A client that connects and then does not read until it is told to."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._address = gateway.address
+        self._line = socket.socket()
+
+    async def __aenter__(self) -> "Deaf":
+        host, port = self._address.removeprefix("http://").split(":")
+        loop = asyncio.get_running_loop()
+        self._line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        self._line.setblocking(False)
+        await loop.sock_connect(self._line, (host, int(port)))
+        await self._write(
+            b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        await self.read_until(b'"maxPayload"')
+        await self.text('40/live,{"token":"1"}')
+        await self.read_until(b"40/live,")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._line.close()
+
+    async def text(self, packet: str) -> None:
+        data = packet.encode()
+        assert len(data) < 126
+        await self._write(bytes((0x81, 0x80 | len(data), 0, 0, 0, 0)) + data)
+
+    async def read_until(self, mark: bytes) -> bytes:
+        """Read until `mark` has come in; b"" at the end of the line stops it too."""
+        seen = b""
+        async with asyncio.timeout(WAIT_S):
+            while mark not in seen:
+                data = await asyncio.get_running_loop().sock_recv(self._line, 65_536)
+                if not data:
+                    break
+                seen += data
+        return seen
+
+    async def _write(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._line, data)
+
+
+async def blocked(gateway: Gateway) -> None:
+    """Push boards until the writer waits for the peer and the newest stands in the mailbox."""
+    one = gateway.connection()
+    async with asyncio.timeout(WAIT_S):
+        v = 0
+        while not one.replaced:
+            v += 1
+            broadcast(gateway, v)
+            await asyncio.sleep(0)
+
+
+def broadcast(gateway: Gateway, v: int) -> None:
+    """One beat of the board, as a room does it."""
+    gateway.node.broadcast("room", changes(v), key="board", whole=lambda: snapshot(v))
+
+
+async def test_a_slow_reader_costs_bounded_memory_and_gets_the_newest_board_whole() -> None:
+    async with open_gateway() as gateway, Deaf(gateway) as deaf:
+        one = gateway.connection()
+        gateway.node.join(one, "room")
+        await blocked(gateway)
+        for v in range(5_000, 5_200):
+            broadcast(gateway, v)
+            await asyncio.sleep(0)
+        assert len(one.mailbox) == 1
+        assert one.mailbox.bytes == snapshot(5_199).size
+        (link,) = gateway.server.eio.links
+        assert link._unwritten() < 256 * 1024
+        seen = await deaf.read_until(b'"v":5199')
+        newest = seen.rindex(b'["board.')
+        assert seen[newest:].startswith(b'["board.snapshot"')
+        assert b'"v":5100' not in seen
+
+
+async def test_a_reader_that_moves_no_byte_is_cut_and_nothing_of_it_stays() -> None:
+    async with open_gateway() as gateway:
+        baseline = tasks()
+        async with Deaf(gateway):
+            gateway.node.join(gateway.connection(), "room")
+            await blocked(gateway)
+            await gateway.pass_time(5)
+            assert len(gateway.node.hub) == 1
+            await gateway.pass_time(8)
+            await gateway.wait_until(lambda: not gateway.node.hub)
+            await gateway.wait_until(lambda: tasks() == baseline)
+        assert [reason for _, reason in gateway.calls.closed] == ["slow_reader"]
+        statistics = gateway.server.statistics()
+        assert (statistics.links, statistics.cut) == (0, {"stalled": 1})
+        assert gateway.server.eio.sockets == {}
+
+
+async def test_a_mailbox_that_overflows_ends_the_connection_and_says_so() -> None:
+    async with open_gateway() as gateway:
+        baseline = tasks()
+        async with Deaf(gateway):
+            one = gateway.connection()
+            while not one.closed:
+                one.push(ended())
+                assert one.mailbox.bytes <= one.mailbox.hard_bytes
+                await asyncio.sleep(0)
+            assert one.mailbox.bytes < 1_000
+            await gateway.pass_time(4)
+            await gateway.wait_until(lambda: not gateway.node.hub)
+            await gateway.wait_until(lambda: tasks() == baseline)
+        assert gateway.node.hub.statistics().closed == {"slow_reader": 1}
+        assert gateway.server.statistics().cut == {"grace": 1}
+
+
+async def test_a_peer_that_does_not_answer_pings_is_given_up_and_cut() -> None:
+    async with open_gateway(ping_interval_s=1, ping_timeout_s=1) as gateway:
+        baseline = tasks()
+        async with Deaf(gateway):
+            await gateway.wait_until(lambda: not gateway.node.hub)
+            await gateway.pass_time(4)
+            await gateway.wait_until(lambda: gateway.server.statistics().links == 0)
+            await gateway.wait_until(lambda: tasks() == baseline)
+        assert [reason for _, reason in gateway.calls.closed] == ["silent"]
+
+
+async def test_two_hundred_connections_leave_no_task_and_no_object_behind() -> None:
+    async with open_gateway() as gateway:
+        async with open_client(gateway) as client:
+            await client.connect()
+        await gateway.wait_until(lambda: gateway.server.statistics().links == 0)
+        baseline = tasks()
+        for _ in range(10):
+            clients: list[Any] = [open_client(gateway) for _ in range(20)]
+            opened: list[Client] = [await one.__aenter__() for one in clients]
+            await asyncio.gather(*(one.connect() for one in opened))
+            for one in clients:
+                await one.__aexit__(None, None, None)
+        await gateway.wait_until(lambda: gateway.server.statistics().links == 0)
+        await gateway.wait_until(lambda: tasks() == baseline)
+        gateway.calls.opened.clear()
+        gc.collect()
+        assert gateway.server.eio.sockets == {}
+        assert gateway.server.environ == {}
+        assert gateway.server.manager.rooms == {}
+        assert gateway.node.hub.statistics().channels == 0
+
+
+# -- encode once ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_broadcast_is_encoded_once_and_the_same_bytes_go_to_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gateway.sockets.link import Link
+
+    written: list[bytes] = []
+    stock = Link.send
+
+    async def send(self: Link, websocket: aiohttp.web.WebSocketResponse, packet: bytes) -> None:
+        written.append(packet)
+        await stock(self, websocket, packet)
+
+    monkeypatch.setattr(Link, "send", send)
+    async with open_gateway() as gateway, open_client(gateway) as one, open_client(gateway) as two:
+        for account, client in enumerate((one, two)):
+            await client.connect(str(account))
+        for connection in gateway.node.hub.connections():
+            gateway.node.join(connection, "room")
+        frame = ended()
+        assert gateway.node.broadcast("room", frame) == 2
+        for client in (one, two):
+            assert (await client.received())[0] == "class.ended"
+        assert [packet is frame.wire for packet in written[-2:]] == [True, True]
+
+
+async def test_manual_time_is_what_the_deadlines_go_by() -> None:
+    clock = ManualClock()
+    async with open_gateway(clock) as gateway, open_client(gateway) as client:
+        await client.connect()
+        await clock.advance(3_600)
+        assert "ok" in await client.call("board.get", {"class_id": str(ROOM)})
