@@ -1,0 +1,306 @@
+/**
+ * The pages in a real browser: what people see, with the keyboard, on a phone and a television, and when the network goes.
+ *
+ *     BASE_URL=http://127.0.0.1:8080 CHROMIUM=/usr/bin/chromium node pages.mjs [CHAPTER…]
+ *
+ * Each chapter gets a browser context of its own. In all of them: no request leaves the server's origin, nothing breaks
+ * the content policy, and the console shows no error. ARTIFACTS names a folder for screenshots.
+ */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { chromium } from "playwright-core";
+
+import {
+  Hall,
+  LAPTOP,
+  Line,
+  NARROW_PHONE,
+  PHONE,
+  TELEVISION,
+  fits,
+  registerByKeyboard,
+  shot,
+  speaks,
+  withPage,
+} from "./browser.mjs";
+import { BASE_URL, eventually, journey } from "./client.mjs";
+
+const CHAPTERS = {
+  async landing(browser, hall) {
+    await withPage(browser, { viewport: LAPTOP, quiet: false }, async (page) => {
+      await page.goto(`${BASE_URL}/`);
+      await speaks(page, "landing");
+      await page.getByLabel(/join code/).fill("no");
+      await page.keyboard.press("Enter");
+      await page.getByText("4 to 12 letters").waitFor();
+      await page.getByLabel(/join code/).fill(hall.view.code.toLowerCase());
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: hall.view.title }).waitFor();
+      assert.match(page.url(), new RegExp(`/board\\?code=${hall.view.code}$`));
+    });
+  },
+
+  async board(browser, hall) {
+    await withPage(browser, { viewport: TELEVISION }, async (page) => {
+      await page.goto(`${BASE_URL}/board?code=${hall.view.code}`);
+      const tile = page.locator(".tile", { hasText: "Ana" });
+      await tile.locator(".tile-bpm", { hasText: /^16\d$/ }).waitFor();
+      assert.match(await tile.innerText(), /Z4\s+Hard/, "the zone is said in words");
+      const bpm = await tile.locator(".tile-bpm").innerText();
+      await eventually("the board to move", async () => (await tile.locator(".tile-bpm").innerText()) !== bpm);
+      assert.equal(await page.locator("#join-code").innerText(), hall.view.code);
+      assert.equal(await page.locator("#athletes").innerText(), "3");
+      const [deep, window] = await page.evaluate(() => [document.documentElement.scrollHeight, innerHeight]);
+      assert.ok(deep <= window, "a television does not scroll");
+      await speaks(page, "board");
+      await shot(page, "board-television-dark");
+
+      // A page that was here before comes back whole: its files are in the cache now.
+      await page.reload();
+      await tile.locator(".tile-bpm", { hasText: /^16\d$/ }).waitFor();
+      assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector(".tile")).position), "absolute");
+    });
+  },
+
+  async sensor_lost(browser, hall) {
+    const [ana] = hall.devices;
+    await withPage(browser, { viewport: LAPTOP }, async (page) => {
+      await page.goto(`${BASE_URL}/board?code=${hall.view.code}`);
+      const tile = page.locator(".tile", { hasText: "Ana" });
+      await tile.locator(".tile-bpm", { hasText: /^16\d$/ }).waitFor();
+      ana.silent = true;
+      try {
+        await tile.getByText("stale").waitFor();
+        assert.equal(await tile.locator(".tile-bpm").innerText(), "–");
+        await tile.getByText("sensor lost").waitFor();
+        assert.equal(await tile.locator(".tile-bpm").innerText(), "–");
+        await shot(page, "board-sensor-lost");
+      } finally {
+        ana.silent = false;
+      }
+      await tile.locator(".tile-bpm", { hasText: /^16\d$/ }).waitFor();
+    });
+  },
+
+  async cut(browser, hall) {
+    const line = new Line();
+    await withPage(
+      browser,
+      { viewport: LAPTOP, quiet: false, before: (context) => line.lay(context) },
+      async (page) => {
+        await page.goto(`${BASE_URL}/board?code=${hall.view.code}`);
+        await page.locator(".tile-bpm", { hasText: /\d/ }).first().waitFor();
+        line.cut();
+        await page.getByText("Numbers are hidden until we are back").waitFor();
+        const shown = await page
+          .locator(".tile :is(.tile-bpm, .tile-percent, .tile-effort, .tile-rank)")
+          .allInnerTexts();
+        assert.ok(shown.length >= 12 && !shown.some((text) => /\d/.test(text)), `numbers still shown: ${shown}`);
+        await shot(page, "board-cut");
+        line.mend();
+        await page.locator(".tile-bpm", { hasText: /\d/ }).first().waitFor();
+        await page.getByText("Live", { exact: true }).waitFor();
+      },
+    );
+  },
+
+  async frozen(browser, hall) {
+    const line = new Line();
+    await withPage(
+      browser,
+      { viewport: LAPTOP, quiet: false, before: (context) => line.lay(context) },
+      async (page) => {
+        await page.goto(`${BASE_URL}/board?code=${hall.view.code}`);
+        await page.locator(".tile-bpm", { hasText: /\d/ }).first().waitFor();
+        line.freeze(); // nothing arrives any more, and nothing says so
+        await eventually("the numbers of a silent connection to vanish", async () => {
+          const shown = await page.locator(".tile-bpm").allInnerTexts();
+          return shown.length && !shown.some((text) => /\d/.test(text));
+        });
+        line.mend();
+        await page.locator(".tile-bpm", { hasText: /\d/ }).first().waitFor();
+      },
+    );
+  },
+
+  async coach_and_athlete(browser) {
+    await withPage(browser, { viewport: LAPTOP, colorScheme: "light" }, async (page, context) => {
+      await page.goto(`${BASE_URL}/coach`);
+      await page.getByRole("heading", { name: "Log in" }).waitFor();
+      await speaks(page, "coach log-in");
+      await registerByKeyboard(page, "Coach Keys");
+      await page.getByRole("heading", { name: "Start a class" }).waitFor();
+      await page.getByLabel("Title").focus();
+      await page.keyboard.type("By keyboard");
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "By keyboard" }).waitFor();
+      const code = await page.locator("#live-code").innerText();
+
+      const athlete = await context.newPage();
+      await athlete.setViewportSize(PHONE);
+      await athlete.goto(`${BASE_URL}/athlete?code=${code}`);
+      await registerByKeyboard(athlete, "Zoe Keys");
+      await athlete.getByRole("heading", { name: "Ready when you are" }).waitFor();
+      await speaks(athlete, "athlete home");
+      await shot(athlete, "athlete-home-phone-light", { fullPage: true });
+      await athlete.locator("#profile-max_hr").fill("10");
+      await athlete.locator("#profile-max_hr").press("Enter");
+      await athlete.locator("#profile-trouble", { hasText: "Maximum heart rate" }).waitFor();
+      await athlete.locator("#profile-max_hr").fill("190");
+      await athlete.locator("#profile-max_hr").press("Enter");
+      await athlete.getByText("Saved.").waitFor();
+      await athlete.getByRole("button", { name: "Start" }).focus();
+      await athlete.keyboard.press("Enter");
+      await athlete.getByRole("heading", { name: "By keyboard" }).waitFor();
+      await athlete.locator("#bpm", { hasText: /^\d+$/ }).waitFor();
+      await athlete.getByText("1 of 1").waitFor();
+      await athlete.getByText(/[3-9] samples stored/).waitFor();
+      await speaks(athlete, "athlete live");
+      await fits(athlete, "athlete live on a phone");
+      await shot(athlete, "athlete-live-phone-light", { fullPage: true });
+
+      const card = page.locator(".ath", { hasText: "Zoe Keys" });
+      await card.locator(".ath-bpm", { hasText: /^\d+$/ }).waitFor();
+      await speaks(page, "coach live");
+      await shot(page, "coach-live-laptop-light");
+
+      // A reload in the middle of a workout goes on with the same stream.
+      await athlete.reload();
+      await athlete.getByText(/([5-9]|\d\d) samples stored/).waitFor();
+
+      await page.getByRole("button", { name: "End class" }).focus();
+      await page.keyboard.press("Enter");
+      await page.getByRole("button", { name: "Go on" }).waitFor();
+      await page.keyboard.press("Tab");
+      await page.keyboard.press("Enter");
+      await page
+        .getByRole("cell", { name: "Zoe Keys" })
+        .or(page.getByRole("rowheader", { name: "Zoe Keys" }))
+        .first()
+        .waitFor();
+      await shot(page, "coach-summary-laptop-light");
+      await athlete.getByText("Time in zones").first().waitFor();
+      await athlete.getByText("What was assumed").waitFor();
+      await athlete.getByRole("heading", { name: "The class" }).waitFor();
+      await fits(athlete, "summary on a phone");
+      await shot(athlete, "athlete-summary-phone-light", { fullPage: true });
+      await athlete.getByRole("button", { name: "Back" }).click();
+      await athlete.locator("#past .list-entry").first().waitFor();
+      await athlete.getByRole("button", { name: "Log out" }).click();
+      await athlete.getByRole("heading", { name: "Log in" }).waitFor();
+    });
+  },
+
+  async offline_workout(browser, hall) {
+    const line = new Line();
+    await withPage(browser, { viewport: PHONE, quiet: false, before: (context) => line.lay(context) }, async (page) => {
+      await page.goto(`${BASE_URL}/athlete?code=${hall.view.code}`);
+      await registerByKeyboard(page, "Noor Offline");
+      await page.getByRole("button", { name: "Start" }).click();
+      await page.getByText(/[2-9] samples stored/).waitFor();
+      line.cut();
+      await page.getByText(/[4-9] kept on this device until/).waitFor();
+      assert.match(await page.locator("#bpm").innerText(), /^\d+$/, "the sensor goes on without a network");
+      assert.equal(await page.locator("#rank").innerText(), "–", "but the room cannot be seen");
+      await shot(page, "athlete-offline-phone-dark");
+      line.mend();
+      await page.getByText(/^(\d\d|[8-9]) samples stored\.$/).waitFor();
+      await page.getByRole("button", { name: "Finish workout" }).click();
+      await page.getByRole("button", { name: "Finish", exact: true }).click();
+      await page.getByText("no gaps").waitFor();
+    });
+  },
+
+  async two_tabs(browser) {
+    await withPage(browser, {}, async (page, context) => {
+      await page.goto(`${BASE_URL}/coach`);
+      await registerByKeyboard(page, "Tabs Coach");
+      await page.getByRole("heading", { name: "Start a class" }).waitFor();
+      await page.evaluate(() => {
+        const kept = JSON.parse(localStorage.getItem("paceline.login.coach"));
+        localStorage.setItem("paceline.login.coach", JSON.stringify({ ...kept, expiresAtMs: Date.now() }));
+      });
+      let refreshes = 0;
+      context.on("request", (request) => {
+        if (request.url().endsWith("/v1/logins/refresh")) refreshes += 1;
+      });
+      const tabs = await Promise.all([1, 2, 3].map(() => context.newPage()));
+      await Promise.all(tabs.map((tab) => tab.goto(`${BASE_URL}/coach`)));
+      for (const tab of tabs) await tab.getByText("None yet.").waitFor();
+      assert.equal(refreshes, 1, "tabs share one refresh");
+      await tabs[0].getByRole("button", { name: "Log out" }).click();
+      for (const tab of [page, ...tabs]) await tab.getByRole("heading", { name: "Log in" }).waitFor();
+    });
+  },
+
+  async sizes_and_themes(browser, hall) {
+    const looks = [
+      ["phone", NARROW_PHONE, "light"],
+      ["laptop", LAPTOP, "dark"],
+      ["television", TELEVISION, "light"],
+    ];
+    for (const [size, viewport, colorScheme] of looks) {
+      await withPage(browser, { viewport, colorScheme, quiet: false }, async (page) => {
+        for (const path of ["/", `/board?code=${hall.view.code}`, "/coach", "/athlete"]) {
+          await page.goto(BASE_URL + path);
+          await page.locator("h1:visible").first().waitFor();
+          if (path.startsWith("/board")) await page.locator(".tile-bpm", { hasText: /\d/ }).first().waitFor();
+          const name = /^\/(\w*)/.exec(path)[1] || "landing";
+          await fits(page, `${name} on a ${size}`);
+          await shot(page, `${name}-${size}-${colorScheme}`);
+        }
+        const before = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+        await page.getByRole("button", { name: "Dark theme" }).click();
+        const after = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+        assert.notEqual(before, after, "the theme can be turned");
+      });
+    }
+  },
+
+  async wrong_code(browser) {
+    await withPage(browser, { quiet: false }, async (page) => {
+      await page.goto(`${BASE_URL}/board?code=NOSUCH`);
+      await page.getByText("No class has this code").waitFor();
+      await page.goto(`${BASE_URL}/athlete?code=NOSUCH`);
+      await registerByKeyboard(page, "Lost Athlete");
+      await page.getByRole("button", { name: "Start" }).click();
+      await page.getByText("No class has this code").waitFor();
+    });
+  },
+};
+
+await journey(async (tell) => {
+  const wanted = process.argv.slice(2);
+  for (const name of wanted)
+    assert.ok(name in CHAPTERS, `there is no chapter ${name}; there are ${Object.keys(CHAPTERS).join(", ")}`);
+  const profile = join(tmpdir(), `paceline-pages-${randomUUID()}`);
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+      "--no-first-run",
+    ],
+    env: { ...process.env, HOME: profile },
+  });
+  const hall = await Hall.open("Pages");
+  try {
+    for (const [name, chapter] of Object.entries(CHAPTERS)) {
+      if (wanted.length && !wanted.includes(name)) continue;
+      await chapter(browser, hall);
+      tell(name);
+    }
+  } finally {
+    hall.close();
+    await browser.close();
+    rmSync(profile, { recursive: true, force: true });
+  }
+});

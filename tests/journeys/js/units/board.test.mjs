@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Board } from "../../../../gateway/web/assets/js/board.js";
+
+const snapshot = (over = {}) => ({
+  class_id: "c",
+  epoch: "a",
+  v: 4,
+  at_ms: 1,
+  members: [
+    { n: 1, account_id: "x", name: "Ana", role: "athlete" },
+    { n: 2, account_id: "y", name: "Ben", role: "athlete", present: false },
+    { n: 3, account_id: "z", name: "Coach", role: "coach" },
+  ],
+  rows: [
+    [2, 1, null, null, null, 3.5, "lost"],
+    [1, 2, 150, 81, 4, 2.1, "live"],
+  ],
+  ...over,
+});
+const changes = (over) => ({ class_id: "c", epoch: "a", v: 5, at_ms: 2, ...over });
+
+function boardOf(told) {
+  const board = new Board();
+  board.take(told);
+  return board;
+}
+
+test("lines are the athletes by rank, without the coach", () => {
+  assert.deepEqual(
+    boardOf(snapshot())
+      .lines()
+      .map(({ n, rank, name, present }) => [n, rank, name, present]),
+    [
+      [2, 1, "Ben", false],
+      [1, 2, "Ana", true],
+    ],
+  );
+});
+
+test("changes that follow directly are applied, and fields at their default may be left out", () => {
+  const board = boardOf(snapshot());
+  assert.equal(board.apply(changes({ rows: [[1, 1, 155, 84, 4, 4, "live"]] })), "applied");
+  assert.equal(board.apply(changes({ v: 6 })), "applied");
+  assert.equal(board.line(1).bpm, 155);
+  assert.equal(board.line(1).rank, 1);
+});
+
+test("a new member comes with the changes", () => {
+  const board = boardOf(snapshot());
+  board.apply(changes({ members: [{ n: 4, account_id: "w", name: "Dee", role: "athlete" }] }));
+  assert.deepEqual(
+    board.lines().map(({ name }) => name),
+    ["Ben", "Ana", "Dee"],
+  );
+  assert.equal(board.line(4).freshness, "none");
+});
+
+test("a missed version is a gap and changes nothing", () => {
+  const board = boardOf(snapshot());
+  assert.equal(board.apply(changes({ v: 6, rows: [[1, 1, 190, 99, 5, 9, "live"]] })), "gap");
+  assert.equal(board.line(1).bpm, 150);
+});
+
+test("another epoch is a gap, whatever its version", () => {
+  assert.equal(boardOf(snapshot()).apply(changes({ epoch: "b" })), "gap");
+});
+
+test("changes that a newer snapshot already holds are old news", () => {
+  const board = boardOf(snapshot({ v: 9 }));
+  assert.equal(board.apply(changes({ v: 9, rows: [[1, 1, 60, 30, 0, 0, "live"]] })), "old");
+  assert.equal(board.line(1).bpm, 150);
+});
+
+test("no number is given for a sensor that is not live, even if a row carries one", () => {
+  const board = boardOf(snapshot({ rows: [[1, 1, 150, 81, 4, 2.1, "stale"]] }));
+  const { bpm, percent, zone, effort } = board.line(1);
+  assert.deepEqual([bpm, percent, zone, effort], [null, null, null, 2.1]);
+});

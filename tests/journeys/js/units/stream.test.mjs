@@ -1,0 +1,245 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Keep } from "../../../../gateway/web/assets/js/keep.js";
+import { Problem, noAnswer } from "../../../../gateway/web/assets/js/problem.js";
+import { DeviceStream } from "../../../../gateway/web/assets/js/stream.js";
+
+/** The server's documented rules for one stream, and a connection to it that a test can break anywhere. */
+class Server {
+  constructor() {
+    this.stored = [];
+    this.epoch = 0;
+    this.finished = null;
+    this.connected = false;
+    this.watchers = [];
+    this.handlers = new Map();
+    this.refuse = () => null;
+    this.loseAnswer = () => false;
+    this.calls = [];
+  }
+
+  watch(watcher) {
+    this.watchers.push(watcher);
+    watcher({ phase: this.connected ? "connected" : "connecting" });
+  }
+
+  on(event, handler) {
+    this.handlers.set(event, handler);
+  }
+
+  connect() {
+    this.connected = true;
+    this.open = false;
+    for (const watcher of this.watchers) watcher({ phase: "connected" });
+  }
+
+  cut() {
+    this.connected = false;
+    for (const watcher of this.watchers) watcher({ phase: "away" });
+  }
+
+  async ask(event, payload) {
+    this.calls.push(event);
+    const refused = this.refuse(event, payload);
+    if (refused) throw refused;
+    const answer = this[event](payload);
+    if (this.loseAnswer(event, payload)) throw noAnswer();
+    return answer;
+  }
+
+  "stream.open"({ stream }) {
+    this.epoch += 1;
+    this.open = true;
+    return { stream, workout: "w", epoch: this.epoch, next_seq: this.stored.length };
+  }
+
+  "stream.samples"({ stream, seq, samples }) {
+    if (!this.open) throw new Problem({ code: "stream_not_open", message: "open first" });
+    const have = this.stored.length;
+    if (seq > have) throw new Problem({ code: "sequence_gap", message: "gap", retry: true, data: { expected: have } });
+    this.stored.push(...samples.slice(have - seq));
+    return { stream, next_seq: this.stored.length };
+  }
+
+  "stream.finish"({ stream, samples }) {
+    assert.equal(samples, this.stored.length, "finish names as many samples as were made");
+    this.finished = samples;
+    return { stream, workout: "w", next_seq: samples };
+  }
+}
+
+const fields = { account: "a", classCode: "ABC234", title: "", device: "test" };
+
+/** Lets everything that waits on promises and zero-delay timers happen. */
+async function settle() {
+  for (let turn = 0; turn < 6; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+async function begun(server, keep = new Keep(null)) {
+  const states = [];
+  const stream = await DeviceStream.begin(server, keep, fields, (state) => states.push(state));
+  return { stream, keep, states, last: () => states[states.length - 1] };
+}
+
+const beat = (stream, count, from = 100) => {
+  for (let index = 0; index < count; index += 1) stream.add({ bpm: from + index, rr: [] });
+};
+const bpms = (server) => server.stored.map(([, bpm]) => bpm);
+
+test("samples made before the connection stands are sent once it does", async () => {
+  const server = new Server();
+  const { stream, last } = await begun(server);
+  beat(stream, 3);
+  server.connect();
+  await settle();
+  assert.deepEqual(bpms(server), [100, 101, 102]);
+  assert.deepEqual([last().waiting, last().stored, last().phase], [0, 3, "streaming"]);
+});
+
+test("a break in the middle loses nothing and stores nothing twice", async () => {
+  const server = new Server();
+  server.connect();
+  const { stream } = await begun(server);
+  await settle();
+  beat(stream, 5);
+  server.cut();
+  beat(stream, 4, 105);
+  server.connect();
+  await settle();
+  assert.deepEqual(bpms(server), [100, 101, 102, 103, 104, 105, 106, 107, 108]);
+});
+
+test("a lost acknowledgement makes it open again and send again, stored once", async () => {
+  const server = new Server();
+  server.connect();
+  const { stream, last } = await begun(server);
+  await settle();
+  let lost = 0;
+  server.loseAnswer = (event) => event === "stream.samples" && lost++ === 0;
+  beat(stream, 2);
+  await settle();
+  await settle();
+  assert.deepEqual(bpms(server), [100, 101]);
+  assert.equal(last().waiting, 0);
+  assert.equal(server.calls.filter((event) => event === "stream.open").length, 2);
+});
+
+test("a server that asks for earlier samples gets them", async () => {
+  const server = new Server();
+  server.connect();
+  const { stream } = await begun(server);
+  await settle();
+  let refused = 0;
+  server.refuse = (event, { seq }) =>
+    event === "stream.samples" && seq === 0 && refused++ === 0
+      ? new Problem({ code: "stream_not_open", message: "open first" })
+      : null;
+  beat(stream, 3);
+  await settle();
+  await settle();
+  assert.deepEqual(bpms(server), [100, 101, 102]);
+});
+
+test("finishing waits until everything is stored, also across a break", async () => {
+  const server = new Server();
+  const { stream, keep, last } = await begun(server);
+  beat(stream, 4);
+  await stream.finish();
+  assert.equal(server.finished, null);
+  server.connect();
+  await settle();
+  assert.equal(server.finished, 4);
+  assert.equal(last().phase, "finished");
+  assert.equal(last().workout, "w");
+  assert.deepEqual(await keep.streams("a"), []);
+});
+
+test("after finishing no reading is taken any more", async () => {
+  const server = new Server();
+  server.connect();
+  const { stream } = await begun(server);
+  beat(stream, 1);
+  await stream.finish();
+  beat(stream, 5);
+  await settle();
+  assert.equal(server.finished, 1);
+});
+
+test("a kept stream goes on with its number, its clock and what it still has to send", async () => {
+  const server = new Server();
+  server.stored = [
+    [0, 90, []],
+    [1000, 91, []],
+  ];
+  const kept = { stream: "s", startedAtMs: Date.now() - 60_000, lastT: 90_000, base: 2, finishing: false, ...fields };
+  const keep = new Keep(null);
+  keep.samples = async () => [[2000, 92, []]];
+  const stream = await DeviceStream.resume(server, keep, kept, () => {});
+  server.connect();
+  await settle();
+  stream.add({ bpm: 93, rr: [] });
+  await settle();
+  assert.deepEqual(bpms(server), [90, 91, 92, 93]);
+  assert.ok(server.stored[3][0] >= 90_000, "time never steps back");
+});
+
+test("a stream taken over elsewhere stops, and can be taken back", async () => {
+  const server = new Server();
+  server.connect();
+  const { stream, last } = await begun(server);
+  await settle();
+  server.handlers.get("stream.taken")({ stream: stream.kept.stream, epoch: 2 });
+  beat(stream, 2);
+  await settle();
+  assert.deepEqual([last().phase, server.stored.length], ["taken", 0]);
+  stream.takeBack();
+  await settle();
+  assert.deepEqual(bpms(server), [100, 101]);
+});
+
+test("an old notice about an epoch that we have passed changes nothing", async () => {
+  const server = new Server();
+  server.connect();
+  const { stream, last } = await begun(server);
+  await settle();
+  server.cut();
+  server.connect();
+  await settle();
+  server.handlers.get("stream.taken")({ stream: stream.kept.stream, epoch: 1 });
+  beat(stream, 1);
+  await settle();
+  assert.equal(last().phase, "streaming");
+});
+
+test("when the class is over, samples that were made are kept as a workout of one's own", async () => {
+  const server = new Server();
+  const { stream } = await begun(server);
+  beat(stream, 2);
+  server.refuse = (event, { class_code: code }) =>
+    event === "stream.open" && code ? new Problem({ code: "class_over", message: "over" }) : null;
+  server.connect();
+  await settle();
+  await settle();
+  assert.deepEqual(bpms(server), [100, 101]);
+});
+
+test("a refusal that trying again cannot cure is said, and nothing is thrown away", async () => {
+  const server = new Server();
+  const { stream, last } = await begun(server);
+  beat(stream, 2);
+  server.refuse = () => new Problem({ code: "forbidden", message: "not yours" });
+  server.connect();
+  await settle();
+  assert.deepEqual([last().phase, last().message, last().waiting], ["refused", "not yours", 2]);
+});
+
+test("a server that lost what it had promised to keep is not papered over", async () => {
+  const server = new Server();
+  const kept = { stream: "s", startedAtMs: Date.now(), lastT: 0, base: 5, finishing: false, ...fields };
+  let state = null;
+  await DeviceStream.resume(server, new Keep(null), kept, (told) => (state = told));
+  server.connect();
+  await settle();
+  assert.equal(state.phase, "refused");
+});
