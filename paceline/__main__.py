@@ -1,7 +1,7 @@
 """`paceline`: one command line for running, checking, migrating, replaying.
 
 `python -m paceline COMMAND` is the same as the installed `paceline COMMAND`. Exit codes: 0 done, 1 it did not work, 2 the
-call, the settings or the input are wrong, 130 interrupted.
+call, the settings or the input are wrong, 3 the server did not answer, 130 interrupted.
 """
 
 import argparse

@@ -157,9 +157,9 @@ class Settings:
     )
     board_hz: float = option(
         "PACELINE_BOARD_HZ",
-        decimal(1, 4),
-        "2",
-        "How often a room's board goes out while something on it changes.",
+        decimal(1, 10),
+        "6",
+        "How often a room's board goes out while something on it changes. Below 5 a heart rate may take more than 250 ms to it.",
         unit="boards per second",
     )
     log_format: str = option(

@@ -116,7 +116,7 @@ class StreamFinished(Shape, frozen=True):
 
 
 class StreamTaken(Shape, frozen=True):
-    """Another connection has opened this stream; this one may no longer write to it."""
+    """Another connection has opened this stream; this one may no longer write to it. `epoch` is the opening that is over."""
 
     stream: StreamId
     epoch: int

@@ -109,7 +109,7 @@ def test_damaged_data_is_said_with_the_cure() -> None:
 
 
 def test_all_wrong_settings_are_said_at_once() -> None:
-    ended = paceline("run", PACELINE_PORT="many", PACELINE_BOARD_HZ="9", PACELINE_PROT="1")
+    ended = paceline("run", PACELINE_PORT="many", PACELINE_BOARD_HZ="99", PACELINE_PROT="1")
     assert ended.returncode == 2
     for variable in ("PACELINE_PORT", "PACELINE_BOARD_HZ", "PACELINE_PROT"):
         assert variable in ended.stderr
@@ -120,7 +120,7 @@ def test_check_masks_secrets_and_lists_every_fault() -> None:
         "check",
         "--json",
         DATABASE_URL="postgresql://me:hush@localhost:5432/x",
-        PACELINE_BOARD_HZ="9",
+        PACELINE_BOARD_HZ="99",
         PACELINE_DB_POOL="none",
     )
     assert ended.returncode == 2
