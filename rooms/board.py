@@ -9,26 +9,21 @@ Invariants. Putting an entry twice, or in any order, gives the same board: an en
 the same node. A lost share is healed by the next whole one. There is no owner of a room, so nothing has to be handed over
 when a node dies; its entries stop counting as present when its shares stop (`drop_node`).
 
-Ranks go by effort, exactly (whole zone-milliseconds, no rounding); equal effort shares a rank and the next one is
-skipped: 1, 2, 2, 4. Among equals the lower member number stands first, which is who joined first.
+Ranks are decided by `services/classes/ranking.py`, as in the final table.
 
 Extending: a new column is a field of `ShareEntry`, of `Row` in realtime/wire.py, and a line in `_row`.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 import msgspec
 
 from realtime.peer import ShareEntry
 from realtime.wire import Member, Row
-from rooms.effort import weight
 from rooms.reading import freshness_of
+from services.classes.ranking import ranked, weight
 from services.kernel.ids import AccountId
 from services.training.zones import percent_of_max
-
-Rank = int
-_NEVER: Final = -1
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -140,15 +135,12 @@ def _member(line: Line) -> Member:
 
 
 def _rank(lines: Iterable[Line], now_ms: int) -> Iterator[Row]:
-    ordered = sorted(((-weight(line.feed.zone_ms), line.feed.n, line.feed) for line in lines), key=lambda x: x[:2])
-    rank, score_before = 0, _NEVER
-    for place, (negative, _, feed) in enumerate(ordered, start=1):
-        if -negative != score_before:
-            rank, score_before = place, -negative
-        yield _row(feed, rank, -negative, now_ms)
+    efforts = ((weight(line.feed.zone_ms), line.feed.n, line.feed) for line in lines)
+    for rank, score, feed in ranked(efforts):
+        yield _row(feed, rank, score, now_ms)
 
 
-def _row(feed: ShareEntry, rank: Rank, score: int, now_ms: int) -> Row:
+def _row(feed: ShareEntry, rank: int, score: int, now_ms: int) -> Row:
     age_ms = None if feed.at_ms is None or feed.finished else max(now_ms - feed.at_ms, 0)
     freshness = freshness_of(age_ms)
     if freshness == "live" and feed.bpm is None:

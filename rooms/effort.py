@@ -38,8 +38,3 @@ def advance(effort: Effort, samples: Iterable[Sample], max_hr: int, *, counts: b
 def total(*parts: Iterable[int]) -> tuple[int, ...]:
     """The sum, zone by zone, of several ms-per-zone tallies."""
     return tuple(sum(zone) for zone in zip(*parts, strict=True)) if parts else NOTHING
-
-
-def weight(zone_ms: Iterable[int]) -> int:
-    """Points times 60 000 as a whole number: what ranks are decided by, free of rounding."""
-    return sum(zone * ms for zone, ms in enumerate(zone_ms))

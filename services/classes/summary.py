@@ -1,8 +1,6 @@
 """The final table of a class, from what each member's streams have earned. Pure.
 
-Ranks are decided as on the live board: by effort in whole zone-milliseconds, free of rounding, so that the last board
-and the table agree. Equal effort shares a rank and the next one is skipped (1, 2, 2, 4); among equals the lower member
-number stands first.
+Ranks are decided as on the live board (`ranking.py`), so that the last board and the table agree.
 
 `ClassSummary` is also the shape of the event `class.summary`: what is stored is what is sent.
 """
@@ -13,6 +11,7 @@ from typing import Final
 import msgspec
 
 from services.classes.live_class import LiveClass, Membership
+from services.classes.ranking import ranked, weight
 from services.kernel.ids import AccountId, ClassId
 from services.training.load import MS_PER_MINUTE
 from services.training.zones import ZONES
@@ -49,26 +48,21 @@ def final_table(
     """
     if live.ended_ms is None:
         raise ValueError(f"class {live.id} is still live: end it first")
-    athletes = [
-        (_weight(zone_ms := earned.get(member.account_id, _NOTHING)), member, zone_ms)
+    efforts = (
+        (weight(zone_ms := earned.get(member.account_id, _NOTHING)), member.n, (member, zone_ms))
         for member in members
         if member.role == "athlete"
-    ]
-    athletes.sort(key=lambda athlete: (-athlete[0], athlete[1].n))
-    standings: list[ClassStanding] = []
-    rank, weight_before = 0, -1
-    for place, (weight, member, zone_ms) in enumerate(athletes, start=1):
-        if weight != weight_before:
-            rank, weight_before = place, weight
-        standings.append(
-            ClassStanding(
-                n=member.n,
-                rank=rank,
-                name=member.name,
-                effort=round(weight / MS_PER_MINUTE, 1),
-                zone_ms=zone_ms,
-            )
+    )
+    standings = [
+        ClassStanding(
+            n=member.n,
+            rank=rank,
+            name=member.name,
+            effort=round(effort / MS_PER_MINUTE, 1),
+            zone_ms=zone_ms,
         )
+        for rank, effort, (member, zone_ms) in ranked(efforts)
+    ]
     return ClassSummary(
         class_id=live.id,
         title=live.title,
@@ -76,7 +70,3 @@ def final_table(
         athletes=len(standings),
         standings=tuple(standings),
     )
-
-
-def _weight(zone_ms: Iterable[int]) -> int:
-    return sum(zone * ms for zone, ms in enumerate(zone_ms))

@@ -1,4 +1,4 @@
-"""Training load: what a workout cost, in the points of four schools.
+"""Training load: what a workout cost, in the points of two schools.
 
 Edwards counts minutes times zone number. It is what the live board shows, so its bookkeeping is whole
 milliseconds per zone and the points are derived from them: a live score and the summary computed a week
@@ -11,9 +11,6 @@ in use: Banister's own 0.86 (with which a woman at her maximum scores more per m
 0.64 of several programs. We compute 0.86, the published one, and store its name beside the number. Where
 sex is unknown nothing is computed: the two differ by up to a third, and a guess would look like a
 measurement.
-
-Lucia and Foster need what no heart-rate strap knows (ventilatory thresholds, the athlete's own rating) and
-are here for workouts that bring it.
 """
 
 import math
@@ -84,20 +81,3 @@ def banister_trimp(exposure: Exposure, physiology: Physiology) -> BanisterLoad:
         for bpm, ms in exposure.stretches()
     )
     return BanisterLoad(points=points, variant=variant)
-
-
-def lucia_trimp(below_vt1_ms: int, between_ms: int, above_vt2_ms: int) -> float:
-    """Points for time below, between and above the two ventilatory thresholds, weighed 1, 2, 3. Lucia et
-    al. 2003."""
-    return (below_vt1_ms + 2 * between_ms + 3 * above_vt2_ms) / MS_PER_MINUTE
-
-
-def foster_load(rpe: float, minutes: float) -> float:
-    """The athlete's rating of the whole workout on the ten-point scale (CR10) times its minutes. Foster et
-    al. 2001.
-
-    Raises ValueError for a rating outside 0 to 10.
-    """
-    if not 0 <= rpe <= 10:
-        raise ValueError(f"a rating of {rpe} is off the scale; give 0 (rest) to 10 (maximal)")
-    return rpe * minutes

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.effort import NOTHING, Effort, advance, total, weight
+from rooms.effort import NOTHING, Effort, advance, total
+from services.classes.ranking import weight
 from services.training.physiology import Physiology
 from services.training.sample import Sample
 from services.training.summary import summarise

@@ -14,8 +14,6 @@ from services.training.load import (
     banister_trimp,
     edwards_points,
     edwards_trimp,
-    foster_load,
-    lucia_trimp,
     reserve_share,
 )
 from services.training.physiology import Sex
@@ -108,18 +106,3 @@ def test_banister_of_two_parts_is_the_sum_of_both(parts: list[tuple[int, int]], 
     assert first is not None
     assert second is not None
     assert whole == pytest.approx(first + second)
-
-
-def test_lucia_weighs_three_intensities() -> None:
-    assert lucia_trimp(20 * MINUTE, 30 * MINUTE, 10 * MINUTE) == 110
-
-
-@pytest.mark.parametrize(("rpe", "minutes", "load"), [(7, 75, 525), (7, 60, 420)])
-def test_foster_multiplies_rating_and_minutes(rpe: float, minutes: float, load: float) -> None:
-    assert foster_load(rpe, minutes) == load
-
-
-@pytest.mark.parametrize("rpe", [-0.5, 10.5, float("nan")])
-def test_a_rating_off_the_scale_is_refused(rpe: float) -> None:
-    with pytest.raises(ValueError, match=r"give 0 \(rest\) to 10"):
-        foster_load(rpe, 60)
