@@ -1,3 +1,30 @@
-"""What every test may ask for, and what the whole suite watches: nothing left running, nothing swallowed."""
+"""What every test may ask for, and what the whole suite watches: no task left running, no warning, nothing that hangs.
+
+Warnings are errors (pyproject.toml), which also catches coroutines nobody awaited and exceptions the loop swallowed.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+
+import pytest
 
 pytest_plugins = ["tests.support.postgres", "tests.support.rabbitmq"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every coroutine test is watched, from before its first fixture to after its last."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+            item.fixturenames.insert(0, "nothing_left_running")
+
+
+@pytest.fixture
+async def nothing_left_running() -> AsyncIterator[None]:
+    """Fails the test that leaves a task behind: every task has a parent that waits for it."""
+    ours = asyncio.current_task()
+    yield
+    for _ in range(5):  # what was cancelled in the last moment may still take its turn
+        await asyncio.sleep(0)
+    left = [task for task in asyncio.all_tasks() if task not in {ours, asyncio.current_task()}]
+    assert not left, f"tasks left running: {[task.get_name() + ' ' + repr(task.get_coro()) for task in left]}"
