@@ -81,7 +81,9 @@ class Database:
 def _away(cause: BaseException) -> Unavailable:
     if isinstance(cause, asyncpg.DiskFullError):
         log.error("database.disk_full", problem=str(cause))
-        return Unavailable("the database's disk is full: nothing can be stored until there is room", retry_after_ms=10_000)
+        return Unavailable(
+            "the database's disk is full: nothing can be stored until there is room", retry_after_ms=10_000
+        )
     return Unavailable("the database does not answer right now", retry_after_ms=2_000)
 
 
