@@ -92,6 +92,8 @@ class Server:
             self._process.send_signal(number)
         code = self._process.wait(STOP_S)
         self._reader.join(STOP_S)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
         return code
 
     def _read(self, process: "subprocess.Popen[str]", ready: threading.Event) -> None:
