@@ -10,17 +10,21 @@ confirmed subscription is told as a gap. A subscriber can also go deaf: its conn
 ever comes. So the broker speaks to itself every two seconds over the ordinary path; a probe that Redis accepted and that is
 not heard within four seconds makes it subscribe anew, and ten seconds without hearing one make it unhealthy.
 
+Nor may the library keep `run` from ending. On Python 3.11 `asyncio.wait_for`, which redis-py wraps around every write, loses
+a cancellation that arrives in the turn in which the write completes; a task that is waited for after that is waited for
+without end. So the tasks here belong to a `_Crew`, which tells its end by a flag as well, cancels again whoever goes on, and
+does not wait for ever.
+
 Invariants. `publish`, `follow` and `unfollow` only touch memory. `_wanted` is what the node wants to hear, `_asked` what
 this life of the subscriber has asked for. A message that was handed to a connection which then failed is not sent again:
-at most once.
+at most once. Each loop asks `crew.over` after whatever it awaits of the library.
 """
 
 import asyncio
 import random
 import secrets
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from typing import Final
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final
 
 import structlog
 from redis.asyncio import Redis
@@ -55,6 +59,13 @@ PROBE_EVERY_S: Final = 2.0
 DEAF_AFTER_S: Final = 4.0
 """A probe that Redis has accepted and that is not heard this long means deaf."""
 UNHEALTHY_AFTER_S: Final = 10.0
+CANCEL_AGAIN_S: Final = 0.2
+"""How long a task may take to heed a cancellation before it is cancelled again."""
+END_WITHIN_S: Final = 5.0
+"""How long `run` waits for its tasks to end, and half of that for those of one life of the subscriber. Both are above the
+timeout of every call below, so that a call which ends by nothing else is still waited for."""
+CLOSE_WITHIN_S: Final = 3.0
+"""How long `run` then waits for its clients to close."""
 BATCH_MESSAGES: Final = 128
 BATCH_BYTES: Final = 256 * 1024
 BATCH_CHANNELS: Final = 512
@@ -90,7 +101,6 @@ class RedisBroker:
         self._failed = 0
         self._delivered = 0
         self._lives = 0
-        self._stopping = False
 
     # -- what the node calls --------------------------------------------------------------------------------------
 
@@ -121,39 +131,39 @@ class RedisBroker:
         )
 
     async def run(self) -> None:
-        self._stopping = False
+        """Carry, until cancelled; ends within `END_WITHIN_S` and `CLOSE_WITHIN_S` of that. Raises `ExceptionGroup` when one
+        of its loops fails, which is a fault of ours: what Redis does is answered inside."""
+        crew = _Crew(END_WITHIN_S)
+        speaker, listener = self._client(PUBLISH_TIMEOUT_S), self._client(LISTEN_TIMEOUT_S)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._keep_publishing(), name="broker.publish")
-                group.create_task(self._keep_listening(), name="broker.listen")
-                group.create_task(self._keep_probing(), name="broker.probe")
-                try:
-                    await asyncio.Event().wait()
-                finally:
-                    self._stopping = True
+            await crew.live(
+                publish=self._keep_publishing(speaker, crew),
+                listen=self._keep_listening(listener, crew),
+                probe=self._keep_probing(),
+            )
         finally:
             self._heard_at = None
+            if await _closed(speaker, listener):
+                raise asyncio.CancelledError
 
     # -- publishing -----------------------------------------------------------------------------------------------
 
-    async def _keep_publishing(self) -> None:
+    async def _keep_publishing(self, client: Redis, crew: "_Crew") -> None:
         pause = _Pause()
-        async with self._client(PUBLISH_TIMEOUT_S) as client:
-            while True:
-                await self._to_publish.wait()
-                self._to_publish.clear()
-                while batch := self._next_batch():
-                    try:
-                        await self._send(client, batch)
-                    except _Trouble as trouble:
-                        self._failed += len(batch)
-                        if pause.first():
-                            log.warning("broker.publish_failed", messages=len(batch), trouble=repr(trouble))
-                        await self._clock.sleep(pause.next_s())
-                    else:
-                        if pause.over():
-                            log.info("broker.publish_recovered", failed=self._failed)
-                    _heed_cancellation()
+        while not crew.over:
+            await self._to_publish.wait()
+            self._to_publish.clear()
+            while not crew.over and (batch := self._next_batch()):
+                try:
+                    await self._send(client, batch)
+                except _Trouble as trouble:
+                    self._failed += len(batch)
+                    if pause.first():
+                        log.warning("broker.publish_failed", messages=len(batch), trouble=repr(trouble))
+                    await self._clock.sleep(pause.next_s())
+                else:
+                    if pause.over():
+                        log.info("broker.publish_recovered", failed=self._failed)
 
     def _next_batch(self) -> list[tuple[str, bytes]]:
         return self._waiting.take(BATCH_MESSAGES, BATCH_BYTES, self._clock.monotonic() - MAX_AGE_S)
@@ -168,44 +178,39 @@ class RedisBroker:
 
     # -- listening ------------------------------------------------------------------------------------------------
 
-    async def _keep_listening(self) -> None:
+    async def _keep_listening(self, client: Redis, crew: "_Crew") -> None:
         pause = _Pause()
-        async with self._client(LISTEN_TIMEOUT_S) as client:
-            while True:
-                self._lives += 1
-                heard_before = self._heard
-                try:
-                    await self._listen(client)
-                except* (*_Trouble, _Deaf) as troubles:
-                    if self._heard > heard_before:
-                        pause.over()
-                    if pause.first():
-                        log.warning("broker.listener_lost", trouble=repr(troubles.exceptions[0]))
-                # A group whose tasks fail while it is cancelled reports their failures and loses the cancellation.
-                self._stop_if_asked()
+        while not crew.over:
+            self._lives += 1
+            heard_before = self._heard
+            try:
+                await self._listen(client, crew)
+            except* (*_Trouble, _Deaf) as troubles:
+                if self._heard > heard_before:
+                    pause.over()
+                if pause.first():
+                    log.warning("broker.listener_lost", trouble=repr(troubles.exceptions[0]))
+            if not crew.over:
                 await self._clock.sleep(pause.next_s())
 
-    async def _listen(self, client: Redis) -> None:
-        """One life of the subscriber. Ends with an exception group when its connection fails or turns out deaf."""
+    async def _listen(self, client: Redis, crew: "_Crew") -> None:
+        """One life of the subscriber. Raises what is wrong with its connection, or an exception group of `_Deaf`."""
         self._asked.clear()
         self._unheard_since = None
-        async with client.pubsub() as pubsub, asyncio.TaskGroup() as group:
+        async with client.pubsub() as pubsub:
             # The first subscription opens the connection, which the reader needs.
             await self._adjust(pubsub)
-            group.create_task(self._keep_adjusting(pubsub), name="broker.adjust")
-            group.create_task(self._keep_reading(pubsub), name="broker.read")
-            group.create_task(self._watch(), name="broker.watch")
+            if crew.over:
+                return
+            life = _Crew(END_WITHIN_S / 2)
+            await life.live(
+                adjust=self._keep_adjusting(pubsub, life), read=self._keep_reading(pubsub, life), watch=self._watch()
+            )
 
-    def _stop_if_asked(self) -> None:
-        """Like `_heed_cancellation`, for a task that owns a group: on Python 3.11 its count of cancellations is not reliable."""
-        if self._stopping:
-            raise asyncio.CancelledError
-
-    async def _keep_reading(self, pubsub: PubSub) -> None:
-        while True:
+    async def _keep_reading(self, pubsub: PubSub, life: "_Crew") -> None:
+        while not life.over:
             message = await pubsub.get_message(timeout=1.0)
-            _heed_cancellation()
-            if message is None:
+            if message is None or life.over:
                 continue
             channel = message["channel"].decode().removeprefix(self._prefix)
             if message["type"] == "subscribe":
@@ -229,11 +234,10 @@ class RedisBroker:
         self._delivered += 1
         delivered(self.deliver, channel, data)
 
-    async def _keep_adjusting(self, pubsub: PubSub) -> None:
-        while True:
+    async def _keep_adjusting(self, pubsub: PubSub, life: "_Crew") -> None:
+        while not life.over:
             await self._to_adjust.wait()
             await self._adjust(pubsub)
-            _heed_cancellation()
 
     async def _adjust(self, pubsub: PubSub) -> None:
         self._to_adjust.clear()
@@ -269,8 +273,7 @@ class RedisBroker:
 
     # -- clients --------------------------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def _client(self, timeout_s: float) -> AsyncIterator[Redis]:
+    def _client(self, timeout_s: float) -> Redis:
         # Every default that differs between redis-py's constructors and versions is stated. RESP2, because nothing here
         # needs push frames; no retries, because failures are answered here and not hidden below.
         client: Redis = Redis.from_url(
@@ -284,10 +287,7 @@ class RedisBroker:
             health_check_interval=0,
             max_connections=4,
         )
-        try:
-            yield client
-        finally:
-            await client.aclose()
+        return client
 
 
 class _Pause:
@@ -314,11 +314,80 @@ class _Pause:
         return failed
 
 
-def _heed_cancellation() -> None:
-    """redis-py 8.1 can lose a cancellation that arrives while it waits for an answer; the task still knows of it."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+class _Crew:
+    """Tasks that live together until one of them ends or whoever waits for them is cancelled, and then end together.
+
+    Unlike an `asyncio.TaskGroup` it gets to its end whatever the tasks do with their cancellation: `over` is set first, for
+    loops to see; whoever is not done is cancelled again and again; and what is not done after `within_s` is left behind and
+    named in the log. A cancellation of the one who waits is raised whatever the tasks failed with. The seconds are real
+    ones, because what is waited for are real connections.
+    """
+
+    def __init__(self, within_s: float) -> None:
+        self.over = False
+        self._within_s: Final = within_s
+
+    async def live(self, **loops: Coroutine[Any, Any, None]) -> None:
+        """Run the loops as tasks of these names. Raises `ExceptionGroup` of what they failed with."""
+        tasks = [asyncio.create_task(loop, name=f"broker.{name}") for name, loop in loops.items()]
+        cancelled = False
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            cancelled = True
+        self.over = True
+        cancelled |= await self._end(tasks)
+        failures = [failure for task in tasks if task.done() and not task.cancelled() and (failure := task.exception())]
+        if cancelled:
+            if failures:
+                log.warning("broker.failed_while_ending", failures=[repr(failure) for failure in failures])
+            raise asyncio.CancelledError
+        if failures:
+            raise BaseExceptionGroup("the broker's tasks failed", failures)
+
+    async def _end(self, tasks: "list[asyncio.Task[None]]") -> bool:
+        """Cancel until all are done or the time is over; whether the one who waits was cancelled meanwhile."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._within_s
+        cancelled = False
+        while (going := _going(tasks)) and (left := deadline - loop.time()) > 0:
+            for task in going:
+                task.cancel()
+            cancelled |= await _done(going, min(CANCEL_AGAIN_S, left))
+        for task in going:
+            log.error("broker.task_left_behind", task=task.get_name(), waited_s=self._within_s)
+        return cancelled
+
+
+async def _closed(*clients: Redis) -> bool:
+    """Close clients with all their connections, those too that a task left behind still uses. Not in the tasks that use them:
+    a second cancellation there would leave a connection open. Returns whether the one who waits was cancelled meanwhile."""
+    closing = [asyncio.create_task(client.aclose(), name="broker.close") for client in clients]
+    cancelled = await _done(closing, CLOSE_WITHIN_S)
+    for task in closing:
+        if not task.done():
+            task.cancel()
+            log.error("broker.close_left_behind", waited_s=CLOSE_WITHIN_S)
+        elif not task.cancelled() and (trouble := task.exception()):
+            log.warning("broker.close_failed", trouble=repr(trouble))
+    return cancelled
+
+
+async def _done(tasks: "list[asyncio.Task[None]]", within_s: float) -> bool:
+    """Wait until the tasks are done or the time is over, and for nothing else; whether a cancellation came meanwhile."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_s
+    cancelled = False
+    while (going := _going(tasks)) and (left := deadline - loop.time()) > 0:
+        try:
+            await asyncio.wait(going, timeout=left)
+        except asyncio.CancelledError:
+            cancelled = True
+    return cancelled
+
+
+def _going(tasks: "list[asyncio.Task[None]]") -> "list[asyncio.Task[None]]":
+    return [task for task in tasks if not task.done()]
 
 
 def _batches(channels: Iterable[str]) -> list[tuple[str, ...]]:

@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import engineio  # type: ignore[import-untyped]
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 from engineio.async_drivers import aiohttp as stock_driver  # type: ignore[import-untyped]
 from engineio.payload import Payload  # type: ignore[import-untyped]
 
@@ -33,7 +33,10 @@ from realtime.disconnect import DRAINING, MALFORMED, NOT_AUTHENTICATED, SLOW_REA
 from services.kernel.clock import Clock
 
 GRACE_S: Final = 2.0
-"""How long a line may take to close once it was asked to; then it is cut."""
+"""How long a line may take to close once it was asked to; then it is cut. A poller's last requests, already under way when
+it is told goodbye, are still answered so long: a refused one would make it forget the goodbye."""
+POLL_GRACE_S: Final = 5.0
+"""How long a poller may take to come for its goodbye. Between two polls it is only a slow round trip away."""
 MAX_POLLED_PACKETS: Final = 128
 """Packets in one long-polling request; the stock 16 refuses an official client that has something to catch up on."""
 TCP_USER_TIMEOUT_MS: Final = 30_000
@@ -60,6 +63,7 @@ class _WebSocket:
         self._carried = carried
         self._link = carried.queue
         self._request: web.Request | None = None
+        self._task: asyncio.Task[Any] | None = None
         self._said_close = False
         # Closing is done here: aiohttp's way drops the line without waiting for the peer's close, and what was sent last,
         # the reason, is then lost to a peer that was just sending something.
@@ -70,6 +74,7 @@ class _WebSocket:
     async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
         request: web.Request = environ["aiohttp.request"]
         self._request = request
+        self._task = asyncio.current_task()
         await self._socket.prepare(request)
         _bound_tcp(request)
         self._link.attach(request)
@@ -87,7 +92,7 @@ class _WebSocket:
     async def wait(self) -> str:
         """The next packet of the client. Raises `OSError` when the WebSocket is closed, as the engine expects."""
         while True:
-            message = await self._socket.receive()
+            message = await self._receive()
             if message.type is WSMsgType.TEXT:
                 if self._link.ending is not None:
                     continue  # goodbye is on its way: nothing more is heard, and reading on sees the close
@@ -97,6 +102,16 @@ class _WebSocket:
                 await self._over()
                 raise OSError("the WebSocket is closed")
             self._engine.malformed(self._link)
+
+    async def _receive(self) -> WSMessage:
+        try:
+            return await self._socket.receive()
+        except asyncio.CancelledError:
+            # The engine waits as long as a ping and its answer may take together, and then cancels. Whatever else cancels
+            # cancels the request.
+            if self._task is not None and not self._task.cancelling():
+                self._link.unanswered()
+            raise
 
     async def close(self) -> None:
         """Ask the peer to close. `wait` sees that it did; the sweep cuts the line when it does not."""
@@ -224,7 +239,9 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         now = self._clock.monotonic()
         for link in tuple(self.links):
             if link.ended_at is not None:
-                if now - link.ended_at >= GRACE_S or (link.drained and not link.on_websocket):
+                # A poller that has polled once more after its goodbye has read it, and the engine has forgotten it.
+                forgotten = not link.on_websocket and link.sid not in self.sockets
+                if forgotten or now - link.ended_at >= (POLL_GRACE_S if link.untaken else GRACE_S):
                     await self._cut(link, "grace")
             elif link.stalled(now):
                 link.end(SLOW_READER)

@@ -17,7 +17,7 @@ from engineio.packet import MESSAGE, Packet  # type: ignore[import-untyped]
 
 from realtime.codec import Frame
 from realtime.connection import Connection
-from realtime.disconnect import Disconnect
+from realtime.disconnect import SILENT, Disconnect
 from realtime.limits import Allowance
 from realtime.mailbox import Mailbox
 from realtime.wire import NAMESPACE
@@ -72,6 +72,7 @@ class Link:
         self._stopped = False
         self._held = False
         self._waiter: asyncio.Future[Any] | None = None
+        self._asker: asyncio.Task[Any] | None = None
         self._request: web.Request | None = None
         self._sending = False
         self._mark = (0, 0)
@@ -122,6 +123,10 @@ class Link:
         else:
             self.finish(ending)
 
+    def unanswered(self) -> None:
+        """The engine has waited for this peer as long as a ping and its answer may take, and nothing came."""
+        self.finish(SILENT)
+
     def abort(self) -> None:
         """Cut the line now. What is unsent is lost."""
         self._stopped = True
@@ -150,6 +155,11 @@ class Link:
         """Whether everything to be said has been taken."""
         return not (self._control or self._farewell or self._mailbox)
 
+    @property
+    def untaken(self) -> bool:
+        """Whether a poller still has to come for what is left for it, the goodbye at the end."""
+        return self.ending is not None and not self.on_websocket and not self.drained and not self._stopped
+
     def stalled(self, now: float) -> bool:
         """Whether a write has waited for `STALL_S` without anything moving. To be asked about once a second."""
         mark = (self.sent, self._unwritten())
@@ -172,9 +182,13 @@ class Link:
         self._request = None
 
     def gone(self) -> None:
-        """The engine has given the peer up, or the peer has said goodbye: nothing more will be read."""
+        """The engine has given the peer up, or the peer has said goodbye: nothing more will be read, and a poll that is
+        pending has nothing to wait for."""
         if self.ended_at is None:
             self.ended_at = self._clock.monotonic()
+        if not self.on_websocket:
+            self._stopped = True
+            self._wake()
 
     async def send(self, websocket: web.WebSocketResponse, packet: bytes) -> None:
         """Write one packet; waits while the peer does not read."""
@@ -194,6 +208,9 @@ class Link:
         self._budget = BATCH_BYTES
         self._waiter = future
         self._wake()
+        if not future.done():
+            self._asker = asyncio.current_task()
+            future.add_done_callback(self._given_up)
         return future
 
     def get_nowait(self) -> Any:
@@ -227,6 +244,12 @@ class Link:
     def empty(self) -> bool:
         """Whether there is nothing to take."""
         return self.drained and not self._stopped
+
+    def _given_up(self, waiter: "asyncio.Future[Any]") -> None:
+        # The engine has waited so long for something to send that a ping was due, had the one before been answered. Whatever
+        # else cancels cancels the task that asked.
+        if waiter.cancelled() and waiter is self._waiter and self._asker is not None and not self._asker.cancelling():
+            self.unanswered()
 
     def _next(self) -> Any:
         if self._stopped:

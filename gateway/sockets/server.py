@@ -185,6 +185,10 @@ class LiveServer(socketio.AsyncServer):  # type: ignore[misc]
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         link = self.eio.link(eio_sid)
+        if link is not None and link.ending is SILENT:
+            # Two of the engine's clocks run out on a silent peer, the ping's and the reader's. Who is first is chance, and
+            # the reader calls it a broken line.
+            reason = self.reason.PING_TIMEOUT
         await super()._handle_eio_disconnect(eio_sid, reason)
         if link is not None:
             if reason == self.reason.PING_TIMEOUT:

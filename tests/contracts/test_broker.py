@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
+from redis.asyncio.client import Pipeline, PubSub
 
+from realtime import redis_broker
 from realtime.broker import Broker, InMemoryBroker, MemoryBus, Waiting
 from realtime.redis_broker import RedisBroker
 from services.kernel.clock import Clock, ManualClock, SystemClock
@@ -50,8 +53,14 @@ async def running(*ears: Ear) -> AsyncIterator[None]:
     finally:
         for loop in loops:
             loop.cancel()
-        ended = await asyncio.gather(*loops, return_exceptions=True)
-        assert all(isinstance(one, asyncio.CancelledError) for one in ended), ended
+        await ended(*loops)
+
+
+async def ended(*loops: "asyncio.Task[None]") -> None:
+    """Wait until brokers that were cancelled have ended, and ended as cancelled."""
+    _, going = await asyncio.wait(loops, timeout=WAIT_S)
+    assert not going, "a broker goes on after it was cancelled"
+    assert all(loop.cancelled() for loop in loops), [loop.exception() for loop in loops if not loop.cancelled()]
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -248,11 +257,11 @@ async def test_a_deaf_subscriber_is_noticed_and_heals_itself(monkeypatch: pytest
         broker = RedisBroker(server.url, clock)
         stock, lives = RedisBroker._keep_reading, []
 
-        async def deaf_at_first(self: RedisBroker, pubsub: object) -> None:
-            lives.append(pubsub)
+        async def deaf_at_first(self: RedisBroker, *life: Any) -> None:
+            lives.append(life)
             if len(lives) == 1:
                 await asyncio.Event().wait()
-            await stock(self, pubsub)  # type: ignore[arg-type]
+            await stock(self, *life)
 
         monkeypatch.setattr(RedisBroker, "_keep_reading", deaf_at_first)
         one = Ear(broker)
@@ -273,7 +282,7 @@ async def test_a_deaf_subscriber_is_noticed_and_heals_itself(monkeypatch: pytest
             assert len(lives) == 2
         finally:
             loop.cancel()
-            await asyncio.gather(loop, return_exceptions=True)
+            await ended(loop)
 
 
 async def test_however_often_redis_goes_no_client_stays_open() -> None:
@@ -295,11 +304,12 @@ async def test_however_often_redis_goes_no_client_stays_open() -> None:
 
 async def clients_of(server: RedisServer) -> int:
     """Connections that Redis has, the one that asks included."""
-    reader, writer = await asyncio.open_unix_connection(server.socket)
-    writer.write(b"CLIENT LIST\r\n")
-    size = int((await reader.readline())[1:])
-    listed = await reader.readexactly(size)
-    writer.close()
+    async with asyncio.timeout(WAIT_S):
+        reader, writer = await asyncio.open_unix_connection(server.socket)
+        writer.write(b"CLIENT LIST\r\n")
+        size = int((await reader.readline())[1:])
+        listed = await reader.readexactly(size)
+        writer.close()
     return listed.count(b"\n")
 
 
@@ -307,3 +317,99 @@ async def until_clients(server: RedisServer, count: int) -> None:
     async with asyncio.timeout(WAIT_S):
         while await clients_of(server) > count:
             await asyncio.sleep(0.01)
+
+
+# -- the library on a bad day -----------------------------------------------------------------------------------------
+
+
+class Loser:
+    """A call of the library that loses cancellations: it waits, and when it is cancelled returns as if nothing had been.
+    Once it has lost `times`, and after `release`, it is itself again."""
+
+    def __init__(self, stock: Callable[..., Any], times: int) -> None:
+        self.waiting = asyncio.Event()
+        self.lost = 0
+        self._stock = stock
+        self._left = times
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        self._released.set()
+
+    def patched(self) -> Callable[..., Any]:
+        async def call(*args: Any, **options: Any) -> Any:
+            answer = await self._stock(*args, **options)
+            while self._left and not self._released.is_set():
+                self.waiting.set()
+                try:
+                    await self._released.wait()
+                except asyncio.CancelledError:
+                    self._left -= 1
+                    self.lost += 1
+                    if self._returns:
+                        break
+            return answer
+
+        return call
+
+    _returns = True
+
+
+class Stubborn(Loser):
+    """One that is cancelled and goes on waiting."""
+
+    _returns = False
+
+
+@pytest.mark.parametrize("times", [1, 5])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(PubSub, "subscribe"), (PubSub, "get_message"), (Pipeline, "execute")],
+    ids=["subscribe", "get_message", "execute"],
+)
+async def test_it_ends_when_it_is_cancelled_though_a_call_below_loses_the_cancellation(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, times: int
+) -> None:
+    async with open_redis() as server:
+        call = Loser(getattr(owner, name), times)
+        monkeypatch.setattr(owner, name, call.patched())
+        loop = asyncio.create_task(ear(server).broker.run())
+        async with asyncio.timeout(WAIT_S):
+            await call.waiting.wait()
+        loop.cancel()
+        await ended(loop)
+        assert call.lost >= 1
+        await until_clients(server, 1)
+
+
+async def test_it_ends_when_it_is_cancelled_though_a_call_below_never_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_broker, "END_WITHIN_S", 0.5)
+    async with open_redis() as server:
+        call = Stubborn(PubSub.get_message, times=1_000_000)
+        monkeypatch.setattr(PubSub, "get_message", call.patched())
+        before = asyncio.all_tasks()
+        loop = asyncio.create_task(ear(server).broker.run())
+        async with asyncio.timeout(WAIT_S):
+            await call.waiting.wait()
+        loop.cancel()
+        loop.cancel()
+        await ended(loop)
+        assert call.lost >= 2, "cancelled once, and not again"
+        # What was left behind ends as soon as the call returns.
+        call.release()
+        await until(lambda: asyncio.all_tasks() == before)
+        await until_clients(server, 1)
+
+
+async def test_a_second_cancellation_while_it_ends_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_redis() as server:
+        call = Loser(PubSub.get_message, times=2)
+        monkeypatch.setattr(PubSub, "get_message", call.patched())
+        loop = asyncio.create_task(ear(server).broker.run())
+        async with asyncio.timeout(WAIT_S):
+            await call.waiting.wait()
+        for _ in range(5):
+            loop.cancel()
+            await asyncio.sleep(0)
+        await ended(loop)
+        await until_clients(server, 1)

@@ -13,6 +13,8 @@ from pathlib import Path
 from paceline.embedded.redis import program
 
 START_S = 20.0
+ANSWER_S = 20.0
+"""What any one wait here may take: a test that waits for ever tells nobody anything."""
 
 
 class RedisServer:
@@ -39,7 +41,8 @@ class RedisServer:
         """kill -9, and wait until it is gone."""
         process = self._running()
         process.kill()
-        await process.wait()
+        async with asyncio.timeout(ANSWER_S):
+            await process.wait()
         self._process = None
 
     def freeze(self) -> None:
@@ -51,13 +54,14 @@ class RedisServer:
         self._running().send_signal(signal.SIGCONT)
 
     async def command(self, *words: str) -> str:
-        """Send one command of plain words; the first line of the reply."""
-        reader, writer = await asyncio.open_unix_connection(self.socket)
-        try:
-            writer.write(" ".join(words).encode() + b"\r\n")
-            return (await reader.readline()).decode().strip()
-        finally:
-            writer.close()
+        """Send one command of plain words; the first line of the reply. Raises `TimeoutError`."""
+        async with asyncio.timeout(ANSWER_S):
+            reader, writer = await asyncio.open_unix_connection(self.socket)
+            try:
+                writer.write(" ".join(words).encode() + b"\r\n")
+                return (await reader.readline()).decode().strip()
+            finally:
+                writer.close()
 
     async def stop(self) -> None:
         """End it if it runs."""

@@ -156,11 +156,14 @@ async def open_gateway(clock: Clock | None = None, **options: Any) -> AsyncItera
     finally:
         for link in tuple(server.eio.links):
             link.abort()
+            if not link.on_websocket:
+                server.eio.unlink(link)
         for loop in loops:
             loop.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
-        await server.close()
-        await runner.cleanup()
+        async with asyncio.timeout(WAIT_S):
+            await asyncio.gather(*loops, return_exceptions=True)
+            await server.close()
+            await runner.cleanup()
 
 
 class Client:
@@ -178,7 +181,8 @@ class Client:
         return self
 
     async def text(self, packet: str) -> None:
-        await self.socket.send_str(packet)
+        async with asyncio.timeout(WAIT_S):
+            await self.socket.send_str(packet)
 
     async def event(self, name: str, payload: object, *, acknowledged: bool = True) -> int | None:
         """Send an event; the id of its acknowledgement, if there will be one."""
@@ -229,11 +233,11 @@ class Client:
 async def open_client(gateway: Gateway, **headers: str) -> AsyncIterator[Client]:
     """A client with an open Engine.IO connection, not yet authenticated."""
     url = f"{gateway.address}/socket.io/?EIO=4&transport=websocket"
-    async with (
-        aiohttp.ClientSession() as http,
-        http.ws_connect(url, compress=15, headers=headers) as socket,
-    ):
-        client = Client(socket)
-        opened = await client.packet()
-        assert opened.startswith('0{"sid":'), opened
-        yield client
+    async with aiohttp.ClientSession() as http:
+        async with asyncio.timeout(WAIT_S):
+            socket = await http.ws_connect(url, compress=15, headers=headers)
+        async with socket:
+            client = Client(socket)
+            opened = await client.packet()
+            assert opened.startswith('0{"sid":'), opened
+            yield client

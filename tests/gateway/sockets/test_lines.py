@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from engineio.async_socket import AsyncSocket  # type: ignore[import-untyped]
 
 from gateway.sockets.handshake import origin_rule
 from realtime.codec import Frame, event_frame
@@ -265,7 +266,7 @@ async def test_draining_closes_everybody_in_waves_and_refuses_newcomers() -> Non
             await gateway.pass_time(1)
             assert await silent.closed() == 3000
             await gateway.pass_time(5)
-            await drained
+            await asyncio.wait_for(drained, WAIT_S)
         url = f"{gateway.address}/socket.io/?EIO=4&transport=polling"
         async with aiohttp.ClientSession() as http, http.get(url) as response:
             assert response.status == 503
@@ -325,7 +326,8 @@ class Deaf:
         return seen
 
     async def _write(self, data: bytes) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._line, data)
+        async with asyncio.timeout(WAIT_S):
+            await asyncio.get_running_loop().sock_sendall(self._line, data)
 
 
 async def blocked(gateway: Gateway) -> None:
@@ -405,6 +407,59 @@ async def test_a_peer_that_does_not_answer_pings_is_given_up_and_cut() -> None:
             await gateway.wait_until(lambda: gateway.server.statistics().links == 0)
             await gateway.wait_until(lambda: tasks() == baseline)
         assert [reason for _, reason in gateway.calls.closed] == ["silent"]
+
+
+@pytest.mark.parametrize("first", ["the ping's clock", "the reader's clock"])
+async def test_a_silent_peer_is_called_silent_whichever_clock_runs_out_first(
+    first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if first == "the reader's clock":
+        monkeypatch.setattr(AsyncSocket, "check_ping_timeout", answered)
+    limit_s = 0.1 if first == "the reader's clock" else 600
+    async with open_gateway(ping_interval_s=limit_s, ping_timeout_s=limit_s) as gateway, Deaf(gateway) as deaf:
+        if first == "the ping's clock":
+            (held,) = gateway.server.eio.sockets.values()
+            held.last_ping = 1.0
+            assert not await held.check_ping_timeout()
+        await gateway.wait_until(lambda: not gateway.node.hub)
+        assert [reason for _, reason in gateway.calls.closed] == ["silent"]
+        if first == "the reader's clock":
+            assert b"silent" in await deaf.read_until(b"silent"), "the close frame says why"
+
+
+async def test_a_peer_that_speaks_and_answers_no_ping_is_called_silent_by_the_writers_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(AsyncSocket, "check_ping_timeout", answered)
+    async with open_gateway(ping_interval_s=0.2, ping_timeout_s=0.2) as gateway, Deaf(gateway) as deaf:
+        (link,) = gateway.server.eio.links
+
+        async def speak() -> None:
+            while link.ending is None:
+                await deaf.text("43/live,1[]")
+                await asyncio.sleep(0.02)
+
+        async with asyncio.timeout(WAIT_S):
+            seen, _ = await asyncio.gather(deaf.read_until(b"silent"), speak())
+        assert b"silent" in seen
+        await gateway.pass_time(4)
+        await gateway.wait_until(lambda: not gateway.node.hub)
+        assert [reason for _, reason in gateway.calls.closed] == ["silent"]
+
+
+async def test_a_request_that_is_cancelled_is_a_broken_line_and_nobody_was_silent() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        await client.connect()
+        (link,) = gateway.server.eio.links
+        assert link._request is not None
+        link._request.task.cancel()
+        await gateway.wait_until(lambda: not gateway.node.hub)
+        assert [reason for _, reason in gateway.calls.closed] == ["transport"]
+
+
+async def answered(_: AsyncSocket) -> bool:
+    """In place of the ping's clock: every ping counts as answered in time."""
+    return True
 
 
 async def test_two_hundred_connections_leave_no_task_and_no_object_behind() -> None:
