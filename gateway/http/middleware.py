@@ -20,6 +20,7 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from gateway.http.pages import PAGES
 from gateway.http.problems import CONTENT_TYPE, from_framework, problem_page, problem_response
 from gateway.probes import Spread
 from services.kernel.clock import Clock
@@ -177,7 +178,9 @@ async def secure(request: web.Request, response: web.StreamResponse) -> None:
     headers["Cross-Origin-Opener-Policy"] = "same-origin"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
-    headers["Content-Security-Policy"] = PAGE_POLICY if response.content_type == "text/html" else DATA_POLICY
+    # A 304 has no type of its own, and browsers put its headers on the page that they kept.
+    is_page = response.content_type == "text/html" or (response.status == 304 and route_of(request) in PAGES)
+    headers["Content-Security-Policy"] = PAGE_POLICY if is_page else DATA_POLICY
 
 
 def route_of(request: web.Request) -> str:

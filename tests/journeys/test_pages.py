@@ -2,11 +2,13 @@
 
 The assertions live in JavaScript, beside this file: `js/units/` tests the pure modules of `gateway/web/assets/js` without a
 browser, `js/pages.mjs` opens the real pages against a real server and watches what a person would see. This file
-runs them and passes on what they said. Set ARTIFACTS to a folder to keep the screenshots.
+runs them and passes on what they said: all chapters that were asked for in one browser, then a test for each. Set
+ARTIFACTS to a folder to keep the screenshots.
 """
 
 import asyncio
 import hashlib
+import json
 import os
 import re
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Final
 
 import pytest
 
+from tests.journeys.node import run_node
 from tests.support.server import Server
 from tests.support.system_parts import JS, require
 
@@ -33,33 +36,35 @@ CHAPTERS: Final = (
     "sizes_and_themes",
     "wrong_code",
 )
-LONGEST_CHAPTER_S: Final = 180
 
 
-async def test_the_pure_scripts_keep_their_promises() -> None:
-    units = sorted(str(path.relative_to(JS)) for path in (JS / "units").glob("*.test.mjs"))
-    assert units
-
-    said, code = await _run(str(require("node")), "--test", *units)
-
-    assert code == 0, said
+@pytest.fixture(scope="module")
+def told(
+    request: pytest.FixtureRequest, paceline_server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str | None]:
+    """What the chapters that this run asks for came to: None, or what was not as promised."""
+    chromium = require("chromium")
+    require("node")
+    require("socket.io-client")
+    calls = [
+        item.callspec for item in request.session.items if isinstance(item, pytest.Function) and _has_chapter(item)
+    ]
+    said, _ = asyncio.run(
+        run_node(
+            "pages.mjs",
+            *(str(call.params["chapter"]) for call in calls),
+            BASE_URL=paceline_server.base_url,
+            CHROMIUM=str(chromium),
+            ARTIFACTS=os.environ.get("ARTIFACTS") or str(tmp_path_factory.mktemp("pages")),
+        )
+    )
+    lines = [json.loads(line) for line in said.splitlines() if line.startswith('{"step"')]
+    return dict.fromkeys(CHAPTERS, said) | {line["step"]: line.get("problem") for line in lines}
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-async def test_the_pages_in_a_browser(chapter: str, paceline_server: Server, tmp_path: Path) -> None:
-    node, chromium = require("node"), require("chromium")
-    require("socket.io-client")
-
-    said, code = await _run(
-        str(node),
-        "pages.mjs",
-        chapter,
-        BASE_URL=paceline_server.base_url,
-        CHROMIUM=str(chromium),
-        ARTIFACTS=os.environ.get("ARTIFACTS", str(tmp_path)),
-    )
-
-    assert code == 0, said
+def test_the_pages_in_a_browser(chapter: str, told: dict[str, str | None]) -> None:
+    assert told[chapter] is None, told[chapter]
 
 
 def test_every_chapter_is_run() -> None:
@@ -107,19 +112,5 @@ def test_every_import_of_a_script_is_there() -> None:
             assert (script.parent / name).resolve().is_file(), f"{script.name} imports {name}"
 
 
-async def _run(*words: str, **settings: str) -> tuple[str, int]:
-    """Runs a program in the folder of the JavaScript journeys; what it said and its exit code."""
-    process = await asyncio.create_subprocess_exec(
-        *words,
-        cwd=JS,
-        env={**os.environ, **settings},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        said, _ = await asyncio.wait_for(process.communicate(), LONGEST_CHAPTER_S)
-    except TimeoutError:
-        process.kill()
-        said, _ = await process.communicate()
-        pytest.fail(f"{words[1]} took longer than {LONGEST_CHAPTER_S} s and said: {said.decode()}")
-    return said.decode(), process.returncode or 0
+def _has_chapter(item: pytest.Function) -> bool:
+    return item.function is test_the_pages_in_a_browser

@@ -35,6 +35,15 @@ async def test_a_file_that_has_not_changed_is_not_sent_again(api: Api) -> None:
     assert other.status == 200
 
 
+@pytest.mark.parametrize("url", ["/", "/board?code=K7WQ2M", "/coach", "/athlete", "/assets/board.js"])
+async def test_an_answer_that_nothing_has_changed_keeps_the_policy(api: Api, url: str) -> None:
+    first = await api.call("GET", url)
+    again = await api.call("GET", url, headers={"If-None-Match": first.headers["ETag"]})
+
+    assert (first.status, again.status) == (200, 304)
+    assert again.headers["Content-Security-Policy"] == first.headers["Content-Security-Policy"]
+
+
 async def test_a_file_that_has_changed_is_sent_with_another_tag(api: Api, web_root: Path) -> None:
     tag = (await api.call("GET", "/assets/board.js")).headers["ETag"]
     (web_root / "assets" / "board.js").write_text("export const version = 22;")

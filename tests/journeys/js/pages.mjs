@@ -3,16 +3,12 @@
  *
  *     BASE_URL=http://127.0.0.1:8080 CHROMIUM=/usr/bin/chromium node pages.mjs [CHAPTER…]
  *
- * Each chapter gets a browser context of its own. In all of them: no request leaves the server's origin, nothing breaks
- * the content policy, and the console shows no error. ARTIFACTS names a folder for screenshots.
+ * Chapters run side by side in one browser, each in a context of its own, because most of their time is waiting for a sensor
+ * to be lost or a network to be missed. Those that only look share one class; those that change it have their own. In all of
+ * them: no request leaves the server's origin, nothing breaks the content policy, and the console shows no error. A chapter
+ * that fails does not stop the others; its line says why. ARTIFACTS names a folder for screenshots.
  */
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
-import { rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-
-import { chromium } from "playwright-core";
 
 import {
   Hall,
@@ -25,9 +21,12 @@ import {
   registerByKeyboard,
   shot,
   speaks,
+  withBrowser,
   withPage,
 } from "./browser.mjs";
 import { BASE_URL, eventually, journey } from "./client.mjs";
+
+const LANES = Number(process.env.LANES ?? 4);
 
 const CHAPTERS = {
   async landing(browser, hall) {
@@ -66,24 +65,23 @@ const CHAPTERS = {
     });
   },
 
-  async sensor_lost(browser, hall) {
+  async sensor_lost(browser) {
+    const hall = await Hall.open("Straps");
     const [ana] = hall.devices;
     await withPage(browser, { viewport: LAPTOP }, async (page) => {
       await page.goto(`${BASE_URL}/board?code=${hall.view.code}`);
       const tile = page.locator(".tile", { hasText: "Ana" });
       await tile.locator(".tile-bpm", { hasText: /^16\d$/ }).waitFor();
       ana.silent = true;
-      try {
-        await tile.getByText("stale").waitFor();
-        assert.equal(await tile.locator(".tile-bpm").innerText(), "–");
-        await tile.getByText("sensor lost").waitFor();
-        assert.equal(await tile.locator(".tile-bpm").innerText(), "–");
-        await shot(page, "board-sensor-lost");
-      } finally {
-        ana.silent = false;
-      }
+      await tile.getByText("stale").waitFor();
+      assert.equal(await tile.locator(".tile-bpm").innerText(), "–");
+      await tile.getByText("sensor lost").waitFor();
+      assert.equal(await tile.locator(".tile-bpm").innerText(), "–");
+      await shot(page, "board-sensor-lost");
+      ana.silent = false;
       await tile.locator(".tile-bpm", { hasText: /^16\d$/ }).waitFor();
     });
+    hall.close();
   },
 
   async cut(browser, hall) {
@@ -195,7 +193,8 @@ const CHAPTERS = {
     });
   },
 
-  async offline_workout(browser, hall) {
+  async offline_workout(browser) {
+    const hall = await Hall.open("Out of reach");
     const line = new Line();
     await withPage(browser, { viewport: PHONE, quiet: false, before: (context) => line.lay(context) }, async (page) => {
       await page.goto(`${BASE_URL}/athlete?code=${hall.view.code}`);
@@ -213,6 +212,7 @@ const CHAPTERS = {
       await page.getByRole("button", { name: "Finish", exact: true }).click();
       await page.getByText("no gaps").waitFor();
     });
+    hall.close();
   },
 
   async two_tabs(browser) {
@@ -277,30 +277,25 @@ await journey(async (tell) => {
   const wanted = process.argv.slice(2);
   for (const name of wanted)
     assert.ok(name in CHAPTERS, `there is no chapter ${name}; there are ${Object.keys(CHAPTERS).join(", ")}`);
-  const profile = join(tmpdir(), `paceline-pages-${randomUUID()}`);
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-quic",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-      "--no-first-run",
-    ],
-    env: { ...process.env, HOME: profile },
-  });
-  const hall = await Hall.open("Pages");
-  try {
-    for (const [name, chapter] of Object.entries(CHAPTERS)) {
-      if (wanted.length && !wanted.includes(name)) continue;
-      await chapter(browser, hall);
-      tell(name);
-    }
-  } finally {
+  await withBrowser(async (browser) => {
+    const hall = await Hall.open("Pages");
+    const names = wanted.length ? wanted : Object.keys(CHAPTERS);
+    const failed = [];
+    const lane = async () => {
+      for (let name = names.shift(); name; name = names.shift()) {
+        const began = performance.now();
+        let problem;
+        try {
+          await CHAPTERS[name](browser, hall);
+        } catch (raised) {
+          problem = raised.stack ?? String(raised);
+          failed.push(name);
+        }
+        tell(name, { took: Math.round(performance.now() - began), problem });
+      }
+    };
+    await Promise.all(Array.from({ length: LANES }, lane));
     hall.close();
-    await browser.close();
-    rmSync(profile, { recursive: true, force: true });
-  }
+    assert.deepEqual(failed, [], "chapters failed");
+  });
 });

@@ -85,9 +85,9 @@ export class Cockpit {
   }
 
   #count() {
-    const sums = { live: 0, stale: 0, lost: 0, none: 0 };
-    for (const line of this.lines) sums[line.freshness] += 1;
-    const words = { live: "live", stale: "stale", lost: "sensor lost", none: "no sensor" };
+    const sums = { live: 0, stale: 0, lost: 0, none: 0, gone: 0 };
+    for (const { freshness, present } of this.lines) sums[freshness === "none" && !present ? "gone" : freshness] += 1;
+    const words = { live: "live", stale: "stale", lost: "sensor lost", none: "no sensor", gone: "not here" };
     const said = this.fresh ? Object.entries(sums).filter(([state, sum]) => sum || state === "live") : [];
     const text = JSON.stringify(said);
     if (this.counted === text) return;

@@ -3,9 +3,11 @@
  *
  * The coach page and the athlete page keep separate logins, so that one browser can try both sides of a class. All tabs
  * of one side share one login through localStorage. A refresh token works once, so only one tab may use it at a time:
- * whoever holds the lock looks first whether another tab has been quicker. Where the browser has no locks (pages over
- * plain http from another machine) the server's few seconds of grace for a used token take their place.
+ * whoever holds the lock looks first whether another tab has been quicker (hand-over.js says why localStorage is not enough
+ * for that). Where the browser has no locks (pages over plain http from another machine) the server's few seconds of grace
+ * for a used token take their place.
  */
+import { handOver, pickUp } from "./hand-over.js";
 import { call } from "./http.js";
 import { Problem } from "./problem.js";
 
@@ -75,6 +77,7 @@ export class Login {
       if (!(problem instanceof Problem)) throw problem;
       console.info("logged out on this device only:", problem.message);
     }
+    await handOver(this.key, null);
     this.#forget();
   }
 
@@ -83,7 +86,7 @@ export class Login {
     const kept = this.kept;
     if (!kept) throw loggedOut();
     if (!force && kept.expiresAtMs - Date.now() > REFRESH_BEFORE_MS) return kept.access;
-    this.refreshing ??= this.#refresh(kept.access).finally(() => {
+    this.refreshing ??= this.#refresh(kept.refresh).finally(() => {
       this.refreshing = null;
     });
     return this.refreshing;
@@ -112,19 +115,29 @@ export class Login {
     if (kept) localStorage.setItem(this.key, JSON.stringify({ ...kept, account }));
   }
 
-  /** @param {string} worn the access token that is no longer good enough */
+  /**
+   * @param {string} worn the refresh token that came with the access token that is no longer good enough. It tells one
+   *   login from the next; two access tokens of the same second are the same.
+   */
   async #refresh(worn) {
     return withLock(`${this.key}.refresh`, async () => {
       const kept = this.kept;
       if (!kept) throw loggedOut();
-      if (kept.access !== worn) return kept.access; // another tab was quicker
+      if (kept.refresh !== worn) return kept.access; // another tab was quicker
+      const left = await pickUp(this.key);
+      if (left && left.refresh !== worn && left.account.id === kept.account.id && left.expiresAtMs >= kept.expiresAtMs) {
+        localStorage.setItem(this.key, JSON.stringify(left)); // it was, but our copy does not know it yet
+        return left.access;
+      }
+      let renewed;
       try {
-        this.#keep(await call("POST", "/v1/logins/refresh", { body: { refresh_token: kept.refresh } }));
+        renewed = this.#keep(await call("POST", "/v1/logins/refresh", { body: { refresh_token: kept.refresh } }));
       } catch (problem) {
         if (problem.code === "refresh_refused" && this.kept?.refresh === kept.refresh) this.#forget();
         throw problem;
       }
-      return this.kept.access;
+      await handOver(this.key, renewed);
+      return renewed.access;
     });
   }
 
@@ -137,6 +150,7 @@ export class Login {
       expiresAtMs: Date.now() + told.expires_in_s * 1000,
     };
     localStorage.setItem(this.key, JSON.stringify(kept));
+    return kept;
   }
 
   #forget() {

@@ -4,11 +4,16 @@
  * `stream.open` with the same id says where to go on (`next_seq`); batches then follow without waiting for each other,
  * and each acknowledgement moves the mark of what may be forgotten. Anything that goes wrong ends in one of two ways:
  * send again from the mark, or open again and then send from the mark. Nothing is given up but by the person.
+ *
+ * From the mark, never from the batch that was refused: one before it may have been refused too, by an answer that comes
+ * later and is then ignored as belonging to an earlier turn. While a wait is under way nothing is sent, because every new
+ * sample would be refused as well and start the wait anew.
  */
 import { Backlog } from "./backlog.js";
 import { Problem } from "./problem.js";
 
 const AGAIN_MS = 1_000;
+const FORGOTTEN = "The server no longer has samples that it had stored. Finish this workout and start a new one.";
 const OPEN_AGAIN = new Set(["stream_not_open", "stream_finished"]);
 
 /**
@@ -40,6 +45,8 @@ export class DeviceStream {
     this.asked = false;
     this.turn = 0; // counts rewinds: an answer to a batch of an earlier turn decides nothing
     this.timer = 0;
+    this.held = false; // a wait that the server asked for is under way
+    this.gapAt = -1; // what was stored at the last gap: a second one without progress waits
     live.on("stream.taken", (taken) => this.#taken(taken));
     live.watch(({ phase }) => {
       this.opened = false;
@@ -112,6 +119,7 @@ export class DeviceStream {
   async #open() {
     if (this.opening || !this.live.connected || !this.#mayWork) return;
     this.opening = true;
+    this.#waitNoMore(); // what was to be done later is done by the opening
     try {
       const { stream, startedAtMs, classCode, device } = this.kept;
       const opened = await this.live.ask("stream.open", {
@@ -139,7 +147,7 @@ export class DeviceStream {
     this.backlog.maxUnacked = opened.max_unacked ?? this.backlog.maxUnacked;
     this.asked = false;
     if (opened.next_seq < this.backlog.base) {
-      this.#refuse("The server no longer has samples that it had stored. Finish this workout and start a new one.");
+      this.#refuse(FORGOTTEN);
       return;
     }
     this.#stored(opened.next_seq);
@@ -171,7 +179,7 @@ export class DeviceStream {
   }
 
   #pump() {
-    if (!this.opened || !this.live.connected || !this.#mayWork) return;
+    if (!this.opened || this.held || !this.live.connected || !this.#mayWork) return;
     for (let batch = this.backlog.take(); batch; batch = this.backlog.take()) this.#send(batch, this.turn);
     if (this.kept.finishing && this.backlog.waiting === 0) this.#askToFinish();
   }
@@ -196,13 +204,24 @@ export class DeviceStream {
     } else if (OPEN_AGAIN.has(problem.code) || problem.code === "no_answer") {
       this.#openAgain();
     } else if (problem.code === "sequence_gap") {
-      const expected = Number(problem.data.expected ?? this.backlog.base);
-      this.#later(() => this.#goOnFrom(expected), problem, 0);
+      this.#gap(problem);
     } else if (problem.retry) {
       this.#later(() => this.#goOnFrom(this.backlog.base), problem);
     } else {
       this.#refuse(problem.message);
     }
+  }
+
+  /** The server kept less than we thought was on its way: go back to what it expects. */
+  #gap(problem) {
+    const expected = Number(problem.data.expected ?? this.backlog.base);
+    if (expected < this.backlog.base) {
+      this.#refuse(FORGOTTEN);
+      return;
+    }
+    const again = this.gapAt === this.backlog.base;
+    this.gapAt = this.backlog.base;
+    this.#later(() => this.#goOnFrom(expected), problem, again ? AGAIN_MS : 0);
   }
 
   #goOnFrom(seq) {
@@ -250,8 +269,17 @@ export class DeviceStream {
   }
 
   #later(work, problem, waitMs = problem?.retryAfterMs ?? AGAIN_MS) {
+    this.#waitNoMore();
+    this.held = true;
+    this.timer = setTimeout(() => {
+      this.held = false;
+      work();
+    }, waitMs);
+  }
+
+  #waitNoMore() {
     clearTimeout(this.timer);
-    this.timer = setTimeout(work, waitMs);
+    this.held = false;
   }
 
   /** Keeping on this device may fail (a full disk); the stream itself goes on from memory. */

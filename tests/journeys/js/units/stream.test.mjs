@@ -16,6 +16,7 @@ class Server {
     this.handlers = new Map();
     this.refuse = () => null;
     this.loseAnswer = () => false;
+    this.late = () => null;
     this.calls = [];
   }
 
@@ -42,6 +43,7 @@ class Server {
   async ask(event, payload) {
     this.calls.push(event);
     const refused = this.refuse(event, payload);
+    await this.late(event, payload);
     if (refused) throw refused;
     const answer = this[event](payload);
     if (this.loseAnswer(event, payload)) throw noAnswer();
@@ -74,6 +76,42 @@ const fields = { account: "a", classCode: "ABC234", title: "", device: "test" };
 /** Lets everything that waits on promises and zero-delay timers happen. */
 async function settle() {
   for (let turn = 0; turn < 6; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+/** The timers of a test: those without a wait run as ever, the others when the test jumps over their wait. */
+class Timers {
+  constructor(test) {
+    this.now = 0;
+    this.waits = new Map();
+    const { setTimeout: real, clearTimeout: realClear } = globalThis;
+    globalThis.setTimeout = (work, waitMs = 0) => {
+      if (waitMs <= 0) return real(work, 0);
+      const wait = { at: this.now + waitMs, work };
+      this.waits.set(wait, wait);
+      return wait;
+    };
+    globalThis.clearTimeout = (wait) => {
+      if (!this.waits.delete(wait)) realClear(wait);
+    };
+    test.after(() => Object.assign(globalThis, { setTimeout: real, clearTimeout: realClear }));
+  }
+
+  async jump(ms) {
+    await settle();
+    this.now += ms;
+    for (const wait of [...this.waits.keys()].filter(({ at }) => at <= this.now)) {
+      this.waits.delete(wait);
+      wait.work();
+    }
+    await settle();
+  }
+}
+
+/** A promise and what fulfils it. */
+function gate() {
+  let open = null;
+  const opened = new Promise((resolve) => (open = resolve));
+  return { open, opened };
 }
 
 async function begun(server, keep = new Keep(null)) {
@@ -139,6 +177,100 @@ test("a server that asks for earlier samples gets them", async () => {
   await settle();
   await settle();
   assert.deepEqual(bpms(server), [100, 101, 102]);
+});
+
+const later = (retryAfterMs) => new Problem({ code: "unavailable", message: "later", retry: true, retryAfterMs });
+
+test("refusals that come in the wrong order leave no sample behind", async (test) => {
+  const timers = new Timers(test);
+  const server = new Server();
+  server.connect();
+  const { stream } = await begun(server);
+  await settle();
+  const first = gate();
+  const seqs = [];
+  server.refuse = (event, { seq }) => (event === "stream.samples" && seqs.push(seq) <= 2 ? later(500) : null);
+  server.late = (_, { seq }) => (seq === 0 && seqs.length === 1 ? first.opened : null);
+  beat(stream, 2);
+  await timers.jump(500); // the second refusal is in and acted on; the first is still on its way
+  first.open();
+  await timers.jump(500);
+  assert.deepEqual(seqs, [0, 1, 0], "from the mark; the late refusal sends nothing again");
+  assert.deepEqual(bpms(server), [100, 101]);
+});
+
+test("a server that asked to wait is left alone, and new samples do not make the wait longer", async (test) => {
+  const timers = new Timers(test);
+  const server = new Server();
+  server.connect();
+  const { stream } = await begun(server);
+  await settle();
+  const seqs = [];
+  server.refuse = (event, { seq }) => (event === "stream.samples" && seqs.push(seq) === 1 ? later(2_500) : null);
+  for (let second = 0; second < 3; second += 1) {
+    beat(stream, 1, 100 + second);
+    await timers.jump(second < 2 ? 1_000 : 499);
+  }
+  assert.deepEqual(seqs, [0]);
+  await timers.jump(1);
+  assert.deepEqual(seqs, [0, 0]);
+  assert.deepEqual(bpms(server), [100, 101, 102]);
+});
+
+test("an acknowledgement that comes during a wait does not send what must wait", async (test) => {
+  const timers = new Timers(test);
+  const server = new Server();
+  server.connect();
+  const { stream, last } = await begun(server);
+  await settle();
+  const first = gate();
+  const seqs = [];
+  server.refuse = (event, { seq }) => (event === "stream.samples" && seqs.push(seq) === 2 ? later(500) : null);
+  server.late = (_, { seq }) => (seq === 0 ? first.opened : null);
+  beat(stream, 2);
+  await settle();
+  beat(stream, 1, 102);
+  first.open();
+  await settle();
+  assert.deepEqual([seqs, last().stored], [[0, 1], 1]);
+  await timers.jump(500);
+  assert.deepEqual(seqs, [0, 1, 1], "it goes on from what is stored");
+  assert.deepEqual(bpms(server), [100, 101, 102]);
+});
+
+test("a gap that stays is asked about once a second, not round and round", async (test) => {
+  const timers = new Timers(test);
+  const server = new Server();
+  server.connect();
+  const { stream } = await begun(server);
+  await settle();
+  let asked = 0;
+  server.refuse = (event) => {
+    if (event !== "stream.samples") return null;
+    asked += 1;
+    return new Problem({ code: "sequence_gap", message: "gap", retry: true, data: { expected: 0 } });
+  };
+  beat(stream, 1);
+  await settle();
+  assert.equal(asked, 2, "again at once, and then it waits");
+  await timers.jump(1_000);
+  assert.equal(asked, 3);
+  server.refuse = () => null;
+  await timers.jump(1_000);
+  assert.deepEqual(bpms(server), [100]);
+});
+
+test("a server that asks for what it had promised to keep is not papered over", async () => {
+  const server = new Server();
+  server.connect();
+  const { stream, last } = await begun(server);
+  await settle();
+  beat(stream, 2);
+  await settle();
+  server.stored = [];
+  beat(stream, 1, 102);
+  await settle();
+  assert.deepEqual([last().phase, last().waiting], ["refused", 1]);
 });
 
 test("finishing waits until everything is stored, also across a break", async () => {
