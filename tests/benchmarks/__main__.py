@@ -1,0 +1,164 @@
+"""`make bench`: run the scenarios on this machine, print the tables, write docs/performance/.
+
+Everything runs on two cores, also on a machine that has more, since that is what is promised. `--only` measures some scenarios
+again and keeps the others; `--quick` shows in a few minutes that the measurements work, and writes nothing; `--page` only
+writes the page.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+import msgspec
+
+from tests.benchmarks import starts
+from tests.benchmarks.machine import machine, spanning, stamp
+from tests.benchmarks.render import page, render
+from tests.benchmarks.results import COMMAND, FILE, AnotherMachine, Results, Scenario, joined, load, save
+from tests.benchmarks.scenarios import class_run, durable_run, fan_out_round, idle_pair
+
+PAGE: Final = FILE.parent / "README.md"
+CORES: Final = 2
+CLASS_FRAME_BYTES: Final = 5_000
+"""What a board frame of a class of 500 weighs, about, where that was not measured."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    starts: int
+    repeats: int
+    class_repeats: int
+    seconds: int
+    flood: int
+    idle: int
+    room: int
+    window: int
+
+
+FULL: Final = Size(starts=5, repeats=3, class_repeats=2, seconds=30, flood=100_000, idle=1_000, room=1_000, window=15)
+QUICK: Final = Size(starts=1, repeats=1, class_repeats=1, seconds=10, flood=20_000, idle=200, room=100, window=5)
+
+Measure = Callable[[Size, Results], Scenario]
+"""Measures one scenario; gets what was measured before."""
+
+
+def _class(athletes: int) -> Measure:
+    def run(size: Size, _: Results) -> Scenario:
+        runs = tuple(class_run(athletes, size.seconds) for _ in range(size.class_repeats))
+        return Scenario(stamp(), classes=runs)
+
+    return run
+
+
+def _start(size: Size, _: Results) -> Scenario:
+    return Scenario(stamp(), starts=starts.measure(size.starts))
+
+
+def _durable(size: Size, _: Results) -> Scenario:
+    return Scenario(stamp(), durables=tuple(durable_run(4, size.flood) for _ in range(size.repeats)))
+
+
+def _idle(size: Size, _: Results) -> Scenario:
+    pairs = [idle_pair(size.idle, size.window) for _ in range(size.repeats)]
+    return Scenario(stamp(), idles=tuple(run for pair in pairs for run in pair))
+
+
+def _fan_out(size: Size, before: Results) -> Scenario:
+    class_500 = before.scenarios.get("class-500")
+    large = class_500.classes[0].frame_bytes if class_500 else CLASS_FRAME_BYTES
+    rounds = [fan_out_round(size.room, size.window, large) for _ in range(size.repeats)]
+    return Scenario(stamp(), fan_outs=tuple(run for runs in rounds for run in runs))
+
+
+SCENARIOS: Final[Mapping[str, Measure]] = {
+    "start": _start,
+    "class-50": _class(50),
+    "class-500": _class(500),
+    "durable": _durable,
+    "idle": _idle,
+    "fan-out": _fan_out,
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    command.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=SCENARIOS, help=f"some of: {', '.join(SCENARIOS)}"
+    )
+    command.add_argument("--quick", action="store_true", help="small and once; prints, writes nothing")
+    command.add_argument("--page", action="store_true", help="measure nothing, write the page anew from results.json")
+    return command
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure. 1 when samples were lost or stored wrong, 2 when the results do not belong to those kept."""
+    args = parser().parse_args(argv)
+    if args.page:
+        return _page_anew()
+    # Servers and drivers are ended by the blocks that started them, so they must be left also when somebody ends this program.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+    here = machine(Path(tempfile.gettempdir()))
+    size = QUICK if args.quick else FULL
+    results = Results(COMMAND, here, {})
+    try:
+        kept = joined(load() if args.only and not args.quick else None, results)
+    except (AnotherMachine, msgspec.DecodeError) as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    for name in args.only or SCENARIOS:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        began = stamp()
+        scenario = SCENARIOS[name](size, joined(kept, results))
+        scenario = msgspec.structs.replace(scenario, stamp=spanning(began, scenario.stamp))
+        results = msgspec.structs.replace(results, scenarios=results.scenarios | {name: scenario})
+        print(render(msgspec.structs.replace(results, scenarios={name: scenario})), flush=True)
+        if not args.quick:
+            # After each: an hour of measuring shall not be lost to a fault in the last minute.
+            _write(_in_order(joined(kept, results)))
+    wrong = sum(run.lost + run.wrong for scenario in results.scenarios.values() for run in scenario.classes)
+    wrong += sum(run.wrong for scenario in results.scenarios.values() for run in scenario.durables)
+    if wrong:
+        print(f"{wrong} samples were lost or stored wrong: that is a fault, not a figure", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def _page_anew() -> int:
+    kept = load()
+    if kept is None:
+        print("there are no results to write a page from; measure first: make bench", file=sys.stderr)
+        return 2
+    _write(kept)
+    return 0
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _in_order(results: Results) -> Results:
+    return msgspec.structs.replace(
+        results, scenarios={name: results.scenarios[name] for name in SCENARIOS if name in results.scenarios}
+    )
+
+
+def _write(results: Results) -> None:
+    text = page(PAGE.read_text("utf-8"), results)
+    save(results)
+    PAGE.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

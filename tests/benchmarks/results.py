@@ -1,0 +1,174 @@
+"""What was measured, run by run, as it stands in docs/performance/results.json.
+
+Every run is kept, not only medians, so that anybody can see the noise. Each scenario bears its own stamp: one that was
+measured again alone (`--only`) may belong to a later commit than its neighbours, but not to another machine.
+"""
+
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from loadtest.scenarios.crew import Spread
+from tests.benchmarks.machine import ROOT, Machine, Stamp
+
+FILE: Final = ROOT / "docs" / "performance" / "results.json"
+COMMAND: Final = "make bench"
+
+
+class AnotherMachine(Exception):  # noqa: N818 - what it says
+    """Results of two machines do not belong into one table."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "docs/performance/results.json was measured on another machine or with other libraries; measure everything: make bench"
+        )
+
+
+StartKind = Literal["cold", "warm", "warm, with the demo class"]
+IdleKind = Literal["ours", "stock"]
+FanOutKind = Literal["ours", "stock", "stock, large frame"]
+
+
+class StartRun(msgspec.Struct, frozen=True):
+    """One start, seconds from the command to "Open http://…": `load_s` interpreter and imports, `servers_s` until Redis was started
+    (which is after PostgreSQL answers), `rest_s` everything else; `stop_s` from SIGTERM to the end of the process."""
+
+    kind: StartKind
+    seconds: float
+    load_s: float
+    servers_s: float
+    rest_s: float
+    stop_s: float
+
+
+class ClassRun(msgspec.Struct, frozen=True):
+    """One class. Latencies in ms, processor seconds over `seconds` of streaming, memory in MiB.
+
+    `rss_before_mib` with everybody registered and nobody connected, `rss_mib` at the end of the streaming; `others` is the
+    share of the processors that programs not of this benchmark used. `frames` were put into mailboxes in that time, in
+    `beats` of the board; `lag_ms` is how late the event loop was at worst.
+    """
+
+    athletes: int
+    board_hz: float
+    seconds: float
+    sent: int
+    lost: int
+    wrong: int
+    passed_over: int
+    not_live: int
+    board_ms: Spread
+    ack_ms: Spread
+    late_ms: Spread
+    frames: int
+    frame_bytes: int
+    beats: int
+    lag_ms: float
+    gateway_s: float
+    postgres_s: float
+    redis_s: float
+    clients_s: float
+    rss_before_mib: float
+    rss_mib: float
+    others: float
+
+    @property
+    def kib_per_stream(self) -> float:
+        """Memory of the gateway per athlete who streams, KiB."""
+        return (self.rss_mib - self.rss_before_mib) * 1024 / self.athletes
+
+
+class DurableRun(msgspec.Struct, frozen=True):
+    """One flood: `samples` acknowledged in `seconds`, and the processor seconds they took."""
+
+    streams: int
+    samples: int
+    seconds: float
+    wrong: int
+    gateway_s: float
+    postgres_s: float
+    clients_s: float
+    others: float
+
+
+class IdleRun(msgspec.Struct, frozen=True):
+    """So many idle connections on one server: resident memory before and with them, MiB, and processor seconds while held."""
+
+    server: IdleKind
+    connections: int
+    before_mib: float
+    with_mib: float
+    seconds: float
+    gateway_s: float
+    others: float
+
+    @property
+    def kib_each(self) -> float:
+        """Memory per connection, KiB."""
+        return (self.with_mib - self.before_mib) * 1024 / self.connections
+
+
+class FanOutRun(msgspec.Struct, frozen=True):
+    """A board to a room of `listeners` for `seconds`: `frames` received in all, of `frame_bytes` on average, and the
+    server's processor seconds. `few_…`: the same for as long with only a few listeners, just before.
+    """
+
+    server: FanOutKind
+    listeners: int
+    seconds: float
+    frames: int
+    frame_bytes: int
+    gateway_s: float
+    few_frames: int
+    few_s: float
+    others: float
+
+    @property
+    def us_each(self) -> float:
+        """What one more delivered frame costs the server, µs: whatever it does besides is in both windows and falls out."""
+        return (self.gateway_s - self.few_s) * 1e6 / (self.frames - self.few_frames)
+
+    @property
+    def us_in_all(self) -> float:
+        """Processor time of the server per delivered frame, µs, everything it did in that time included."""
+        return self.gateway_s * 1e6 / self.frames
+
+
+class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All runs of one scenario; only the list of its own kind is filled."""
+
+    stamp: Stamp
+    starts: tuple[StartRun, ...] = ()
+    classes: tuple[ClassRun, ...] = ()
+    durables: tuple[DurableRun, ...] = ()
+    idles: tuple[IdleRun, ...] = ()
+    fan_outs: tuple[FanOutRun, ...] = ()
+
+
+class Results(msgspec.Struct, frozen=True):
+    """The file: what was measured on which machine, by which command."""
+
+    command: str
+    machine: Machine
+    scenarios: dict[str, Scenario]
+
+
+def load(path: Path = FILE) -> Results | None:
+    """The results kept so far, None when there are none. Raises msgspec.DecodeError when they are of another form."""
+    return msgspec.json.decode(path.read_bytes(), type=Results) if path.exists() else None
+
+
+def save(results: Results, path: Path = FILE) -> None:
+    """Write the file, readable and the same for the same results."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
+
+
+def joined(kept: Results | None, new: Results) -> Results:
+    """Kept results with the new scenarios in place of the old ones. Raises AnotherMachine."""
+    if kept is None:
+        return new
+    if kept.machine != new.machine:
+        raise AnotherMachine
+    return msgspec.structs.replace(new, scenarios=kept.scenarios | new.scenarios)

@@ -1,0 +1,34 @@
+"""What the gateway counts of itself, read from its /metrics page."""
+
+import urllib.request
+
+import msgspec
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """Since the start: `deliveries` of frames into mailboxes, `beats` of the board loop. `lag_ms`: how late the event loop
+    was at worst since it was last asked."""
+
+    deliveries: int
+    beats: int
+    lag_ms: float
+
+
+def parse(page: str) -> Counted:
+    """From the text that Prometheus reads. Raises KeyError when a figure is not on it: its name was changed."""
+    figures = {}
+    for line in page.splitlines():
+        if not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            figures[name] = value
+    return Counted(
+        deliveries=int(float(figures["paceline_frames_delivered_total"])),
+        beats=int(float(figures["paceline_board_beats_total"])),
+        lag_ms=float(figures["paceline_loop_lag_max_seconds"]) * 1000,
+    )
+
+
+def scrape(base_url: str) -> Counted:
+    """Now. Asking resets `lag_ms`."""
+    with urllib.request.urlopen(f"{base_url}/metrics", timeout=10) as answer:
+        return parse(answer.read().decode())
