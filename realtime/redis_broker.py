@@ -12,7 +12,7 @@ not heard within four seconds makes it subscribe anew, and ten seconds without h
 
 Nor may the library keep `run` from ending. On Python 3.11 `asyncio.wait_for`, which redis-py wraps around every write, loses
 a cancellation that arrives in the turn in which the write completes; a task that is waited for after that is waited for
-without end. So the tasks here belong to a `_Crew`, which tells its end by a flag as well, cancels again whoever goes on, and
+without end. So the tasks here belong to a `Crew`, which tells its end by a flag as well, cancels again whoever goes on, and
 does not wait for ever.
 
 Invariants. `publish`, `follow` and `unfollow` only touch memory. `_wanted` is what the node wants to hear, `_asked` what
@@ -23,8 +23,8 @@ at most once. Each loop asks `crew.over` after whatever it awaits of the library
 import asyncio
 import random
 import secrets
-from collections.abc import Coroutine, Iterable
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import structlog
 from redis.asyncio import Redis
@@ -43,6 +43,7 @@ from realtime.broker import (
     gap_for_nobody,
     told_of_gap,
 )
+from realtime.crew import Crew, done
 from services.kernel.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -59,8 +60,6 @@ PROBE_EVERY_S: Final = 2.0
 DEAF_AFTER_S: Final = 4.0
 """A probe that Redis has accepted and that is not heard this long means deaf."""
 UNHEALTHY_AFTER_S: Final = 10.0
-CANCEL_AGAIN_S: Final = 0.2
-"""How long a task may take to heed a cancellation before it is cancelled again."""
 END_WITHIN_S: Final = 5.0
 """How long `run` waits for its tasks to end, and half of that for those of one life of the subscriber. Both are above the
 timeout of every call below, so that a call which ends by nothing else is still waited for."""
@@ -133,7 +132,7 @@ class RedisBroker:
     async def run(self) -> None:
         """Carry, until cancelled; ends within `END_WITHIN_S` and `CLOSE_WITHIN_S` of that. Raises `ExceptionGroup` when one
         of its loops fails, which is a fault of ours: what Redis does is answered inside."""
-        crew = _Crew(END_WITHIN_S)
+        crew = Crew("broker", END_WITHIN_S)
         speaker, listener = self._client(PUBLISH_TIMEOUT_S), self._client(LISTEN_TIMEOUT_S)
         try:
             await crew.live(
@@ -148,7 +147,7 @@ class RedisBroker:
 
     # -- publishing -----------------------------------------------------------------------------------------------
 
-    async def _keep_publishing(self, client: Redis, crew: "_Crew") -> None:
+    async def _keep_publishing(self, client: Redis, crew: "Crew") -> None:
         pause = _Pause()
         while not crew.over:
             await self._to_publish.wait()
@@ -178,7 +177,7 @@ class RedisBroker:
 
     # -- listening ------------------------------------------------------------------------------------------------
 
-    async def _keep_listening(self, client: Redis, crew: "_Crew") -> None:
+    async def _keep_listening(self, client: Redis, crew: "Crew") -> None:
         pause = _Pause()
         while not crew.over:
             self._lives += 1
@@ -193,7 +192,7 @@ class RedisBroker:
             if not crew.over:
                 await self._clock.sleep(pause.next_s())
 
-    async def _listen(self, client: Redis, crew: "_Crew") -> None:
+    async def _listen(self, client: Redis, crew: "Crew") -> None:
         """One life of the subscriber. Raises what is wrong with its connection, or an exception group of `_Deaf`."""
         self._asked.clear()
         self._unheard_since = None
@@ -202,12 +201,12 @@ class RedisBroker:
             await self._adjust(pubsub)
             if crew.over:
                 return
-            life = _Crew(END_WITHIN_S / 2)
+            life = Crew("broker", END_WITHIN_S / 2)
             await life.live(
                 adjust=self._keep_adjusting(pubsub, life), read=self._keep_reading(pubsub, life), watch=self._watch()
             )
 
-    async def _keep_reading(self, pubsub: PubSub, life: "_Crew") -> None:
+    async def _keep_reading(self, pubsub: PubSub, life: "Crew") -> None:
         while not life.over:
             message = await pubsub.get_message(timeout=1.0)
             if message is None or life.over:
@@ -234,7 +233,7 @@ class RedisBroker:
         self._delivered += 1
         delivered(self.deliver, channel, data)
 
-    async def _keep_adjusting(self, pubsub: PubSub, life: "_Crew") -> None:
+    async def _keep_adjusting(self, pubsub: PubSub, life: "Crew") -> None:
         while not life.over:
             await self._to_adjust.wait()
             await self._adjust(pubsub)
@@ -314,56 +313,11 @@ class _Pause:
         return failed
 
 
-class _Crew:
-    """Tasks that live together until one of them ends or whoever waits for them is cancelled, and then end together.
-
-    Unlike an `asyncio.TaskGroup` it gets to its end whatever the tasks do with their cancellation: `over` is set first, for
-    loops to see; whoever is not done is cancelled again and again; and what is not done after `within_s` is left behind and
-    named in the log. A cancellation of the one who waits is raised whatever the tasks failed with. The seconds are real
-    ones, because what is waited for are real connections.
-    """
-
-    def __init__(self, within_s: float) -> None:
-        self.over = False
-        self._within_s: Final = within_s
-
-    async def live(self, **loops: Coroutine[Any, Any, None]) -> None:
-        """Run the loops as tasks of these names. Raises `ExceptionGroup` of what they failed with."""
-        tasks = [asyncio.create_task(loop, name=f"broker.{name}") for name, loop in loops.items()]
-        cancelled = False
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            cancelled = True
-        self.over = True
-        cancelled |= await self._end(tasks)
-        failures = [failure for task in tasks if task.done() and not task.cancelled() and (failure := task.exception())]
-        if cancelled:
-            if failures:
-                log.warning("broker.failed_while_ending", failures=[repr(failure) for failure in failures])
-            raise asyncio.CancelledError
-        if failures:
-            raise BaseExceptionGroup("the broker's tasks failed", failures)
-
-    async def _end(self, tasks: "list[asyncio.Task[None]]") -> bool:
-        """Cancel until all are done or the time is over; whether the one who waits was cancelled meanwhile."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._within_s
-        cancelled = False
-        while (going := _going(tasks)) and (left := deadline - loop.time()) > 0:
-            for task in going:
-                task.cancel()
-            cancelled |= await _done(going, min(CANCEL_AGAIN_S, left))
-        for task in going:
-            log.error("broker.task_left_behind", task=task.get_name(), waited_s=self._within_s)
-        return cancelled
-
-
 async def _closed(*clients: Redis) -> bool:
     """Close clients with all their connections, those too that a task left behind still uses. Not in the tasks that use them:
     a second cancellation there would leave a connection open. Returns whether the one who waits was cancelled meanwhile."""
     closing = [asyncio.create_task(client.aclose(), name="broker.close") for client in clients]
-    cancelled = await _done(closing, CLOSE_WITHIN_S)
+    cancelled = await done(closing, CLOSE_WITHIN_S)
     for task in closing:
         if not task.done():
             task.cancel()
@@ -371,23 +325,6 @@ async def _closed(*clients: Redis) -> bool:
         elif not task.cancelled() and (trouble := task.exception()):
             log.warning("broker.close_failed", trouble=repr(trouble))
     return cancelled
-
-
-async def _done(tasks: "list[asyncio.Task[None]]", within_s: float) -> bool:
-    """Wait until the tasks are done or the time is over, and for nothing else; whether a cancellation came meanwhile."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + within_s
-    cancelled = False
-    while (going := _going(tasks)) and (left := deadline - loop.time()) > 0:
-        try:
-            await asyncio.wait(going, timeout=left)
-        except asyncio.CancelledError:
-            cancelled = True
-    return cancelled
-
-
-def _going(tasks: "list[asyncio.Task[None]]") -> "list[asyncio.Task[None]]":
-    return [task for task in tasks if not task.done()]
 
 
 def _batches(channels: Iterable[str]) -> list[tuple[str, ...]]:
