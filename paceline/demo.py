@@ -38,6 +38,8 @@ ATHLETES: Final = 12
 CLASS_MINUTES: Final = 40
 WARM_MS: Final = 6 * 60_000
 """The athletes come warmed up: a class that begins at rest is dull to look at."""
+SPREAD_MS: Final = 8 * 60_000
+"""And not in step: each is somewhere else in the plan, so that the board has all its colours."""
 PAUSE_S: Final = 45.0
 """Between two classes, so that the final table can be read."""
 TITLE: Final = "Demo ride"
@@ -179,7 +181,7 @@ class Demo:
     async def _stream(self, live: LiveClass, athlete: Athlete, stream: DeviceStream) -> None:
         while self._left_s(live) > 0:
             elapsed_ms = self._clock.wall_ms() - live.created_ms
-            reading = athlete.sample_at(elapsed_ms + WARM_MS)
+            reading = athlete.sample_at(elapsed_ms + WARM_MS + athlete.seed % SPREAD_MS)
             await stream.append(msgspec.structs.replace(reading, t=elapsed_ms))
             # Each athlete keeps a beat of their own, as straps do.
             into_second = (elapsed_ms + athlete.seed) % 1_000
