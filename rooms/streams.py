@@ -20,8 +20,8 @@ from typing import Final, Protocol
 
 import structlog
 
-from persistence.stores import Stores, Transactions
-from persistence.streams import StreamBatch, StreamRecord, Written
+from persistence.stores import Transactions
+from persistence.streams import StreamBatch, Written
 from realtime.codec import event_frame
 from realtime.connection import Connection
 from realtime.wire import (
@@ -36,22 +36,18 @@ from realtime.wire import (
 )
 from rooms.effort import NOTHING, Effort, advance, total
 from rooms.intake import Intake
+from rooms.openings import Openings
 from rooms.reading import DeviceClock
 from rooms.recorder import Recorder
 from rooms.room import Room
 from rooms.rooms import Rooms
 from services.accounts.caller import Caller
-from services.classes.live_class import MAX_MEMBERS, LiveClass, may_enter, normal_code
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import WorkoutFinished
-from services.kernel.ids import ClassId, Ids, StreamId, WorkoutId
+from services.kernel.ids import Ids, StreamId, WorkoutId
 from services.kernel.problems import (
     BadShape,
     Busy,
-    ClassFull,
-    ClassNotFound,
-    Forbidden,
-    NotAuthenticated,
     Problem,
     SequenceGap,
     StreamNotOpen,
@@ -134,7 +130,7 @@ class Streams:
         self._transactions = transactions
         self._rooms = rooms
         self._clock = clock
-        self._ids = ids
+        self._openings = Openings(transactions, clock, ids)
         self._live: dict[StreamId, LiveStream] = {}
         limits = {} if max_buffered is None else {"max_samples": max_buffered}
         self.recorder: Final = Recorder(
@@ -242,8 +238,7 @@ class Streams:
             # Commit what the lost connection has sent, so that it need not be sent again; and what this person's other
             # device has earned, so that the score goes on from there.
             await self._flush(FLUSH_TIMEOUT_S)
-        async with self._transactions() as stores:
-            record, physiology, base_ms = await self._open_in(stores, caller, request)
+        record, physiology, base_ms = await self._openings.open(caller, request)
         room = None if record.class_id is None else await self._rooms.load(record.class_id)
         if room is not None:
             await self._seat(room, caller)
@@ -279,83 +274,6 @@ class Streams:
             class_id=record.class_id,
         )
 
-    async def _open_in(
-        self, stores: Stores, caller: Caller, request: StreamOpen
-    ) -> tuple[StreamRecord, Physiology, tuple[int, ...]]:
-        live_class = None
-        if request.class_code is not None:
-            live_class = await stores.classes.by_code(normal_code(request.class_code))
-            if live_class is None:
-                raise ClassNotFound(path="$.class_code")
-        record = await stores.streams.lock(request.stream)
-        if record is None:
-            record, physiology = await self._create(stores, caller, request, live_class)
-        else:
-            record, physiology = await self._take_up(stores, caller, record, live_class)
-        base_ms = NOTHING
-        if record.class_id is not None:
-            for tally in await stores.streams.tallies(record.class_id, but=record.id):
-                if tally.account_id == caller.account_id:
-                    base_ms = tally.zone_ms
-        return record, physiology, base_ms
-
-    async def _create(
-        self, stores: Stores, caller: Caller, request: StreamOpen, live_class: LiveClass | None
-    ) -> tuple[StreamRecord, Physiology]:
-        now = utc(self._clock.wall_ms())
-        account = await stores.accounts.by_id(caller.account_id)
-        if account is None:
-            raise NotAuthenticated("this account is gone")
-        physiology = account.profile.physiology(now.date())
-        feed_epoch = 0
-        if live_class is not None:
-            may_enter(live_class, caller, "athlete")
-            await stores.classes.lock(live_class.id)
-            if await stores.classes.count(live_class.id) >= MAX_MEMBERS:
-                raise ClassFull(limit=MAX_MEMBERS)
-            await stores.classes.enter(live_class.id, caller.account_id, "athlete", now)
-            feed_epoch = await stores.classes.raise_feed(live_class.id, caller.account_id)
-        workout_id = WorkoutId(self._ids.next())
-        class_id: ClassId | None = None if live_class is None else live_class.id
-        await stores.workouts.create(
-            workout_id,
-            account_id=caller.account_id,
-            class_id=class_id,
-            sport=request.sport,
-            physiology=physiology,
-            created_at=now,
-        )
-        created = await stores.streams.create(
-            request.stream,
-            workout_id=workout_id,
-            account_id=caller.account_id,
-            class_id=class_id,
-            device=request.device,
-            device_started_at=utc(request.started_at_ms),
-            opened_at=now,
-            feed_epoch=feed_epoch,
-        )
-        record = await stores.streams.lock(request.stream)
-        if not created or record is None:
-            raise Busy("this stream is being opened by another connection right now", retry_after_ms=200)
-        return record, physiology
-
-    async def _take_up(
-        self, stores: Stores, caller: Caller, record: StreamRecord, live_class: LiveClass | None
-    ) -> tuple[StreamRecord, Physiology]:
-        if record.account_id != caller.account_id:
-            raise Forbidden("this stream belongs to somebody else: make a new id", path="$.stream")
-        if live_class is not None and live_class.id != record.class_id:
-            raise BadShape("this stream was opened for another class: make a new id", path="$.class_code")
-        feed_epoch = record.feed_epoch
-        if record.class_id is not None:
-            feed_epoch = await stores.classes.raise_feed(record.class_id, caller.account_id)
-        await stores.streams.reopen(record.id, feed_epoch=feed_epoch, at=utc(self._clock.wall_ms()))
-        reopened = await stores.streams.lock(record.id)
-        if reopened is None:
-            raise Unavailable
-        return reopened, await stores.workouts.physiology(record.workout_id)
-
     async def _seat(self, room: Room, caller: Caller) -> None:
         """The room was loaded before this member came: read their seat."""
         if room.has_seat(caller.account_id):
@@ -382,14 +300,7 @@ class Streams:
             raise StreamTakenOver
         if live.durable < request.samples:
             raise Unavailable("the samples could not be stored yet: finish again", retry_after_ms=1_000)
-        now = utc(self._clock.wall_ms())
-        async with self._transactions() as stores:
-            if not await stores.streams.finish(live.id, live.epoch, now):
-                raise StreamTakenOver
-            await stores.workouts.finish(live.workout, now)
-            await stores.outbox.add(
-                WorkoutFinished(workout_id=live.workout, account_id=connection.caller.account_id), live.workout
-            )
+        await self._openings.finish(connection.caller, live.id, live.workout, live.epoch)
         if live.room is not None and live.room.feeds_for(connection.caller.account_id, live.feed_epoch):
             self._feed(live, live.room, None, finished=True)
         self._forget(live)

@@ -1,0 +1,137 @@
+"""The durable side of opening and finishing a stream: one transaction each, nothing live.
+
+Opening creates the stream with its workout (and the body it will be judged by), or raises the epoch of one that is there. The
+epoch is the fence: from the commit on, whatever an older opening still tries to write is refused. In a class it also makes the
+caller a member and lets this stream feed their line.
+"""
+
+from typing import NamedTuple
+
+from persistence.stores import Stores, Transactions
+from persistence.streams import StreamRecord
+from realtime.wire import StreamOpen
+from rooms.effort import NOTHING
+from services.accounts.caller import Caller
+from services.classes.live_class import MAX_MEMBERS, LiveClass, may_enter, normal_code
+from services.kernel.clock import Clock, utc
+from services.kernel.facts import WorkoutFinished
+from services.kernel.ids import ClassId, Ids, StreamId, WorkoutId
+from services.kernel.problems import (
+    BadShape,
+    Busy,
+    ClassFull,
+    ClassNotFound,
+    Forbidden,
+    NotAuthenticated,
+    StreamTakenOver,
+    Unavailable,
+)
+from services.training.physiology import Physiology
+
+
+class Opened(NamedTuple):
+    """A stream that is open: its row, the body of its workout, and what the member earned in this class by other streams (ms
+    in zone 0 to 5)."""
+
+    record: StreamRecord
+    physiology: Physiology
+    base_ms: tuple[int, ...]
+
+
+class Openings:
+    """Opens and finishes streams in the database."""
+
+    def __init__(self, transactions: Transactions, clock: Clock, ids: Ids) -> None:
+        self._transactions = transactions
+        self._clock = clock
+        self._ids = ids
+
+    async def open(self, caller: Caller, request: StreamOpen) -> Opened:
+        """Create the stream, or take it up again. Raises `Forbidden`, `ClassNotFound`, `ClassOver`, `ClassFull`, `BadShape` when
+        it was opened for another class, `Busy` when two connections create it at the same moment."""
+        async with self._transactions() as stores:
+            return await self._open(stores, caller, request)
+
+    async def finish(self, caller: Caller, stream_id: StreamId, workout_id: WorkoutId, epoch: int) -> None:
+        """Finish the stream and its workout, and tell the fact that makes the summary due. Raises `StreamTakenOver`."""
+        now = utc(self._clock.wall_ms())
+        async with self._transactions() as stores:
+            if not await stores.streams.finish(stream_id, epoch, now):
+                raise StreamTakenOver
+            await stores.workouts.finish(workout_id, now)
+            await stores.outbox.add(WorkoutFinished(workout_id=workout_id, account_id=caller.account_id), workout_id)
+
+    async def _open(self, stores: Stores, caller: Caller, request: StreamOpen) -> Opened:
+        live_class = None
+        if request.class_code is not None:
+            live_class = await stores.classes.by_code(normal_code(request.class_code))
+            if live_class is None:
+                raise ClassNotFound(path="$.class_code")
+        record = await stores.streams.lock(request.stream)
+        if record is None:
+            record, physiology = await self._create(stores, caller, request, live_class)
+        else:
+            record, physiology = await self._take_up(stores, caller, record, live_class)
+        base_ms = NOTHING
+        if record.class_id is not None:
+            for tally in await stores.streams.tallies(record.class_id, but=record.id):
+                if tally.account_id == caller.account_id:
+                    base_ms = tally.zone_ms
+        return Opened(record, physiology, base_ms)
+
+    async def _create(
+        self, stores: Stores, caller: Caller, request: StreamOpen, live_class: LiveClass | None
+    ) -> tuple[StreamRecord, Physiology]:
+        now = utc(self._clock.wall_ms())
+        account = await stores.accounts.by_id(caller.account_id)
+        if account is None:
+            raise NotAuthenticated("this account is gone")
+        physiology = account.profile.physiology(now.date())
+        feed_epoch = 0
+        if live_class is not None:
+            may_enter(live_class, caller, "athlete")
+            await stores.classes.lock(live_class.id)
+            if await stores.classes.count(live_class.id) >= MAX_MEMBERS:
+                raise ClassFull(limit=MAX_MEMBERS)
+            await stores.classes.enter(live_class.id, caller.account_id, "athlete", now)
+            feed_epoch = await stores.classes.raise_feed(live_class.id, caller.account_id)
+        workout_id = WorkoutId(self._ids.next())
+        class_id: ClassId | None = None if live_class is None else live_class.id
+        await stores.workouts.create(
+            workout_id,
+            account_id=caller.account_id,
+            class_id=class_id,
+            sport=request.sport,
+            physiology=physiology,
+            created_at=now,
+        )
+        created = await stores.streams.create(
+            request.stream,
+            workout_id=workout_id,
+            account_id=caller.account_id,
+            class_id=class_id,
+            device=request.device,
+            device_started_at=utc(request.started_at_ms),
+            opened_at=now,
+            feed_epoch=feed_epoch,
+        )
+        record = await stores.streams.lock(request.stream)
+        if not created or record is None:
+            raise Busy("this stream is being opened by another connection right now", retry_after_ms=200)
+        return record, physiology
+
+    async def _take_up(
+        self, stores: Stores, caller: Caller, record: StreamRecord, live_class: LiveClass | None
+    ) -> tuple[StreamRecord, Physiology]:
+        if record.account_id != caller.account_id:
+            raise Forbidden("this stream belongs to somebody else: make a new id", path="$.stream")
+        if live_class is not None and live_class.id != record.class_id:
+            raise BadShape("this stream was opened for another class: make a new id", path="$.class_code")
+        feed_epoch = record.feed_epoch
+        if record.class_id is not None:
+            feed_epoch = await stores.classes.raise_feed(record.class_id, caller.account_id)
+        await stores.streams.reopen(record.id, feed_epoch=feed_epoch, at=utc(self._clock.wall_ms()))
+        reopened = await stores.streams.lock(record.id)
+        if reopened is None:
+            raise Unavailable
+        return reopened, await stores.workouts.physiology(record.workout_id)
