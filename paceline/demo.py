@@ -25,11 +25,11 @@ from loadtest.tokens import Renewal
 from loadtest.tokens import Tokens as ClientTokens
 from persistence.stores import Transactions
 from services.accounts.account import Account, Profile
-from services.accounts.caller import AccountRole, Caller
 from services.accounts.passwords import Passwords
 from services.accounts.tokens import Tokens
 from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
+from services.kernel.caller import AccountRole, Caller
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId, Ids, LoginId, StreamId
 from services.kernel.problems import Problem

@@ -6,7 +6,7 @@ import asyncpg
 
 from persistence.database import Tx
 from services.accounts.account import Account, Credentials, Profile
-from services.accounts.caller import AccountRole
+from services.kernel.caller import AccountRole
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId
 from services.kernel.problems import EmailTaken

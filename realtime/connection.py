@@ -13,7 +13,7 @@ import structlog
 from realtime.codec import Frame, event_frame
 from realtime.disconnect import SLOW_READER, Disconnect
 from realtime.mailbox import Mailbox, Verdict
-from services.accounts.caller import Caller
+from services.kernel.caller import Caller
 from services.kernel.ids import ClassId, StreamId
 
 log = structlog.get_logger(__name__)

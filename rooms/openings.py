@@ -11,8 +11,8 @@ from persistence.stores import Stores, Transactions
 from persistence.streams import StreamRecord
 from realtime.wire import StreamOpen
 from rooms.effort import NOTHING
-from services.accounts.caller import Caller
 from services.classes.live_class import MAX_MEMBERS, LiveClass, may_enter, normal_code
+from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import WorkoutFinished
 from services.kernel.ids import ClassId, Ids, StreamId, WorkoutId

@@ -41,7 +41,7 @@ from rooms.reading import DeviceClock
 from rooms.recorder import Recorder
 from rooms.room import Room
 from rooms.rooms import Rooms
-from services.accounts.caller import Caller
+from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import WorkoutFinished
 from services.kernel.ids import Ids, StreamId, WorkoutId

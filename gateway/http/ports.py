@@ -12,9 +12,9 @@ from typing import Final, Protocol
 from gateway.probes import Check, Reading
 from services.accounts.account import AccountView, ProfileChange, SignupRole
 from services.accounts.accounts import LoggedIn
-from services.accounts.caller import Caller
 from services.accounts.displays import Display
 from services.classes.live_class import LiveClass
+from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import ClassId, WorkoutId
 from services.training.sample import Sample

@@ -19,7 +19,7 @@ from aiohttp import hdrs, web
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import bad_shape
-from services.accounts.caller import Caller
+from services.kernel.caller import Caller
 from services.kernel.problems import (
     BadJson,
     BadShape,

@@ -17,7 +17,7 @@ import msgspec
 from gateway.sockets.link import Link
 from realtime.connection import Connection
 from realtime.node import Node
-from services.accounts.caller import Caller
+from services.kernel.caller import Caller
 from services.kernel.clock import Clock
 from services.kernel.problems import Draining, NotAuthenticated
 

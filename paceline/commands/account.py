@@ -12,7 +12,7 @@ from persistence.database import open_database
 from persistence.migrate import migrate
 from persistence.stores import Transactions
 from services.accounts.account import normal_email
-from services.accounts.caller import AccountRole
+from services.kernel.caller import AccountRole
 from services.kernel.clock import SystemClock
 from services.kernel.ids import Uuid7Ids
 from services.kernel.problems import NotFound, Problem

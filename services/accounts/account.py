@@ -21,7 +21,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from services.accounts.caller import AccountRole
+from services.kernel.caller import AccountRole
 from services.kernel.ids import AccountId
 from services.kernel.problems import BadShape, WeakPassword
 from services.training.physiology import (

@@ -36,10 +36,10 @@ from services.accounts.account import (
     view_of,
 )
 from services.accounts.attempts import Attempts
-from services.accounts.caller import AccountRole, Caller
 from services.accounts.passwords import Passwords
 from services.accounts.ports import AccountStores, AccountTransactions, Login
 from services.accounts.tokens import Tokens
+from services.kernel.caller import AccountRole, Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AccountRegistered, LoginEnded
 from services.kernel.ids import AccountId, Ids, LoginId

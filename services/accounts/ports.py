@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from services.accounts.account import Account, Credentials
-from services.accounts.caller import AccountRole
+from services.kernel.caller import AccountRole
 from services.kernel.facts import AnyFact
 from services.kernel.ids import AccountId, FactId, LoginId
 

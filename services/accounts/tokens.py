@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from services.accounts.account import Account
-from services.accounts.caller import AccountRole, Caller
+from services.kernel.caller import AccountRole, Caller
 from services.kernel.ids import AccountId, ClassId, LoginId
 from services.kernel.problems import NotAuthenticated, RefreshRefused, TokenExpired
 

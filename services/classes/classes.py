@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
-from services.accounts.caller import Caller
 from services.classes.live_class import CODE_LENGTH, LiveClass, code_from, may_end, normal_code
+from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact, ClassEnded
 from services.kernel.ids import AccountId, ClassId, FactId, Ids

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.accounts.caller import Caller
+from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, ClassId
 from services.kernel.problems import ClassOver, Forbidden
 

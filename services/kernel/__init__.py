@@ -1,1 +1,1 @@
-"""What every subject needs: clock, ids, problems, facts. Small on purpose; nothing here knows a subject."""
+"""What every subject needs: clock, ids, who is asking, problems, facts. Small on purpose; nothing here knows a subject."""

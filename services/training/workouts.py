@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.accounts.caller import Caller
+from services.kernel.caller import Caller
 from services.kernel.facts import AnyFact, WorkoutSummarised
 from services.kernel.ids import AccountId, ClassId, FactId, WorkoutId
 from services.kernel.problems import NotFound

@@ -18,7 +18,7 @@ from realtime.wire import (
     Row,
     StreamTaken,
 )
-from services.accounts.caller import Caller
+from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, ClassId, LoginId, StreamId
 from services.kernel.problems import ProblemView

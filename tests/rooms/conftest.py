@@ -21,9 +21,9 @@ from realtime.node import Node
 from realtime.wire import RoomJoin, RoomJoined, SampleBatch, SamplesStored, StreamOpen, StreamOpened
 from rooms.rooms import Rooms
 from rooms.streams import Streams
-from services.accounts.caller import Caller
 from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
+from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, LoginId, StreamId, Uuid7Ids
 from services.kernel.problems import Problem

@@ -9,8 +9,8 @@ from persistence.database import Database
 from persistence.stores import Stores, Transactions
 from persistence.streams import StreamBatch
 from services.accounts.account import Account
-from services.accounts.caller import AccountRole, Caller
 from services.classes.live_class import LiveClass, Role
+from services.kernel.caller import AccountRole, Caller
 from services.kernel.clock import ManualClock, utc
 from services.kernel.facts import AnyFact
 from services.kernel.ids import AccountId, ClassId, LoginId, StreamId, Uuid7Ids, WorkoutId

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import structlog
 
-from services.accounts.caller import Caller
+from services.kernel.caller import Caller
 from services.kernel.ids import ClassId
 from services.kernel.problems import Busy, Unavailable
 from tests.gateway.http.conftest import Api

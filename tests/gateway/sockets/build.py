@@ -22,7 +22,7 @@ from realtime.broker import InMemoryBroker
 from realtime.connection import Connection
 from realtime.hub import Hub
 from realtime.node import Node
-from services.accounts.caller import Caller
+from services.kernel.caller import Caller
 from services.kernel.clock import Clock, ManualClock
 from services.kernel.ids import AccountId, ClassId, LoginId
 from services.kernel.problems import NotInRoom, TokenExpired

@@ -11,9 +11,9 @@ from persistence.stores import Transactions
 from services.accounts.account import ProfileChange
 from services.accounts.accounts import Accounts, LoggedIn, identifier
 from services.accounts.attempts import AttemptRates, Attempts, Rate
-from services.accounts.caller import Caller
 from services.accounts.passwords import Cost, Passwords
 from services.accounts.tokens import Tokens, load_key, make_key
+from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock
 from services.kernel.facts import AccountRegistered, AnyFact, LoginEnded
 from services.kernel.ids import Uuid7Ids

@@ -7,7 +7,7 @@ import pytest
 
 from persistence.database import Database
 from persistence.stores import Stores
-from services.accounts.caller import Caller
+from services.kernel.caller import Caller
 from services.kernel.facts import WorkoutSummarised
 from services.kernel.ids import ClassId, LoginId, WorkoutId
 from services.kernel.problems import Forbidden, NotFound
