@@ -10,8 +10,8 @@ import pytest
 from loadtest.scenarios.crew import Spread
 from realtime.wire import NAMESPACE
 from tests.benchmarks.__main__ import PAGE
+from tests.benchmarks.board import EVENT, board
 from tests.benchmarks.machine import Machine, Stamp, parse_cpu, parse_file_system, parse_memory_gib, spanning
-from tests.benchmarks.peer import EVENT, board
 from tests.benchmarks.proc import TICK_S, Process, Reading, parse_busy, parse_rss_mib, parse_stat, split, used
 from tests.benchmarks.ranges import range_of, ratios
 from tests.benchmarks.render import BEGIN, END, page, render, verdict
