@@ -160,9 +160,10 @@ class Link:
         try:
             await ws.send_str(packets.event(event, ack_id, payload))
         except ConnectionError as error:
-            # The reader will find the connection broken too and answer None; nobody is told twice.
-            if self._waiting.pop(ack_id, None) is not None:
-                answered(None)
+            # Left at once, not when the reader finds out: until then `opened` would return without waiting, and whoever sends
+            # again after a loss would do so for ever, never letting the reader have its turn.
+            if self._ws is ws:
+                self._leave()
             raise LinkLost(f"the connection broke while {event} was sent") from error
 
     async def call(self, event: str, payload: msgspec.Struct, shape: type[T]) -> T:
