@@ -309,7 +309,7 @@ class _Sparingly(logging.Filter):
 
 
 def _library_log(clock: Clock) -> logging.Logger:
-    logger = logging.getLogger("paceline.sockets.library")
+    logger = logging.getLogger("paceline.sockets.protocol")
     # Their INFO is a line per packet, payload included.
     logger.setLevel(logging.WARNING)
     logger.filters = [_Sparingly(clock)]
