@@ -130,10 +130,18 @@ class Classes:
         )
         return epoch
 
-    async def count(self, class_id: ClassId) -> int:
-        """How many members the class has."""
-        n: int = await self._tx.fetchval("SELECT count(*) FROM class_members WHERE class_id = $1", class_id)
-        return n
+    async def has_place(self, class_id: ClassId, account_id: AccountId, limit: int) -> bool:
+        """Whether somebody may be one of `limit` members: there is a place left, or they have theirs already."""
+        found: bool = await self._tx.fetchval(
+            """
+            SELECT EXISTS (SELECT FROM class_members WHERE class_id = $1 AND account_id = $2)
+                OR (SELECT count(*) FROM class_members WHERE class_id = $1) < $3
+            """,
+            class_id,
+            account_id,
+            limit,
+        )
+        return found
 
     async def members(self, class_id: ClassId) -> list[Membership]:
         """Everybody who ever joined, by number."""

@@ -91,7 +91,7 @@ class Openings:
         if live_class is not None:
             may_enter(live_class, caller, "athlete")
             await stores.classes.lock(live_class.id)
-            if await stores.classes.count(live_class.id) >= MAX_MEMBERS:
+            if not await stores.classes.has_place(live_class.id, caller.account_id, MAX_MEMBERS):
                 raise ClassFull(limit=MAX_MEMBERS)
             await stores.classes.enter(live_class.id, caller.account_id, "athlete", now)
             feed_epoch = await stores.classes.raise_feed(live_class.id, caller.account_id)

@@ -83,7 +83,7 @@ class Rooms:
             membership = None
             if "display" not in caller.roles:
                 await stores.classes.lock(live.id)
-                if await stores.classes.count(live.id) >= MAX_MEMBERS:
+                if not await stores.classes.has_place(live.id, caller.account_id, MAX_MEMBERS):
                     raise ClassFull(limit=MAX_MEMBERS)
                 now = utc(self._clock.wall_ms())
                 membership = await stores.classes.enter(live.id, caller.account_id, request.role, now)
