@@ -176,8 +176,8 @@ class Recorder:
                 self._work.clear()
 
     async def _gather(self) -> None:
-        """Give other streams the interval to join this commit, unless somebody is in a hurry."""
-        if self._hurry.is_set():
+        """Give other streams the interval to join this commit, unless somebody is in a hurry or it is full already."""
+        if self._hurry.is_set() or self.statistics.waiting >= MAX_PER_COMMIT:
             return
         pause = asyncio.ensure_future(self._clock.sleep(self._interval_s))
         hurry = asyncio.ensure_future(self._hurry.wait())

@@ -191,6 +191,12 @@ async def test_a_flood_is_committed_in_parts(bench: Bench) -> None:
     assert sorted(bench.told) == [(A, 1, MAX_PER_COMMIT), (B, 1, 10)]
 
 
+async def test_a_full_commit_does_not_wait_for_the_interval(bench: Bench) -> None:
+    bench.append(A, 0, MAX_PER_COMMIT)
+    await bench.clock.advance(0)
+    assert bench.told == [(A, 1, MAX_PER_COMMIT)]
+
+
 async def test_stopping_commits_what_is_there(bench: Bench) -> None:
     bench.append(A, 0, 4)
     bench.recorder.stop()
