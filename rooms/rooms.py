@@ -129,7 +129,9 @@ class Rooms:
     async def load(self, class_id: ClassId) -> Room:
         """The room of a class, loaded once however many ask at the same time. Raises `ClassNotFound`."""
         if class_id in self._rooms:
-            return self._rooms[class_id]
+            room = self._rooms[class_id]
+            room.idle_since = None  # somebody needs it again: not to be forgotten while they come in
+            return room
         if class_id in self._loading:
             return await asyncio.shield(self._loading[class_id])
         loading: asyncio.Future[Room] = asyncio.get_running_loop().create_future()

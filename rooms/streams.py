@@ -105,7 +105,7 @@ class LiveStream:
 
 @dataclass(slots=True)
 class StreamsStatistics:
-    """Counts since start; `open` and `unacked` are what is there now."""
+    """Counts since start; `open` is what is there now."""
 
     open: int = 0
     opened: int = 0
@@ -226,7 +226,8 @@ class Streams:
     async def open(self, connection: Connection, request: StreamOpen) -> StreamOpened:
         """Open a stream, or take it up again: the reply says which sample comes next.
 
-        Raises `Forbidden`, `ClassNotFound`, `ClassOver`, `ClassFull`, `BadShape` when the stream feeds another class.
+        Raises `Forbidden`, `ClassNotFound`, `ClassOver`, `ClassFull`, `BadShape` when the stream feeds another class, and
+        `StreamTakenOver` when a newer opening overtook this one.
         """
         caller = connection.caller
         caller.require("member")
@@ -244,6 +245,10 @@ class Streams:
             await self._seat(room, caller)
         if connection.closed:
             raise StreamNotOpen
+        other = self._live.get(record.id)
+        if other is not None and other.epoch > record.epoch:
+            # Another opening committed after this one and was quicker from there: it is the newer, whoever speaks last.
+            raise StreamTakenOver
         self._replace(record.id)
         live = LiveStream(
             id=record.id,

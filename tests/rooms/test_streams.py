@@ -1,5 +1,6 @@
 """Streams on a node: acknowledged means committed, whatever is repeated, lost, taken over or late."""
 
+import asyncio
 import uuid
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from persistence.streams import StreamBatch, Written
 from realtime.connection import Connection
 from realtime.wire import SamplesStored, StreamFinish, StreamFinished
+from rooms.room import Room
+from services.kernel.caller import Caller
 from services.kernel.ids import StreamId
 from services.kernel.problems import (
     BadShape,
@@ -111,6 +114,36 @@ async def test_a_zombie_node_cannot_write(world: World) -> None:
     assert [name for name, _ in events(on_zombie)] == ["stream.taken"]
     assert answer.said == SamplesStored(stream=stream, next_seq=2)
     assert await stored(world, stream) == 2
+
+
+async def test_of_two_openings_at_once_the_newer_keeps_the_stream(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = world.node()
+    coach = await world.person("Mia", coach=True)
+    live = await node.create_class(coach)
+    ada = await world.person("Ada")
+    stream = (await node.open(node.connect(ada), live.code)).stream
+    slow, quick = node.connect(ada), node.connect(ada)
+    seat, go_on = node.streams._seat, asyncio.Event()
+    held = asyncio.Event()
+
+    async def hold_the_first(room: Room, caller: Caller) -> None:
+        if not held.is_set():
+            held.set()
+            await go_on.wait()
+        await seat(room, caller)
+
+    monkeypatch.setattr(node.streams, "_seat", hold_the_first)
+    first = asyncio.ensure_future(node.open(slow, live.code, stream=stream))
+    await held.wait()
+    second = await node.open(quick, live.code, stream=stream)
+    go_on.set()
+    with pytest.raises(StreamTakenOver):
+        await first
+    answer = node.send(quick, stream, second.next_seq, at(range(2)))
+    await node.streams.recorder.flush()
+    assert answer.said == SamplesStored(stream=stream, next_seq=2)
 
 
 @pytest.mark.parametrize("broken", ["unknown stream", "somebody else's", "too far ahead", "window full"])
