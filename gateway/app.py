@@ -18,7 +18,7 @@ from gateway.http.ports import GatewayDeps
 from gateway.http.problems import problem_response
 from gateway.http.router import MAX_BODY, add_route
 from gateway.http.routes import ROUTES
-from gateway.probes import PROMETHEUS_TYPE, LoopLag, Ready, Telemetry
+from gateway.probes import PROMETHEUS_TYPE, Ready, Telemetry
 from services.kernel.problems import Unavailable
 
 __all__ = ["HTTP_STATISTICS", "GatewayDeps", "build_app"]
@@ -75,7 +75,7 @@ def _constant(body: bytes, kind: str) -> Handler:
 
 def _add_probes(app: web.Application, deps: GatewayDeps, statistics: HttpStatistics) -> None:
     ready = Ready(deps.checks, deps.clock)
-    lag = LoopLag()
+    lag = deps.lag
     telemetry = Telemetry(
         {
             "http_requests": lambda: statistics.requests,

@@ -16,9 +16,10 @@ None of the three says anything about people. They belong on an inner network al
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Generic, Literal, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
@@ -32,6 +33,8 @@ CHECK_TIMEOUT_S: Final = 2.0
 KEPT_S: Final = 0.5
 LAG_EVERY_S: Final = 0.25
 """How often the loop is asked how late it is: often enough to see a stop of half a second, cheap enough to forget."""
+LAG_KEPT_S: Final = 60.0
+"""How far back `LoopLag.lately` looks."""
 
 PROMETHEUS_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -106,6 +109,28 @@ class Spread:
     recent: Sequence[float] = ()
 
 
+_T = TypeVar("_T")
+
+
+class Once(Generic[_T]):
+    """A look at something that costs a walk, shared by all the readings that are made of it: it is taken again only
+    `KEPT_S` after the last time, so a scrape with fifteen figures from one place walks once."""
+
+    def __init__(self, look: Callable[[], _T], clock: Clock) -> None:
+        self._look = look
+        self._clock = clock
+        self._seen: _T | None = None
+        self._until = 0.0
+
+    def __call__(self) -> _T:
+        """What was seen, at most `KEPT_S` ago."""
+        now = self._clock.monotonic()
+        if self._seen is None or now >= self._until:
+            self._seen = self._look()
+            self._until = now + KEPT_S
+        return self._seen
+
+
 Reading = Callable[[], float | Mapping[str, float] | Spread]
 """A number, or numbers by the family's label, or a spread. Called on the event loop at every scrape: keep it cheap."""
 
@@ -129,6 +154,19 @@ FAMILIES: Final = (
     Family("handshakes_refused", "counter", "Sockets that were not let in, by problem.", "code"),
     Family("messages_malformed", "counter", "Messages that are no Socket.IO; each ends its socket."),
     Family("sockets_cut", "counter", "Sockets that would not close or did not read and were cut, by cause.", "cause"),
+    Family("sockets_closed", "counter", "Sockets that ended, authenticated or not, by reason.", "reason"),
+    Family("sockets_by_state", "gauge", "Sockets by state: open, unauthenticated, closing.", "state"),
+    Family("sockets_by_transport", "gauge", "Sockets by what carries them: websocket, polling.", "transport"),
+    Family("sockets_blocked", "gauge", "Sockets whose peer does not read now."),
+    Family("sockets_unwritten_bytes", "gauge", "Bytes written to sockets that the kernel has not taken yet."),
+    Family("sockets_writes", "counter", "Writes to sockets."),
+    Family(
+        "sockets_frames_out", "counter", "Messages in those writes; by writes, it says how many were merged into one."
+    ),
+    Family("sockets_bytes_out", "counter", "Bytes in those writes."),
+    Family("sockets_frames_in", "counter", "Messages from clients."),
+    Family("sockets_pings", "counter", "Pings sent."),
+    Family("sockets_ping_seconds", "spread", "How long clients took to answer a ping."),
     Family("mailbox_bytes", "gauge", "Bytes waiting to be read by clients."),
     Family("mailbox_dropped", "counter", "Frames left out because a reader was slow."),
     Family("mailbox_replaced", "counter", "Frames replaced by a newer one before they were sent."),
@@ -231,6 +269,7 @@ class LoopLag:
         self._timer: asyncio.TimerHandle | None = None
         self._last = 0.0
         self._worst = 0.0
+        self._lately: deque[float] = deque(maxlen=round(LAG_KEPT_S / LAG_EVERY_S))
 
     def start(self) -> None:
         """Begin on the running loop."""
@@ -252,6 +291,10 @@ class LoopLag:
         worst, self._worst = self._worst, 0.0
         return worst
 
+    def lately(self) -> float:
+        """Seconds of the latest timer within about `LAG_KEPT_S`; asking changes nothing."""
+        return max(self._lately, default=0.0)
+
     def _set(self, loop: asyncio.AbstractEventLoop, due: float) -> None:
         self._timer = loop.call_at(due, self._came, loop, due)
 
@@ -259,4 +302,5 @@ class LoopLag:
         now = loop.time()
         self._last = max(0.0, now - due)
         self._worst = max(self._worst, self._last)
+        self._lately.append(self._last)
         self._set(loop, now + LAG_EVERY_S)

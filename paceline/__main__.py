@@ -9,7 +9,7 @@ import importlib
 import sys
 from typing import Final
 
-COMMANDS: Final = ("run", "check", "migrate", "account", "replay")
+COMMANDS: Final = ("run", "check", "sockets", "migrate", "account", "replay")
 """Each is a module in paceline/commands/; the order is that of the help."""
 
 EPILOG: Final = """
@@ -18,6 +18,7 @@ first steps:
   paceline replay morning-run.fit               stream a recording into a class of its own
   paceline replay *.fit --class ABC234          several recordings as several athletes of a live class
   paceline check                                what the environment says, and every fault in it
+  paceline sockets --watch                      the slowest connections of a running gateway, again and again
 
 Options come from the environment; `paceline check` lists them all with what they are set to.
 """

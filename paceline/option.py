@@ -162,6 +162,19 @@ def server_url(example: str, *schemes: str) -> Kind[str]:
     return Kind(f"a URL such as {example}", parse, show=mask_url, secret=True)
 
 
+def secret_word(least: int) -> Kind[str]:
+    """A secret that a program made: printable ASCII without spaces, at least so many characters; the empty text is none."""
+
+    def parse(value: str) -> str:
+        if not re.fullmatch(r"[!-~]*", value):
+            raise ValueError("it holds a space, or a character that does not fit into a header")
+        if value and len(value) < least:
+            raise ValueError(f"it has {len(value)} characters, which can be guessed")
+        return value
+
+    return Kind(f"at least {least} random characters: openssl rand -base64 32", parse, show=lambda _: MASK, secret=True)
+
+
 def ed25519_key() -> Kind[str]:
     """A private Ed25519 key, unencrypted PKCS#8 in PEM; the empty text is none. `\\n` may stand for a line
     break.

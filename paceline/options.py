@@ -19,6 +19,7 @@ from paceline.option import (
     folder,
     option,
     origins,
+    secret_word,
     server_url,
     some_of,
     text,
@@ -77,7 +78,8 @@ class Settings:
         "PACELINE_DATA_DIR",
         folder(),
         ".data",
-        "Folder for what this machine keeps: the local PostgreSQL, logs of the local servers, the signing key.",
+        "Folder for what this machine keeps: the local PostgreSQL, logs of the local servers, the signing key, "
+        "the admin token.",
     )
     host: str = option(
         "PACELINE_HOST",
@@ -126,6 +128,20 @@ class Settings:
         "",
         "Signs access tokens. All nodes need the same one.",
         empty="made at the first start and kept in the data folder",
+    )
+    admin_token: str = option(
+        "PACELINE_ADMIN_TOKEN",
+        secret_word(24),
+        "",
+        "Opens /operations, `paceline sockets` and the Socket.IO Admin UI. All nodes need the same one.",
+        empty="made at the first start and kept in the data folder, in the file admin.token",
+    )
+    admin_ui: str = option(
+        "PACELINE_ADMIN_UI",
+        choice("off", "counts", "sockets", "control"),
+        "counts",
+        "What the Socket.IO Admin UI gets in the namespace /admin. counts: figures only. sockets: also every connection with "
+        "its address and rooms. control: it may also disconnect them, move them between rooms and send them events.",
     )
     access_token_minutes: int = option(
         "PACELINE_ACCESS_TOKEN_MINUTES",

@@ -132,8 +132,12 @@ def _unknown(environ: Mapping[str, str]) -> list[Fault]:
     for name in sorted(set(environ) - set(known)):
         if not name.startswith(PREFIX):
             continue
-        near = difflib.get_close_matches(name, known, n=1)
-        cure = f"Did you mean {near[0]}?" if near else "Take it away; `paceline check` lists the options there are"
+        # What all names begin with would make any two of them look alike.
+        names = {one.removeprefix(PREFIX): one for one in known}
+        near = difflib.get_close_matches(name.removeprefix(PREFIX), names, n=1)
+        cure = (
+            f"Did you mean {names[near[0]]}?" if near else "Take it away; `paceline check` lists the options there are"
+        )
         if name.removesuffix("_FILE") in known:
             cure = f"Only secrets are read from files: set {name.removesuffix('_FILE')} itself"
         faults.append(Fault(name, "there is no such option", cure))

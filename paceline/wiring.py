@@ -4,22 +4,24 @@ Read it top to bottom and you have read the architecture. Nothing here decides a
 put the same parts together with a clock that jumps or a bus in memory.
 """
 
-import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
-from typing import Final
+from typing import cast
 
 from aiohttp import web
 
+from gateway.admin_token import AdminToken
 from gateway.app import GatewayDeps, build_app
-from gateway.probes import Check, NotReady, Reading, Spread
+from gateway.probes import Check, NotReady, Once, Reading, Spread
+from gateway.sockets.admin import AdminUi, Level
 from gateway.sockets.live import Live
 from gateway.sockets.server import LiveServer, attach
+from gateway.sockets.statistics import Measured
 from paceline.demo import Demo
+from paceline.keys import admin_token, signing_key
 from paceline.program import Program
 from paceline.settings import Settings
 from persistence.database import Database, open_database
@@ -37,7 +39,7 @@ from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import Attempts
 from services.accounts.displays import Displays
 from services.accounts.passwords import Passwords
-from services.accounts.tokens import Tokens, load_key, make_key
+from services.accounts.tokens import Tokens, load_key
 from services.classes.classes import Classes
 from services.kernel.clock import Clock
 from services.kernel.ids import Ids
@@ -51,8 +53,6 @@ from workers.push import NodePush
 from workers.relay import Relay
 from workers.schedule import Scheduler, jobs
 from workers.wakeups import Wakeups
-
-KEY_FILE: Final = "token.key.pem"
 
 
 @dataclass
@@ -74,6 +74,7 @@ class Parts:
     consumers: tuple[Consumer, ...]
     app: web.Application
     sockets: LiveServer
+    admin_ui: AdminUi | None
     demo: Demo
     draining: bool = False
     port: int = 0
@@ -108,7 +109,7 @@ async def open_parts(
         passwords = Passwords()
         resources.callback(passwords.close)
         tokens = Tokens(
-            load_key(settings.token_key or _own_key(settings.data_dir)),
+            load_key(signing_key(settings)),
             access_ttl_s=settings.access_token_minutes * 60,
         )
         attempts = Attempts()
@@ -134,6 +135,7 @@ async def open_parts(
         consumers = tuple(Consumer(row.queue, row.handler, transactions, clock) for row in table(clock, NodePush(node)))
 
         # -- the mouth
+        admin = AdminToken(admin_token(settings), clock)
         demo = Demo(transactions, classes, passwords, tokens, clock, ids, base_url=lambda: parts.base_url)
         app = build_app(
             GatewayDeps(
@@ -144,8 +146,11 @@ async def open_parts(
                 identify=identify,
                 demo_code=demo.current_code,
                 checks=_checks(database, node, program, lambda: parts.draining),
-                readings=_readings(node, rooms, streams, relay, bus, passwords, lambda: parts.sockets),
+                readings=_readings(node, rooms, streams, relay, bus, passwords, clock, lambda: parts.sockets),
                 clock=clock,
+                node_id=node.id,
+                sockets=lambda: parts.sockets,
+                admin_token=admin,
             )
         )
         live = Live(streams, rooms, classes)
@@ -160,9 +165,13 @@ async def open_parts(
             allowed_origins=settings.allowed_origins,
         )
         resources.push_async_callback(sockets.close)
+        admin_ui = None
+        if settings.admin_ui != "off":
+            level = cast(Level, settings.admin_ui)
+            admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, node, rooms, streams, accounts, classes, bus, wakeups, relay, scheduler,
-            consumers, app, sockets, demo,
+            consumers, app, sockets, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -185,20 +194,8 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("recorder", parts.streams.run(), parts.streams.recorder.stop)
         program.start("rooms", parts.rooms.run(), parts.rooms.stop)
         program.start("sockets", parts.sockets.run())
-
-
-def _own_key(data_dir: Path) -> str:
-    """The signing key of this installation, made at the first start and readable by its owner alone."""
-    path = data_dir / KEY_FILE
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(make_key())
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    return path.read_text(encoding="ascii")
+        if parts.admin_ui is not None:
+            program.start("admin ui", parts.admin_ui.run())
 
 
 def _checks(database: Database, node: Node, program: Program, draining: Callable[[], bool]) -> Mapping[str, Check]:
@@ -236,24 +233,42 @@ def _readings(
     relay: Relay,
     bus: TaskBus,
     passwords: Passwords,
+    clock: Clock,
     sockets: Callable[[], LiveServer],
 ) -> Mapping[str, Reading]:
     """What each part counts, by the names of `gateway.probes.FAMILIES`."""
     recorder = streams.recorder.statistics
+    hub = Once(node.hub.statistics, clock)
+    engine = Once(lambda: sockets().statistics(), clock)
     return {
         "connections": lambda: len(node.hub),
-        "connections_opened": lambda: node.hub.statistics().opened,
-        "connections_closed": lambda: node.hub.statistics().closed,
-        "sockets": lambda: sockets().statistics().links,
-        "sockets_unauthenticated": lambda: sockets().statistics().unauthenticated,
-        "handshakes_refused": lambda: sockets().statistics().refused,
-        "messages_malformed": lambda: sockets().statistics().malformed,
-        "sockets_cut": lambda: sockets().statistics().cut,
-        "mailbox_bytes": lambda: node.hub.statistics().mailbox_bytes,
-        "mailbox_dropped": lambda: node.hub.statistics().dropped,
-        "mailbox_replaced": lambda: node.hub.statistics().replaced,
-        "frames_broadcast": lambda: node.hub.statistics().broadcast,
-        "frames_delivered": lambda: node.hub.statistics().deliveries,
+        "connections_opened": lambda: hub().opened,
+        "connections_closed": lambda: hub().closed,
+        "sockets": lambda: engine().links,
+        "sockets_unauthenticated": lambda: engine().unauthenticated,
+        "handshakes_refused": lambda: engine().refused,
+        "messages_malformed": lambda: engine().malformed,
+        "sockets_cut": lambda: engine().cut,
+        "sockets_closed": lambda: engine().closed,
+        "sockets_by_state": lambda: {
+            "open": engine().links - engine().unauthenticated - engine().closing,
+            "unauthenticated": engine().unauthenticated,
+            "closing": engine().closing,
+        },
+        "sockets_by_transport": lambda: {"websocket": engine().websockets, "polling": engine().polling},
+        "sockets_blocked": lambda: engine().blocked,
+        "sockets_unwritten_bytes": lambda: engine().unwritten_bytes,
+        "sockets_writes": lambda: engine().writes,
+        "sockets_frames_out": lambda: engine().frames,
+        "sockets_bytes_out": lambda: engine().bytes_out,
+        "sockets_frames_in": lambda: engine().frames_in,
+        "sockets_pings": lambda: engine().pings,
+        "sockets_ping_seconds": lambda: _in_seconds(engine().rtt_ms),
+        "mailbox_bytes": lambda: hub().mailbox_bytes,
+        "mailbox_dropped": lambda: hub().dropped,
+        "mailbox_replaced": lambda: hub().replaced,
+        "frames_broadcast": lambda: hub().broadcast,
+        "frames_delivered": lambda: hub().deliveries,
         "events": lambda: {name: event.received for name, event in sockets().dispatcher.statistics().events.items()},
         "event_problems": lambda: sockets().dispatcher.statistics().problems,
         "streams_open": lambda: streams.statistics.open,
@@ -287,3 +302,8 @@ def _readings(
         "password_refused": lambda: passwords.statistics().refused,
         "password_pending": lambda: passwords.statistics().pending,
     }
+
+
+def _in_seconds(ms: Measured) -> Spread:
+    """Prometheus counts time in seconds."""
+    return Spread(ms.count, ms.total / 1_000, tuple(one / 1_000 for one in ms.recent))

@@ -1,8 +1,14 @@
 """One open, authenticated socket, as the rest of the program sees it.
 
-Everything here is synchronous and none of it waits: `push` puts a frame into the mailbox, `end` says goodbye. The bytes
-are moved by a `Transport`, which the gateway brings; a connection knows nothing of WebSockets or polling, and tests give it
-a transport of three lines.
+Everything here is synchronous and none of it waits: `push` sends a frame, `end` says goodbye. The bytes are moved by
+a `Transport`, which the gateway brings; a connection knows nothing of WebSockets or polling, and tests give it a
+transport of three lines.
+
+There are two ways out. While the line is clear, that is, the peer takes what it gets, frames are put together for one
+write at the end of the loop turn (realtime/turn.py). While it is not, they stand in the mailbox, where a newer board
+takes the place of an older one and everything is counted. Most connections never see their mailbox.
+
+Thousands of connections do nothing for minutes, so everything they may never need is made when it is first asked for.
 """
 
 from collections.abc import Callable
@@ -13,6 +19,8 @@ import structlog
 from realtime.codec import Frame, event_frame
 from realtime.disconnect import SLOW_READER, Disconnect
 from realtime.mailbox import Mailbox, Verdict
+from realtime.turn import EAGER_BYTES, Turn, Write
+from realtime.wire import Delivery
 from services.kernel.caller import Caller
 from services.kernel.ids import ClassId, StreamId
 
@@ -28,29 +36,43 @@ class Transport(Protocol):
         """Close once the (sealed) mailbox is empty; cut the line when the peer does not read it empty in time."""
         ...
 
+    def write_rest(self, data: bytes) -> None:
+        """Write frames that were put together before the line stopped being clear, ahead of the mailbox."""
+        ...
+
 
 class Connection:
     """A connected client.
 
     `id` is unique on this node; `caller` who it is; `opened_at` the monotonic second of its opening; `peer` its network
     address; `channels` what it hears (kept by the hub); `streams` and `rooms` are slots for the handlers above.
+    `error_first`: its acknowledgements begin with a null, which some clients take for the place of an error.
+
+    Belonging to the transport: `write_now` hands bytes to a line that is clear, and is None while frames must go
+    through the mailbox; `turn` is where it is put down for writing; `out` is what this turn will write, `urgent`
+    whether it is put down for the end of the turn.
     """
 
     __slots__ = (
         "_on_close",
+        "_rooms",
+        "_streams",
         "_transport",
         "caller",
         "channels",
         "dropped",
         "ending",
+        "error_first",
         "gone",
         "id",
         "mailbox",
         "opened_at",
+        "out",
         "peer",
         "replaced",
-        "rooms",
-        "streams",
+        "turn",
+        "urgent",
+        "write_now",
     )
 
     def __init__(
@@ -62,21 +84,41 @@ class Connection:
         *,
         opened_at: float,
         peer: str = "",
+        error_first: bool = False,
     ) -> None:
         self.id: Final = id
         self.caller: Final = caller
         self.mailbox: Final = mailbox
         self.opened_at: Final = opened_at
         self.peer: Final = peer
-        self.channels: Final[set[str]] = set()
-        self.streams: Final[set[StreamId]] = set()
-        self.rooms: Final[set[ClassId]] = set()
+        self.error_first: Final = error_first
+        self.channels: tuple[str, ...] = ()
         self.ending: Disconnect | None = None
         self.gone = False
         self.dropped = 0
         self.replaced = 0
+        self.turn: Turn | None = None
+        self.write_now: Write | None = None
+        self.out = b""
+        self.urgent = False
         self._transport: Final = transport
-        self._on_close: list[OnClose] = []
+        self._on_close: tuple[OnClose, ...] = ()
+        self._streams: set[StreamId] | None = None
+        self._rooms: set[ClassId] | None = None
+
+    @property
+    def streams(self) -> set[StreamId]:
+        """The streams that it feeds."""
+        if self._streams is None:
+            self._streams = set()
+        return self._streams
+
+    @property
+    def rooms(self) -> set[ClassId]:
+        """The rooms that it is in."""
+        if self._rooms is None:
+            self._rooms = set()
+        return self._rooms
 
     @property
     def closed(self) -> bool:
@@ -86,6 +128,9 @@ class Connection:
     def push(self, frame: Frame, *, key: str | None = None, whole: Callable[[], Frame] | None = None) -> None:
         """Send a frame as its delivery class says (see realtime/mailbox.py). Never waits; ends the connection when the
         mailbox overflows; does nothing when it is closed."""
+        if self.write_now is not None:
+            self.put_together(frame.ws, urgent=frame.delivery is not Delivery.LATEST)
+            return
         match self.mailbox.put(frame, key=key, whole=whole):
             case Verdict.OVERFLOW:
                 self.end(SLOW_READER)
@@ -96,12 +141,48 @@ class Connection:
             case Verdict.QUEUED | Verdict.CLOSED:
                 pass
 
+    def put_together(self, data: bytes, *, urgent: bool) -> None:
+        """Add bytes to what this turn writes. Only while `write_now` is set."""
+        turn = self.turn
+        if turn is None:
+            raise RuntimeError("a connection that writes has a turn")
+        turn.frames += 1
+        if not self.out:
+            self.out = data
+            self.urgent = urgent
+            if urgent:
+                turn.soon(self)
+            else:
+                turn.later(self)
+            return
+        self.out += data
+        if urgent and not self.urgent:
+            self.urgent = True
+            turn.soon(self)
+        if len(self.out) > EAGER_BYTES:
+            self.write_out()
+
+    def write_out(self) -> None:
+        """Write what was put together. A line that stopped being clear meanwhile keeps it: nothing may overtake it."""
+        out, self.out = self.out, b""
+        if not out:
+            return
+        if self.turn is not None:
+            self.turn.writes += 1
+            self.turn.bytes_out += len(out)
+        if self.write_now is not None:
+            self.write_now(out)
+        else:
+            self._transport.write_rest(out)
+
     def end(self, ending: Disconnect) -> None:
         """Say `bye` and close. What is queued before it still goes out, except to a reader too slow to want it. Only the
         first ending counts."""
         if self.closed:
             return
         self.ending = ending
+        self.write_out()
+        self.write_now = None
         self.mailbox.seal(event_frame("bye", ending.bye()), forget=ending is SLOW_READER)
         self._transport.finish(ending)
 
@@ -110,7 +191,7 @@ class Connection:
         if self.gone:
             callback(self, self.reason)
         else:
-            self._on_close.append(callback)
+            self._on_close += (callback,)
 
     @property
     def reason(self) -> str:
@@ -122,8 +203,10 @@ class Connection:
         if self.gone:
             return
         self.gone = True
+        self.write_now = None
+        self.out = b""
         self.mailbox.close()
-        callbacks, self._on_close = self._on_close, []
+        callbacks, self._on_close = self._on_close, ()
         for callback in callbacks:
             try:
                 callback(self, reason if self.ending is None else self.ending.name)

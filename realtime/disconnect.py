@@ -68,6 +68,9 @@ MALFORMED: Final = Disconnect(
 )
 """Below the level of events: such bytes cannot come from an official client using this protocol."""
 
+REMOVED: Final = Disconnect(3505, "removed", "An operator has closed this connection.")
+"""By hand, for a reason that a person had: the client is not to come back by itself."""
+
 ENDINGS: Final = (
     DRAINING,
     SLOW_READER,
@@ -78,4 +81,5 @@ ENDINGS: Final = (
     LOGIN_ENDED,
     ACCOUNT_CLOSED,
     MALFORMED,
+    REMOVED,
 )

@@ -1,20 +1,42 @@
-"""How much one connection may ask for, as arithmetic on `now`.
+"""How much one client may ask for, as arithmetic on `now`.
 
-A token bucket bounds the rate of events; strikes end a connection that keeps sending what is refused. Both are plain
-numbers per connection: no timers, no tasks, nothing to clean up.
+Three bounds on events, all plain numbers without timers, tasks or anything to clean up:
+
+* per connection: a token bucket. An event costs one token, and one more for every 4 KiB of it: decoding one sample takes half a
+  microsecond, a full batch of a thousand (13 to 23 KB) two hundred times as long, and a message of nonsense at the size limit
+  some milliseconds: nobody shall get one at the price of the other.
+* per account and node: one bucket that all its connections share, four times as large, kept over reconnects. It is what a program
+  meets that opens twenty connections to get around the first bound. A refusal by it is no strike: a quiet watch must not be thrown
+  out because the same person's laptop runs wild, and the laptop meets its own bucket anyway.
+* strikes: a connection that keeps sending what is refused is ended.
+
+Most connections of a node do nothing for minutes, so an allowance is one small object until its first event; and the cost of
+being flooded is one subtraction.
 """
 
-from collections import deque
+from collections import OrderedDict
 from typing import Final
+
+from services.kernel.ids import AccountId
 
 EVENTS_PER_SECOND: Final = 100.0
 """Events one connection may send per second, on average. A device sends one or two; a replay at full speed batches."""
 EVENTS_BURST: Final = 200.0
-"""Events it may send at once after a pause: a backlog after a dead zone, in batches."""
+"""Events it may send at once after a pause: a backlog after a dead zone, in batches. Eight hours at 1 Hz cost 174."""
+ACCOUNT_FACTOR: Final = 4
+"""How many connections' worth of events one account may send to one node. By feeling: watch, phone, board and coach's page."""
+BYTES_PER_TOKEN: Final = 4096
+"""An event costs 1 + its bytes // this."""
+MAX_ACCOUNTS: Final = 100_000
+"""Accounts whose buckets are kept; about 20 MB. Over it the one that was made first is forgotten, and starts full again."""
 STRIKES: Final = 10
 """Refused messages within `STRIKES_WINDOW_S` that end a connection. By feeling: a person trying out a client by hand stays
 below it."""
 STRIKES_WINDOW_S: Final = 10.0
+MAX_ROOMS: Final = 32
+"""Rooms one connection may be in. A coach's wall of screens shows a handful; each room costs a delivery per beat."""
+MAX_NAMESPACES: Final = 4
+"""Socket.IO namespaces one client may be in at the same time: the live one, and what an operator's tools need."""
 
 
 class TokenBucket:
@@ -32,44 +54,94 @@ class TokenBucket:
 
     def take(self, now: float, tokens: float = 1.0) -> bool:
         """Take `tokens` if they are there; False, taking nothing, when they are not."""
-        self._refill(now)
-        if self._tokens < tokens:
+        there = self._tokens
+        if now > self._at:
+            there += (now - self._at) * self.rate
+            if there > self.burst:
+                there = self.burst
+            self._at = now
+        if there < tokens:
+            self._tokens = there
             return False
-        self._tokens -= tokens
+        self._tokens = there - tokens
         return True
 
     def wait_s(self, now: float, tokens: float = 1.0) -> float:
         """Seconds until `tokens` will be there; 0 when they are."""
-        self._refill(now)
-        return max(tokens - self._tokens, 0.0) / self.rate
+        return max(tokens - self._there(now), 0.0) / self.rate
 
-    def _refill(self, now: float) -> None:
-        if now > self._at:
-            self._tokens = min(self.burst, self._tokens + (now - self._at) * self.rate)
-            self._at = now
+    def full(self, now: float) -> bool:
+        """Whether nothing of it is in use: a new one would be the same."""
+        return self._there(now) >= self.burst
 
-
-class Strikes:
-    """Counts offences inside a sliding window of `window_s` seconds."""
-
-    __slots__ = ("_at", "limit", "window_s")
-
-    def __init__(self, limit: int = STRIKES, window_s: float = STRIKES_WINDOW_S) -> None:
-        self.limit: Final = limit
-        self.window_s: Final = window_s
-        self._at: deque[float] = deque(maxlen=limit)
-
-    def add(self, now: float) -> bool:
-        """Note an offence; True when it is one too many and the connection should end."""
-        self._at.append(now)
-        return len(self._at) == self.limit and now - self._at[0] <= self.window_s
+    def _there(self, now: float) -> float:
+        return min(self.burst, self._tokens + max(now - self._at, 0.0) * self.rate)
 
 
-class Allowance:
-    """What one socket may still ask for: its rate of messages and its strikes."""
+class Allowance(TokenBucket):
+    """What one socket may still ask for: its tokens, its strikes, and the bucket of its account once that was asked for."""
 
-    __slots__ = ("bucket", "strikes")
+    __slots__ = ("_struck_at", "account")
 
     def __init__(self, now: float, rate: float = EVENTS_PER_SECOND, burst: float = EVENTS_BURST) -> None:
-        self.bucket: Final = TokenBucket(rate, burst, now)
-        self.strikes: Final = Strikes()
+        super().__init__(rate, burst, now)
+        self.account: AccountBucket | None = None
+        self._struck_at: tuple[float, ...] = ()
+
+    def strike(self, now: float) -> bool:
+        """Note an offence; True when it is one too many inside the window and the connection should end."""
+        self._struck_at = (*self._struck_at[1 - STRIKES :], now)
+        return len(self._struck_at) == STRIKES and now - self._struck_at[0] <= STRIKES_WINDOW_S
+
+
+class AccountBucket(TokenBucket):
+    """What all connections of one account share on this node. `kept` is False once it was forgotten: ask for a new one."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self, now: float, rate: float, burst: float) -> None:
+        super().__init__(rate, burst, now)
+        self.kept = True
+
+
+class AccountAllowances:
+    """The buckets of the accounts that sent something lately.
+
+    Each time one is made, the two oldest are looked at: one that has filled up again is forgotten. So there are never more than
+    the accounts that are active, their predecessors waiting to be looked at, and `limit` in all; and nobody has to sweep.
+    """
+
+    def __init__(
+        self,
+        rate: float = EVENTS_PER_SECOND * ACCOUNT_FACTOR,
+        burst: float = EVENTS_BURST * ACCOUNT_FACTOR,
+        limit: int = MAX_ACCOUNTS,
+    ) -> None:
+        if limit < 1:
+            raise ValueError(f"at least one account's bucket must be kept, not {limit}")
+        self._rate: Final = rate
+        self._burst: Final = burst
+        self._limit: Final = limit
+        # Not a plain dict: finding the first entry of one that is emptied from the front takes longer and longer.
+        self._buckets: OrderedDict[AccountId, AccountBucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def of(self, account_id: AccountId, now: float) -> AccountBucket:
+        """The bucket of an account. May be held on to while it is `kept`."""
+        bucket = self._buckets.get(account_id)
+        if bucket is None:
+            self._look_at_oldest(now)
+            self._look_at_oldest(now)
+            bucket = self._buckets[account_id] = AccountBucket(now, self._rate, self._burst)
+        return bucket
+
+    def _look_at_oldest(self, now: float) -> None:
+        if not self._buckets:
+            return
+        account_id, bucket = self._buckets.popitem(last=False)
+        if bucket.full(now) or len(self._buckets) + 1 >= self._limit:
+            bucket.kept = False
+        else:
+            self._buckets[account_id] = bucket

@@ -1,21 +1,20 @@
 """One connection's outgoing queue, bounded in bytes, that knows what may be lost.
 
-A phone in a cellar reads slowly. It shall get the newest board, never a backlog; it shall cost the server a bounded number
-of bytes; and what must arrive either arrives or the connection ends, saying so. So there are three ways in:
+A phone in a cellar reads slowly. It shall get the newest board, never a backlog; it shall cost the server a bounded
+number of bytes; and what must arrive either arrives or the connection ends, saying so. So there are three ways in:
 
-* latest-only: at most one unsent frame per key. A newer one takes its place *at the end of the queue*: in the old place it
-  could overtake an acknowledgement that speaks of an older board. Board changes build on each other, so a reader who would
-  miss one gets `whole()`, a snapshot, instead of the next change.
-* must arrive: kept in order. Over the hard limit the answer is `OVERFLOW`, and the caller ends the connection.
-* droppable: not taken while the mailbox is over its soft limit.
+* latest-only: at most one unsent frame per key. A newer one takes its place *at the end of the queue*: in the old
+place it could overtake an acknowledgement that speaks of an older board. Board changes build on each other, so a
+reader who would miss one gets `whole()`, a snapshot, instead of the next change. * must arrive: kept in order. Over
+the hard limit the answer is `OVERFLOW`, and the caller ends the connection. * droppable: not taken while the mailbox
+is over its soft limit.
 
 Full means: over the hard limit nothing more goes in, because a reader a megabyte behind is better served by a reconnect
 and a snapshot. Pure: no clock, no loop; `on_ready` is called whenever something can be taken, and whoever writes to the
-network (gateway/sockets/engine.py) turns that into waking a writer.
+network (gateway/sockets/engine/session.py) turns that into waking a writer.
 """
 
 import enum
-import itertools
 from collections.abc import Callable
 from typing import Final
 
@@ -47,7 +46,7 @@ def _nobody_waits() -> None:
 class Mailbox:
     """The unsent frames of one connection. Sizes in bytes on the wire."""
 
-    __slots__ = ("_closed", "_frames", "_ordinals", "bytes", "hard_bytes", "on_ready", "soft_bytes")
+    __slots__ = ("_closed", "_frames", "_ordinal", "bytes", "hard_bytes", "on_ready", "soft_bytes")
 
     def __init__(self, soft_bytes: int = SOFT_BYTES, hard_bytes: int = HARD_BYTES) -> None:
         if not 0 < soft_bytes <= hard_bytes:
@@ -58,7 +57,7 @@ class Mailbox:
         self.on_ready: Callable[[], None] = _nobody_waits
         # A dict keeps the order of arrival, finds a key's frame at once, and takes from the front.
         self._frames: dict[_SlotKey, Frame] = {}
-        self._ordinals = itertools.count()
+        self._ordinal = 0
         self._closed = False
 
     def __len__(self) -> int:
@@ -72,8 +71,8 @@ class Mailbox:
     def put(self, frame: Frame, *, key: str | None = None, whole: Callable[[], Frame] | None = None) -> Verdict:
         """Queue a frame according to its delivery class; never waits.
 
-        `key` says which frames replace each other (latest-only; the event's name when None). `whole` makes the frame that
-        goes in when one is replaced, for events that only mean something on top of the one before.
+        `key` says which frames replace each other (latest-only; the event's name when None). `whole` makes the frame
+        that goes in when one is replaced, for events that only mean something on top of the one before.
         """
         if self._closed:
             return Verdict.CLOSED
@@ -81,7 +80,7 @@ class Mailbox:
             return self._put_latest(frame, key or frame.event, whole)
         if frame.delivery is Delivery.DROPPABLE and self.bytes + frame.size > self.soft_bytes:
             return Verdict.DROPPED
-        return self._append(next(self._ordinals), frame, Verdict.QUEUED)
+        return self._append(self._next_ordinal(), frame, Verdict.QUEUED)
 
     def take(self) -> Frame | None:
         """The next frame to send, None when there is none."""
@@ -106,7 +105,7 @@ class Mailbox:
             self.bytes = 0
         if last is not None:
             # Past every limit on purpose: a full mailbox must be able to say why it closes.
-            self._frames[next(self._ordinals)] = last
+            self._frames[self._next_ordinal()] = last
             self.bytes += last.size
         self._closed = True
         self.on_ready()
@@ -124,6 +123,10 @@ class Mailbox:
             return self._append(key, frame, Verdict.QUEUED)
         self.bytes -= unsent.size
         return self._append(key, frame if whole is None else whole(), Verdict.REPLACED)
+
+    def _next_ordinal(self) -> int:
+        self._ordinal += 1
+        return self._ordinal
 
     def _append(self, slot: _SlotKey, frame: Frame, verdict: Verdict) -> Verdict:
         if self.bytes + frame.size > self.hard_bytes:

@@ -2,12 +2,14 @@
 
 This file is the protocol. The AsyncAPI document is generated from it, the gateway decodes with it, the clients in
 loadtest/ are written against it. All events live in the Socket.IO namespace `/live`; a client connects with
-`auth: {"token": …}`.
+`auth: {"token": …, "acks": …}`.
 
 Every client event is acknowledged with exactly one object: `{"ok": <reply shape>}` or `{"problem": {code, message,
-path, retry, …}}` (see services/kernel/problems.py). An event sent without an acknowledgement id gets its problem,
-if there is one, as a `problem` event. The acknowledgement of `stream.samples` comes after the samples are
-committed: that is the promise of the product.
+path, retry, …}}` (see services/kernel/problems.py). With `acks` "error-first" a null stands before it: the JavaScript
+client's option `retries`, used without `ackTimeout`, takes the first argument of an acknowledgement for an error and
+sends the event again; a problem is an answer, not such an error. "plain", the default, is right for everybody else. An
+event sent without an acknowledgement id gets its problem, if there is one, as a `problem` event. The acknowledgement of
+`stream.samples` comes after the samples are committed: that is the promise of the product.
 
 Adding an event: a shape, a row in `EVENTS`, a handler in gateway/sockets/. A test refuses a row without a handler.
 """

@@ -16,6 +16,7 @@ import structlog
 from persistence.stores import Transactions
 from realtime.codec import event_frame
 from realtime.connection import Connection
+from realtime.limits import MAX_ROOMS
 from realtime.node import Node
 from realtime.peer import RoomClosed, Share, WholeWanted
 from realtime.wire import BoardSnapshot, RoomJoin, RoomJoined
@@ -24,7 +25,7 @@ from rooms.room import Room, channel_of, view_of
 from services.classes.live_class import MAX_MEMBERS, LiveClass, may_enter, normal_code
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import ClassId
-from services.kernel.problems import ClassFull, ClassNotFound, NotInRoom, Problem
+from services.kernel.problems import ClassFull, ClassNotFound, NotInRoom, Problem, TooManyRooms
 
 WHOLE_SHARE_EVERY_S: Final = 5.0
 """How long a lost share can go unhealed."""
@@ -72,7 +73,7 @@ class Rooms:
     async def join(self, connection: Connection, request: RoomJoin) -> RoomJoined:
         """Bring a connection into the room of a class. Joining again is allowed and returns a fresh board.
 
-        Raises `ClassNotFound`, `ClassOver`, `Forbidden`, `ClassFull`.
+        Raises `ClassNotFound`, `ClassOver`, `Forbidden`, `ClassFull`, `TooManyRooms`.
         """
         caller = connection.caller
         async with self._transactions() as stores:
@@ -80,6 +81,8 @@ class Rooms:
             if live is None:
                 raise ClassNotFound(path="$.code")
             may_enter(live, caller, request.role)
+            if len(connection.rooms) >= MAX_ROOMS and live.id not in connection.rooms:
+                raise TooManyRooms(limit=MAX_ROOMS)
             membership = None
             if "display" not in caller.roles:
                 await stores.classes.lock(live.id)

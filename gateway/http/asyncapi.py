@@ -15,6 +15,15 @@ import msgspec
 from gateway.http.examples import example_of
 from gateway.http.openapi import API_VERSION, Json, text
 from realtime.disconnect import ENDINGS
+from realtime.limits import (
+    ACCOUNT_FACTOR,
+    BYTES_PER_TOKEN,
+    EVENTS_BURST,
+    EVENTS_PER_SECOND,
+    MAX_ROOMS,
+    STRIKES,
+    STRIKES_WINDOW_S,
+)
 from realtime.wire import (
     BY_NAME,
     CLIENT_EVENTS,
@@ -35,7 +44,8 @@ _REF: Final = "#/components/schemas/{name}/schema"
 _ABOUT: Final = f"""\
 Connect with any Socket.IO 5 client (Engine.IO 4; WebSocket, or long-polling first) to the path `/socket.io/` and open
 the namespace `{NAMESPACE}` with `auth: {{"token": "<access token>"}}`. A refused CONNECT carries the problem as the
-error's `data`.
+error's `data`. A client that uses the JavaScript client's `retries` without `ackTimeout` adds `"acks": "error-first"`: every
+acknowledgement then has a null before its object, because that client takes the first argument for an error.
 
 Every event from a client carries one object and is acknowledged with one object: `{{"ok": <reply>}}` or
 `{{"problem": {{"code", "message", "retry", …}}}}`. An event sent without an acknowledgement id gets its problem, if there is
@@ -44,6 +54,11 @@ one, as the event `problem`. Unknown fields are refused. There is no binary.
 The acknowledgement of `stream.samples` is given after the samples are committed, and not before: keep them until then, send
 them again after a reconnect, in any overlap. A batch has at most {MAX_BATCH_SAMPLES} samples, a stream at most
 {MAX_UNACKED_SAMPLES} that are not acknowledged, a message at most {MAX_PAYLOAD_BYTES} bytes.
+
+A connection may send {EVENTS_PER_SECOND:.0f} events per second on average and {EVENTS_BURST:.0f} at once; an event counts once, and
+once more for every {BYTES_PER_TOKEN} bytes of it. All connections of an account together may send {ACCOUNT_FACTOR} times as much to
+one node. Over that the answer is `rate_limited` with `retry_after_ms`. A connection may be in {MAX_ROOMS} rooms. {STRIKES} refused
+messages within {STRIKES_WINDOW_S:.0f} seconds end it.
 
 Before the server closes a connection it sends `bye` with a code. Codes from 3000 to 3499 mean: come back after
 `come_back_ms`. Codes from 3500 to 3999 mean: do not, until something has changed.
@@ -98,7 +113,8 @@ def document() -> Json:
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": 'Not a header: the CONNECT packet\'s payload is {"token": "<access token>"}.',
+                    "description": 'Not a header: the CONNECT packet\'s payload is {"token": "<access token>"}, with '
+                    '"acks": "error-first" where a null is wanted before the object of every acknowledgement.',
                 }
             },
         },

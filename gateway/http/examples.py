@@ -14,8 +14,10 @@ from gateway.http.accounts import Registration
 from gateway.http.classes import ClassList
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
 from gateway.http.logins import LogIn, RefreshRequest
+from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
 from gateway.http.problems import ProblemBody, title_of, type_of
 from gateway.http.workouts import SamplePage, WorkoutList
+from gateway.sockets.statistics import LineView
 from realtime import wire
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
@@ -111,6 +113,54 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         code=BadShape.code,
         trace_id="5f0c8a1de2b34f67a9c4d1e0b7f62538",
         path="$.max_hr",
+    ),
+    SocketsNow(
+        node="gateway-3",
+        at_ms=_START + 900_000,
+        order="queued",
+        loop_lag_ms=0.4,
+        loop_lag_worst_ms=6.1,
+        counts=SocketsCounts(
+            sockets=1_204,
+            websockets=1_180,
+            polling=24,
+            open=1_200,
+            unauthenticated=3,
+            closing=1,
+            queued_bytes=48_200,
+            unwritten_bytes=16_384,
+            blocked=1,
+            writes=2_410_000,
+            frames_out=3_133_000,
+            merged=1.3,
+            bytes_out=841_000_000,
+            frames_in=990_000,
+            pings=51_000,
+            malformed=2,
+            refused={"token_expired": 14},
+            cut={"stalled": 1},
+            closed={"client": 320, "silent": 11},
+            round_trips=RoundTrips(count=50_900, mean=41.5, p50=33.2, p99=310.0, max=1_204.0),
+        ),
+        lines=(
+            LineView(
+                id="Zk3f0qV1x2bT9s",
+                account=str(_jonas),
+                transport="websocket",
+                state="open",
+                age_s=812.4,
+                queued_bytes=31_744,
+                queued_frames=3,
+                unwritten_bytes=16_384,
+                waiting_s=4.2,
+                dropped=0,
+                replaced=19,
+                rtt_ms=310.0,
+                events_in=812,
+                rooms=1,
+                peer="203.0.113.7",
+            ),
+        ),
     ),
     # The socket's events and their replies.
     wire.StreamOpen(stream=_stream, started_at_ms=_START, class_code="K7WQ2M", device="chest strap", sport="cycling"),

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.http.examples import example_of
 from gateway.http.problems import CONTENT_TYPE, ProblemBody
-from gateway.http.router import MAX_BODY, Nothing, Route
+from gateway.http.router import MAX_BODY, Auth, Nothing, Route
 from gateway.http.routes import ROUTES, WINDOWS, Window
 from services.kernel.problems import Problem
 
@@ -30,6 +30,13 @@ _TAGS: Final = {
     "classes": "Live classes, before and after. What happens inside is on the socket.",
     "workouts": "One's own workouts, their summaries and samples.",
     "operation": "For those who look after the server.",
+}
+
+
+_SECURITY: Final[dict[Auth, list[Json]]] = {
+    "none": [],
+    "bearer": [{"access_token": []}],
+    "admin": [{"admin_token": []}],
 }
 
 
@@ -68,7 +75,12 @@ def document() -> Json:
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
                     "description": "The `access_token` of a login, or of a display.",
-                }
+                },
+                "admin_token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The admin token of this installation (`PACELINE_ADMIN_TOKEN`).",
+                },
             },
         },
     }
@@ -82,7 +94,7 @@ def _operation(route: Route[Any, Any, Any], ref_of: dict[type, Json]) -> Json:
         "operationId": route.name,
         "tags": [route.tag],
         "summary": route.does,
-        "security": [{"access_token": []}] if route.auth == "bearer" else [],
+        "security": _SECURITY[route.auth],
         "responses": {str(route.status): success, **_failures(route.all_problems(), ref_of)},
     }
     if route.more:

@@ -17,7 +17,13 @@ from aiohttp.typedefs import Handler
 
 from services.kernel.problems import NotFound
 
-PAGES: Final = {"/": "index.html", "/board": "board.html", "/coach": "coach.html", "/athlete": "athlete.html"}
+PAGES: Final = {
+    "/": "index.html",
+    "/board": "board.html",
+    "/coach": "coach.html",
+    "/athlete": "athlete.html",
+    "/operations": "operations.html",
+}
 _TYPES: Final = {
     ".html": "text/html",
     ".css": "text/css",

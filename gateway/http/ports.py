@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
-from gateway.probes import Check, Reading
+from gateway.admin_token import AdminToken
+from gateway.probes import Check, LoopLag, Reading
+from gateway.sockets.statistics import LineView, Order, SocketsStatistics
 from services.accounts.account import AccountView, ProfileChange, SignupRole
 from services.accounts.accounts import LoggedIn
 from services.accounts.displays import Display
@@ -63,6 +65,15 @@ class WorkoutCases(Protocol):
     async def samples(self, caller: Caller, workout_id: WorkoutId, from_seq: int, limit: int) -> Sequence[Sample]: ...
 
 
+class SocketsWindow(Protocol):
+    """What the socket engine shows of itself; see gateway/sockets/statistics.py."""
+
+    def statistics(self) -> SocketsStatistics: ...
+    def lines(self, limit: int, order: Order) -> Sequence[LineView]:
+        """At most `limit` lines, the slowest first."""
+        ...
+
+
 @dataclass(frozen=True)
 class GatewayDeps:
     """Everything the HTTP mouth needs.
@@ -70,6 +81,9 @@ class GatewayDeps:
     `identify` who shows a token (raises NotAuthenticated, TokenExpired); `demo_code` the join code of the demo class, None
     while there is none; `checks` what has to be right for `/readyz`; `readings` what `/metrics` shows, by the names in
     `gateway.probes.FAMILIES`; `web_root` the folder of the pages.
+
+    For operators: `node_id` the name of this process, `sockets` the window into the engine (asked for late: it is attached to
+    the application after this), `admin_token` what opens it (None: it stays shut), `lag` the event loop's lateness.
     """
 
     accounts: AccountCases
@@ -82,3 +96,7 @@ class GatewayDeps:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     clock: Clock = field(default_factory=SystemClock)
     web_root: Path = WEB_ROOT
+    node_id: str = ""
+    sockets: Callable[[], SocketsWindow] | None = None
+    admin_token: AdminToken | None = None
+    lag: LoopLag = field(default_factory=LoopLag)

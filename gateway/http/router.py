@@ -17,6 +17,7 @@ from typing import Final, Generic, Literal, TypeVar
 import msgspec
 from aiohttp import hdrs, web
 
+from gateway.admin_token import AdminToken
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import bad_shape
 from services.kernel.caller import Caller
@@ -25,6 +26,7 @@ from services.kernel.problems import (
     BadShape,
     InternalFault,
     NotAuthenticated,
+    NotFound,
     Problem,
     TokenExpired,
     TooLarge,
@@ -38,7 +40,8 @@ BODY_TIMEOUT_S: Final = 15.0
 """How long a body may take to arrive."""
 _JSON: Final = "application/json"
 
-Auth = Literal["none", "bearer"]
+Auth = Literal["none", "bearer", "admin"]
+"""Who may ask: anybody, whoever has an access token, or whoever has the admin token of this installation."""
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +98,8 @@ class Route(Generic[B, Q, P]):
         kinds = {*self.problems, InternalFault, Unavailable}
         if self.auth == "bearer":
             kinds |= {NotAuthenticated, TokenExpired}
+        if self.auth == "admin":
+            kinds |= {NotAuthenticated, NotFound}
         if self.body is not Nothing:
             kinds |= {BadJson, BadShape, TooLarge, UnsupportedMediaType}
         if self.query is not Nothing or self.path is not Nothing:
@@ -108,6 +113,8 @@ def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) ->
 
     async def answer(request: web.Request) -> web.StreamResponse:
         caller = deps.identify(bearer_token(request)) if route.auth == "bearer" else None
+        if route.auth == "admin":
+            admit_admin(deps.admin_token, request)
         path = _converted(dict(request.match_info), route.path, "path")
         query = _converted(_single(request), route.query, "query")
         body = route.body() if route.body is Nothing else await _read(request, decoder)
@@ -130,6 +137,18 @@ def bearer_token(request: web.Request) -> str:
     if scheme.lower() != "bearer" or not token:
         raise NotAuthenticated
     return token
+
+
+def admit_admin(token: AdminToken | None, request: web.Request) -> None:
+    """Raises NotFound when there is no admin token here, NotAuthenticated when the request does not carry it."""
+    if token is None:
+        raise NotFound("operations are closed on this server: set PACELINE_ADMIN_TOKEN to open them")
+    try:
+        given = bearer_token(request)
+    except NotAuthenticated as missing:
+        raise NotAuthenticated("this needs the admin token of this server as the bearer token") from missing
+    if not token.admits(given):
+        raise NotAuthenticated("this is not the admin token of this server; see PACELINE_ADMIN_TOKEN")
 
 
 def address_of(request: web.Request) -> str | None:

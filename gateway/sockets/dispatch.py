@@ -1,58 +1,46 @@
-"""From the text of an event to its handler, and back to exactly one acknowledgement.
+"""From the bytes of an event to its handler, and back to exactly one acknowledgement.
 
-One step from text to typed shape: msgspec decodes the payload straight into the shape of the catalogue row, strictly
-(unknown fields are refused, `true` is not 1, "1" is not 1), and says where it does not fit. What a handler gets is therefore
-always whole.
+What a handler gets is always whole: one step has turned the bytes into the typed shape of the catalogue, or refused them
+(gateway/sockets/inbound.py).
 
 A handler answers through its `Reply`, now or later: the acknowledgement of samples is withheld until they are committed.
 Refusals are `Problem`s, raised or given to the reply; anything else that a handler raises is our fault, logged with its
 context, and answered as `internal_fault`. The connection survives all of it, up to a point: see realtime/limits.py.
 
-Events of one connection are handled one after another, in the order they came.
+Everything here happens in place, in the order the events came. Only a handler that waits for something leaves an awaitable
+behind; whoever runs it keeps the connection's later events back until it is done.
 """
 
 import asyncio
-import inspect
-import json
-import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
 
+from gateway.sockets.inbound import KINDS, UNREADABLE, Bytes, decode, explain
 from realtime.codec import ack_frame, event_frame
 from realtime.connection import Connection
 from realtime.disconnect import ABUSE
-from realtime.limits import Allowance
-from realtime.wire import BY_NAME, CLIENT_EVENTS, MAX_PAYLOAD_BYTES, Event, ProblemEvent
+from realtime.limits import BYTES_PER_TOKEN, AccountAllowances, Allowance
+from realtime.sparingly import Sparingly
+from realtime.wire import CLIENT_EVENTS, MAX_PAYLOAD_BYTES, Event, ProblemEvent
 from services.kernel.clock import Clock
-from services.kernel.problems import (
-    BadJson,
-    BadShape,
-    InternalFault,
-    Problem,
-    RateLimited,
-    TooLarge,
-    Unavailable,
-    UnknownEvent,
-)
+from services.kernel.problems import InternalFault, Problem, RateLimited, Unavailable
 
 log = structlog.get_logger(__name__)
 
 HANDLER_TIMEOUT_S: Final = 15.0
-"""What a handler may wait for. Below the ping timeout: while it waits, this connection is not read, pongs included."""
+"""What a handler may wait for. Below the ping timeout: while it waits, a busy connection is not read, pongs included."""
 LATENCY_BOUNDS_S: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Upper bounds of the latency buckets, seconds; the last bucket has none."""
 
-_PATH: Final = re.compile(r" - at `(.+)`$")
-
 
 class Handler(Protocol):
-    """Answers one event: `message` is the shape of its catalogue row. May be a coroutine function."""
+    """Answers one event: `message` is the shape of its catalogue row. A coroutine function, if it has to wait."""
 
     def __call__(self, connection: Connection, message: Any, reply: "Reply", /) -> Awaitable[None] | None: ...
 
@@ -70,6 +58,12 @@ class EventStatistics:
     seconds: float = 0.0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
 
+    def answered(self, took_s: float) -> None:
+        """Count a good answer."""
+        self.ok += 1
+        self.seconds += took_s
+        self.buckets[bisect_left(LATENCY_BOUNDS_S, took_s)] += 1
+
 
 @dataclass(frozen=True, slots=True)
 class DispatchStatistics:
@@ -79,90 +73,104 @@ class DispatchStatistics:
     problems: dict[str, int]
 
 
-class Reply:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Route:
+    """One event of the catalogue with who answers it."""
+
+    name: str
+    reply: type
+    handler: Handler
+    statistics: EventStatistics
+
+
+class Reply(msgspec.Struct, eq=False):
     """The one answer to one event. Synchronous; may be kept and used later, even when the connection is gone by then."""
 
-    __slots__ = ("_ack_id", "_began", "_connection", "_dispatcher", "_row", "answered")
-
-    def __init__(
-        self, dispatcher: "Dispatcher", connection: Connection, row: Event, ack_id: int | None, began: float
-    ) -> None:
-        self.answered = False
-        self._dispatcher = dispatcher
-        self._connection = connection
-        self._row = row
-        self._ack_id = ack_id
-        self._began = began
+    _dispatcher: "Dispatcher"
+    _connection: Connection
+    _route: _Route
+    _ack_id: int | None
+    _began: float
+    answered: bool = False
 
     def ok(self, shape: msgspec.Struct) -> None:
         """It is done; says nothing to a client that asked for no acknowledgement. Raises `TypeError` when `shape` is not
         the reply of the catalogue row, `RuntimeError` when it was answered before."""
-        if type(shape) is not self._row.reply:
-            expected = getattr(self._row.reply, "__name__", "nothing")
-            raise TypeError(f"{self._row.name!r} is answered with {expected}, not {type(shape).__name__}")
-        self._once()
-        self._dispatcher.answered(self._row.name, self._began)
-        if self._ack_id is not None:
-            self._connection.push(ack_frame(self._ack_id, shape))
+        route = self._route
+        if type(shape) is not route.reply:
+            raise TypeError(f"{route.name!r} is answered with {route.reply.__name__}, not {type(shape).__name__}")
+        if self.answered:
+            raise self._twice()
+        connection = self._connection
+        # First made, then counted as an answer: should it not be fit for the wire, the client still gets one.
+        frame = None if self._ack_id is None else ack_frame(self._ack_id, shape, connection.error_first)
+        self.answered = True
+        route.statistics.answered(self._dispatcher.monotonic() - self._began)
+        if frame is not None:
+            connection.push(frame)
 
     def problem(self, problem: Problem) -> None:
         """It is refused; without an acknowledgement id the client gets a `problem` event. Raises `RuntimeError` when it
         was answered before."""
-        self._once()
-        self._dispatcher.refused(problem)
-        refuse(self._connection, self._row.name, self._ack_id, problem)
-
-    def _once(self) -> None:
         if self.answered:
-            raise RuntimeError(f"{self._row.name!r} was answered twice")
+            raise self._twice()
         self.answered = True
+        self._dispatcher.refused(problem)
+        refuse(self._connection, self._route.name, self._ack_id, problem)
+
+    def _twice(self) -> RuntimeError:
+        return RuntimeError(f"{self._route.name!r} was answered twice")
 
 
 class Dispatcher:
     """Events in, answers out. Raises `ValueError` when handlers and catalogue do not match one to one."""
 
-    def __init__(self, handlers: Handlers, clock: Clock, *, timeout_s: float = HANDLER_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        handlers: Handlers,
+        clock: Clock,
+        *,
+        timeout_s: float = HANDLER_TIMEOUT_S,
+        accounts: AccountAllowances | None = None,
+    ) -> None:
         names = {event.name for event in CLIENT_EVENTS}
         if missing := sorted(names - handlers.keys()):
             raise ValueError(f"events of realtime/wire.py without a handler: {', '.join(missing)}")
         if unknown := sorted(handlers.keys() - names):
             raise ValueError(f"handlers for events that realtime/wire.py does not have: {', '.join(unknown)}")
-        self._handlers: Final = dict(handlers)
-        self._clock: Final = clock
+        self.monotonic: Final = clock.monotonic
+        self.accounts: Final = AccountAllowances() if accounts is None else accounts
         self._timeout_s: Final = timeout_s
-        self._decoders: Final[dict[str, msgspec.json.Decoder[Any]]] = {
-            event.name: msgspec.json.Decoder(event.shape) for event in CLIENT_EVENTS
-        }
-        self._arguments: Final = msgspec.json.Decoder(tuple[str, msgspec.Raw])
-        self._events: Final = {name: EventStatistics() for name in sorted(names)}
+        self._log: Final = Sparingly(log, clock.monotonic)
+        self._by_name: Final = {event.name: _route(event, handlers[event.name]) for event in CLIENT_EVENTS}
+        self._by_kind: Final = {KINDS[name]: route for name, route in self._by_name.items()}
         self._problems: Counter[str] = Counter()
 
-    async def dispatch(self, connection: Connection, allowance: Allowance, ack_id: int | None, arguments: str) -> None:
-        """Handle one event. `arguments` is the JSON array `["name", payload]` as it came."""
-        now = self._clock.monotonic()
-        if not allowance.bucket.take(now):
-            # Refused before it is decoded: being flooded must be cheap.
-            wait_ms = int(allowance.bucket.wait_s(now) * 1000) + 1
-            self._offence(connection, allowance, "", ack_id, RateLimited(retry_after_ms=wait_ms))
-            return
-        name = ""
+    def dispatch(
+        self, connection: Connection, allowance: Allowance, ack_id: int | None, arguments: Bytes
+    ) -> Coroutine[Any, Any, None] | None:
+        """Handle one event. `arguments` is the JSON array `["name", payload]` as it came. None when all is done; otherwise what
+        is left is to be awaited, in a task. It raises nothing, then or now."""
+        now = self.monotonic()
+        size = len(arguments)
+        cost = 1 + size // BYTES_PER_TOKEN
+        account = allowance.account
+        if account is None or not account.kept:
+            account = allowance.account = self.accounts.of(connection.caller.account_id, now)
+        # Refused before it is decoded: being flooded must be cheap.
+        if not allowance.take(now, cost):
+            self._offence(connection, allowance, "", ack_id, _limited(allowance.wait_s(now, cost)))
+            return None
+        if not account.take(now, cost):
+            self._refuse(connection, "", ack_id, _limited(account.wait_s(now, cost)))
+            return None
+        if size > MAX_PAYLOAD_BYTES:
+            return self._slowly(connection, allowance, ack_id, arguments, now)
         try:
-            name, payload = self._split(arguments)
-            message = self._decode(name, payload)
-        except Problem as problem:
-            self._offence(connection, allowance, name, ack_id, problem)
-            return
-        self._events[name].received += 1
-        reply = Reply(self, connection, BY_NAME[name], ack_id, now)
-        await self._handle(self._handlers[name], connection, message, reply)
-
-    def answered(self, name: str, began: float) -> None:
-        """Count a good answer to an event that came at `began`."""
-        statistics = self._events[name]
-        took = self._clock.monotonic() - began
-        statistics.ok += 1
-        statistics.seconds += took
-        statistics.buckets[bisect_left(LATENCY_BOUNDS_S, took)] += 1
+            event = decode(arguments)
+        except UNREADABLE:
+            return self._slowly(connection, allowance, ack_id, arguments, now)
+        return self._handle(self._by_kind[type(event)], connection, event.payload, ack_id, now)
 
     def refused(self, problem: Problem) -> None:
         """Count a refusal."""
@@ -170,60 +178,91 @@ class Dispatcher:
 
     def statistics(self) -> DispatchStatistics:
         """Counters for the probes."""
-        return DispatchStatistics(events=self._events, problems=dict(self._problems))
+        return DispatchStatistics(
+            events={name: self._by_name[name].statistics for name in sorted(self._by_name)},
+            problems=dict(self._problems),
+        )
 
-    async def _handle(self, handler: Handler, connection: Connection, message: Any, reply: Reply) -> None:
+    # -- the handler ------------------------------------------------------------------------------------------------
+
+    def _handle(
+        self, route: _Route, connection: Connection, message: Any, ack_id: int | None, now: float
+    ) -> Coroutine[Any, Any, None] | None:
+        route.statistics.received += 1
+        reply = Reply(self, connection, route, ack_id, now)
+        try:
+            waiting = route.handler(connection, message, reply)
+        except Exception as fault:
+            self._failed(fault, route, connection, reply)
+            return None
+        return None if waiting is None else self._wait(waiting, route, connection, reply)
+
+    async def _wait(self, waiting: Awaitable[None], route: _Route, connection: Connection, reply: Reply) -> None:
         limit: asyncio.Timeout | None = None
         try:
-            waiting = handler(connection, message, reply)
-            if inspect.isawaitable(waiting):
-                async with asyncio.timeout(self._timeout_s) as limit:
-                    await waiting
-        except Problem as problem:
-            if reply.answered:
-                log.exception("dispatch.problem_after_answer", connection=connection.id)
-            else:
-                reply.problem(problem)
+            async with asyncio.timeout(self._timeout_s) as limit:
+                await waiting
         except Exception as fault:
             late = isinstance(fault, TimeoutError) and limit is not None and limit.expired()
-            log.exception(
-                "dispatch.handler_late" if late else "dispatch.handler_failed",
-                connection=connection.id,
-                account=str(connection.caller.account_id),
-                handler=getattr(handler, "__qualname__", repr(handler)),
-            )
-            if not reply.answered:
-                reply.problem(Unavailable() if late else InternalFault())
+            self._failed(fault, route, connection, reply, late=late)
+        except asyncio.CancelledError as given_up:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not this was cancelled, but something it waited for together with others.
+            self._failed(given_up, route, connection, reply)
 
-    def _split(self, arguments: str) -> tuple[str, msgspec.Raw | str]:
-        if len(arguments) > MAX_PAYLOAD_BYTES:
-            raise TooLarge(limit=MAX_PAYLOAD_BYTES)
-        try:
-            return self._arguments.decode(arguments)
-        except msgspec.ValidationError as fault:
-            raise BadShape('an event is its name and one object: ["room.join", {…}]') from fault
-        except (msgspec.DecodeError, RecursionError):
-            return _loosely(arguments)
+    def _failed(
+        self, fault: BaseException, route: _Route, connection: Connection, reply: Reply, *, late: bool = False
+    ) -> None:
+        """A handler has raised. To be called while that is being handled."""
+        if isinstance(fault, Problem) and not reply.answered:
+            reply.problem(fault)
+            return
+        if isinstance(fault, Problem):
+            what = "dispatch.problem_after_answer"
+        else:
+            what = "dispatch.handler_late" if late else "dispatch.handler_failed"
+        self._log.exception(
+            what,
+            cause=f"{route.name} {type(fault).__name__}",
+            connection=connection.id,
+            account=str(connection.caller.account_id),
+            handler=getattr(route.handler, "__qualname__", repr(route.handler)),
+        )
+        if not reply.answered:
+            reply.problem(Unavailable() if late else InternalFault())
 
-    def _decode(self, name: str, payload: msgspec.Raw | str) -> Any:
-        decoder = self._decoders.get(name)
-        if decoder is None:
-            raise UnknownEvent(f"there is no client event {name[:80]!r}; /asyncapi.json lists them all")
-        try:
-            return decoder.decode(payload)
-        except msgspec.ValidationError as fault:
-            raise bad_shape(fault) from fault
-        except (msgspec.DecodeError, RecursionError) as fault:
-            raise _not_json(payload, BY_NAME[name].shape) from fault
+    # -- refusals ---------------------------------------------------------------------------------------------------
+
+    def _slowly(
+        self, connection: Connection, allowance: Allowance, ack_id: int | None, arguments: Bytes, now: float
+    ) -> Coroutine[Any, Any, None] | None:
+        """Find out why an event cannot be decoded."""
+        name, found = explain(arguments)
+        if isinstance(found, Problem):
+            self._offence(connection, allowance, name, ack_id, found)
+            return None
+        return self._handle(self._by_name[name], connection, found, ack_id, now)
 
     def _offence(
         self, connection: Connection, allowance: Allowance, name: str, ack_id: int | None, problem: Problem
     ) -> None:
+        self._refuse(connection, name, ack_id, problem)
+        if allowance.strike(self.monotonic()):
+            self._log.warning(
+                "dispatch.struck_out",
+                cause=problem.code,
+                connection=connection.id,
+                account=str(connection.caller.account_id),
+                peer=connection.peer,
+                code=problem.code,
+            )
+            connection.end(ABUSE)
+
+    def _refuse(self, connection: Connection, name: str, ack_id: int | None, problem: Problem) -> None:
         self.refused(problem)
         refuse(connection, name, ack_id, problem)
-        if allowance.strikes.add(self._clock.monotonic()):
-            log.warning("dispatch.struck_out", connection=connection.id, peer=connection.peer, code=problem.code)
-            connection.end(ABUSE)
 
 
 def refuse(connection: Connection, event: str, ack_id: int | None, problem: Problem) -> None:
@@ -231,38 +270,14 @@ def refuse(connection: Connection, event: str, ack_id: int | None, problem: Prob
     if ack_id is None:
         connection.push(event_frame("problem", ProblemEvent(event=event[:80], problem=problem.view())))
     else:
-        connection.push(ack_frame(ack_id, problem))
+        connection.push(ack_frame(ack_id, problem, connection.error_first))
 
 
-def bad_shape(fault: msgspec.ValidationError) -> BadShape:
-    """What msgspec found, with the place as `path`."""
-    text = str(fault)
-    place = _PATH.search(text)
-    if place is None:
-        return BadShape(text, path="$")
-    return BadShape(text[: place.start()], path=place.group(1))
+def _route(event: Event, handler: Handler) -> _Route:
+    if event.reply is None:
+        raise TypeError(f"{event.name} is not an event of a client")
+    return _Route(event.name, event.reply, handler, EventStatistics())
 
 
-def _loosely(arguments: str) -> tuple[str, str]:
-    """Name and payload of an array that is not strict JSON, so that the refusal can name the event and the place."""
-    try:
-        read = json.loads(arguments)
-    except (ValueError, RecursionError) as fault:
-        raise BadJson("the arguments of the event are not JSON") from fault
-    match read:
-        case [str(name), payload]:
-            return name, json.dumps(payload)
-        case _:
-            raise BadShape('an event is its name and one object: ["room.join", {…}]')
-
-
-def _not_json(payload: msgspec.Raw | str, shape: type) -> Problem:
-    """Why a payload cannot be decoded. Some encoders write NaN and Infinity, which JSON does not have: they are found by
-    reading again in a way that allows them, and the shape then says where they stand."""
-    try:
-        msgspec.convert(json.loads(payload if isinstance(payload, str) else bytes(payload)), shape)
-    except msgspec.ValidationError as fault:
-        return bad_shape(fault)
-    except (ValueError, RecursionError):
-        return BadJson("the payload of the event is not JSON")
-    return BadShape("NaN and Infinity are not numbers here", path="$")
+def _limited(wait_s: float) -> RateLimited:
+    return RateLimited(retry_after_ms=int(wait_s * 1000) + 1)

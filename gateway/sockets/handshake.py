@@ -1,28 +1,25 @@
 """Who is connecting: from the auth payload of CONNECT to a `Connection` in the hub, or to a refusal that says why.
 
-The token comes in the payload, never in a cookie or the address: a page of somebody else cannot make a browser send it, and
-it does not end up in logs. A refusal is a Socket.IO CONNECT_ERROR whose `message` is for people and whose `data` is the
-`ProblemView` that HTTP would have answered with.
+The token comes in the payload, never in a cookie or the address: a page of somebody else cannot make a browser send
+it, and it does not end up in logs. A refusal is a Socket.IO CONNECT_ERROR whose `message` is for people and whose
+`data` is the `ProblemView` that HTTP would have answered with.
 
-Which pages may connect from a browser is asked here too. Without a list it is those from our own address, told by the Host
-header; headers that a proxy may add are not believed.
+Which pages may connect from a browser is asked here too. Without a list it is those from our own address, told by the
+Host header; headers that a proxy may add are not believed.
 """
 
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.sockets.link import Link
+from gateway.sockets.engine.session import Session
 from realtime.connection import Connection
 from realtime.node import Node
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock
 from services.kernel.problems import Draining, NotAuthenticated
-
-MAX_ATTEMPTS: Final = 5
-"""CONNECTs on one line. An official client sends one, and another when its first token had expired."""
 
 Identify = Callable[[str], Caller]
 OnOpen = Callable[[Connection], None]
@@ -30,14 +27,17 @@ OnClose = Callable[[Connection, str], None]
 
 
 class ConnectAuth(msgspec.Struct, frozen=True):
-    """What a client sends with CONNECT: `token`, an access token. Other fields are ignored: libraries add their own."""
+    """What a client sends with CONNECT: `token`, an access token; `acks`: "error-first" puts a null in front of every
+    acknowledgement, which a client needs that repeats (`retries`) without an `ackTimeout`: it takes the first
+    argument for an error. Other fields are ignored: libraries add their own."""
 
     token: str
+    acks: Literal["plain", "error-first"] = "plain"
 
 
 class Handshake:
-    """Opens connections. `identify` tells who a token belongs to, or raises a `Problem`; `on_open` and `on_close` are called
-    when a connection is in the hub, and before it is taken out."""
+    """Opens connections. `identify` tells who a token belongs to, or raises a `Problem`; `on_open` and `on_close` are
+    called when a connection is in the hub, and before it is taken out."""
 
     def __init__(self, node: Node, clock: Clock, identify: Identify, *, on_open: OnOpen, on_close: OnClose) -> None:
         self.draining = False
@@ -47,25 +47,31 @@ class Handshake:
         self._on_open = on_open
         self._on_close = on_close
 
-    def open(self, sid: str, link: Link, auth: object) -> Connection:
+    def open(self, sid: str, session: Session, auth: object) -> Connection:
         """Authenticate a client and take it in as connection `sid`. Raises a `Problem`."""
         if self.draining:
             raise Draining
-        caller = self._identify(_token(auth))
+        told = _told(auth)
         connection = Connection(
-            sid, caller, link.open_mailbox(), link, opened_at=self._clock.monotonic(), peer=link.peer
+            sid,
+            self._identify(told.token),
+            session.open_mailbox(),
+            session,
+            opened_at=self._clock.monotonic(),
+            peer=session.peer,
+            error_first=told.acks == "error-first",
         )
         connection.on_close(self._on_close)
         connection.on_close(self._node.remove)
         self._node.add(connection)
-        link.connected(connection)
+        session.connected(connection)
         self._on_open(connection)
         return connection
 
 
-def _token(auth: object) -> str:
+def _told(auth: object) -> ConnectAuth:
     try:
-        return msgspec.convert(auth, ConnectAuth).token
+        return msgspec.convert(auth, ConnectAuth)
     except msgspec.ValidationError as fault:
         raise NotAuthenticated('send {"token": "…"} as the auth payload of CONNECT', path="$.auth") from fault
 

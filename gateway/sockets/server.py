@@ -1,12 +1,12 @@
-"""The Socket.IO server: one namespace, text events, explicit acknowledgements.
+"""The live namespace: from the bytes of a message to the dispatcher, in one call.
 
-`socketio.AsyncServer` keeps doing what it does well, CONNECT and DISCONNECT and the wording of the protocol. Three of its
-methods are ours: the choice of the Engine.IO server, what happens to a message that came in, and what happens when the line
-is gone. A message that is an event goes straight from its text to the dispatcher, without a generic decode in between, in
-the order it came, in the task that read it.
+`/live` is where all the traffic is, so it does not go through python-socketio's general path. A message is told apart
+by its first bytes; an event goes straight from them to the dispatcher, without a generic decode in between, in the
+order it came, in the call that read it. CONNECT and DISCONNECT of this namespace are answered here too: a connection
+is an entry in the hub, and nothing of it is kept a second time in the library. Everything else a session may say is
+checked and passed on to gateway/sockets/semantics.py.
 
-Nothing here emits: frames are pushed through connections, hub and node (see realtime/). Rooms, sessions and callbacks of the
-library are not used.
+Nothing here emits: frames are pushed through connections, hub and node (see realtime/).
 
     server = attach(app, node=…, clock=…, identify=…, handlers=…, on_open=…, on_close=…)
     async with asyncio.TaskGroup() as group:
@@ -16,27 +16,20 @@ library are not used.
     await server.close()
 """
 
-import logging
+import heapq
 import re
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Awaitable, Sequence
+from typing import Any, Final, Literal
 
 import msgspec
-import socketio  # type: ignore[import-untyped]
 import structlog
 from aiohttp import web
-from socketio.exceptions import ConnectionRefusedError as Refused  # type: ignore[import-untyped]
-from socketio.packet import CONNECT_ERROR, Packet  # type: ignore[import-untyped]
 
 from gateway.sockets.dispatch import Dispatcher, Handlers
-from gateway.sockets.engine import Engine
-from gateway.sockets.handshake import MAX_ATTEMPTS, Handshake, Identify, OnClose, OnOpen, origin_rule
-from gateway.sockets.link import Link
-from realtime.connection import Connection
-from realtime.disconnect import ABUSE, SILENT
-from realtime.limits import TokenBucket
+from gateway.sockets.engine.session import Session
+from gateway.sockets.handshake import Handshake, Identify, OnClose, OnOpen, origin_rule
+from gateway.sockets.semantics import MAX_CONNECTS, SocketServer
+from gateway.sockets.statistics import LineView, Measured, Order, SocketsStatistics
 from realtime.node import Node
 from realtime.wire import MAX_PAYLOAD_BYTES, NAMESPACE
 from services.kernel.clock import Clock
@@ -47,34 +40,19 @@ log = structlog.get_logger(__name__)
 PATH: Final = "socket.io"
 AUTH_DEADLINE_S: Final = 5.0
 """From the opening of a socket to a CONNECT that is accepted."""
-SWEEP_EVERY_S: Final = 1.0
-LIBRARY_LINES_PER_SECOND: Final = 5.0
-"""What the libraries underneath may log: clients can provoke their lines."""
 
-# "2/live,17[…": an event of our namespace, with or without an acknowledgement id.
-_EVENT: Final = re.compile(rf"2{NAMESPACE},(\d{{0,15}})(?=\[)")
-_CONNECT: Final = re.compile(r"0(?:(/[^,?]*)(?:\?[^,]*)?(?:,|\Z))?")
-_DISCONNECT: Final = frozenset({f"1{NAMESPACE},", f"1{NAMESPACE}"})
-
-
-@dataclass(frozen=True, slots=True)
-class SocketsStatistics:
-    """Now: open `links` (sockets, authenticated or not), how many of them are `websockets`, and how many are
-    `unauthenticated`. Since start: `refused` handshakes by problem code, `malformed` messages, lines that were `cut` by
-    cause (grace: would not close; stalled: moved no byte; drain)."""
-
-    links: int
-    websockets: int
-    unauthenticated: int
-    refused: dict[str, int]
-    malformed: int
-    cut: dict[str, int]
+_LIVE: Final = NAMESPACE.encode()
+_EVENT: Final = b"42" + _LIVE + b","
+_ACK: Final = b"43" + _LIVE + b","
+_BEGIN: Final = len(_EVENT)
+_CONNECT: Final = re.compile(rb"40(?:" + _LIVE + rb"(?:\?[^,]*)?(?:,|\Z))(?=\{|\Z)")
+_DISCONNECT: Final = frozenset({b"41" + _LIVE + b",", b"41" + _LIVE})
+_ACK_PACKET: Final = re.compile(rb"43" + _LIVE + rb",\d{1,15}\[")
+_OTHER_CONNECT: Final = re.compile(rb"40(?:(/[^,\[{?]{0,79})(?:\?[^,]*)?(?:,|\Z))?(?=\{|\Z)")
 
 
-class LiveServer(socketio.AsyncServer):  # type: ignore[misc]
+class LiveServer(SocketServer):
     """See the module. Made by `attach`."""
-
-    eio: Engine
 
     def __init__(
         self,
@@ -87,176 +65,190 @@ class LiveServer(socketio.AsyncServer):  # type: ignore[misc]
         on_close: OnClose,
         allowed_origins: Sequence[str] = (),
         transports: Sequence[str] = ("websocket", "polling"),
-        ping_interval_s: int = 25,
-        ping_timeout_s: int = 20,
+        ping_interval_s: float = 25.0,
+        ping_timeout_s: float = 20.0,
         auth_deadline_s: float = AUTH_DEADLINE_S,
+        **options: Any,
     ) -> None:
-        """`transports` in order of preference; long-polling needs one process per port, or a balancer that sticks."""
+        """`transports`: long-polling needs one process per port, or a balancer that sticks. `options`: see `Engine`."""
         self._clock = clock
-        self._refused: Counter[str] = Counter()
         self.dispatcher: Final = Dispatcher(handlers, clock)
         self.handshake: Final = Handshake(node, clock, identify, on_open=on_open, on_close=on_close)
-        library_log = _library_log(clock)
         super().__init__(
-            logger=library_log,
-            engineio_logger=library_log,
-            # A task per event would let one client's events overtake each other.
-            async_handlers=False,
-            namespaces=[NAMESPACE],
+            clock=clock,
+            turn=node.hub.turn,
             cors_allowed_origins=origin_rule(allowed_origins),
-            cors_credentials=False,
-            http_compression=False,
             max_http_buffer_size=MAX_PAYLOAD_BYTES,
             transports=list(transports),
             ping_interval=ping_interval_s,
             ping_timeout=ping_timeout_s,
-            clock=clock,
-            auth_deadline_s=auth_deadline_s,
+            connect_timeout=auth_deadline_s,
+            keep_environ=False,
+            **options,
         )
-        self.on("connect", self._on_connect, namespace=NAMESPACE)
-        self.on("disconnect", self._on_disconnect, namespace=NAMESPACE)
 
     # -- life -----------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Watch over all sockets until cancelled: deadlines, stalls, closes that do not come to an end."""
-        while True:
-            await self._clock.sleep(SWEEP_EVERY_S)
-            try:
-                await self.eio.sweep()
-            except Exception:
-                # One socket's trouble must not leave all the others unwatched.
-                log.exception("sockets.sweep_failed")
-
     async def drain(self, *, waves: int = 10, pause_s: float = 0.2) -> None:
         """Refuse handshakes and close all sockets in waves, with "come back". To be called before the web server stops:
-        afterwards aiohttp no longer reads, and no WebSocket can close properly."""
+        afterwards nothing is read any more, and no WebSocket can close properly."""
         self.handshake.draining = True
         await self.eio.drain(waves=waves, pause_s=pause_s)
 
     async def close(self) -> None:
-        """Stop what the library runs in the background."""
+        """Stop what still runs in the background."""
         await self.shutdown()
-
-    def statistics(self) -> SocketsStatistics:
-        """Counters for the probes. See also `dispatcher.statistics()`."""
-        links = self.eio.links
-        return SocketsStatistics(
-            links=len(links),
-            websockets=sum(link.on_websocket for link in links),
-            unauthenticated=sum(link.connection is None for link in links),
-            refused=dict(self._refused),
-            malformed=self.eio.refused,
-            cut=dict(self.eio.cut),
-        )
-
-    # -- hooks ----------------------------------------------------------------------------------------------------
-
-    def _engineio_server_class(self) -> type[Engine]:
-        return Engine
-
-    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
-        link = self.eio.link(eio_sid)
-        if link is not None:
-            link.sid = eio_sid
-            link.peer = environ["REMOTE_ADDR"]
-        await super()._handle_eio_connect(eio_sid, environ)
-
-    async def _handle_eio_message(self, eio_sid: str, data: object) -> None:
-        link = self.eio.link(eio_sid)
-        if link is None or link.ending is not None:
-            return
-        if not isinstance(data, str):
-            self.eio.malformed(link)
-            return
-        event = _EVENT.match(data)
-        if event is not None:
-            await self._event(link, event, data)
-        elif data.startswith(f"3{NAMESPACE},"):
-            # Nobody is asked for acknowledgements; a client that sends them all the same costs an allowance, no more.
-            if not link.allowance.bucket.take(self._clock.monotonic()):
-                self._strike(link)
-        elif data in _DISCONNECT:
-            await self._handle_disconnect(eio_sid, NAMESPACE, self.reason.CLIENT_DISCONNECT)
-        elif (connect := _CONNECT.match(data)) is not None:
-            await self._connect(eio_sid, link, connect.group(1) or "/", data[connect.end() :])
-        else:
-            self.eio.malformed(link)
-
-    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
-        link = self.eio.link(eio_sid)
-        if link is not None and link.ending is SILENT:
-            # Two of the engine's clocks run out on a silent peer, the ping's and the reader's. Who is first is chance, and
-            # the reader calls it a broken line.
-            reason = self.reason.PING_TIMEOUT
-        await super()._handle_eio_disconnect(eio_sid, reason)
-        if link is not None:
-            if reason == self.reason.PING_TIMEOUT:
-                link.finish(SILENT)
-            link.gone()
 
     # -- what comes in --------------------------------------------------------------------------------------------
 
-    async def _event(self, link: Link, event: re.Match[str], data: str) -> None:
-        if link.connection is None:
-            self._strike(link)
-            return
-        if link.connection.closed:
-            return
-        ack_id = int(event.group(1)) if event.group(1) else None
-        await self.dispatcher.dispatch(link.connection, link.allowance, ack_id, data[event.end() :])
+    def _handle(self, session: Session, packet: bytearray | bytes) -> Awaitable[None] | None:
+        if not packet.startswith(_EVENT):
+            return self._rarer(session, packet)
+        connection = session.connection
+        if connection is None:
+            session.strike()
+            return None
+        if connection.closed:
+            return None
+        opened = packet.find(b"[", _BEGIN, _BEGIN + 16)
+        if opened == _BEGIN:
+            return self.dispatcher.dispatch(connection, session.allowance, None, memoryview(packet)[opened:])
+        digits = packet[_BEGIN:opened]
+        if opened < 0 or not digits.isdigit():
+            session.malformed()
+            return None
+        return self.dispatcher.dispatch(connection, session.allowance, int(digits), memoryview(packet)[opened:])
 
-    async def _connect(self, eio_sid: str, link: Link, namespace: str, auth: str) -> None:
-        link.attempts += 1
-        if link.attempts > MAX_ATTEMPTS or link.connection is not None:
-            self._strike(link)
-            return
-        if namespace != NAMESPACE:
-            problem = NotFound(f"there is no namespace {namespace[:80]}; connect to {NAMESPACE}")
-            await self._refuse(eio_sid, namespace, problem)
+    def _rarer(self, session: Session, packet: bytearray | bytes) -> Awaitable[None] | None:
+        """Everything but an event of the live namespace."""
+        if packet.startswith(_ACK):
+            # Nobody is asked for acknowledgements; a client that sends them all the same costs an allowance, no more.
+            if _ACK_PACKET.match(packet):
+                session.bother()
+            else:
+                session.malformed()
+            return None
+        if (connect := _CONNECT.match(packet)) is not None:
+            self._connect(session, bytes(packet[connect.end() :]))
+            return None
+        if bytes(packet) in _DISCONNECT:
+            self._leave(session)
+            return None
+        other = _OTHER_CONNECT.match(packet)
+        if other is not None and (other[1] or b"/").decode() not in self.handlers:
+            self._unknown_namespace(session, (other[1] or b"/").decode())
+            return None
+        return super()._handle(session, packet)
+
+    def _connect(self, session: Session, auth: bytes) -> None:
+        if not self._may_try(session) or session.connection is not None:
+            session.strike()
             return
         try:
             payload = msgspec.json.decode(auth) if auth else None
         except (msgspec.DecodeError, RecursionError):
-            self.eio.malformed(link)
+            session.malformed()
             return
-        await self._handle_connect(eio_sid, namespace, payload)
-        link.release()
-
-    def _strike(self, link: Link) -> None:
-        if link.allowance.strikes.add(self._clock.monotonic()):
-            link.end(ABUSE)
-
-    async def _on_connect(self, sid: str, environ: dict[str, Any], auth: object) -> None:
-        link = self._link_of(sid)
+        sid = self.eio.generate_id()
         try:
-            self.handshake.open(sid, link, auth)
+            connection = self.handshake.open(sid, session, payload)
         except Problem as problem:
-            self._refused[problem.code] += 1
-            raise Refused(problem.message, msgspec.to_builtins(problem.view())) from problem
-        except Exception as fault:
-            log.exception("sockets.handshake_failed", peer=environ.get("REMOTE_ADDR"))
-            ours = InternalFault()
-            self._refused[ours.code] += 1
-            raise Refused(ours.message, msgspec.to_builtins(ours.view())) from fault
+            self._refuse(session, NAMESPACE, problem)
+        except Exception:
+            log.exception("sockets.handshake_failed", peer=session.peer)
+            self._refuse(session, NAMESPACE, InternalFault())
+        else:
+            # What was pushed meanwhile stands in the mailbox, and the mailbox comes after this.
+            session.send(b"0" + _LIVE + b',{"sid":"' + connection.id.encode() + b'"}')
 
-    async def _on_disconnect(self, sid: str, reason: str) -> None:
-        link = self._link_of(sid)
-        connection: Connection | None = link.connection
+    def _may_try(self, session: Session) -> bool:
+        session.attempts += 1
+        return session.attempts <= MAX_CONNECTS
+
+    def _unknown_namespace(self, session: Session, name: str) -> None:
+        if not self._may_try(session):
+            session.strike()
+            return
+        self._refuse(session, name, NotFound(f"there is no namespace {name}; connect to {NAMESPACE}"))
+
+    def _refuse(self, session: Session, namespace: str, problem: Problem) -> None:
+        self.eio.refused[problem.code] += 1
+        data = msgspec.json.encode({"message": problem.message, "data": problem.view()})
+        where = b"" if namespace == "/" else namespace.encode() + b","
+        session.send(b"4" + where + data)
+
+    def _leave(self, session: Session) -> None:
+        connection = session.connection
         if connection is not None:
-            link.disconnected()
-            connection.lost(_word_for(reason))
+            session.disconnected()
+            connection.lost("client")
 
-    async def _refuse(self, eio_sid: str, namespace: str, problem: Problem) -> None:
-        self._refused[problem.code] += 1
-        data = {"message": problem.message, "data": msgspec.to_builtins(problem.view())}
-        await self._send_packet(eio_sid, Packet(CONNECT_ERROR, data=data, namespace=namespace))
+    # -- what there is to see -------------------------------------------------------------------------------------
 
-    def _link_of(self, sid: str) -> Link:
-        link = self.eio.link(self.manager.eio_sid_from_sid(sid, NAMESPACE))
-        if link is None:
-            raise LookupError(f"connection {sid} has no link")
-        return link
+    def statistics(self) -> SocketsStatistics:
+        """Counters for the probes. See also `dispatcher.statistics()`."""
+        eio = self.eio
+        sessions = eio.sessions.values()
+        websockets = sum(session.on_websocket for session in sessions)
+        return SocketsStatistics(
+            links=len(sessions),
+            websockets=websockets,
+            polling=len(sessions) - websockets,
+            unauthenticated=sum(session.waiting_since is not None and session.ended_at is None for session in sessions),
+            closing=sum(session.ended_at is not None for session in sessions),
+            queued_bytes=sum(session.queued[0] for session in sessions),
+            unwritten_bytes=sum(session.unwritten for session in sessions),
+            blocked=sum(session.blocked_since is not None for session in sessions),
+            writes=eio.turn.writes,
+            frames=eio.turn.frames,
+            bytes_out=eio.turn.bytes_out,
+            frames_in=eio.frames_in,
+            malformed=eio.malformed,
+            pings=eio.pings,
+            rtt_ms=Measured(eio.rtt_count, eio.rtt_total_s * 1000, tuple(seconds * 1000 for seconds in eio.rtt_recent)),
+            refused=dict(eio.refused),
+            cut=dict(eio.cut),
+            closed=dict(eio.closed),
+        )
+
+    def lines(self, limit: int = 50, order: Order = "queued") -> list[LineView]:
+        """The `limit` lines that are slowest, by `order`, slowest first."""
+        now = self._clock.monotonic()
+        keys = {
+            "queued": lambda session: session.queued[0] + session.unwritten,
+            "waiting": lambda session: session.waiting_s(now),
+            "rtt": lambda session: session.rtt_s or 0.0,
+            "age": lambda session: now - session.opened_at,
+        }
+        slowest = heapq.nlargest(max(0, limit), self.eio.sessions.values(), key=keys[order])
+        return [_view(session, now) for session in slowest]
+
+
+def _view(session: Session, now: float) -> LineView:
+    connection = session.connection
+    queued_bytes, queued_frames = session.queued
+    state: Literal["unauthenticated", "open", "closing"] = "open"
+    if session.ended_at is not None:
+        state = "closing"
+    elif session.waiting_since is not None:
+        state = "unauthenticated"
+    return LineView(
+        id=session.sid if connection is None else connection.id,
+        account=None if connection is None else str(connection.caller.account_id),
+        transport="websocket" if session.on_websocket else "polling",
+        state=state,
+        age_s=round(now - session.opened_at, 3),
+        queued_bytes=queued_bytes,
+        queued_frames=queued_frames,
+        unwritten_bytes=session.unwritten,
+        waiting_s=round(session.waiting_s(now), 3),
+        dropped=0 if connection is None else connection.dropped,
+        replaced=0 if connection is None else connection.replaced,
+        rtt_ms=None if session.rtt_s is None else round(session.rtt_s * 1000, 3),
+        events_in=session.events_in,
+        rooms=0 if connection is None else max(0, len(connection.channels) - 1),
+        peer=session.peer,
+    )
 
 
 def attach(
@@ -285,32 +277,3 @@ def attach(
     )
     server.attach(app, socketio_path=PATH)
     return server
-
-
-def _word_for(reason: str) -> str:
-    """Our word for the library's reason."""
-    words = {
-        socketio.AsyncServer.reason.CLIENT_DISCONNECT: "client",
-        socketio.AsyncServer.reason.PING_TIMEOUT: "silent",
-    }
-    return words.get(reason, "transport")
-
-
-class _Sparingly(logging.Filter):
-    """Lets a few lines per second through."""
-
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self._clock = clock
-        self._bucket = TokenBucket(LIBRARY_LINES_PER_SECOND, LIBRARY_LINES_PER_SECOND, clock.monotonic())
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return self._bucket.take(self._clock.monotonic())
-
-
-def _library_log(clock: Clock) -> logging.Logger:
-    logger = logging.getLogger("paceline.sockets.protocol")
-    # Their INFO is a line per packet, payload included.
-    logger.setLevel(logging.WARNING)
-    logger.filters = [_Sparingly(clock)]
-    return logger

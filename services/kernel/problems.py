@@ -202,6 +202,13 @@ class NotInRoom(Problem):
     status = 409
 
 
+class TooManyRooms(Problem):
+    """This connection is in as many rooms as it may be; leave one first."""
+
+    code = "too_many_rooms"
+    status = 409
+
+
 # -- streams ----------------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from tests.benchmarks.machine import machine, spanning, stamp
 from tests.benchmarks.render import page, render
 from tests.benchmarks.results import COMMAND, FILE, AnotherMachine, Results, Scenario, joined, load, save
 from tests.benchmarks.scenarios import class_run, durable_run, fan_out_round, idle_pair
+from tests.benchmarks.sockets.__main__ import main as compare_sockets
 
 PAGE: Final = FILE.parent / "README.md"
 CORES: Final = 2
@@ -88,14 +89,17 @@ SCENARIOS: Final[Mapping[str, Measure]] = {
 }
 
 
+SOCKETS: Final = "sockets"
+"""The engine beside its peers: a benchmark of its own, with a file and a page of its own (tests/benchmarks/sockets/)."""
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     command = argparse.ArgumentParser(
         prog="python -m tests.benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    command.add_argument(
-        "--only", nargs="+", metavar="NAME", choices=SCENARIOS, help=f"some of: {', '.join(SCENARIOS)}"
-    )
+    names = (*SCENARIOS, SOCKETS)
+    command.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=f"some of: {', '.join(names)}")
     command.add_argument("--quick", action="store_true", help="small and once; prints, writes nothing")
     command.add_argument("--page", action="store_true", help="measure nothing, write the page anew from results.json")
     return command
@@ -112,13 +116,18 @@ def main(argv: list[str] | None = None) -> int:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     here = machine(Path(tempfile.gettempdir()))
     size = QUICK if args.quick else FULL
+    only = args.only or [*SCENARIOS, SOCKETS]
+    chosen = [name for name in only if name != SOCKETS]
+    sockets = SOCKETS in only
+    if not chosen:
+        return compare_sockets(["--quick"] if args.quick else [])
     results = Results(COMMAND, here, {})
     try:
         kept = joined(load() if args.only and not args.quick else None, results)
     except (AnotherMachine, msgspec.DecodeError) as problem:
         print(problem, file=sys.stderr)
         return 2
-    for name in args.only or SCENARIOS:
+    for name in chosen:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         began = stamp()
         scenario = SCENARIOS[name](size, joined(kept, results))
@@ -132,7 +141,8 @@ def main(argv: list[str] | None = None) -> int:
     wrong += sum(run.wrong for scenario in results.scenarios.values() for run in scenario.durables)
     if wrong:
         print(f"{wrong} samples were lost or stored wrong: that is a fault, not a figure", file=sys.stderr)
-    return 1 if wrong else 0
+    compared = compare_sockets(["--quick"] if args.quick else []) if sockets else 0
+    return 1 if wrong else compared
 
 
 def _page_anew() -> int:

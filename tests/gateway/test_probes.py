@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.probes import FAMILIES, LoopLag, NotReady, Ready, Spread, Telemetry, UnknownReading
+from gateway.probes import FAMILIES, LoopLag, NotReady, Once, Ready, Spread, Telemetry, UnknownReading
 from services.kernel.clock import ManualClock
 from services.kernel.problems import Unavailable
 
@@ -84,6 +84,21 @@ def shown(telemetry: Telemetry) -> dict[str, float]:
     }
 
 
+class TestOnce:
+    async def test_what_costs_a_walk_is_walked_once_for_all_that_is_read_of_it(self) -> None:
+        clock, walks = ManualClock(), 0
+
+        def walk() -> int:
+            nonlocal walks
+            walks += 1
+            return walks
+
+        once = Once(walk, clock)
+        assert [once() for _ in range(15)] == [1] * 15
+        await clock.advance(1.0)
+        assert once() == 2
+
+
 class TestTelemetry:
     def test_shows_numbers_labels_and_spreads(self) -> None:
         lines = shown(
@@ -136,6 +151,8 @@ async def test_a_blocked_loop_is_noticed_and_the_worst_is_told_once() -> None:
         assert lag.last() >= 0.7
         assert lag.worst() >= 0.7
         assert lag.worst() == 0.0
+        assert lag.lately() >= 0.7, "asking for the worst of the last minute takes nothing away"
+        assert lag.lately() >= 0.7
     finally:
         lag.stop()
         lag.stop()

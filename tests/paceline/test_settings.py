@@ -103,6 +103,10 @@ def test_every_fault_is_listed_at_once() -> None:
         ("PACELINE_ROLES", " , "),
         ("PACELINE_DATA_DIR", "a\0b"),
         ("PACELINE_HOST", "two words"),
+        ("PACELINE_ADMIN_TOKEN", "guessable"),
+        ("PACELINE_ADMIN_TOKEN", "has a space in it, and is long"),
+        ("PACELINE_ADMIN_TOKEN", "Schlüssel-der-lang-genug-wäre"),
+        ("PACELINE_ADMIN_UI", "everything"),
     ],
 )
 def test_a_value_that_does_not_fit_is_a_fault_of_its_variable(variable: str, value: str) -> None:
@@ -112,6 +116,7 @@ def test_a_value_that_does_not_fit_is_a_fault_of_its_variable(variable: str, val
 def test_an_unknown_option_is_a_fault_that_names_the_nearest_one() -> None:
     assert "PACELINE_PORT?" in faults_of({"PACELINE_PROT": "1"})["PACELINE_PROT"]
     assert "PACELINE_TOKEN_KEY_FILE?" in faults_of({"PACELINE_TOKEN_KEYFILE": "1"})["PACELINE_TOKEN_KEYFILE"]
+    assert " DATABASE_URL?" in faults_of({"PACELINE_DATABASE_URL": "1"})["PACELINE_DATABASE_URL"]
     assert "paceline check" in faults_of({"PACELINE_XYZZY_QUUX": "1"})["PACELINE_XYZZY_QUUX"]
     assert "set PACELINE_PORT itself" in faults_of({"PACELINE_PORT_FILE": "/x"})["PACELINE_PORT_FILE"]
 
@@ -166,6 +171,7 @@ def test_the_table_masks_secrets_and_says_where_values_come_from() -> None:
             "DATABASE_URL": "postgresql://app:pw1@db/paceline",
             "REDIS_URL": "redis://:pw2@cache:6379/0",
             "PACELINE_TOKEN_KEY": KEY,
+            "PACELINE_ADMIN_TOKEN": "kettle-moss-anchor-violet-2031",
             "PACELINE_PORT": "none",
         }
     )
@@ -174,6 +180,7 @@ def test_the_table_masks_secrets_and_says_where_values_come_from() -> None:
     assert rows["DATABASE_URL"].shown == "postgresql://app:***@db/paceline"
     assert rows["REDIS_URL"].shown == "redis://:***@cache:6379/0"
     assert rows["PACELINE_TOKEN_KEY"].shown == "***"
+    assert rows["PACELINE_ADMIN_TOKEN"].shown == "***"
     assert rows["PACELINE_HOST"].source == "default"
     assert rows["DATABASE_URL"].source == "environment"
     assert reading.settings is None
@@ -181,7 +188,9 @@ def test_the_table_masks_secrets_and_says_where_values_come_from() -> None:
 
 
 def test_settings_never_show_a_secret_when_printed() -> None:
-    shown = repr(Settings(token_key=KEY, database_url="postgresql://a:pw@db/x?password=pw2"))
+    admin = "kettle-moss-anchor-violet-2031"
+    shown = repr(Settings(token_key=KEY, admin_token=admin, database_url="postgresql://a:pw@db/x?password=pw2"))
+    assert admin not in shown
     assert "pw" not in shown.replace("password", "")
     assert KEY not in shown
 

@@ -9,6 +9,7 @@ from realtime.disconnect import Disconnect
 from realtime.hub import Hub
 from realtime.mailbox import Mailbox
 from realtime.node import Node
+from realtime.turn import Turn
 from realtime.wire import (
     NAMESPACE,
     BoardChanges,
@@ -27,13 +28,17 @@ ROOM = ClassId(uuid.UUID(int=77))
 
 
 class Line:
-    """A transport that notes how it was asked to close."""
+    """A transport that notes what was written and how it was asked to close."""
 
     def __init__(self) -> None:
         self.ending: Disconnect | None = None
+        self.written: list[bytes] = []
 
     def finish(self, ending: Disconnect) -> None:
         self.ending = ending
+
+    def write_rest(self, data: bytes) -> None:
+        self.written.append(data)
 
 
 def caller(account: int = 1, login: int | None = None) -> Caller:
@@ -45,6 +50,13 @@ def connection(
     name: str = "a", account: int = 1, login: int | None = None, mailbox: Mailbox | None = None
 ) -> Connection:
     return Connection(name, caller(account, login), Mailbox() if mailbox is None else mailbox, Line(), opened_at=0.0)
+
+
+def clear(one: Connection, turn: Turn) -> list[bytes]:
+    """Let the connection's peer read; what is written to it from now on."""
+    written = line_of(one).written
+    one.turn, one.write_now = turn, written.append
+    return written
 
 
 def line_of(one: Connection) -> Line:

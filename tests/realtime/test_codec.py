@@ -1,11 +1,15 @@
 """What goes on the wire, and what must not."""
 
 import json
+import random
 import uuid
+import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from realtime.codec import ack_frame, event_frame, relayed_frame
+from realtime.codec import COMPRESS_FROM_BYTES, Frame, ack_frame, event_frame, relayed_frame, websocket_text
 from realtime.wire import BoardChanges, Bye, Delivery, Done, Row, StreamTaken
 from services.kernel.ids import ClassId, StreamId
 from services.kernel.problems import BadShape
@@ -16,12 +20,70 @@ def test_an_event_is_a_socketio_packet_of_our_namespace() -> None:
     frame = event_frame("bye", Bye(3000, "stopping", 500))
     assert frame.text == '2/live,["bye",{"code":3000,"reason":"stopping","come_back_ms":500}]'
     assert frame.wire == b"4" + frame.text.encode()
-    assert (frame.event, frame.delivery, frame.size) == ("bye", Delivery.MUST, len(frame.wire))
+    assert (frame.event, frame.delivery) == ("bye", Delivery.MUST)
 
 
-def test_size_counts_bytes_not_characters() -> None:
+def test_size_counts_bytes_not_characters_and_the_header() -> None:
     frame = build.ended("Föhn ❤")
-    assert frame.size == len(frame.text.encode()) + 1 > len(frame.text) + 1
+    assert frame.size == len(frame.ws) == frame.head + 1 + len(frame.text.encode()) > frame.head + 1 + len(frame.text)
+
+
+def read(frame: bytes) -> tuple[int, bytes]:
+    """First byte and payload of one unmasked WebSocket frame (RFC 6455, 5.2), which must be in its shortest form."""
+    size, at = frame[1], 2
+    if size == 126:
+        size, at = int.from_bytes(frame[2:4]), 4
+        assert size > 125
+    elif size == 127:
+        size, at = int.from_bytes(frame[2:10]), 10
+        assert size > 0xFFFF
+    assert len(frame) == at + size
+    return frame[0], frame[at:]
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65_535, 65_536, 300_000])
+def test_a_websocket_frame_has_the_shortest_header_that_fits(size: int) -> None:
+    assert read(websocket_text(b"x" * size)) == (0x81, b"x" * size)
+
+
+@pytest.mark.parametrize("frame", [build.must(), build.changes(1, 5), build.changes(1, 40), build.changes(1, 4_000)])
+def test_a_frame_is_a_websocket_frame_around_its_message(frame: Frame) -> None:
+    assert read(frame.ws) == (0x81, frame.wire)
+    assert frame.ws == websocket_text(frame.wire)
+
+
+def inflated(body: bytes) -> bytes:
+    """What a client makes of a compressed body (RFC 7692, 7.2.2) with nothing remembered."""
+    return zlib.decompressobj(wbits=-15).decompress(body + b"\x00\x00\xff\xff")
+
+
+@given(st.text(max_size=3_000))
+def test_a_compressed_frame_says_the_same(title: str) -> None:
+    frame = build.ended(title.encode(errors="ignore").decode())
+    first, body = read(frame.compressed())
+    assert (first == 0xC1) == (frame.compressed() != frame.ws)
+    assert (inflated(body) if first == 0xC1 else body) == frame.wire
+    assert len(frame.compressed()) <= len(frame.ws)
+
+
+def test_a_board_shrinks_and_is_compressed_once_for_everybody() -> None:
+    frame = build.changes(1, 100)
+    assert len(frame.compressed()) * 2 < frame.size
+    assert frame.compressed() is frame.compressed()
+
+
+def test_what_would_not_shrink_stays_as_it_is() -> None:
+    short = build.must()
+    assert short.size < COMPRESS_FROM_BYTES
+    assert short.compressed() is short.ws
+    noise = relayed_frame("bye", "".join(map(chr, random.Random(1).choices(range(128), k=COMPRESS_FROM_BYTES))))
+    assert noise.compressed() is noise.ws
+
+
+def test_a_frame_cannot_be_changed() -> None:
+    frame = build.must()
+    with pytest.raises(AttributeError):
+        frame.ws = b""  # type: ignore[misc]
 
 
 def test_an_acknowledgement_carries_one_object() -> None:
@@ -29,6 +91,13 @@ def test_an_acknowledgement_carries_one_object() -> None:
     refused = json.loads(ack_frame(8, BadShape("no", path="$.seq")).text.removeprefix("3/live,8"))
     assert refused == [{"problem": {"code": "bad_shape", "message": "no", "path": "$.seq"}}]
     assert ack_frame(7, Done()).delivery is Delivery.MUST
+
+
+def test_an_acknowledgement_may_begin_with_a_null_for_clients_that_expect_an_error_there() -> None:
+    assert ack_frame(7, Done(), error_first=True).text == '3/live,7[null,{"ok":{}}]'
+    refused = ack_frame(12_345_678_901, BadShape("no"), error_first=True)
+    assert json.loads(refused.text.removeprefix("3/live,12345678901"))[0] is None
+    assert read(refused.ws) == (0x81, refused.wire)
 
 
 def test_ids_travel_as_strings() -> None:
@@ -75,6 +144,6 @@ def test_missing_values_are_null_and_fine() -> None:
 def test_a_relayed_frame_is_the_same_bytes() -> None:
     frame = build.ended()
     again = relayed_frame(frame.event, frame.text)
-    assert (again.wire, again.delivery) == (frame.wire, frame.delivery)
+    assert (again.ws, again.head, again.delivery) == (frame.ws, frame.head, frame.delivery)
     with pytest.raises(TypeError, match="newer"):
         relayed_frame("from.the.future", "2/live,[]")

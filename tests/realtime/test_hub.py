@@ -1,10 +1,13 @@
 """Who hears what on one node."""
 
+import asyncio
+
 import pytest
 
 from realtime.codec import Frame
 from realtime.hub import Hub
 from realtime.mailbox import Mailbox
+from realtime.turn import Turn
 from tests.realtime import build
 
 
@@ -64,21 +67,23 @@ def test_a_connection_that_is_gone_cannot_join() -> None:
     assert hub.count("room") == 0
 
 
-def test_connections_are_found_by_account_and_by_login() -> None:
+def test_connections_are_found_by_their_login() -> None:
     hub = Hub()
     phone, watch, other = (
         build.connection("phone", 1, 11),
-        build.connection("watch", 1, 12),
+        build.connection("watch", 1, 11),
         build.connection("other", 2, 21),
     )
     for one in (phone, watch, other):
         hub.add(one)
-    assert hub.of_account(phone.caller.account_id) == (phone, watch)
-    assert hub.of_login(watch.caller.login_id) == (watch,)
+    assert hub.of_login(watch.caller.login_id) == (phone, watch)
+    assert hub.of_login(other.caller.login_id) == (other,)
     hub.remove(watch)
-    assert hub.of_account(phone.caller.account_id) == (phone,)
+    assert hub.of_login(phone.caller.login_id) == (phone,)
+    hub.remove(phone)
+    assert hub.of_login(phone.caller.login_id) == ()
     assert hub.get("watch") is None
-    assert hub.get("phone") is phone
+    assert hub.get("other") is other
 
 
 def test_an_id_is_taken_only_once() -> None:
@@ -109,3 +114,49 @@ def test_counters_outlive_the_connections_they_counted() -> None:
     hub.remove(one)
     after = hub.statistics()
     assert (after.dropped, after.opened, after.connections, after.deliveries) == (1, 1, 0, 1)
+
+
+# -- lines that are clear ---------------------------------------------------------------------------------------------
+
+
+def test_members_whose_line_is_clear_get_the_same_bytes_when_the_turn_is_over() -> None:
+    turn = Turn()
+    hub = Hub(turn)
+    one, two, slow = (build.connection(name) for name in ("one", "two", "slow"))
+    for member in (one, two, slow):
+        hub.add(member)
+        hub.join(member, "room")
+    written = build.clear(one, turn), build.clear(two, turn)
+    frame = build.must()
+
+    async def say() -> None:
+        assert hub.broadcast("room", frame) == 3
+        assert written == ([], [])
+        turn.flush()
+
+    asyncio.run(say())
+    assert [data is frame.ws for (data,) in written] == [True, True]
+    assert build.taken(slow.mailbox) == [frame]
+    assert (turn.writes, turn.frames) == (2, 2)
+
+
+def test_what_is_said_in_one_turn_keeps_its_order_across_channels() -> None:
+    turn = Turn()
+    hub, one = Hub(turn), build.connection()
+    hub.add(one)
+    for channel in ("a", "b"):
+        hub.join(one, channel)
+    written = build.clear(one, turn)
+    frames = [build.must(number) for number in range(5)]
+
+    async def say() -> None:
+        one.push(frames[0])
+        hub.broadcast("a", frames[1])
+        hub.broadcast("b", frames[2])
+        one.push(frames[3])
+        hub.broadcast("a", frames[4])
+        turn.flush()
+
+    asyncio.run(say())
+    assert written == [b"".join(frame.ws for frame in frames)]
+    assert (turn.writes, turn.frames) == (1, 5)

@@ -1,10 +1,14 @@
 """Arithmetic on time."""
 
+import sys
+import uuid
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.limits import Strikes, TokenBucket
+from realtime.limits import EVENTS_BURST, STRIKES, STRIKES_WINDOW_S, AccountAllowances, Allowance, TokenBucket
+from services.kernel.ids import AccountId
 
 
 def test_a_burst_is_allowed_then_the_rate() -> None:
@@ -40,6 +44,74 @@ def test_nonsense_is_refused() -> None:
         TokenBucket(rate=0, burst=1, now=0.0)
 
 
+def test_a_bucket_is_full_until_it_is_used_and_again_after_a_while() -> None:
+    bucket = TokenBucket(rate=1, burst=2, now=0.0)
+    assert bucket.full(0.0)
+    bucket.take(0.0)
+    assert not bucket.full(0.5)
+    assert bucket.full(1.0)
+
+
+def test_time_that_stands_still_or_steps_back_gives_nothing() -> None:
+    bucket = TokenBucket(rate=1, burst=1, now=10.0)
+    assert bucket.take(10.0)
+    assert not bucket.take(5.0)
+    assert bucket.wait_s(5.0) == 1.0
+
+
+def test_as_many_strikes_inside_the_window_end_it() -> None:
+    allowance = Allowance(0.0)
+    assert [allowance.strike(0.1 * n) for n in range(STRIKES)] == [False] * (STRIKES - 1) + [True]
+    assert allowance.strike(1.0)
+
+
 def test_strikes_count_only_inside_the_window() -> None:
-    strikes = Strikes(limit=3, window_s=10)
-    assert [strikes.add(now) for now in (0.0, 6.0, 11.0, 12.0, 13.0)] == [False, False, False, True, True]
+    allowance = Allowance(0.0)
+    apart = STRIKES_WINDOW_S / (STRIKES - 1) + 0.01
+    assert not any(allowance.strike(apart * n) for n in range(50))
+
+
+def test_an_idle_connection_pays_less_than_two_hundred_bytes() -> None:
+    allowance = Allowance(1_000.0)
+    own = [getattr(allowance, name) for name in ("_at", "_struck_at")]
+    assert sys.getsizeof(allowance) + sum(map(sys.getsizeof, own)) < 200
+    assert not hasattr(allowance, "__dict__")
+    assert Allowance(2_000.0)._tokens is allowance._tokens is EVENTS_BURST
+
+
+def account(number: int) -> AccountId:
+    return AccountId(uuid.UUID(int=number))
+
+
+def test_an_account_has_one_bucket_however_often_it_is_asked_for() -> None:
+    accounts = AccountAllowances(rate=1, burst=2)
+    assert accounts.of(account(1), 0.0) is accounts.of(account(1), 1.0)
+    assert accounts.of(account(1), 1.0) is not accounts.of(account(2), 1.0)
+
+
+def test_buckets_that_have_filled_up_again_are_forgotten() -> None:
+    accounts = AccountAllowances(rate=1, burst=2)
+    first = accounts.of(account(0), 0.0)
+    first.take(0.0, 2)
+    for number in range(1, 1_000):
+        accounts.of(account(number), 0.001 * number).take(0.001 * number)
+    assert first.kept
+    for number in range(1_000, 3_000):
+        accounts.of(account(number), 0.002 * number).take(0.002 * number)
+    assert not first.kept
+    assert len(accounts) < 1_100
+    assert accounts.of(account(0), 10.0) is not first
+
+
+def test_buckets_that_are_in_use_are_kept_up_to_the_limit() -> None:
+    accounts = AccountAllowances(rate=0.001, burst=2, limit=10)
+    buckets = []
+    for number in range(10):
+        buckets.append(accounts.of(account(number), 0.0))
+        buckets[-1].take(0.0)
+    assert all(bucket.kept for bucket in buckets)
+    for number in range(10, 100):
+        accounts.of(account(number), 0.0).take(0.0)
+        assert len(accounts) <= 10
+    with pytest.raises(ValueError, match="at least one"):
+        AccountAllowances(limit=0)

@@ -39,6 +39,9 @@ class Line:
     def finish(self, ending: Disconnect) -> None:
         self.ending = ending
 
+    def write_rest(self, data: bytes) -> None:
+        raise AssertionError("nothing was put together for a line that is never clear")
+
 
 @dataclass
 class Answer:

@@ -5,9 +5,10 @@ import uuid
 import msgspec
 import pytest
 
+from realtime.limits import MAX_ROOMS
 from realtime.wire import BoardChanges, BoardSnapshot, Row
 from services.kernel.ids import ClassId
-from services.kernel.problems import ClassNotFound, ClassOver, Forbidden, NotInRoom
+from services.kernel.problems import ClassNotFound, ClassOver, Forbidden, NotInRoom, TooManyRooms
 from services.training.sample import Sample
 from tests.rooms.conftest import World, events
 
@@ -235,3 +236,18 @@ async def test_who_may_not_join_is_told_why(world: World) -> None:
         await node.join(connection, live.code)
     with pytest.raises(ClassOver):
         await node.classes.end(coach, live.id)
+
+
+async def test_a_connection_is_in_so_many_rooms_at_once_and_no_more(world: World) -> None:
+    node = world.node()
+    coach = await world.person("Mia", coach=True)
+    codes = [(await node.create_class(coach)).code for _ in range(MAX_ROOMS + 1)]
+    connection = node.connect(coach)
+    rooms = [(await node.join(connection, code, "coach")).room.id for code in codes[:-1]]
+    with pytest.raises(TooManyRooms) as refused:
+        await node.join(connection, codes[-1], "coach")
+    assert refused.value.data == {"limit": MAX_ROOMS}
+    await node.join(connection, codes[0], "coach")
+    node.rooms.leave(connection, rooms[0])
+    await node.join(connection, codes[-1], "coach")
+    assert len(connection.rooms) == MAX_ROOMS

@@ -16,6 +16,7 @@ from tests.gateway.http.conftest import Api
         ("/board?code=K7WQ2M", "board"),
         ("/coach", "coach"),
         ("/athlete", "athlete"),
+        ("/operations", "operations"),
     ],
 )
 async def test_each_page_has_its_address(api: Api, url: str, title: str) -> None:

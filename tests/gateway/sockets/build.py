@@ -16,12 +16,14 @@ import aiohttp
 from aiohttp import web
 
 from gateway.sockets.dispatch import Handlers, Reply
+from gateway.sockets.engine.session import Session
 from gateway.sockets.server import LiveServer, attach
 from realtime import wire
 from realtime.broker import InMemoryBroker
 from realtime.connection import Connection
 from realtime.hub import Hub
 from realtime.node import Node
+from realtime.turn import Turn
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, ManualClock
 from services.kernel.ids import AccountId, ClassId, LoginId
@@ -125,12 +127,19 @@ class Gateway:
         (one,) = self.node.hub.connections()
         return one
 
+    def session(self) -> Session:
+        """The one session there is."""
+        (one,) = self.server.eio.sessions.values()
+        return one
+
 
 @asynccontextmanager
-async def open_gateway(clock: Clock | None = None, **options: Any) -> AsyncIterator[Gateway]:
+async def open_gateway(
+    clock: Clock | None = None, *, turn: Turn | None = None, **options: Any
+) -> AsyncIterator[Gateway]:
     """A gateway on a port of its own; on a manual clock unless another is given."""
     clock = clock or ManualClock()
-    node = Node("one", Hub(), InMemoryBroker(), clock)
+    node = Node("one", Hub(turn), InMemoryBroker(), clock)
     calls = Calls()
     app = web.Application()
     server = attach(
@@ -154,10 +163,7 @@ async def open_gateway(clock: Clock | None = None, **options: Any) -> AsyncItera
     try:
         yield Gateway(server, node, calls, clock, f"http://{host}:{port}")
     finally:
-        for link in tuple(server.eio.links):
-            link.abort()
-            if not link.on_websocket:
-                server.eio.unlink(link)
+        server.eio.cut_all("test")
         for loop in loops:
             loop.cancel()
         async with asyncio.timeout(WAIT_S):
@@ -195,6 +201,12 @@ class Client:
     async def call(self, name: str, payload: object) -> dict[str, Any]:
         """Send an event and wait for its acknowledgement, which must be the next message."""
         ack_id = await self.event(name, payload)
+        return await self.ack(ack_id)
+
+    async def call_after(self, before: str, name: str, payload: object) -> dict[str, Any]:
+        """The same, where an event `before` comes first."""
+        ack_id = await self.event(name, payload)
+        assert (await self.received())[0] == before
         return await self.ack(ack_id)
 
     async def ack(self, ack_id: int | None) -> dict[str, Any]:

@@ -9,13 +9,12 @@ from typing import Any
 
 import aiohttp
 import pytest
-from engineio.async_socket import AsyncSocket  # type: ignore[import-untyped]
 
 from gateway.sockets.handshake import origin_rule
 from realtime.codec import Frame, event_frame
 from realtime.disconnect import DRAINING, LOGIN_ENDED
-from realtime.wire import BoardChanges, BoardSnapshot, ClassView, Row
-from services.kernel.clock import ManualClock
+from realtime.turn import Turn, Write
+from realtime.wire import BoardChanges, BoardSnapshot, Bye, ClassView, Row
 from tests.gateway.sockets.build import ROOM, WAIT_S, Client, Gateway, open_client, open_gateway
 
 ROWS = tuple(Row(n, 1, 140, 70, 3, 1.5, "live") for n in range(500))
@@ -278,10 +277,8 @@ async def test_draining_closes_everybody_in_waves_and_refuses_newcomers() -> Non
 
 
 def tasks() -> Counter[str]:
-    """The running tasks by what they run, except the one watch that the library starts with the first connection."""
-    names = Counter(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks())
-    del names["AsyncServer._service_task"], names["Event.wait"]
-    return names
+    """The running tasks by what they run."""
+    return Counter(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks())
 
 
 class Deaf:
@@ -310,9 +307,12 @@ class Deaf:
         self._line.close()
 
     async def text(self, packet: str) -> None:
-        data = packet.encode()
-        assert len(data) < 126
-        await self._write(bytes((0x81, 0x80 | len(data), 0, 0, 0, 0)) + data)
+        await self.texts([packet])
+
+    async def texts(self, packets: list[str]) -> None:
+        """Send messages in one piece."""
+        assert all(len(packet) < 126 for packet in packets)
+        await self._write(b"".join(bytes((0x81, 0x80 | len(one), 0, 0, 0, 0)) + one.encode() for one in packets))
 
     async def read_until(self, mark: bytes) -> bytes:
         """Read until `mark` has come in; b"" at the end of the line stops it too."""
@@ -356,8 +356,7 @@ async def test_a_slow_reader_costs_bounded_memory_and_gets_the_newest_board_whol
             await asyncio.sleep(0)
         assert len(one.mailbox) == 1
         assert one.mailbox.bytes == snapshot(5_199).size
-        (link,) = gateway.server.eio.links
-        assert link._unwritten() < 256 * 1024
+        assert gateway.session().unwritten < 256 * 1024
         seen = await deaf.read_until(b'"v":5199')
         newest = seen.rindex(b'["board.')
         assert seen[newest:].startswith(b'["board.snapshot"')
@@ -378,7 +377,7 @@ async def test_a_reader_that_moves_no_byte_is_cut_and_nothing_of_it_stays() -> N
         assert [reason for _, reason in gateway.calls.closed] == ["slow_reader"]
         statistics = gateway.server.statistics()
         assert (statistics.links, statistics.cut) == (0, {"stalled": 1})
-        assert gateway.server.eio.sockets == {}
+        assert gateway.server.eio.sessions == {}
 
 
 async def test_a_mailbox_that_overflows_ends_the_connection_and_says_so() -> None:
@@ -398,68 +397,55 @@ async def test_a_mailbox_that_overflows_ends_the_connection_and_says_so() -> Non
         assert gateway.server.statistics().cut == {"grace": 1}
 
 
-async def test_a_peer_that_does_not_answer_pings_is_given_up_and_cut() -> None:
-    async with open_gateway(ping_interval_s=1, ping_timeout_s=1) as gateway:
+async def test_a_peer_that_does_not_answer_pings_is_told_and_cut() -> None:
+    async with open_gateway() as gateway:
         baseline = tasks()
-        async with Deaf(gateway):
-            await gateway.wait_until(lambda: not gateway.node.hub)
+        async with Deaf(gateway) as deaf:
+            await gateway.pass_time(44)
+            assert len(gateway.node.hub) == 1, "a ping after 25 s, and 20 s for its answer"
+            await gateway.pass_time(2)
+            assert b"silent" in await deaf.read_until(b"silent"), "the close frame says why"
             await gateway.pass_time(4)
             await gateway.wait_until(lambda: gateway.server.statistics().links == 0)
             await gateway.wait_until(lambda: tasks() == baseline)
         assert [reason for _, reason in gateway.calls.closed] == ["silent"]
+        assert gateway.server.statistics().cut == {"grace": 1}
 
 
-@pytest.mark.parametrize("first", ["the ping's clock", "the reader's clock"])
-async def test_a_silent_peer_is_called_silent_whichever_clock_runs_out_first(
-    first: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if first == "the reader's clock":
-        monkeypatch.setattr(AsyncSocket, "check_ping_timeout", answered)
-    limit_s = 0.1 if first == "the reader's clock" else 600
-    async with open_gateway(ping_interval_s=limit_s, ping_timeout_s=limit_s) as gateway, Deaf(gateway) as deaf:
-        if first == "the ping's clock":
-            (held,) = gateway.server.eio.sockets.values()
-            held.last_ping = 1.0
-            assert not await held.check_ping_timeout()
-        await gateway.wait_until(lambda: not gateway.node.hub)
-        assert [reason for _, reason in gateway.calls.closed] == ["silent"]
-        if first == "the reader's clock":
-            assert b"silent" in await deaf.read_until(b"silent"), "the close frame says why"
-
-
-async def test_a_peer_that_speaks_and_answers_no_ping_is_called_silent_by_the_writers_clock(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(AsyncSocket, "check_ping_timeout", answered)
-    async with open_gateway(ping_interval_s=0.2, ping_timeout_s=0.2) as gateway, Deaf(gateway) as deaf:
-        (link,) = gateway.server.eio.links
-
-        async def speak() -> None:
-            while link.ending is None:
-                await deaf.text("43/live,1[]")
-                await asyncio.sleep(0.02)
-
-        async with asyncio.timeout(WAIT_S):
-            seen, _ = await asyncio.gather(deaf.read_until(b"silent"), speak())
-        assert b"silent" in seen
+async def test_a_peer_that_speaks_and_answers_no_ping_is_called_silent() -> None:
+    async with open_gateway() as gateway, Deaf(gateway) as deaf:
+        for _ in range(46):
+            await deaf.text("43/live,1[]")
+            await gateway.pass_time(1)
+        assert b"silent" in await deaf.read_until(b"silent")
         await gateway.pass_time(4)
-        await gateway.wait_until(lambda: not gateway.node.hub)
         assert [reason for _, reason in gateway.calls.closed] == ["silent"]
 
 
-async def test_a_request_that_is_cancelled_is_a_broken_line_and_nobody_was_silent() -> None:
+async def test_pings_go_on_as_long_as_they_are_answered_and_tell_the_round_trip() -> None:
     async with open_gateway() as gateway, open_client(gateway) as client:
         await client.connect()
-        (link,) = gateway.server.eio.links
-        assert link._request is not None
-        link._request.task.cancel()
+        for count in range(1, 4):
+            await gateway.pass_time(25.5)
+            assert (await client.socket.receive(timeout=WAIT_S)).data == "2"
+            await gateway.pass_time(0.5)
+            await client.text("3")
+            await gateway.wait_until(lambda count=count: gateway.server.statistics().rtt_ms.count == count)  # type: ignore[misc]
+        assert len(gateway.node.hub) == 1
+        (line,) = gateway.server.lines()
+        assert line.rtt_ms is not None
+        assert 500 <= line.rtt_ms < 1_100
+        assert gateway.server.statistics().pings == 3
+
+
+async def test_a_line_that_breaks_is_nobodys_fault() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        await client.connect()
+        line = gateway.session().line
+        assert line is not None
+        line.abort()
         await gateway.wait_until(lambda: not gateway.node.hub)
         assert [reason for _, reason in gateway.calls.closed] == ["transport"]
-
-
-async def answered(_: AsyncSocket) -> bool:
-    """In place of the ping's clock: every ping counts as answered in time."""
-    return True
 
 
 async def test_two_hundred_connections_leave_no_task_and_no_object_behind() -> None:
@@ -478,7 +464,7 @@ async def test_two_hundred_connections_leave_no_task_and_no_object_behind() -> N
         await gateway.wait_until(lambda: tasks() == baseline)
         gateway.calls.opened.clear()
         gc.collect()
-        assert gateway.server.eio.sockets == {}
+        assert gateway.server.eio.sessions == {}
         assert gateway.server.environ == {}
         assert gateway.server.manager.rooms == {}
         assert gateway.node.hub.statistics().channels == 0
@@ -487,32 +473,75 @@ async def test_two_hundred_connections_leave_no_task_and_no_object_behind() -> N
 # -- encode once ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_broadcast_is_encoded_once_and_the_same_bytes_go_to_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
-    from gateway.sockets.link import Link
-
-    written: list[bytes] = []
-    stock = Link.send
-
-    async def send(self: Link, websocket: aiohttp.web.WebSocketResponse, packet: bytes) -> None:
-        written.append(packet)
-        await stock(self, websocket, packet)
-
-    monkeypatch.setattr(Link, "send", send)
+async def test_a_broadcast_is_the_same_bytes_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_gateway() as gateway, open_client(gateway) as one, open_client(gateway) as two:
         for account, client in enumerate((one, two)):
             await client.connect(str(account))
+        written: list[bytes] = []
         for connection in gateway.node.hub.connections():
             gateway.node.join(connection, "room")
+            assert connection.write_now is not None, "the line is clear"
+            monkeypatch.setattr(connection, "write_now", _noting(written, connection.write_now))
         frame = ended()
         assert gateway.node.broadcast("room", frame) == 2
         for client in (one, two):
             assert (await client.received())[0] == "class.ended"
-        assert [packet is frame.wire for packet in written[-2:]] == [True, True]
+        assert [data is frame.ws for data in written] == [True, True]
+
+
+def _noting(written: list[bytes], write: Write) -> Write:
+    def noting(data: bytes) -> None:
+        written.append(data)
+        write(data)
+
+    return noting
+
+
+async def test_what_one_turn_says_to_a_connection_leaves_in_one_write_and_in_order() -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        await client.connect()
+        one = gateway.connection()
+        gateway.node.join(one, "room")
+        gateway.node.join(one, "other")
+        before = gateway.server.statistics()
+        gateway.node.broadcast("room", changes(1), key="board", whole=lambda: snapshot(1))
+        one.push(ended())
+        gateway.node.broadcast("other", changes(2), key="board", whole=lambda: snapshot(2))
+        one.push(event_frame("bye", Bye(3000, "x", 1)))
+        heard = [await client.received() for _ in range(4)]
+        assert [name for name, _ in heard] == ["board.changes", "class.ended", "board.changes", "bye"]
+        after = gateway.server.statistics()
+        assert (after.writes - before.writes, after.frames - before.frames) == (1, 4)
+
+
+async def test_the_acknowledgements_of_one_read_leave_in_one_write() -> None:
+    async with open_gateway() as gateway, Deaf(gateway) as deaf:
+        before = gateway.server.statistics()
+        event = json.dumps(["board.get", {"class_id": str(ROOM)}])
+        await deaf.texts([f"42/live,{n}{event}" for n in range(10)])
+        seen = await deaf.read_until(b"43/live,9[")
+        assert [seen.index(b"43/live,%d[" % n) for n in range(10)] == sorted(
+            seen.index(b"43/live,%d[" % n) for n in range(10)
+        )
+        after = gateway.server.statistics()
+        assert (after.writes - before.writes, after.frames - before.frames) == (1, 10)
+
+
+async def test_boards_wait_a_moment_for_company_and_acknowledgements_take_them_along() -> None:
+    turn = Turn(patience_s=3600)
+    async with open_gateway(turn=turn) as gateway, open_client(gateway) as client:
+        await client.connect()
+        one = gateway.connection()
+        gateway.node.join(one, "room")
+        gateway.node.broadcast("room", changes(1), key="board", whole=lambda: snapshot(1))
+        await asyncio.sleep(0)
+        assert one.out == changes(1).ws
+        assert "ok" in await client.call_after("board.changes", "board.get", {"class_id": str(ROOM)})
+        turn.flush()
 
 
 async def test_manual_time_is_what_the_deadlines_go_by() -> None:
-    clock = ManualClock()
-    async with open_gateway(clock) as gateway, open_client(gateway) as client:
+    async with open_gateway(ping_interval_s=10_000) as gateway, open_client(gateway) as client:
         await client.connect()
-        await clock.advance(3_600)
+        await gateway.pass_time(3_600)
         assert "ok" in await client.call("board.get", {"class_id": str(ROOM)})

@@ -9,7 +9,6 @@ from typing import Any, Self
 import aiohttp
 import pytest
 import socketio  # type: ignore[import-untyped]
-from engineio.async_socket import AsyncSocket  # type: ignore[import-untyped]
 
 from realtime.codec import event_frame
 from realtime.disconnect import DRAINING, LOGIN_ENDED
@@ -157,9 +156,8 @@ def kinds(polled: str) -> list[str]:
 
 async def polling(gateway: Gateway, poller: Poller) -> "asyncio.Task[str]":
     """A poll that is pending."""
-    (link,) = gateway.server.eio.links
     poll = asyncio.create_task(poller.get())
-    await gateway.wait_until(lambda: link._waiter is not None)
+    await gateway.wait_until(lambda: gateway.session().poll is not None)
     return poll
 
 
@@ -213,7 +211,7 @@ async def test_a_poller_that_does_not_come_for_its_goodbye_is_given_up() -> None
         await gateway.pass_time(4)
         assert gateway.server.statistics().links == 1
         await gateway.pass_time(2)
-        assert (gateway.server.statistics().links, gateway.server.eio.sockets) == (0, {})
+        assert gateway.server.eio.sessions == {}
         assert [reason for _, reason in gateway.calls.closed] == ["login_ended"]
         assert await poller.status() == 400
 
@@ -227,41 +225,39 @@ async def test_a_poll_that_is_pending_when_its_client_says_goodbye_ends_at_once(
         assert len(gateway.node.hub) == 0
 
 
-async def test_a_poller_that_answers_no_ping_is_called_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def answered(_: AsyncSocket) -> bool:
-        return True
-
-    monkeypatch.setattr(AsyncSocket, "check_ping_timeout", answered)
-    async with open_gateway(ping_interval_s=0.1, ping_timeout_s=0.1) as gateway, aiohttp.ClientSession() as http:
-        poller = await Poller(http, gateway).connect()
-        assert await poller.get() == "2"
-        assert await poller.status() == 400
-        assert [reason for _, reason in gateway.calls.closed] == ["silent"]
-
-
-@pytest.mark.parametrize("body", ["x", "b" + "QUJD", "4{}", "451-/live,[]", "\x1e", b"\xff\xfe", "2" + "[" * 9_000])
-async def test_a_malformed_request_is_refused_and_ends_the_connection(body: str | bytes) -> None:
+async def test_a_poller_that_answers_no_ping_is_called_silent() -> None:
     async with open_gateway() as gateway, aiohttp.ClientSession() as http:
-        poller = Poller(http, gateway)
-        await poller.open()
-        await poller.post('40/live,{"token":"1"}')
-        await poller.get()
+        poller = await Poller(http, gateway).connect()
+        poll = await polling(gateway, poller)
+        await gateway.pass_time(25.5)
+        assert await poll == "2"
+        pending = asyncio.create_task(poller.status())
+        await gateway.wait_until(lambda: gateway.session().poll is not None)
+        await gateway.pass_time(20.5)
+        assert await pending == 400
+        assert [reason for _, reason in gateway.calls.closed] == ["silent"]
+        assert gateway.server.eio.sessions == {}
+
+
+@pytest.mark.parametrize("body", ["x", "b" + "QUJD", "4{}", "451-/live,[]", "\x1e", b"\xff\xfe", "2" + "[" * 9_000, ""])
+async def test_a_malformed_request_is_refused_and_ends_the_session_at_once(body: str | bytes) -> None:
+    async with open_gateway() as gateway, aiohttp.ClientSession() as http:
+        poller = await Poller(http, gateway).connect()
         assert await poller.post(body) == 400
-        told = (await poller.get()).split("\x1e")
+        assert await poller.status() == 400
+        assert [reason for _, reason in gateway.calls.closed] == ["malformed"]
+        assert gateway.server.eio.sessions == {}
+
+
+async def test_a_poll_that_is_pending_when_its_client_sends_garbage_says_why() -> None:
+    async with open_gateway() as gateway, aiohttp.ClientSession() as http:
+        poller = await Poller(http, gateway).connect()
+        poll = await polling(gateway, poller)
+        assert await poller.post("x") == 400
+        told = (await poll).split("\x1e")
         assert '"code":3504' in told[0]
         assert told[-1] == "41/live,"
-        await gateway.pass_time(2)
-        await gateway.wait_until(lambda: gateway.server.statistics().links == 0)
-        assert gateway.calls.closed[0][1] == "malformed"
-
-
-async def test_a_request_without_a_body_is_refused_and_harmless() -> None:
-    async with open_gateway() as gateway, aiohttp.ClientSession() as http:
-        poller = Poller(http, gateway)
-        await poller.open()
-        assert await poller.post("") == 400
-        assert await poller.post('40/live,{"token":"1"}') == 200
-        assert (await poller.get()).startswith("40/live,")
+        assert await poller.status() == 400
 
 
 async def test_a_request_over_the_limit_is_refused_before_it_is_read() -> None:
@@ -280,7 +276,7 @@ async def test_a_poller_that_goes_away_leaves_nothing_behind() -> None:
         assert await poller.post("1") == 200
         await gateway.pass_time(4)
         assert gateway.server.statistics().links == 0
-        assert gateway.server.eio.sockets == {}
+        assert gateway.server.eio.sessions == {}
         assert len(gateway.node.hub) == 0
 
 

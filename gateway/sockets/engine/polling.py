@@ -1,0 +1,125 @@
+"""Long-polling: the requests of one session, for networks that do not let WebSockets through.
+
+A poll (GET) is answered as soon as there is something to say; packets that came in (POST) are handled before they are
+answered, so that a client that sends faster than it is handled is held back. One poll at a time: of two, the protocol
+wants the first closed and the second refused.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+
+from gateway.sockets.engine.frames import BINARY, TEXT
+from gateway.sockets.engine.packets import PayloadError, join_payload, split_payload
+
+if TYPE_CHECKING:
+    from gateway.sockets.engine.session import Session
+
+MAX_PACKETS: Final = 1_000
+"""Packets in one request. Official clients put everything into it that has come up since the last."""
+
+_TEXT: Final = "text/plain; charset=UTF-8"
+_KEPT_BY_NOBODY: Final = {"Cache-Control": "no-store"}
+
+
+class Poll:
+    """A request that waits for something to say."""
+
+    __slots__ = ("_request", "_waiter", "answer", "refused")
+
+    def __init__(self, request: web.Request) -> None:
+        self._request: Final = request
+        self._waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.answer: list[tuple[int, bytes]] | None = None
+        self.refused = False
+
+    def wake(self) -> None:
+        """There is something to say: the poll takes it when it runs."""
+        if not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def release(self, packets: list[tuple[int, bytes]] | None = None) -> None:
+        """Answer with these packets, or with none; there is nothing else to wait for. Only the first answer counts."""
+        if self.answer is None:
+            self.answer = packets or [(TEXT, b"6")]
+        self.wake()
+
+    def refuse(self) -> None:
+        """Answer that there is no such session."""
+        self.refused = True
+        self.wake()
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the client is no longer there to be answered."""
+        return self._request.transport is None or self._request.transport.is_closing()
+
+    async def wait(self) -> None:
+        """Return when there is something to say."""
+        await self._waiter
+
+
+async def poll(session: "Session", request: web.Request) -> web.Response | None:
+    """What to answer a poll with; None to refuse it. The session may be over afterwards."""
+    if session.poll is not None:
+        session.poll.release([(TEXT, b"1")])
+        session.close("transport")
+        return None
+    if session.closed or session.goodbye_taken:
+        session.close("transport")
+        return None
+    if not (session.has_output or session.over or session.takes_noop):
+        held = session.poll = Poll(request)
+        session.look_at(session.engine.clock.monotonic() + session.engine.tick_s)
+        try:
+            await held.wait()
+        finally:
+            if session.poll is held:
+                session.poll = None
+        if held.refused:
+            return None
+        if held.answer is not None:
+            return _answer(held.answer)
+        if held.given_up:
+            # What it would have been told stays; but a client that hung up on a poll has given up.
+            session.close("transport")
+            return None
+    packets = session.take_packets(session.engine.max_payload)
+    if not packets and session.takes_noop:
+        packets = [(TEXT, b"6")]
+    if not packets:
+        return None if session.closed else _answer([(TEXT, b"6")])
+    return _answer(packets)
+
+
+async def post(session: "Session", body: bytes) -> web.Response | None:
+    """Handle what came in; None when it is no payload, and the session is over."""
+    try:
+        packets = split_payload(body, max_packets=MAX_PACKETS, binary=session.engine.binary)
+    except PayloadError:
+        session.malformed()
+        return None
+    for opcode, packet in packets:
+        if session.closed:
+            break
+        while session.order is not None and session.order.crowded:
+            await asyncio.wait({session.order.task})
+        session.engine.frames_in += 1
+        if opcode == BINARY:
+            session.receive_binary(packet)
+        else:
+            session.receive(bytearray(packet))
+    if session.order is not None:
+        await asyncio.wait({session.order.task})
+    refused = session.closed and session.ending is not None and session.ending.name == "malformed"
+    return None if refused else web.Response(body=b"ok", headers={"Content-Type": "text/html", **_KEPT_BY_NOBODY})
+
+
+def opening(packet: bytes) -> web.Response:
+    """The answer to a handshake."""
+    return _answer([(TEXT, packet)])
+
+
+def _answer(packets: list[tuple[int, bytes]]) -> web.Response:
+    return web.Response(body=join_payload(packets), headers={"Content-Type": _TEXT, **_KEPT_BY_NOBODY})

@@ -1,0 +1,293 @@
+"""The line of a session that is on a WebSocket: a protocol directly on the TCP transport.
+
+Bytes that came in are handled where the transport hands them over, in this call, without a queue, a future or a task
+in between; bytes that go out go to the transport, which writes them at once as far as the kernel takes them. What the
+kernel does not take, the transport keeps, and says so (`pause_writing`); from then on nothing more is written, and
+what comes up waits in the session's mailbox. So the process holds at most one write per line that the peer does not
+read, and the kernel, which is told to hold little that is unsent (TCP_NOTSENT_LOWAT), not much more: a phone that
+begins to read again gets the newest board, not the oldest.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from aiohttp._websocket.helpers import websocket_mask
+
+from gateway.sockets.engine.frames import (
+    BINARY,
+    CLOSE,
+    NO_CODE,
+    PING,
+    PONG,
+    TEXT,
+    FrameError,
+    FrameReader,
+    Message,
+    close_frame,
+    parse_close,
+    server_frame,
+)
+
+if TYPE_CHECKING:
+    from gateway.sockets.engine.server import Engine
+    from gateway.sockets.engine.session import Session
+
+TCP_USER_TIMEOUT_MS: Final = 30_000
+"""How long the kernel keeps sending to a machine that no longer answers."""
+UNSENT_BYTES: Final = 64 * 1024
+"""How much unsent data the kernel takes for one line (TCP_NOTSENT_LOWAT)."""
+MAX_FRAGMENTS: Final = 64
+"""Frames of one message. No official client sends more than one."""
+
+_TEXT_FRAME: Final = 0x80 | TEXT
+
+
+class WebSocketLine(asyncio.Protocol):
+    """See the module. `session` is None while a probe has not said which one it belongs to; `blocked` while the peer
+    does not take what was written; `closing` once a close frame was sent or the transport is closed."""
+
+    __slots__ = (
+        "_deaf",
+        "_engine",
+        "_paused",
+        "_reader",
+        "_transport",
+        "blocked",
+        "closing",
+        "deflate",
+        "probing",
+        "session",
+        "write",
+    )
+
+    write: Callable[[bytes], None]
+
+    def __init__(self, engine: "Engine", session: "Session", *, deflate: bool = False, probing: bool = False) -> None:
+        self._engine: Final = engine
+        self._transport: asyncio.Transport | None = None
+        self._reader: FrameReader | None = None
+        self._paused = False
+        self._deaf = False
+        self.session: Final = session
+        self.deflate: Final = deflate
+        self.probing = probing
+        self.blocked = False
+        self.closing = False
+
+    def take(self, transport: asyncio.Transport, first: bytes) -> None:
+        """Begin on a transport by writing `first`."""
+        self._transport = transport
+        self.write = transport.write
+        transport.set_write_buffer_limits(high=0)
+        _tune(transport)
+        transport.write(first)
+        if not self.probing:
+            self.session.carried_by(self)
+
+    # -- what the transport calls -------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Handle every message that is whole now."""
+        if self._deaf:
+            return
+        if self._reader is not None:
+            self._read(data)
+            return
+        at, end = 0, len(data)
+        limit = self._engine.max_payload
+        while at < end:
+            # A whole, masked text frame without fragments: nearly everything. All else goes to the reader.
+            if end - at < 6 or data[at] != _TEXT_FRAME:
+                break
+            length = data[at + 1] - 0x80
+            begin = at + 6
+            if length == 126 and end - at >= 8:
+                length = data[at + 2] << 8 | data[at + 3]
+                begin = at + 8
+                if length < 126:
+                    break
+            elif not 0 <= length < 126:
+                break
+            stop = begin + length
+            if stop > end or length > limit:
+                break
+            packet = bytearray(data[begin:stop])
+            websocket_mask(data[begin - 4 : begin], packet)
+            if not (packet.isascii() or _is_utf8(packet)):
+                break
+            at = stop
+            self._engine.frames_in += 1
+            self._receive(packet)
+            if self._reader is not None:
+                break
+        else:
+            return
+        self._read(data[at:])
+
+    def eof_received(self) -> None:
+        """The peer sends no more: the transport closes."""
+
+    def pause_writing(self) -> None:
+        """The kernel does not take everything."""
+        self.blocked = True
+        if not self.probing:
+            self.session.blocked()
+
+    def resume_writing(self) -> None:
+        """The kernel has taken everything."""
+        self.blocked = False
+        if not self.probing:
+            self.session.clear()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The line is gone."""
+        self.closing = True
+        self.blocked = False
+        self._transport = None
+        self._reader = None
+        self.session.line_lost(self)
+
+    # -- what the session calls ---------------------------------------------------------------------------------------
+
+    def close(self, code: int, reason: str) -> None:
+        """Say so to the peer; its close frame, or the session's grace, ends the line."""
+        if self.closing:
+            return
+        self.closing = True
+        self.read_again()
+        if self._transport is not None:
+            self.write(close_frame(code, reason))
+
+    def dismiss(self, code: int, reason: str) -> None:
+        """Say so to the peer and wait for no answer."""
+        self.close(code, reason)
+        self._finish()
+
+    def abort(self) -> None:
+        """Cut the line now."""
+        self.closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def read_no_more(self) -> None:
+        """Leave what comes in to the kernel."""
+        if not self._paused and self._transport is not None and not self.closing:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def read_again(self) -> None:
+        """Undo `read_no_more`."""
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    @property
+    def reading_paused(self) -> bool:
+        """Whether it is we who do not read."""
+        return self._paused
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    # -- what came in -------------------------------------------------------------------------------------------------
+
+    def _read(self, data: bytes) -> None:
+        if self._reader is None:
+            self._reader = FrameReader(self._engine.max_payload, max_fragments=MAX_FRAGMENTS, deflate=self.deflate)
+        reader = self._reader
+        try:
+            for message in reader.feed(data):
+                self._message(message)
+        except FrameError as fault:
+            for message in fault.messages:
+                self._message(message)
+            self._broken(fault)
+            return
+        if reader.idle and self._reader is reader:
+            self._reader = None
+
+    def _message(self, message: Message) -> None:
+        opcode, data = message
+        self._engine.frames_in += 1
+        if opcode == TEXT:
+            self._receive(bytearray(data))
+        elif opcode == BINARY:
+            if self.probing:
+                self.abort()
+            elif not self.closing:
+                self.session.receive_binary(data)
+        elif opcode == CLOSE:
+            self._closed_by_peer(data)
+        elif not self.closing:
+            if opcode == PING and not self.blocked:
+                self.write(server_frame(PONG, bytes(data)))
+            self.session.bother()
+
+    def _receive(self, packet: bytearray) -> None:
+        if self.closing:
+            return
+        if not self.probing:
+            self.session.receive(packet)
+        elif packet == b"2probe" and self.session.probe is self:
+            self.write(server_frame(TEXT, b"3probe"))
+            self.session.probed()
+        elif packet == b"5" and self.session.probe is self and self.session.takes_noop:
+            self.probing = False
+            self.session.upgraded(self)
+        else:
+            self.dismiss(1002, "not a probe")
+
+    def _closed_by_peer(self, payload: bytes | bytearray) -> None:
+        try:
+            code, _ = parse_close(payload)
+        except FrameError as fault:
+            self._broken(fault)
+            return
+        if not self.closing:
+            if not self.probing:
+                self.session.flush()
+            self.closing = True
+            self.write(close_frame(1000 if code == NO_CODE else code))
+        self._finish()
+
+    def _broken(self, fault: FrameError) -> None:
+        """The peer does not speak the protocol.
+
+        The line is closed with the code of the standard, once what was said before is out.
+        """
+        if self.closing:
+            # Its answer to our close frame will not be understood either.
+            self._finish()
+            return
+        if self.probing:
+            self.dismiss(fault.code, fault.reason)
+            return
+        # The rest of the bytes means nothing, but must be taken: a line that is closed with unread bytes is reset, and the peer
+        # would not see why.
+        self._deaf = True
+        self._reader = None
+        self.session.malformed(fault.code)
+
+    def _finish(self) -> None:
+        """Both have said goodbye: let the last bytes go, then close."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _is_utf8(packet: bytearray) -> bool:
+    try:
+        packet.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _tune(transport: asyncio.Transport) -> None:
+    line = transport.get_extra_info("socket")
+    if line is not None and line.family in (socket.AF_INET, socket.AF_INET6):
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)

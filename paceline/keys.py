@@ -1,0 +1,57 @@
+"""What an installation makes for itself at its first start: the key that signs access tokens, and the admin token.
+
+Each lies in the data folder, readable by its owner alone, and is used whenever the environment does not name another. Nodes
+on several machines do not share a data folder: give all of them the same by PACELINE_TOKEN_KEY and PACELINE_ADMIN_TOKEN.
+"""
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from paceline.settings import Settings
+from services.accounts.tokens import make_key
+
+KEY_FILE: Final = "token.key.pem"
+ADMIN_TOKEN_FILE: Final = "admin.token"  # noqa: S105 - its name
+_ADMIN_TOKEN_BYTES: Final = 32
+
+
+def signing_key(settings: Settings) -> str:
+    """The key that signs access tokens, PEM; made when there is none. Raises OSError when the folder cannot be used."""
+    return settings.token_key or _kept(settings.data_dir / KEY_FILE, make_key)
+
+
+def admin_token(settings: Settings) -> str:
+    """The admin token; made when there is none. Raises OSError when the folder cannot be used."""
+    return settings.admin_token or _kept(settings.data_dir / ADMIN_TOKEN_FILE, _make_admin_token).strip()
+
+
+def known_admin_token(settings: Settings) -> str | None:
+    """The admin token of the environment or the data folder, None when neither has one: for commands, which make nothing.
+    Raises OSError when there is one that this user may not read."""
+    if settings.admin_token:
+        return settings.admin_token
+    path = settings.data_dir / ADMIN_TOKEN_FILE
+    try:
+        return path.read_text(encoding="ascii").strip() or None
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _make_admin_token() -> bytes:
+    return f"{secrets.token_urlsafe(_ADMIN_TOKEN_BYTES)}\n".encode()
+
+
+def _kept(path: Path, make: Callable[[], bytes]) -> str:
+    """What the file holds. A new one appears whole or not at all, and nobody else can read it at any moment."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(make())
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    return path.read_text(encoding="ascii")

@@ -1,0 +1,53 @@
+"""What an installation makes for itself at its first start."""
+
+import re
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+from paceline.keys import ADMIN_TOKEN_FILE, KEY_FILE, admin_token, known_admin_token, signing_key
+from paceline.settings import Settings
+from services.accounts.tokens import load_key
+
+
+def settings(folder: Path) -> Settings:
+    return replace(Settings(), data_dir=folder)
+
+
+def test_the_admin_token_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    here = settings(tmp_path / "new" / "data")
+    made = admin_token(here)
+    assert re.fullmatch(r"[A-Za-z0-9_-]{43}", made), "32 random bytes"
+    assert admin_token(here) == made
+    path = here.data_dir / ADMIN_TOKEN_FILE
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert sorted(file.name for file in here.data_dir.iterdir()) == [ADMIN_TOKEN_FILE], "nothing half made is left"
+    assert admin_token(settings(tmp_path / "other")) != made
+
+
+def test_the_environment_comes_first_and_then_nothing_is_made(tmp_path: Path) -> None:
+    here = replace(settings(tmp_path), admin_token="kettle-moss-anchor-violet-2031")
+    assert admin_token(here) == known_admin_token(here) == "kettle-moss-anchor-violet-2031"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_finds_the_token_and_makes_none(tmp_path: Path) -> None:
+    here = settings(tmp_path)
+    assert known_admin_token(here) is None
+    assert known_admin_token(settings(tmp_path / "not" / "there")) is None
+    assert list(tmp_path.iterdir()) == []
+    made = admin_token(here)
+    assert known_admin_token(here) == made
+
+
+def test_a_token_that_was_put_there_by_hand_may_end_in_a_line_break(tmp_path: Path) -> None:
+    (tmp_path / ADMIN_TOKEN_FILE).write_text("kettle-moss-anchor-violet-2031\n\n")
+    assert admin_token(settings(tmp_path)) == known_admin_token(settings(tmp_path)) == "kettle-moss-anchor-violet-2031"
+
+
+def test_the_signing_key_is_made_once_as_well(tmp_path: Path) -> None:
+    here = settings(tmp_path)
+    made = signing_key(here)
+    load_key(made)
+    assert signing_key(here) == made
+    assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
