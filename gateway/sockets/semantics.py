@@ -3,12 +3,13 @@
 Everything that python-socketio offers works here, on any namespace: handlers, rooms, `emit`, `call`, its own client.
 What is ours:
 
-* the engine underneath (gateway/sockets/engine/); * a packet that breaks the protocol ends the session at once;
-python-socketio logs a traceback and goes on; * refusals are objects with a `message`, also for an unknown namespace;
-* an acknowledgement is sent when the handler returns something. Returning None withholds it: a client that repeats
-until it is acknowledged must not take an event for delivered that nobody has handled; * binary attachments only where
-the engine is told so, and few; * a session that has joined no namespace in time is closed, and one may join only a
-few.
+* the engine underneath (gateway/sockets/engine/);
+* a packet that breaks the protocol ends the session at once; python-socketio logs a traceback and goes on;
+* refusals are objects with a `message`, also for an unknown namespace;
+* an acknowledgement is sent when the handler returns something. Returning None withholds it: a client that repeats until
+  it is acknowledged must not take an event for delivered that nobody has handled;
+* binary attachments only where the engine is told so, and few;
+* a session that has joined no namespace in time is closed, and one may join only a few.
 
 The live namespace does not come by here: it is handled by gateway/sockets/server.py, which builds on this.
 """

@@ -1,7 +1,7 @@
 """What gateway/sockets/engine leans on inside aiohttp, one test per name.
 
-None of it is a documented interface. When one of these tests fails after an upgrade, its text says what no longer holds and what
-in gateway/sockets/engine rests on it.
+None of it is a documented interface. When one of these tests fails after an upgrade, its text says what no longer holds
+and what in gateway/sockets/engine rests on it.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What gateway/sockets leans on inside python-socketio, one test per hook.
 
-These are not documented interfaces. When one of these tests fails after an upgrade, its text says what no longer holds and what in
-gateway/sockets rests on it; the tests in tests/conformance/ then show the damage.
+These are not documented interfaces. When one of these tests fails after an upgrade, its text says what no longer holds
+and what in gateway/sockets rests on it; the tests in tests/conformance/ then show the damage.
 """
 
 import inspect

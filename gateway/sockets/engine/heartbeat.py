@@ -56,6 +56,7 @@ def answered(session: "Session") -> None:
     session.pinged_at = None
     session.answer_due = math.inf
     session.ping_due = now + session.engine.ping_interval_s
+    session.look_at(session.ping_due)
 
 
 def _check_ended(session: "Session", now: float, ended_at: float) -> float | None:
