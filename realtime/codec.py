@@ -96,14 +96,25 @@ def event_frame(name: str, shape: msgspec.Struct) -> Frame:
     return _frame(name, row.delivery, _EVENT % (name.encode(), _encode(shape)))
 
 
-def ack_frame(ack_id: int, reply: msgspec.Struct | Problem, error_first: bool = False) -> Frame:
-    """The acknowledgement number `ack_id`: `[{"ok": reply}]`, or `[{"problem": …}]` for a `Problem`. With `error_first` a null
-    stands before it, for clients that take the first argument for an error: what we refuse is an answer, not a loss."""
+def ack_message(ack_id: int, reply: msgspec.Struct | Problem, error_first: bool = False) -> bytes:
+    """The acknowledgement number `ack_id` as an Engine.IO message: `[{"ok": reply}]`, or `[{"problem": …}]` for a `Problem`. With
+    `error_first` a null stands before it, for clients that take the first argument for an error: what we refuse is an answer,
+    not a loss."""
     if isinstance(reply, Problem):
         form, body = (_NO_ERROR_PROBLEM if error_first else _PROBLEM), _encode(reply.view())
     else:
         form, body = (_NO_ERROR_OK if error_first else _OK), _encode(reply)
-    return _frame(ACK_EVENT, _MUST, form % (ack_id, body))
+    return form % (ack_id, body)
+
+
+def ack_frame(ack_id: int, reply: msgspec.Struct | Problem, error_first: bool = False) -> Frame:
+    """`ack_message` as a frame."""
+    return acknowledging(ack_message(ack_id, reply, error_first))
+
+
+def acknowledging(message: bytes) -> Frame:
+    """An `ack_message` as a frame."""
+    return _frame(ACK_EVENT, _MUST, message)
 
 
 def relayed_frame(event: str, text: str) -> Frame:
@@ -121,11 +132,8 @@ def websocket_text(payload: bytes) -> bytes:
 
 
 def _frame(event: str, delivery: Delivery, message: bytes) -> Frame:
-    # `websocket_text` written out: this is made for every acknowledgement.
     size = len(message)
-    if size < 126:
-        return Frame(event, delivery, _SHORT[size] + message, 2)
-    header = _header(_TEXT, size)
+    header = _SHORT[size] if size < 126 else _header(_TEXT, size)
     return Frame(event, delivery, header + message, len(header))
 
 

@@ -150,20 +150,18 @@ class Connection:
         if not self.out:
             self.out = data
             self.urgent = urgent
-            if urgent:
-                turn.soon(self)
-            else:
-                turn.later(self)
+            put_down = turn.soon() if urgent else turn.later()
+            put_down(self)
             return
         self.out += data
         if urgent and not self.urgent:
             self.urgent = True
-            turn.soon(self)
+            turn.soon()(self)
         if len(self.out) > EAGER_BYTES:
             self.write_out()
 
     def write_out(self) -> None:
-        """Write what was put together. A line that stopped being clear meanwhile keeps it: nothing may overtake it."""
+        """Write at once what was put together."""
         out, self.out = self.out, b""
         if not out:
             return
@@ -173,7 +171,11 @@ class Connection:
         if self.write_now is not None:
             self.write_now(out)
         else:
-            self._transport.write_rest(out)
+            self.write_rest(out)
+
+    def write_rest(self, data: bytes) -> None:
+        """Write what was put together before the line stopped being clear: nothing may overtake it."""
+        self._transport.write_rest(data)
 
     def end(self, ending: Disconnect) -> None:
         """Say `bye` and close. What is queued before it still goes out, except to a reader too slow to want it. Only the

@@ -145,10 +145,13 @@ class Hub:
         How many that is. `key` and `whole`: see `Mailbox.put`.
         """
         members = self.members(channel)
+        if not members:
+            return 0
         once = None if whole is None else _once(whole)
         data = frame.ws
         urgent = frame.delivery is not Delivery.LATEST
-        put_down = self.turn.soon if urgent else self.turn.later
+        put_down: Callable[[Connection], None] | None = None
+        put = 0
         for connection in members:
             # The three cases of `Connection.push`, the most frequent one inlined: this loop is what a busy room costs.
             if connection.write_now is None:
@@ -158,8 +161,11 @@ class Hub:
             else:
                 connection.out = data
                 connection.urgent = urgent
+                if put_down is None:
+                    put_down = self.turn.soon() if urgent else self.turn.later()
                 put_down(connection)
-                self.turn.frames += 1
+                put += 1
+        self.turn.frames += put
         self._broadcast += 1
         self._deliveries += len(members)
         return len(members)

@@ -22,14 +22,14 @@ import msgspec
 import structlog
 
 from gateway.sockets.inbound import KINDS, UNREADABLE, Bytes, decode, explain
-from realtime.codec import ack_frame, event_frame
+from realtime.codec import ack_frame, ack_message, acknowledging, event_frame, websocket_text
 from realtime.connection import Connection
 from realtime.disconnect import ABUSE
 from realtime.limits import BYTES_PER_TOKEN, AccountAllowances, Allowance
 from realtime.sparingly import Sparingly
 from realtime.wire import CLIENT_EVENTS, MAX_PAYLOAD_BYTES, Event, ProblemEvent
 from services.kernel.clock import Clock
-from services.kernel.problems import InternalFault, Problem, RateLimited, Unavailable
+from services.kernel.problems import InternalFault, Problem, RateLimited, TooLarge, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -101,13 +101,17 @@ class Reply(msgspec.Struct, eq=False):
             raise TypeError(f"{route.name!r} is answered with {route.reply.__name__}, not {type(shape).__name__}")
         if self.answered:
             raise self._twice()
-        connection = self._connection
+        connection, ack_id = self._connection, self._ack_id
         # First made, then counted as an answer: should it not be fit for the wire, the client still gets one.
-        frame = None if self._ack_id is None else ack_frame(self._ack_id, shape, connection.error_first)
+        message = None if ack_id is None else ack_message(ack_id, shape, connection.error_first)
         self.answered = True
         route.statistics.answered(self._dispatcher.monotonic() - self._began)
-        if frame is not None:
-            connection.push(frame)
+        if message is None:
+            return
+        if connection.write_now is not None:
+            connection.put_together(websocket_text(message), urgent=True)
+        else:
+            connection.push(acknowledging(message))
 
     def problem(self, problem: Problem) -> None:
         """It is refused; without an acknowledgement id the client gets a `problem` event. Raises `RuntimeError` when it
@@ -165,12 +169,24 @@ class Dispatcher:
             self._refuse(connection, "", ack_id, _limited(account.wait_s(now, cost)))
             return None
         if size > MAX_PAYLOAD_BYTES:
-            return self._slowly(connection, allowance, ack_id, arguments, now)
+            self._offence(connection, allowance, "", ack_id, TooLarge(limit=MAX_PAYLOAD_BYTES))
+            return None
         try:
             event = decode(arguments)
+            route, message = self._by_kind[type(event)], event.payload
         except UNREADABLE:
-            return self._slowly(connection, allowance, ack_id, arguments, now)
-        return self._handle(self._by_kind[type(event)], connection, event.payload, ack_id, now)
+            found = self._read_again(connection, allowance, ack_id, arguments)
+            if found is None:
+                return None
+            route, message = found
+        route.statistics.received += 1
+        reply = Reply(self, connection, route, ack_id, now)
+        try:
+            waiting = route.handler(connection, message, reply)
+        except Exception as fault:
+            self._failed(fault, route, connection, reply)
+            return None
+        return None if waiting is None else self._wait(waiting, route, connection, reply)
 
     def refused(self, problem: Problem) -> None:
         """Count a refusal."""
@@ -184,18 +200,6 @@ class Dispatcher:
         )
 
     # -- the handler ------------------------------------------------------------------------------------------------
-
-    def _handle(
-        self, route: _Route, connection: Connection, message: Any, ack_id: int | None, now: float
-    ) -> Coroutine[Any, Any, None] | None:
-        route.statistics.received += 1
-        reply = Reply(self, connection, route, ack_id, now)
-        try:
-            waiting = route.handler(connection, message, reply)
-        except Exception as fault:
-            self._failed(fault, route, connection, reply)
-            return None
-        return None if waiting is None else self._wait(waiting, route, connection, reply)
 
     async def _wait(self, waiting: Awaitable[None], route: _Route, connection: Connection, reply: Reply) -> None:
         limit: asyncio.Timeout | None = None
@@ -235,15 +239,15 @@ class Dispatcher:
 
     # -- refusals ---------------------------------------------------------------------------------------------------
 
-    def _slowly(
-        self, connection: Connection, allowance: Allowance, ack_id: int | None, arguments: Bytes, now: float
-    ) -> Coroutine[Any, Any, None] | None:
-        """Find out why an event cannot be decoded."""
+    def _read_again(
+        self, connection: Connection, allowance: Allowance, ack_id: int | None, arguments: Bytes
+    ) -> tuple[_Route, Any] | None:
+        """Find out why an event cannot be decoded and refuse it; what it is, should it be in order after all."""
         name, found = explain(arguments)
         if isinstance(found, Problem):
             self._offence(connection, allowance, name, ack_id, found)
             return None
-        return self._handle(self._by_name[name], connection, found, ack_id, now)
+        return self._by_name[name], found
 
     def _offence(
         self, connection: Connection, allowance: Allowance, name: str, ack_id: int | None, problem: Problem

@@ -86,7 +86,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
 
     # -- what comes in --------------------------------------------------------------------------------------------
 
-    def _handle(self, session: Session, packet: bytearray | bytes) -> Awaitable[None] | None:
+    def _handle(self, session: Session, packet: bytearray) -> Awaitable[None] | None:
         """One message. What cannot be a packet of the protocol ends the session before anything is done with it."""
         found = _PACKET.match(packet)
         if found is None or session.sid in self._binary_packet or not self._is_sound(session, found, packet):
@@ -100,19 +100,16 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
                 return None
         return self._general(session, bytes(packet[1:]).decode(), connects=connects)
 
-    def _handle_binary(self, session: Session, data: bytearray | bytes) -> Awaitable[None] | None:
+    def _handle_binary(self, session: Session, data: bytearray) -> Awaitable[None] | None:
         if session.sid not in self._binary_packet:
             session.malformed()
             return None
         return self._general(session, bytes(data), connects=False)
 
-    def _is_sound(self, session: Session, found: "re.Match[bytes]", packet: bytearray | bytes) -> bool:
+    def _is_sound(self, session: Session, found: "re.Match[bytes]", packet: bytearray) -> bool:
         """Whether a packet is whole, means something, and belongs to a namespace that the session is in."""
-        kind, opening, numbered = (
-            found["type"] or found["binary"],
-            packet[found.end() : found.end() + 1],
-            bool(found["id"]),
-        )
+        kind, numbered = found["type"] or found["binary"], bool(found["id"])
+        opening = bytes(packet[found.end() : found.end() + 1])
         if kind == _CONNECT:
             right = opening in (b"", b"{") and not numbered
         elif kind == _DISCONNECT:

@@ -45,6 +45,8 @@ _LIVE: Final = NAMESPACE.encode()
 _EVENT: Final = b"42" + _LIVE + b","
 _ACK: Final = b"43" + _LIVE + b","
 _BEGIN: Final = len(_EVENT)
+MAX_DIGITS: Final = 15
+"""Of an acknowledgement's number. More cannot be counted exactly by the clients that count in doubles."""
 _CONNECT: Final = re.compile(rb"40(?:" + _LIVE + rb"(?:\?[^,]*)?(?:,|\Z))(?=\{|\Z)")
 _DISCONNECT: Final = frozenset({b"41" + _LIVE + b",", b"41" + _LIVE})
 _ACK_PACKET: Final = re.compile(rb"43" + _LIVE + rb",\d{1,15}\[")
@@ -101,7 +103,7 @@ class LiveServer(SocketServer):
 
     # -- what comes in --------------------------------------------------------------------------------------------
 
-    def _handle(self, session: Session, packet: bytearray | bytes) -> Awaitable[None] | None:
+    def _handle(self, session: Session, packet: bytearray) -> Awaitable[None] | None:
         if not packet.startswith(_EVENT):
             return self._rarer(session, packet)
         connection = session.connection
@@ -110,16 +112,18 @@ class LiveServer(SocketServer):
             return None
         if connection.closed:
             return None
-        opened = packet.find(b"[", _BEGIN, _BEGIN + 16)
-        if opened == _BEGIN:
-            return self.dispatcher.dispatch(connection, session.allowance, None, memoryview(packet)[opened:])
-        digits = packet[_BEGIN:opened]
-        if opened < 0 or not digits.isdigit():
-            session.malformed()
-            return None
-        return self.dispatcher.dispatch(connection, session.allowance, int(digits), memoryview(packet)[opened:])
+        opened = packet.find(b"[", _BEGIN, _BEGIN + MAX_DIGITS + 1)
+        ack_id: int | None = None
+        if opened != _BEGIN:
+            digits = packet[_BEGIN:opened]
+            if opened < 0 or not digits.isdigit():
+                session.malformed()
+                return None
+            ack_id = int(digits)
+        del packet[:opened]  # moves nothing, and what is left is the array
+        return self.dispatcher.dispatch(connection, session.allowance, ack_id, packet)
 
-    def _rarer(self, session: Session, packet: bytearray | bytes) -> Awaitable[None] | None:
+    def _rarer(self, session: Session, packet: bytearray) -> Awaitable[None] | None:
         """Everything but an event of the live namespace."""
         if packet.startswith(_ACK):
             # Nobody is asked for acknowledgements; a client that sends them all the same costs an allowance, no more.

@@ -19,7 +19,7 @@ class Note:
 
 async def test_nothing_is_written_before_the_turn_is_over() -> None:
     turn, note = Turn(), Note()
-    turn.soon(note)
+    turn.ask(note)
     assert note.wrote == 0
     await asyncio.sleep(0)
     assert note.wrote == 1
@@ -113,7 +113,7 @@ async def test_one_outlet_in_trouble_does_not_keep_the_others_back() -> None:
             raise OSError("no")
 
     turn, note = Turn(), Note()
-    turn.soon(Broken())
-    turn.soon(note)
+    turn.ask(Broken())
+    turn.ask(note)
     await asyncio.sleep(0)
     assert note.wrote == 1

@@ -132,5 +132,5 @@ def _beat(session: "Session", now: float) -> float | None:
     if session.line is not None and not session.line.blocked and not session.line.closing:
         session.line.write(_PING)
     else:
-        session.put(TEXT, b"2")
+        session.put(TEXT, b"2", first=True)
     return session.answer_due

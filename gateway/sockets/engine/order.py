@@ -33,11 +33,11 @@ class Order:
 
     def __init__(self, session: "Session", waiting: Awaitable[None]) -> None:
         self._session: Final = session
-        self._backlog: deque[tuple[bytearray | bytes, bool]] = deque()
+        self._backlog: deque[tuple[bytearray, bool]] = deque()
         self._bytes = 0
         self.task: Final[asyncio.Task[None]] = session.engine.start(self._work(waiting))
 
-    def hold_back(self, packet: bytearray | bytes, *, binary: bool) -> None:
+    def hold_back(self, packet: bytearray, *, binary: bool) -> None:
         """Handle a message when its turn has come."""
         self._backlog.append((packet, binary))
         self._bytes += len(packet)

@@ -16,8 +16,9 @@ from gateway.sockets.engine.packets import PayloadError, join_payload, split_pay
 if TYPE_CHECKING:
     from gateway.sockets.engine.session import Session
 
-MAX_PACKETS: Final = 1_000
-"""Packets in one request. Official clients put everything into it that has come up since the last."""
+MAX_PACKETS: Final = 10_000
+"""Packets in one request. Official clients put everything into it that has come up since the last; the bytes
+of a request bound it as well."""
 
 _TEXT: Final = "text/plain; charset=UTF-8"
 _KEPT_BY_NOBODY: Final = {"Cache-Control": "no-store"}
@@ -107,7 +108,7 @@ async def post(session: "Session", body: bytes) -> web.Response | None:
             await asyncio.wait({session.order.task})
         session.engine.frames_in += 1
         if opcode == BINARY:
-            session.receive_binary(packet)
+            session.receive_binary(bytearray(packet))
         else:
             session.receive(bytearray(packet))
     if session.order is not None:

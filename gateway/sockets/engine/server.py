@@ -47,7 +47,7 @@ With the deadline, a flood of silent sockets is bounded in number and in time.
 RTT_KEPT: Final = 512
 
 OriginRule = Callable[[str | None, dict[str, Any]], bool]
-Handle = Callable[[Session, bytearray | bytes], Awaitable[None] | None]
+Handle = Callable[[Session, bytearray], Awaitable[None] | None]
 
 _MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TRANSPORTS: Final = ("polling", "websocket")
@@ -226,11 +226,11 @@ class Engine:
         session.look_at(now + min(self.ping_interval_s, self.auth_deadline_s))
         return session
 
-    def _handle(self, session: Session, packet: bytearray | bytes) -> Awaitable[None] | None:
+    def _handle(self, session: Session, packet: bytearray) -> Awaitable[None] | None:
         self.on_message(session, bytes(packet[1:]), False)
         return None
 
-    def _handle_binary(self, session: Session, data: bytearray | bytes) -> Awaitable[None] | None:
+    def _handle_binary(self, session: Session, data: bytearray) -> Awaitable[None] | None:
         self.on_message(session, bytes(data), True)
         return None
 

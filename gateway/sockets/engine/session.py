@@ -156,11 +156,14 @@ class Session:
         if self.ending is None and not self.closed:
             self.put(BINARY if binary else TEXT, packet if binary else b"4" + packet)
 
-    def put(self, opcode: int, packet: bytes) -> None:
-        """Put an Engine.IO packet in line, ahead of the mailbox."""
+    def put(self, opcode: int, packet: bytes, *, first: bool = False) -> None:
+        """Put an Engine.IO packet in line, ahead of the mailbox; `first`: ahead of everything."""
         if self._control is None:
             self._control = deque()
-        self._control.append((opcode, packet))
+        if first:
+            self._control.appendleft((opcode, packet))
+        else:
+            self._control.append((opcode, packet))
         self._control_bytes += len(packet)
         if self._control_bytes > HARD_BYTES:
             self._control.clear()
@@ -176,7 +179,7 @@ class Session:
             connection.write_now = None
         if not self._woken:
             self._woken = True
-            self.engine.turn.soon(self)
+            self.engine.turn.ask(self)
 
     def write_out(self) -> None:
         """Give the transport what it takes; the turn calls this."""
@@ -272,16 +275,26 @@ class Session:
 
     # -- what comes in ------------------------------------------------------------------------------------------------
 
-    def receive(self, packet: bytearray | bytes) -> None:
+    def receive(self, packet: bytearray) -> None:
         """One Engine.IO packet of text, known to be UTF-8.
 
         Handles it before it returns, unless something waits before it.
         """
-        if self.ended_at is not None or self.closed:
+        if self.ended_at is not None:
             return  # goodbye is on its way: nothing more is heard
         kind = packet[0] if packet else 0
         if kind == _MESSAGE:
-            self._message(packet, binary=False)
+            self.events_in += 1
+            if self.order is not None:
+                self.order.hold_back(packet, binary=False)
+                return
+            try:
+                waiting = self.engine.handle(self, packet)
+            except Exception:
+                self._failed()
+            else:
+                if waiting is not None:
+                    self.order = Order(self, waiting)
         elif len(packet) != 1 or kind not in (_CLOSE, _PONG, _NOOP):
             self.malformed()
         elif kind == _PONG and self.pinged_at is not None:
@@ -291,14 +304,18 @@ class Session:
         else:
             self.bother()
 
-    def receive_binary(self, data: bytearray | bytes) -> None:
+    def receive_binary(self, data: bytearray) -> None:
         """One binary message."""
-        if self.ended_at is not None or self.closed:
+        if self.ended_at is not None:
             return
         if not self.engine.binary:
             self.malformed()
             return
-        self._message(data, binary=True)
+        self.events_in += 1
+        if self.order is not None:
+            self.order.hold_back(data, binary=True)
+        elif (waiting := self.handle(data, binary=True)) is not None:
+            self.order = Order(self, waiting)
 
     def bother(self) -> None:
         """Something harmless and useless came in, which costs an allowance.
@@ -323,21 +340,17 @@ class Session:
         self._close_code = close_code
         self.end(MALFORMED)
 
-    def handle(self, packet: bytearray | bytes, *, binary: bool) -> Awaitable[None] | None:
+    def handle(self, packet: bytearray, *, binary: bool) -> Awaitable[None] | None:
         """Handle one message in place; what to wait for, when its handler really waits."""
         try:
             return self.engine.handle_binary(self, packet) if binary else self.engine.handle(self, packet)
         except Exception:
-            # A fault of ours in one message must not cost the others their line.
-            log.exception("session.message_failed", session=self.sid)
+            self._failed()
             return None
 
-    def _message(self, packet: bytearray | bytes, *, binary: bool) -> None:
-        self.events_in += 1
-        if self.order is not None:
-            self.order.hold_back(packet, binary=binary)
-        elif (waiting := self.handle(packet, binary=binary)) is not None:
-            self.order = Order(self, waiting)
+    def _failed(self) -> None:
+        """A fault of ours in one message, which must not cost the others their line."""
+        log.exception("session.message_failed", session=self.sid)
 
     # -- the line -----------------------------------------------------------------------------------------------------
 
@@ -425,7 +438,8 @@ class Session:
             return
         self.ending = ending
         self.ended_at = self.engine.clock.monotonic()
-        if self.probe is not None:
+        if self.probe is not None and not self.takes_noop:
+            # One that has been answered is left: the client polls no more, and hears the goodbye once it has turned to it.
             self.probe.abort()
         if self.line is None and ending in (SILENT, MALFORMED):
             # A poller that is silent will not come, and one that sent garbage gives up at the 400 it gets for it. Only a poll that

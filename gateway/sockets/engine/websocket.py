@@ -96,7 +96,8 @@ class WebSocketLine(asyncio.Protocol):
             self._read(data)
             return
         at, end = 0, len(data)
-        limit = self._engine.max_payload
+        engine, session = self._engine, self.session
+        limit = engine.max_payload
         while at < end:
             # A whole, masked text frame without fragments: nearly everything. All else goes to the reader.
             if end - at < 6 or data[at] != _TEXT_FRAME:
@@ -118,8 +119,11 @@ class WebSocketLine(asyncio.Protocol):
             if not (packet.isascii() or _is_utf8(packet)):
                 break
             at = stop
-            self._engine.frames_in += 1
-            self._receive(packet)
+            engine.frames_in += 1
+            if self.probing or self.closing:
+                self._receive(packet)
+            else:
+                session.receive(packet)
             if self._reader is not None:
                 break
         else:
@@ -219,7 +223,7 @@ class WebSocketLine(asyncio.Protocol):
             if self.probing:
                 self.abort()
             elif not self.closing:
-                self.session.receive_binary(data)
+                self.session.receive_binary(bytearray(data))
         elif opcode == CLOSE:
             self._closed_by_peer(data)
         elif not self.closing:
