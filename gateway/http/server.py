@@ -2,11 +2,14 @@
 
 A request line that cannot be parsed never reaches the application; aiohttp answers it by itself, in plain text. So that
 every failure has the one shape, `GatewayRunner` (in place of `web.AppRunner`) puts our words into that place. It leans on
-three names of aiohttp that are not promised: `AppRunner._make_server`, `Server.__call__` and `RequestHandler.handle_error`;
+three names of aiohttp that are not promised: `AppRunner._make_server`, `Server.__call__` and `RequestHandler.handle_error`,
+and on sites asking `AppRunner.server` for what makes their protocols;
 tests/gateway/http/test_server.py tells when one of them has moved.
 """
 
+import asyncio
 import secrets
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -64,12 +67,25 @@ class _Server(web.Server):  # type: ignore[type-arg,unused-ignore]
         return _Handler(self, loop=self._loop, **self._kwargs)
 
 
-class GatewayRunner(web.AppRunner):
-    """Runs the application of `gateway.app.build_app`. The access log is ours (middleware.py), so aiohttp's is off."""
+Factory = Callable[[], asyncio.BaseProtocol]
 
-    def __init__(self, app: web.Application, **options: Any) -> None:
+
+class GatewayRunner(web.AppRunner):
+    """Runs the application of `gateway.app.build_app`. The access log is ours (middleware.py), so aiohttp's is off.
+
+    `door`: what connections come through before they are aiohttp's (gateway/sockets/engine/door.py).
+    """
+
+    def __init__(self, app: web.Application, door: Callable[[Factory], Factory] | None = None, **options: Any) -> None:
         options.setdefault("access_log", None)
         super().__init__(app, **options)
+        self._door = door
+
+    @property
+    def server(self) -> Any:
+        """What makes the protocol of a new connection: sites ask for it."""
+        server = super().server
+        return server if server is None or self._door is None else self._door(server)
 
     async def _make_server(self) -> web.Server:  # type: ignore[type-arg,unused-ignore]
         return _Server(await super()._make_server())

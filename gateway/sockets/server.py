@@ -198,7 +198,7 @@ class LiveServer(SocketServer):
             links=len(sessions),
             websockets=websockets,
             polling=len(sessions) - websockets,
-            unauthenticated=sum(session.waiting_since is not None and session.ended_at is None for session in sessions),
+            unauthenticated=eio.unauthenticated,
             closing=sum(session.ended_at is not None for session in sessions),
             queued_bytes=sum(session.queued[0] for session in sessions),
             unwritten_bytes=sum(session.unwritten for session in sessions),

@@ -109,7 +109,8 @@ async def _main(settings: Settings, began: float) -> int:
                 )
             )
             start_loops(parts, program)
-            runner = GatewayRunner(parts.app, handle_signals=False, access_log=None, shutdown_timeout=HTTP_SHUTDOWN_S)
+            door = parts.sockets.eio.behind_door
+            runner = GatewayRunner(parts.app, door, handle_signals=False, shutdown_timeout=HTTP_SHUTDOWN_S)
             try:
                 if listening is not None:
                     await runner.setup()

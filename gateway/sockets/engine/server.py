@@ -8,9 +8,6 @@ asks". It is not a subclass of python-engineio's server: nothing of that would b
 """
 
 import asyncio
-import base64
-import binascii
-import hashlib
 import math
 import secrets
 from collections import Counter, deque
@@ -20,12 +17,11 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from gateway.sockets.engine import heartbeat, polling
-from gateway.sockets.engine.frames import TEXT, server_frame
+from gateway.sockets.engine import heartbeat
+from gateway.sockets.engine.door import Door
+from gateway.sockets.engine.entrance import Entrance
 from gateway.sockets.engine.packets import open_packet
 from gateway.sockets.engine.session import Session
-from gateway.sockets.engine.takeover import Taken, take_over
-from gateway.sockets.engine.websocket import WebSocketLine
 from gateway.sockets.engine.wheel import TimerWheel
 from realtime.disconnect import DRAINING
 from realtime.limits import TokenBucket
@@ -49,17 +45,7 @@ RTT_KEPT: Final = 512
 OriginRule = Callable[[str | None, dict[str, Any]], bool]
 Handle = Callable[[Session, bytearray], Awaitable[None] | None]
 
-_MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TRANSPORTS: Final = ("polling", "websocket")
-_REASONS: Final = {
-    0: "Transport unknown",
-    1: "Session ID unknown",
-    2: "Bad handshake method",
-    3: "Bad request",
-    4: "Forbidden",
-    5: "Unsupported protocol version",
-}
-"""The numbers and words of the protocol for what is refused."""
 
 
 class Engine:
@@ -129,11 +115,17 @@ class Engine:
         self.rtt_count = 0
         self.rtt_total_s = 0.0
         self.rtt_recent: Final[deque[float]] = deque(maxlen=RTT_KEPT)
-        self._may_connect: Final = _origin_rule(cors_allowed_origins)
-        self._keep_environ: Final = keep_environ
+        self.may_connect: Final = _origin_rule(cors_allowed_origins)
+        self.keeps_environ: Final = keep_environ
+        self.path = ""
+        self.doors: Final = TimerWheel[Door](clock.monotonic(), 1.0)
         self._max_sessions: Final = max_sessions
         self._max_unauthenticated: Final = max_unauthenticated
-        self._unauthenticated = 0
+        self.unauthenticated = 0
+        self._entrance: Final = Entrance(self)
+        both, only = (["websocket"] if "websocket" in transports else []), list[str]()
+        self._opening: Final = self._opening_packet(both)
+        self._opening_websocket: Final = self._opening_packet(only)
         self._handshakes: Final = TokenBucket(handshakes_per_second, max(1.0, handshakes_per_second), clock.monotonic())
         self._tasks: set[asyncio.Task[None]] = set()
         self._handlers: dict[str, Callable[..., Awaitable[Any]]] = {}
@@ -146,6 +138,8 @@ class Engine:
         while True:
             await self.clock.sleep(self.tick_s)
             now = self.clock.monotonic()
+            for door in self.doors.advance(now):
+                door.overdue()
             for session in self.wheel.advance(now):
                 try:
                     heartbeat.check(session, now)
@@ -217,14 +211,34 @@ class Engine:
         self.rtt_total_s += seconds
         self.rtt_recent.append(seconds)
 
-    def _open(self, request: web.Request) -> Session:
-        session = Session(self, secrets.token_urlsafe(15), request.remote or "")
-        if self._keep_environ:
-            session.environ = _environ(request)
+    def why_not(self) -> tuple[str, str] | None:
+        """Why nobody new is let in right now: a word for the counter, and a sentence. None counts as one let in."""
+        if self.draining:
+            return "draining", "this node is stopping"
+        if len(self.sessions) >= self._max_sessions:
+            return "full", "this node holds as many connections as it may"
+        if self.unauthenticated >= self._max_unauthenticated:
+            return "unauthenticated", "too many connections have not shown a token yet"
+        if not self._handshakes.take(self.clock.monotonic()):
+            return "too_fast", "too many connections at once"
+        return None
+
+    def open(self, peer: str, environ: dict[str, Any] | None, *, upgrades: bool) -> tuple[Session, bytes]:
+        """A new session, and the packet that tells its client of it. `upgrades`: whether a WebSocket may take it over."""
+        session = Session(self, secrets.token_urlsafe(15), peer)
+        session.environ = environ
         self.sessions[session.sid] = session
-        now = self.clock.monotonic()
-        session.look_at(now + min(self.ping_interval_s, self.auth_deadline_s))
-        return session
+        self.unauthenticated += 1
+        session.look_at(session.opened_at + min(self.ping_interval_s, self.auth_deadline_s))
+        self.on_open(session)
+        head = self._opening if upgrades else self._opening_websocket
+        return session, head[0] + session.sid.encode() + head[1]
+
+    def _opening_packet(self, upgrades: list[str]) -> tuple[bytes, bytes]:
+        """The packet in two pieces, what stands before and behind the session's id."""
+        interval, timeout = round(self.ping_interval_s * 1000), round(self.ping_timeout_s * 1000)
+        before, _, behind = open_packet("#", upgrades, interval, timeout, self.max_payload).partition(b"#")
+        return before, behind
 
     def _handle(self, session: Session, packet: bytearray) -> Awaitable[None] | None:
         self.on_message(session, bytes(packet[1:]), False)
@@ -238,149 +252,16 @@ class Engine:
 
     def attach(self, app: web.Application, path: str = "engine.io") -> None:
         """Serve at /path/ of `app`."""
-        app.router.add_route("*", f"/{path.strip('/')}/", self.handle_request)
+        self.path = f"/{path.strip('/')}/"
+        app.router.add_route("*", self.path, self.handle_request)
 
     async def handle_request(self, request: web.Request) -> web.StreamResponse:
-        """Every request of the protocol comes through here."""
-        origin = request.headers.get("Origin")
-        if not self._may_connect(origin, {"HTTP_HOST": request.host}):
-            return self._refuse(request, 4, "this page may not connect; see PACELINE_ALLOWED_ORIGINS", status=400)
-        response = await self._answer(request)
-        if origin is not None and not isinstance(response, Taken):
-            response.headers["Access-Control-Allow-Origin"] = origin
-            # Some clients say that they send cookies. Nothing here reads any, but a browser wants to hear that they may.
-            response.headers["Access-Control-Allow-Credentials"] = "true"
-            response.headers["Vary"] = "Origin"
-        return response
+        """Every request of the protocol comes through here, but for those that the door has let in."""
+        return await self._entrance.handle(request)
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        if request.method == "OPTIONS":
-            return web.Response(status=204, headers=_preflight(request))
-        if request.method not in ("GET", "POST"):
-            return self._refuse(request, 2)
-        query = request.query
-        transport = query.get("transport", "")
-        if transport not in self.transports:
-            return self._refuse(request, 0)
-        if query.get("EIO") != "4":
-            hint = "this server speaks Engine.IO 4: use a Socket.IO client of version 3 or 4"
-            return self._refuse(request, 5, hint if query.get("EIO") else f"EIO is missing; {hint}")
-        if "j" in query:
-            return self._refuse(request, 3, "JSONP is not supported")
-        upgrade = _upgrade_key(request)
-        if (upgrade is not None and transport != "websocket") or (upgrade is None and transport == "websocket"):
-            return self._refuse(request, 3, "transport=websocket is for WebSocket requests, and they for it")
-        sid = query.get("sid")
-        if sid is None:
-            return self._handshake(request, upgrade)
-        session = self.sessions.get(sid)
-        if session is None:
-            return self._refuse(request, 1)
-        if upgrade is not None:
-            return self._probe(request, session, upgrade)
-        if session.line is not None or session.closed:
-            return self._refuse(request, 3 if session.line is not None else 1)
-        if request.method == "GET":
-            heartbeat.check_answer(session, self.clock.monotonic())
-            polled = await polling.poll(session, request)
-            return polled if polled is not None else self._refuse(request, 1)
-        return await self._post(request, session)
-
-    def _handshake(self, request: web.Request, upgrade: bytes | None) -> web.StreamResponse:
-        if request.method != "GET":
-            return self._refuse(request, 2)
-        why = self._why_not()
-        if why is not None:
-            self.refused[why[0]] += 1
-            return web.Response(status=503, headers={"Retry-After": "2"}, text=why[1])
-        session = self._open(request)
-        upgrades = ["websocket"] if upgrade is None and "websocket" in self.transports else []
-        opened = open_packet(
-            session.sid,
-            upgrades,
-            round(self.ping_interval_s * 1000),
-            round(self.ping_timeout_s * 1000),
-            self.max_payload,
-        )
-        self.on_open(session)
-        if upgrade is None:
-            return polling.opening(opened)
-        line = WebSocketLine(self, session, deflate=self._agrees_to_deflate(request))
-        return self._take(request, line, upgrade, server_frame(TEXT, opened))
-
-    def _why_not(self) -> tuple[str, str] | None:
-        """Why nobody new is let in right now: a word for the counter, and a sentence."""
-        if self.draining:
-            return "draining", "this node is stopping"
-        if len(self.sessions) >= self._max_sessions:
-            return "full", "this node holds as many connections as it may"
-        if not self._handshakes.take(self.clock.monotonic()):
-            return "too_fast", "too many connections at once"
-        return None
-
-    def _probe(self, request: web.Request, session: Session, upgrade: bytes) -> web.StreamResponse:
-        line = WebSocketLine(self, session, probing=True, deflate=self._agrees_to_deflate(request))
-        response = self._take(request, line, upgrade, b"")
-        if session.line is not None or session.probe is not None or session.closed:
-            # The protocol wants it accepted and closed: to a refusal its client has no answer.
-            line.dismiss(1000, "")
-        else:
-            session.probed_by(line)
-        return response
-
-    def _take(self, request: web.Request, line: WebSocketLine, upgrade: bytes, first: bytes) -> web.StreamResponse:
-        taken = take_over(request, line)
-        if taken is None:
-            line.connection_lost(None)
-            return Taken()
-        extension = (
-            b"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
-            if line.deflate
-            else b""
-        )
-        head = (
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-            + _accept(upgrade)
-            + b"\r\n"
-            + extension
-            + b"\r\n"
-        )
-        transport, rest = taken
-        line.take(transport, head + first)
-        if rest:
-            asyncio.get_running_loop().call_soon(line.data_received, rest)
-        return Taken()
-
-    async def _post(self, request: web.Request, session: Session) -> web.StreamResponse:
-        length = request.content_length if request.body_exists else 0
-        if length is None:
-            return self._refuse(request, 3, "long-polling needs a Content-Length", status=411)
-        if length > self.max_payload:
-            session.malformed()
-            return self._refuse(request, 3, f"at most {self.max_payload} bytes in one request", status=413)
-        try:
-            body = await request.content.readexactly(length) if length else b""
-        except asyncio.IncompleteReadError:
-            return self._refuse(request, 3, "the body ended early")
-        answer = await polling.post(session, body)
-        return answer if answer is not None else self._refuse(request, 3, "the body is no payload of packets")
-
-    def _refuse(self, request: web.Request, code: int, message: str = "", *, status: int = 400) -> web.Response:
-        self.refused[_REASONS[code].lower().replace(" ", "_")] += 1
-        body = {"code": code, "message": _REASONS[code] + (f": {message}" if message else "")}
-        return web.json_response(body, status=status)
-
-    def _agrees_to_deflate(self, request: web.Request) -> bool:
-        if not self.compression:
-            return False
-        for offer in ",".join(request.headers.getall("Sec-WebSocket-Extensions", [])).split(","):
-            name, *parameters = (part.strip().lower() for part in offer.split(";"))
-            # A smaller window than zlib's own is the client's right to ask for, and ours not to offer.
-            if name == "permessage-deflate" and not any(
-                one.startswith("server_max_window_bits=") for one in parameters
-            ):
-                return True
-        return False
+    def behind_door(self, otherwise: Callable[[], asyncio.BaseProtocol]) -> Callable[[], asyncio.BaseProtocol]:
+        """The protocol factory of a server whose connections come through the door (door.py)."""
+        return lambda: Door(self, otherwise)
 
     # -- what Socket.IO asks --------------------------------------------------------------------------------------
 
@@ -453,46 +334,3 @@ def _origin_rule(allowed: OriginRule | Sequence[str] | str) -> OriginRule:
         return allowed
     names = {allowed} if isinstance(allowed, str) else set(allowed)
     return lambda origin, _: origin is None or "*" in names or origin in names
-
-
-def _preflight(request: web.Request) -> dict[str, str]:
-    """What a browser asks before it sends what is not a plain form. No cookie and no header means anything here: all may come."""
-    wanted = request.headers.get("Access-Control-Request-Headers", "content-type")
-    return {
-        "Access-Control-Allow-Methods": "GET, POST",
-        "Access-Control-Allow-Headers": wanted,
-        "Access-Control-Max-Age": "600",
-    }
-
-
-def _upgrade_key(request: web.Request) -> bytes | None:
-    """The key of a request that asks for a WebSocket properly; None for any other."""
-    headers = request.headers
-    if request.method != "GET" or headers.get("Upgrade", "").lower() != "websocket":
-        return None
-    if "upgrade" not in headers.get("Connection", "").lower() or headers.get("Sec-WebSocket-Version") != "13":
-        return None
-    key = headers.get("Sec-WebSocket-Key", "")
-    try:
-        return key.encode() if len(base64.b64decode(key, validate=True)) == 16 else None
-    except (binascii.Error, ValueError):
-        return None
-
-
-def _accept(key: bytes) -> bytes:
-    return base64.b64encode(hashlib.sha1(key + _MAGIC, usedforsecurity=False).digest())
-
-
-def _environ(request: web.Request) -> dict[str, Any]:
-    """The request as python-socketio hands it to handlers: what WSGI calls an environ."""
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": request.method,
-        "PATH_INFO": request.path,
-        "QUERY_STRING": request.query_string,
-        "REMOTE_ADDR": request.remote or "",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "wsgi.url_scheme": request.scheme,
-    }
-    for name, value in request.headers.items():
-        environ["HTTP_" + name.upper().replace("-", "_")] = value
-    return environ

@@ -130,17 +130,20 @@ class Session:
         """The client is authenticated; frames may leave after what stands in front of them."""
         self.connection = connection
         connection.turn = self.engine.turn
-        self.waiting_since = None
+        self.admitted()
         self._wake()
 
     def disconnected(self) -> None:
         """The client has left the namespace, or is gone."""
         self.connection = None
         self.waiting_since = self.engine.clock.monotonic()
+        self.engine.unauthenticated += 1
         self.look_at(self.waiting_since + self.engine.auth_deadline_s)
 
     def admitted(self) -> None:
-        """The client is in some namespace without a connection of ours: its deadline is off."""
+        """The client is in some namespace: its deadline is off."""
+        if self.waiting_since is not None:
+            self.engine.unauthenticated -= 1
         self.waiting_since = None
 
     @property
@@ -466,6 +469,7 @@ class Session:
             return
         self.flush()
         self.closed = True
+        self.admitted()
         why = reason if self.ending is None else self.ending.name
         if self.ended_at is None:
             self.ended_at = self.engine.clock.monotonic()

@@ -28,6 +28,7 @@ from gateway.sockets.engine.frames import (
     close_frame,
     parse_close,
     server_frame,
+    text_frame,
 )
 
 if TYPE_CHECKING:
@@ -76,13 +77,13 @@ class WebSocketLine(asyncio.Protocol):
         self.blocked = False
         self.closing = False
 
-    def take(self, transport: asyncio.Transport, first: bytes) -> None:
-        """Begin on a transport by writing `first`."""
+    def take(self, transport: asyncio.Transport, head: bytes, opened: bytes) -> None:
+        """Begin on a transport: answer with `head`, and with the packet `opened` behind it, unless it is empty."""
         self._transport = transport
         self.write = transport.write
         transport.set_write_buffer_limits(high=0)
         _tune(transport)
-        transport.write(first)
+        transport.write(head + text_frame(opened) if opened else head)
         if not self.probing:
             self.session.carried_by(self)
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 import aiohttp
 from aiohttp import web
 
+from gateway.http.server import GatewayRunner
 from gateway.sockets.dispatch import Handlers, Reply
 from gateway.sockets.engine.session import Session
 from gateway.sockets.server import LiveServer, attach
@@ -106,6 +107,8 @@ class Gateway:
     calls: Calls
     clock: Clock
     address: str
+    requests: Callable[[], int]
+    """How many requests aiohttp has seen."""
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
         """Let the loop run until something is true; on a manual clock no time passes. Raises `TimeoutError`."""
@@ -135,7 +138,7 @@ class Gateway:
 
 @asynccontextmanager
 async def open_gateway(
-    clock: Clock | None = None, *, turn: Turn | None = None, **options: Any
+    clock: Clock | None = None, *, turn: Turn | None = None, door: bool = True, **options: Any
 ) -> AsyncIterator[Gateway]:
     """A gateway on a port of its own; on a manual clock unless another is given."""
     clock = clock or ManualClock()
@@ -152,8 +155,9 @@ async def open_gateway(
         on_close=calls.on_close,
         **options,
     )
-    runner = web.AppRunner(app, shutdown_timeout=1.0)
+    runner = GatewayRunner(app, server.eio.behind_door if door else None, shutdown_timeout=1.0)
     await runner.setup()
+    http = runner._server
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0][:2]
@@ -161,7 +165,7 @@ async def open_gateway(
     await asyncio.sleep(0)  # the loops have begun: tests count tasks
     await asyncio.sleep(0)
     try:
-        yield Gateway(server, node, calls, clock, f"http://{host}:{port}")
+        yield Gateway(server, node, calls, clock, f"http://{host}:{port}", lambda: http.requests_count if http else 0)
     finally:
         server.eio.cut_all("test")
         for loop in loops:
