@@ -164,6 +164,7 @@ FAMILIES: Final = (
         "sockets_frames_out", "counter", "Messages in those writes; by writes, it says how many were merged into one."
     ),
     Family("sockets_bytes_out", "counter", "Bytes in those writes."),
+    Family("sockets_bytes_in", "counter", "Bytes that came in over WebSockets."),
     Family("sockets_frames_in", "counter", "Messages from clients."),
     Family("sockets_pings", "counter", "Pings sent."),
     Family("sockets_ping_seconds", "spread", "How long clients took to answer a ping."),

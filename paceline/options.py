@@ -101,6 +101,19 @@ class Settings:
         "Web pages of these origins may use the API from a browser.",
         empty="only pages from the gateway itself may",
     )
+    transports: tuple[str, ...] = option(
+        "PACELINE_TRANSPORTS",
+        some_of("websocket", "polling"),
+        "websocket,polling",
+        "How clients may reach the sockets. polling is for networks that let no WebSocket through; behind a balancer it needs "
+        "one that keeps a client with its node.",
+    )
+    compression: str = option(
+        "PACELINE_COMPRESSION",
+        choice("off", "on"),
+        "off",
+        "Whether WebSocket messages are compressed for clients that ask for it: less traffic, more processor time.",
+    )
     roles: tuple[str, ...] = option(
         "PACELINE_ROLES",
         some_of(*ROLES),

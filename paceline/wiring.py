@@ -163,6 +163,8 @@ async def open_parts(
             on_open=lambda _: None,
             on_close=lambda connection, _: live.closed(connection),
             allowed_origins=settings.allowed_origins,
+            transports=settings.transports,
+            compression=settings.compression == "on",
         )
         resources.push_async_callback(sockets.close)
         admin_ui = None
@@ -261,6 +263,7 @@ def _readings(
         "sockets_writes": lambda: engine().writes,
         "sockets_frames_out": lambda: engine().frames,
         "sockets_bytes_out": lambda: engine().bytes_out,
+        "sockets_bytes_in": lambda: engine().bytes_in,
         "sockets_frames_in": lambda: engine().frames_in,
         "sockets_pings": lambda: engine().pings,
         "sockets_ping_seconds": lambda: _in_seconds(engine().rtt_ms),

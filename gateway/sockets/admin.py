@@ -78,11 +78,17 @@ class _Counted:
     packets_in: int
     packets_out: int
     bytes_out: int
+    bytes_in: int
 
     @staticmethod
     def of(seen: SocketsStatistics) -> "_Counted":
         return _Counted(
-            seen.links + sum(seen.closed.values()), dict(seen.closed), seen.frames_in, seen.frames, seen.bytes_out
+            seen.links + sum(seen.closed.values()),
+            dict(seen.closed),
+            seen.frames_in,
+            seen.frames,
+            seen.bytes_out,
+            seen.bytes_in,
         )
 
     def since(self, before: "_Counted", second_ms: int) -> list[dict[str, Any]]:
@@ -92,6 +98,7 @@ class _Counted:
             ("packetsIn", None, self.packets_in - before.packets_in),
             ("packetsOut", None, self.packets_out - before.packets_out),
             ("bytesOut", None, self.bytes_out - before.bytes_out),
+            ("bytesIn", None, self.bytes_in - before.bytes_in),
             *(("rawDisconnection", why, count - before.closed.get(why, 0)) for why, count in self.closed.items()),
         ]
         return [

@@ -21,20 +21,21 @@ from typing import Any, Final
 
 import msgspec
 import socketio  # type: ignore[import-untyped]
+import structlog
 from socketio.packet import CONNECT_ERROR, Packet  # type: ignore[import-untyped]
 
 from gateway.sockets.engine.server import Engine
 from gateway.sockets.engine.session import Session
-from realtime.limits import TokenBucket
+from realtime.limits import MAX_NAMESPACES
+from realtime.sparingly import Sparingly
 from services.kernel.clock import Clock
 
 MAX_CONNECTS: Final = 5
-"""CONNECTs of one session, refused ones included. An official client sends one per namespace, and another when its token
-had expired."""
+"""CONNECTs of one session without one that is accepted. An official client sends another when its token had expired."""
+CONNECT_COST: Final = 10
+"""What a CONNECT takes from the allowance: a token is checked, a welcome or a refusal is sent."""
 MAX_ATTACHMENTS: Final = 16
 CONNECT_TIMEOUT_S: Final = 5.0
-LIBRARY_LINES_PER_SECOND: Final = 5.0
-"""What the libraries underneath may log: clients can provoke their lines."""
 
 _PACKET: Final = re.compile(
     rb"4(?:(?P<type>[0-3])|(?P<binary>[56])(?P<attachments>[1-9]\d?)-)"
@@ -56,6 +57,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
     def __init__(self, *, clock: Clock, connect_timeout: float = CONNECT_TIMEOUT_S, **options: Any) -> None:
         """`connect_timeout`: seconds from the opening of a session until it must have joined a namespace."""
         library_log = _library_log(clock)
+        self._now = clock.monotonic
         super().__init__(
             logger=library_log,
             engineio_logger=library_log,
@@ -93,12 +95,17 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
             session.malformed()
             return None
         connects = found["type"] == _CONNECT
-        if connects:
-            session.attempts += 1
-            if session.attempts > MAX_CONNECTS:
-                session.strike()
-                return None
+        if connects and (len(self._namespaces_of(session.sid)) >= MAX_NAMESPACES or not self.may_try(session)):
+            session.strike()
+            return None
         return self._general(session, bytes(packet[1:]).decode(), connects=connects)
+
+    def may_try(self, session: Session) -> bool:
+        """Whether a session may send one more CONNECT. The first is free."""
+        session.attempts += 1
+        if session.attempts == 1 and not session.welcomed:
+            return True
+        return session.attempts <= MAX_CONNECTS and session.allowance.take(self._now(), CONNECT_COST)
 
     def _handle_binary(self, session: Session, data: bytearray) -> Awaitable[None] | None:
         if session.sid not in self._binary_packet:
@@ -199,21 +206,20 @@ def _their_word(reason: str) -> str:
     return str(words.get(reason, socketio.AsyncServer.reason.TRANSPORT_CLOSE))
 
 
-class _Sparingly(logging.Filter):
-    """Lets a few lines per second through."""
+class _Few(logging.Filter):
+    """Lets a few of the libraries' lines through: clients can provoke them."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
-        self._clock = clock
-        self._bucket = TokenBucket(LIBRARY_LINES_PER_SECOND, LIBRARY_LINES_PER_SECOND, clock.monotonic())
+        self._sparingly = Sparingly(structlog.get_logger(__name__), clock.monotonic)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return self._bucket.take(self._clock.monotonic())
+        return self._sparingly.allow("library", record.msg if isinstance(record.msg, str) else "") is not None
 
 
 def _library_log(clock: Clock) -> logging.Logger:
     logger = logging.getLogger("paceline.sockets.protocol")
     # Their INFO is a line per packet, payload included.
     logger.setLevel(logging.WARNING)
-    logger.filters = [_Sparingly(clock)]
+    logger.filters = [_Few(clock)]
     return logger

@@ -28,7 +28,7 @@ from aiohttp import web
 from gateway.sockets.dispatch import Dispatcher, Handlers
 from gateway.sockets.engine.session import Session
 from gateway.sockets.handshake import Handshake, Identify, OnClose, OnOpen, origin_rule
-from gateway.sockets.semantics import MAX_CONNECTS, SocketServer
+from gateway.sockets.semantics import SocketServer
 from gateway.sockets.statistics import LineView, Measured, Order, SocketsStatistics
 from realtime.node import Node
 from realtime.wire import MAX_PAYLOAD_BYTES, NAMESPACE
@@ -145,7 +145,7 @@ class LiveServer(SocketServer):
         return super()._handle(session, packet)
 
     def _connect(self, session: Session, auth: bytes) -> None:
-        if not self._may_try(session) or session.connection is not None:
+        if session.connection is not None or not self.may_try(session):
             session.strike()
             return
         try:
@@ -165,12 +165,8 @@ class LiveServer(SocketServer):
             # What was pushed meanwhile stands in the mailbox, and the mailbox comes after this.
             session.send(b"0" + _LIVE + b',{"sid":"' + connection.id.encode() + b'"}')
 
-    def _may_try(self, session: Session) -> bool:
-        session.attempts += 1
-        return session.attempts <= MAX_CONNECTS
-
     def _unknown_namespace(self, session: Session, name: str) -> None:
-        if not self._may_try(session):
+        if not self.may_try(session):
             session.strike()
             return
         self._refuse(session, name, NotFound(f"there is no namespace {name}; connect to {NAMESPACE}"))
@@ -190,26 +186,33 @@ class LiveServer(SocketServer):
     # -- what there is to see -------------------------------------------------------------------------------------
 
     def statistics(self) -> SocketsStatistics:
-        """Counters for the probes. See also `dispatcher.statistics()`."""
+        """Counters for the probes: one walk over the open lines. See also `dispatcher.statistics()`."""
         eio = self.eio
-        sessions = eio.sessions.values()
-        websockets = sum(session.on_websocket for session in sessions)
+        websockets = closing = queued = unwritten = blocked = 0
+        for session in eio.sessions.values():
+            websockets += session.on_websocket
+            closing += session.ended_at is not None
+            queued += session.queued[0]
+            unwritten += session.unwritten
+            blocked += session.blocked_since is not None
+        rtt = Measured(eio.rtt_count, eio.rtt_total_s * 1000, tuple(seconds * 1000 for seconds in eio.rtt_recent))
         return SocketsStatistics(
-            links=len(sessions),
+            links=len(eio.sessions),
             websockets=websockets,
-            polling=len(sessions) - websockets,
+            polling=len(eio.sessions) - websockets,
             unauthenticated=eio.unauthenticated,
-            closing=sum(session.ended_at is not None for session in sessions),
-            queued_bytes=sum(session.queued[0] for session in sessions),
-            unwritten_bytes=sum(session.unwritten for session in sessions),
-            blocked=sum(session.blocked_since is not None for session in sessions),
+            closing=closing,
+            queued_bytes=queued,
+            unwritten_bytes=unwritten,
+            blocked=blocked,
             writes=eio.turn.writes,
             frames=eio.turn.frames,
             bytes_out=eio.turn.bytes_out,
+            bytes_in=eio.bytes_in,
             frames_in=eio.frames_in,
             malformed=eio.malformed,
             pings=eio.pings,
-            rtt_ms=Measured(eio.rtt_count, eio.rtt_total_s * 1000, tuple(seconds * 1000 for seconds in eio.rtt_recent)),
+            rtt_ms=rtt,
             refused=dict(eio.refused),
             cut=dict(eio.cut),
             closed=dict(eio.closed),

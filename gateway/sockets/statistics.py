@@ -33,7 +33,7 @@ class SocketsStatistics:
     because the kernel does not take them yet; `blocked` lines whose peer does not read.
 
     Since start: `writes` to WebSockets and the `frames` in them (their quotient is how much was merged), `bytes_out`;
-    `frames_in`; `refused` handshakes by problem code; `malformed` messages; lines `cut` by cause; lines `closed` by
+    `bytes_in` and `frames_in`; `refused` handshakes by problem code; `malformed` messages; lines `cut` by cause; lines `closed` by
     reason; `pings` sent and how long their answers took.
     """
 
@@ -48,6 +48,7 @@ class SocketsStatistics:
     writes: int
     frames: int
     bytes_out: int
+    bytes_in: int
     frames_in: int
     malformed: int
     pings: int

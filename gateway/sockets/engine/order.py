@@ -11,12 +11,8 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 if TYPE_CHECKING:
     from gateway.sockets.engine.session import Session
-
-log = structlog.get_logger(__name__)
 
 MESSAGES: Final = 64
 BYTES: Final = 256 * 1024
@@ -57,7 +53,7 @@ class Order:
                 try:
                     await waiting
                 except Exception:
-                    log.exception("session.handler_failed", session=session.sid)
+                    session.engine.log.exception("session.handler_failed", session=session.sid)
                 waiting = self._next()
         finally:
             session.order = None

@@ -25,6 +25,7 @@ from gateway.sockets.engine.session import Session
 from gateway.sockets.engine.wheel import TimerWheel
 from realtime.disconnect import DRAINING
 from realtime.limits import TokenBucket
+from realtime.sparingly import Sparingly
 from realtime.turn import Turn
 from services.kernel.clock import Clock
 
@@ -108,6 +109,7 @@ class Engine:
         # -- since start
         self.malformed = 0
         self.frames_in = 0
+        self.bytes_in = 0
         self.pings = 0
         self.cut: Counter[str] = Counter()
         self.closed: Counter[str] = Counter()
@@ -115,6 +117,8 @@ class Engine:
         self.rtt_count = 0
         self.rtt_total_s = 0.0
         self.rtt_recent: Final[deque[float]] = deque(maxlen=RTT_KEPT)
+        # What clients can provoke, also our own faults, must not fill a disk.
+        self.log: Final = Sparingly(log, clock.monotonic)
         self.may_connect: Final = _origin_rule(cors_allowed_origins)
         self.keeps_environ: Final = keep_environ
         self.path = ""
@@ -145,7 +149,7 @@ class Engine:
                     heartbeat.check(session, now)
                 except Exception:
                     # One session's trouble must not leave all the others unwatched.
-                    log.exception("engine.check_failed", session=session.sid)
+                    self.log.exception("engine.check_failed", session=session.sid)
 
     async def drain(self, *, waves: int, pause_s: float) -> None:
         """Refuse newcomers and close what is open, in waves.

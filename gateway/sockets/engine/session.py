@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
 from gateway.sockets.engine import heartbeat
 from gateway.sockets.engine.frames import BINARY, TEXT, server_frame
 from gateway.sockets.engine.order import Order
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from gateway.sockets.engine.polling import Poll
     from gateway.sockets.engine.server import Engine
     from gateway.sockets.engine.websocket import WebSocketLine
-
-log = structlog.get_logger(__name__)
 
 BATCH_BYTES: Final = 16 * 1024
 """How much is taken out of a mailbox at once. What is taken can no longer be replaced by something newer."""
@@ -80,6 +76,7 @@ class Session:
         "sid",
         "takes_noop",
         "waiting_since",
+        "welcomed",
         "wheel_due",
     )
 
@@ -97,6 +94,7 @@ class Session:
         self.mailbox: Mailbox | None = None
         self.allowance: Final = Allowance(now)
         self.attempts = 0
+        self.welcomed = False
         self.events_in = 0
         self.opened_at: Final = now
         self.waiting_since: float | None = now
@@ -142,6 +140,11 @@ class Session:
 
     def admitted(self) -> None:
         """The client is in some namespace: its deadline is off."""
+        self.attempts = 0
+        self.welcomed = True
+        self._no_longer_waits()
+
+    def _no_longer_waits(self) -> None:
         if self.waiting_since is not None:
             self.engine.unauthenticated -= 1
         self.waiting_since = None
@@ -353,7 +356,7 @@ class Session:
 
     def _failed(self) -> None:
         """A fault of ours in one message, which must not cost the others their line."""
-        log.exception("session.message_failed", session=self.sid)
+        self.engine.log.exception("session.message_failed", session=self.sid)
 
     # -- the line -----------------------------------------------------------------------------------------------------
 
@@ -469,7 +472,7 @@ class Session:
             return
         self.flush()
         self.closed = True
-        self.admitted()
+        self._no_longer_waits()
         why = reason if self.ending is None else self.ending.name
         if self.ended_at is None:
             self.ended_at = self.engine.clock.monotonic()

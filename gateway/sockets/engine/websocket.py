@@ -94,11 +94,13 @@ class WebSocketLine(asyncio.Protocol):
         if self._deaf:
             return
         if self._reader is not None:
+            self._engine.bytes_in += len(data)
             self._read(data)
             return
         at, end = 0, len(data)
         engine, session = self._engine, self.session
         limit = engine.max_payload
+        engine.bytes_in += end
         while at < end:
             # A whole, masked text frame without fragments: nearly everything. All else goes to the reader.
             if end - at < 6 or data[at] != _TEXT_FRAME:

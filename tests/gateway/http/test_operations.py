@@ -51,6 +51,7 @@ class Engine:
             writes=4,
             frames=10,
             bytes_out=1_000,
+            bytes_in=500,
             frames_in=20,
             malformed=3,
             pings=2,
@@ -143,7 +144,7 @@ async def test_a_wrong_order_or_limit_is_a_problem_that_says_where(with_deps: St
 async def test_nothing_counted_yet_is_not_a_division_by_zero(with_deps: Start) -> None:
     class Fresh(Engine):
         def statistics(self) -> SocketsStatistics:
-            return SocketsStatistics(*14 * (0,), Measured())
+            return SocketsStatistics(*15 * (0,), Measured())
 
     api = await opened(with_deps, Fresh())
     response = await api.call("GET", URL, token=SECRET)
