@@ -21,7 +21,8 @@ from services.kernel.ids import AccountId
 
 EVENTS_PER_SECOND: Final = 100.0
 """Events one connection may send per second, on average. A device sends one or two; a replay at full speed batches."""
-EVENTS_BURST: Final = 200.0
+BURST_S: Final = 2.0
+EVENTS_BURST: Final = EVENTS_PER_SECOND * BURST_S
 """Events it may send at once after a pause: a backlog after a dead zone, in batches. Eight hours at 1 Hz cost 174."""
 ACCOUNT_FACTOR: Final = 4
 """How many connections' worth of events one account may send to one node. By feeling: watch, phone, board and coach's page."""
@@ -83,8 +84,8 @@ class Allowance(TokenBucket):
 
     __slots__ = ("_struck_at", "account")
 
-    def __init__(self, now: float, rate: float = EVENTS_PER_SECOND, burst: float = EVENTS_BURST) -> None:
-        super().__init__(rate, burst, now)
+    def __init__(self, now: float, rate: float = EVENTS_PER_SECOND, burst: float | None = None) -> None:
+        super().__init__(rate, rate * BURST_S if burst is None else burst, now)
         self.account: AccountBucket | None = None
         self._struck_at: tuple[float, ...] = ()
 
@@ -114,13 +115,13 @@ class AccountAllowances:
     def __init__(
         self,
         rate: float = EVENTS_PER_SECOND * ACCOUNT_FACTOR,
-        burst: float = EVENTS_BURST * ACCOUNT_FACTOR,
+        burst: float | None = None,
         limit: int = MAX_ACCOUNTS,
     ) -> None:
         if limit < 1:
             raise ValueError(f"at least one account's bucket must be kept, not {limit}")
         self._rate: Final = rate
-        self._burst: Final = burst
+        self._burst: Final = rate * BURST_S if burst is None else burst
         self._limit: Final = limit
         # Not a plain dict: finding the first entry of one that is emptied from the front takes longer and longer.
         self._buckets: OrderedDict[AccountId, AccountBucket] = OrderedDict()

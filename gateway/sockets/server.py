@@ -30,6 +30,7 @@ from gateway.sockets.engine.session import Session
 from gateway.sockets.handshake import Handshake, Identify, OnClose, OnOpen, origin_rule
 from gateway.sockets.semantics import SocketServer
 from gateway.sockets.statistics import LineView, Measured, Order, SocketsStatistics
+from realtime.limits import ACCOUNT_FACTOR, EVENTS_PER_SECOND, AccountAllowances
 from realtime.node import Node
 from realtime.wire import MAX_PAYLOAD_BYTES, NAMESPACE
 from services.kernel.clock import Clock
@@ -70,11 +71,14 @@ class LiveServer(SocketServer):
         ping_interval_s: float = 25.0,
         ping_timeout_s: float = 20.0,
         auth_deadline_s: float = AUTH_DEADLINE_S,
+        events_per_second: float = EVENTS_PER_SECOND,
         **options: Any,
     ) -> None:
-        """`transports`: long-polling needs one process per port, or a balancer that sticks. `options`: see `Engine`."""
+        """`transports`: long-polling needs one process per port, or a balancer that sticks. `events_per_second`: of one
+        connection; an account may send four times as many. `options`: see `Engine`."""
         self._clock = clock
-        self.dispatcher: Final = Dispatcher(handlers, clock)
+        accounts = AccountAllowances(events_per_second * ACCOUNT_FACTOR)
+        self.dispatcher: Final = Dispatcher(handlers, clock, accounts=accounts)
         self.handshake: Final = Handshake(node, clock, identify, on_open=on_open, on_close=on_close)
         super().__init__(
             clock=clock,
@@ -86,6 +90,7 @@ class LiveServer(SocketServer):
             ping_timeout=ping_timeout_s,
             connect_timeout=auth_deadline_s,
             keep_environ=False,
+            events_per_second=events_per_second,
             **options,
         )
 

@@ -2,7 +2,8 @@
 
 Everything runs on two cores, also on a machine that has more, since that is what is promised. `--only` measures some scenarios
 again and keeps the others; `--quick` shows in a few minutes that the measurements work, and writes nothing; `--page` only
-writes the page.
+writes the page. Last comes the comparison of the socket engine with its peers (tests/benchmarks/sockets/), which keeps
+a file of its own.
 """
 
 import argparse

@@ -24,7 +24,7 @@ from gateway.sockets.engine.packets import open_packet
 from gateway.sockets.engine.session import Session
 from gateway.sockets.engine.wheel import TimerWheel
 from realtime.disconnect import DRAINING
-from realtime.limits import TokenBucket
+from realtime.limits import EVENTS_PER_SECOND, TokenBucket
 from realtime.sparingly import Sparingly
 from realtime.turn import Turn
 from services.kernel.clock import Clock
@@ -77,6 +77,7 @@ class Engine:
         max_sessions: int = MAX_SESSIONS,
         max_unauthenticated: int = MAX_UNAUTHENTICATED,
         handshakes_per_second: float = HANDSHAKES_PER_SECOND,
+        events_per_second: float = EVENTS_PER_SECOND,
     ) -> None:
         """Seconds for both ping values, bytes for the largest message; `auth_deadline_s`: how long a session may stay
         without being admitted or connected; `binary`: whether binary messages are let in; `compression`: whether
@@ -95,6 +96,7 @@ class Engine:
         self.max_payload: Final = max_http_buffer_size
         self.transports: Final = frozenset(transports)
         self.auth_deadline_s: Final = auth_deadline_s
+        self.events_per_second: Final = events_per_second
         self.binary: Final = binary
         self.compression: Final = compression
         self.tick_s: Final = min(0.25, max(0.01, min(ping_interval, ping_timeout, auth_deadline_s) / 10))
