@@ -84,8 +84,8 @@ class Allowance(TokenBucket):
 
     __slots__ = ("_struck_at", "account")
 
-    def __init__(self, now: float, rate: float = EVENTS_PER_SECOND, burst: float | None = None) -> None:
-        super().__init__(rate, rate * BURST_S if burst is None else burst, now)
+    def __init__(self, now: float, rate: float = EVENTS_PER_SECOND, burst: float = EVENTS_BURST) -> None:
+        super().__init__(rate, burst, now)
         self.account: AccountBucket | None = None
         self._struck_at: tuple[float, ...] = ()
 

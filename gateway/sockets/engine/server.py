@@ -24,7 +24,7 @@ from gateway.sockets.engine.packets import open_packet
 from gateway.sockets.engine.session import Session
 from gateway.sockets.engine.wheel import TimerWheel
 from realtime.disconnect import DRAINING
-from realtime.limits import EVENTS_PER_SECOND, TokenBucket
+from realtime.limits import BURST_S, EVENTS_PER_SECOND, TokenBucket
 from realtime.sparingly import Sparingly
 from realtime.turn import Turn
 from services.kernel.clock import Clock
@@ -97,6 +97,7 @@ class Engine:
         self.transports: Final = frozenset(transports)
         self.auth_deadline_s: Final = auth_deadline_s
         self.events_per_second: Final = events_per_second
+        self.events_burst: Final = events_per_second * BURST_S
         self.binary: Final = binary
         self.compression: Final = compression
         self.tick_s: Final = min(0.25, max(0.01, min(ping_interval, ping_timeout, auth_deadline_s) / 10))

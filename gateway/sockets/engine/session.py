@@ -92,7 +92,7 @@ class Session:
         self.probing_since = 0.0
         self.connection: Connection | None = None
         self.mailbox: Mailbox | None = None
-        self.allowance: Final = Allowance(now, engine.events_per_second)
+        self.allowance: Final = Allowance(now, engine.events_per_second, engine.events_burst)
         self.attempts = 0
         self.welcomed = False
         self.events_in = 0
