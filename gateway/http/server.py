@@ -11,7 +11,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
@@ -67,6 +67,11 @@ class _Server(web.Server):  # type: ignore[type-arg,unused-ignore]
         return _Handler(self, loop=self._loop, **self._kwargs)
 
 
+KEEPALIVE_S: Final = 75.0
+"""How long a connection is kept between two requests, also one whose next request does not become whole."""
+LINGERING_S: Final = 2.0
+"""How long the rest of a body is read after its request was refused."""
+
 Factory = Callable[[], asyncio.BaseProtocol]
 
 
@@ -78,6 +83,8 @@ class GatewayRunner(web.AppRunner):
 
     def __init__(self, app: web.Application, door: Callable[[Factory], Factory] | None = None, **options: Any) -> None:
         options.setdefault("access_log", None)
+        options.setdefault("keepalive_timeout", KEEPALIVE_S)
+        options.setdefault("lingering_time", LINGERING_S)
         super().__init__(app, **options)
         self._door = door
 

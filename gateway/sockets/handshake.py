@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from gateway.sockets.engine.session import Session
+from gateway.sockets.engine.link import Link
 from realtime.connection import Connection
 from realtime.node import Node
 from services.kernel.caller import Caller
@@ -47,7 +47,7 @@ class Handshake:
         self._on_open = on_open
         self._on_close = on_close
 
-    def open(self, sid: str, session: Session, auth: object) -> Connection:
+    def open(self, sid: str, link: Link, auth: object) -> Connection:
         """Authenticate a client and take it in as connection `sid`. Raises a `Problem`."""
         if self.draining:
             raise Draining
@@ -55,16 +55,16 @@ class Handshake:
         connection = Connection(
             sid,
             self._identify(told.token),
-            session.open_mailbox(),
-            session,
+            link.open_mailbox(),
+            link,
             opened_at=self._clock.monotonic(),
-            peer=session.peer,
+            peer=link.peer,
             error_first=told.acks == "error-first",
         )
         connection.on_close(self._on_close)
         connection.on_close(self._node.remove)
         self._node.add(connection)
-        session.connected(connection)
+        link.connected(connection)
         self._on_open(connection)
         return connection
 

@@ -4,12 +4,12 @@ Everything that python-socketio offers works here, on any namespace: handlers, r
 What is ours:
 
 * the engine underneath (gateway/sockets/engine/);
-* a packet that breaks the protocol ends the session at once; python-socketio logs a traceback and goes on;
+* a packet that breaks the protocol ends the link at once; python-socketio logs a traceback and goes on;
 * refusals are objects with a `message`, also for an unknown namespace;
 * an acknowledgement is sent when the handler returns something. Returning None withholds it: a client that repeats until
   it is acknowledged must not take an event for delivered that nobody has handled;
 * binary attachments only where the engine is told so, and few;
-* a session that has joined no namespace in time is closed, and one may join only a few.
+* a link that has joined no namespace in time is closed, and one may join only a few.
 
 The live namespace does not come by here: it is handled by gateway/sockets/server.py, which builds on this.
 """
@@ -24,14 +24,14 @@ import socketio  # type: ignore[import-untyped]
 import structlog
 from socketio.packet import CONNECT_ERROR, Packet  # type: ignore[import-untyped]
 
+from gateway.sockets.engine.link import Link
 from gateway.sockets.engine.server import Engine
-from gateway.sockets.engine.session import Session
 from realtime.limits import MAX_NAMESPACES
 from realtime.sparingly import Sparingly
 from services.kernel.clock import Clock
 
 MAX_CONNECTS: Final = 5
-"""CONNECTs of one session without one that is accepted. An official client sends another when its token had expired."""
+"""CONNECTs of one link without one that is accepted. An official client sends another when its token had expired."""
 CONNECT_COST: Final = 10
 """What a CONNECT takes from the allowance: a token is checked, a welcome or a refusal is sent."""
 MAX_ATTACHMENTS: Final = 16
@@ -55,7 +55,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
     eio: Engine
 
     def __init__(self, *, clock: Clock, connect_timeout: float = CONNECT_TIMEOUT_S, **options: Any) -> None:
-        """`connect_timeout`: seconds from the opening of a session until it must have joined a namespace."""
+        """`connect_timeout`: seconds from the opening of a link until it must have joined a namespace."""
         library_log = _library_log(clock)
         self._now = clock.monotonic
         super().__init__(
@@ -74,7 +74,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
         self.eio.on_close = self._closed
 
     async def run(self) -> None:
-        """Watch over all sessions until cancelled."""
+        """Watch over all links until cancelled."""
         await self.eio.run()
 
     def _engineio_server_class(self) -> Any:
@@ -88,33 +88,33 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
 
     # -- what comes in --------------------------------------------------------------------------------------------
 
-    def _handle(self, session: Session, packet: bytearray) -> Awaitable[None] | None:
-        """One message. What cannot be a packet of the protocol ends the session before anything is done with it."""
+    def _handle(self, link: Link, packet: bytearray) -> Awaitable[None] | None:
+        """One message. What cannot be a packet of the protocol ends the link before anything is done with it."""
         found = _PACKET.match(packet)
-        if found is None or session.sid in self._binary_packet or not self._is_sound(session, found, packet):
-            session.malformed()
+        if found is None or link.sid in self._binary_packet or not self._is_sound(link, found, packet):
+            link.malformed()
             return None
         connects = found["type"] == _CONNECT
-        if connects and (len(self._namespaces_of(session.sid)) >= MAX_NAMESPACES or not self.may_try(session)):
-            session.strike()
+        if connects and (len(self._namespaces_of(link.sid)) >= MAX_NAMESPACES or not self.may_try(link)):
+            link.strike()
             return None
-        return self._general(session, bytes(packet[1:]).decode(), connects=connects)
+        return self._general(link, bytes(packet[1:]).decode(), connects=connects)
 
-    def may_try(self, session: Session) -> bool:
-        """Whether a session may send one more CONNECT. The first is free."""
-        session.attempts += 1
-        if session.attempts == 1 and not session.welcomed:
+    def may_try(self, link: Link) -> bool:
+        """Whether a link may send one more CONNECT. The first is free."""
+        link.attempts += 1
+        if link.attempts == 1 and not link.welcomed:
             return True
-        return session.attempts <= MAX_CONNECTS and session.allowance.take(self._now(), CONNECT_COST)
+        return link.attempts <= MAX_CONNECTS and link.allowance.take(self._now(), CONNECT_COST)
 
-    def _handle_binary(self, session: Session, data: bytearray) -> Awaitable[None] | None:
-        if session.sid not in self._binary_packet:
-            session.malformed()
+    def _handle_binary(self, link: Link, data: bytearray) -> Awaitable[None] | None:
+        if link.sid not in self._binary_packet:
+            link.malformed()
             return None
-        return self._general(session, bytes(data), connects=False)
+        return self._general(link, bytes(data), connects=False)
 
-    def _is_sound(self, session: Session, found: "re.Match[bytes]", packet: bytearray) -> bool:
-        """Whether a packet is whole, means something, and belongs to a namespace that the session is in."""
+    def _is_sound(self, link: Link, found: "re.Match[bytes]", packet: bytearray) -> bool:
+        """Whether a packet is whole, means something, and belongs to a namespace that the link is in."""
         kind, numbered = found["type"] or found["binary"], bool(found["id"])
         opening = bytes(packet[found.end() : found.end() + 1])
         if kind == _CONNECT:
@@ -125,7 +125,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
             right = opening == b"[" and (numbered or kind in (_EVENT, _BINARY_EVENT))
         if not right or (found["binary"] and not (self.eio.binary and int(found["attachments"]) <= MAX_ATTACHMENTS)):
             return False
-        if kind != _CONNECT and not self.manager.sid_from_eio_sid(session.sid, (found["namespace"] or b"/").decode()):
+        if kind != _CONNECT and not self.manager.sid_from_eio_sid(link.sid, (found["namespace"] or b"/").decode()):
             return False
         if opening == b"":
             return True
@@ -139,20 +139,20 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
             return bool(arguments) and isinstance(arguments[0], str | int) and arguments[0] not in _RESERVED
         return True
 
-    async def _general(self, session: Session, data: str | bytes, *, connects: bool) -> None:
-        if session.sid not in self.environ:
-            self.environ[session.sid] = session.environ or {"REMOTE_ADDR": session.peer}
-        await self._handle_eio_message(session.sid, data)
-        if connects and self._namespaces_of(session.sid):
-            session.admitted()
+    async def _general(self, link: Link, data: str | bytes, *, connects: bool) -> None:
+        if link.sid not in self.environ:
+            self.environ[link.sid] = link.environ or {"REMOTE_ADDR": link.peer}
+        await self._handle_eio_message(link.sid, data)
+        if connects and self._namespaces_of(link.sid):
+            link.admitted()
 
     def _namespaces_of(self, eio_sid: str) -> list[str]:
         return [name for name in self.manager.get_namespaces() if self.manager.sid_from_eio_sid(eio_sid, name)]
 
-    def _closed(self, session: Session, reason: str) -> None:
-        self._binary_packet.pop(session.sid, None)
-        if session.sid in self.environ:
-            self.eio.start(self._handle_eio_disconnect(session.sid, _their_word(reason)))
+    def _closed(self, link: Link, reason: str) -> None:
+        self._binary_packet.pop(link.sid, None)
+        if link.sid in self.environ:
+            self.eio.start(self._handle_eio_disconnect(link.sid, _their_word(reason)))
 
     # -- rules that python-socketio misses ------------------------------------------------------------------------
 

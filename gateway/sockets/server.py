@@ -3,7 +3,7 @@
 `/live` is where all the traffic is, so it does not go through python-socketio's general path. A message is told apart
 by its first bytes; an event goes straight from them to the dispatcher, without a generic decode in between, in the
 order it came, in the call that read it. CONNECT and DISCONNECT of this namespace are answered here too: a connection
-is an entry in the hub, and nothing of it is kept a second time in the library. Everything else a session may say is
+is an entry in the hub, and nothing of it is kept a second time in the library. Everything else a link may say is
 checked and passed on to gateway/sockets/semantics.py.
 
 Nothing here emits: frames are pushed through connections, hub and node (see realtime/).
@@ -26,7 +26,7 @@ import structlog
 from aiohttp import web
 
 from gateway.sockets.dispatch import Dispatcher, Handlers
-from gateway.sockets.engine.session import Session
+from gateway.sockets.engine.link import Link
 from gateway.sockets.handshake import Handshake, Identify, OnClose, OnOpen, origin_rule
 from gateway.sockets.semantics import SocketServer
 from gateway.sockets.statistics import LineView, Measured, Order, SocketsStatistics
@@ -108,12 +108,12 @@ class LiveServer(SocketServer):
 
     # -- what comes in --------------------------------------------------------------------------------------------
 
-    def _handle(self, session: Session, packet: bytearray) -> Awaitable[None] | None:
+    def _handle(self, link: Link, packet: bytearray) -> Awaitable[None] | None:
         if not packet.startswith(_EVENT):
-            return self._rarer(session, packet)
-        connection = session.connection
+            return self._rarer(link, packet)
+        connection = link.connection
         if connection is None:
-            session.strike()
+            link.strike()
             return None
         if connection.closed:
             return None
@@ -122,70 +122,70 @@ class LiveServer(SocketServer):
         if opened != _BEGIN:
             digits = packet[_BEGIN:opened]
             if opened < 0 or not digits.isdigit():
-                session.malformed()
+                link.malformed()
                 return None
             ack_id = int(digits)
         del packet[:opened]  # moves nothing, and what is left is the array
-        return self.dispatcher.dispatch(connection, session.allowance, ack_id, packet)
+        return self.dispatcher.dispatch(connection, link.allowance, ack_id, packet)
 
-    def _rarer(self, session: Session, packet: bytearray) -> Awaitable[None] | None:
+    def _rarer(self, link: Link, packet: bytearray) -> Awaitable[None] | None:
         """Everything but an event of the live namespace."""
         if packet.startswith(_ACK):
             # Nobody is asked for acknowledgements; a client that sends them all the same costs an allowance, no more.
             if _ACK_PACKET.match(packet):
-                session.bother()
+                link.bother()
             else:
-                session.malformed()
+                link.malformed()
             return None
         if (connect := _CONNECT.match(packet)) is not None:
-            self._connect(session, bytes(packet[connect.end() :]))
+            self._connect(link, bytes(packet[connect.end() :]))
             return None
         if bytes(packet) in _DISCONNECT:
-            self._leave(session)
+            self._leave(link)
             return None
         other = _OTHER_CONNECT.match(packet)
         if other is not None and (other[1] or b"/").decode() not in self.handlers:
-            self._unknown_namespace(session, (other[1] or b"/").decode())
+            self._unknown_namespace(link, (other[1] or b"/").decode())
             return None
-        return super()._handle(session, packet)
+        return super()._handle(link, packet)
 
-    def _connect(self, session: Session, auth: bytes) -> None:
-        if session.connection is not None or not self.may_try(session):
-            session.strike()
+    def _connect(self, link: Link, auth: bytes) -> None:
+        if link.connection is not None or not self.may_try(link):
+            link.strike()
             return
         try:
             payload = msgspec.json.decode(auth) if auth else None
         except (msgspec.DecodeError, RecursionError):
-            session.malformed()
+            link.malformed()
             return
         sid = self.eio.generate_id()
         try:
-            connection = self.handshake.open(sid, session, payload)
+            connection = self.handshake.open(sid, link, payload)
         except Problem as problem:
-            self._refuse(session, NAMESPACE, problem)
+            self._refuse(link, NAMESPACE, problem)
         except Exception:
-            log.exception("sockets.handshake_failed", peer=session.peer)
-            self._refuse(session, NAMESPACE, InternalFault())
+            log.exception("sockets.handshake_failed", peer=link.peer)
+            self._refuse(link, NAMESPACE, InternalFault())
         else:
             # What was pushed meanwhile stands in the mailbox, and the mailbox comes after this.
-            session.send(b"0" + _LIVE + b',{"sid":"' + connection.id.encode() + b'"}')
+            link.send(b"0" + _LIVE + b',{"sid":"' + connection.id.encode() + b'"}')
 
-    def _unknown_namespace(self, session: Session, name: str) -> None:
-        if not self.may_try(session):
-            session.strike()
+    def _unknown_namespace(self, link: Link, name: str) -> None:
+        if not self.may_try(link):
+            link.strike()
             return
-        self._refuse(session, name, NotFound(f"there is no namespace {name}; connect to {NAMESPACE}"))
+        self._refuse(link, name, NotFound(f"there is no namespace {name}; connect to {NAMESPACE}"))
 
-    def _refuse(self, session: Session, namespace: str, problem: Problem) -> None:
+    def _refuse(self, link: Link, namespace: str, problem: Problem) -> None:
         self.eio.refused[problem.code] += 1
         data = msgspec.json.encode({"message": problem.message, "data": problem.view()})
         where = b"" if namespace == "/" else namespace.encode() + b","
-        session.send(b"4" + where + data)
+        link.send(b"4" + where + data)
 
-    def _leave(self, session: Session) -> None:
-        connection = session.connection
+    def _leave(self, link: Link) -> None:
+        connection = link.connection
         if connection is not None:
-            session.disconnected()
+            link.disconnected()
             connection.lost("client")
 
     # -- what there is to see -------------------------------------------------------------------------------------
@@ -194,17 +194,17 @@ class LiveServer(SocketServer):
         """Counters for the probes: one walk over the open lines. See also `dispatcher.statistics()`."""
         eio = self.eio
         websockets = closing = queued = unwritten = blocked = 0
-        for session in eio.sessions.values():
-            websockets += session.on_websocket
-            closing += session.ended_at is not None
-            queued += session.queued[0]
-            unwritten += session.unwritten
-            blocked += session.blocked_since is not None
+        for link in eio.links.values():
+            websockets += link.on_websocket
+            closing += link.ended_at is not None
+            queued += link.queued[0]
+            unwritten += link.unwritten
+            blocked += link.blocked_since is not None
         rtt = Measured(eio.rtt_count, eio.rtt_total_s * 1000, tuple(seconds * 1000 for seconds in eio.rtt_recent))
         return SocketsStatistics(
-            links=len(eio.sessions),
+            links=len(eio.links),
             websockets=websockets,
-            polling=len(eio.sessions) - websockets,
+            polling=len(eio.links) - websockets,
             unauthenticated=eio.unauthenticated,
             closing=closing,
             queued_bytes=queued,
@@ -227,39 +227,39 @@ class LiveServer(SocketServer):
         """The `limit` lines that are slowest, by `order`, slowest first."""
         now = self._clock.monotonic()
         keys = {
-            "queued": lambda session: session.queued[0] + session.unwritten,
-            "waiting": lambda session: session.waiting_s(now),
-            "rtt": lambda session: session.rtt_s or 0.0,
-            "age": lambda session: now - session.opened_at,
+            "queued": lambda link: link.queued[0] + link.unwritten,
+            "waiting": lambda link: link.waiting_s(now),
+            "rtt": lambda link: link.rtt_s or 0.0,
+            "age": lambda link: now - link.opened_at,
         }
-        slowest = heapq.nlargest(max(0, limit), self.eio.sessions.values(), key=keys[order])
-        return [_view(session, now) for session in slowest]
+        slowest = heapq.nlargest(max(0, limit), self.eio.links.values(), key=keys[order])
+        return [_view(link, now) for link in slowest]
 
 
-def _view(session: Session, now: float) -> LineView:
-    connection = session.connection
-    queued_bytes, queued_frames = session.queued
+def _view(link: Link, now: float) -> LineView:
+    connection = link.connection
+    queued_bytes, queued_frames = link.queued
     state: Literal["unauthenticated", "open", "closing"] = "open"
-    if session.ended_at is not None:
+    if link.ended_at is not None:
         state = "closing"
-    elif session.waiting_since is not None:
+    elif link.waiting_since is not None:
         state = "unauthenticated"
     return LineView(
-        id=session.sid if connection is None else connection.id,
+        id=link.sid if connection is None else connection.id,
         account=None if connection is None else str(connection.caller.account_id),
-        transport="websocket" if session.on_websocket else "polling",
+        transport="websocket" if link.on_websocket else "polling",
         state=state,
-        age_s=round(now - session.opened_at, 3),
+        age_s=round(now - link.opened_at, 3),
         queued_bytes=queued_bytes,
         queued_frames=queued_frames,
-        unwritten_bytes=session.unwritten,
-        waiting_s=round(session.waiting_s(now), 3),
+        unwritten_bytes=link.unwritten,
+        waiting_s=round(link.waiting_s(now), 3),
         dropped=0 if connection is None else connection.dropped,
         replaced=0 if connection is None else connection.replaced,
-        rtt_ms=None if session.rtt_s is None else round(session.rtt_s * 1000, 3),
-        events_in=session.events_in,
+        rtt_ms=None if link.rtt_s is None else round(link.rtt_s * 1000, 3),
+        events_in=link.events_in,
         rooms=0 if connection is None else max(0, len(connection.channels) - 1),
-        peer=session.peer,
+        peer=link.peer,
     )
 
 

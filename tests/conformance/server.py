@@ -79,7 +79,7 @@ async def open_echo(clock: Clock | None = None, **options: Any) -> AsyncIterator
             **options,
         },
     )
-    engine.on_message = lambda session, data, binary: session.send(data, binary=binary)
+    engine.on_message = lambda link, data, binary: link.send(data, binary=binary)
     app = web.Application()
     engine.attach(app, "engine.io")
     async with _serving(app) as address:
@@ -135,8 +135,8 @@ async def _living(engine: Engine, run: Any) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for session in tuple(engine.sessions.values()):
-            session.abort()
+        for link in tuple(engine.links.values()):
+            link.abort()
         died = loop.done()
         loop.cancel()
         endings = await asyncio.gather(loop, return_exceptions=True)

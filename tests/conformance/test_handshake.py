@@ -92,7 +92,7 @@ async def test_a_websocket_without_version_4_does_not_live(
     either: Running, http: aiohttp.ClientSession, version: str | None
 ) -> None:
     assert await refused(http, either.url, EIO=version) in {400, 101}
-    assert not either.engine.sessions
+    assert not either.engine.links
 
 
 @pytest.mark.parametrize("transport", [None, "abc", "polling"])
@@ -100,7 +100,7 @@ async def test_a_websocket_that_does_not_say_so_does_not_live(
     either: Running, http: aiohttp.ClientSession, transport: str | None
 ) -> None:
     assert await refused(http, either.url, transport=transport) in {400, 101}
-    assert not either.engine.sessions
+    assert not either.engine.links
 
 
 async def test_the_websocket_transport_without_an_upgrade_request_is_refused(
@@ -109,7 +109,7 @@ async def test_the_websocket_transport_without_an_upgrade_request_is_refused(
     answer = await ask(http, "GET", address(either.url, transport="websocket"))
     assert answer.status == 400
     assert answer.code in {UNKNOWN_TRANSPORT, BAD_REQUEST}
-    assert not either.engine.sessions
+    assert not either.engine.links
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -122,7 +122,7 @@ async def test_a_websocket_with_a_sid_that_was_never_given_does_not_live(
     either: Running, http: aiohttp.ClientSession
 ) -> None:
     assert await refused(http, either.url, sid=NEVER_GIVEN) in {400, 101}
-    assert not either.engine.sessions
+    assert not either.engine.links
 
 
 async def test_the_sid_of_a_websocket_is_none_for_polling(either: Running, http: aiohttp.ClientSession) -> None:
@@ -134,7 +134,7 @@ async def test_the_sid_of_a_websocket_is_none_for_polling(either: Running, http:
             answer = await ask(http, method, address(either.url, sid=sid), data="41" if method == "POST" else None)
             assert answer.status == 400, "whoever learns a sid may not speak for the WebSocket"
         await either.settle()
-        assert list(either.engine.sessions) == [sid]
+        assert list(either.engine.links) == [sid]
 
 
 async def test_polling_without_a_sid_starts_with_a_get(either: Running, http: aiohttp.ClientSession) -> None:
@@ -161,7 +161,7 @@ async def test_jsonp_is_refused_by_its_name(either: Running, http: aiohttp.Clien
     answer = await ask(http, "GET", address(either.url, j="0"))
     assert (answer.status, answer.code) == (400, BAD_REQUEST)
     assert "JSONP" in json.loads(answer.body)["message"]
-    assert not either.engine.sessions
+    assert not either.engine.links
 
 
 async def test_with_polling_switched_off_only_websockets_open(http: aiohttp.ClientSession) -> None:

@@ -31,7 +31,7 @@ async def test_websockets_bring_pings_and_pongs_keep_the_line(either: Running, h
             assert await socket.receive() == "2"
             await socket.send("3")
         await either.settle()
-        assert len(either.engine.sessions) == 1
+        assert len(either.engine.links) == 1
 
 
 async def test_a_ping_does_not_come_before_its_time(echo: Running, http: aiohttp.ClientSession) -> None:
@@ -92,7 +92,7 @@ async def test_a_websocket_that_does_not_answer_is_closed(either: Running, http:
     async with open_line(http, either.url) as socket:
         await either.pass_time(PING_INTERVAL_S + PING_TIMEOUT_S + LATE_S)
         assert await socket.until_closed() == ["2"]
-    await either.wait_until(lambda: not either.engine.sessions)
+    await either.wait_until(lambda: not either.engine.links)
 
 
 async def test_a_websocket_that_has_a_moment_left_is_not_closed(echo: Running, http: aiohttp.ClientSession) -> None:

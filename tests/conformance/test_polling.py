@@ -80,7 +80,7 @@ async def test_a_packet_that_is_none_ends_the_line(
     line = await Polling(http, either.url).open()
     assert (await line.post(payload)).status == 400
     assert await line.is_gone()
-    await either.wait_until(lambda: not either.engine.sessions)
+    await either.wait_until(lambda: not either.engine.links)
 
 
 async def test_a_packet_that_is_none_ends_a_poll_that_waits(either: Running, http: aiohttp.ClientSession) -> None:
@@ -213,7 +213,7 @@ async def test_a_browser_that_asks_first_is_told_what_it_may_send(either: Runnin
     assert {"GET", "POST"} <= methods
     allowed = {name.strip().lower() for name in answer.headers["Access-Control-Allow-Headers"].split(",")}
     assert {"content-type", "x-app"} <= allowed
-    assert not either.engine.sessions
+    assert not either.engine.links
 
 
 async def test_pages_that_are_not_listed_are_refused_on_both_transports(http: aiohttp.ClientSession) -> None:
@@ -231,4 +231,4 @@ async def test_pages_that_are_not_listed_are_refused_on_both_transports(http: ai
         with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
             await http.ws_connect(address(echo.url, transport="websocket"), headers=other)
         assert refusal.value.status in {400, 403}
-        assert len(echo.engine.sessions) == 2
+        assert len(echo.engine.links) == 2

@@ -77,7 +77,7 @@ async def test_it_connects_talks_and_leaves(chat: Running, transports: list[str]
             assert await client.call("message-with-ack", 1, namespace=namespace) == 1
         async with asyncio.timeout(WAIT_S):
             await client.client.disconnect()
-        await chat.wait_until(lambda: not chat.engine.sessions)
+        await chat.wait_until(lambda: not chat.engine.links)
 
 
 @MODES
@@ -150,13 +150,13 @@ async def test_it_comes_back_by_itself_when_the_line_breaks(chat: Running, trans
     async with open_client() as client:
         await client.connect(chat, transports)
         first = client.client.get_sid()
-        (session,) = chat.engine.sessions.values()
-        session.abort()
+        (link,) = chat.engine.links.values()
+        link.abort()
         for _ in NAMESPACES:
             assert (await client.next())[1] == "auth"
         assert client.client.get_sid() != first
         assert await client.call("message-with-ack", "back") == "back"
-        await chat.wait_until(lambda: len(chat.engine.sessions) == 1)
+        await chat.wait_until(lambda: len(chat.engine.links) == 1)
 
 
 async def test_it_learns_why_a_namespace_is_refused(chat: Running) -> None:

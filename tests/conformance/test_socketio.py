@@ -34,7 +34,7 @@ async def test_a_namespace_answers_with_a_sid_and_nothing_else(
         assert welcome.startswith(f"40{prefix}{{")
         answer = json.loads(welcome.removeprefix(f"40{prefix}"))
         assert list(answer) == ["sid"]
-        assert answer["sid"] not in chat.engine.sessions, "the engine's sid is a secret of polling; this one is not"
+        assert answer["sid"] not in chat.engine.links, "the engine's sid is a secret of polling; this one is not"
         assert await socket.receive() == f'42{prefix}["auth",{{}}]'
 
 
@@ -101,16 +101,16 @@ async def test_a_line_that_does_not_begin_with_connect_is_closed(
     async with open_line(http, chat.url) as socket:
         await socket.send(packet)
         assert await socket.until_closed() == []
-    await chat.wait_until(lambda: not chat.engine.sessions)
+    await chat.wait_until(lambda: not chat.engine.links)
 
 
 async def test_a_line_that_joins_nothing_in_time_is_closed(http: aiohttp.ClientSession) -> None:
     async with open_chat(ping_interval=25.0) as chat, open_line(http, chat.url) as socket:
         await chat.pass_time(CONNECT_TIMEOUT_S - 0.1)
-        assert len(chat.engine.sessions) == 1
+        assert len(chat.engine.links) == 1
         await chat.pass_time(0.5)
         assert await socket.until_closed() == []
-        await chat.wait_until(lambda: not chat.engine.sessions)
+        await chat.wait_until(lambda: not chat.engine.links)
 
 
 async def test_a_poller_that_joins_nothing_in_time_is_gone(http: aiohttp.ClientSession) -> None:
@@ -376,7 +376,7 @@ async def test_a_malformed_packet_closes_the_line_at_once(
         await socket.send(packet)
         assert await socket.until_closed() == []
         assert socket.close_code != 1006, "closed, not cut: the code says why"
-    await chat.wait_until(lambda: not chat.engine.sessions)
+    await chat.wait_until(lambda: not chat.engine.links)
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ async def test_attachments_that_do_not_fit_close_the_line(
             await socket.send(packet)
         before = await socket.until_closed()
         assert all(isinstance(packet, bytes) or packet.startswith('451-["message-back"') for packet in before)
-    await chat.wait_until(lambda: not chat.engine.sessions)
+    await chat.wait_until(lambda: not chat.engine.links)
 
 
 # -- over long-polling -------------------------------------------------------------------------------------------------
@@ -437,5 +437,5 @@ async def test_a_malformed_packet_ends_a_poller_too(chat: Running, http: aiohttp
     assert (await line.post(packet)).status in {200, 400}
     before += await line.farewell()
     assert [packet[:2] for packet in before] in (["40"], ["40", "42"]), "the welcome and perhaps `auth`"
-    await chat.wait_until(lambda: not chat.engine.sessions)
+    await chat.wait_until(lambda: not chat.engine.links)
     assert await line.is_gone()

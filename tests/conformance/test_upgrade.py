@@ -44,7 +44,7 @@ async def test_after_the_upgrade_messages_go_over_the_websocket_and_no_noop_come
         assert await socket.receive() == "4hello"
         await socket.send(b"\x01\x02")
         assert await socket.receive() == b"\x01\x02"
-        assert list(echo.engine.sessions) == [line.sid]
+        assert list(echo.engine.links) == [line.sid]
 
 
 async def test_a_client_in_a_hurry_does_not_wait_for_the_answer_to_its_probe(
@@ -170,26 +170,26 @@ async def test_what_the_server_says_at_every_step_of_the_upgrade_arrives_once_an
     echo: Running, http: aiohttp.ClientSession
 ) -> None:
     line = await Polling(http, echo.url).open()
-    session = echo.engine.sessions[line.sid]
+    link = echo.engine.links[line.sid]
     heard: list[str | bytes] = []
 
     async def polled() -> None:
         heard.extend(packet for packet in await line.receive() if packet != "6")
 
-    session.send(b"0 before the WebSocket")
+    link.send(b"0 before the WebSocket")
     async with open_socket(http, echo.url, sid=line.sid) as socket:
-        session.send(b"1 before the probe")
+        link.send(b"1 before the probe")
         await probed(socket)
-        session.send(b"2 after the probe")
+        link.send(b"2 after the probe")
         await polled()
-        session.send(b"3 between two polls")
-        session.send(b"4 twice")
+        link.send(b"3 between two polls")
+        link.send(b"4 twice")
         await polled()
-        session.send(b"5 after the last poll")
+        link.send(b"5 after the last poll")
         await socket.send("5")
-        session.send(b"6 with the upgrade under way")
+        link.send(b"6 with the upgrade under way")
         await echo.settle()
-        session.send(b"7 after the upgrade")
+        link.send(b"7 after the upgrade")
         while len(heard) < 8:
             heard.append(await socket.receive())
     assert [str(packet)[1] for packet in heard] == list("01234567")
@@ -202,7 +202,7 @@ async def test_a_stream_in_both_directions_survives_the_upgrade(
     """The server speaks all the time; the client sends numbers, which the echo puts between the server's own words."""
     chance = random.Random(seed)
     line = await Polling(http, echo.url).open()
-    session = echo.engine.sessions[line.sid]
+    link = echo.engine.links[line.sid]
     heard: list[str] = []
     said = sent = 0
     upgraded = asyncio.Event()
@@ -212,7 +212,7 @@ async def test_a_stream_in_both_directions_survives_the_upgrade(
         left = 2000
         while left > 0:
             for _ in range(chance.randrange(4)):
-                session.send(b"s%d" % said)
+                link.send(b"s%d" % said)
                 said += 1
                 left -= 1
             if upgraded.is_set():

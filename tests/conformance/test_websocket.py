@@ -34,7 +34,7 @@ async def test_a_packet_that_is_none_closes_the_websocket(
     async with open_line(http, either.url) as socket:
         await socket.send(packet)
         assert await socket.until_closed() == []
-    await either.wait_until(lambda: not either.engine.sessions)
+    await either.wait_until(lambda: not either.engine.links)
 
 
 async def test_a_client_that_closes_is_closed(either: Running, http: aiohttp.ClientSession) -> None:
@@ -42,7 +42,7 @@ async def test_a_client_that_closes_is_closed(either: Running, http: aiohttp.Cli
         await socket.send("1")
         assert await socket.until_closed() == []
         assert socket.close_code in {1000, 1005}, "nothing was wrong"
-    await either.wait_until(lambda: not either.engine.sessions)
+    await either.wait_until(lambda: not either.engine.links)
 
 
 async def test_what_was_sent_before_the_close_is_still_handled(echo: Running, http: aiohttp.ClientSession) -> None:

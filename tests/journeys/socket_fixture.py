@@ -256,12 +256,12 @@ async def open_engineio() -> AsyncIterator[Fixture]:
         binary=True,
         auth_deadline_s=60.0,  # an echo has nobody to authenticate, and ends before
     )
-    engine.on_message = lambda session, data, binary: session.send(data, binary=binary)
+    engine.on_message = lambda link, data, binary: link.send(data, binary=binary)
     app = web.Application()
     engine.attach(app, "engine.io")
     async with _running(engine.run()), _listening(app) as address:
         try:
-            async with _side_door({"state": lambda _: {"engine_sessions": len(engine.sessions)}}) as control:
+            async with _side_door({"state": lambda _: {"engine_sessions": len(engine.links)}}) as control:
                 yield Fixture(address, control)
         finally:
             await engine.shutdown()

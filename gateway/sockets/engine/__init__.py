@@ -8,12 +8,12 @@ tasks, queues, timers and copies. This one is built around the three.
 
 *A connection that does nothing is a few small objects.* aiohttp reads the request of the handshake; then its transport
 is taken over (takeover.py) and everything aiohttp made for the request is let go. What stays is a line (websocket.py),
-a session (session.py) and, once there is a token, a `realtime.connection.Connection`; no task, no queue, no timer, no
-buffer. All deadlines of a session are one entry in the timer wheel of the engine (wheel.py, heartbeat.py), and what is
+a link (link.py) and, once there is a token, a `realtime.connection.Connection`; no task, no queue, no timer, no
+buffer. All deadlines of a link are one entry in the timer wheel of the engine (wheel.py, heartbeat.py), and what is
 rarely needed is made when it is.
 
 *A message that comes in is handled in the call that read it.* The transport hands bytes to the line, the line unmasks
-the one frame that nearly always is exactly what was read, the session looks at one digit, and the live namespace
+the one frame that nearly always is exactly what was read, the link looks at one digit, and the live namespace
 (gateway/sockets/server.py) gives what is left to a decoder that knows the shapes of the wire catalogue. The handler
 runs there and then. Nothing is awaited, so the order in which things happen can be read off the code; and a handler
 that really has to wait becomes a task for so long, with what comes in meanwhile held back behind it (order.py),
@@ -39,10 +39,10 @@ nobody asked for: no compression unless it is switched on, and then without a wi
 
 Where to find what:
 
-    handshake, statuses, the table of sessions    server.py        taking the transport from aiohttp   takeover.py
+    handshake, statuses, the table of links    server.py        taking the transport from aiohttp   takeover.py
     bytes of a WebSocket                          websocket.py     framing rules                       frames.py
     long-polling                                  polling.py       packets and payloads                packets.py
-    who is there, what stands in line, endings    session.py       order of what comes in              order.py
+    who is there, what stands in line, endings    link.py       order of what comes in              order.py
     pings and every other deadline                heartbeat.py     the wheel they hang on              wheel.py
 
 Which promise rests on which test: tests/conformance/ (the protocols), tests/torture/ (bad peers),

@@ -1,7 +1,7 @@
 """The door in front of the web server: it looks at the first request of each TCP connection, and lets WebSockets
 straight in.
 
-A gateway's connections are nearly all the same request: a WebSocket handshake at our path, without a session. aiohttp
+A gateway's connections are nearly all the same request: a WebSocket handshake at our path, without a link. aiohttp
 would make a parser, a request, a task and a response for it, send it through the router and the middlewares, and have
 its transport taken away (takeover.py). That is two thirds of what a connect costs. The door reads this one request
 itself and hands every other connection, with the bytes that have come, to aiohttp as if it had not been there.
@@ -10,8 +10,8 @@ It is strict to the point of being simple: what is not exactly the plain form of
 header, an escape in the query, a body, a version or an option we would refuse, is aiohttp's. So there is one place that
 refuses, and one meaning of every request.
 
-It also watches the clock until the first request is whole, which aiohttp does not: a connection that dribbles its first
-request is cut.
+It also watches the clock until the head of the first request is whole, whatever it is, which aiohttp does not: a
+connection that says nothing, or dribbles, is cut.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class Door(asyncio.Protocol):
             return
         head = self._head + data if self._head else data
         end = head.find(b"\r\n\r\n")
-        if end < 0 and len(head) <= HEAD_BYTES and _may_become_ours(head, self._engine.path):
+        if end < 0 and len(head) <= HEAD_BYTES:
             self._head = head
             return
         self._transport = None
@@ -92,20 +92,14 @@ class Door(asyncio.Protocol):
         if key is None or not engine.may_connect(asked.get("Origin"), {"HTTP_HOST": asked["Host"]}) or engine.why_not():
             return False
         peer = transport.get_extra_info("peername")
-        session, opened = engine.open(str(peer[0]) if peer else "", None, upgrades=False)
+        link, opened = engine.open(str(peer[0]) if peer else "", None, upgrades=False)
         deflate = engine.compression and offers_deflate(asked.get("Sec-Websocket-Extensions", ""))
-        line = WebSocketLine(engine, session, deflate=deflate)
+        line = WebSocketLine(engine, link, deflate=deflate)
         transport.set_protocol(line)
         line.take(transport, switching(key, deflate=deflate), opened)
         if rest:
             line.data_received(rest)
         return True
-
-
-def _may_become_ours(head: bytes, path: str) -> bool:
-    """Whether the beginning of a request may still turn out to be a handshake of ours."""
-    line = b"GET " + path.encode() + b"?"
-    return head.startswith(line) or line.startswith(head)
 
 
 def _read(head: bytes, end: int, path: str) -> dict[str, str] | None:

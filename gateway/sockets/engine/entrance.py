@@ -1,6 +1,6 @@
 """The HTTP side of Engine.IO: every request of the protocol, with the statuses and bodies that it wants.
 
-Handshakes, polls, posts and WebSockets, also those that take a polling session over. What is refused is refused with a
+Handshakes, polls, posts and WebSockets, also those that take a polling link over. What is refused is refused with a
 number and a sentence (`{"code": 5, "message": "Unsupported protocol version: …"}`): the numbers are those of the
 reference server.
 """
@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import HttpVersion11, web
 
 from gateway.sockets.engine import heartbeat, polling
+from gateway.sockets.engine.link import Link
 from gateway.sockets.engine.opening import offers_deflate, switching, upgrade_key
-from gateway.sockets.engine.session import Session
 from gateway.sockets.engine.takeover import Taken, take_over
 from gateway.sockets.engine.websocket import WebSocketLine
 
 if TYPE_CHECKING:
     from gateway.sockets.engine.server import Engine
+
+BODY_S: Final = 10.0
+"""How long the body of a request may take to arrive."""
 
 _REASONS: Final = {
     0: "Transport unknown",
@@ -70,18 +73,18 @@ class Entrance:
         sid = query.get("sid")
         if sid is None:
             return self._handshake(request, key)
-        session = self._engine.sessions.get(sid)
-        if session is None:
+        link = self._engine.links.get(sid)
+        if link is None:
             return self._refuse(1)
         if key is not None:
-            return self._probe(request, session, key)
-        if session.line is not None or session.closed:
-            return self._refuse(3 if session.line is not None else 1)
+            return self._probe(request, link, key)
+        if link.line is not None or link.closed:
+            return self._refuse(3 if link.line is not None else 1)
         if request.method == "GET":
-            heartbeat.check_answer(session, self._engine.clock.monotonic())
-            polled = await polling.poll(session, request)
+            heartbeat.check_answer(link, self._engine.clock.monotonic())
+            polled = await polling.poll(link, request)
             return polled if polled is not None else self._refuse(1)
-        return await self._post(request, session)
+        return await self._post(request, link)
 
     def _handshake(self, request: web.Request, key: bytes | None) -> web.StreamResponse:
         if request.method != "GET":
@@ -92,34 +95,39 @@ class Entrance:
             engine.refused[why[0]] += 1
             return web.Response(status=503, headers={"Retry-After": "2"}, text=why[1])
         environ = _environ(request) if engine.keeps_environ else None
-        session, opened = engine.open(request.remote or "", environ, upgrades=key is None)
+        link, opened = engine.open(request.remote or "", environ, upgrades=key is None)
         if key is None:
             return polling.opening(opened)
-        line = WebSocketLine(engine, session, deflate=self._agrees_to_deflate(request))
-        return _take(request, line, key, opened)
+        line = WebSocketLine(engine, link, deflate=self._agrees_to_deflate(request))
+        line.data_received(_take(request, line, key, opened))
+        return Taken()
 
-    def _probe(self, request: web.Request, session: Session, key: bytes) -> web.StreamResponse:
-        line = WebSocketLine(self._engine, session, probing=True, deflate=self._agrees_to_deflate(request))
-        response = _take(request, line, key, b"")
-        if session.line is not None or session.probe is not None or session.closed:
+    def _probe(self, request: web.Request, link: Link, key: bytes) -> web.StreamResponse:
+        line = WebSocketLine(self._engine, link, probing=True, deflate=self._agrees_to_deflate(request))
+        rest = _take(request, line, key, b"")
+        if link.line is not None or link.probe is not None or link.closed:
             # The protocol wants it accepted and closed: to a refusal its client has no answer.
             line.dismiss(1000, "")
         else:
-            session.probed_by(line)
-        return response
+            link.probed_by(line)
+        line.data_received(rest)
+        return Taken()
 
-    async def _post(self, request: web.Request, session: Session) -> web.StreamResponse:
+    async def _post(self, request: web.Request, link: Link) -> web.StreamResponse:
         length = request.content_length if request.body_exists else 0
         if length is None:
             return self._refuse(3, "long-polling needs a Content-Length", status=411)
         if length > self._engine.max_payload:
-            session.malformed()
+            link.malformed()
             return self._refuse(3, f"at most {self._engine.max_payload} bytes in one request", status=413)
         try:
-            body = await request.content.readexactly(length) if length else b""
-        except asyncio.IncompleteReadError:
+            async with asyncio.timeout(BODY_S):
+                body = await request.content.readexactly(length) if length else b""
+        except TimeoutError:
+            return self._refuse(3, f"the body did not arrive within {BODY_S:g} s", status=408)
+        except (asyncio.IncompleteReadError, ConnectionError):
             return self._refuse(3, "the body ended early")
-        answer = await polling.post(session, body)
+        answer = await polling.post(link, body)
         return answer if answer is not None else self._refuse(3, "the body is no payload of packets")
 
     def _refuse(self, code: int, message: str = "", *, status: int = 400) -> web.Response:
@@ -133,16 +141,15 @@ class Entrance:
         return offers_deflate(",".join(request.headers.getall("Sec-WebSocket-Extensions", [])))
 
 
-def _take(request: web.Request, line: WebSocketLine, key: bytes, opened: bytes) -> web.StreamResponse:
+def _take(request: web.Request, line: WebSocketLine, key: bytes, opened: bytes) -> bytes:
+    """Let the line carry on where the request ends; what had come in behind it, which is to be handled before anything else."""
     taken = take_over(request, line)
     if taken is None:
         line.connection_lost(None)
-        return Taken()
+        return b""
     transport, rest = taken
     line.take(transport, switching(key, deflate=line.deflate), opened)
-    if rest:
-        asyncio.get_running_loop().call_soon(line.data_received, rest)
-    return Taken()
+    return rest
 
 
 def _preflight(request: web.Request) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What comes in is handled in order, also when a handler has to wait.
 
 Nearly every message is handled in place, in the call that read it. When a handler really waits (for the database,
-mostly), the session gets an `Order` for so long: one task that goes on with it, and a backlog of what came in
+mostly), the link gets an `Order` for so long: one task that goes on with it, and a backlog of what came in
 meanwhile, which is handled behind it. The backlog is bounded: over its bound the line is not read, and the client,
 sooner or later, not allowed to send.
 """
@@ -12,7 +12,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from gateway.sockets.engine.session import Session
+    from gateway.sockets.engine.link import Link
 
 MESSAGES: Final = 64
 BYTES: Final = 256 * 1024
@@ -23,15 +23,15 @@ One message of the largest size fits.
 
 
 class Order:
-    """Goes on with `waiting`, then with what stands behind it, then is gone from the session."""
+    """Goes on with `waiting`, then with what stands behind it, then is gone from the link."""
 
     __slots__ = ("_backlog", "_bytes", "_session", "task")
 
-    def __init__(self, session: "Session", waiting: Awaitable[None]) -> None:
-        self._session: Final = session
+    def __init__(self, link: "Link", waiting: Awaitable[None]) -> None:
+        self._session: Final = link
         self._backlog: deque[tuple[bytearray, bool]] = deque()
         self._bytes = 0
-        self.task: Final[asyncio.Task[None]] = session.engine.start(self._work(waiting))
+        self.task: Final[asyncio.Task[None]] = link.engine.start(self._work(waiting))
 
     def hold_back(self, packet: bytearray, *, binary: bool) -> None:
         """Handle a message when its turn has come."""
@@ -47,18 +47,18 @@ class Order:
 
     async def _work(self, awaitable: Awaitable[None]) -> None:
         waiting: Awaitable[None] | None = awaitable
-        session = self._session
+        link = self._session
         try:
             while waiting is not None:
                 try:
                     await waiting
                 except Exception:
-                    session.engine.log.exception("session.handler_failed", session=session.sid)
+                    link.engine.log.exception("link.handler_failed", link=link.sid)
                 waiting = self._next()
         finally:
-            session.order = None
-            if session.line is not None:
-                session.line.read_again()
+            link.order = None
+            if link.line is not None:
+                link.line.read_again()
 
     def _next(self) -> Awaitable[None] | None:
         """Handle what was held back, until something waits again."""

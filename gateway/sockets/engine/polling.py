@@ -1,4 +1,4 @@
-"""Long-polling: the requests of one session, for networks that do not let WebSockets through.
+"""Long-polling: the requests of one link, for networks that do not let WebSockets through.
 
 A poll (GET) is answered as soon as there is something to say; packets that came in (POST) are handled before they are
 answered, so that a client that sends faster than it is handled is held back. One poll at a time: of two, the protocol
@@ -14,7 +14,7 @@ from gateway.sockets.engine.frames import BINARY, TEXT
 from gateway.sockets.engine.packets import PayloadError, join_payload, split_payload
 
 if TYPE_CHECKING:
-    from gateway.sockets.engine.session import Session
+    from gateway.sockets.engine.link import Link
 
 MAX_PACKETS: Final = 10_000
 """Packets in one request. Official clients put everything into it that has come up since the last; the bytes
@@ -47,7 +47,7 @@ class Poll:
         self.wake()
 
     def refuse(self) -> None:
-        """Answer that there is no such session."""
+        """Answer that there is no such link."""
         self.refused = True
         self.wake()
 
@@ -61,59 +61,59 @@ class Poll:
         await self._waiter
 
 
-async def poll(session: "Session", request: web.Request) -> web.Response | None:
-    """What to answer a poll with; None to refuse it. The session may be over afterwards."""
-    if session.poll is not None:
-        session.poll.release([(TEXT, b"1")])
-        session.close("transport")
+async def poll(link: "Link", request: web.Request) -> web.Response | None:
+    """What to answer a poll with; None to refuse it. The link may be over afterwards."""
+    if link.poll is not None:
+        link.poll.release([(TEXT, b"1")])
+        link.close("transport")
         return None
-    if session.closed or session.goodbye_taken:
-        session.close("transport")
+    if link.closed or link.goodbye_taken:
+        link.close("transport")
         return None
-    if not (session.has_output or session.over or session.takes_noop):
-        held = session.poll = Poll(request)
-        session.look_at(session.engine.clock.monotonic() + session.engine.tick_s)
+    if not (link.has_output or link.over or link.takes_noop):
+        held = link.poll = Poll(request)
+        link.look_at(link.engine.clock.monotonic() + link.engine.tick_s)
         try:
             await held.wait()
         finally:
-            if session.poll is held:
-                session.poll = None
+            if link.poll is held:
+                link.poll = None
         if held.refused:
             return None
         if held.answer is not None:
             return _answer(held.answer)
         if held.given_up:
             # What it would have been told stays; but a client that hung up on a poll has given up.
-            session.close("transport")
+            link.close("transport")
             return None
-    packets = session.take_packets(session.engine.max_payload)
-    if not packets and session.takes_noop:
+    packets = link.take_packets(link.engine.max_payload)
+    if not packets and link.takes_noop:
         packets = [(TEXT, b"6")]
     if not packets:
-        return None if session.closed else _answer([(TEXT, b"6")])
+        return None if link.closed else _answer([(TEXT, b"6")])
     return _answer(packets)
 
 
-async def post(session: "Session", body: bytes) -> web.Response | None:
-    """Handle what came in; None when it is no payload, and the session is over."""
+async def post(link: "Link", body: bytes) -> web.Response | None:
+    """Handle what came in; None when it is no payload, and the link is over."""
     try:
-        packets = split_payload(body, max_packets=MAX_PACKETS, binary=session.engine.binary)
+        packets = split_payload(body, max_packets=MAX_PACKETS, binary=link.engine.binary)
     except PayloadError:
-        session.malformed()
+        link.malformed()
         return None
     for opcode, packet in packets:
-        if session.closed:
+        if link.closed:
             break
-        while session.order is not None and session.order.crowded:
-            await asyncio.wait({session.order.task})
-        session.engine.frames_in += 1
+        while link.order is not None and link.order.crowded:
+            await asyncio.wait({link.order.task})
+        link.engine.frames_in += 1
         if opcode == BINARY:
-            session.receive_binary(bytearray(packet))
+            link.receive_binary(bytearray(packet))
         else:
-            session.receive(bytearray(packet))
-    if session.order is not None:
-        await asyncio.wait({session.order.task})
-    refused = session.closed and session.ending is not None and session.ending.name == "malformed"
+            link.receive(bytearray(packet))
+    if link.order is not None:
+        await asyncio.wait({link.order.task})
+    refused = link.closed and link.ending is not None and link.ending.name == "malformed"
     return None if refused else web.Response(body=b"ok", headers={"Content-Type": "text/html", **_KEPT_BY_NOBODY})
 
 

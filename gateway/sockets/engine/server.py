@@ -1,7 +1,7 @@
-"""The Engine.IO server: from an HTTP request to a session, and everything that is held once for all sessions.
+"""The Engine.IO server: from an HTTP request to a link, and everything that is held once for all links.
 
 `handle_request` is the entry: handshakes, polls, posts and WebSockets, with the statuses and bodies of the protocol.
-The table of sessions, the timer wheel and the loop turn live here; `run` is the only loop.
+The table of links, the timer wheel and the loop turn live here; `run` is the only loop.
 
 `socketio.AsyncServer` makes an engine through an overridable method and asks of it what stands under "what Socket.IO
 asks". It is not a subclass of python-engineio's server: nothing of that would be used.
@@ -20,8 +20,8 @@ from aiohttp import web
 from gateway.sockets.engine import heartbeat
 from gateway.sockets.engine.door import Door
 from gateway.sockets.engine.entrance import Entrance
+from gateway.sockets.engine.link import Link
 from gateway.sockets.engine.packets import open_packet
-from gateway.sockets.engine.session import Session
 from gateway.sockets.engine.wheel import TimerWheel
 from realtime.disconnect import DRAINING
 from realtime.limits import BURST_S, EVENTS_PER_SECOND, TokenBucket
@@ -31,10 +31,10 @@ from services.kernel.clock import Clock
 
 log = structlog.get_logger(__name__)
 
-MAX_SESSIONS: Final = 100_000
+MAX_LINKS: Final = 100_000
 """Sessions of one process; above it newcomers are sent away for a while. Memory, not a wish: some 7 KB each."""
 HANDSHAKES_PER_SECOND: Final = 2_000.0
-"""New sessions per second, on average; a second's worth may come at once. A core manages about twice that, and the
+"""New links per second, on average; a second's worth may come at once. A core manages about twice that, and the
 clients that are here already want some of it."""
 MAX_UNAUTHENTICATED: Final = 5_000
 """Sessions that have not shown a token yet.
@@ -44,7 +44,7 @@ With the deadline, a flood of silent sockets is bounded in number and in time.
 RTT_KEPT: Final = 512
 
 OriginRule = Callable[[str | None, dict[str, Any]], bool]
-Handle = Callable[[Session, bytearray], Awaitable[None] | None]
+Handle = Callable[[Link, bytearray], Awaitable[None] | None]
 
 _TRANSPORTS: Final = ("polling", "websocket")
 
@@ -53,9 +53,9 @@ class Engine:
     """See the module. `clock` tells the time of every deadline; `turn` is shared with the hub whose connections write
     here.
 
-    Set by whoever uses it, all synchronous: `on_open(session)`; `handle(session, packet)` for a message of text, the
-    leading `4` included, and `handle_binary(session, data)`, which may return an awaitable when they really have to
-    wait; `on_close(session, reason)`. Messages of one session are handled one after another, whatever they wait for.
+    Set by whoever uses it, all synchronous: `on_open(link)`; `handle(link, packet)` for a message of text, the
+    leading `4` included, and `handle_binary(link, data)`, which may return an awaitable when they really have to
+    wait; `on_close(link, reason)`. Messages of one link are handled one after another, whatever they wait for.
     """
 
     async_mode: Final = "aiohttp"
@@ -74,14 +74,14 @@ class Engine:
         binary: bool = False,
         compression: bool = False,
         keep_environ: bool = False,
-        max_sessions: int = MAX_SESSIONS,
+        max_links: int = MAX_LINKS,
         max_unauthenticated: int = MAX_UNAUTHENTICATED,
         handshakes_per_second: float = HANDSHAKES_PER_SECOND,
         events_per_second: float = EVENTS_PER_SECOND,
     ) -> None:
-        """Seconds for both ping values, bytes for the largest message; `auth_deadline_s`: how long a session may stay
+        """Seconds for both ping values, bytes for the largest message; `auth_deadline_s`: how long a link may stay
         without being admitted or connected; `binary`: whether binary messages are let in; `compression`: whether
-        permessage-deflate is agreed to when a client offers it; `keep_environ`: whether a session remembers its
+        permessage-deflate is agreed to when a client offers it; `keep_environ`: whether a link remembers its
         request as python-socketio's handlers get it. Raises `ValueError` for values that cannot work."""
         if ping_interval <= 0 or ping_timeout <= 0:
             raise ValueError("ping_interval and ping_timeout are seconds above 0")
@@ -101,14 +101,14 @@ class Engine:
         self.binary: Final = binary
         self.compression: Final = compression
         self.tick_s: Final = min(0.25, max(0.01, min(ping_interval, ping_timeout, auth_deadline_s) / 10))
-        self.wheel: Final = TimerWheel[Session](clock.monotonic(), self.tick_s)
-        self.sessions: Final[dict[str, Session]] = {}
+        self.wheel: Final = TimerWheel[Link](clock.monotonic(), self.tick_s)
+        self.links: Final[dict[str, Link]] = {}
         self.draining = False
-        self.on_open: Callable[[Session], None] = _nothing
-        self.on_close: Callable[[Session, str], None] = _nothing
+        self.on_open: Callable[[Link], None] = _nothing
+        self.on_close: Callable[[Link, str], None] = _nothing
         self.handle: Handle = self._handle
         self.handle_binary: Handle = self._handle_binary
-        self.on_message: Callable[[Session, bytes, bool], None] = _nothing
+        self.on_message: Callable[[Link, bytes, bool], None] = _nothing
         # -- since start
         self.malformed = 0
         self.frames_in = 0
@@ -126,7 +126,7 @@ class Engine:
         self.keeps_environ: Final = keep_environ
         self.path = ""
         self.doors: Final = TimerWheel[Door](clock.monotonic(), 1.0)
-        self._max_sessions: Final = max_sessions
+        self._max_links: Final = max_links
         self._max_unauthenticated: Final = max_unauthenticated
         self.unauthenticated = 0
         self._entrance: Final = Entrance(self)
@@ -136,23 +136,23 @@ class Engine:
         self._handshakes: Final = TokenBucket(handshakes_per_second, max(1.0, handshakes_per_second), clock.monotonic())
         self._tasks: set[asyncio.Task[None]] = set()
         self._handlers: dict[str, Callable[..., Awaitable[Any]]] = {}
-        self._sessions_of_socketio: dict[str, dict[str, Any]] = {}
+        self._kept_for_socketio: dict[str, dict[str, Any]] = {}
 
     # -- life -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Look at the deadlines of all sessions as they come due, until cancelled."""
+        """Look at the deadlines of all links as they come due, until cancelled."""
         while True:
             await self.clock.sleep(self.tick_s)
             now = self.clock.monotonic()
             for door in self.doors.advance(now):
                 door.overdue()
-            for session in self.wheel.advance(now):
+            for link in self.wheel.advance(now):
                 try:
-                    heartbeat.check(session, now)
+                    heartbeat.check(link, now)
                 except Exception:
-                    # One session's trouble must not leave all the others unwatched.
-                    self.log.exception("engine.check_failed", session=session.sid)
+                    # One link's trouble must not leave all the others unwatched.
+                    self.log.exception("engine.check_failed", link=link.sid)
 
     async def drain(self, *, waves: int, pause_s: float) -> None:
         """Refuse newcomers and close what is open, in waves.
@@ -160,23 +160,23 @@ class Engine:
         Closes lines, does not send DISCONNECT: clients come back.
         """
         self.draining = True
-        open_sessions = list(self.sessions.values())
-        size = max(1, -(-len(open_sessions) // max(1, waves)))
-        for start in range(0, len(open_sessions), size):
-            for session in open_sessions[start : start + size]:
-                session.end(DRAINING)
+        open_links = list(self.links.values())
+        size = max(1, -(-len(open_links) // max(1, waves)))
+        for start in range(0, len(open_links), size):
+            for link in open_links[start : start + size]:
+                link.end(DRAINING)
             await self.clock.sleep(pause_s)
         until = self.clock.monotonic() + 2.0
-        while self.sessions and self.clock.monotonic() < until:
+        while self.links and self.clock.monotonic() < until:
             await self.clock.sleep(0.05)
         self.cut_all("drain")
 
     def cut_all(self, why: str) -> None:
         """Cut every line that is still there."""
-        for session in tuple(self.sessions.values()):
-            if session.on_websocket:
+        for link in tuple(self.links.values()):
+            if link.on_websocket:
                 self.cut[why] += 1
-            session.abort()
+            link.abort()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task that is held until it is done."""
@@ -194,23 +194,23 @@ class Engine:
         if tasks:
             await asyncio.wait(tasks)
 
-    # -- sessions -------------------------------------------------------------------------------------------------
+    # -- links -------------------------------------------------------------------------------------------------
 
-    def session_of(self, sid: str) -> Session | None:
-        """The session of this id, None when it is gone."""
-        found = self.sessions.get(sid)
+    def link_of(self, sid: str) -> Link | None:
+        """The link of this id, None when it is gone."""
+        found = self.links.get(sid)
         return None if found is None or found.closed else found
 
-    def gone(self, session: Session, reason: str) -> None:
-        """A session is over; its line may still be closing."""
+    def gone(self, link: Link, reason: str) -> None:
+        """A link is over; its line may still be closing."""
         self.closed[reason] += 1
-        self._sessions_of_socketio.pop(session.sid, None)
-        self.on_close(session, reason)
+        self._kept_for_socketio.pop(link.sid, None)
+        self.on_close(link, reason)
 
-    def forget(self, session: Session) -> None:
-        """Nothing of a session is left."""
-        if self.sessions.pop(session.sid, None) is not None:
-            self.wheel.drop(session)
+    def forget(self, link: Link) -> None:
+        """Nothing of a link is left."""
+        if self.links.pop(link.sid, None) is not None:
+            self.wheel.drop(link)
 
     def note_rtt(self, seconds: float) -> None:
         """A ping was answered."""
@@ -222,7 +222,7 @@ class Engine:
         """Why nobody new is let in right now: a word for the counter, and a sentence. None counts as one let in."""
         if self.draining:
             return "draining", "this node is stopping"
-        if len(self.sessions) >= self._max_sessions:
+        if len(self.links) >= self._max_links:
             return "full", "this node holds as many connections as it may"
         if self.unauthenticated >= self._max_unauthenticated:
             return "unauthenticated", "too many connections have not shown a token yet"
@@ -230,29 +230,29 @@ class Engine:
             return "too_fast", "too many connections at once"
         return None
 
-    def open(self, peer: str, environ: dict[str, Any] | None, *, upgrades: bool) -> tuple[Session, bytes]:
-        """A new session, and the packet that tells its client of it. `upgrades`: whether a WebSocket may take it over."""
-        session = Session(self, secrets.token_urlsafe(15), peer)
-        session.environ = environ
-        self.sessions[session.sid] = session
+    def open(self, peer: str, environ: dict[str, Any] | None, *, upgrades: bool) -> tuple[Link, bytes]:
+        """A new link, and the packet that tells its client of it. `upgrades`: whether a WebSocket may take it over."""
+        link = Link(self, secrets.token_urlsafe(15), peer)
+        link.environ = environ
+        self.links[link.sid] = link
         self.unauthenticated += 1
-        session.look_at(session.opened_at + min(self.ping_interval_s, self.auth_deadline_s))
-        self.on_open(session)
+        link.look_at(link.opened_at + min(self.ping_interval_s, self.auth_deadline_s))
+        self.on_open(link)
         head = self._opening if upgrades else self._opening_websocket
-        return session, head[0] + session.sid.encode() + head[1]
+        return link, head[0] + link.sid.encode() + head[1]
 
     def _opening_packet(self, upgrades: list[str]) -> tuple[bytes, bytes]:
-        """The packet in two pieces, what stands before and behind the session's id."""
+        """The packet in two pieces, what stands before and behind the link's id."""
         interval, timeout = round(self.ping_interval_s * 1000), round(self.ping_timeout_s * 1000)
         before, _, behind = open_packet("#", upgrades, interval, timeout, self.max_payload).partition(b"#")
         return before, behind
 
-    def _handle(self, session: Session, packet: bytearray) -> Awaitable[None] | None:
-        self.on_message(session, bytes(packet[1:]), False)
+    def _handle(self, link: Link, packet: bytearray) -> Awaitable[None] | None:
+        self.on_message(link, bytes(packet[1:]), False)
         return None
 
-    def _handle_binary(self, session: Session, data: bytearray) -> Awaitable[None] | None:
-        self.on_message(session, bytes(data), True)
+    def _handle_binary(self, link: Link, data: bytearray) -> Awaitable[None] | None:
+        self.on_message(link, bytes(data), True)
         return None
 
     # -- requests -------------------------------------------------------------------------------------------------
@@ -277,43 +277,43 @@ class Engine:
         self._handlers[event] = handler
 
     async def send(self, sid: str, data: str | bytes) -> None:
-        """Send a message to a session; to one that is gone, nothing."""
-        session = self.session_of(sid)
-        if session is None:
+        """Send a message to a link; to one that is gone, nothing."""
+        link = self.link_of(sid)
+        if link is None:
             return
         if isinstance(data, str):
-            session.send(data.encode())
+            link.send(data.encode())
         else:
-            session.send(data, binary=True)
+            link.send(data, binary=True)
 
     async def send_packet(self, sid: str, packet: Any) -> None:
         """Send a message that was made once for many."""
         await self.send(sid, packet.data)
 
     async def disconnect(self, sid: str) -> None:
-        """Close a session."""
-        session = self.session_of(sid)
-        if session is not None:
-            session.close("server")
+        """Close a link."""
+        link = self.link_of(sid)
+        if link is not None:
+            link.close("server")
 
     async def get_session(self, sid: str) -> dict[str, Any]:
-        """What python-socketio's `get_session` keeps for a session. Raises `KeyError` when it is gone."""
-        if self.session_of(sid) is None:
+        """What python-socketio's `get_session` keeps for a link. Raises `KeyError` when it is gone."""
+        if self.link_of(sid) is None:
             raise KeyError("Session not found")
-        return self._sessions_of_socketio.setdefault(sid, {})
+        return self._kept_for_socketio.setdefault(sid, {})
 
-    async def save_session(self, sid: str, session: dict[str, Any]) -> None:
+    async def save_session(self, sid: str, link: dict[str, Any]) -> None:
         """See `get_session`."""
-        if self.session_of(sid) is None:
+        if self.link_of(sid) is None:
             raise KeyError("Session not found")
-        self._sessions_of_socketio[sid] = session
+        self._kept_for_socketio[sid] = link
 
     def transport(self, sid: str) -> str:
         """`polling` or `websocket`. Raises `KeyError` when it is gone."""
-        session = self.session_of(sid)
-        if session is None:
+        link = self.link_of(sid)
+        if link is None:
             raise KeyError("Session not found")
-        return "websocket" if session.on_websocket else "polling"
+        return "websocket" if link.on_websocket else "polling"
 
     def generate_id(self) -> str:
         """An id that cannot be guessed."""

@@ -1,15 +1,16 @@
-"""The line of a session that is on a WebSocket: a protocol directly on the TCP transport.
+"""The line of a link that is on a WebSocket: a protocol directly on the TCP transport.
 
 Bytes that came in are handled where the transport hands them over, in this call, without a queue, a future or a task
 in between; bytes that go out go to the transport, which writes them at once as far as the kernel takes them. What the
 kernel does not take, the transport keeps, and says so (`pause_writing`); from then on nothing more is written, and
-what comes up waits in the session's mailbox. So the process holds at most one write per line that the peer does not
+what comes up waits in the link's mailbox. So the process holds at most one write per line that the peer does not
 read, and the kernel, which is told to hold little that is unsent (TCP_NOTSENT_LOWAT), not much more: a phone that
 begins to read again gets the newest board, not the oldest.
 """
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -32,8 +33,8 @@ from gateway.sockets.engine.frames import (
 )
 
 if TYPE_CHECKING:
+    from gateway.sockets.engine.link import Link
     from gateway.sockets.engine.server import Engine
-    from gateway.sockets.engine.session import Session
 
 TCP_USER_TIMEOUT_MS: Final = 30_000
 """How long the kernel keeps sending to a machine that no longer answers."""
@@ -42,11 +43,12 @@ UNSENT_BYTES: Final = 64 * 1024
 MAX_FRAGMENTS: Final = 64
 """Frames of one message. No official client sends more than one."""
 
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 _TEXT_FRAME: Final = 0x80 | TEXT
 
 
 class WebSocketLine(asyncio.Protocol):
-    """See the module. `session` is None while a probe has not said which one it belongs to; `blocked` while the peer
+    """See the module. `link` is None while a probe has not said which one it belongs to; `blocked` while the peer
     does not take what was written; `closing` once a close frame was sent or the transport is closed."""
 
     __slots__ = (
@@ -58,20 +60,20 @@ class WebSocketLine(asyncio.Protocol):
         "blocked",
         "closing",
         "deflate",
+        "link",
         "probing",
-        "session",
         "write",
     )
 
     write: Callable[[bytes], None]
 
-    def __init__(self, engine: "Engine", session: "Session", *, deflate: bool = False, probing: bool = False) -> None:
+    def __init__(self, engine: "Engine", link: "Link", *, deflate: bool = False, probing: bool = False) -> None:
         self._engine: Final = engine
         self._transport: asyncio.Transport | None = None
         self._reader: FrameReader | None = None
         self._paused = False
         self._deaf = False
-        self.session: Final = session
+        self.link: Final = link
         self.deflate: Final = deflate
         self.probing = probing
         self.blocked = False
@@ -85,7 +87,7 @@ class WebSocketLine(asyncio.Protocol):
         _tune(transport)
         transport.write(head + text_frame(opened) if opened else head)
         if not self.probing:
-            self.session.carried_by(self)
+            self.link.carried_by(self)
 
     # -- what the transport calls -------------------------------------------------------------------------------------
 
@@ -98,7 +100,7 @@ class WebSocketLine(asyncio.Protocol):
             self._read(data)
             return
         at, end = 0, len(data)
-        engine, session = self._engine, self.session
+        engine, link = self._engine, self.link
         limit = engine.max_payload
         engine.bytes_in += end
         while at < end:
@@ -126,7 +128,7 @@ class WebSocketLine(asyncio.Protocol):
             if self.probing or self.closing:
                 self._receive(packet)
             else:
-                session.receive(packet)
+                link.receive(packet)
             if self._reader is not None:
                 break
         else:
@@ -140,13 +142,13 @@ class WebSocketLine(asyncio.Protocol):
         """The kernel does not take everything."""
         self.blocked = True
         if not self.probing:
-            self.session.blocked()
+            self.link.blocked()
 
     def resume_writing(self) -> None:
         """The kernel has taken everything."""
         self.blocked = False
         if not self.probing:
-            self.session.clear()
+            self.link.clear()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The line is gone."""
@@ -154,18 +156,21 @@ class WebSocketLine(asyncio.Protocol):
         self.blocked = False
         self._transport = None
         self._reader = None
-        self.session.line_lost(self)
+        self.link.line_lost(self)
 
-    # -- what the session calls ---------------------------------------------------------------------------------------
+    # -- what the link calls ---------------------------------------------------------------------------------------
 
     def close(self, code: int, reason: str) -> None:
-        """Say so to the peer; its close frame, or the session's grace, ends the line."""
+        """Say so to the peer; its close frame, or the link's grace, ends the line."""
         if self.closing:
             return
         self.closing = True
         self.read_again()
         if self._transport is not None:
             self.write(close_frame(code, reason))
+            if self._deaf:
+                # Its answer would not be understood: all that is waited for is the end of the line.
+                self._transport.write_eof()
 
     def dismiss(self, code: int, reason: str) -> None:
         """Say so to the peer and wait for no answer."""
@@ -173,9 +178,12 @@ class WebSocketLine(asyncio.Protocol):
         self._finish()
 
     def abort(self) -> None:
-        """Cut the line now."""
+        """Cut the line now. The kernel forgets what it holds for the peer: else one that reads a little would be served on."""
         self.closing = True
         if self._transport is not None:
+            line = self._transport.get_extra_info("socket")
+            if line is not None:
+                line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self._transport.abort()
 
     def read_no_more(self) -> None:
@@ -226,25 +234,25 @@ class WebSocketLine(asyncio.Protocol):
             if self.probing:
                 self.abort()
             elif not self.closing:
-                self.session.receive_binary(bytearray(data))
+                self.link.receive_binary(bytearray(data))
         elif opcode == CLOSE:
             self._closed_by_peer(data)
         elif not self.closing:
             if opcode == PING and not self.blocked:
                 self.write(server_frame(PONG, bytes(data)))
-            self.session.bother()
+            self.link.bother()
 
     def _receive(self, packet: bytearray) -> None:
         if self.closing:
             return
         if not self.probing:
-            self.session.receive(packet)
-        elif packet == b"2probe" and self.session.probe is self:
+            self.link.receive(packet)
+        elif packet == b"2probe" and self.link.probe is self:
             self.write(server_frame(TEXT, b"3probe"))
-            self.session.probed()
-        elif packet == b"5" and self.session.probe is self and self.session.takes_noop:
+            self.link.probed()
+        elif packet == b"5" and self.link.probe is self and self.link.takes_noop:
             self.probing = False
-            self.session.upgraded(self)
+            self.link.upgraded(self)
         else:
             self.dismiss(1002, "not a probe")
 
@@ -256,7 +264,7 @@ class WebSocketLine(asyncio.Protocol):
             return
         if not self.closing:
             if not self.probing:
-                self.session.flush()
+                self.link.flush()
             self.closing = True
             self.write(close_frame(1000 if code == NO_CODE else code))
         self._finish()
@@ -277,7 +285,7 @@ class WebSocketLine(asyncio.Protocol):
         # would not see why.
         self._deaf = True
         self._reader = None
-        self.session.malformed(fault.code)
+        self.link.malformed(fault.code)
 
     def _finish(self) -> None:
         """Both have said goodbye: let the last bytes go, then close."""

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from gateway.http.server import GatewayRunner
 from gateway.sockets.dispatch import Handlers, Reply
-from gateway.sockets.engine.session import Session
+from gateway.sockets.engine.link import Link
 from gateway.sockets.server import LiveServer, attach
 from realtime import wire
 from realtime.broker import InMemoryBroker
@@ -130,9 +130,9 @@ class Gateway:
         (one,) = self.node.hub.connections()
         return one
 
-    def session(self) -> Session:
-        """The one session there is."""
-        (one,) = self.server.eio.sessions.values()
+    def link(self) -> Link:
+        """The one link there is."""
+        (one,) = self.server.eio.links.values()
         return one
 
 

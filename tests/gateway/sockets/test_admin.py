@@ -205,7 +205,7 @@ async def test_nothing_is_looked_at_while_nobody_watches() -> None:
     async with open_house("sockets") as house:
         async with open_admin(house) as admin:
             await admin.waits_for("all_sockets")
-        await house.gateway.wait_until(lambda: not house.gateway.server.eio.sessions)
+        await house.gateway.wait_until(lambda: not house.gateway.server.eio.links)
 
         def never() -> Any:
             raise AssertionError("looked")

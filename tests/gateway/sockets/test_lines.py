@@ -356,7 +356,7 @@ async def test_a_slow_reader_costs_bounded_memory_and_gets_the_newest_board_whol
             await asyncio.sleep(0)
         assert len(one.mailbox) == 1
         assert one.mailbox.bytes == snapshot(5_199).size
-        assert gateway.session().unwritten < 256 * 1024
+        assert gateway.link().unwritten < 256 * 1024
         seen = await deaf.read_until(b'"v":5199')
         newest = seen.rindex(b'["board.')
         assert seen[newest:].startswith(b'["board.snapshot"')
@@ -377,7 +377,7 @@ async def test_a_reader_that_moves_no_byte_is_cut_and_nothing_of_it_stays() -> N
         assert [reason for _, reason in gateway.calls.closed] == ["slow_reader"]
         statistics = gateway.server.statistics()
         assert (statistics.links, statistics.cut) == (0, {"stalled": 1})
-        assert gateway.server.eio.sessions == {}
+        assert gateway.server.eio.links == {}
 
 
 async def test_a_mailbox_that_overflows_ends_the_connection_and_says_so() -> None:
@@ -441,7 +441,7 @@ async def test_pings_go_on_as_long_as_they_are_answered_and_tell_the_round_trip(
 async def test_a_line_that_breaks_is_nobodys_fault() -> None:
     async with open_gateway() as gateway, open_client(gateway) as client:
         await client.connect()
-        line = gateway.session().line
+        line = gateway.link().line
         assert line is not None
         line.abort()
         await gateway.wait_until(lambda: not gateway.node.hub)
@@ -464,7 +464,7 @@ async def test_two_hundred_connections_leave_no_task_and_no_object_behind() -> N
         await gateway.wait_until(lambda: tasks() == baseline)
         gateway.calls.opened.clear()
         gc.collect()
-        assert gateway.server.eio.sessions == {}
+        assert gateway.server.eio.links == {}
         assert gateway.server.environ == {}
         assert gateway.server.manager.rooms == {}
         assert gateway.node.hub.statistics().channels == 0

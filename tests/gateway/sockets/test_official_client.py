@@ -21,7 +21,7 @@ TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
 
 @asynccontextmanager
 async def official(**options: Any) -> AsyncIterator[Any]:
-    """Their client. The HTTP session is ours: coming back while the old one closes, the client forgets the new one."""
+    """Their client. The HTTP link is ours: coming back while the old one closes, the client forgets the new one."""
     async with aiohttp.ClientSession() as http:
         client = socketio.AsyncClient(reconnection_delay=0.05, reconnection_delay_max=0.1, http_session=http, **options)
         try:
@@ -157,7 +157,7 @@ def kinds(polled: str) -> list[str]:
 async def polling(gateway: Gateway, poller: Poller) -> "asyncio.Task[str]":
     """A poll that is pending."""
     poll = asyncio.create_task(poller.get())
-    await gateway.wait_until(lambda: gateway.session().poll is not None)
+    await gateway.wait_until(lambda: gateway.link().poll is not None)
     return poll
 
 
@@ -211,7 +211,7 @@ async def test_a_poller_that_does_not_come_for_its_goodbye_is_given_up() -> None
         await gateway.pass_time(4)
         assert gateway.server.statistics().links == 1
         await gateway.pass_time(2)
-        assert gateway.server.eio.sessions == {}
+        assert gateway.server.eio.links == {}
         assert [reason for _, reason in gateway.calls.closed] == ["login_ended"]
         assert await poller.status() == 400
 
@@ -232,21 +232,21 @@ async def test_a_poller_that_answers_no_ping_is_called_silent() -> None:
         await gateway.pass_time(25.5)
         assert await poll == "2"
         pending = asyncio.create_task(poller.status())
-        await gateway.wait_until(lambda: gateway.session().poll is not None)
+        await gateway.wait_until(lambda: gateway.link().poll is not None)
         await gateway.pass_time(20.5)
         assert await pending == 400
         assert [reason for _, reason in gateway.calls.closed] == ["silent"]
-        assert gateway.server.eio.sessions == {}
+        assert gateway.server.eio.links == {}
 
 
 @pytest.mark.parametrize("body", ["x", "b" + "QUJD", "4{}", "451-/live,[]", "\x1e", b"\xff\xfe", "2" + "[" * 9_000, ""])
-async def test_a_malformed_request_is_refused_and_ends_the_session_at_once(body: str | bytes) -> None:
+async def test_a_malformed_request_is_refused_and_ends_the_link_at_once(body: str | bytes) -> None:
     async with open_gateway() as gateway, aiohttp.ClientSession() as http:
         poller = await Poller(http, gateway).connect()
         assert await poller.post(body) == 400
         assert await poller.status() == 400
         assert [reason for _, reason in gateway.calls.closed] == ["malformed"]
-        assert gateway.server.eio.sessions == {}
+        assert gateway.server.eio.links == {}
 
 
 async def test_a_poll_that_is_pending_when_its_client_sends_garbage_says_why() -> None:
@@ -276,7 +276,7 @@ async def test_a_poller_that_goes_away_leaves_nothing_behind() -> None:
         assert await poller.post("1") == 200
         await gateway.pass_time(4)
         assert gateway.server.statistics().links == 0
-        assert gateway.server.eio.sessions == {}
+        assert gateway.server.eio.links == {}
         assert len(gateway.node.hub) == 0
 
 

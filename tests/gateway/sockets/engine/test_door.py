@@ -63,8 +63,8 @@ async def open_wire(gateway: Gateway) -> AsyncIterator[Wire]:
 
 
 async def let_in(gateway: Gateway) -> bool:
-    """Whether the session there is came through the door: aiohttp has then never heard of its connection."""
-    await gateway.wait_until(lambda: len(gateway.server.eio.sessions) == 1)
+    """Whether the link there is came through the door: aiohttp has then never heard of its connection."""
+    await gateway.wait_until(lambda: len(gateway.server.eio.links) == 1)
     return gateway.requests() == 0
 
 

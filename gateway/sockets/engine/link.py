@@ -1,10 +1,10 @@
-"""One Engine.IO session: who is at the other end, how it is reached, and what waits to be sent.
+"""One Engine.IO link: who is at the other end, how it is reached, and what waits to be sent.
 
-A session outlives its transport: it may begin on long-polling and go on over a WebSocket. What goes out has an order:
-what the protocol itself has to say comes first, then the connection's mailbox, then, when the session has ended, the
+A link outlives its transport: it may begin on long-polling and go on over a WebSocket. What goes out has an order:
+what the protocol itself has to say comes first, then the connection's mailbox, then, when the link has ended, the
 goodbye. While a WebSocket is clear, frames do not come by here at all (see realtime/connection.py).
 
-A session has no task, no timer and no queue of its own while it does nothing. What it is reminded of stands in
+A link has no task, no timer and no queue of its own while it does nothing. What it is reminded of stands in
 heartbeat.py; the order of what comes in, when a handler has to wait, in order.py.
 """
 
@@ -36,7 +36,7 @@ _CLOSE, _PONG, _MESSAGE, _NOOP = 0x31, 0x33, 0x34, 0x36
 _FAREWELL: Final = b"41" + NAMESPACE.encode() + b","
 
 
-class Session:
+class Link:
     """See the module. Made by the engine; it is the `Transport` of its connection.
 
     `connection` is set between the client's CONNECT and DISCONNECT; `waiting_since` is when it last had none.
@@ -119,7 +119,7 @@ class Session:
     # -- who is there -------------------------------------------------------------------------------------------------
 
     def open_mailbox(self) -> Mailbox:
-        """A mailbox whose frames leave by this session. Replaces the one of a connection that is gone."""
+        """A mailbox whose frames leave by this link. Replaces the one of a connection that is gone."""
         self.mailbox = Mailbox()
         self.mailbox.on_ready = self._wake
         return self.mailbox
@@ -157,7 +157,7 @@ class Session:
     # -- what goes out ------------------------------------------------------------------------------------------------
 
     def send(self, packet: bytes, *, binary: bool = False) -> None:
-        """Send one Engine.IO message ahead of the mailbox. Ends the session when too much of this kind waits; does
+        """Send one Engine.IO message ahead of the mailbox. Ends the link when too much of this kind waits; does
         nothing when it is ending."""
         if self.ending is None and not self.closed:
             self.put(BINARY if binary else TEXT, packet if binary else b"4" + packet)
@@ -264,7 +264,7 @@ class Session:
         return packets
 
     def _says_farewell(self) -> bool:
-        # The one packet after which an official client does not come back by itself. Without it a poller finds its session unknown
+        # The one packet after which an official client does not come back by itself. Without it a poller finds its link unknown
         # at the next request, and a WebSocket closes: every client comes back after that. The engine's own CLOSE is not sent: the
         # official client acts on it before it has read the `bye`.
         return self.ending is not None and self.ending.come_back_ms is None and self.connection is not None
@@ -333,7 +333,7 @@ class Session:
             self.end(ABUSE)
 
     def strike(self) -> None:
-        """Something was refused; too often, and the session ends."""
+        """Something was refused; too often, and the link ends."""
         if self.allowance.strike(self.engine.clock.monotonic()):
             self.end(ABUSE)
 
@@ -356,7 +356,7 @@ class Session:
 
     def _failed(self) -> None:
         """A fault of ours in one message, which must not cost the others their line."""
-        self.engine.log.exception("session.message_failed", session=self.sid)
+        self.engine.log.exception("link.message_failed", link=self.sid)
 
     # -- the line -----------------------------------------------------------------------------------------------------
 
@@ -432,7 +432,7 @@ class Session:
     # -- endings ------------------------------------------------------------------------------------------------------
 
     def end(self, ending: Disconnect) -> None:
-        """End whatever there is: the connection with a `bye`, or a session that has none yet."""
+        """End whatever there is: the connection with a `bye`, or a link that has none yet."""
         if self.connection is not None and not self.connection.closed:
             self.connection.end(ending)
         else:

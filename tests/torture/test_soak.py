@@ -1,0 +1,24 @@
+"""Twenty seconds of the soak: long enough to see that nobody well-behaved notices, too short to judge a slope."""
+
+import pytest
+
+from tests.torture.process import open_process
+from tests.torture.soak import slope, soak, told
+
+
+async def test_mixed_abuse_leaves_the_neighbours_alone_and_nothing_behind() -> None:
+    with open_process(ping_interval_s=3.0, ping_timeout_s=3.0) as process:  # who vanishes is missed sooner
+        report = await soak(process, seconds=20.0, seed=7)
+    assert (report.faults, report.neighbours.faults, report.tracebacks) == ([], [], 0), told(report)
+    assert report.neighbours.served > 100
+    assert report.neighbours.told > 100
+    assert "internal_fault" not in report.endings
+    assert len(report.curve) >= 10
+    assert "kB per minute" in told(report)
+
+
+@pytest.mark.parametrize(
+    ("points", "steep"), [([(0, 5), (1, 7), (2, 9)], 2.0), ([(0, 1), (1, 1)], 0.0), ([(3, 1), (3, 9)], 0.0), ([], 0.0)]
+)
+def test_a_slope_is_that_of_the_line_through_the_points(points: list[tuple[float, float]], steep: float) -> None:
+    assert slope(points) == pytest.approx(steep)
