@@ -33,7 +33,8 @@ MEMBER_DIGITS: Final = slice(-8, None)
 @dataclass(frozen=True, slots=True)
 class Job:
     """`scenario` as the load names it; `ping_s` the ping interval; `redis` a URL or empty; `tuned` whether the peer is set up
-    as somebody would who has read all of its documentation; `beat_s` between two boards of a peer that batches."""
+    as somebody would who has read all of its documentation; `beat_s` between two boards of a peer that batches;
+    `usual_gc` whether Paceline's settings of the garbage collector are left out."""
 
     port: int
     scenario: str
@@ -42,6 +43,7 @@ class Job:
     redis: str
     tuned: bool
     beat_s: float
+    usual_gc: bool = False
 
     @property
     def is_board(self) -> bool:
@@ -68,9 +70,10 @@ def job() -> Job:
     parser.add_argument("--redis", default="")
     parser.add_argument("--tuned", action="store_true")
     parser.add_argument("--beat-s", type=float, default=0.25)
+    parser.add_argument("--usual-gc", action="store_true", help="leave the garbage collector as Python has it")
     args = parser.parse_args()
     threading.Thread(target=_end_with_input, daemon=True).start()
-    return Job(args.port, args.scenario, args.key, args.ping_s, args.redis, args.tuned, args.beat_s)
+    return Job(args.port, args.scenario, args.key, args.ping_s, args.redis, args.tuned, args.beat_s, args.usual_gc)
 
 
 def ready() -> None:

@@ -155,9 +155,10 @@ async def serving(this: Job) -> AsyncIterator[None]:
         group.create_task(server.run())
         group.create_task(work.beat())
         await node.until_ready()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*GC_THRESHOLD)
+        if not this.usual_gc:
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*GC_THRESHOLD)
         yield
 
 

@@ -106,6 +106,13 @@ _REDIS: Final = frozenset({"redis", "redis-busy"})
 
 PEERS: Final[Sequence[Peer]] = (
     Peer("paceline", "Paceline", _python("paceline_peer"), (), _ALL | _REDIS | {"idle-50k"}),
+    Peer(
+        "paceline-usual-gc",
+        "Paceline, garbage collector as it comes",
+        _python("paceline_peer", "--usual-gc"),
+        (),
+        frozenset({"busy", "ingest", "connect", "idle"}),
+    ),
     Peer("pysio", "python-socketio", _python("pysio_peer"), (), _ALL | _REDIS),
     Peer("pysio-tuned", "python-socketio, tuned", _python("pysio_peer", "--tuned"), (), _ALL | _REDIS | {"idle-50k"}),
     Peer("node", "Node socket.io", _node(), ("node",), _ALL | _REDIS | {"idle-50k"}),
