@@ -221,6 +221,12 @@ class Link:
             self.connection.write_out()
         self.write_out()
 
+    def last_words(self) -> None:
+        """The peer is about to close: write what there is, and nothing more after it."""
+        self.flush()
+        if self.connection is not None:
+            self.connection.write_now = None
+
     def write_rest(self, data: bytes) -> None:
         """See `realtime.connection.Transport`."""
         if self.line is not None and not self.line.closing:
@@ -444,6 +450,7 @@ class Link:
             return
         self.ending = ending
         self.ended_at = self.engine.clock.monotonic()
+        self._no_longer_waits()
         if self.probe is not None and not self.takes_noop:
             # One that has been answered is left: the client polls no more, and hears the goodbye once it has turned to it.
             self.probe.abort()

@@ -48,7 +48,7 @@ _TEXT_FRAME: Final = 0x80 | TEXT
 
 
 class WebSocketLine(asyncio.Protocol):
-    """See the module. `link` is None while a probe has not said which one it belongs to; `blocked` while the peer
+    """See the module. `probing` while it has not taken over its link, which is on long-polling; `blocked` while the peer
     does not take what was written; `closing` once a close frame was sent or the transport is closed."""
 
     __slots__ = (
@@ -264,7 +264,7 @@ class WebSocketLine(asyncio.Protocol):
             return
         if not self.closing:
             if not self.probing:
-                self.link.flush()
+                self.link.last_words()
             self.closing = True
             self.write(close_frame(1000 if code == NO_CODE else code))
         self._finish()
