@@ -31,6 +31,7 @@ from tests.torture.client import LiveClient, open_client
 from tests.torture.grammar import conversation, polling_body
 from tests.torture.process import ROOT, Process, open_process
 from tests.torture.proxy import open_proxy
+from tests.torture.soak_page import page, picture
 from tests.torture.test_fuzz import converse
 
 OUT: Final = ROOT / "docs" / "performance" / "soak.json"
@@ -334,17 +335,28 @@ def told(report: Report) -> str:
     return "\n".join([*lines, *(f"FINDING {fault}" for fault in (*report.faults, *heard.faults))])
 
 
+def write_page(report: Report, beside: Path) -> None:
+    """Page and picture, beside the curve."""
+    beside.with_suffix(".md").write_text(page(report), "utf-8")
+    beside.with_suffix(".svg").write_text(picture(report), "utf-8")
+
+
 def main() -> int:
     """Run, write the curve, and tell."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=OUT, help=f"where the curve goes ({OUT.relative_to(ROOT)})")
+    parser.add_argument("--page", action="store_true", help="soak nothing; write page and picture anew from the curve")
     options = parser.parse_args()
+    if options.page:
+        write_page(msgspec.json.decode(options.out.read_bytes(), type=Report), options.out)
+        return 0
     os.environ.setdefault("PACELINE_TORTURE", "long")
     with open_process() as process:
         report = asyncio.run(soak(process, options.minutes * 60, options.seed))
     options.out.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    write_page(report, options.out)
     print(told(report))
     return 1 if report.faults or report.neighbours.faults or report.tracebacks else 0
 

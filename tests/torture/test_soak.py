@@ -1,9 +1,11 @@
 """Twenty seconds of the soak: long enough to see that nobody well-behaved notices, too short to judge a slope."""
 
+import msgspec
 import pytest
 
 from tests.torture.process import open_process
-from tests.torture.soak import slope, soak, told
+from tests.torture.soak import OUT, Report, slope, soak, told
+from tests.torture.soak_page import page, picture
 
 
 async def test_mixed_abuse_leaves_the_neighbours_alone_and_nothing_behind() -> None:
@@ -15,6 +17,14 @@ async def test_mixed_abuse_leaves_the_neighbours_alone_and_nothing_behind() -> N
     assert "internal_fault" not in report.endings
     assert len(report.curve) >= 10
     assert "kB per minute" in told(report)
+
+
+def test_the_page_and_the_picture_are_those_of_the_curve() -> None:
+    report = msgspec.json.decode(OUT.read_bytes(), type=Report)
+    anew = "run: python -m tests.torture.soak --page"
+    assert OUT.with_suffix(".md").read_text("utf-8") == page(report), anew
+    assert OUT.with_suffix(".svg").read_text("utf-8") == picture(report), anew
+    assert (report.faults, report.neighbours.faults, report.tracebacks) == ([], [], 0)
 
 
 @pytest.mark.parametrize(
