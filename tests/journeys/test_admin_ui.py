@@ -58,6 +58,6 @@ async def test_the_official_admin_ui_logs_in_looks_and_shows_a_client_out(ui: Pa
         assert code == 0, said
         for step in ("refused", "dashboard", "came back", "socket", "shown out"):
             assert f'"step":"{step}"' in said
-        assert '"step":"dashboard","polling":true' in said
+        assert '"polling":true' in said, "the dashboard over long-polling"
         assert not server.said(TOKEN), "the token is in the log"
         assert await asyncio.to_thread(server.stop) == 0
