@@ -3,6 +3,7 @@
 `python -m tests.torture.soak` writes all three; `python -m tests.torture.soak --page` the page and the picture anew.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ _MEMORY, _LINKS = "#1f6feb", "#b35900"
 def page(report: "Report") -> str:
     """The page, Markdown."""
     heard = report.neighbours
+    found = Counter(report.faults)
     rows = [
         ("offences", f"{sum(report.abused.values()):,} of {len(report.abused)} kinds"),
         ("memory at rest before", f"{report.before.rss_kb / 1024:.1f} MiB"),
@@ -27,6 +29,7 @@ def page(report: "Report") -> str:
         ("neighbours served", f"{heard.served:,} times, and told {heard.told:,} events; {len(heard.faults)} faults"),
         ("answer to a neighbour", f"median {heard.p50_ms} ms, p99 {heard.p99_ms} ms, at most {heard.max_ms} ms"),
         ("log", f"{report.after.log_lines} lines, {report.tracebacks} tracebacks"),
+        ("findings", "; ".join(f"{count} times {fault.strip()}" for fault, count in found.items()) or "none"),
     ]
     abused = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in sorted(report.abused.items()))
     return "\n".join(
