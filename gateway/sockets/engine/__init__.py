@@ -39,11 +39,13 @@ nobody asked for: no compression unless it is switched on, and then without a wi
 
 Where to find what:
 
-    handshake, statuses, the table of links    server.py        taking the transport from aiohttp   takeover.py
+    the table of links, bounds, the loop          server.py        handshakes, polls, posts over HTTP  entrance.py
+    plain WebSocket handshakes                    door.py          the answer to one                   opening.py
+    taking the transport from aiohttp             takeover.py      long-polling                        polling.py
     bytes of a WebSocket                          websocket.py     framing rules                       frames.py
-    long-polling                                  polling.py       packets and payloads                packets.py
-    who is there, what stands in line, endings    link.py       order of what comes in              order.py
+    who is there, what stands in line, endings    link.py          packets and payloads                packets.py
     pings and every other deadline                heartbeat.py     the wheel they hang on              wheel.py
+    order of what comes in                        order.py         mailbox, fan-out                    realtime/mailbox.py, hub.py
 
 Which promise rests on which test: tests/conformance/ (the protocols), tests/torture/ (bad peers),
 tests/gateway/sockets/ (lines and events), tests/contracts/test_socket_engine.py and test_socketio_hooks.py (what leans

@@ -25,10 +25,10 @@ One message of the largest size fits.
 class Order:
     """Goes on with `waiting`, then with what stands behind it, then is gone from the link."""
 
-    __slots__ = ("_backlog", "_bytes", "_session", "task")
+    __slots__ = ("_backlog", "_bytes", "_link", "task")
 
     def __init__(self, link: "Link", waiting: Awaitable[None]) -> None:
-        self._session: Final = link
+        self._link: Final = link
         self._backlog: deque[tuple[bytearray, bool]] = deque()
         self._bytes = 0
         self.task: Final[asyncio.Task[None]] = link.engine.start(self._work(waiting))
@@ -37,8 +37,8 @@ class Order:
         """Handle a message when its turn has come."""
         self._backlog.append((packet, binary))
         self._bytes += len(packet)
-        if self.crowded and self._session.line is not None:
-            self._session.line.read_no_more()
+        if self.crowded and self._link.line is not None:
+            self._link.line.read_no_more()
 
     @property
     def crowded(self) -> bool:
@@ -47,7 +47,7 @@ class Order:
 
     async def _work(self, awaitable: Awaitable[None]) -> None:
         waiting: Awaitable[None] | None = awaitable
-        link = self._session
+        link = self._link
         try:
             while waiting is not None:
                 try:
@@ -62,12 +62,12 @@ class Order:
 
     def _next(self) -> Awaitable[None] | None:
         """Handle what was held back, until something waits again."""
-        while self._backlog and self._session.ended_at is None:
+        while self._backlog and self._link.ended_at is None:
             packet, binary = self._backlog.popleft()
             self._bytes -= len(packet)
-            waiting = self._session.handle(packet, binary=binary)
+            waiting = self._link.handle(packet, binary=binary)
             if waiting is not None:
-                if not self.crowded and self._session.line is not None:
-                    self._session.line.read_again()
+                if not self.crowded and self._link.line is not None:
+                    self._link.line.read_again()
                 return waiting
         return None

@@ -1,7 +1,8 @@
-"""The Engine.IO server: from an HTTP request to a link, and everything that is held once for all links.
+"""The Engine.IO server: everything that is held once for all links.
 
-`handle_request` is the entry: handshakes, polls, posts and WebSockets, with the statuses and bodies of the protocol.
-The table of links, the timer wheel and the loop turn live here; `run` is the only loop.
+The table of links, the timer wheel and the loop turn live here, and the bounds on how many may come in; `run` is the
+only loop. Requests come in through the entrance (entrance.py), plain WebSocket handshakes through the door before it
+(door.py).
 
 `socketio.AsyncServer` makes an engine through an overridable method and asks of it what stands under "what Socket.IO
 asks". It is not a subclass of python-engineio's server: nothing of that would be used.
@@ -32,15 +33,12 @@ from services.kernel.clock import Clock
 log = structlog.get_logger(__name__)
 
 MAX_LINKS: Final = 100_000
-"""Sessions of one process; above it newcomers are sent away for a while. Memory, not a wish: some 7 KB each."""
+"""Links of one process; above it newcomers are sent away for a while. Memory, not a wish: some 5 KB each."""
 HANDSHAKES_PER_SECOND: Final = 2_000.0
 """New links per second, on average; a second's worth may come at once. A core manages about twice that, and the
 clients that are here already want some of it."""
 MAX_UNAUTHENTICATED: Final = 5_000
-"""Sessions that have not shown a token yet.
-
-With the deadline, a flood of silent sockets is bounded in number and in time.
-"""
+"""Links that have not shown a token yet. With the deadline, a flood of silent sockets is bounded in number and in time."""
 RTT_KEPT: Final = 512
 
 OriginRule = Callable[[str | None, dict[str, Any]], bool]
@@ -166,7 +164,7 @@ class Engine:
             for link in open_links[start : start + size]:
                 link.end(DRAINING)
             await self.clock.sleep(pause_s)
-        until = self.clock.monotonic() + 2.0
+        until = self.clock.monotonic() + heartbeat.GRACE_S
         while self.links and self.clock.monotonic() < until:
             await self.clock.sleep(0.05)
         self.cut_all("drain")
@@ -302,11 +300,11 @@ class Engine:
             raise KeyError("Session not found")
         return self._kept_for_socketio.setdefault(sid, {})
 
-    async def save_session(self, sid: str, link: dict[str, Any]) -> None:
+    async def save_session(self, sid: str, session: dict[str, Any]) -> None:
         """See `get_session`."""
         if self.link_of(sid) is None:
             raise KeyError("Session not found")
-        self._kept_for_socketio[sid] = link
+        self._kept_for_socketio[sid] = session
 
     def transport(self, sid: str) -> str:
         """`polling` or `websocket`. Raises `KeyError` when it is gone."""
