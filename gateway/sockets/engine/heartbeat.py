@@ -1,8 +1,8 @@
 """The clockwork of a link: pings, and every other deadline.
 
 All deadlines of a link together are one entry in the engine's timer wheel. When it comes due, `check` looks at
-each of them once and says when to look again. So an open link costs two visits per ping interval, and nothing in
-between; a pong that comes in is hardly more than a comparison to the wheel. All times are monotonic: a corrected wall clock drops nobody.
+each of them once and says when to look again. So an open link costs two visits per ping interval and nothing in
+between, and a pong that comes in a comparison. All times are monotonic: a corrected wall clock drops nobody.
 
 The server pings, the client answers (Engine.IO 4). Only the answer counts: a client that talks on without ever
 answering a ping does not read what it is sent.
