@@ -353,7 +353,7 @@ _SERVER_TEXT_HEADS: Final = tuple(bytes((_FIN | TEXT, length)) for length in ran
 
 
 def server_frame(opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = False) -> bytes:
-    """One frame from server to client, unmasked. `rsv1`: the payload is `deflated`."""
+    """One frame from server to client, unmasked. `rsv1`: the payload is compressed."""
     first = opcode | (_FIN if fin else 0) | (_RSV1 if rsv1 else 0)
     length = len(payload)
     if length <= 125:
@@ -405,12 +405,3 @@ def parse_close(payload: bytes | bytearray) -> tuple[int, str]:
 def _may_be_sent(code: int) -> bool:
     """RFC 6455, 7.4, with the codes registered since (1012-1014)."""
     return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
-
-
-def deflated(payload: bytes) -> bytes:
-    """`payload` as the body of a compressed frame (`rsv1`), readable by every client.
-
-    Nothing of earlier messages is used.
-    """
-    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return (deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH))[: -len(_SYNC_TAIL)]

@@ -27,7 +27,6 @@ from gateway.sockets.engine.frames import (
     FrameReader,
     Message,
     close_frame,
-    deflated,
     parse_close,
     server_frame,
     text_frame,
@@ -37,6 +36,12 @@ MASK = b"\x37\xfa\x21\x3d"
 LIMIT = 100_000
 
 # Builders ------------------------------------------------------------------------------------------------------------------
+
+
+def deflated(payload: bytes) -> bytes:
+    """The body of a compressed frame (RFC 7692, 7.2.1), nothing of earlier messages used."""
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return (deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH))[: -len(b"\x00\x00\xff\xff")]
 
 
 def client_frame(
