@@ -349,9 +349,6 @@ def _cut_character(text: bytes | bytearray, *, last: bool) -> bytes:
     return bytes(text[used:])
 
 
-_SERVER_TEXT_HEADS: Final = tuple(bytes((_FIN | TEXT, length)) for length in range(126))
-
-
 def server_frame(opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = False) -> bytes:
     """One frame from server to client, unmasked. `rsv1`: the payload is compressed."""
     first = opcode | (_FIN if fin else 0) | (_RSV1 if rsv1 else 0)
@@ -361,13 +358,6 @@ def server_frame(opcode: int, payload: bytes, *, fin: bool = True, rsv1: bool = 
     if length < 1 << 16:
         return bytes((first, 126)) + _SHORT.pack(length) + payload
     return bytes((first, 127)) + _LONG.pack(length) + payload
-
-
-def text_frame(payload: bytes) -> bytes:
-    """`server_frame(TEXT, payload)`, quicker for the short ones that make up most of the traffic."""
-    if len(payload) < 126:
-        return _SERVER_TEXT_HEADS[len(payload)] + payload
-    return server_frame(TEXT, payload)
 
 
 def close_frame(code: int, reason: str = "") -> bytes:

@@ -29,8 +29,8 @@ from gateway.sockets.engine.frames import (
     close_frame,
     parse_close,
     server_frame,
-    text_frame,
 )
+from realtime.codec import websocket_text
 
 if TYPE_CHECKING:
     from gateway.sockets.engine.link import Link
@@ -85,7 +85,7 @@ class WebSocketLine(asyncio.Protocol):
         self.write = transport.write
         transport.set_write_buffer_limits(high=0)
         _tune(transport)
-        transport.write(head + text_frame(opened) if opened else head)
+        transport.write(head + websocket_text(opened) if opened else head)
         if not self.probing:
             self.link.carried_by(self)
 

@@ -29,8 +29,8 @@ from gateway.sockets.engine.frames import (
     close_frame,
     parse_close,
     server_frame,
-    text_frame,
 )
+from realtime.codec import websocket_text
 
 MASK = b"\x37\xfa\x21\x3d"
 LIMIT = 100_000
@@ -746,4 +746,4 @@ def test_a_server_frame_has_the_shortest_length_and_no_mask(size: int) -> None:
     assert parsed(server_frame(BINARY, payload)) == (0x82, payload)
     assert parsed(server_frame(TEXT, payload, fin=False)) == (0x01, payload)
     assert parsed(server_frame(TEXT, payload, rsv1=True)) == (0xC1, payload)
-    assert parsed(text_frame(payload)) == (0x81, payload)
+    assert parsed(websocket_text(payload)) == (0x81, payload)
