@@ -1,4 +1,4 @@
-"""What the tests need beyond Python: RabbitMQ, Node with the official Socket.IO client, and Chromium.
+"""What the tests need beyond Python: RabbitMQ, Redis 7, HAProxy, Node with the official Socket.IO client, and Chromium.
 
 `python -m tests.support.system_parts` looks for each. What is missing it installs with apt-get when it may
 (as root, on Debian and its kin), else it names it with the command that installs it. In continuous
@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 NODE_AT_LEAST = 18
+REDIS_AT_LEAST = 7
 JS = Path(__file__).resolve().parents[1] / "journeys" / "js"
 """Folder of the JavaScript journeys; its package-lock.json names the client."""
 
@@ -45,6 +46,21 @@ class Part:
 def rabbitmq() -> Path | None:
     """The program rabbitmq-server."""
     return _program("rabbitmq-server", "/usr/sbin/rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server")
+
+
+def redis() -> Path | None:
+    """The program redis-server, of a version that knows sharded pub/sub. The wheel's own Redis is older."""
+    found = _program("redis-server")
+    if found is None:
+        return None
+    told = subprocess.run([found, "--version"], capture_output=True, text=True, check=False, timeout=30).stdout
+    version = re.search(r"v=(\d+)\.", told)
+    return found if version and int(version[1]) >= REDIS_AT_LEAST else None
+
+
+def haproxy() -> Path | None:
+    """The program haproxy."""
+    return _program("haproxy", "/usr/sbin/haproxy")
 
 
 def node() -> Path | None:
@@ -81,6 +97,14 @@ PARTS = {
             ("rabbitmq-server",),
             "sudo apt-get install rabbitmq-server",
         ),
+        Part(
+            "redis",
+            "clusters of Redis and sharded pub/sub",
+            redis,
+            ("redis-server",),
+            f"sudo apt-get install redis-server (Redis {REDIS_AT_LEAST} or newer)",
+        ),
+        Part("haproxy", "nodes behind a proxy", haproxy, ("haproxy",), "sudo apt-get install haproxy"),
         Part(
             "node",
             "journeys with the official client",
