@@ -6,8 +6,9 @@ of every node and derives one line from them: somebody is present if any node se
 entry with the highest feed epoch, the one whose stream was opened last.
 
 Invariants. Putting an entry twice, or in any order, gives the same board: an entry replaces only an older revision of
-the same node. A lost share is healed by the next whole one. There is no owner of a room, so nothing has to be handed over
-when a node dies; its entries stop counting as present when its shares stop (`drop_node`).
+the same node, and a later life of a node begins above all it said before (`Room`). A lost share is healed by the next
+whole one. There is no owner of a room, so nothing has to be handed over when a node dies; nobody counts as present through
+it once its shares stop (`drop_node`), until it is heard again.
 
 Ranks are decided by `services/classes/ranking.py`, as in the final table.
 
@@ -48,13 +49,15 @@ class Board:
 
     def __init__(self) -> None:
         self._entries: dict[AccountId, dict[str, ShareEntry]] = {}
+        self._silent: set[str] = set()
         self._rows: dict[int, Row] = {}
         self._members: dict[int, Member] = {}
 
     # -- merging ------------------------------------------------------------------------------------------------
 
     def put(self, node: str, entry: ShareEntry) -> bool:
-        """Take an entry of `node`; True when it was news, False for a repeat or an older one."""
+        """Take an entry of `node`; True when it was news, False for a repeat or an older one. Either way the node is heard."""
+        self._silent.discard(node)
         of_member = self._entries.setdefault(entry.account_id, {})
         known = of_member.get(node)
         if known is not None and known.rev >= entry.rev:
@@ -63,11 +66,8 @@ class Board:
         return True
 
     def drop_node(self, node: str) -> None:
-        """`node` is gone: nobody is present through it any more. Scores it has told stay."""
-        for of_member in self._entries.values():
-            entry = of_member.get(node)
-            if entry is not None and entry.present:
-                of_member[node] = msgspec.structs.replace(entry, present=False)
+        """`node` is silent: nobody is present through it until it is heard again. Scores it has told stay."""
+        self._silent.add(node)
 
     def nodes(self) -> set[str]:
         """Every node that has told of a member."""
@@ -76,7 +76,7 @@ class Board:
     def line(self, account_id: AccountId) -> Line | None:
         """The merged line of one member, None for a stranger."""
         of_member = self._entries.get(account_id)
-        return None if not of_member else _merge(of_member)
+        return None if not of_member else self._merge(of_member)
 
     def entries_of(self, node: str) -> Iterator[ShareEntry]:
         """All entries of one node: its whole share."""
@@ -89,7 +89,7 @@ class Board:
 
     def refresh(self, now_ms: int) -> Changes:
         """Bring rows and members up to `now_ms`; return those that differ from the last time."""
-        lines = [_merge(of_member) for of_member in self._entries.values()]
+        lines = [self._merge(of_member) for of_member in self._entries.values()]
         members = {line.feed.n: _member(line) for line in lines}
         rows = {row.n: row for row in _rank((line for line in lines if _competes(line)), now_ms)}
         changes = Changes(
@@ -112,10 +112,10 @@ class Board:
         line = self.line(account_id)
         return None if line is None else _member(line)
 
-
-def _merge(of_member: dict[str, ShareEntry]) -> Line:
-    feed = max(of_member.items(), key=_precedence)[1]
-    return Line(feed=feed, present=any(entry.present for entry in of_member.values()))
+    def _merge(self, of_member: dict[str, ShareEntry]) -> Line:
+        feed = max(of_member.items(), key=_precedence)[1]
+        present = any(entry.present and node not in self._silent for node, entry in of_member.items())
+        return Line(feed=feed, present=present)
 
 
 def _precedence(of_node: tuple[str, ShareEntry]) -> tuple[int, int, int, str]:

@@ -20,6 +20,8 @@ from services.classes.live_class import LiveClass, Membership
 from services.kernel.ids import AccountId, ClassId
 
 DEFAULT_MAX_HR: Final = 190
+REVISIONS_PER_MS: Final = 1_000
+"""More changes than this per millisecond no node can make in a room, so a later life always begins above an earlier one."""
 
 
 def channel_of(class_id: ClassId) -> str:
@@ -41,9 +43,13 @@ def view_of(live: LiveClass) -> ClassView:
 
 
 class Room:
-    """A room as this node holds it. `node` is this node's name; times are wall clock, ms since 1970."""
+    """A room as this node holds it. `node` is this node's name; times are wall clock, ms since 1970.
 
-    def __init__(self, live: LiveClass, node: str) -> None:
+    Revisions begin at the time of loading: what a node says after a restart, or after it had forgotten the room, is newer than
+    anything it said under the same name before.
+    """
+
+    def __init__(self, live: LiveClass, node: str, now_ms: int) -> None:
         self.live = live
         self.channel: Final = channel_of(live.id)
         self.board: Final = Board()
@@ -52,7 +58,7 @@ class Room:
         self._node = node
         self._epoch: Final = secrets.token_hex(4)
         self._version = 0
-        self._rev = 0
+        self._rev = now_ms * REVISIONS_PER_MS
         self._share_seq = 0
         self._own: dict[AccountId, ShareEntry] = {}
         self._dirty: set[AccountId] = set()

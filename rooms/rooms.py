@@ -161,7 +161,7 @@ class Rooms:
                 raise ClassNotFound
             members = await stores.classes.members(class_id)
             tallies = {tally.account_id: tally.zone_ms for tally in await stores.streams.tallies(class_id)}
-        room = Room(live, self._node.id)
+        room = Room(live, self._node.id, self._clock.wall_ms())
         for membership in members:
             room.seat(membership, tallies.get(membership.account_id, NOTHING))
         room.beat(self._clock.wall_ms())

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from realtime.peer import ShareEntry
 from rooms.board import Board
-from services.kernel.ids import AccountId
+from rooms.room import Room
+from services.classes.live_class import LiveClass, Membership
+from services.kernel.ids import AccountId, ClassId
 
 NOW = 1_000_000
 
@@ -134,6 +136,14 @@ def test_a_node_that_is_gone_makes_nobody_present_but_its_scores_stay() -> None:
     assert made.rows()[0].effort == 3.0
 
 
+def test_a_node_that_was_silent_and_speaks_again_makes_its_people_present_again() -> None:
+    made = board(entry(1))
+    made.drop_node("a")
+    made.put("a", entry(1))
+    made.refresh(NOW)
+    assert made.members()[0].present
+
+
 entries = st.lists(
     st.tuples(
         st.sampled_from("abc"),
@@ -207,3 +217,30 @@ def test_a_snapshot_plus_its_changes_is_a_fresh_snapshot(told: list[tuple[str, S
     made.refresh(NOW + len(told) * 1_500)
     client.update({row.n: row for row in made.rows()})
     assert client == {row.n: row for row in made.rows()}
+
+
+def test_a_node_that_was_started_again_under_its_old_name_is_believed_at_once() -> None:
+    live = LiveClass(
+        id=ClassId(uuid.UUID(int=1)),
+        code="C",
+        title="T",
+        coach_id=AccountId(uuid.UUID(int=9)),
+        coach_name="K",
+        created_ms=0,
+    )
+    ada = Membership(account_id=AccountId(uuid.UUID(int=1)), name="Ada", role="athlete", n=1, feed_epoch=1)
+    watching = Room(live, "b", NOW)
+
+    def told(now_ms: int, bpm: int, times: int) -> None:
+        speaking = Room(live, "a", now_ms)
+        speaking.seat(ada)
+        for _ in range(times):
+            speaking.feed(ada.account_id, feed_epoch=1, bpm=bpm, zone=3, at_ms=now_ms, max_hr=190, zone_ms=(0,) * 6)
+        share = speaking.share(whole=True)
+        assert share is not None
+        watching.merge(share, now_ms)
+        watching.beat(now_ms)
+
+    told(NOW, 140, times=50)
+    told(NOW + 1_000, 150, times=1)
+    assert watching.board.rows()[0].bpm == 150
