@@ -1,8 +1,8 @@
 """Run the peers in turn and compare: `python -m tests.benchmarks.sockets`, or `make bench ARGS='--only sockets'`.
 
 All peers take their turn within a round, so that a slow minute of the machine meets all of them; ratios are taken within a round.
-The whole takes about an hour; `--scenarios` measures some and keeps the others, each of them below nine minutes. `--quick` shows in
-a few minutes that the measuring works, and writes nothing.
+The whole takes about 45 minutes; `--scenarios` measures some and keeps the others, each of them below seven minutes. `--quick`
+shows in a few minutes that the measuring works, and writes nothing.
 """
 
 import argparse
@@ -28,6 +28,8 @@ from tests.benchmarks.sockets.scenarios import BY_NAME, SCENARIOS, Scenario
 from tests.benchmarks.sockets.turns import Bench, bench, turn
 
 PAGE: Final = FILE.parent / "sockets.md"
+PATIENCE_S: Final = 15.0
+"""For a quiet machine, before each scenario. No longer: what a busy minute does to a ratio, the rounds take out."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -96,7 +98,7 @@ def _measure_all(
 
 def measure(here: Bench, scenario: Scenario, peers: Sequence[Peer]) -> Measured:
     """All rounds of one scenario."""
-    wait_for_quiet()
+    wait_for_quiet(PATIENCE_S)
     began, started = stamp(), time.monotonic()
     taking_part = [peer for peer in peers if peer.takes_part(scenario)]
     lacking = {peer.name: why for peer in taking_part if (why := peer.lacking(here.tools, scenario))}

@@ -1,6 +1,6 @@
 """From sockets.json to the tables of docs/performance/sockets.md. Pure: the same results give the same text."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from tests.benchmarks.machine import Machine
@@ -103,7 +103,41 @@ def section(scenario: Scenario, measured: Measured) -> str:
     )
     columns, row = _layout(scenario)
     rows = [(peer.label, *row(measured, peer)) for peer in PEERS if measured.figures(peer.name)]
-    return head + "\n\n" + _table(("", *columns), rows) + "".join(f"\n\n{note}" for note in _notes(scenario, measured))
+    notes = "".join(f"\n\n{note}" for note in _notes(scenario, measured))
+    return head + "\n\n" + _table(("", *columns), rows) + _across(measured) + notes
+
+
+def _across(measured: Measured) -> str:
+    """How long an event was under way to the other node, at half of the rate that each peer keeps."""
+    rows = [(peer.label, *_across_row(halves.values())) for peer in PEERS if (halves := measured.halves(peer.name))]
+    if not rows:
+        return ""
+    head = (
+        "",
+        "p50, ms",
+        "p99, ms",
+        "p99.9, ms",
+        "max, ms",
+        "deliveries per second",
+        "servers, % of their core",
+        "load, % of its core",
+    )
+    return (
+        "\n\nFrom the publisher to the members on the other node, at half of the rate that the peer keeps (so each has a load of "
+        "its own, and they are about equally busy):\n\n" + _table(head, rows)
+    )
+
+
+def _across_row(windows: Collection[Window]) -> Sequence[str]:
+    return (
+        _of(windows, lambda window: window.p50_ms).shown(2),
+        _of(windows, lambda window: window.p99_ms).shown(2),
+        _of(windows, lambda window: window.p999_ms).shown(2),
+        _of(windows, lambda window: window.max_ms).shown(2),
+        _of(windows, lambda window: window.done / window.seconds).shown(0),
+        f"{_of(windows, lambda window: window.server_share).median:.0%}",
+        _load_share(windows),
+    )
 
 
 def _noise(measured: Measured) -> str:

@@ -29,7 +29,7 @@ class Window(msgspec.Struct, frozen=True):
     there is one), of the load generator, of other programs on the two cores (ticks: coarse), and taken by the host; `frames` in
     `reads`; latencies in ms (for pings: how far they were off the interval); `rss` in KiB, before and after. Since the
     start, `overtaken`: events that reached a member before an earlier one did. Of a ladder's step also the rate `offered` and
-    whether it was `kept`.
+    whether it was `kept`. `p999_ms` is 0 in files that were written before it was measured.
     """
 
     phase: str
@@ -55,6 +55,7 @@ class Window(msgspec.Struct, frozen=True):
     late: int = 0
     kept: bool = True
     snapshots: int = 0
+    p999_ms: float = 0.0
 
     @property
     def per_cpu_s(self) -> float:
@@ -89,12 +90,14 @@ class Window(msgspec.Struct, frozen=True):
 
 class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     """One turn of one peer: `result`, or the `fault` for which there is no figure. `first` is the window before it: of idle
-    connections their coming, of spaced events the rate at which each event waits for the one before."""
+    connections their coming, of spaced events the rate at which each event waits for the one before. `half` is the window after
+    it, at half of the rate: its latencies are those of the members on other nodes alone."""
 
     peer: str
     round: int
     result: Window | None = None
     first: Window | None = None
+    half: Window | None = None
     fault: str = ""
 
 
@@ -113,6 +116,10 @@ class Measured(msgspec.Struct, frozen=True):
     def first(self, peer: str) -> dict[int, Window]:
         """The same for the window before."""
         return {run.round: run.first for run in self.runs if run.peer == peer and run.first is not None}
+
+    def halves(self, peer: str) -> dict[int, Window]:
+        """The same for the window after."""
+        return {run.round: run.half for run in self.runs if run.peer == peer and run.half is not None}
 
     def faults(self) -> tuple[Run, ...]:
         """The runs without a figure."""
@@ -150,7 +157,7 @@ def sum_of(windows: Mapping[int, Window] | tuple[Window, ...]) -> Window:
     }
     worst = {
         name: max(getattr(window, name) for window in all_of)
-        for name in ("seconds", "p50_ms", "p99_ms", "max_ms", "steal_s")
+        for name in ("seconds", "p50_ms", "p99_ms", "p999_ms", "max_ms", "steal_s")
     }
     # Each of them took the others for strangers.
     others = max(0.0, first.others_s - added["server_s"] - added["own_s"] + first.server_s + first.own_s)

@@ -9,7 +9,8 @@ Load = Literal["spaced", "busy", "ingest", "board", "connect", "idle"]
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """`load` is the word of the load generator, and says what kind of work the peer does; `rounds` how often all peers take
-    their turn; `servers` how many processes of a peer there are: two nodes behind one load, or one load each."""
+    their turn; `servers` how many processes of a peer there are: two nodes behind one load, or one load each; `half_s` how long
+    spaced events then come at half of the rate that was kept, to time the way to the other node."""
 
     name: str
     title: str
@@ -22,6 +23,7 @@ class Scenario:
     window: int = 2
     ping_s: float = 25.0
     warm_s: float = 0.5
+    half_s: float = 0.0
     servers: int = 1
     redis: bool = False
 
@@ -32,7 +34,7 @@ class Scenario:
 
     def quick(self) -> "Scenario":
         """The same, small: it shows that the measuring works."""
-        short = replace(self, seconds=min(self.seconds, 1.0), rounds=1, warm_s=0.3)
+        short = replace(self, seconds=min(self.seconds, 1.0), rounds=1, warm_s=0.3, half_s=min(self.half_s, 1.0))
         if self.load == "idle":
             return replace(short, size=500, seconds=2.0, ping_s=1.0)
         if self.load == "connect":
@@ -107,7 +109,7 @@ SCENARIOS: Final = (
         load="idle",
         rooms=1,
         size=10_050,
-        seconds=10.0,
+        seconds=5.0,
         rounds=2,
         ping_s=5.0,
         what="10,000 authenticated connections that only answer pings, one every 5 s each",
@@ -133,6 +135,7 @@ SCENARIOS: Final = (
         size=100,
         seconds=2.0,
         rounds=3,
+        half_s=5.0,
         servers=2,
         redis=True,
         what="2 rooms of 100, half of each on either node, publishers on the first; both nodes and Redis share the server's core",

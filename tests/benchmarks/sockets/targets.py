@@ -71,6 +71,8 @@ _MEMORY: Final = "memory of an idle, authenticated connection"
 _PING: Final = "CPU per ping at 10,000 connections"
 _CONNECT: Final = "CPU per connect with token check"
 _NODES: Final = "two nodes and Redis, spaced events"
+_MANY: Final = "two nodes and Redis, spaced events, as asked of many nodes"
+_MANY_BUSY: Final = "two nodes and Redis, busy rooms, as asked of many nodes"
 
 TARGETS: Final = (
     *(
@@ -97,6 +99,10 @@ TARGETS: Final = (
     Target("redis", _NODES, _per_cpu_s, "python-socketio", "pysio", 4.5),
     # The ratio is asked of the sharded adapter, which is the tuned peer's.
     Target("redis", _NODES, _per_cpu_s, "Node", "node-tuned", 1.7),
+    Target("redis", _MANY, _per_cpu_s, "python-socketio", "pysio", 4.8),
+    Target("redis", _MANY, _per_cpu_s, "Node", "node-tuned", 1.7),
+    Target("redis-busy", _MANY_BUSY, _per_cpu_s, "python-socketio", "pysio", 8),
+    Target("redis-busy", _MANY_BUSY, _per_cpu_s, "Node", "node-tuned", 2.7),
 )
 COLUMNS: Final = ("python-socketio", "Node", "Bun", "C floor")
 MEMORY_KIB: Final = 6.5

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from paceline.embedded.redis import program as redis_of_wheel
 from tests.benchmarks.machine import Machine, Stamp
 from tests.benchmarks.sockets import aiohttp_peer, build, targets
 from tests.benchmarks.sockets.__main__ import PAGE
@@ -131,6 +132,18 @@ def test_a_fault_stands_where_the_figure_would() -> None:
     assert "**node, round 1, has no figure:** an event twice" in text
 
 
+def test_the_way_to_the_other_node_has_a_table_of_its_own_where_it_was_measured() -> None:
+    half = window(600, p50_ms=0.7, p99_ms=1.5, p999_ms=2.25)
+    plain = measured(Run("paceline", 0, window(), window()))
+    crossed = measured(Run("paceline", 0, window(), window(), half), Run("pysio", 0, window(), window()))
+
+    text = section(SCENARIOS["redis"], crossed)
+
+    assert "| Paceline | 0.70 | 1.50 | 2.25 | 3.00 | 600 | 100% | 50% |" in text
+    assert text.count("| python-socketio |") == 1, "who has no such window is not in that table"
+    assert "on the other node" not in section(SCENARIOS["redis"], plain)
+
+
 def test_a_figure_limited_by_the_load_is_called_a_floor() -> None:
     text = section(SCENARIOS["busy"], measured(Run("floor", 0, window(own_s=0.97))))
 
@@ -186,7 +199,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Load and floor, compiled, with tokens for a few connections. Without a compiler or a second core there is no benchmark."""
     folder = tmp_path_factory.mktemp("sockets")
     try:
-        made = Tools(build.compiled("load", folder), build.compiled("floor", folder), {}, {})
+        made = Tools(build.compiled("load", folder), build.compiled("floor", folder), {"redis": redis_of_wheel()}, {})
         yield bench(made, folder, tokens=200)
     except CannotMeasure as problem:
         if os.environ.get("CI"):
@@ -214,6 +227,20 @@ def test_every_peer_speaks_the_protocol_of_every_scenario(here: Bench, peer: str
     assert run.result.done > 0
     assert run.result.server_s > 0
     assert run.result.overtaken == 0
+
+
+@pytest.mark.parametrize("peer", ["paceline", "pysio"])
+def test_at_half_of_the_rate_only_what_came_from_the_other_node_is_timed(here: Bench, peer: str) -> None:
+    small = replace(SCENARIOS["redis"], size=6, seconds=0.2, warm_s=0.1, half_s=0.4)
+
+    run = turn(here, small, PEERS[peer], 0)
+
+    assert run.fault == ""
+    assert run.result is not None
+    assert run.half is not None
+    assert run.half.offered == pytest.approx(run.result.done / run.result.seconds / 2, rel=0.1)
+    assert run.half.measured == pytest.approx(run.half.done / 2, rel=0.2), "half of the members are on the other node"
+    assert 0 < run.half.p50_ms <= run.half.p99_ms <= run.half.p999_ms
 
 
 @pytest.mark.parametrize("scenario", ["busy", "board"])

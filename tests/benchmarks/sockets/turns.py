@@ -118,11 +118,13 @@ def _measured(
         for load in loads:
             load.go()
     result = sum_of(tuple(load.window("result") for load in loads))
+    half = sum_of(tuple(load.window("half") for load in loads)) if scenario.half_s else None
     for load in loads:
         load.ended()
-    if result.overtaken and peer.name == OURS:
-        raise _Failed(f"{result.overtaken} events overtook an earlier one")
-    return Run(peer.name, number, result, first)
+    overtaken = (half or result).overtaken
+    if overtaken and peer.name == OURS:
+        raise _Failed(f"{overtaken} events overtook an earlier one")
+    return Run(peer.name, number, result, first, half)
 
 
 # -- processes -----------------------------------------------------------------------------------------------------------------
@@ -246,6 +248,7 @@ def _load(here: Bench, scenario: Scenario, ports: list[int], pids: list[int]) ->
         "window": scenario.window,
         "warm": scenario.warm_s,
         "seconds": scenario.seconds,
+        "half": scenario.half_s,
         "interval": scenario.ping_s,
     }
     with tempfile.TemporaryFile(dir=here.folder) as words:

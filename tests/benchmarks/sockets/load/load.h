@@ -8,7 +8,7 @@
 struct options {
     const char *ports, *pids, *tokens;
     int rooms, size, window, inflight, tries;
-    double warm_s, seconds, interval_s;
+    double warm_s, seconds, half_s, interval_s;
 };
 extern struct options opt;
 

@@ -17,7 +17,7 @@
 
 struct options opt = {
     .ports = "", .pids = "", .tokens = "", .rooms = 1, .size = 1, .window = 2, .inflight = 64,
-    .warm_s = 0.5, .seconds = 2, .interval_s = 5, .tries = 5,
+    .warm_s = 0.5, .seconds = 2, .half_s = 0, .interval_s = 5, .tries = 5,
 };
 
 static int epoll_fd, timer_fd;
@@ -108,6 +108,7 @@ static void option(const char *word) {
     else if (IS("tries")) opt.tries = atoi(value);
     else if (IS("warm")) opt.warm_s = atof(value);
     else if (IS("seconds")) opt.seconds = atof(value);
+    else if (IS("half")) opt.half_s = atof(value);
     else if (IS("interval")) opt.interval_s = atof(value);
     else fail(NULL, "no such option", word, n);
 }

@@ -33,12 +33,12 @@ static void window_closes(const char *phase, const char *more) {
     struct cost after = cost_now();
     double seconds = after.at - before.at, server = after.server - before.server, own = after.own - before.own;
     printf("{\"phase\":\"%s\",\"seconds\":%.6f,\"done\":%llu,\"server_s\":%.6f,\"own_s\":%.6f,\"others_s\":%.3f,\"steal_s\":%.3f,"
-           "\"reads\":%llu,\"frames\":%llu,\"bytes\":%llu,\"pings\":%llu,\"p50_ms\":%.4f,\"p99_ms\":%.4f,\"max_ms\":%.4f,\"measured\":%llu,"
+           "\"reads\":%llu,\"frames\":%llu,\"bytes\":%llu,\"pings\":%llu,\"p50_ms\":%.4f,\"p99_ms\":%.4f,\"p999_ms\":%.4f,\"max_ms\":%.4f,\"measured\":%llu,"
            "\"overtaken\":%llu,\"rss_before_kib\":%.0f,\"rss_kib\":%.0f%s}\n",
            phase, seconds, (unsigned long long)(done - done_before), server, own, after.busy - before.busy - server - own,
            after.steal - before.steal, (unsigned long long)(tally.reads - tally_before.reads),
            (unsigned long long)(tally.frames - tally_before.frames), (unsigned long long)(tally.bytes - tally_before.bytes),
-           (unsigned long long)(tally.pings - tally_before.pings), hist_ms(&latency, 0.5), hist_ms(&latency, 0.99),
+           (unsigned long long)(tally.pings - tally_before.pings), hist_ms(&latency, 0.5), hist_ms(&latency, 0.99), hist_ms(&latency, 0.999),
            (double)latency.max_ns / 1e6, (unsigned long long)latency.count, (unsigned long long)overtaken, before.rss_kib, after.rss_kib, more);
 }
 
@@ -121,6 +121,7 @@ void ingest(void) {
 /* -- fan-out: an event of member 0 reaches everybody in the room ------------------------------------------------------------ */
 
 static int closed_loop; /* 1: the publisher's own copy asks for the next event; 2: the last member's copy does */
+static int far_only;    /* whether only what came from another node is timed */
 static uint32_t *missing; /* per room: members that have not got its latest event */
 
 /* Each event exactly once. One that comes too early is counted, not refused: whether the earlier ones are lost or only late is
@@ -150,7 +151,7 @@ static void fan_event(struct conn *c, const char *text, size_t len) {
     uint32_t seq = number_after(c, text, len, "\"epoch\":");
     exactly_once(c, seq, text, len);
     struct conn *publisher = &conns[c->room * opt.size];
-    hist_add(&latency, now_ns() - publisher->sent_at[seq % RING]);
+    if (!far_only || c->node != publisher->node) hist_add(&latency, now_ns() - publisher->sent_at[seq % RING]);
     done++;
     if (closed_loop == 1 && c->member == 0 && sending) send_sample(c, 0);
     if (closed_loop == 2 && --missing[c->room] == 0 && sending) {
@@ -191,8 +192,34 @@ static void publish_next(void) {
     conn_flush(c);
 }
 
+/* A window of evenly spaced events, so many a second in all rooms. It is left open, and the events go on, until `rests`. */
+static void paced(double events_per_s, double seconds) {
+    spacing = (uint64_t)(1e9 / events_per_s);
+    next_due = 0;
+    tick_every(spacing, publish_next);
+    run_for(opt.warm_s);
+    window_opens();
+    late = 0;
+    run_for(seconds);
+}
+
+static void rests(void) {
+    tick_every(0, NULL);
+    drained(deliveries_due());
+}
+
+/* How long an event is under way to the members on other nodes, when the servers are busy half of the time. */
+static void at_half(double delivered) {
+    char more[80];
+    far_only = 1;
+    paced(delivered / 2 / opt.size, opt.half_s);
+    snprintf(more, sizeof more, ",\"step\":0.5,\"offered\":%.1f,\"late\":%llu", delivered / 2, (unsigned long long)late);
+    window_closes("half", more);
+    rests();
+}
+
 /* How much goes through when each room's next event waits for the last member to have got the one before: nothing can be merged
- * then. From there down a ladder of fixed rates, until one is kept. */
+ * then. From there down a ladder of fixed rates, until one is kept; and half of that one, where it is asked for. */
 void spaced(void) {
     const double steps[] = {0.95, 0.85, 0.7, 0.55, 0.4, 0.25};
     joining = 1;
@@ -211,26 +238,20 @@ void spaced(void) {
     drained(deliveries_due());
     closed_loop = 0;
     for (int i = 0; i < opt.tries && i < 6; i++) {
-        double rate = peak * steps[i] / opt.size; /* events per second in all rooms */
-        spacing = (uint64_t)(1e9 / rate);
-        next_due = late = 0;
-        tick_every(spacing, publish_next);
-        run_for(opt.warm_s);
-        window_opens();
-        late = 0;
-        run_for(opt.seconds);
-        double seconds = (double)now_ns() / 1e9 - before.at;
-        double delivered = (double)(done - done_before) / seconds;
+        double rate = peak * steps[i]; /* deliveries per second */
+        paced(rate / opt.size, opt.seconds);
+        double delivered = (double)(done - done_before) / ((double)now_ns() / 1e9 - before.at);
         double merge = (double)(tally.frames - tally_before.frames) / (double)(tally.reads - tally_before.reads);
-        int kept = delivered >= 0.97 * rate * opt.size && merge <= 1.05;
+        int kept = delivered >= 0.97 * rate && merge <= 1.05;
         int last = kept || i + 1 == opt.tries || i == 5;
         char more[160];
-        snprintf(more, sizeof more, ",\"step\":%.2f,\"offered\":%.1f,\"late\":%llu,\"kept\":%s", steps[i], rate * opt.size,
+        snprintf(more, sizeof more, ",\"step\":%.2f,\"offered\":%.1f,\"late\":%llu,\"kept\":%s", steps[i], rate,
                  (unsigned long long)late, kept ? "true" : "false");
         window_closes(last ? "result" : "step", more);
-        tick_every(0, NULL);
-        drained(deliveries_due());
-        if (last) return;
+        rests();
+        if (!last) continue;
+        if (opt.half_s > 0) at_half(delivered);
+        return;
     }
 }
 
