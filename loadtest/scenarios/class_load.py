@@ -5,6 +5,9 @@ receives, and notes when it first saw each reading. The athletes live in another
 when they sent it. Latency is the difference: sending, socket, board, beat, socket, receiving. A reading that a
 newer one replaced before a board went out has no latency; those are counted as passed over.
 
+The class may be spread over several gateways: athlete after athlete takes the next of them, and the watcher stays on the first.
+What it sees of athletes on the others has travelled between nodes, and is counted apart as well.
+
 After the run every stream is finished, which the server only grants when everything is stored, and a few
 workouts are read back sample by sample.
 """
@@ -36,7 +39,7 @@ from loadtest.scenarios.crew import (
     tell_result,
 )
 from loadtest.scenarios.marked import Sightings, marked_sample
-from loadtest.scenarios.swarm import AthleteReport, Orders, Report
+from loadtest.scenarios.swarm import AthleteReport, Orders, Report, gateway_of
 from realtime.wire import BoardChanges, BoardSnapshot
 
 STREAM_LIMIT: Final = 256 * 1024 * 1024
@@ -48,8 +51,9 @@ SETTLE_S: Final = 3.0
 class ClassLoad(msgspec.Struct, frozen=True):
     """The result. Latencies in ms; `lost` samples were sent and not stored; `late_ms` is the sender's own lateness.
 
-    `board_ms` sent to seen by the watcher, `own_row_ms` sent to seen by the athlete itself, `ack_ms` sent to acknowledged as
-    stored. `not_live` counts rows that said stale or lost while their athlete was streaming.
+    `board_ms` sent to seen by the watcher, `far_ms` the same of the athletes on other gateways alone, `own_row_ms` sent to seen by
+    the athlete itself, `ack_ms` sent to acknowledged as stored. `not_live` counts rows that said stale or lost while their athlete
+    was streaming.
     """
 
     athletes: int
@@ -58,6 +62,7 @@ class ClassLoad(msgspec.Struct, frozen=True):
     stored: int
     lost: int
     board_ms: Spread
+    far_ms: Spread
     passed_over: int
     own_row_ms: Spread
     ack_ms: Spread
@@ -145,9 +150,17 @@ async def open_swarm() -> AsyncIterator[Swarm]:
 
 
 async def measure(
-    url: str, *, athletes: int, seconds: int, own_rows: int = 20, check: int = 5, settle_s: float = SETTLE_S
+    url: str,
+    *,
+    athletes: int,
+    seconds: int,
+    more_urls: Sequence[str] = (),
+    own_rows: int = 20,
+    check: int = 5,
+    settle_s: float = SETTLE_S,
 ) -> ClassLoad:
     """Run it. `check` workouts are read back; raises what the client raises when the server refuses."""
+    urls = (url, *more_urls)
     async with open_api(url) as api:
         tell("registering", athletes=athletes)
         coach, room = await make_class(api, f"Load: {athletes} athletes")
@@ -158,7 +171,7 @@ async def measure(
             screen.link.on("board.snapshot", watcher.on_board)
             await screen.join(room.code, "spectator")
             tell("connecting", athletes=athletes)
-            await swarm.ready(Orders(url, room.code, seconds, tuple(people), own_rows))
+            await swarm.ready(Orders(urls, room.code, seconds, tuple(people), own_rows))
             tell("connected", athletes=athletes)
             await asyncio.sleep(settle_s)
             tell("streaming", seconds=seconds)
@@ -171,7 +184,15 @@ async def measure(
         checked, wrong = await _read_back(api, people, report.athletes[:check])
         await api.end_class(await coach.current(), room.id)
     return _result(
-        athletes, seconds, watcher, report, check=min(check, athletes), checked=checked, wrong=wrong, cpu=cpu
+        athletes,
+        seconds,
+        watcher,
+        report,
+        gateways=len(urls),
+        check=min(check, athletes),
+        checked=checked,
+        wrong=wrong,
+        cpu=cpu,
     )
 
 
@@ -187,15 +208,27 @@ async def _read_back(api: Api, people: Sequence[Person], reports: Sequence[Athle
 
 
 def _result(
-    athletes: int, seconds: int, watcher: Watcher, report: Report, *, check: int, checked: int, wrong: int, cpu: float
+    athletes: int,
+    seconds: int,
+    watcher: Watcher,
+    report: Report,
+    *,
+    gateways: int,
+    check: int,
+    checked: int,
+    wrong: int,
+    cpu: float,
 ) -> ClassLoad:
     latencies: list[float] = []
+    far: list[float] = []
     passed_over = 0
     for number, one in enumerate(report.athletes):
         sightings = Sightings(number, one.sent_ns)
         for bpm, at_ns in watcher.seen.get(one.n, ()):
             sightings.seen(bpm, at_ns)
         latencies += sightings.latencies_ms
+        if gateway_of(number, gateways):
+            far += sightings.latencies_ms
         passed_over += sightings.passed_over
     sent = sum(len(one.sent_ns) for one in report.athletes)
     stored = sum(one.stored for one in report.athletes)
@@ -206,6 +239,7 @@ def _result(
         stored=stored,
         lost=sent - stored,
         board_ms=spread_of(latencies),
+        far_ms=spread_of(far),
         passed_over=passed_over,
         own_row_ms=spread_of([ms for one in report.athletes for ms in one.own_row_ms]),
         ack_ms=spread_of([ms for one in report.athletes for ms in one.ack_ms]),
@@ -231,12 +265,20 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--own-rows", type=int, default=20, help="athletes that look for their own row (default: 20)")
     command.add_argument("--check", type=int, default=5, help="workouts read back sample by sample (default: 5)")
     add_target(command)
+    command.add_argument(
+        "--more-urls", nargs="+", default=[], metavar="URL", help="further gateways: the athletes are spread over all"
+    )
     return command
 
 
 async def _main(args: argparse.Namespace) -> int:
     result = await measure(
-        args.url, athletes=args.athletes, seconds=args.seconds, own_rows=args.own_rows, check=args.check
+        args.url,
+        more_urls=args.more_urls,
+        athletes=args.athletes,
+        seconds=args.seconds,
+        own_rows=args.own_rows,
+        check=args.check,
     )
     tell_result(result)
     return 1 if result.lost or result.wrong_samples else 0
@@ -244,5 +286,6 @@ async def _main(args: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     arguments = parser().parse_args()
-    refuse_remote(arguments.url, allowed=arguments.allow_remote)
+    for target in (arguments.url, *arguments.more_urls):
+        refuse_remote(target, allowed=arguments.allow_remote)
     sys.exit(run(_main(arguments)))

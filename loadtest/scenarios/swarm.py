@@ -31,9 +31,10 @@ _row: Final = msgspec.json.Decoder(Row)
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """What the swarm is to do. `own_rows`: so many athletes look for their own row on the boards they get."""
+    """What the swarm is to do. `urls`: the gateways they are spread over; `own_rows`: so many athletes look for their own row on
+    the boards they get."""
 
-    url: str
+    urls: tuple[str, ...]
     code: str
     seconds: int
     people: tuple[Person, ...]
@@ -61,6 +62,11 @@ class Report(msgspec.Struct, frozen=True):
     frame_bytes: int
     connections: int
     cpu_seconds: float
+
+
+def gateway_of(number: int, gateways: int) -> int:
+    """Which of the gateways this athlete is on."""
+    return number % gateways
 
 
 class StopWatch:
@@ -161,11 +167,12 @@ async def swarm(orders: Orders) -> Report:
     gate = asyncio.Semaphore(CONNECT_AT_ONCE)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
-        api = Api(http, orders.url, patience_s=60)
+        apis = [Api(http, url, patience_s=60) for url in orders.urls]
 
         async def one(number: int, person: Person) -> Athlete:
             async with gate:
                 watch = StopWatch(number, look_for_own_row=number < orders.own_rows)
+                api = apis[gateway_of(number, len(apis))]
                 return await enter(stack, api, person, orders.code, watch)
 
         athletes = await asyncio.gather(*(one(number, person) for number, person in enumerate(orders.people)))

@@ -100,16 +100,18 @@ async def open_embedded(
 
 
 @contextlib.contextmanager
-def embedded_for_tests(data_dir: Path, *, want_postgres: bool = True, want_redis: bool = True) -> Iterator[Embedded]:
-    """The same for a pytest fixture of session scope, which is no coroutine: nothing is synced, nothing
-    survives the block.
+def embedded_for_tests(
+    data_dir: Path, *, want_postgres: bool = True, want_redis: bool = True, durable: bool = False
+) -> Iterator[Embedded]:
+    """The same for a pytest fixture of session scope, which is no coroutine: nothing survives the block, and nothing is synced
+    unless it is `durable`, for measurements.
 
     It keeps an event loop of its own that runs only while starting and stopping, so `died` cannot be awaited
     here.
     """
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         stack = contextlib.AsyncExitStack()
-        servers = open_embedded(data_dir, want_postgres=want_postgres, want_redis=want_redis, durable=False)
+        servers = open_embedded(data_dir, want_postgres=want_postgres, want_redis=want_redis, durable=durable)
         embedded = runner.run(_enter(stack, servers))
         try:
             yield embedded

@@ -192,6 +192,7 @@ async def test_a_class_is_measured_and_nothing_is_lost(server: Server) -> None:
     assert (result.sent, result.stored, result.lost, result.wrong_samples) == (16, 16, 0, 0)
     assert result.checked_samples == 16
     assert result.board_ms.n + result.passed_over == 16
+    assert result.far_ms.n == 0, "everybody is on the watcher's gateway"
     assert result.own_row_ms.n > 0
     assert result.ack_ms.n == 16
     assert result.reconnects == 0
