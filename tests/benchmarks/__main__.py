@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -20,6 +20,8 @@ import msgspec
 
 from tests.benchmarks import starts
 from tests.benchmarks.machine import machine, spanning, stamp
+from tests.benchmarks.nodes import back_run, nodes_run
+from tests.benchmarks.proc import wait_for_quiet
 from tests.benchmarks.render import page, render
 from tests.benchmarks.results import COMMAND, FILE, AnotherMachine, Results, Scenario, joined, load, save
 from tests.benchmarks.scenarios import class_run, durable_run, fan_out_round, idle_pair
@@ -43,10 +45,15 @@ class Size:
     idle: int
     room: int
     window: int
+    back: int
 
 
-FULL: Final = Size(starts=5, repeats=3, class_repeats=2, seconds=30, flood=100_000, idle=1_000, room=1_000, window=15)
-QUICK: Final = Size(starts=1, repeats=1, class_repeats=1, seconds=10, flood=20_000, idle=200, room=100, window=5)
+FULL: Final = Size(
+    starts=5, repeats=3, class_repeats=2, seconds=30, flood=100_000, idle=1_000, room=1_000, window=15, back=2_000
+)
+QUICK: Final = Size(
+    starts=1, repeats=1, class_repeats=1, seconds=10, flood=20_000, idle=200, room=100, window=5, back=200
+)
 
 Measure = Callable[[Size, Results], Scenario]
 """Measures one scenario; gets what was measured before."""
@@ -80,10 +87,31 @@ def _fan_out(size: Size, before: Results) -> Scenario:
     return Scenario(stamp(), fan_outs=tuple(run for runs in rounds for run in runs))
 
 
+def _two_nodes(athletes: int) -> Measure:
+    def run(size: Size, _: Results) -> Scenario:
+        runs = []
+        for _repeat in range(size.class_repeats):
+            wait_for_quiet()
+            runs.append(nodes_run(athletes, size.seconds))
+        return Scenario(stamp(), nodes=tuple(runs))
+
+    return run
+
+
+def _back(size: Size, _: Results) -> Scenario:
+    runs = []
+    for _repeat in range(size.repeats):
+        wait_for_quiet()
+        runs.append(back_run(size.back))
+    return Scenario(stamp(), backs=tuple(runs))
+
+
 SCENARIOS: Final[Mapping[str, Measure]] = {
     "start": _start,
     "class-50": _class(50),
     "class-500": _class(500),
+    "class-500-two-nodes": _two_nodes(500),
+    "back": _back,
     "durable": _durable,
     "idle": _idle,
     "fan-out": _fan_out,
@@ -107,7 +135,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure. 1 when samples were lost or stored wrong, 2 when the results do not belong to those kept."""
+    """Measure. 1 when samples or clients were lost, 2 when the results do not belong to those kept."""
     args = parser().parse_args(argv)
     if args.page:
         return _page_anew()
@@ -138,12 +166,26 @@ def main(argv: list[str] | None = None) -> int:
         if not args.quick:
             # After each: an hour of measuring shall not be lost to a fault in the last minute.
             _write(_in_order(joined(kept, results)))
-    wrong = sum(run.lost + run.wrong for scenario in results.scenarios.values() for run in scenario.classes)
-    wrong += sum(run.wrong for scenario in results.scenarios.values() for run in scenario.durables)
-    if wrong:
-        print(f"{wrong} samples were lost or stored wrong: that is a fault, not a figure", file=sys.stderr)
+    faults = list(faults_of(results))
+    for fault in faults:
+        print(f"{fault}: that is a fault, not a figure", file=sys.stderr)
     compared = compare_sockets(["--quick"] if args.quick else []) if sockets else 0
-    return 1 if wrong else compared
+    return 1 if faults else compared
+
+
+def faults_of(results: Results) -> Iterator[str]:
+    """What must never happen, however slow the machine is."""
+    scenarios = results.scenarios.values()
+    rooms = [run for scenario in scenarios for run in (*scenario.classes, *(nodes.room for nodes in scenario.nodes))]
+    backs = [run for scenario in scenarios for run in scenario.backs]
+    wrong = sum(run.lost + run.wrong for run in rooms)
+    wrong += sum(run.wrong for scenario in scenarios for run in scenario.durables)
+    if wrong:
+        yield f"{wrong} samples were lost or stored wrong"
+    if missing := sum(run.missing for run in backs):
+        yield f"{missing} phones did not come back"
+    if disturbed := sum(run.disturbed for run in backs):
+        yield f"{disturbed} phones lost a gateway that nobody had killed"
 
 
 def _page_anew() -> int:

@@ -1,8 +1,9 @@
 """What processes cost, read from /proc (Linux): processor seconds by part of the system, and resident memory.
 
-A server is three kinds of process: the gateway itself, PostgreSQL and Redis below it. Everything else below the benchmark is a
-client (and the benchmark). What the machine's processors did beyond all of these, somebody else did: `others`, the figure that says
-how far a run on a shared machine can be trusted.
+A server is three kinds of process: the gateway itself, PostgreSQL and Redis below it. An installation of many nodes has as many
+parts as it is said to have, each with its process id. Everything else below the benchmark is a client (and the benchmark). What the
+machine's processors did beyond all of these, somebody else did: `others`, the figure that says how far a run on a shared machine
+can be trusted.
 
 Processor time counts in ticks of 10 ms. That of ended children is added to whoever waited for them, so a PostgreSQL backend that
 ends in the middle of a measurement is not lost.
@@ -10,6 +11,7 @@ ends in the middle of a measurement is not lost.
 
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,6 +57,26 @@ class Used:
     gateway_s: float
     postgres_s: float
     redis_s: float
+    clients_s: float
+    others: float
+
+
+@dataclass(frozen=True, slots=True)
+class PartsReading:
+    """Processor seconds so far of the parts of an installation, by name, and the rest as in `Reading`."""
+
+    at_s: float
+    parts: Mapping[str, float]
+    clients_s: float
+    busy_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PartsUsed:
+    """Between two such readings; see `Used`."""
+
+    seconds: float
+    parts: Mapping[str, float]
     clients_s: float
     others: float
 
@@ -131,6 +153,28 @@ def used(before: Reading, after: Reading, cores: int) -> Used:
     return Used(seconds, gateway, postgres, redis, clients, max(0.0, others / (seconds * cores)))
 
 
+def split_parts(processes: dict[int, Process], parts: Mapping[str, int], top: int) -> tuple[dict[str, float], float]:
+    """Processor seconds of each part (the process with this pid and all below it) and of the clients; `top` is the benchmark's pid.
+
+    What the benchmark itself has reaped is not counted: a gateway that it killed was no client.
+    """
+    trees = {name: below(processes, pid) for name, pid in parts.items()}
+    ours = {process.pid for tree in trees.values() for process in tree}
+    spent = {name: sum(process.cpu_s + process.reaped_s for process in tree) for name, tree in trees.items()}
+    others = [process for process in below(processes, top) if process.pid not in ours]
+    clients = sum(process.cpu_s + (process.reaped_s if process.pid != top else 0) for process in others)
+    return spent, clients
+
+
+def used_parts(before: PartsReading, after: PartsReading, cores: int) -> PartsUsed:
+    """The difference of two readings, on a machine (or part of it) with so many cores."""
+    seconds = after.at_s - before.at_s
+    parts = {name: after.parts[name] - spent for name, spent in before.parts.items()}
+    clients = after.clients_s - before.clients_s
+    others = after.busy_s - before.busy_s - sum(parts.values()) - clients
+    return PartsUsed(seconds, parts, clients, max(0.0, others / (seconds * cores)))
+
+
 def look() -> dict[int, Process]:
     """Every process there is, by pid."""
     processes = {}
@@ -150,6 +194,13 @@ def read(server: int) -> Reading:
     gateway, postgres, redis, clients = split(look(), server, os.getpid())
     busy = parse_busy((PROC / "stat").read_text("ascii"), cores())
     return Reading(at_s, gateway, postgres, redis, clients, busy)
+
+
+def read_parts(parts: Mapping[str, int]) -> PartsReading:
+    """The same for an installation, whose parts have these process ids."""
+    at_s = time.monotonic()
+    spent, clients = split_parts(look(), parts, os.getpid())
+    return PartsReading(at_s, spent, clients, parse_busy((PROC / "stat").read_text("ascii"), cores()))
 
 
 def watch(server: int, seconds: float) -> Used:

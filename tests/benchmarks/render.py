@@ -4,12 +4,14 @@ The text stands between two markers in a page that people write; a test compares
 can polish a figure by hand. Where several runs were made a figure is the median, with the smallest and the largest behind it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from tests.benchmarks.machine import Machine
-from tests.benchmarks.ranges import Range, range_of, ratios
-from tests.benchmarks.results import ClassRun, DurableRun, FanOutRun, IdleRun, Results, Scenario, StartRun
+from tests.benchmarks.ranges import range_of, ratios
+from tests.benchmarks.render_nodes import backs, between_nodes
+from tests.benchmarks.results import ClassRun, DurableRun, FanOutRun, IdleRun, NodesRun, Results, Scenario, StartRun
+from tests.benchmarks.tables import counted, of, table
 
 T = TypeVar("T")
 
@@ -44,6 +46,8 @@ def _scenario(scenario: Scenario) -> str:
         _durables(scenario.durables) if scenario.durables else "",
         _idles(scenario.idles) if scenario.idles else "",
         _fan_outs(scenario.fan_outs) if scenario.fan_outs else "",
+        _nodes(scenario.nodes) if scenario.nodes else "",
+        backs(scenario.backs) if scenario.backs else "",
     ]
     return "\n\n".join(section for section in sections if section)
 
@@ -59,6 +63,7 @@ def _machine(command: str, machine: Machine) -> str:
 def _noise(scenario: Scenario) -> str:
     others = [run.others for run in scenario.classes] + [run.others for run in scenario.durables]
     others += [run.others for run in scenario.idles] + [run.others for run in scenario.fan_outs]
+    others += [run.room.others for run in scenario.nodes] + [run.others for run in scenario.backs]
     stamp = f"Measured {scenario.stamp.at} at commit {scenario.stamp.commit}"
     if not others:
         return f"{stamp}."
@@ -71,45 +76,50 @@ def _starts(runs: Sequence[StartRun]) -> str:
     rows = []
     for kind in dict.fromkeys(run.kind for run in runs):
         of_kind = [run for run in runs if run.kind == kind]
-        parts = (_of(of_kind, part).shown(2) for part in (_whole, _load, _servers, _rest, _stop))
+        parts = (of(of_kind, part).shown(2) for part in (_whole, _load, _servers, _rest, _stop))
         rows.append((kind, str(len(of_kind)), *parts))
     head = ("start", "runs", "seconds", "load and import", "PostgreSQL and Redis", "the rest", "stop after SIGTERM")
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _classes(runs: Sequence[ClassRun]) -> str:
     first = runs[0]
     share = [run.gateway_s / run.seconds * 100 for run in runs]
     rows = [
-        ("sensor to board p50, ms", _of(runs, lambda run: run.board_ms.p50 or 0).shown()),
-        ("sensor to board p99, ms", _of(runs, lambda run: run.board_ms.p99 or 0).shown()),
-        ("sensor to board max, ms", _of(runs, lambda run: run.board_ms.max or 0).shown()),
-        ("sent to acknowledged (stored) p50, ms", _of(runs, lambda run: run.ack_ms.p50 or 0).shown()),
-        ("sent to acknowledged (stored) p99, ms", _of(runs, lambda run: run.ack_ms.p99 or 0).shown()),
-        ("samples sent", _of(runs, lambda run: run.sent).shown(0)),
+        ("sensor to board p50, ms", of(runs, lambda run: run.board_ms.p50 or 0).shown()),
+        ("sensor to board p99, ms", of(runs, lambda run: run.board_ms.p99 or 0).shown()),
+        ("sensor to board max, ms", of(runs, lambda run: run.board_ms.max or 0).shown()),
+        ("sent to acknowledged (stored) p50, ms", of(runs, lambda run: run.ack_ms.p50 or 0).shown()),
+        ("sent to acknowledged (stored) p99, ms", of(runs, lambda run: run.ack_ms.p99 or 0).shown()),
+        ("samples sent", of(runs, lambda run: run.sent).shown(0)),
         ("samples lost; read back wrong", f"{sum(run.lost for run in runs)}; {sum(run.wrong for run in runs)}"),
-        ("readings replaced before a board went out", _of(runs, lambda run: run.passed_over).shown(0)),
-        ("rows that said stale or lost, the wait for the end included", _of(runs, lambda run: run.not_live).shown(0)),
-        ("boards per second", _of(runs, lambda run: run.beats / run.seconds).shown(2)),
-        ("board frames to clients per second", _of(runs, lambda run: run.frames / run.seconds).shown(0)),
-        ("bytes per frame", _of(runs, lambda run: run.frame_bytes).shown(0)),
-        ("gateway, processor seconds", _of(runs, lambda run: run.gateway_s).shown(2)),
+        ("readings replaced before a board went out", of(runs, lambda run: run.passed_over).shown(0)),
+        ("rows that said stale or lost, the wait for the end included", of(runs, lambda run: run.not_live).shown(0)),
+        ("boards per second", of(runs, lambda run: run.beats / run.seconds).shown(2)),
+        ("board frames to clients per second", of(runs, lambda run: run.frames / run.seconds).shown(0)),
+        ("bytes per frame", of(runs, lambda run: run.frame_bytes).shown(0)),
+        ("gateway, processor seconds", of(runs, lambda run: run.gateway_s).shown(2)),
         ("gateway, % of one core", range_of(share).shown()),
         (
             "gateway, µs per frame to a client, everything included",
-            _of(runs, lambda run: run.gateway_s * 1e6 / max(1, run.frames)).shown(),
+            of(runs, lambda run: run.gateway_s * 1e6 / max(1, run.frames)).shown(),
         ),
-        ("event loop late at worst, ms", _of(runs, lambda run: run.lag_ms).shown()),
-        ("PostgreSQL, processor seconds", _of(runs, lambda run: run.postgres_s).shown(2)),
-        ("Redis, processor seconds", _of(runs, lambda run: run.redis_s).shown(2)),
-        ("clients, processor seconds", _of(runs, lambda run: run.clients_s).shown(2)),
-        ("gateway memory before, MiB", _of(runs, lambda run: run.rss_before_mib).shown()),
-        ("gateway memory at the end, MiB", _of(runs, lambda run: run.rss_mib).shown()),
-        ("memory per streaming connection, KiB", _of(runs, lambda run: run.kib_per_stream).shown()),
-        ("clients sent late by p99, ms", _of(runs, lambda run: run.late_ms.p99 or 0).shown()),
+        ("event loop late at worst, ms", of(runs, lambda run: run.lag_ms).shown()),
+        ("PostgreSQL, processor seconds", of(runs, lambda run: run.postgres_s).shown(2)),
+        ("Redis, processor seconds", of(runs, lambda run: run.redis_s).shown(2)),
+        ("clients, processor seconds", of(runs, lambda run: run.clients_s).shown(2)),
+        ("gateway memory before, MiB", of(runs, lambda run: run.rss_before_mib).shown()),
+        ("gateway memory at the end, MiB", of(runs, lambda run: run.rss_mib).shown()),
+        ("memory per streaming connection, KiB", of(runs, lambda run: run.kib_per_stream).shown()),
+        ("clients sent late by p99, ms", of(runs, lambda run: run.late_ms.p99 or 0).shown()),
     ]
-    head = (f"{first.athletes} athletes, 1 Hz, {first.board_hz:g} boards/s, {first.seconds:.0f} s", _runs(runs))
-    return _table(head, rows) + (f"\n\n{verdict(runs)}" if first.athletes >= 500 else "")
+    head = (f"{first.athletes} athletes, 1 Hz, {first.board_hz:g} boards/s, {first.seconds:.0f} s", counted(runs))
+    return table(head, rows) + (f"\n\n{verdict(runs)}" if first.athletes >= 500 else "")
+
+
+def _nodes(runs: Sequence[NodesRun]) -> str:
+    """The class as one room first, then what only many nodes have."""
+    return f"{_classes([run.room for run in runs])}\n\n{between_nodes(runs)}"
 
 
 def verdict(runs: Sequence[ClassRun]) -> str:
@@ -126,16 +136,16 @@ def verdict(runs: Sequence[ClassRun]) -> str:
 
 def _durables(runs: Sequence[DurableRun]) -> str:
     rows = [
-        ("durable samples per second", _of(runs, lambda run: run.samples / run.seconds).shown(0)),
-        ("per processor second of the gateway", _of(runs, lambda run: run.samples / run.gateway_s).shown(0)),
+        ("durable samples per second", of(runs, lambda run: run.samples / run.seconds).shown(0)),
+        ("per processor second of the gateway", of(runs, lambda run: run.samples / run.gateway_s).shown(0)),
         (
             "per processor second of gateway and PostgreSQL",
-            _of(runs, lambda run: run.samples / (run.gateway_s + run.postgres_s)).shown(0),
+            of(runs, lambda run: run.samples / (run.gateway_s + run.postgres_s)).shown(0),
         ),
-        ("clients, processor seconds", _of(runs, lambda run: run.clients_s).shown(2)),
+        ("clients, processor seconds", of(runs, lambda run: run.clients_s).shown(2)),
         ("samples read back wrong", str(sum(run.wrong for run in runs))),
     ]
-    return _table((f"{runs[0].streams} streams, {runs[0].samples:,} samples", _runs(runs)), rows)
+    return table((f"{runs[0].streams} streams, {runs[0].samples:,} samples", counted(runs)), rows)
 
 
 def _idles(runs: Sequence[IdleRun]) -> str:
@@ -146,27 +156,27 @@ def _idles(runs: Sequence[IdleRun]) -> str:
         _pair("% of one core while held", ours, stock, lambda run: run.gateway_s / run.seconds * 100, ratio=False),
     ]
     head = (
-        f"{runs[0].connections:,} idle connections, {_runs(ours)}",
+        f"{runs[0].connections:,} idle connections, {counted(ours)}",
         "Paceline",
         "stock python-socketio",
         "stock / ours",
     )
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _fan_outs(runs: Sequence[FanOutRun]) -> str:
     ours, stock = _servers_of(runs, "ours"), _servers_of(runs, "stock")
     large = _servers_of(runs, "stock, large frame")
-    head = (f"a room of {ours[0].listeners:,}, {_runs(ours)}", "Paceline", "stock python-socketio", "stock / ours")
+    head = (f"a room of {ours[0].listeners:,}, {counted(ours)}", "Paceline", "stock python-socketio", "stock / ours")
     rows = [
         _pair("one more delivery, µs of the server's processor time", ours, stock, lambda run: run.us_each),
         _pair("everything the server did, µs per delivery", ours, stock, lambda run: run.us_in_all),
         _pair("bytes per frame", ours, stock, lambda run: run.frame_bytes, digits=0, ratio=False),
     ]
     if large:
-        size = f"{_of(large, lambda run: run.frame_bytes).shown(0)} bytes"
-        rows.append((f"one more delivery of {size}, µs", "", _of(large, lambda run: run.us_each).shown(), ""))
-    return _table(head, rows)
+        size = f"{of(large, lambda run: run.frame_bytes).shown(0)} bytes"
+        rows.append((f"one more delivery of {size}, µs", "", of(large, lambda run: run.us_each).shown(), ""))
+    return table(head, rows)
 
 
 def _pair(
@@ -186,25 +196,6 @@ def _pair(
 
 def _servers_of(runs: Sequence[T], server: str) -> list[T]:
     return [run for run in runs if run.server == server]  # type: ignore[attr-defined]  # IdleRun and FanOutRun have it
-
-
-def _runs(runs: Sequence[object]) -> str:
-    return f"{len(runs)} run{'' if len(runs) == 1 else 's'}"
-
-
-def _of(runs: Iterable[T], figure: Callable[[T], float]) -> Range:
-    return range_of(figure(run) for run in runs)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(_lines(head, rows))
-
-
-def _lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'|'.join('---' for _ in head)}|"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
 
 
 def _whole(run: StartRun) -> float:

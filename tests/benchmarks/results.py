@@ -135,6 +135,58 @@ class FanOutRun(msgspec.Struct, frozen=True):
         return self.gateway_s * 1e6 / self.frames
 
 
+class NodesRun(msgspec.Struct, frozen=True):
+    """A class over two gateways, and a third one without members. Messages and processor seconds are those of the streaming.
+
+    `room` is the class as one room: of `gateway_s` and memory both gateways together. `far_ms` is sensor to board of the athletes
+    who are not on the watcher's gateway. `received` messages from other nodes, per gateway with members; `idle_received` and
+    `idle_decoded` those of the third, the latter None where it is not counted. `calls` of Redis per second, by command, in the
+    class, and `calls_before` anybody had come.
+    """
+
+    room: ClassRun
+    far_ms: Spread
+    gateways_s: tuple[float, ...]
+    idle_s: float
+    worker_s: float
+    received: tuple[int, ...]
+    idle_received: int
+    idle_decoded: int | None
+    calls: dict[str, float]
+    calls_before: dict[str, float]
+
+
+class BackRun(msgspec.Struct, frozen=True):
+    """A gateway was killed under `clients`; what is timed is ms since then: when they noticed (`lost_ms`), were authenticated on
+    the other gateway (`inside_ms`) and in their room again (`back_ms`).
+
+    `missing` did not come back in time. `handshakes` were begun, `refused` of them turned away before or at the token check,
+    `timed_out` given up by the client; `joins_refused` were told to come again. `stayed` were on the other gateway all the time,
+    `disturbed` of them lost their connection. Processor seconds are from the kill until the last was back, `lag_ms` how late
+    the surviving gateway's event loop was at worst.
+    """
+
+    clients: int
+    stayed: int
+    rooms: int
+    missing: int
+    disturbed: int
+    lost_ms: Spread
+    inside_ms: Spread
+    back_ms: Spread
+    handshakes: int
+    refused: int
+    timed_out: int
+    joins_refused: int
+    seconds: float
+    gateway_s: float
+    postgres_s: float
+    redis_s: float
+    clients_s: float
+    lag_ms: float
+    others: float
+
+
 class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
     """All runs of one scenario; only the list of its own kind is filled."""
 
@@ -144,6 +196,8 @@ class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
     durables: tuple[DurableRun, ...] = ()
     idles: tuple[IdleRun, ...] = ()
     fan_outs: tuple[FanOutRun, ...] = ()
+    nodes: tuple[NodesRun, ...] = ()
+    backs: tuple[BackRun, ...] = ()
 
 
 class Results(msgspec.Struct, frozen=True):

@@ -6,12 +6,15 @@ import msgspec
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """Since the start: `deliveries` of frames into mailboxes, `beats` of the board loop. `lag_ms`: how late the event loop
-    was at worst since it was last asked."""
+    """Since the start: `deliveries` of frames into mailboxes, `beats` of the board loop, messages `received` from other nodes and
+    those of them that were `decoded` (None where that is not counted). `lag_ms`: how late the event loop was at worst since
+    it was last asked."""
 
     deliveries: int
     beats: int
     lag_ms: float
+    received: int = 0
+    decoded: int | None = None
 
 
 def parse(page: str) -> Counted:
@@ -21,10 +24,13 @@ def parse(page: str) -> Counted:
         if not line.startswith("#"):
             name, _, value = line.rpartition(" ")
             figures[name] = value
+    decoded = figures.get("paceline_broker_decoded_total")
     return Counted(
         deliveries=int(float(figures["paceline_frames_delivered_total"])),
         beats=int(float(figures["paceline_board_beats_total"])),
         lag_ms=float(figures["paceline_loop_lag_max_seconds"]) * 1000,
+        received=int(float(figures["paceline_broker_delivered_total"])),
+        decoded=None if decoded is None else int(float(decoded)),
     )
 
 

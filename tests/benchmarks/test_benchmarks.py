@@ -12,7 +12,19 @@ from realtime.wire import NAMESPACE
 from tests.benchmarks.__main__ import PAGE
 from tests.benchmarks.board import EVENT, board
 from tests.benchmarks.machine import Machine, Stamp, parse_cpu, parse_file_system, parse_memory_gib, spanning
-from tests.benchmarks.proc import TICK_S, Process, Reading, parse_busy, parse_rss_mib, parse_stat, split, used
+from tests.benchmarks.proc import (
+    TICK_S,
+    PartsReading,
+    Process,
+    Reading,
+    parse_busy,
+    parse_rss_mib,
+    parse_stat,
+    split,
+    split_parts,
+    used,
+    used_parts,
+)
 from tests.benchmarks.ranges import range_of, ratios
 from tests.benchmarks.render import BEGIN, END, page, render, verdict
 from tests.benchmarks.results import (
@@ -141,6 +153,36 @@ def test_what_nobody_of_ours_used_was_used_by_others() -> None:
     assert spent.others == pytest.approx(4 / 20)
 
 
+def test_the_parts_of_an_installation_are_told_apart_from_clients_and_from_servers_that_were_killed() -> None:
+    processes = {
+        one.pid: one
+        for one in (
+            process(1, "python", 0, 1.0, reaped_s=50.0),  # the benchmark, which has killed a gateway
+            process(2, "python", 1, 20.0),  # a gateway
+            process(3, "python", 1, 10.0),  # another
+            process(4, "postgres", 1, 3.0, reaped_s=0.5),
+            process(5, "postgres", 4, 0.25),  # a backend
+            process(6, "python", 1, 4.0, reaped_s=0.5),  # a driver
+            process(7, "somebody", 0, 99.0),
+        )
+    }
+
+    spent, clients = split_parts(processes, {"first": 2, "second": 3, "postgres": 4, "gone": 8}, top=1)
+
+    assert spent == {"first": 20.0, "second": 10.0, "postgres": 3.75, "gone": 0}
+    assert clients == 5.5
+
+
+def test_what_no_part_and_no_client_used_was_used_by_others() -> None:
+    before = PartsReading(at_s=10, parts={"first": 1, "redis": 1}, clients_s=1, busy_s=100)
+    after = PartsReading(at_s=20, parts={"first": 3, "redis": 1.5}, clients_s=2, busy_s=107.5)
+
+    spent = used_parts(before, after, cores=2)
+
+    assert (spent.seconds, spent.parts, spent.clients_s) == (10, {"first": 2, "redis": 0.5}, 1)
+    assert spent.others == pytest.approx(4 / 20)
+
+
 def test_coarse_ticks_never_make_the_share_of_others_negative() -> None:
     before = Reading(0, 0, 0, 0, 0, 0)
 
@@ -217,12 +259,14 @@ def test_the_peers_board_has_the_size_that_was_asked_for() -> None:
 def test_the_gateways_own_counts_are_read_from_its_page() -> None:
     text = (
         "# HELP x y\npaceline_frames_delivered_total 12.0\npaceline_board_beats_total 1e3\n"
-        'paceline_events_total{event="a b"} 1.0\npaceline_loop_lag_max_seconds 0.25\n'
+        'paceline_events_total{event="a b"} 1.0\npaceline_loop_lag_max_seconds 0.25\npaceline_broker_delivered_total 7.0\n'
     )
 
     found = parse(text)
 
-    assert (found.deliveries, found.beats, found.lag_ms) == (12, 1000, 250)
+    assert (found.deliveries, found.beats, found.lag_ms, found.received) == (12, 1000, 250, 7)
+    assert found.decoded is None, "what is not counted is not none"
+    assert parse(text + "paceline_broker_decoded_total 3.0\n").decoded == 3
 
 
 # -- the page ---------------------------------------------------------------------------------------------------
