@@ -90,7 +90,7 @@ def _fan_out(size: Size, before: Results) -> Scenario:
 def _two_nodes(athletes: int) -> Measure:
     def run(size: Size, _: Results) -> Scenario:
         runs = []
-        for _repeat in range(size.class_repeats):
+        for _repeat in range(size.repeats):
             wait_for_quiet()
             runs.append(nodes_run(athletes, size.seconds))
         return Scenario(stamp(), nodes=tuple(runs))
