@@ -1,12 +1,16 @@
 """A live class as its members see it: on one node, on two, and after a restart."""
 
+import asyncio
 import uuid
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from realtime.limits import MAX_ROOMS
 from realtime.wire import BoardChanges, BoardSnapshot, Row
+from rooms.rooms import SHARE_AHEAD, until_beat
 from services.kernel.ids import ClassId
 from services.kernel.problems import ClassNotFound, ClassOver, Forbidden, NotInRoom, TooManyRooms
 from services.training.sample import Sample
@@ -125,6 +129,48 @@ async def test_a_node_that_starts_again_shows_the_same_scores(world: World) -> N
     watching = after.connect(coach)
     board = (await after.join(watching, live.code, "coach")).board
     assert [(row.n, row.rank, row.effort) for row in board.rows] == [(2, 1, 10.0), (1, 2, 6.0)]
+
+
+@given(st.floats(1.7e9, 2.1e9), st.sampled_from([1.0, 2.0, 3.0, 6.0, 7.5, 10.0]))
+def test_the_next_beat_is_within_a_beat_and_the_same_on_every_node(wall_s: float, hz: float) -> None:
+    beat_s = 1 / hz
+    wait_s = until_beat(wall_s, beat_s)
+
+    assert -1e-6 < wait_s <= beat_s + 1e-6
+    due = (wall_s + wait_s) / beat_s
+    assert abs(due - round(due)) < 1e-4, "a multiple of the beat, whoever asks and when"
+
+
+async def test_a_reading_of_another_node_is_on_the_board_one_beat_later_whenever_the_nodes_were_started(
+    world: World,
+) -> None:
+    here, there = world.node(), world.node()
+    coach = await world.person("Mia", coach=True)
+    live = await here.create_class(coach)
+    watching, athlete = here.connect(coach), there.connect(await world.person("Bob"))
+    screen = Screen((await here.join(watching, live.code, "coach")).board)
+    await there.join(athlete, live.code)
+    stream = (await there.open(athlete, live.code)).stream
+    beats = [asyncio.ensure_future(here.rooms.run())]
+    await world.advance(0.26)
+    beats.append(asyncio.ensure_future(there.rooms.run()))
+    await world.advance(2)
+    waited = []
+    for second in range(8):
+        there.send(athlete, stream, second, steady(range(second, second + 1), 100 + second))
+        for step in range(1, 20):
+            await world.advance(0.05)
+            screen.read(list(events(watching)))
+            if any(row.bpm == 100 + second for row in screen.rows.values()):
+                waited.append(step * 0.05)
+                break
+        await world.advance(0.07)
+    for beat in beats:
+        beat.cancel()
+    await asyncio.gather(*beats, return_exceptions=True)
+
+    assert len(waited) == 8
+    assert max(waited) <= 0.5 * (1 + SHARE_AHEAD) + 0.05, "at 2 Hz, looked at every 50 ms"
 
 
 async def test_two_nodes_show_one_board(world: World) -> None:
