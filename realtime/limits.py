@@ -28,6 +28,8 @@ ACCOUNT_FACTOR: Final = 4
 """How many connections' worth of events one account may send to one node. By feeling: watch, phone, board and coach's page."""
 BYTES_PER_TOKEN: Final = 4096
 """An event costs 1 + its bytes // this."""
+KEPT_S: Final = 10.0
+"""How long a bucket is kept, full or not, after it was last asked. Longer than ordinary clients pause between two events."""
 MAX_ACCOUNTS: Final = 100_000
 """Accounts whose buckets are kept; about 20 MB. Over it the one that was made first is forgotten, and starts full again."""
 STRIKES: Final = 10
@@ -75,6 +77,10 @@ class TokenBucket:
         """Whether nothing of it is in use: a new one would be the same."""
         return self._there(now) >= self.burst
 
+    def idle_s(self, now: float) -> float:
+        """Seconds since somebody last asked for tokens."""
+        return now - self._at
+
     def _there(self, now: float) -> float:
         return min(self.burst, self._tokens + max(now - self._at, 0.0) * self.rate)
 
@@ -88,6 +94,33 @@ class Allowance(TokenBucket):
         super().__init__(rate, burst, now)
         self.account: AccountBucket | None = None
         self._struck_at: tuple[float, ...] = ()
+
+    def spend(self, account: "TokenBucket", now: float, tokens: float) -> TokenBucket | None:
+        """Take `tokens` here and then from the account's bucket; the bucket in which they are not, None when both had them.
+
+        `take` twice, written out: one call instead of two for every event that comes in.
+        """
+        there = self._tokens
+        if now > self._at:
+            there += (now - self._at) * self.rate
+            if there > self.burst:
+                there = self.burst
+            self._at = now
+        if there < tokens:
+            self._tokens = there
+            return self
+        self._tokens = there - tokens
+        there = account._tokens
+        if now > account._at:
+            there += (now - account._at) * account.rate
+            if there > account.burst:
+                there = account.burst
+            account._at = now
+        if there < tokens:
+            account._tokens = there
+            return account
+        account._tokens = there - tokens
+        return None
 
     def strike(self, now: float) -> bool:
         """Note an offence; True when it is one too many inside the window and the connection should end."""
@@ -108,8 +141,10 @@ class AccountBucket(TokenBucket):
 class AccountAllowances:
     """The buckets of the accounts that sent something lately.
 
-    Each time one is made, the two oldest are looked at: one that has filled up again is forgotten. So there are never more than
-    the accounts that are active, their predecessors waiting to be looked at, and `limit` in all; and nobody has to sweep.
+    Each time one is made, the two oldest are looked at: one that has filled up again, and that nobody has asked for a while, is
+    forgotten. So there are never more than the accounts that are active, their predecessors waiting to be looked at, and `limit`
+    in all; and nobody has to sweep. The while is what keeps a device that sends once a second from having its bucket forgotten
+    and made again for every sample, which took longer than decoding it.
     """
 
     def __init__(
@@ -142,7 +177,7 @@ class AccountAllowances:
         if not self._buckets:
             return
         account_id, bucket = self._buckets.popitem(last=False)
-        if bucket.full(now) or len(self._buckets) + 1 >= self._limit:
+        if (bucket.full(now) and bucket.idle_s(now) >= KEPT_S) or len(self._buckets) + 1 >= self._limit:
             bucket.kept = False
         else:
             self._buckets[account_id] = bucket

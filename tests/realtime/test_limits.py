@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.limits import EVENTS_BURST, STRIKES, STRIKES_WINDOW_S, AccountAllowances, Allowance, TokenBucket
+from realtime.limits import EVENTS_BURST, KEPT_S, STRIKES, STRIKES_WINDOW_S, AccountAllowances, Allowance, TokenBucket
 from services.kernel.ids import AccountId
 
 
@@ -92,15 +92,46 @@ def test_an_account_has_one_bucket_however_often_it_is_asked_for() -> None:
 def test_buckets_that_have_filled_up_again_are_forgotten() -> None:
     accounts = AccountAllowances(rate=1, burst=2)
     first = accounts.of(account(0), 0.0)
-    first.take(0.0, 2)
     for number in range(1, 1_000):
         accounts.of(account(number), 0.001 * number).take(0.001 * number)
     assert first.kept
-    for number in range(1_000, 3_000):
-        accounts.of(account(number), 0.002 * number).take(0.002 * number)
+    for number in range(1_000, 4_000):
+        accounts.of(account(number), 0.01 * number).take(0.01 * number)
     assert not first.kept
-    assert len(accounts) < 1_100
-    assert accounts.of(account(0), 10.0) is not first
+    assert len(accounts) < 1_600
+    assert accounts.of(account(0), 40.0) is not first
+
+
+def test_the_bucket_of_a_device_that_sends_once_a_second_is_kept_while_others_come_and_go() -> None:
+    accounts = AccountAllowances(rate=400)
+    device = accounts.of(account(0), 0.0)
+    for second in range(60):
+        device.take(float(second))
+        for number in range(1, 50):
+            accounts.of(account(1_000 * (second + 1) + number), second + number / 50)
+    assert device.kept
+    assert len(accounts) < 2 * 50 * KEPT_S
+
+
+def test_spending_takes_from_the_connection_and_then_from_the_account() -> None:
+    allowance, bucket = Allowance(0.0, 10, 5), TokenBucket(10, 3, 0.0)
+    assert allowance.spend(bucket, 0.0, 2) is None
+    assert allowance.spend(bucket, 0.0, 2) is bucket, "the connection has paid, the account had not enough"
+    assert allowance.spend(bucket, 0.0, 2) is allowance
+    assert allowance.spend(bucket, 0.1, 2) is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.5), st.integers(1, 4)), max_size=100))
+def test_spending_is_taking_from_the_one_and_then_from_the_other(asked: list[tuple[float, int]]) -> None:
+    allowance, account_bucket = Allowance(0.0, 10, 5), TokenBucket(20, 8, 0.0)
+    own, shared = TokenBucket(10, 5, 0.0), TokenBucket(20, 8, 0.0)
+    now = 0.0
+    for gap, tokens in asked:
+        now += gap
+        lacking = allowance.spend(account_bucket, now, tokens)
+        assert (lacking is allowance) == (not own.take(now, tokens))
+        if lacking is not allowance:
+            assert (lacking is account_bucket) == (not shared.take(now, tokens))
 
 
 def test_buckets_that_are_in_use_are_kept_up_to_the_limit() -> None:
