@@ -24,11 +24,11 @@ from services.kernel.problems import Problem
 _SPACE: Final = NAMESPACE.encode()
 _ENGINE_MESSAGE: Final = b"4"
 _EVENT: Final = b"42" + _SPACE + b',["%b",%b]'
-_ACK_HEAD: Final = b"43" + _SPACE + b",%d"
-_OK: Final = _ACK_HEAD + b'[{"ok":%b}]'
-_PROBLEM: Final = _ACK_HEAD + b'[{"problem":%b}]'
-_NO_ERROR_OK: Final = _ACK_HEAD + b'[null,{"ok":%b}]'
-_NO_ERROR_PROBLEM: Final = _ACK_HEAD + b'[null,{"problem":%b}]'
+_ACK: Final = b"43" + _SPACE + b","
+_OK, _NO_ERROR_OK = b'[{"ok":', b'[null,{"ok":'
+_PROBLEM, _NO_ERROR_PROBLEM = b'[{"problem":', b'[null,{"problem":'
+_ACK_END: Final = b"}]"
+_ACK_SIZE: Final = len(_ACK) + len(_ACK_END)
 ACK_EVENT: Final = "ack"
 """What `Frame.event` says for an acknowledgement; no event has this name."""
 COMPRESS_FROM_BYTES: Final = 256
@@ -38,6 +38,8 @@ _COMPRESSION_LEVEL: Final = 1
 
 _TEXT, _TEXT_DEFLATED = 0x81, 0xC1
 _SHORT: Final = tuple(bytes((_TEXT, size)) for size in range(126))
+_SHORT_ACK: Final = tuple(header + _ACK for header in _SHORT)
+"""How a short acknowledgement begins, by its size: one piece less to put together."""
 _MUST: Final = Delivery.MUST
 _SYNC_TAIL: Final = b"\x00\x00\xff\xff"
 """How a flushed deflate stream ends; left out on the wire (RFC 7692, 7.2.1)."""
@@ -93,28 +95,29 @@ def event_frame(name: str, shape: msgspec.Struct) -> Frame:
         raise TypeError(f"{name!r} is not a server event; realtime/wire.py lists them")
     if type(shape) is not row.shape:
         raise TypeError(f"{name!r} carries a {row.shape.__name__}, not a {type(shape).__name__}")
-    return _frame(name, row.delivery, _EVENT % (name.encode(), _encode(shape)))
+    return _frame(name, row.delivery, _EVENT % (name.encode(), encoder_of(row.shape)(shape)))
 
 
-def ack_message(ack_id: int, reply: msgspec.Struct | Problem, error_first: bool = False) -> bytes:
-    """The acknowledgement number `ack_id` as an Engine.IO message: `[{"ok": reply}]`, or `[{"problem": …}]` for a `Problem`. With
-    `error_first` a null stands before it, for clients that take the first argument for an error: what we refuse is an answer,
+AckId = bytes
+"""The number of an acknowledgement in the digits that its client wrote: it goes back as it came."""
+
+
+def ok_ack(ack_id: AckId, reply: bytes, error_first: bool = False) -> bytes:
+    """The acknowledgement `[{"ok": reply}]` as a WebSocket frame; `reply` is JSON already (see `encoder_of`). With `error_first` a
+    null stands before it, for clients that take the first argument for an error."""
+    return _ack(ack_id, _NO_ERROR_OK if error_first else _OK, reply)
+
+
+def problem_ack(ack_id: AckId, problem: Problem, error_first: bool = False) -> bytes:
+    """The acknowledgement `[{"problem": …}]` as a WebSocket frame. The null is there as well: what we refuse is an answer,
     not a loss."""
-    if isinstance(reply, Problem):
-        form, body = (_NO_ERROR_PROBLEM if error_first else _PROBLEM), _encode(reply.view())
-    else:
-        form, body = (_NO_ERROR_OK if error_first else _OK), _encode(reply)
-    return form % (ack_id, body)
+    view = problem.view()
+    return _ack(ack_id, _NO_ERROR_PROBLEM if error_first else _PROBLEM, encoder_of(type(view))(view))
 
 
-def ack_frame(ack_id: int, reply: msgspec.Struct | Problem, error_first: bool = False) -> Frame:
-    """`ack_message` as a frame."""
-    return acknowledging(ack_message(ack_id, reply, error_first))
-
-
-def acknowledging(message: bytes) -> Frame:
-    """An `ack_message` as a frame."""
-    return _frame(ACK_EVENT, _MUST, message)
+def ack_frame(ack: bytes) -> Frame:
+    """An acknowledgement for a line that is not clear: `ok_ack` or `problem_ack` as a frame."""
+    return Frame(ACK_EVENT, _MUST, ack, {126: 4, 127: 10}.get(ack[1], 2))
 
 
 def relayed_frame(event: str, text: str) -> Frame:
@@ -137,6 +140,12 @@ def _frame(event: str, delivery: Delivery, message: bytes) -> Frame:
     return Frame(event, delivery, header + message, len(header))
 
 
+def _ack(ack_id: AckId, opening: bytes, body: bytes) -> bytes:
+    size = _ACK_SIZE + len(ack_id) + len(opening) + len(body)
+    head = _SHORT_ACK[size] if size < 126 else _header(_TEXT, size) + _ACK
+    return b"".join((head, ack_id, opening, body, _ACK_END))
+
+
 def _header(first: int, size: int) -> bytes:
     if size < 126:
         return bytes((first, size))
@@ -152,26 +161,28 @@ def _deflated(message: bytes) -> bytes:
     return _header(_TEXT_DEFLATED, len(body)) + body
 
 
-def _encode(shape: msgspec.Struct) -> bytes:
-    data = _to_json(shape)
-    # Most shapes have no place for a float. In those that have, a null is the only thing that a number that is not finite
-    # can have become; without one there is nothing to look for.
-    finders = _finder(type(shape))
-    if finders and b"null" in data:
-        for find in finders:
-            find(shape, "$")
-    return data
-
-
 _Find = Callable[[Any, str], None]
 """Raises when a value of a known type contains a float that is not finite."""
 
 
 @cache
-def _finder(kind: type) -> tuple[_Find, ...]:
-    """How to look for floats in a struct of this type: only where its fields can hold one. Boards are large and go out
-    every beat; walking all of their fields would cost milliseconds."""
-    return tuple(_finders_of(msgspec.inspect.type_info(kind)))
+def encoder_of(kind: type) -> Callable[[msgspec.Struct], bytes]:
+    """What turns shapes of this type into JSON, and raises `ValueError` for a number that is not finite.
+
+    Most shapes have no place for a float: for them it is the bare encoder. In the others a search goes only where a field can
+    hold one: boards are large and go out every beat; walking all of their fields would cost milliseconds.
+    """
+    finders = tuple(_finders_of(msgspec.inspect.type_info(kind)))
+    return partial(_finite_to_json, finders) if finders else _to_json
+
+
+def _finite_to_json(finders: tuple[_Find, ...], shape: msgspec.Struct) -> bytes:
+    data = _to_json(shape)
+    # A null is the only thing that a number that is not finite can have become; without one there is nothing to look for.
+    if b"null" in data:
+        for find in finders:
+            find(shape, "$")
+    return data
 
 
 def _finders_of(info: msgspec.inspect.Type) -> Iterator[_Find]:

@@ -129,7 +129,10 @@ class Connection:
         """Send a frame as its delivery class says (see realtime/mailbox.py). Never waits; ends the connection when the
         mailbox overflows; does nothing when it is closed."""
         if self.write_now is not None:
-            self.put_together(frame.ws, urgent=frame.delivery is not Delivery.LATEST)
+            if frame.delivery is Delivery.LATEST:
+                self.say_later(frame.ws)
+            else:
+                self.say(frame.ws)
             return
         match self.mailbox.put(frame, key=key, whole=whole):
             case Verdict.OVERFLOW:
@@ -141,24 +144,39 @@ class Connection:
             case Verdict.QUEUED | Verdict.CLOSED:
                 pass
 
-    def put_together(self, data: bytes, *, urgent: bool) -> None:
-        """Add bytes to what this turn writes. Only while `write_now` is set."""
+    def say(self, data: bytes) -> None:
+        """Add bytes to what the end of this turn writes. Only while `write_now` is set."""
         turn = self.turn
         if turn is None:
             raise RuntimeError("a connection that writes has a turn")
         turn.frames += 1
-        if not self.out:
+        out = self.out
+        if not out:
             self.out = data
-            self.urgent = urgent
-            put_down = turn.soon() if urgent else turn.later()
-            put_down(self)
+        else:
+            self.out = out = out + data
+            if len(out) > EAGER_BYTES:
+                self.write_out()
+                return
+            if self.urgent:
+                return
+        self.urgent = True
+        turn.soon().append(self)
+
+    def say_later(self, data: bytes) -> None:
+        """Add bytes with patience to what is written next. Only while `write_now` is set."""
+        turn = self.turn
+        if turn is None:
+            raise RuntimeError("a connection that writes has a turn")
+        turn.frames += 1
+        if self.out:
+            self.out += data
+            if len(self.out) > EAGER_BYTES:
+                self.write_out()
             return
-        self.out += data
-        if urgent and not self.urgent:
-            self.urgent = True
-            turn.soon()(self)
-        if len(self.out) > EAGER_BYTES:
-            self.write_out()
+        self.out = data
+        self.urgent = False
+        turn.later().append(self)
 
     def write_out(self) -> None:
         """Write at once what was put together."""

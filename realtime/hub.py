@@ -14,7 +14,7 @@ from typing import Final
 
 from realtime.codec import Frame
 from realtime.connection import Connection
-from realtime.turn import Turn
+from realtime.turn import Turn, Writer
 from realtime.wire import Delivery
 from services.kernel.ids import LoginId
 
@@ -150,20 +150,21 @@ class Hub:
         once = None if whole is None else _once(whole)
         data = frame.ws
         urgent = frame.delivery is not Delivery.LATEST
-        put_down: Callable[[Connection], None] | None = None
+        writers: list[Writer] | None = None
         put = 0
         for connection in members:
             # The three cases of `Connection.push`, the most frequent one inlined: this loop is what a busy room costs.
             if connection.write_now is None:
                 connection.push(frame, key=key, whole=once)
             elif connection.out:
-                connection.put_together(data, urgent=urgent)
+                say = connection.say if urgent else connection.say_later
+                say(data)
             else:
                 connection.out = data
                 connection.urgent = urgent
-                if put_down is None:
-                    put_down = self.turn.soon() if urgent else self.turn.later()
-                put_down(connection)
+                if writers is None:
+                    writers = self.turn.soon() if urgent else self.turn.later()
+                writers.append(connection)
                 put += 1
         self.turn.frames += put
         self._broadcast += 1

@@ -74,20 +74,20 @@ class Turn:
             self._running().call_soon(self._flush_soon)
         self._asked.append(outlet)
 
-    def soon(self) -> Callable[[Writer], None]:
+    def soon(self) -> list[Writer]:
         """Where to put down writers for the end of this turn. Only good until the caller returns to the loop."""
         if not self._soon:
             self._running().call_soon(self._flush_soon)
-        return self._soon.append
+        return self._soon
 
-    def later(self) -> Callable[[Writer], None]:
+    def later(self) -> list[Writer]:
         """Where to put down writers with patience."""
         if not self._later:
             if self._patience_s > 0:
                 self._running().call_later(self._patience_s, self._flush_later)
             else:
                 self._running().call_soon(self._flush_later)
-        return self._later.append
+        return self._later
 
     def flush(self) -> None:
         """Write everything now: before a stop, or where no loop turns."""

@@ -14,7 +14,7 @@ behind; whoever runs it keeps the connection's later events back until it is don
 import asyncio
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -22,7 +22,7 @@ import msgspec
 import structlog
 
 from gateway.sockets.inbound import KINDS, UNREADABLE, Bytes, decode, explain
-from realtime.codec import ack_frame, ack_message, acknowledging, event_frame, websocket_text
+from realtime.codec import AckId, ack_frame, encoder_of, event_frame, ok_ack, problem_ack
 from realtime.connection import Connection
 from realtime.disconnect import ABUSE
 from realtime.limits import BYTES_PER_TOKEN, AccountAllowances, Allowance
@@ -54,15 +54,18 @@ class EventStatistics:
     answers fell into each bucket of `LATENCY_BOUNDS_S`."""
 
     received: int = 0
-    ok: int = 0
     seconds: float = 0.0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
 
     def answered(self, took_s: float) -> None:
         """Count a good answer."""
-        self.ok += 1
         self.seconds += took_s
         self.buckets[bisect_left(LATENCY_BOUNDS_S, took_s)] += 1
+
+    @property
+    def ok(self) -> int:
+        """How many were answered well."""
+        return sum(self.buckets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class _Route:
 
     name: str
     reply: type
+    encode: Callable[[msgspec.Struct], bytes]
     handler: Handler
     statistics: EventStatistics
 
@@ -89,7 +93,7 @@ class Reply(msgspec.Struct, eq=False):
     _dispatcher: "Dispatcher"
     _connection: Connection
     _route: _Route
-    _ack_id: int | None
+    _ack_id: AckId | None
     _began: float
     answered: bool = False
 
@@ -103,15 +107,16 @@ class Reply(msgspec.Struct, eq=False):
             raise self._twice()
         connection, ack_id = self._connection, self._ack_id
         # First made, then counted as an answer: should it not be fit for the wire, the client still gets one.
-        message = None if ack_id is None else ack_message(ack_id, shape, connection.error_first)
+        encode, monotonic = route.encode, self._dispatcher.monotonic
+        ack = None if ack_id is None else ok_ack(ack_id, encode(shape), connection.error_first)
         self.answered = True
-        route.statistics.answered(self._dispatcher.monotonic() - self._began)
-        if message is None:
+        route.statistics.answered(monotonic() - self._began)
+        if ack is None:
             return
         if connection.write_now is not None:
-            connection.put_together(websocket_text(message), urgent=True)
+            connection.say(ack)
         else:
-            connection.push(acknowledging(message))
+            connection.push(ack_frame(ack))
 
     def problem(self, problem: Problem) -> None:
         """It is refused; without an acknowledgement id the client gets a `problem` event. Raises `RuntimeError` when it
@@ -151,22 +156,23 @@ class Dispatcher:
         self._problems: Counter[str] = Counter()
 
     def dispatch(
-        self, connection: Connection, allowance: Allowance, ack_id: int | None, arguments: Bytes
+        self, connection: Connection, allowance: Allowance, ack_id: AckId | None, arguments: Bytes, now: float
     ) -> Coroutine[Any, Any, None] | None:
-        """Handle one event. `arguments` is the JSON array `["name", payload]` as it came. None when all is done; otherwise what
-        is left is to be awaited, in a task. It raises nothing, then or now."""
-        now = self.monotonic()
+        """Handle one event that was read at `now`. `arguments` is the JSON array `["name", payload]` as it came. None when all is
+        done; otherwise what is left is to be awaited, in a task. It raises nothing, then or now."""
         size = len(arguments)
-        cost = 1 + size // BYTES_PER_TOKEN
+        cost = 1.0 + size // BYTES_PER_TOKEN
         account = allowance.account
         if account is None or not account.kept:
             account = allowance.account = self.accounts.of(connection.caller.account_id, now)
         # Refused before it is decoded: being flooded must be cheap.
-        if not allowance.take(now, cost):
-            self._offence(connection, allowance, "", ack_id, _limited(allowance.wait_s(now, cost)))
-            return None
-        if not account.take(now, cost):
-            self._refuse(connection, "", ack_id, _limited(account.wait_s(now, cost)))
+        lacking = allowance.spend(account, now, cost)
+        if lacking is not None:
+            limited = RateLimited(retry_after_ms=int(lacking.wait_s(now, cost) * 1000) + 1)
+            if lacking is allowance:
+                self._offence(connection, allowance, "", ack_id, limited)
+            else:
+                self._refuse(connection, "", ack_id, limited)
             return None
         if size > MAX_PAYLOAD_BYTES:
             self._offence(connection, allowance, "", ack_id, TooLarge(limit=MAX_PAYLOAD_BYTES))
@@ -181,8 +187,9 @@ class Dispatcher:
             route, message = found
         route.statistics.received += 1
         reply = Reply(self, connection, route, ack_id, now)
+        handler = route.handler
         try:
-            waiting = route.handler(connection, message, reply)
+            waiting = handler(connection, message, reply)
         except Exception as fault:
             self._failed(fault, route, connection, reply)
             return None
@@ -240,7 +247,7 @@ class Dispatcher:
     # -- refusals ---------------------------------------------------------------------------------------------------
 
     def _read_again(
-        self, connection: Connection, allowance: Allowance, ack_id: int | None, arguments: Bytes
+        self, connection: Connection, allowance: Allowance, ack_id: AckId | None, arguments: Bytes
     ) -> tuple[_Route, Any] | None:
         """Find out why an event cannot be decoded and refuse it; what it is, should it be in order after all."""
         name, found = explain(arguments)
@@ -250,7 +257,7 @@ class Dispatcher:
         return self._by_name[name], found
 
     def _offence(
-        self, connection: Connection, allowance: Allowance, name: str, ack_id: int | None, problem: Problem
+        self, connection: Connection, allowance: Allowance, name: str, ack_id: AckId | None, problem: Problem
     ) -> None:
         self._refuse(connection, name, ack_id, problem)
         if allowance.strike(self.monotonic()):
@@ -264,24 +271,20 @@ class Dispatcher:
             )
             connection.end(ABUSE)
 
-    def _refuse(self, connection: Connection, name: str, ack_id: int | None, problem: Problem) -> None:
+    def _refuse(self, connection: Connection, name: str, ack_id: AckId | None, problem: Problem) -> None:
         self.refused(problem)
         refuse(connection, name, ack_id, problem)
 
 
-def refuse(connection: Connection, event: str, ack_id: int | None, problem: Problem) -> None:
+def refuse(connection: Connection, event: str, ack_id: AckId | None, problem: Problem) -> None:
     """Tell a client of a problem: as the acknowledgement, or as a `problem` event where none was asked for."""
     if ack_id is None:
         connection.push(event_frame("problem", ProblemEvent(event=event[:80], problem=problem.view())))
     else:
-        connection.push(ack_frame(ack_id, problem, connection.error_first))
+        connection.push(ack_frame(problem_ack(ack_id, problem, connection.error_first)))
 
 
 def _route(event: Event, handler: Handler) -> _Route:
     if event.reply is None:
         raise TypeError(f"{event.name} is not an event of a client")
-    return _Route(event.name, event.reply, handler, EventStatistics())
-
-
-def _limited(wait_s: float) -> RateLimited:
-    return RateLimited(retry_after_ms=int(wait_s * 1000) + 1)
+    return _Route(event.name, event.reply, encoder_of(event.reply), handler, EventStatistics())

@@ -88,7 +88,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
 
     # -- what comes in --------------------------------------------------------------------------------------------
 
-    def _handle(self, link: Link, packet: bytearray) -> Awaitable[None] | None:
+    def _handle(self, link: Link, packet: bytearray, now: float) -> Awaitable[None] | None:
         """One message. What cannot be a packet of the protocol ends the link before anything is done with it."""
         found = _PACKET.match(packet)
         if found is None or link.sid in self._binary_packet or not self._is_sound(link, found, packet):

@@ -45,9 +45,9 @@ AUTH_DEADLINE_S: Final = 5.0
 _LIVE: Final = NAMESPACE.encode()
 _EVENT: Final = b"42" + _LIVE + b","
 _ACK: Final = b"43" + _LIVE + b","
-_BEGIN: Final = len(_EVENT)
-MAX_DIGITS: Final = 15
-"""Of an acknowledgement's number. More cannot be counted exactly by the clients that count in doubles."""
+_NUMBERED: Final = re.compile(_EVENT + rb"(\d{0,15})(?=\[)").match
+"""An event, up to its array. An acknowledgement's number of more digits cannot be counted exactly by the clients that count in
+doubles. One match takes half as long as looking for the array and at the digits before it."""
 _CONNECT: Final = re.compile(rb"40(?:" + _LIVE + rb"(?:\?[^,]*)?(?:,|\Z))(?=\{|\Z)")
 _DISCONNECT: Final = frozenset({b"41" + _LIVE + b",", b"41" + _LIVE})
 _ACK_PACKET: Final = re.compile(rb"43" + _LIVE + rb",\d{1,15}\[")
@@ -93,6 +93,7 @@ class LiveServer(SocketServer):
             events_per_second=events_per_second,
             **options,
         )
+        self.eio.receive = self._receive
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -108,28 +109,42 @@ class LiveServer(SocketServer):
 
     # -- what comes in --------------------------------------------------------------------------------------------
 
-    def _handle(self, link: Link, packet: bytearray) -> Awaitable[None] | None:
-        if not packet.startswith(_EVENT):
-            return self._rarer(link, packet)
+    def _receive(self, link: Link, packet: bytearray, now: float) -> None:
+        """A packet that a line has read. An event that nothing stands in the way of, which is what nearly everything is, goes to
+        the dispatcher from here: one call less, and no look at what it could be otherwise. All else goes by the link."""
+        event = _NUMBERED(packet)
+        connection = link.connection
+        if event is None or connection is None or link.order is not None or link.ended_at is not None:
+            link.receive(packet, now)
+            return
+        link.events_in += 1
+        ack_id = event[1] or None
+        del packet[: event.end()]  # moves nothing, and what is left is the array
+        try:
+            waiting = self.dispatcher.dispatch(connection, link.allowance, ack_id, packet, now)
+        except Exception:
+            link.failed()
+        else:
+            if waiting is not None:
+                link.wait_for(waiting)
+
+    def _handle(self, link: Link, packet: bytearray, now: float) -> Awaitable[None] | None:
+        event = _NUMBERED(packet)
+        if event is None:
+            return self._rarer(link, packet, now)
         connection = link.connection
         if connection is None:
             link.strike()
             return None
-        if connection.closed:
-            return None
-        opened = packet.find(b"[", _BEGIN, _BEGIN + MAX_DIGITS + 1)
-        ack_id: int | None = None
-        if opened != _BEGIN:
-            digits = packet[_BEGIN:opened]
-            if opened < 0 or not digits.isdigit():
-                link.malformed()
-                return None
-            ack_id = int(digits)
-        del packet[:opened]  # moves nothing, and what is left is the array
-        return self.dispatcher.dispatch(connection, link.allowance, ack_id, packet)
+        ack_id = event[1] or None
+        del packet[: event.end()]  # moves nothing, and what is left is the array
+        return self.dispatcher.dispatch(connection, link.allowance, ack_id, packet, now)
 
-    def _rarer(self, link: Link, packet: bytearray) -> Awaitable[None] | None:
+    def _rarer(self, link: Link, packet: bytearray, now: float) -> Awaitable[None] | None:
         """Everything but an event of the live namespace."""
+        if packet.startswith(_EVENT):
+            self._no_event(link)
+            return None
         if packet.startswith(_ACK):
             # Nobody is asked for acknowledgements; a client that sends them all the same costs an allowance, no more.
             if _ACK_PACKET.match(packet):
@@ -147,7 +162,14 @@ class LiveServer(SocketServer):
         if other is not None and (other[1] or b"/").decode() not in self.handlers:
             self._unknown_namespace(link, (other[1] or b"/").decode())
             return None
-        return super()._handle(link, packet)
+        return super()._handle(link, packet, now)
+
+    def _no_event(self, link: Link) -> None:
+        """Something between the namespace and the array that is no number, or no array at all."""
+        if link.connection is None:
+            link.strike()
+        else:
+            link.malformed()
 
     def _connect(self, link: Link, auth: bytes) -> None:
         if link.connection is not None or not self.may_try(link):

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.codec import COMPRESS_FROM_BYTES, Frame, ack_frame, event_frame, relayed_frame, websocket_text
+from realtime.codec import (
+    ACK_EVENT,
+    COMPRESS_FROM_BYTES,
+    Frame,
+    ack_frame,
+    encoder_of,
+    event_frame,
+    ok_ack,
+    problem_ack,
+    relayed_frame,
+    websocket_text,
+)
 from realtime.wire import BoardChanges, Bye, Delivery, Done, Row, StreamTaken
 from services.kernel.ids import ClassId, StreamId
 from services.kernel.problems import BadShape
@@ -86,18 +97,29 @@ def test_a_frame_cannot_be_changed() -> None:
         frame.ws = b""  # type: ignore[misc]
 
 
+DONE = encoder_of(Done)(Done())
+
+
 def test_an_acknowledgement_carries_one_object() -> None:
-    assert ack_frame(7, Done()).text == '3/live,7[{"ok":{}}]'
-    refused = json.loads(ack_frame(8, BadShape("no", path="$.seq")).text.removeprefix("3/live,8"))
+    accepted = ack_frame(ok_ack(b"7", DONE))
+    assert accepted.text == '3/live,7[{"ok":{}}]'
+    assert (accepted.event, accepted.delivery) == (ACK_EVENT, Delivery.MUST)
+    refused = json.loads(ack_frame(problem_ack(b"8", BadShape("no", path="$.seq"))).text.removeprefix("3/live,8"))
     assert refused == [{"problem": {"code": "bad_shape", "message": "no", "path": "$.seq"}}]
-    assert ack_frame(7, Done()).delivery is Delivery.MUST
 
 
 def test_an_acknowledgement_may_begin_with_a_null_for_clients_that_expect_an_error_there() -> None:
-    assert ack_frame(7, Done(), error_first=True).text == '3/live,7[null,{"ok":{}}]'
-    refused = ack_frame(12_345_678_901, BadShape("no"), error_first=True)
+    assert ack_frame(ok_ack(b"7", DONE, error_first=True)).text == '3/live,7[null,{"ok":{}}]'
+    refused = ack_frame(problem_ack(b"12345678901", BadShape("no"), error_first=True))
     assert json.loads(refused.text.removeprefix("3/live,12345678901"))[0] is None
-    assert read(refused.ws) == (0x81, refused.wire)
+
+
+@pytest.mark.parametrize("size", [1, 100, 106, 107, 108, 120, 65_516, 65_517, 65_518, 300_000])
+def test_an_acknowledgement_is_one_websocket_frame_whatever_its_size(size: int) -> None:
+    body = b"1" * size
+    ack = ok_ack(b"7", body)
+    assert read(ack) == (0x81, b'43/live,7[{"ok":' + body + b"}]")
+    assert ack_frame(ack).wire == read(ack)[1]
 
 
 def test_ids_travel_as_strings() -> None:

@@ -287,8 +287,8 @@ class Link:
 
     # -- what comes in ------------------------------------------------------------------------------------------------
 
-    def receive(self, packet: bytearray) -> None:
-        """One Engine.IO packet of text, known to be UTF-8.
+    def receive(self, packet: bytearray, now: float) -> None:
+        """One Engine.IO packet of text, known to be UTF-8, that was read at `now`.
 
         Handles it before it returns, unless something waits before it.
         """
@@ -301,12 +301,12 @@ class Link:
                 self.order.hold_back(packet, binary=False)
                 return
             try:
-                waiting = self.engine.handle(self, packet)
+                waiting = self.engine.handle(self, packet, now)
             except Exception:
-                self._failed()
+                self.failed()
             else:
                 if waiting is not None:
-                    self.order = Order(self, waiting)
+                    self.wait_for(waiting)
         elif len(packet) != 1 or kind not in (_CLOSE, _PONG, _NOOP):
             self.malformed()
         elif kind == _PONG and self.pinged_at is not None:
@@ -327,7 +327,11 @@ class Link:
         if self.order is not None:
             self.order.hold_back(data, binary=True)
         elif (waiting := self.handle(data, binary=True)) is not None:
-            self.order = Order(self, waiting)
+            self.wait_for(waiting)
+
+    def wait_for(self, waiting: Awaitable[None]) -> None:
+        """What comes in from now on stands behind a message whose handler really waits."""
+        self.order = Order(self, waiting)
 
     def bother(self) -> None:
         """Something harmless and useless came in, which costs an allowance.
@@ -355,12 +359,14 @@ class Link:
     def handle(self, packet: bytearray, *, binary: bool) -> Awaitable[None] | None:
         """Handle one message in place; what to wait for, when its handler really waits."""
         try:
-            return self.engine.handle_binary(self, packet) if binary else self.engine.handle(self, packet)
+            if binary:
+                return self.engine.handle_binary(self, packet)
+            return self.engine.handle(self, packet, self.engine.monotonic())
         except Exception:
-            self._failed()
+            self.failed()
             return None
 
-    def _failed(self) -> None:
+    def failed(self) -> None:
         """A fault of ours in one message, which must not cost the others their line."""
         self.engine.log.exception("link.message_failed", link=self.sid)
 

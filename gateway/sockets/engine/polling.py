@@ -110,7 +110,7 @@ async def post(link: "Link", body: bytes) -> web.Response | None:
         if opcode == BINARY:
             link.receive_binary(bytearray(packet))
         else:
-            link.receive(bytearray(packet))
+            link.receive(bytearray(packet), link.engine.monotonic())
     if link.order is not None:
         await asyncio.wait({link.order.task})
     refused = link.closed and link.ending is not None and link.ending.name == "malformed"

@@ -42,7 +42,9 @@ MAX_UNAUTHENTICATED: Final = 5_000
 RTT_KEPT: Final = 512
 
 OriginRule = Callable[[str | None, dict[str, Any]], bool]
-Handle = Callable[[Link, bytearray], Awaitable[None] | None]
+Receive = Callable[[Link, bytearray, float], None]
+Handle = Callable[[Link, bytearray, float], Awaitable[None] | None]
+HandleBinary = Callable[[Link, bytearray], Awaitable[None] | None]
 
 _TRANSPORTS: Final = ("polling", "websocket")
 
@@ -51,9 +53,11 @@ class Engine:
     """See the module. `clock` tells the time of every deadline; `turn` is shared with the hub whose connections write
     here.
 
-    Set by whoever uses it, all synchronous: `on_open(link)`; `handle(link, packet)` for a message of text, the
-    leading `4` included, and `handle_binary(link, data)`, which may return an awaitable when they really have to
-    wait; `on_close(link, reason)`. Messages of one link are handled one after another, whatever they wait for.
+    Set by whoever uses it, all synchronous: `on_open(link)`; `handle(link, packet, now)` for a message of text, the
+    leading `4` included, that was read at `now`, and `handle_binary(link, data)`, which may return an awaitable when
+    they really have to wait; `on_close(link, reason)`. Messages of one link are handled one after another, whatever
+    they wait for. `receive(link, packet, now)` is where a WebSocket's packets go; who has a shorter way for some of
+    them takes those, and gives `Link.receive` the rest.
     """
 
     async_mode: Final = "aiohttp"
@@ -88,6 +92,7 @@ class Engine:
         if not transports:
             raise ValueError("at least one transport is needed")
         self.clock: Final = clock
+        self.monotonic: Final = clock.monotonic
         self.turn: Final = Turn() if turn is None else turn
         self.ping_interval_s: Final = ping_interval
         self.ping_timeout_s: Final = ping_timeout
@@ -104,8 +109,9 @@ class Engine:
         self.draining = False
         self.on_open: Callable[[Link], None] = _nothing
         self.on_close: Callable[[Link, str], None] = _nothing
+        self.receive: Receive = Link.receive
         self.handle: Handle = self._handle
-        self.handle_binary: Handle = self._handle_binary
+        self.handle_binary: HandleBinary = self._handle_binary
         self.on_message: Callable[[Link, bytes, bool], None] = _nothing
         # -- since start
         self.malformed = 0
@@ -245,7 +251,7 @@ class Engine:
         before, _, behind = open_packet("#", upgrades, interval, timeout, self.max_payload).partition(b"#")
         return before, behind
 
-    def _handle(self, link: Link, packet: bytearray) -> Awaitable[None] | None:
+    def _handle(self, link: Link, packet: bytearray, now: float) -> Awaitable[None] | None:
         self.on_message(link, bytes(packet[1:]), False)
         return None
 

@@ -44,7 +44,12 @@ MAX_FRAGMENTS: Final = 64
 """Frames of one message. No official client sends more than one."""
 
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
+_head: Final = struct.Struct(">BB4s").unpack_from
+"""The first bytes of a client's frame: its kind, its masked length, its mask unless the length is a long one."""
 _TEXT_FRAME: Final = 0x80 | TEXT
+_MASKED: Final = 0x80
+_LONG: Final = _MASKED | 126
+"""The length stands in the next two bytes, and the mask behind them."""
 
 
 class WebSocketLine(asyncio.Protocol):
@@ -101,39 +106,40 @@ class WebSocketLine(asyncio.Protocol):
             return
         at, end = 0, len(data)
         engine, link = self._engine, self.link
-        limit = engine.max_payload
+        limit, receive, monotonic = engine.max_payload, engine.receive, engine.monotonic
         engine.bytes_in += end
-        while at < end:
+        now = monotonic()
+        while end - at >= 6:
             # A whole, masked text frame without fragments: nearly everything. All else goes to the reader.
-            if end - at < 6 or data[at] != _TEXT_FRAME:
-                break
-            length = data[at + 1] - 0x80
+            first, length, mask = _head(data, at)
             begin = at + 6
-            if length == 126 and end - at >= 8:
+            if length == _LONG and begin + 2 <= end:
+                begin += 2
                 length = data[at + 2] << 8 | data[at + 3]
-                begin = at + 8
+                mask = data[begin - 4 : begin]
                 if length < 126:
                     break
-            elif not 0 <= length < 126:
-                break
+            else:
+                length -= _MASKED
+                if not 0 <= length < 126:
+                    break
             stop = begin + length
-            if stop > end or length > limit:
+            if first != _TEXT_FRAME or stop > end or length > limit:
                 break
             packet = bytearray(data[begin:stop])
-            websocket_mask(data[begin - 4 : begin], packet)
+            websocket_mask(mask, packet)
             if not (packet.isascii() or _is_utf8(packet)):
                 break
             at = stop
             engine.frames_in += 1
             if self.probing or self.closing:
-                self._receive(packet)
+                self._receive(packet, now)
             else:
-                link.receive(packet)
+                receive(link, packet, now)
             if self._reader is not None:
                 break
-        else:
-            return
-        self._read(data[at:])
+        if at < end:
+            self._read(data[at:])
 
     def eof_received(self) -> None:
         """The peer sends no more: the transport closes."""
@@ -229,7 +235,7 @@ class WebSocketLine(asyncio.Protocol):
         opcode, data = message
         self._engine.frames_in += 1
         if opcode == TEXT:
-            self._receive(bytearray(data))
+            self._receive(bytearray(data), self._engine.monotonic())
         elif opcode == BINARY:
             if self.probing:
                 self.abort()
@@ -242,11 +248,11 @@ class WebSocketLine(asyncio.Protocol):
                 self.write(server_frame(PONG, bytes(data)))
             self.link.bother()
 
-    def _receive(self, packet: bytearray) -> None:
+    def _receive(self, packet: bytearray, now: float) -> None:
         if self.closing:
             return
         if not self.probing:
-            self.link.receive(packet)
+            self._engine.receive(self.link, packet, now)
         elif packet == b"2probe" and self.link.probe is self:
             self.write(server_frame(TEXT, b"3probe"))
             self.link.probed()

@@ -63,8 +63,8 @@ class Desk:
         )
         return connection, Allowance(self.clock.monotonic())
 
-    def tell(self, arguments: bytes | bytearray | memoryview, ack_id: int | None = 7) -> Any:
-        return self.dispatcher.dispatch(self.connection, self.allowance, ack_id, arguments)
+    def tell(self, arguments: bytes | bytearray | memoryview, ack_id: bytes | None = b"7") -> Any:
+        return self.dispatcher.dispatch(self.connection, self.allowance, ack_id, arguments, self.clock.monotonic())
 
     def said(self) -> list[Any]:
         """Everything said to the client since the last time: the arguments of each packet, decoded."""
@@ -128,7 +128,7 @@ def test_every_event_of_the_catalogue_reaches_its_handler_as_its_shape(event: wi
     example = example_of(event.shape)
     connection, clock = build.connection(), ManualClock()
     arguments = msgspec.json.encode([event.name, example])
-    assert Dispatcher(handlers, clock).dispatch(connection, Allowance(0.0), None, arguments) is None
+    assert Dispatcher(handlers, clock).dispatch(connection, Allowance(0.0), None, arguments, 0.0) is None
     assert seen == [(event.name, msgspec.convert(example, event.shape))]
 
 
@@ -197,7 +197,7 @@ def test_a_reply_that_is_not_fit_for_the_wire_is_our_fault_and_answered_as_one()
 
     handlers: dict[str, Any] = {event.name: board for event in wire.CLIENT_EVENTS}
     dispatcher = Dispatcher(handlers, desk.clock)
-    assert dispatcher.dispatch(desk.connection, desk.allowance, 7, ASK) is None
+    assert dispatcher.dispatch(desk.connection, desk.allowance, b"7", ASK, desk.clock.monotonic()) is None
     ((answer,),) = desk.said()
     assert answer["problem"]["code"] == "internal_fault"
     assert dispatcher.statistics().events["board.get"].ok == 0
@@ -374,7 +374,7 @@ def test_they_agree_on_anything_at_all(arguments: bytes) -> None:
 def test_damaged_events_are_answered_exactly_once(event: object, damage: bytes, at: int) -> None:
     desk, text = Desk(), json.dumps(event).encode()
     desk.waits = _no_time
-    waiting = desk.tell(text[:at] + damage + text[at:], 1)
+    waiting = desk.tell(text[:at] + damage + text[at:], b"1")
     if waiting is not None:
         asyncio.run(waiting)
     assert len(desk.said()) + len(desk.withheld) == 1
@@ -440,10 +440,10 @@ async def test_a_bucket_that_was_forgotten_is_asked_for_again() -> None:
     dispatcher = Dispatcher(handlers, clock, accounts=accounts)
     desk = Desk()
     first, second = desk.client(1), desk.client(2)
-    dispatcher.dispatch(*first, 1, ASK)
+    dispatcher.dispatch(*first, b"1", ASK, clock.monotonic())
     held = first[1].account
-    dispatcher.dispatch(*second, 1, ASK)
-    dispatcher.dispatch(*first, 1, ASK)
+    dispatcher.dispatch(*second, b"1", ASK, clock.monotonic())
+    dispatcher.dispatch(*first, b"1", ASK, clock.monotonic())
     assert first[1].account is not held
     assert len(accounts) == 1
 
