@@ -105,7 +105,10 @@ AckId = bytes
 def ok_ack(ack_id: AckId, reply: bytes, error_first: bool = False) -> bytes:
     """The acknowledgement `[{"ok": reply}]` as a WebSocket frame; `reply` is JSON already (see `encoder_of`). With `error_first` a
     null stands before it, for clients that take the first argument for an error."""
-    return _ack(ack_id, _NO_ERROR_OK if error_first else _OK, reply)
+    opening = _NO_ERROR_OK if error_first else _OK
+    size = _ACK_SIZE + len(ack_id) + len(opening) + len(reply)
+    head = _SHORT_ACK[size] if size < 126 else _header(_TEXT, size) + _ACK
+    return b"".join((head, ack_id, opening, reply, _ACK_END))
 
 
 def problem_ack(ack_id: AckId, problem: Problem, error_first: bool = False) -> bytes:

@@ -152,20 +152,27 @@ class Hub:
         urgent = frame.delivery is not Delivery.LATEST
         writers: list[Writer] | None = None
         put = 0
+        # What the turn says to somebody so far, and that with this frame behind it. In a busy room both are the same for nearly
+        # everybody, so they are joined once: a quarter less Python per delivery than a copy for each, and one piece of memory.
+        so_far, joined = b"", b""
         for connection in members:
-            # The three cases of `Connection.push`, the most frequent one inlined: this loop is what a busy room costs.
+            # The cases of `Connection.push`, the frequent ones inlined: this loop is what a busy room costs.
+            out = connection.out
             if connection.write_now is None:
                 connection.push(frame, key=key, whole=once)
-            elif connection.out:
-                say = connection.say if urgent else connection.say_later
-                say(data)
-            else:
+            elif not out:
                 connection.out = data
                 connection.urgent = urgent
                 if writers is None:
                     writers = self.turn.soon() if urgent else self.turn.later()
                 writers.append(connection)
                 put += 1
+            elif out is so_far and connection.urgent is urgent:
+                connection.out = joined
+                put += 1
+            else:
+                connection.push(frame)
+                so_far, joined = (out, connection.out) if connection.out else (b"", b"")
         self.turn.frames += put
         self._broadcast += 1
         self._deliveries += len(members)

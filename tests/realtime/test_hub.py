@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from realtime.codec import Frame
 from realtime.hub import Hub
@@ -138,6 +140,62 @@ def test_members_whose_line_is_clear_get_the_same_bytes_when_the_turn_is_over() 
     assert [data is frame.ws for (data,) in written] == [True, True]
     assert build.taken(slow.mailbox) == [frame]
     assert (turn.writes, turn.frames) == (2, 2)
+
+
+def test_what_a_room_says_twice_in_one_turn_is_joined_once_for_all() -> None:
+    turn = Turn()
+    hub, members = Hub(turn), [build.connection(name) for name in "abc"]
+    for member in members:
+        hub.add(member)
+        hub.join(member, "room")
+    written = [build.clear(member, turn) for member in members]
+
+    async def say() -> None:
+        members[0].push(build.must(0))
+        hub.broadcast("room", build.must(1))
+        hub.broadcast("room", build.must(2))
+        turn.flush()
+
+    asyncio.run(say())
+    both = build.must(1).ws + build.must(2).ws
+    assert [data for (data,) in written] == [build.must(0).ws + both, both, both]
+    assert written[1][0] is written[2][0]
+    assert (turn.writes, turn.frames, turn.bytes_out) == (3, 7, sum(len(data) for (data,) in written))
+
+
+_said = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "both", "all"]), st.sampled_from(["must", "changes", "large"])), max_size=12
+)
+
+
+@given(_said)
+def test_everybody_is_told_exactly_what_concerns_them_in_order_whoever_else_is_told_what(
+    said: list[tuple[str, str]],
+) -> None:
+    turn = Turn()
+    hub, names = Hub(turn), ("a", "b", "c")
+    members = {name: build.connection(name) for name in names}
+    for name, member in members.items():
+        hub.add(member)
+        for channel in (name, "all", *(("both",) if name != "c" else ())):
+            hub.join(member, channel)
+    written = {name: build.clear(member, turn) for name, member in members.items()}
+    told: dict[str, bytes] = dict.fromkeys(names, b"")
+    heard_by = {"a": "a", "b": "b", "both": "ab", "all": "abc"}
+
+    async def say() -> None:
+        for number, (channel, kind) in enumerate(said):
+            frame = build.changes(number) if kind == "changes" else build.must(number)
+            if kind == "large":
+                frame = build.ended("x" * 40_000)
+            hub.broadcast(channel, frame)
+            for name in heard_by[channel]:
+                told[name] += frame.ws
+        turn.flush()
+
+    asyncio.run(say())
+    assert {name: b"".join(data) for name, data in written.items()} == told
+    assert turn.frames == sum(len(heard_by[channel]) for channel, _ in said)
 
 
 def test_what_is_said_in_one_turn_keeps_its_order_across_channels() -> None:
