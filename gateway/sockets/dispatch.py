@@ -161,7 +161,7 @@ class Dispatcher:
         """Handle one event that was read at `now`. `arguments` is the JSON array `["name", payload]` as it came. None when all is
         done; otherwise what is left is to be awaited, in a task. It raises nothing, then or now."""
         size = len(arguments)
-        cost = 1.0 + size // BYTES_PER_TOKEN
+        cost = 1.0 if size < BYTES_PER_TOKEN else 1.0 + size // BYTES_PER_TOKEN
         account = allowance.account
         if account is None or not account.kept:
             account = allowance.account = self.accounts.of(connection.caller.account_id, now)

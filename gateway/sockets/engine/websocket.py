@@ -104,7 +104,7 @@ class WebSocketLine(asyncio.Protocol):
             self._engine.bytes_in += len(data)
             self._read(data)
             return
-        at, end = 0, len(data)
+        at, end, frames = 0, len(data), 0
         engine, link = self._engine, self.link
         limit, receive, monotonic = engine.max_payload, engine.receive, engine.monotonic
         engine.bytes_in += end
@@ -131,13 +131,14 @@ class WebSocketLine(asyncio.Protocol):
             if not (packet.isascii() or _is_utf8(packet)):
                 break
             at = stop
-            engine.frames_in += 1
+            frames += 1
             if self.probing or self.closing:
                 self._receive(packet, now)
             else:
                 receive(link, packet, now)
             if self._reader is not None:
                 break
+        engine.frames_in += frames
         if at < end:
             self._read(data[at:])
 
