@@ -51,6 +51,15 @@ async def test_events_of_one_client_are_handled_in_order_even_past_a_slow_one() 
         assert gateway.calls.seen.index(batches[0]) == 1
 
 
+@pytest.mark.parametrize("number", ["0", "7", "007", "999999999999999"])
+async def test_the_number_of_an_event_comes_back_in_the_digits_in_which_it_was_sent(number: str) -> None:
+    async with open_gateway() as gateway, open_client(gateway) as client:
+        await client.connect()
+        for payload in (BOARD, {}):
+            await client.text(f"42/live,{number}{json.dumps(['board.get', payload])}")
+            assert (await client.packet()).startswith(f"43/live,{number}[")
+
+
 async def test_an_acknowledgement_can_be_withheld_and_given_out_of_order() -> None:
     async with open_gateway() as gateway, open_client(gateway) as client:
         await client.connect()

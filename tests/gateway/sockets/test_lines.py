@@ -12,7 +12,8 @@ import pytest
 
 from gateway.sockets.handshake import origin_rule
 from realtime.codec import Frame, event_frame
-from realtime.disconnect import DRAINING, LOGIN_ENDED
+from realtime.disconnect import ABUSE, DRAINING, LOGIN_ENDED
+from realtime.limits import STRIKES
 from realtime.turn import Turn, Write
 from realtime.wire import BoardChanges, BoardSnapshot, Bye, ClassView, Row
 from tests.gateway.sockets.build import ROOM, WAIT_S, Client, Gateway, open_client, open_gateway
@@ -525,6 +526,26 @@ async def test_the_acknowledgements_of_one_read_leave_in_one_write() -> None:
         )
         after = gateway.server.statistics()
         assert (after.writes - before.writes, after.frames - before.frames) == (1, 10)
+
+
+async def test_what_stands_behind_one_offence_too_many_in_the_same_read_is_not_heard() -> None:
+    async with open_gateway() as gateway, Deaf(gateway) as deaf:
+        offence, event = json.dumps(["board.get", {}]), json.dumps(["board.get", {"class_id": str(ROOM)}])
+        await deaf.texts([f"42/live,{n}{offence}" for n in range(STRIKES)] + [f"42/live,99{event}"])
+        await gateway.wait_until(lambda: gateway.connection().ending is ABUSE)
+        assert gateway.calls.seen == []
+
+
+async def test_what_stands_behind_an_event_that_waits_in_the_same_read_waits_for_it() -> None:
+    async with open_gateway() as gateway, Deaf(gateway) as deaf:
+        join, event = json.dumps(["room.join", {"code": "ABCD"}]), json.dumps(["board.get", {"class_id": str(ROOM)}])
+        await deaf.texts([f"42/live,0{join}", f"42/live,1{event}"])
+        (link,) = gateway.server.eio.links.values()
+        await gateway.wait_until(lambda: link.events_in == 3)  # CONNECT and the two
+        assert gateway.calls.seen == []
+        gateway.calls.gate.set()
+        seen = await deaf.read_until(b"43/live,1[")
+        assert seen.index(b"43/live,0[") < seen.index(b"43/live,1[")
 
 
 async def test_boards_wait_a_moment_for_company_and_acknowledgements_take_them_along() -> None:
