@@ -57,11 +57,6 @@ class EventStatistics:
     seconds: float = 0.0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_S) + 1))
 
-    def answered(self, took_s: float) -> None:
-        """Count a good answer."""
-        self.seconds += took_s
-        self.buckets[bisect_left(LATENCY_BOUNDS_S, took_s)] += 1
-
     @property
     def ok(self) -> int:
         """How many were answered well."""
@@ -110,7 +105,9 @@ class Reply(msgspec.Struct, eq=False):
         encode, monotonic = route.encode, self._dispatcher.monotonic
         ack = None if ack_id is None else ok_ack(ack_id, encode(shape), connection.error_first)
         self.answered = True
-        route.statistics.answered(monotonic() - self._began)
+        statistics, took_s = route.statistics, monotonic() - self._began
+        statistics.seconds += took_s
+        statistics.buckets[bisect_left(LATENCY_BOUNDS_S, took_s)] += 1
         if ack is None:
             return
         if connection.write_now is not None:
@@ -187,6 +184,7 @@ class Dispatcher:
             route, message = found
         route.statistics.received += 1
         reply = Reply(self, connection, route, ack_id, now)
+        # Loaded first: what is called as if it were a method, CPython 3.11 looks up on the type before it finds the attribute.
         handler = route.handler
         try:
             waiting = handler(connection, message, reply)
