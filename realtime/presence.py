@@ -1,0 +1,249 @@
+"""Who is in the rooms of this node, told to the register that all nodes share, and what it answers told to the rooms.
+
+Handlers say `enter` and `leave` and go on: both only touch memory. One task reports, ten times a second what has changed and
+every two seconds that this node lives, all rooms in a few batches. What comes back is how many people are in each room, and now
+and then that it is this node's turn to announce who came and who left (`on_news`).
+
+What waits to be reported is the last word about each person, so flapping does not pile up. Full (`MAX_WAITING` people over all
+rooms) means: the room that would go over it forgets its changes and is reported whole instead. That costs one walk over its
+people and says the same.
+
+Register away: what is known here goes on being told (`count`), changes wait, and when it answers again they are reported. Reports
+that may or may not have arrived are sent again; a repeated one changes nothing.
+
+`stop` is the quiet hand-over. People leave as their connections are closed, the node says goodbye to the register, and who
+connects elsewhere within the grace has never been away.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from realtime.register import Answer, News, Register, Report
+from services.kernel.clock import Clock
+from services.kernel.ids import AccountId
+
+ROUND_EVERY_S: Final = 0.1
+"""How long a change waits before it is reported."""
+REFRESH_EVERY_S: Final = 2.0
+"""How often a node says of each room that it lives. A loop that stops for 12 s right before is forgiven: see `Terms.lease_ms`."""
+LONGEST_PAUSE_S: Final = 2.0
+"""Between tries while the register is away; the first pause is one round, and each is twice the one before."""
+BATCH_ROOMS: Final = 64
+MAX_WAITING: Final = 20_000
+"""Changes that wait to be reported. By feeling: a node's worth of people, all of them on the move."""
+
+OnNews = Callable[[str, News], None]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceStatistics:
+    """Now: `rooms` reported, `people` in them through this node, changes `waiting`, and whether the register is `away`. Since
+    start: `reports` answered, `failures` of reports, `announcements` made by this node, `overflows` of what waits."""
+
+    rooms: int
+    people: int
+    waiting: int
+    away: bool
+    reports: int
+    failures: int
+    announcements: int
+    overflows: int
+
+
+@dataclass(slots=True)
+class _Room:
+    """What this node knows of one room. `changed` is the last word about whoever moved since the last answer: True came."""
+
+    here: dict[AccountId, None] = field(default_factory=dict)
+    changed: dict[AccountId, bool] = field(default_factory=dict)
+    count: int = 0
+    told: int | None = None
+    whole: bool = True
+    before: bool = False
+    closing: bool = False
+    due: float = 0.0
+
+
+class Presence:
+    """See the module. `node` names this process to the register; `on_news` is set by whoever announces."""
+
+    def __init__(self, node: str, register: Register, clock: Clock) -> None:
+        self.on_news: OnNews = _announced_by_nobody
+        self._node: Final = node
+        self._register: Final = register
+        self._clock: Final = clock
+        self._rooms: dict[str, _Room] = {}
+        self._waiting = 0
+        self._stopping = False
+        self._failing = 0
+        self._reports = 0
+        self._failures = 0
+        self._announcements = 0
+        self._overflows = 0
+
+    # -- what rooms say -------------------------------------------------------------------------------------------
+
+    def follow(self, room: str) -> None:
+        """Begin to report a room, with whoever enters it; soon its count is known."""
+        known = self._rooms.setdefault(room, _Room())
+        known.closing = False
+
+    def unfollow(self, room: str) -> None:
+        """Nobody here needs the room any more. Who is still in it leaves."""
+        known = self._rooms.get(room)
+        if known is not None:
+            known.closing, known.due = True, 0.0
+
+    def enter(self, room: str, account: AccountId) -> None:
+        """Somebody is in a followed room through this node. Again is harmless."""
+        known = self._rooms[room]
+        if account not in known.here:
+            known.here[account] = None
+            self._change(known, account, came=True)
+
+    def leave(self, room: str, account: AccountId) -> None:
+        """The last connection of somebody here has left a room. Again is harmless."""
+        known = self._rooms.get(room)
+        if known is not None and account in known.here:
+            del known.here[account]
+            self._change(known, account, came=False)
+
+    def count(self, room: str) -> int:
+        """How many people are in a followed room, as far as this node can know."""
+        known = self._rooms.get(room)
+        if known is None:
+            return 0
+        coming = sum(known.changed.values()) if known.before else 0
+        return max(known.count + coming, len(known.here))
+
+    def tell_count(self, room: str) -> int:
+        """`count`, for somebody who will go on from it: if it turns out to be another one, an announcement puts it right."""
+        told = self.count(room)
+        if (known := self._rooms.get(room)) is not None:
+            known.told, known.due = told, 0.0
+        return told
+
+    def _change(self, known: _Room, account: AccountId, *, came: bool) -> None:
+        known.due = 0.0
+        if account not in known.changed:
+            if self._waiting >= MAX_WAITING:
+                self._overflows += 1
+                self._waiting -= len(known.changed)
+                known.changed.clear()
+                known.whole = True
+                return
+            self._waiting += 1
+        known.changed[account] = came
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Ask `run` to say goodbye and return. May be called again."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """Report until stopped, whatever becomes of the register."""
+        while not self._stopping:
+            await self._round()
+            await self._clock.sleep(min(ROUND_EVERY_S * 2 ** min(self._failing, 10), LONGEST_PAUSE_S))
+        for known in self._rooms.values():
+            known.closing, known.due = True, 0.0
+        await self._round()
+
+    def statistics(self) -> PresenceStatistics:
+        """Counters for the probes."""
+        return PresenceStatistics(
+            rooms=len(self._rooms),
+            people=sum(len(known.here) for known in self._rooms.values()),
+            waiting=self._waiting,
+            away=self._failing > 0,
+            reports=self._reports,
+            failures=self._failures,
+            announcements=self._announcements,
+            overflows=self._overflows,
+        )
+
+    async def _round(self) -> None:
+        """Report every room that is due, as long as the register answers."""
+        now = self._clock.monotonic()
+        due = [room for room, known in self._rooms.items() if known.due <= now]
+        for start in range(0, len(due), BATCH_ROOMS):
+            if not await self._report(due[start : start + BATCH_ROOMS]):
+                return
+
+    async def _report(self, rooms: list[str]) -> bool:
+        """One batch; False when some of it was not answered."""
+        reports = [self._report_of(room, self._rooms[room]) for room in rooms]
+        answers = await self._register.exchange(reports)
+        failures = []
+        for report, answer in zip(reports, answers, strict=True):
+            known = self._rooms[report.room]
+            if isinstance(answer, Answer):
+                self._answered(report, known, answer)
+            else:
+                known.whole, known.due = known.whole or report.whole, 0.0
+                failures.append(answer)
+        self._reports += len(reports) - len(failures)
+        self._failures += len(failures)
+        if failures:
+            self._failing += 1
+            if self._failing == 1:
+                log.warning("presence.register_away", rooms=len(failures), trouble=str(failures[0]))
+        elif self._failing:
+            self._failing = 0
+            log.info("presence.register_back", failures=self._failures)
+        return not failures
+
+    def _report_of(self, room: str, known: _Room) -> Report:
+        changed = known.changed
+        report = Report(
+            room,
+            self._node,
+            came=tuple(account for account, came in changed.items() if came),
+            left=tuple(account for account, came in changed.items() if not came),
+            here=tuple(account for account in known.here if account not in changed) if known.whole else (),
+            whole=known.whole,
+            before=known.before,
+            told=known.told,
+            bye=known.closing,
+        )
+        # What changes from now on belongs to the next report.
+        known.whole, known.due = False, self._clock.monotonic() + REFRESH_EVERY_S
+        return report
+
+    def _answered(self, report: Report, known: _Room, answer: Answer) -> None:
+        if answer.again:
+            known.whole, known.due = True, 0.0
+            return
+        for came, accounts in ((True, report.came), (False, report.left)):
+            for account in accounts:
+                # Somebody who has moved on meanwhile is reported again.
+                if known.changed.get(account) is came:
+                    del known.changed[account]
+                    self._waiting -= 1
+        known.before, known.count = True, answer.count
+        if known.told == report.told:
+            known.told = None
+        if answer.due_ms is not None:
+            known.due = min(known.due, self._clock.monotonic() + answer.due_ms / 1000)
+        if answer.news is not None:
+            self._announcements += 1
+            self._announce(report.room, answer.news)
+        if report.bye and known.closing:
+            self._waiting -= len(known.changed)
+            del self._rooms[report.room]
+
+    def _announce(self, room: str, news: News) -> None:
+        try:
+            self.on_news(room, news)
+        except Exception:
+            log.exception("presence.announcement_failed", room=room)
+
+
+def _announced_by_nobody(room: str, news: News) -> None:
+    """Nobody asked for news."""

@@ -1,0 +1,216 @@
+"""Who is in which room, as all nodes together know it: the register that every node reports to.
+
+Approach. An *entry* says that somebody is in a room through one node. A person is present while at least one entry of theirs
+stands; entries are counted per person, so the number of people in a room is a number and not a walk. A node reports what
+changed in a room, and every few seconds that it lives; the answer says how many are there, and sometimes that it is this
+node's turn to announce who came and who left. Everything is decided in one step that nothing can come between, so exactly one
+node announces each coming and each going.
+
+Three times rule it:
+
+* A *lease* is how long a node may be silent before nobody is present through it any more. It is longer than any stop of a
+  loop that we forgive (12 s), and short enough that the dead are gone within 15 s.
+* The *grace* is how long an entry stands after its person has left. Whoever is back by then, on whichever node, has never
+  been away as far as anybody is told. This is what makes a drained node, and a tunnel, pass unnoticed.
+* *News* waits a moment, so that a hundred who come at once are one announcement. Who comes and goes within it is none.
+
+The register may lose everything (Redis starts again, empty). Then it answers `again` and nodes report whole; those who merely
+stand there again are not announced as having come, and nothing at all is said until most nodes have had their turn.
+
+Invariants. A report may arrive twice: the second time it changes nothing. A whole report replaces all that its node said
+before. The count that was announced last is kept with the room; when the true one differs, for whatever reason, an
+announcement without names puts it right.
+
+`MemoryRegister` is the real thing for one process and for tests with several nodes in one; `realtime/redis_presence.py` is the
+same step as a Redis script. `tests/contracts/test_presence.py` holds both to one behaviour.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from services.kernel.ids import AccountId
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The times, in ms, and how many names an announcement may carry; above it only the count is told."""
+
+    lease_ms: int = 14_500
+    grace_ms: int = 10_000
+    news_ms: int = 300
+    settle_ms: int = 5_000
+    names: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one node says of one room.
+
+    `came` and `left` since the last report that was answered. `whole`: `here` are all the others who are in the room through
+    this node, and nobody else is. `before`: this node has been answered about this room earlier in its life. `told`: how many
+    it has told somebody are there, None when it has told nobody. `bye`: it leaves the room, and its people stand in grace.
+    """
+
+    room: str
+    node: str
+    came: tuple[AccountId, ...] = ()
+    left: tuple[AccountId, ...] = ()
+    here: tuple[AccountId, ...] = ()
+    whole: bool = False
+    before: bool = False
+    told: int | None = None
+    bye: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the register says to a report. `again`: it does not know this node; nothing was taken, report whole. Otherwise
+    `count` people are there, and in `due_ms` there is something to decide. `news`: what to announce, if it is this node's turn."""
+
+    again: bool
+    count: int = 0
+    due_ms: int | None = None
+    news: "News | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """An announcement: how many are there now, who came and who left since the last one (nobody named: too many, or only the
+    number was put right)."""
+
+    count: int
+    joined: tuple[AccountId, ...]
+    left: tuple[AccountId, ...]
+
+
+class RegisterAway(Exception):  # noqa: N818 - a state of the register, not an error of a caller
+    """The register did not answer: a report was taken or not, nobody knows. Report it again."""
+
+
+class Register(Protocol):
+    """See the module."""
+
+    async def exchange(self, reports: Sequence[Report]) -> list[Answer | RegisterAway]:
+        """Give reports, one per room, and get their answers in the same order. Raises nothing."""
+        ...
+
+
+@dataclass(slots=True)
+class _Room:
+    """The state of one room. An entry is (account, node): True while it is held, False while it is leaving."""
+
+    nodes: dict[str, int] = field(default_factory=dict)
+    entries: dict[tuple[AccountId, str], bool] = field(default_factory=dict)
+    leaving: dict[tuple[AccountId, str], int] = field(default_factory=dict)
+    people: dict[AccountId, int] = field(default_factory=dict)
+    news: dict[AccountId, bool] = field(default_factory=dict)
+    settles_at: int = 0
+    announced: int = 0
+    put_right: bool = False
+    news_at: int | None = None
+
+    def take(self, report: Report, now: int, terms: Terms) -> Answer:
+        """The one step. Mirrored line by line in the script of realtime/redis_presence.py."""
+        if report.node not in self.nodes and not report.whole:
+            return Answer(again=True)
+        if not self.nodes and not self.entries and report.before:
+            self.settles_at = now + terms.settle_ms
+        self.nodes[report.node] = now + terms.lease_ms
+        if report.whole:
+            self._leave_unless({*report.came, *report.here}, report.node, now + terms.grace_ms)
+        for account in report.came:
+            self._come(account, report.node, quiet=False)
+        for account in report.here:
+            self._come(account, report.node, quiet=now < self.settles_at)
+        for account in report.left:
+            self._leave((account, report.node), now + terms.grace_ms)
+        if report.bye:
+            self._leave_unless(set(), report.node, now + terms.grace_ms)
+            del self.nodes[report.node]
+        self._sweep(now)
+        if report.told is not None and report.told != len(self.people):
+            self.put_right = True
+        news = self._news(now, terms, may_announce=not report.bye)
+        dues = [*self.nodes.values(), *self.leaving.values(), *([] if self.news_at is None else [self.news_at])]
+        return Answer(False, len(self.people), max(min(dues) - now, 0) if dues else None, news)
+
+    def _come(self, account: AccountId, node: str, *, quiet: bool) -> None:
+        entry = (account, node)
+        held = self.entries.get(entry)
+        if held:
+            return
+        self.entries[entry] = True
+        if held is False:
+            del self.leaving[entry]
+            return
+        self.people[account] = self.people.get(account, 0) + 1
+        if self.people[account] == 1 and not quiet:
+            self._note(account, came=True)
+
+    def _leave(self, entry: tuple[AccountId, str], until: int) -> None:
+        if self.entries.get(entry):
+            self.entries[entry] = False
+            self.leaving[entry] = until
+
+    def _leave_unless(self, here: set[AccountId], node: str, until: int) -> None:
+        for entry in list(self.entries):
+            if entry[1] == node and entry[0] not in here:
+                self._leave(entry, until)
+
+    def _sweep(self, now: int) -> None:
+        dead = {node for node, until in self.nodes.items() if until <= now}
+        for node in dead:
+            del self.nodes[node]
+        gone = [entry for entry, held in self.entries.items() if held and entry[1] in dead] if dead else []
+        for entry in [*gone, *(entry for entry, until in self.leaving.items() if until <= now)]:
+            del self.entries[entry]
+            self.leaving.pop(entry, None)
+            self.people[entry[0]] -= 1
+            if not self.people[entry[0]]:
+                del self.people[entry[0]]
+                self._note(entry[0], came=False)
+
+    def _note(self, account: AccountId, *, came: bool) -> None:
+        if self.news.get(account) is (not came):
+            del self.news[account]
+        else:
+            self.news[account] = came
+
+    def _news(self, now: int, terms: Terms, *, may_announce: bool) -> News | None:
+        if not (self.news or self.put_right or len(self.people) != self.announced):
+            self.news_at = None
+            return None
+        if self.news_at is None:
+            self.news_at = max(now + terms.news_ms, self.settles_at)
+        if now < self.news_at or not may_announce:
+            return None
+        named = self.news.items() if len(self.news) <= terms.names else ()
+        news = News(
+            len(self.people),
+            joined=tuple(account for account, came in named if came),
+            left=tuple(account for account, came in named if not came),
+        )
+        self.news.clear()
+        self.news_at, self.put_right, self.announced = None, False, len(self.people)
+        return news
+
+
+class MemoryRegister:
+    """A register for the nodes of one process. `now_ms` tells ms that never step back."""
+
+    def __init__(self, now_ms: Callable[[], int], terms: Terms | None = None) -> None:
+        self._now_ms: Final = now_ms
+        self._terms: Final = terms or Terms()
+        self._rooms: dict[str, _Room] = {}
+
+    async def exchange(self, reports: Sequence[Report]) -> list[Answer | RegisterAway]:
+        """See `Register.exchange`."""
+        return [self._take(report) for report in reports]
+
+    def _take(self, report: Report) -> Answer:
+        room = self._rooms.setdefault(report.room, _Room())
+        answer = room.take(report, self._now_ms(), self._terms)
+        if not room.nodes and not room.entries:
+            del self._rooms[report.room]
+        return answer
