@@ -2,8 +2,8 @@
 
 What is stored under a room's name: `nodes` (sorted set: node, end of its lease), `entries` (hash: "account node", held or
 leaving), `leaving` (sorted set: entry, end of its grace), `people` (hash: account, number of entries; its length is the number of
-people), `news` (hash: account, 1 came or -1 left), `state` (hash of the numbers). All of it is given up a minute after the last
-report, and none of it is truth for anybody but the register: lost, it is reported again.
+people), `news` (hash: account, 1 came or -1 left), `state` (hash of the numbers). All of it expires
+together some minutes after the last report, and none of it is truth for anybody but the register: lost, it is reported again.
 
 The time is that of the Redis server, one clock for all nodes. Tests, which jump, bring their own.
 
@@ -24,8 +24,6 @@ from realtime.redis_servers import RedisServers
 from realtime.register import Answer, News, RegisterAway, Report, Terms
 from services.kernel.ids import AccountId
 
-KEPT_MS: Final = 60_000
-"""How long a room is kept that nobody reports on. Longer than any lease and grace, shorter than anybody would wonder."""
 _PARTS: Final = ("nodes", "entries", "leaving", "people", "news", "state")
 _TROUBLE: Final = (RedisError, OSError, TimeoutError)
 
@@ -218,7 +216,7 @@ class RedisRegister:
             *("EVALSHA", _SHA, len(keys), *keys, now, report.node),
             *(int(report.whole), int(report.before), int(report.bye), told),
             *(terms.lease_ms, terms.grace_ms, terms.news_ms, terms.settle_ms, terms.names),
-            max(KEPT_MS, 2 * terms.grace_ms),
+            terms.kept_ms,
             *(len(report.came), len(report.left)),
             *(str(account) for account in (*report.came, *report.left, *report.here)),
         ]

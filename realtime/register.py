@@ -34,13 +34,15 @@ from services.kernel.ids import AccountId
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The times, in ms, and how many names an announcement may carry; above it only the count is told."""
+    """The times, in ms, and how many names an announcement may carry; above it only the count is told. `kept_ms`: a room on which
+    nobody has reported for so long is forgotten."""
 
     lease_ms: int = 14_500
     grace_ms: int = 10_000
     news_ms: int = 300
     settle_ms: int = 5_000
     names: int = 100
+    kept_ms: int = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,15 +204,27 @@ class MemoryRegister:
     def __init__(self, now_ms: Callable[[], int], terms: Terms | None = None) -> None:
         self._now_ms: Final = now_ms
         self._terms: Final = terms or Terms()
-        self._rooms: dict[str, _Room] = {}
+        # The room that was reported on longest ago comes first.
+        self._rooms: dict[str, tuple[int, _Room]] = {}
 
     async def exchange(self, reports: Sequence[Report]) -> list[Answer | RegisterAway]:
         """See `Register.exchange`."""
         return [self._take(report) for report in reports]
 
     def _take(self, report: Report) -> Answer:
-        room = self._rooms.setdefault(report.room, _Room())
-        answer = room.take(report, self._now_ms(), self._terms)
-        if not room.nodes and not room.entries:
-            del self._rooms[report.room]
-        return answer
+        now = self._now_ms()
+        _, room = self._rooms.pop(report.room, (now, _Room()))
+        self._rooms[report.room] = now, room
+        self._forget(now - self._terms.kept_ms)
+        return room.take(report, now, self._terms)
+
+    def _forget(self, before: int) -> None:
+        while self._rooms:
+            first = next(iter(self._rooms))
+            if self._rooms[first][0] >= before:
+                return
+            del self._rooms[first]
+
+    def __len__(self) -> int:
+        """How many rooms are kept."""
+        return len(self._rooms)

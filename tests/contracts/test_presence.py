@@ -20,6 +20,7 @@ from realtime.register import Answer, MemoryRegister, News, Register, RegisterAw
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId
 from tests.support.redis_server import RedisServer, open_redis
+from tests.support.stalling_clock import StallingClock
 
 ROOM = "room:1"
 STEP_S = 0.1
@@ -49,31 +50,6 @@ class Watched:
             return await self.register.exchange(reports)
         finally:
             self.asked -= 1
-
-
-class StallingClock(ManualClock):
-    """A clock on which a node's loop can stand still while time goes on: it sleeps on until `go_on`."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self._clock = clock
-        self._going = asyncio.Event()
-        self._going.set()
-
-    def wall_ms(self) -> int:
-        return self._clock.wall_ms()
-
-    def monotonic(self) -> float:
-        return self._clock.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await self._clock.sleep(seconds)
-        await self._going.wait()
-
-    def stall(self) -> None:
-        self._going.clear()
-
-    def go_on(self) -> None:
-        self._going.set()
 
 
 @dataclass
@@ -537,7 +513,17 @@ async def test_a_room_that_nobody_reports_on_leaves_nothing_in_redis() -> None:
         await place.pass_time(3)
         for part in ("nodes", "entries", "people", "state"):
             kept_ms = int((await server.command("PTTL", f"paceline:{{{ROOM}}}:presence:{part}"))[1:])
-            assert 0 < kept_ms <= 60_000
+            assert 0 < kept_ms <= Terms().kept_ms
+
+
+async def test_a_room_that_nobody_reports_on_is_forgotten_in_memory_too() -> None:
+    clock = ManualClock()
+    register = MemoryRegister(lambda: round(clock.monotonic() * 1_000))
+    await register.exchange([Report("room:ended", "one", came=(ADA,), whole=True)])
+    await register.exchange([Report("room:ended", "one", bye=True)])
+    await clock.advance(Terms().kept_ms / 1_000 + 1)
+    await register.exchange([Report(ROOM, "one", whole=True)])
+    assert len(register) == 1
 
 
 async def test_on_the_clock_of_the_server_it_works_the_same() -> None:
@@ -557,7 +543,7 @@ async def test_on_the_clock_of_the_server_it_works_the_same() -> None:
 # -- laws -------------------------------------------------------------------------------------------------------------
 
 NAMES = ("one", "two", "three")
-TERMS = Terms(lease_ms=14_500, grace_ms=10_000, news_ms=300, settle_ms=5_000, names=1_000)
+TERMS = Terms(lease_ms=14_500, grace_ms=10_000, news_ms=300, settle_ms=5_000, names=1_000, kept_ms=1_000_000_000)
 
 
 class Model:
