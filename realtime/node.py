@@ -3,7 +3,9 @@
 Above this floor nobody asks where a member is connected. `tell` reaches a channel's members wherever they are; `publish`
 speaks to the other nodes; `broadcast` to the members here. A channel is followed only while somebody here needs it.
 
-What a node says to itself over the broker is dropped on arrival: it acted on it before it spoke.
+What a node says to itself over the broker is dropped on arrival: it acted on it before it spoke. Only its heartbeat is looked
+at, as proof that it hears (realtime/watchdog.py). A node that has gone deaf while its carrier believes to be well follows
+everything anew; until it hears again it is not ready, and `on_standing` tells whoever has to tell people.
 """
 
 import asyncio
@@ -22,29 +24,32 @@ from realtime.connection import Connection
 from realtime.disconnect import LOGIN_ENDED
 from realtime.hub import Hub, HubStatistics
 from realtime.peer import EVERY_NODE, AnyPeerMessage, Heartbeat, LoginEnded, PeerMessage, RelayedFrame
+from realtime.watchdog import HEARTBEAT_EVERY_S, Standing, Watchdog
 from services.kernel.clock import Clock
 
 log = structlog.get_logger(__name__)
 
-HEARTBEAT_EVERY_S: Final = 2.0
-"""How often a node tells the others that it is there."""
 READY_LOOK_S: Final = 0.02
-PEER_SILENT_S: Final = 10.0
-"""After this long without a word a peer is no longer listed."""
 
 _Message = TypeVar("_Message", bound=PeerMessage)
 _Handler = Callable[[str, PeerMessage], None]
 GapHandler = Callable[[tuple[str, ...]], None]
+OnStanding = Callable[[Standing], None]
 
 
 @dataclass(frozen=True, slots=True)
 class NodeStatistics:
-    """The hub's and the broker's counters, `peers` heard lately, and messages from peers that were `not_understood`."""
+    """The hub's and the broker's counters, messages from peers that were `not_understood`, and the seconds since each of the
+    `peers` that were heard lately. Whether the node is `stale`, how often it `went_stale`, and the seconds since it heard
+    itself."""
 
     hub: HubStatistics
     broker: BrokerStatistics
-    peers: int
+    peers: dict[str, float]
     not_understood: int
+    stale: bool
+    went_stale: int
+    own_heartbeat_s: float
 
 
 class Node:
@@ -58,7 +63,9 @@ class Node:
         self._handlers: dict[type[PeerMessage], list[_Handler]] = {}
         self._on_gap: list[GapHandler] = []
         self._followed: Counter[str] = Counter()
-        self._peers: dict[str, float] = {}
+        self._watchdog: Final = Watchdog(clock.monotonic())
+        self._on_standing: list[OnStanding] = []
+        self._went_stale = 0
         self._beats = 0
         self._not_understood = 0
         self._running = False
@@ -116,6 +123,10 @@ class Node:
         elif self._followed.pop(channel, 0):
             self._broker.unfollow(channel)
 
+    def on_standing(self, handler: OnStanding) -> None:
+        """Call `handler(standing)` each time this node stops hearing the others, or hears them again."""
+        self._on_standing.append(handler)
+
     # -- connections ----------------------------------------------------------------------------------------------
 
     def add(self, connection: Connection) -> None:
@@ -151,16 +162,30 @@ class Node:
     async def run(self) -> None:
         """Carry messages and tell peers that this node is there, until cancelled."""
         self._running = True
+        self._watchdog.begin(self._clock.monotonic())
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._broker.run(), name="node.broker")
-                group.create_task(self._beat(), name="node.heartbeat")
+                group.create_task(self._keep_watch(), name="node.watchdog")
         finally:
             self._running = False
 
+    @property
+    def standing(self) -> Standing:
+        """Whether this node hears the others, as of the last look."""
+        return self._watchdog.standing
+
     def ready(self) -> bool:
-        """Whether this node runs and its broker is known to carry."""
-        return self._running and self._broker.healthy()
+        """Whether this node runs and hears the others."""
+        return self.why_not_ready() is None
+
+    def why_not_ready(self) -> str | None:
+        """None when it is ready, otherwise why not, in a sentence."""
+        if not self._running:
+            return "this node does not listen to the other nodes"
+        if not self.standing.fresh:
+            return self.standing.reason
+        return None if self._broker.healthy() else "the carrier between nodes does not work right now"
 
     async def until_ready(self) -> None:
         """Return when `ready` is true."""
@@ -168,25 +193,64 @@ class Node:
             await self._clock.sleep(READY_LOOK_S)
 
     def peers(self) -> dict[str, float]:
-        """Other nodes heard in the last 10 s, with the seconds since."""
-        now = self._clock.monotonic()
-        return {node: now - at for node, at in self._peers.items() if now - at < PEER_SILENT_S}
+        """Other nodes heard lately, with the seconds since."""
+        return self._watchdog.peers(self._clock.monotonic())
+
+    def gone(self, peer: str) -> bool:
+        """Whether a peer has been silent so long that nobody can be connected through it. Says no while this node is deaf."""
+        return self._watchdog.gone(peer, self._clock.monotonic())
 
     def statistics(self) -> NodeStatistics:
         """Counters for the probes."""
         return NodeStatistics(
             hub=self.hub.statistics(),
             broker=self._broker.statistics(),
-            peers=len(self.peers()),
+            peers=self.peers(),
             not_understood=self._not_understood,
+            stale=not self.standing.fresh,
+            went_stale=self._went_stale,
+            own_heartbeat_s=self._watchdog.own_age(self._clock.monotonic()),
         )
 
-    async def _beat(self) -> None:
+    async def _keep_watch(self) -> None:
+        stale_looks = 0
         while True:
-            self._beats += 1
-            self.publish(EVERY_NODE, Heartbeat(node=self.id, seq=self._beats))
-            self._peers = {node: self._clock.monotonic() - age for node, age in self.peers().items()}
+            self._beat()
             await self._clock.sleep(HEARTBEAT_EVERY_S)
+            before = self.standing
+            after = self._watchdog.look(self._clock.monotonic(), carried=self._broker.healthy())
+            if after.fresh != before.fresh:
+                self._stands(after)
+            stale_looks = 0 if after.fresh else stale_looks + 1
+            # At the first look, the second, the fourth, …: whatever it is that does not heal must not become a storm.
+            if stale_looks and not stale_looks & (stale_looks - 1) and self._broker.healthy():
+                await self._follow_anew()
+
+    def _beat(self) -> None:
+        self._beats += 1
+        hears = self._watchdog.hears(self._clock.monotonic())
+        self.publish(EVERY_NODE, Heartbeat(node=self.id, seq=self._beats, hears=hears))
+
+    def _stands(self, standing: Standing) -> None:
+        if standing.fresh:
+            log.info("node.fresh")
+        else:
+            self._went_stale += 1
+            log.warning("node.stale", reason=standing.reason)
+        for handler in self._on_standing:
+            try:
+                handler(standing)
+            except Exception:
+                log.exception("node.standing_handler_failed")
+
+    async def _follow_anew(self) -> None:
+        """The carrier believes to be well and we do not hear: let go of every channel and take it up again, in two steps, so
+        that a carrier which compares what is wanted with what it has sees both. Each is then told as a gap."""
+        for channel in self._followed:
+            self._broker.unfollow(channel)
+        await self._clock.sleep(HEARTBEAT_EVERY_S)
+        for channel in self._followed:
+            self._broker.follow(channel)
 
     # -- what arrives ---------------------------------------------------------------------------------------------
 
@@ -198,7 +262,10 @@ class Node:
             log.warning("node.message_not_understood", channel=channel, problem=str(problem))
             return
         if parcel.sender == self.id:
+            if isinstance(parcel.message, Heartbeat):
+                self._watchdog.heard_own(self._clock.monotonic())
             return
+        self._watchdog.heard(parcel.sender, self._clock.monotonic())
         for handler in self._handlers.get(type(parcel.message), ()):
             try:
                 handler(channel, parcel.message)
@@ -206,6 +273,9 @@ class Node:
                 log.exception("node.handler_failed", channel=channel, message=type(parcel.message).__name__)
 
     def _gap(self, channels: tuple[str, ...]) -> None:
+        if EVERY_NODE in channels:
+            # Be heard, and hear oneself, before the next round.
+            self._beat()
         for handler in self._on_gap:
             try:
                 handler(channels)
@@ -232,7 +302,10 @@ class Node:
         return len(connections)
 
     def _heard_heartbeat(self, _channel: str, message: Heartbeat) -> None:
-        self._peers[message.node] = self._clock.monotonic()
+        now = self._clock.monotonic()
+        for name in message.hears:
+            if name != self.id:
+                self._watchdog.named(name, now)
 
 
 def account_channel(connection: Connection) -> str:

@@ -85,10 +85,11 @@ class RoomClosed(PeerMessage, frozen=True):
 
 
 class Heartbeat(PeerMessage, frozen=True):
-    """`node` is alive; `seq` counts."""
+    """`node` is alive; `seq` counts; `hears` are the nodes it has just heard (see realtime/watchdog.py)."""
 
     node: str
     seq: int
+    hears: tuple[str, ...] = ()
 
 
 AnyPeerMessage = Share | WholeWanted | RelayedFrame | LoginEnded | RoomClosed | Heartbeat
