@@ -26,11 +26,12 @@ from loadtest.tokens import Tokens as ClientTokens
 from persistence.stores import Transactions
 from services.accounts.account import Account, Profile
 from services.accounts.passwords import Passwords
+from services.accounts.ports import Login
 from services.accounts.tokens import Tokens
 from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
 from services.kernel.caller import AccountRole, Caller
-from services.kernel.clock import Clock
+from services.kernel.clock import Clock, utc
 from services.kernel.ids import AccountId, Ids, LoginId, StreamId
 from services.kernel.problems import Problem
 
@@ -162,7 +163,7 @@ class Demo:
     async def _train(self, http: aiohttp.ClientSession, live: LiveClass, account: Account, athlete: Athlete) -> None:
         """One athlete until the end of the class; whatever goes wrong with one does not end the others."""
         api = Api(http, self._base_url(), clock=self._clock, patience_s=float("inf"))
-        login = LoginId(self._ids.next())
+        login = await self._login(account)
         tokens = ClientTokens(self._clock, self._grant(account, login), self._renewal(account, login))
         try:
             async with open_client(api, tokens) as client:
@@ -186,6 +187,13 @@ class Demo:
             # Each athlete keeps a beat of their own, as straps do.
             into_second = (elapsed_ms + athlete.seed) % 1_000
             await self._clock.sleep((1_000 - into_second) / 1_000)
+
+    async def _login(self, account: Account) -> LoginId:
+        """A login as stored: a connection whose login is not there is ended (gateway/sockets/login_watch.py)."""
+        login = Login(LoginId(self._ids.next()), account.id, "simulated strap", utc(self._clock.wall_ms()))
+        async with self._transactions() as stores:
+            await stores.logins.add(login)
+        return login.id
 
     def _grant(self, account: Account, login: LoginId) -> Grant:
         issued = self._tokens.for_account(account, login, self._clock.wall_ms())

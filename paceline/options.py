@@ -191,6 +191,14 @@ class Settings:
         "How often a room's board goes out while something on it changes. Below 5 a heart rate may take more than 250 ms to it.",
         unit="boards per second",
     )
+    presence_grace_s: int = option(
+        "PACELINE_PRESENCE_GRACE_S",
+        whole(0, 120),
+        "10",
+        "How long somebody may be away from a room before the others are told that they left.",
+        unit="s",
+        zero="leaving is told at once, and every lost connection looks like leaving",
+    )
     log_format: str = option(
         "PACELINE_LOG_FORMAT",
         choice("auto", "text", "json"),

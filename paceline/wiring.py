@@ -18,7 +18,9 @@ from gateway.app import GatewayDeps, build_app
 from gateway.probes import Check, NotReady, Once, Reading, Spread
 from gateway.sockets.admin import AdminUi, Level
 from gateway.sockets.live import Live
+from gateway.sockets.login_watch import LoginWatch
 from gateway.sockets.server import LiveServer, attach
+from gateway.sockets.service_state import ServiceStates
 from gateway.sockets.statistics import Measured
 from paceline.demo import Demo
 from paceline.keys import admin_token, signing_key
@@ -32,7 +34,11 @@ from persistence.tasks import CHANNEL as TASKS_CHANNEL
 from realtime.broker import Broker, InMemoryBroker
 from realtime.hub import Hub
 from realtime.node import Node
+from realtime.presence import Presence
 from realtime.redis_broker import RedisBroker
+from realtime.redis_presence import RedisRegister
+from realtime.redis_servers import RedisServers
+from realtime.register import MemoryRegister, Register, Terms
 from rooms.rooms import Rooms
 from rooms.streams import Streams
 from services.accounts.accounts import Accounts, identifier
@@ -63,6 +69,7 @@ class Parts:
     clock: Clock
     database: Database
     node: Node
+    presence: Presence
     rooms: Rooms
     streams: Streams
     accounts: Accounts
@@ -74,6 +81,7 @@ class Parts:
     consumers: tuple[Consumer, ...]
     app: web.Application
     sockets: LiveServer
+    login_watch: LoginWatch
     admin_ui: AdminUi | None
     demo: Demo
     draining: bool = False
@@ -100,8 +108,16 @@ async def open_parts(
         broker: Broker = RedisBroker(redis_url, clock) if redis_url else InMemoryBroker()
         node = Node(settings.node_id or f"node-{secrets.token_hex(4)}", Hub(), broker, clock)
 
+        terms = Terms(grace_ms=settings.presence_grace_s * 1_000)
+        register: Register = MemoryRegister(lambda: int(clock.monotonic() * 1_000), terms)
+        if redis_url:
+            servers = RedisServers(redis_url)
+            resources.push_async_callback(servers.close)
+            register = RedisRegister(servers, terms)
+        presence = Presence(node.id, register, clock)
+
         # -- live
-        rooms = Rooms(node, transactions, clock, board_hz=settings.board_hz)
+        rooms = Rooms(node, transactions, clock, board_hz=settings.board_hz, presence=presence)
         streams = Streams(transactions, rooms, clock, ids, commit_interval_s=settings.commit_interval_ms / 1000)
         classes = Classes(transactions, clock, ids, rooms)
 
@@ -135,6 +151,7 @@ async def open_parts(
         consumers = tuple(Consumer(row.queue, row.handler, transactions, clock) for row in table(clock, NodePush(node)))
 
         # -- the mouth
+        login_watch = LoginWatch(node, transactions, clock)
         admin = AdminToken(admin_token(settings), clock)
         demo = Demo(transactions, classes, passwords, tokens, clock, ids, base_url=lambda: parts.base_url)
         app = build_app(
@@ -146,7 +163,9 @@ async def open_parts(
                 identify=identify,
                 demo_code=demo.current_code,
                 checks=_checks(database, node, program, lambda: parts.draining),
-                readings=_readings(node, rooms, streams, relay, bus, passwords, clock, lambda: parts.sockets),
+                readings=_readings(
+                    node, presence, login_watch, rooms, streams, relay, bus, passwords, clock, lambda: parts.sockets
+                ),
                 clock=clock,
                 node_id=node.id,
                 sockets=lambda: parts.sockets,
@@ -154,13 +173,14 @@ async def open_parts(
             )
         )
         live = Live(streams, rooms, classes)
+        service_states = ServiceStates(node, clock)
         sockets = attach(
             app,
             node=node,
             clock=clock,
             identify=identify,
             handlers=live.handlers(),
-            on_open=lambda _: None,
+            on_open=service_states.opened,
             on_close=lambda connection, _: live.closed(connection),
             allowed_origins=settings.allowed_origins,
             transports=settings.transports,
@@ -172,8 +192,8 @@ async def open_parts(
             level = cast(Level, settings.admin_ui)
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
-            settings, clock, database, node, rooms, streams, accounts, classes, bus, wakeups, relay, scheduler,
-            consumers, app, sockets, admin_ui, demo,
+            settings, clock, database, node, presence, rooms, streams, accounts, classes, bus, wakeups, relay,
+            scheduler, consumers, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -194,8 +214,10 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("relay", parts.relay.run(), parts.relay.stop)
     if "gateway" in roles:
         program.start("recorder", parts.streams.run(), parts.streams.recorder.stop)
+        program.start("presence", parts.presence.run(), parts.presence.stop)
         program.start("rooms", parts.rooms.run(), parts.rooms.stop)
         program.start("sockets", parts.sockets.run())
+        program.start("login watch", parts.login_watch.run())
         if parts.admin_ui is not None:
             program.start("admin ui", parts.admin_ui.run())
 
@@ -207,8 +229,8 @@ def _checks(database: Database, node: Node, program: Program, draining: Callable
                 raise NotReady(f"{waiting} migrations have not run")
 
     async def carried() -> None:
-        if not node.ready():
-            raise NotReady("this node does not hear the other nodes right now")
+        if (why := node.why_not_ready()) is not None:
+            raise NotReady(why)
 
     async def alive() -> None:
         dead = [name for name, lives in program.loops().items() if not lives]
@@ -230,6 +252,8 @@ def _checks(database: Database, node: Node, program: Program, draining: Callable
 
 def _readings(
     node: Node,
+    presence: Presence,
+    login_watch: LoginWatch,
     rooms: Rooms,
     streams: Streams,
     relay: Relay,
@@ -241,6 +265,8 @@ def _readings(
     """What each part counts, by the names of `gateway.probes.FAMILIES`."""
     recorder = streams.recorder.statistics
     hub = Once(node.hub.statistics, clock)
+    carried = Once(node.statistics, clock)
+    present = Once(presence.statistics, clock)
     engine = Once(lambda: sockets().statistics(), clock)
     return {
         "connections": lambda: len(node.hub),
@@ -288,13 +314,24 @@ def _readings(
         "board_beat_seconds": lambda: rooms.statistics.beat_seconds,
         "board_frames": lambda: rooms.statistics.frames,
         "board_shares": lambda: rooms.statistics.shares,
-        "broker_published": lambda: node.statistics().broker.published,
-        "broker_dropped": lambda: node.statistics().broker.dropped,
-        "broker_delivered": lambda: node.statistics().broker.delivered,
-        "broker_reconnects": lambda: node.statistics().broker.reconnects,
-        "broker_waiting": lambda: node.statistics().broker.waiting,
-        "broker_healthy": lambda: node.statistics().broker.healthy,
-        "peers": lambda: node.statistics().peers,
+        "broker_published": lambda: carried().broker.published,
+        "broker_dropped": lambda: carried().broker.dropped,
+        "broker_delivered": lambda: carried().broker.delivered,
+        "broker_reconnects": lambda: carried().broker.reconnects,
+        "broker_waiting": lambda: carried().broker.waiting,
+        "broker_healthy": lambda: carried().broker.healthy,
+        "peers": lambda: len(node.peers()),
+        "peer_age_seconds": node.peers,
+        "own_heartbeat_age_seconds": lambda: carried().own_heartbeat_s,
+        "stale": lambda: carried().stale,
+        "went_stale": lambda: carried().went_stale,
+        "presence_people": lambda: present().people,
+        "presence_waiting": lambda: present().waiting,
+        "presence_reports": lambda: present().reports,
+        "presence_failures": lambda: present().failures,
+        "presence_announcements": lambda: present().announcements,
+        "presence_overflows": lambda: present().overflows,
+        "logins_found_ended": lambda: login_watch.ended,
         "outbox_waiting": lambda: relay.statistics.waiting,
         "outbox_age_seconds": lambda: relay.statistics.oldest_s,
         "facts_relayed": lambda: relay.statistics.relayed,

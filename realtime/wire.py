@@ -221,11 +221,35 @@ class BoardChanges(Shape, frozen=True):
 
 
 class RoomJoined(Shape, frozen=True):
-    """You are in: the class, your own member entry (none for a display), and the board as it stands."""
+    """You are in: the class, your own member entry (none for a display), and the board as it stands. `present` is how many
+    people are in the room on all nodes; `room.presence` goes on from it."""
 
     room: ClassView
     board: BoardSnapshot
     you: Member | None = None
+    present: int = 0
+
+
+class RoomPresence(Shape, frozen=True):
+    """Who came and who left since the last of these, and `count`, how many people are in the room now.
+
+    Believe the count; the names are for saying so. A room with much coming and going, and one whose count had to be put right,
+    names nobody. Somebody who is back within the grace time has not left.
+    """
+
+    class_id: ClassId
+    count: int
+    joined: tuple[AccountId, ...] = ()
+    left: tuple[AccountId, ...] = ()
+
+
+class ServiceState(Shape, frozen=True):
+    """Whether this node hears the others. `stale`: what happens to members on other nodes may not be shown until it says
+    `fresh` again; your own samples are stored all the same. Since `since_ms` (ms since 1970); `reason` is for people."""
+
+    state: Literal["stale", "fresh"]
+    since_ms: int
+    reason: str = ""
 
 
 class Done(Shape, frozen=True):
@@ -297,6 +321,13 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("class.end", ClassRef, "End a class (its coach).", reply=ClassView),
     Event("board.snapshot", BoardSnapshot, "The whole board.", delivery=Delivery.LATEST),
     Event("board.changes", BoardChanges, "What changed on the board.", delivery=Delivery.LATEST),
+    Event("room.presence", RoomPresence, "Who came and who left.", delivery=Delivery.MUST),
+    Event(
+        "service.state",
+        ServiceState,
+        "Boards may be missing what other nodes see, or no longer do.",
+        delivery=Delivery.LATEST,
+    ),
     Event("class.ended", ClassView, "The class is over; finish your streams.", delivery=Delivery.MUST),
     Event("class.summary", ClassSummary, "The final table of a class.", delivery=Delivery.MUST),
     Event("workout.summary", WorkoutSummaryView, "Your workout's summary is ready.", delivery=Delivery.MUST),

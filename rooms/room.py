@@ -6,6 +6,7 @@ off the page. What this node sees becomes entries on the board under the node's 
 """
 
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -64,7 +65,7 @@ class Room:
         self._dirty: set[AccountId] = set()
         self._connections: dict[AccountId, set[str]] = {}
         self._snapshot: tuple[int, Frame] | None = None
-        self._peers: dict[str, int] = {}
+        self._peers: set[str] = set()
 
     # -- what this node sees --------------------------------------------------------------------------------------
 
@@ -103,17 +104,19 @@ class Room:
         own = self._own[membership.account_id]
         self._put(msgspec.structs.replace(own, present=True, role=membership.role, name=membership.name))
 
-    def leave(self, connection: Connection) -> None:
-        """A connection leaves; the member stays on the board with their score."""
+    def leave(self, connection: Connection) -> bool:
+        """A connection leaves; the member stays on the board with their score. Whether it was the last one of its account."""
         connection.rooms.discard(self.live.id)
         account_id = connection.caller.account_id
         connections = self._connections.get(account_id)
         if connections is None:
-            return
+            return False
         connections.discard(connection.id)
-        if not connections:
-            del self._connections[account_id]
-            self._put(msgspec.structs.replace(self._own[account_id], present=False))
+        if connections:
+            return False
+        del self._connections[account_id]
+        self._put(msgspec.structs.replace(self._own[account_id], present=False))
+        return True
 
     def feed(
         self,
@@ -169,18 +172,17 @@ class Room:
         self._dirty.clear()
         return Share(node=self._node, epoch=self._epoch, seq=self._share_seq, whole=whole, entries=entries)
 
-    def merge(self, share: Share, now_ms: int) -> None:
+    def merge(self, share: Share) -> None:
         """Take what another node says. Idempotent, and indifferent to order."""
-        self._peers[share.node] = now_ms
+        self._peers.add(share.node)
         for entry in share.entries:
             self.board.put(share.node, entry)
 
-    def forget_silent_nodes(self, before_ms: int) -> None:
-        """Nodes that have not shared since `before_ms` no longer make anybody present."""
-        for node, heard_ms in list(self._peers.items()):
-            if heard_ms < before_ms:
-                del self._peers[node]
-                self.board.drop_node(node)
+    def forget_silent_nodes(self, gone: Callable[[str], bool]) -> None:
+        """Nodes that are gone no longer make anybody present."""
+        for node in [node for node in self._peers if gone(node)]:
+            self._peers.remove(node)
+            self.board.drop_node(node)
 
     # -- to the members -------------------------------------------------------------------------------------------
 

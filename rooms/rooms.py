@@ -24,7 +24,9 @@ from realtime.connection import Connection
 from realtime.limits import MAX_ROOMS
 from realtime.node import Node
 from realtime.peer import RoomClosed, Share, WholeWanted
-from realtime.wire import BoardSnapshot, RoomJoin, RoomJoined
+from realtime.presence import Presence
+from realtime.register import MemoryRegister, News
+from realtime.wire import BoardSnapshot, RoomJoin, RoomJoined, RoomPresence
 from rooms.effort import NOTHING
 from rooms.room import Room, channel_of, view_of
 from services.classes.live_class import MAX_MEMBERS, LiveClass, may_enter, normal_code
@@ -37,7 +39,6 @@ WHOLE_SHARE_EVERY_S: Final = 5.0
 SHARE_AHEAD: Final = 0.25
 """So much of a beat before the boards the shares go out: 42 ms at 6 Hz, in which they are on the other nodes also when these are
 busy. Chosen by feeling; what misses its board is on the next one."""
-SILENT_NODE_S: Final = 3 * WHOLE_SHARE_EVERY_S
 FORGET_ROOM_AFTER_S: Final = 60.0
 SETTLE_TIMEOUT_S: Final = 3.0
 
@@ -56,10 +57,21 @@ class RoomsStatistics:
 
 
 class Rooms:
-    """All rooms of this node. `settle` commits what streams have sent; set by the wiring (see `streams.py`)."""
+    """All rooms of this node. `settle` commits what streams have sent; set by the wiring (see `streams.py`). Without a
+    `presence` of all nodes, who is there is known of this process alone."""
 
-    def __init__(self, node: Node, transactions: Transactions, clock: Clock, *, board_hz: float) -> None:
+    def __init__(
+        self,
+        node: Node,
+        transactions: Transactions,
+        clock: Clock,
+        *,
+        board_hz: float,
+        presence: Presence | None = None,
+    ) -> None:
         self._node = node
+        self._presence = presence or Presence(node.id, MemoryRegister(lambda: int(clock.monotonic() * 1_000)), clock)
+        self._presence.on_news = self._tell_presence
         self._transactions = transactions
         self._clock = clock
         self._beat_s = 1.0 / board_hz
@@ -102,11 +114,14 @@ class Rooms:
         if connection.closed:
             raise NotInRoom
         room.enter(connection, membership)
+        if membership is not None:
+            self._presence.enter(room.channel, caller.account_id)
         self._node.join(connection, room.channel)
         return RoomJoined(
             room=view_of(room.live),
             board=room.snapshot(self._clock.wall_ms()),
             you=None if membership is None else room.member(caller.account_id),
+            present=self._presence.tell_count(room.channel),
         )
 
     def leave(self, connection: Connection, class_id: ClassId) -> None:
@@ -114,7 +129,7 @@ class Rooms:
         room = self._rooms.get(class_id)
         if room is None or class_id not in connection.rooms:
             raise NotInRoom
-        room.leave(connection)
+        self._leave(room, connection)
         self._node.leave(connection, room.channel)
 
     def drop(self, connection: Connection) -> None:
@@ -122,7 +137,11 @@ class Rooms:
         for class_id in list(connection.rooms):
             room = self._rooms.get(class_id)
             if room is not None:
-                room.leave(connection)
+                self._leave(room, connection)
+
+    def _leave(self, room: Room, connection: Connection) -> None:
+        if room.leave(connection):
+            self._presence.leave(room.channel, connection.caller.account_id)
 
     def board(self, connection: Connection, class_id: ClassId) -> BoardSnapshot:
         """The whole board, for a connection that is in the room."""
@@ -175,6 +194,7 @@ class Rooms:
         room.beat(self._clock.wall_ms())
         self._rooms[class_id] = self._by_channel[room.channel] = room
         self._node.follow(room.channel)
+        self._presence.follow(room.channel)
         return room
 
     async def settle(self, class_id: ClassId) -> None:
@@ -225,13 +245,11 @@ class Rooms:
 
     def publish_shares(self) -> None:
         """What was seen here since the last beat, to the other nodes."""
-        now_ms, now = self._clock.wall_ms(), self._clock.monotonic()
+        now = self._clock.monotonic()
         whole = now >= self._next_whole
         if whole:
             self._next_whole = now + WHOLE_SHARE_EVERY_S
         for class_id, room in self._rooms.items():
-            if whole:
-                room.forget_silent_nodes(now_ms - int(SILENT_NODE_S * 1000))
             share = room.share(whole=whole or class_id in self._whole_wanted)
             if share is not None:
                 self._node.publish(room.channel, share)
@@ -242,6 +260,7 @@ class Rooms:
         """Every board to its members."""
         now_ms, now = self._clock.wall_ms(), self._clock.monotonic()
         for room in list(self._rooms.values()):
+            room.forget_silent_nodes(self._node.gone)
             self._tell(room, now_ms)
             self._forget_if_idle(room, now)
         self.statistics.beats += 1
@@ -262,13 +281,23 @@ class Rooms:
         elif now - room.idle_since >= FORGET_ROOM_AFTER_S:
             del self._rooms[room.live.id], self._by_channel[room.channel]
             self._node.unfollow(room.channel)
+            self._presence.unfollow(room.channel)
+
+    # -- who is there ---------------------------------------------------------------------------------------------
+
+    def _tell_presence(self, channel: str, news: News) -> None:
+        """It fell to this node to announce who came and who left: everybody in the room hears it, on every node."""
+        room = self._of_channel(channel)
+        if room is not None:
+            event = RoomPresence(class_id=room.live.id, count=news.count, joined=news.joined, left=news.left)
+            self._node.tell(channel, event_frame("room.presence", event))
 
     # -- from other nodes -----------------------------------------------------------------------------------------
 
     def _merge(self, channel: str, share: Share) -> None:
         room = self._of_channel(channel)
         if room is not None:
-            room.merge(share, self._clock.wall_ms())
+            room.merge(share)
 
     def _want_whole(self, channel: str, _: WholeWanted) -> None:
         room = self._of_channel(channel)

@@ -171,11 +171,15 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.StreamFinished(stream=_stream, workout=_workout, next_seq=3),
     wire.StreamTaken(stream=_stream, epoch=2),
     wire.RoomJoin(code="K7WQ2M", role="spectator"),
-    wire.RoomJoined(room=_view, board=_snapshot, you=_rider),
+    wire.RoomJoined(room=_view, board=_snapshot, you=_rider, present=1),
     wire.RoomRef(class_id=_class),
     wire.Done(),
     _snapshot,
     wire.BoardChanges(class_id=_class, epoch="9f2c41aa", v=13, at_ms=_START + 900_500, rows=(_row,)),
+    wire.RoomPresence(class_id=_class, count=2, joined=(_mira,)),
+    wire.ServiceState(
+        state="stale", since_ms=_START + 900_000, reason="this node has not heard its own heartbeat for 6 s"
+    ),
     wire.ClassCreate(title="Thursday hills"),
     wire.ClassRef(class_id=_class),
     _over,

@@ -85,3 +85,43 @@ async def test_the_second_of_two_uses_at_once_sees_the_first(database: Database)
     _, seen = await asyncio.gather(first(), second())
     assert seen is not None
     assert seen.used_at == NOW
+
+
+async def test_of_many_logins_those_that_ended_or_never_were_are_told(database: Database) -> None:
+    async with database.tx() as tx:
+        logins = await with_login(tx)
+        other, nobody = LoginId(uuid.UUID(int=8)), LoginId(uuid.UUID(int=9))
+        await logins.add(Login(other, LOGIN.account_id, "phone", NOW))
+        assert await logins.ended([LOGIN.id, other]) == []
+        await logins.end(other, LATER, "logged out")
+        assert set(await logins.ended([LOGIN.id, other, nobody])) == {other, nobody}
+        assert await logins.ended([]) == []
+
+
+class Explaining:
+    """A transaction that answers every question with its plan."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+        self.plan = ""
+
+    async def fetch(self, query: str, *args: object) -> list[object]:
+        self.plan = "\n".join(row[0] for row in await self._tx.fetch(f"EXPLAIN {query}", *args))
+        return []
+
+
+async def test_asking_about_the_logins_of_a_node_walks_the_index(database: Database) -> None:
+    async with database.tx() as tx:
+        await with_login(tx)
+        await tx.execute(
+            """
+            INSERT INTO logins (id, account_id, device, created_at)
+            SELECT gen_random_uuid(), (SELECT id FROM accounts), 'watch', now() FROM generate_series(1, 50000)
+            """
+        )
+        await tx.execute("ANALYZE logins")
+        asking = Explaining(tx)
+        ids = [LoginId(row[0]) for row in await tx.fetch("SELECT id FROM logins LIMIT 2000")]
+        await Logins(asking).ended(ids)
+    assert "logins_pkey" in asking.plan
+    assert "Seq Scan on logins" not in asking.plan

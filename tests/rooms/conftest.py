@@ -18,6 +18,8 @@ from realtime.disconnect import Disconnect
 from realtime.hub import Hub
 from realtime.mailbox import Mailbox
 from realtime.node import Node
+from realtime.presence import Presence
+from realtime.register import MemoryRegister
 from realtime.wire import RoomJoin, RoomJoined, SampleBatch, SamplesStored, StreamOpen, StreamOpened
 from rooms.rooms import Rooms
 from rooms.streams import Streams
@@ -70,17 +72,23 @@ class World:
     database: Database
     clock: ManualClock = field(default_factory=ManualClock)
     bus: MemoryBus = field(default_factory=MemoryBus)
+    register: MemoryRegister = field(init=False)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     nodes: list["TestNode"] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.register = MemoryRegister(lambda: round(self.clock.monotonic() * 1_000))
+
     def node(self, *, max_buffered: int | None = None) -> "TestNode":
         """One more node of the same installation."""
         made = TestNode(self, f"node-{next(self._numbers)}", max_buffered)
-        self._tasks += [
+        made.tasks = [
             asyncio.ensure_future(made.node.run()),
             asyncio.ensure_future(made.streams.run()),
+            asyncio.ensure_future(made.presence.run()),
         ]
+        self._tasks += made.tasks
         self.nodes.append(made)
         return made
 
@@ -128,7 +136,9 @@ class TestNode:
         ids = Uuid7Ids(world.clock)
         transactions = Transactions(world.database, world.clock, ids)
         self.node = Node(name, Hub(), InMemoryBroker(world.bus), world.clock)
-        self.rooms = Rooms(self.node, transactions, world.clock, board_hz=2)
+        self.tasks: list[asyncio.Task[None]] = []
+        self.presence = Presence(name, world.register, world.clock)
+        self.rooms = Rooms(self.node, transactions, world.clock, board_hz=2, presence=self.presence)
         self.streams = Streams(
             transactions, self.rooms, world.clock, ids, commit_interval_s=0.2, max_buffered=max_buffered
         )
@@ -146,6 +156,12 @@ class TestNode:
         self.streams.drop(connection)
         self.rooms.drop(connection)
         self.node.remove(connection, "transport")
+
+    async def die(self) -> None:
+        """Nothing of this node runs any more, and it has said nothing."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.wait(self.tasks)
 
     async def create_class(self, coach: Caller, title: str = "Ride") -> LiveClass:
         return await self.classes.create(coach, title)

@@ -238,7 +238,7 @@ def test_a_node_that_was_started_again_under_its_old_name_is_believed_at_once() 
             speaking.feed(ada.account_id, feed_epoch=1, bpm=bpm, zone=3, at_ms=now_ms, max_hr=190, zone_ms=(0,) * 6)
         share = speaking.share(whole=True)
         assert share is not None
-        watching.merge(share, now_ms)
+        watching.merge(share)
         watching.beat(now_ms)
 
     told(NOW, 140, times=50)

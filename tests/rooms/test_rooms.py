@@ -84,7 +84,7 @@ async def test_a_slow_reader_gets_one_snapshot_that_fits_instead_of_changes_that
         node.rooms.beat()
         screens[0].read(list(events(quick)))
         await world.clock.advance(1)
-    told = list(events(slow))
+    told = [(name, payload) for name, payload in events(slow) if name.startswith("board.")]
     assert [name for name, _ in told] == ["board.snapshot"]
     screens[1].read(told)
     assert screens[1].rows == screens[0].rows

@@ -50,6 +50,7 @@ class Calls:
     withheld: list[Reply] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     opened: list[Connection] = field(default_factory=list)
+    greet: Callable[[Connection], None] | None = None
     closed: list[tuple[str, str]] = field(default_factory=list)
 
     def handlers(self) -> Handlers:
@@ -93,6 +94,11 @@ class Calls:
             "class.create": anything,
             "class.end": anything,
         }
+
+    def on_open(self, connection: Connection) -> None:
+        self.opened.append(connection)
+        if self.greet is not None:
+            self.greet(connection)
 
     def on_close(self, connection: Connection, reason: str) -> None:
         self.closed.append((connection.id, reason))
@@ -151,7 +157,7 @@ async def open_gateway(
         clock=clock,
         identify=identify,
         handlers=calls.handlers(),
-        on_open=calls.opened.append,
+        on_open=calls.on_open,
         on_close=calls.on_close,
         **options,
     )

@@ -6,7 +6,8 @@
  * server is not met by everybody at once.
  *
  * The page learns one thing above all: whether numbers may be shown. A connection that is gone for more than
- * `BLANK_AFTER_MS` turns `fresh` to false, and whatever came over it is no longer true enough to look at.
+ * `BLANK_AFTER_MS` turns `fresh` to false, and whatever came over it is no longer true enough to look at. A server that does not
+ * hear its other nodes says so (`service.state`): `behind` is why, and what is shown may be half of the class.
  */
 import { io } from "../vendor/socket.io-4.8.4.esm.min.js";
 import { Problem, noAnswer, problemFrom } from "./problem.js";
@@ -19,7 +20,7 @@ const TOKEN_PROBLEMS = new Set(["token_expired", "not_authenticated"]);
 
 /**
  * How the connection stands.
- * @typedef {{phase: "connecting" | "connected" | "away" | "over", fresh: boolean, reason: string}} Standing
+ * @typedef {{phase: "connecting" | "connected" | "away" | "over", fresh: boolean, reason: string, behind: string}} Standing
  */
 
 export class Live {
@@ -27,7 +28,7 @@ export class Live {
   constructor(pass) {
     this.pass = pass;
     /** @type {Standing} */
-    this.standing = { phase: "connecting", fresh: false, reason: "" };
+    this.standing = { phase: "connecting", fresh: false, reason: "", behind: "" };
     /** @type {Set<(standing: Standing) => void>} */
     this.watchers = new Set();
     this.tries = 0;
@@ -51,6 +52,9 @@ export class Live {
     this.socket.on("connect", () => this.#connected());
     this.socket.on("disconnect", (reason) => this.#lost(reason));
     this.socket.on("connect_error", (error) => this.#refused(error));
+    this.socket.on("service.state", ({ state, reason }) => {
+      this.#stand({ ...this.standing, behind: state === "stale" ? reason || "no reason was given" : "" });
+    });
     this.socket.on("bye", (bye) => {
       this.bye = bye;
     });
@@ -118,7 +122,8 @@ export class Live {
     this.tries = 0;
     this.bye = null;
     this.renew = false;
-    this.#stand({ phase: "connected", fresh: true, reason: "" });
+    // A node that is behind says so again to whoever connects.
+    this.#stand({ phase: "connected", fresh: true, reason: "", behind: "" });
   }
 
   #lost(reason) {
@@ -203,14 +208,14 @@ export class Live {
       }, BLANK_AFTER_MS);
     }
     const phase = was.phase === "connecting" && this.tries < 2 ? "connecting" : "away";
-    this.#stand({ phase, fresh: was.fresh && !blank, reason });
+    this.#stand({ phase, fresh: was.fresh && !blank, reason, behind: was.behind });
   }
 
   #over(reason) {
     clearTimeout(this.retryTimer);
     clearTimeout(this.blankTimer);
     this.wakeAt = null;
-    this.#stand({ phase: "over", fresh: false, reason });
+    this.#stand({ phase: "over", fresh: false, reason, behind: "" });
     this.socket.disconnect();
   }
 

@@ -21,7 +21,7 @@ export function showStanding(sign, live, { meanwhile = "Numbers are hidden until
   sign.replaceChildren(dot, text, again);
   sign.classList.add("sign");
   live.watch((standing) => {
-    sign.dataset.phase = standing.phase;
+    sign.dataset.phase = standing.phase === "connected" && standing.behind ? "behind" : standing.phase;
     const said = words(standing, meanwhile);
     if (text.textContent !== said) text.textContent = said;
     again.hidden = standing.phase !== "over";
@@ -29,10 +29,15 @@ export function showStanding(sign, live, { meanwhile = "Numbers are hidden until
   });
 }
 
-function words({ phase, fresh, reason }, meanwhile) {
+/**
+ * The sentence for a standing.
+ * @param {import("./live.js").Standing} standing
+ * @param {string} meanwhile what is so while the connection is gone
+ */
+export function words({ phase, fresh, reason, behind }, meanwhile) {
   switch (phase) {
     case "connected":
-      return "Live";
+      return behind ? `Part of the class may be missing: ${behind}. It comes back by itself.` : "Live";
     case "connecting":
       return "Connecting…";
     case "over":
