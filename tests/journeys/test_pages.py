@@ -30,6 +30,7 @@ CHAPTERS: Final = (
     "sensor_lost",
     "cut",
     "frozen",
+    "behind",
     "coach_and_athlete",
     "offline_workout",
     "two_tabs",

@@ -213,4 +213,9 @@ export class Line {
   mend() {
     this.state = "whole";
   }
+
+  /** Says an event to the page as if the server had. */
+  say(event, payload) {
+    for (const { socket } of this.sockets) socket.send(`42/live,${JSON.stringify([event, payload])}`);
+  }
 }

@@ -125,6 +125,20 @@ const CHAPTERS = {
     );
   },
 
+  async behind(browser, hall) {
+    const line = new Line();
+    await withPage(browser, { viewport: LAPTOP, before: (context) => line.lay(context) }, async (page) => {
+      await page.goto(`${BASE_URL}/board?code=${hall.view.code}`);
+      await page.locator(".tile-bpm", { hasText: /\d/ }).first().waitFor();
+      line.say("service.state", { state: "stale", since_ms: 0, reason: "this node has not heard its own heartbeat" });
+      await page.getByText("Part of the class may be missing: this node has not heard its own heartbeat.").waitFor();
+      assert.ok(await page.locator(".tile-bpm", { hasText: /\d/ }).count(), "who is still heard is still shown");
+      await shot(page, "board-behind");
+      line.say("service.state", { state: "fresh", since_ms: 1 });
+      await page.getByText("Live", { exact: true }).waitFor();
+    });
+  },
+
   async coach_and_athlete(browser) {
     await withPage(browser, { viewport: LAPTOP, colorScheme: "light" }, async (page, context) => {
       await page.goto(`${BASE_URL}/coach`);
