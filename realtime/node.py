@@ -219,6 +219,9 @@ class Node:
             await self._clock.sleep(HEARTBEAT_EVERY_S)
             before = self.standing
             after = self._watchdog.look(self._clock.monotonic(), carried=self._broker.healthy())
+            if after.fresh and not before.fresh:
+                # What was said meanwhile was missed, whether or not the carrier has noticed.
+                self._gap(tuple(self._followed))
             if after.fresh != before.fresh:
                 self._stands(after)
             stale_looks = 0 if after.fresh else stale_looks + 1

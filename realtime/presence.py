@@ -9,7 +9,8 @@ rooms) means: the room that would go over it forgets its changes and is reported
 people and says the same.
 
 Register away: what is known here goes on being told (`count`), changes wait, and when it answers again they are reported. Reports
-that may or may not have arrived are sent again; a repeated one changes nothing.
+that may or may not have arrived are sent again; a repeated one changes nothing. If the answer that was lost gave this node the
+word, names are lost with it, but never the number: the next report asks for it to be announced again.
 
 `stop` is the quiet hand-over. People leave as their connections are closed, the node says goodbye to the register, and who
 connects elsewhere within the grace has never been away.
@@ -21,7 +22,7 @@ from typing import Final
 
 import structlog
 
-from realtime.register import Answer, News, Register, Report
+from realtime.register import UNSURE, Answer, News, Register, Report
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId
 
@@ -32,6 +33,8 @@ REFRESH_EVERY_S: Final = 2.0
 LONGEST_PAUSE_S: Final = 2.0
 """Between tries while the register is away; the first pause is one round, and each is twice the one before."""
 BATCH_ROOMS: Final = 64
+BATCH_PEOPLE: Final = 2_000
+"""What one batch names at most, beyond its last room. Redis takes some 10 ms for so many, and may take 250."""
 MAX_WAITING: Final = 20_000
 """Changes that wait to be reported. By feeling: a node's worth of people, all of them on the move."""
 
@@ -63,6 +66,7 @@ class _Room:
     changed: dict[AccountId, bool] = field(default_factory=dict)
     count: int = 0
     told: int | None = None
+    unsure: bool = False
     whole: bool = True
     before: bool = False
     closing: bool = False
@@ -171,10 +175,21 @@ class Presence:
     async def _round(self) -> None:
         """Report every room that is due, as long as the register answers."""
         now = self._clock.monotonic()
-        due = [room for room, known in self._rooms.items() if known.due <= now]
-        for start in range(0, len(due), BATCH_ROOMS):
-            if not await self._report(due[start : start + BATCH_ROOMS]):
+        for batch in self._batches([room for room, known in self._rooms.items() if known.due <= now]):
+            if not await self._report(batch):
                 return
+
+    def _batches(self, due: list[str]) -> list[list[str]]:
+        batches: list[list[str]] = []
+        names_left = 0
+        for room in due:
+            known = self._rooms[room]
+            if not batches or len(batches[-1]) == BATCH_ROOMS or names_left <= 0:
+                batches.append([])
+                names_left = BATCH_PEOPLE
+            batches[-1].append(room)
+            names_left -= len(known.here) if known.whole else len(known.changed)
+        return batches
 
     async def _report(self, rooms: list[str]) -> bool:
         """One batch; False when some of it was not answered."""
@@ -186,7 +201,7 @@ class Presence:
             if isinstance(answer, Answer):
                 self._answered(report, known, answer)
             else:
-                known.whole, known.due = known.whole or report.whole, 0.0
+                known.whole, known.unsure, known.due = known.whole or report.whole, known.before, 0.0
                 failures.append(answer)
         self._reports += len(reports) - len(failures)
         self._failures += len(failures)
@@ -209,7 +224,7 @@ class Presence:
             here=tuple(account for account in known.here if account not in changed) if known.whole else (),
             whole=known.whole,
             before=known.before,
-            told=known.told,
+            told=UNSURE if known.unsure else known.told,
             bye=known.closing,
         )
         # What changes from now on belongs to the next report.
@@ -229,6 +244,7 @@ class Presence:
         known.before, known.count = True, answer.count
         if known.told == report.told:
             known.told = None
+        known.unsure = False
         if answer.due_ms is not None:
             known.due = min(known.due, self._clock.monotonic() + answer.due_ms / 1000)
         if answer.news is not None:

@@ -7,8 +7,8 @@ together some minutes after the last report, and none of it is truth for anybody
 
 The time is that of the Redis server, one clock for all nodes. Tests, which jump, bring their own.
 
-Costs. A report that changes nothing is one script of about ten cheap commands, once per room, node and two seconds. Only the death
-of a node and a whole report walk a room.
+Costs. A report that changes nothing takes Redis about 30 µs (`python -m tests.benchmarks.presence`), once per room, node and two
+seconds. Only the death of a node and a whole report walk a room.
 """
 
 import hashlib

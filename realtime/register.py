@@ -45,13 +45,18 @@ class Terms:
     kept_ms: int = 300_000
 
 
+UNSURE: Final = -1
+"""No count at all: whatever it is, it is to be announced again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What one node says of one room.
 
     `came` and `left` since the last report that was answered. `whole`: `here` are all the others who are in the room through
     this node, and nobody else is. `before`: this node has been answered about this room earlier in its life. `told`: how many
-    it has told somebody are there, None when it has told nobody. `bye`: it leaves the room, and its people stand in grace.
+    it has told somebody are there, None when it has told nobody; `UNSURE` when an answer was lost, and with it perhaps an
+    announcement. `bye`: it leaves the room, and its people stand in grace.
     """
 
     room: str

@@ -41,13 +41,15 @@ class Watched:
         self.register = register
         self.asked = 0
         self.cut = False
+        self.answers_lost = False
 
     async def exchange(self, reports: Sequence[Report]) -> list[Answer | RegisterAway]:
         self.asked += 1
         try:
             if self.cut:
                 return [RegisterAway("cut off")] * len(reports)
-            return await self.register.exchange(reports)
+            answers = await self.register.exchange(reports)
+            return [RegisterAway("lost")] * len(reports) if self.answers_lost else answers
         finally:
             self.asked -= 1
 
@@ -404,6 +406,20 @@ async def test_what_happens_while_the_register_is_away_is_reported_afterwards(pl
     assert not one.presence.statistics().away
 
 
+async def test_an_announcement_that_was_lost_with_its_answer_is_made_good_by_the_number(place: Place) -> None:
+    one, two = await place.node("one"), await place.node("two")
+    two.register.cut = True  # it is the first one's turn
+    one.enter(BOB)
+    await place.pass_time(3)
+    place.forget_told()
+    one.register.answers_lost = True
+    one.enter(ADA)
+    await place.pass_time(5)
+    one.register.answers_lost = False
+    await place.pass_time(3)
+    assert [news for _, news in place.told] == [News(2, (), ())]
+
+
 async def test_too_many_changes_waiting_become_one_whole_report(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(presence_module, "MAX_WAITING", 10)
     one, two = await place.node("one"), await place.node("two")
@@ -636,7 +652,7 @@ class Reporting(RuleBasedStateMachine):
         came=st.sets(st.integers(0, 5)),
         left=st.sets(st.integers(0, 5)),
         twice=st.booleans(),
-        told=st.none() | st.integers(0, 6),
+        told=st.none() | st.integers(-1, 6),
     )
     def changed(self, node: str, came: set[int], left: set[int], twice: bool, told: int | None) -> None:
         report = Report(

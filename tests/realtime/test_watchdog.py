@@ -137,13 +137,19 @@ async def test_a_deaf_node_notices_it_within_10_s_and_heals_itself() -> None:
 async def test_a_node_that_hears_itself_and_not_a_peer_that_others_hear_is_deaf_too() -> None:
     async with running("one", "two", "three") as nodes:
         one = nodes["one"]
+        one.node.follow("room")
+        await nodes.clock.advance(1)
+        gaps: list[str] = []
         one.does_not_hear("three")
         took = await nodes.until(lambda: not one.node.ready(), 10)
         assert took > 5
         assert one.said[-1].reason == "other nodes hear three, and this one does not"
         assert not one.node.gone("three"), "others hear it: it is we who are deaf"
+        await nodes.clock.advance(10)
+        one.node.on_gap(gaps.extend)
         one.hears_all()
         await nodes.until(one.node.ready, 5)
+        assert "room" in gaps, "what was said meanwhile is asked for"
         assert (nodes["two"].said, nodes["three"].said) == ([], [])
 
 

@@ -7,7 +7,7 @@
  *
  * The page learns one thing above all: whether numbers may be shown. A connection that is gone for more than
  * `BLANK_AFTER_MS` turns `fresh` to false, and whatever came over it is no longer true enough to look at. A server that does not
- * hear its other nodes says so (`service.state`): `behind` is why, and what is shown may be half of the class.
+ * hear its other nodes says so (`service.state`): then `behind` is true, and what is shown may be half of the class.
  */
 import { io } from "../vendor/socket.io-4.8.4.esm.min.js";
 import { Problem, noAnswer, problemFrom } from "./problem.js";
@@ -20,7 +20,7 @@ const TOKEN_PROBLEMS = new Set(["token_expired", "not_authenticated"]);
 
 /**
  * How the connection stands.
- * @typedef {{phase: "connecting" | "connected" | "away" | "over", fresh: boolean, reason: string, behind: string}} Standing
+ * @typedef {{phase: "connecting" | "connected" | "away" | "over", fresh: boolean, reason: string, behind: boolean}} Standing
  */
 
 export class Live {
@@ -28,7 +28,7 @@ export class Live {
   constructor(pass) {
     this.pass = pass;
     /** @type {Standing} */
-    this.standing = { phase: "connecting", fresh: false, reason: "", behind: "" };
+    this.standing = { phase: "connecting", fresh: false, reason: "", behind: false };
     /** @type {Set<(standing: Standing) => void>} */
     this.watchers = new Set();
     this.tries = 0;
@@ -53,7 +53,8 @@ export class Live {
     this.socket.on("disconnect", (reason) => this.#lost(reason));
     this.socket.on("connect_error", (error) => this.#refused(error));
     this.socket.on("service.state", ({ state, reason }) => {
-      this.#stand({ ...this.standing, behind: state === "stale" ? reason || "no reason was given" : "" });
+      console.info(`the server is ${state}:`, reason ?? "it hears its other nodes");
+      this.#stand({ ...this.standing, behind: state === "stale" });
     });
     this.socket.on("bye", (bye) => {
       this.bye = bye;
@@ -123,7 +124,7 @@ export class Live {
     this.bye = null;
     this.renew = false;
     // A node that is behind says so again to whoever connects.
-    this.#stand({ phase: "connected", fresh: true, reason: "", behind: "" });
+    this.#stand({ phase: "connected", fresh: true, reason: "", behind: false });
   }
 
   #lost(reason) {
@@ -215,7 +216,7 @@ export class Live {
     clearTimeout(this.retryTimer);
     clearTimeout(this.blankTimer);
     this.wakeAt = null;
-    this.#stand({ phase: "over", fresh: false, reason, behind: "" });
+    this.#stand({ phase: "over", fresh: false, reason, behind: false });
     this.socket.disconnect();
   }
 

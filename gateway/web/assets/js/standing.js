@@ -37,7 +37,7 @@ export function showStanding(sign, live, { meanwhile = "Numbers are hidden until
 export function words({ phase, fresh, reason, behind }, meanwhile) {
   switch (phase) {
     case "connected":
-      return behind ? `Part of the class may be missing: ${behind}. It comes back by itself.` : "Live";
+      return behind ? "Part of the class may be missing right now. It comes back by itself." : "Live";
     case "connecting":
       return "Connecting…";
     case "over":
