@@ -202,6 +202,7 @@ FAMILIES: Final = (
     Family("went_stale", "counter", "Times this node stopped hearing the other nodes."),
     Family("presence_people", "gauge", "People in rooms through this node, counted once per room."),
     Family("presence_waiting", "gauge", "Comings and goings not yet reported to the register."),
+    Family("presence_away", "gauge", "Rooms whose last report the register did not answer."),
     Family("presence_reports", "counter", "Reports that the register answered, one per room and time."),
     Family("presence_failures", "counter", "Reports that the register did not answer; they are sent again."),
     Family("presence_announcements", "counter", "Times it fell to this node to announce who came and left."),

@@ -327,6 +327,7 @@ def _readings(
         "went_stale": lambda: carried().went_stale,
         "presence_people": lambda: present().people,
         "presence_waiting": lambda: present().waiting,
+        "presence_away": lambda: present().away,
         "presence_reports": lambda: present().reports,
         "presence_failures": lambda: present().failures,
         "presence_announcements": lambda: present().announcements,

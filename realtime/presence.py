@@ -10,12 +10,14 @@ people and says the same.
 
 Register away: what is known here goes on being told (`count`), changes wait, and when it answers again they are reported. Reports
 that may or may not have arrived are sent again; a repeated one changes nothing. If the answer that was lost gave this node the
-word, names are lost with it, but never the number: the next report asks for it to be announced again.
+word, names are lost with it, but never the number: the next report asks for it to be announced again. Rooms may live on several
+servers, of which one is away: rooms that were not answered are tried apart from the others, who go on in time.
 
 `stop` is the quiet hand-over. People leave as their connections are closed, the node says goodbye to the register, and who
 connects elsewhere within the grace has never been away.
 """
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -31,7 +33,7 @@ ROUND_EVERY_S: Final = 0.1
 REFRESH_EVERY_S: Final = 2.0
 """How often a node says of each room that it lives. A loop that stops for 12 s right before is forgiven: see `Terms.lease_ms`."""
 LONGEST_PAUSE_S: Final = 2.0
-"""Between tries while the register is away; the first pause is one round, and each is twice the one before."""
+"""Between tries of a room that is not answered; the first pause is two rounds, and each is twice the one before."""
 BATCH_ROOMS: Final = 64
 BATCH_PEOPLE: Final = 2_000
 """What one batch names at most, beyond its last room. Redis takes some 10 ms for so many, and may take 250."""
@@ -45,13 +47,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PresenceStatistics:
-    """Now: `rooms` reported, `people` in them through this node, changes `waiting`, and whether the register is `away`. Since
-    start: `reports` answered, `failures` of reports, `announcements` made by this node, `overflows` of what waits."""
+    """Now: `rooms` reported, `people` in them through this node, changes `waiting`, and for how many rooms the register is
+    `away`. Since start: `reports` answered, `failures` of reports, `announcements` made by this node, `overflows` of what waits."""
 
     rooms: int
     people: int
     waiting: int
-    away: bool
+    away: int
     reports: int
     failures: int
     announcements: int
@@ -71,6 +73,8 @@ class _Room:
     before: bool = False
     closing: bool = False
     due: float = 0.0
+    tries: int = 0
+    not_before: float = 0.0
 
 
 class Presence:
@@ -84,7 +88,7 @@ class Presence:
         self._rooms: dict[str, _Room] = {}
         self._waiting = 0
         self._stopping = False
-        self._failing = 0
+        self._away = 0
         self._reports = 0
         self._failures = 0
         self._announcements = 0
@@ -154,9 +158,9 @@ class Presence:
         """Report until stopped, whatever becomes of the register."""
         while not self._stopping:
             await self._round()
-            await self._clock.sleep(min(ROUND_EVERY_S * 2 ** min(self._failing, 10), LONGEST_PAUSE_S))
+            await self._clock.sleep(ROUND_EVERY_S)
         for known in self._rooms.values():
-            known.closing, known.due = True, 0.0
+            known.closing, known.due, known.not_before = True, 0.0, 0.0
         await self._round()
 
     def statistics(self) -> PresenceStatistics:
@@ -165,7 +169,7 @@ class Presence:
             rooms=len(self._rooms),
             people=sum(len(known.here) for known in self._rooms.values()),
             waiting=self._waiting,
-            away=self._failing > 0,
+            away=self._away,
             reports=self._reports,
             failures=self._failures,
             announcements=self._announcements,
@@ -173,9 +177,15 @@ class Presence:
         )
 
     async def _round(self) -> None:
-        """Report every room that is due, as long as the register answers."""
+        """Report every room that is due. Of those that were not answered last time, go on only while some are answered now."""
         now = self._clock.monotonic()
-        for batch in self._batches([room for room, known in self._rooms.items() if known.due <= now]):
+        due = [room for room, known in self._rooms.items() if known.due <= now and known.not_before <= now]
+        well = [room for room in due if not self._rooms[room].tries]
+        again = [room for room in due if self._rooms[room].tries]
+        for batch in self._batches(well):
+            await self._report(batch)
+        random.shuffle(again)  # so that those of a server that is away stand before nobody else for long
+        for batch in self._batches(again):
             if not await self._report(batch):
                 return
 
@@ -192,27 +202,34 @@ class Presence:
         return batches
 
     async def _report(self, rooms: list[str]) -> bool:
-        """One batch; False when some of it was not answered."""
+        """One batch; whether any of it was answered."""
         reports = [self._report_of(room, self._rooms[room]) for room in rooms]
         answers = await self._register.exchange(reports)
-        failures = []
+        away_before, answered, trouble = self._away, 0, ""
         for report, answer in zip(reports, answers, strict=True):
             known = self._rooms[report.room]
             if isinstance(answer, Answer):
+                answered += 1
+                self._away -= known.tries > 0
+                known.tries = 0
                 self._answered(report, known, answer)
             else:
-                known.whole, known.unsure, known.due = known.whole or report.whole, known.before, 0.0
-                failures.append(answer)
-        self._reports += len(reports) - len(failures)
-        self._failures += len(failures)
-        if failures:
-            self._failing += 1
-            if self._failing == 1:
-                log.warning("presence.register_away", rooms=len(failures), trouble=str(failures[0]))
-        elif self._failing:
-            self._failing = 0
+                self._not_answered(report, known)
+                trouble = str(answer)
+        self._reports += answered
+        self._failures += len(reports) - answered
+        if self._away and not away_before:
+            log.warning("presence.register_away", rooms=self._away, trouble=trouble)
+        elif away_before and not self._away:
             log.info("presence.register_back", failures=self._failures)
-        return not failures
+        return answered > 0
+
+    def _not_answered(self, report: Report, known: _Room) -> None:
+        self._away += not known.tries
+        known.tries += 1
+        known.whole, known.unsure, known.due = known.whole or report.whole, known.before, 0.0
+        pause = min(ROUND_EVERY_S * 2 ** min(known.tries, 10), LONGEST_PAUSE_S)
+        known.not_before = self._clock.monotonic() + pause
 
     def _report_of(self, room: str, known: _Room) -> Report:
         changed = known.changed

@@ -11,6 +11,7 @@ Costs. A report that changes nothing takes Redis about 30 µs (`python -m tests.
 seconds. Only the death of a node and a whole report walk a room.
 """
 
+import asyncio
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -187,12 +188,19 @@ class RedisRegister:
         homes: dict[Redis, list[int]] = defaultdict(list)
         for index, report in enumerate(reports):
             homes[self._servers.client(report.room)].append(index)
-        answers: list[Answer | RegisterAway] = [RegisterAway()] * len(reports)
-        for client, indices in homes.items():
-            given = await self._ask(client, [self._words(reports[index]) for index in indices])
-            for index, said in zip(indices, given, strict=True):
-                answers[index] = said
-        return answers
+        # Side by side: a server that is away must not hold up the others.
+        given = await asyncio.gather(
+            *(
+                self._ask(client, [self._words(reports[index]) for index in indices])
+                for client, indices in homes.items()
+            )
+        )
+        answers = {
+            index: said
+            for indices, of_home in zip(homes.values(), given, strict=True)
+            for index, said in zip(indices, of_home, strict=True)
+        }
+        return [answers[index] for index in range(len(reports))]
 
     async def _ask(self, client: Redis, calls: list[list[Any]]) -> list[Answer | RegisterAway]:
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from realtime import presence as presence_module
+from realtime import redis_servers
 from realtime.presence import Presence
 from realtime.redis_presence import RedisRegister
 from realtime.redis_servers import RedisServers
@@ -42,14 +43,17 @@ class Watched:
         self.asked = 0
         self.cut = False
         self.answers_lost = False
+        self.without: Collection[str] = ()
 
     async def exchange(self, reports: Sequence[Report]) -> list[Answer | RegisterAway]:
         self.asked += 1
         try:
             if self.cut:
                 return [RegisterAway("cut off")] * len(reports)
-            answers = await self.register.exchange(reports)
-            return [RegisterAway("lost")] * len(reports) if self.answers_lost else answers
+            answers = await self.register.exchange([report for report in reports if report.room not in self.without])
+            if self.answers_lost:
+                return [RegisterAway("lost")] * len(reports)
+            return [RegisterAway("away") if report.room in self.without else answers.pop(0) for report in reports]
         finally:
             self.asked -= 1
 
@@ -74,8 +78,8 @@ class TestNode:
         self.task = asyncio.create_task(self.presence.run())
 
     def _heard(self, room: str, news: News) -> None:
-        assert room == ROOM
-        self.place.told.append((self.name, news))
+        if room == ROOM:
+            self.place.told.append((self.name, news))
 
     def enter(self, *accounts: AccountId) -> None:
         for account in accounts:
@@ -166,6 +170,12 @@ async def redis_place(server: RedisServer, terms: Terms | None = None) -> AsyncI
         await place.close()
         for one in clients:
             await one.close()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is busy with other tests is no fault of Redis."""
+    monkeypatch.setattr(redis_servers, "COMMAND_TIMEOUT_S", WAIT_S)
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -399,11 +409,11 @@ async def test_what_happens_while_the_register_is_away_is_reported_afterwards(pl
     one.enter(BOB, KIM)
     one.leave(KIM)
     await place.pass_time(5)
-    assert (place.told, one.count(), one.presence.statistics().away) == ([], 2, True)
+    assert (place.told, one.count(), one.presence.statistics().away) == ([], 2, 1)
     one.register.cut = False
     await place.pass_time(5)
     assert (place.joined(), place.left(), two.count()) == ({BOB: 1}, {}, 2)
-    assert not one.presence.statistics().away
+    assert one.presence.statistics().away == 0
 
 
 async def test_an_announcement_that_was_lost_with_its_answer_is_made_good_by_the_number(place: Place) -> None:
@@ -418,6 +428,31 @@ async def test_an_announcement_that_was_lost_with_its_answer_is_made_good_by_the
     one.register.answers_lost = False
     await place.pass_time(3)
     assert [news for _, news in place.told] == [News(2, (), ())]
+
+
+async def test_rooms_of_a_server_that_is_away_hold_up_nobody_else(place: Place) -> None:
+    one, two = await place.node("one"), await place.node("two")
+    one.enter(ADA)
+    two.enter(BOB)
+    others = [f"room:other{n}" for n in range(150)]
+    for room in others:
+        one.presence.follow(room)
+        one.presence.enter(room, ADA)
+    one.presence.unfollow(ROOM)  # so that it stands behind all the others
+    await place.pass_time(1)
+    one.presence.follow(ROOM)
+    one.enter(ADA)
+    await place.pass_time(2)
+    place.forget_told()
+    one.register.without = set(others)
+    await place.pass_time(20)
+    one.enter(KIM)
+    await place.pass_time(1)
+    assert (place.left(), place.joined(), one.count()) == ({}, {KIM: 1}, 3)
+    assert one.presence.statistics().away == 150
+    one.register.without = ()
+    await place.pass_time(5)
+    assert one.presence.statistics().away == 0
 
 
 async def test_too_many_changes_waiting_become_one_whole_report(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -504,7 +539,7 @@ async def test_redis_without_memory_stores_nothing_and_nothing_is_announced() ->
         assert await server.command("CONFIG", "SET", "maxmemory", "1") == "+OK"
         one.enter(ADA)
         await place.pass_time(5)
-        assert (place.told, one.presence.statistics().away) == ([], True)
+        assert (place.told, one.presence.statistics().away) == ([], 1)
         assert await server.command("CONFIG", "SET", "maxmemory", "0") == "+OK"
         await place.pass_time(5)
         assert (place.joined(), two.count()) == ({ADA: 1}, 1)
