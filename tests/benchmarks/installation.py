@@ -15,9 +15,11 @@ from pathlib import Path
 from paceline.embedded import embedded_for_tests
 from persistence.accounts import Accounts
 from persistence.database import open_database
+from persistence.logins import Logins
 from services.accounts.account import Account
+from services.accounts.ports import Login
 from services.accounts.tokens import SigningKey, Tokens, load_key, make_key
-from services.kernel.clock import SystemClock
+from services.kernel.clock import SystemClock, utc
 from services.kernel.ids import AccountId, LoginId, Uuid7Ids
 from tests.support.server import Server, open_server
 
@@ -57,7 +59,9 @@ class Installation:
                     created_at_ms=now_ms,
                 )
                 await Accounts(tx).add(account, "no password opens this account")
-                signed.append(tokens.for_account(account, LoginId(ids.next()), now_ms).token)
+                login = Login(LoginId(ids.next()), account.id, "phone", utc(now_ms))
+                await Logins(tx).add(login)  # a connection whose login is not there is ended
+                signed.append(tokens.for_account(account, login.id, now_ms).token)
         return signed
 
 
