@@ -146,6 +146,9 @@ def origins() -> Kind[tuple[str, ...]]:
     return Kind("origins with commas between, each scheme and host only: https://app.example.org", parse)
 
 
+_CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
+
+
 def server_url(example: str, *schemes: str) -> Kind[str]:
     """The address of a server, with its password; the empty text is none."""
 
@@ -160,6 +163,32 @@ def server_url(example: str, *schemes: str) -> Kind[str]:
         return value
 
     return Kind(f"a URL such as {example}", parse, show=mask_url, secret=True)
+
+
+def redis_urls(example: str) -> Kind[str]:
+    """The address of a Redis server, of several with commas between, or of servers of a Redis Cluster; the empty text is none."""
+    alone = server_url(example, "redis", "rediss", "unix", *_CLUSTER_SCHEMES)
+
+    def parse(value: str) -> str:
+        urls = _each_url(value)
+        for url in urls:
+            alone.parse(url)
+            parts = _split(url)
+            if parts.scheme not in _CLUSTER_SCHEMES:
+                continue
+            if len(urls) > 1:
+                raise ValueError(f"{mask_url(url)!r} is a cluster, and a cluster stands alone")
+            if parts.path not in {"", "/"}:
+                raise ValueError(f"{mask_url(url)!r} names a database, and a cluster has one only")
+            for host in parts.netloc.rpartition("@")[2].split(","):
+                alone.parse(f"redis://{host}")
+        return value
+
+    return Kind(alone.expects, parse, show=lambda value: ",".join(map(mask_url, _each_url(value))), secret=True)
+
+
+def _each_url(value: str) -> list[str]:
+    return re.split(r",(?=[a-z+]+://)", value)
 
 
 def secret_word(least: int) -> Kind[str]:

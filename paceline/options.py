@@ -19,6 +19,7 @@ from paceline.option import (
     folder,
     option,
     origins,
+    redis_urls,
     secret_word,
     server_url,
     some_of,
@@ -29,7 +30,7 @@ from paceline.option import (
 ROLES = ("gateway", "worker", "relay", "scheduler")
 
 _POSTGRES_URL = server_url("postgresql://user:password@db.example.org/paceline", "postgresql", "postgres")
-_REDIS_URL = server_url("redis://:password@cache.example.org:6379/0", "redis", "rediss", "unix")
+_REDIS_URL = redis_urls("redis://:password@cache.example.org:6379/0")
 _AMQP_URL = server_url("amqp://user:password@queue.example.org/", "amqp", "amqps")
 _EMBEDDED_CONNECTIONS = 50  # the local PostgreSQL takes 60; ten are for migrations, the relay and a curious psql
 
@@ -64,7 +65,9 @@ class Settings:
         "REDIS_URL",
         _REDIS_URL,
         "",
-        "Redis 6.2 or newer, or Valkey: carries boards and events between nodes. One for all nodes.",
+        "Redis 6.2 or newer, or Valkey: carries boards and events between nodes. The same for all nodes. Several servers with "
+        "commas between share the rooms among them; redis+cluster://host:port,host:port (rediss+cluster:// with TLS) names servers "
+        "of a Redis Cluster, version 7 or newer.",
         empty="a local Redis is started for this process alone",
     )
     amqp_url: str = option(

@@ -3,29 +3,73 @@
 A channel has a home: the server that carries its messages and keeps everything stored under its name, so that one script may
 append to a log and publish in one step. `client` is for commands on that home, `key` names what is stored there, `name` is the
 channel as it is called on the wire.
+
+Three shapes of an installation, told apart by the URL:
+
+* `redis://host:6379/0` (or rediss://, unix://): one server is everybody's home.
+* several of these with commas between: *shards*, servers that know nothing of each other. A channel's home is the one with the
+  highest hash of server and channel together (rendezvous hashing, Thaler and Ravishankar 1998). Every node comes to the same
+  choice whatever the order of its list; a server that is taken off the list gives away its own channels and moves no others;
+  one that is added takes an equal part from each. What counts is the server's address, not its password.
+* `redis+cluster://host:port,host:port` (rediss+cluster:// with TLS): some servers of a *Redis Cluster*, which knows the others
+  and itself decides who is home of what (realtime/redis_cluster.py). The braces in `name` and `key` are its hash tag: all that
+  belongs to a channel lies in one slot.
 """
 
-from typing import Final
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from typing import Any, Final, cast
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode, ClusterPipeline
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisClusterException
+
+from realtime.redis_cluster import SlotMap
+from realtime.redis_line import TROUBLE, Address, address_of, open_line
 
 COMMAND_TIMEOUT_S: Final = 0.25
 """What Redis may take to answer a command. Locally it takes well under a millisecond."""
+CONNECTIONS: Final = 16
+"""Per server. Full means: whoever needs one more waits for `CONNECTION_WITHIN_S`, and is then refused."""
+CONNECTION_WITHIN_S: Final = 1.0
+PING_TIMEOUT_S: Final = 3.0
+HOMES_REMEMBERED: Final = 65_536
+
+_CLUSTER: Final = re.compile(r"(rediss?)\+cluster://(?:([^@]*)@)?([^@/?]+)/?(\?.*)?")
+_NEXT_URL: Final = re.compile(r",(?=[a-z+]+://)")
 
 
 class RedisServers:
-    """Where channels live. `prefix` keeps the channels and keys of several installations on one server apart."""
+    """Where channels live. `url` see the module; `prefix` keeps the channels and keys of several installations on one server
+    apart. Raises `ValueError` for a URL that is none.
+
+    `addresses` are the shards, or the servers of a cluster that the URL names; `clustered` says which.
+    """
 
     def __init__(self, url: str, *, prefix: str = "paceline:") -> None:
         self._prefix: Final = prefix
-        self._client: Final = _client(url)
-        self.publish_word: Final = b"PUBLISH"
+        urls = tuple(urls_of(url))
+        self.addresses: Final[tuple[Address, ...]] = tuple(address_of(one) for one in urls)
+        if len({address.name for address in self.addresses}) < len(self.addresses):
+            raise ValueError("the same Redis server is named twice")
+        self.clustered: Final = _CLUSTER.fullmatch(url) is not None
+        self.publish_word: Final = b"SPUBLISH" if self.clustered else b"PUBLISH"
+        self._cluster: Final = _cluster(urls) if self.clustered else None
+        self._clients: Final = {} if self.clustered else {address_of(one): _client(one) for one in urls}
+        self.home: Final = lru_cache(HOMES_REMEMBERED)(self._highest)
 
     def client(self, channel: str) -> Redis:
-        """For commands on what is kept under this channel's name."""
-        return self._client
+        """For commands on what is kept under this channel's name: commands on one key, and scripts all of whose keys are this
+        channel's. (In a cluster it is redis-py's client for clusters, which has the same commands.)"""
+        return cast(Redis, self._cluster) if self._cluster is not None else self._clients[self.home(channel)]
 
     def name(self, channel: str) -> str:
         """The channel as Redis knows it."""
@@ -37,21 +81,144 @@ class RedisServers:
 
     async def close(self) -> None:
         """Close every client."""
-        await self._client.aclose()
+        for client in self._clients.values():
+            await client.aclose()
+        if self._cluster is not None:
+            await self._cluster.aclose()
+
+    def _highest(self, channel: str) -> Address:
+        """The shard that is a channel's home. Not for a cluster. Remembered, as `home`."""
+        if len(self.addresses) == 1:
+            return self.addresses[0]
+        return max(self.addresses, key=lambda address: _weight(address.name, channel))
+
+
+def urls_of(url: str) -> Iterator[str]:
+    """The URL of each server that `url` names. Raises `ValueError` for one that names no server."""
+    cluster = _CLUSTER.fullmatch(url)
+    if cluster is None:
+        if "+cluster://" in url:
+            raise ValueError("a cluster is named as redis+cluster://host:port,host:port, with nothing behind it")
+        yield from _NEXT_URL.split(url)
+        return
+    scheme, login, hosts, options = cluster.groups()
+    for host in hosts.split(","):
+        yield f"{scheme}://{f'{login}@' if login else ''}{host}{options or ''}"
+
+
+def _weight(server: str, channel: str) -> bytes:
+    return hashlib.blake2b(f"{server}\n{channel}".encode(), digest_size=8).digest()
+
+
+# Every default that differs between redis-py's constructors and versions is stated below. No retries: a failure is answered
+# by whoever asked, who knows whether asking again is safe.
+_PLAIN: Final[dict[str, Any]] = {
+    "protocol": 2,
+    "decode_responses": False,
+    "socket_timeout": COMMAND_TIMEOUT_S,
+    "socket_connect_timeout": COMMAND_TIMEOUT_S,
+    "retry_on_error": [],
+    "health_check_interval": 0,
+}
 
 
 def _client(url: str) -> Redis:
-    # Every default that differs between redis-py's constructors and versions is stated. No retries: a failure is answered by
-    # whoever asked, who knows whether asking again is safe.
-    client: Redis = Redis.from_url(
-        url,
-        protocol=2,
-        decode_responses=False,
-        socket_timeout=COMMAND_TIMEOUT_S,
-        socket_connect_timeout=COMMAND_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-        retry_on_error=[],
-        health_check_interval=0,
-        max_connections=16,
+    pool = BlockingConnectionPool.from_url(
+        url, **_PLAIN, retry=Retry(NoBackoff(), 0), max_connections=CONNECTIONS, timeout=CONNECTION_WITHIN_S
     )
-    return client
+    return Redis.from_pool(pool)
+
+
+class _PatientCluster(RedisCluster):
+    """The library's client for clusters, whose pools refuse at once when they are empty and whose own errors are no
+    `RedisError`: here a burst waits, and whoever asks has one kind of error to answer."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._free: Final = asyncio.Semaphore(CONNECTIONS)
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        async with self.patience():
+            return await super().execute_command(*args, **options)
+
+    def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> ClusterPipeline:
+        return _PatientPipeline(self, transaction)  # type: ignore[abstract]  # an attribute that the library sets
+
+    @asynccontextmanager
+    async def patience(self) -> AsyncIterator[None]:
+        """Wait for a connection to be free, shortly. Raises a `RedisError` for whatever goes wrong."""
+        try:
+            async with asyncio.timeout(CONNECTION_WITHIN_S):
+                await self._free.acquire()
+        except TimeoutError as full:
+            raise RedisConnectionError("no connection became free: too many commands are under way") from full
+        try:
+            yield
+        except RedisClusterException as trouble:
+            raise RedisConnectionError(f"the cluster is not whole: {trouble}") from trouble
+        finally:
+            self._free.release()
+
+
+class _PatientPipeline(ClusterPipeline):
+    def __init__(self, client: _PatientCluster, transaction: Any) -> None:
+        super().__init__(client, transaction)
+        self._patient: Final = client
+
+    async def execute(self, raise_on_error: bool = True, allow_redirections: bool = True) -> list[Any]:
+        async with self._patient.patience():
+            return await super().execute(raise_on_error, allow_redirections)
+
+
+def _cluster(urls: tuple[str, ...]) -> RedisCluster:
+    # A slot that nobody serves is the trouble of its channels only. A moved slot is corrected by itself and not by closing
+    # every connection, under which other commands may be on their way.
+    addresses = [address_of(url) for url in urls]
+    options = dict(cast(dict[str, Any], parse_url(urls[0])))
+    tls = options.pop("connection_class", None) is not None
+    for taken in ("host", "port", "db"):
+        options.pop(taken, None)
+    options |= _PLAIN | {"ssl": tls}
+    return _PatientCluster(
+        startup_nodes=[ClusterNode(address.host, address.port) for address in addresses],
+        require_full_coverage=False,
+        reinitialize_steps=0,
+        retry=Retry(NoBackoff(), 0),
+        max_connections=CONNECTIONS,
+        **options,
+    )
+
+
+async def ping(url: str) -> str | None:
+    """Whether the Redis servers that `url` names answer, all masters of a cluster included: None, or what is wrong in a
+    sentence."""
+    try:
+        servers = RedisServers(url)
+    except ValueError as fault:
+        return f"names no server: {fault}"
+    addresses = servers.addresses
+    if servers.clustered:
+        slots = SlotMap(addresses)
+        try:
+            await slots.learn()
+        except TROUBLE as trouble:
+            return f"does not answer as a cluster: {trouble}"
+        if not slots.whole:
+            return "answers, but the cluster is not whole: some slots have no master"
+        addresses = slots.masters
+    wrong = [f"{address.name}: {problem}" for address in addresses if (problem := await _problem_of(address))]
+    return f"does not answer: {'; '.join(wrong)}" if wrong else None
+
+
+async def _problem_of(address: Address) -> str | None:
+    try:
+        line = await open_line(address, PING_TIMEOUT_S)
+    except TROUBLE as trouble:
+        return str(trouble) or type(trouble).__name__
+    try:
+        await line.ask(b"PING")
+    except TROUBLE as trouble:
+        return str(trouble) or type(trouble).__name__
+    finally:
+        line.cut(ConnectionAbortedError("it has answered"))
+    return None

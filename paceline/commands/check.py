@@ -71,7 +71,7 @@ async def _ask_postgres(settings: Settings) -> str | None:
 
 
 async def _ask_redis(url: str) -> str | None:
-    from realtime.redis_broker import ping
+    from realtime.redis_servers import ping
 
     return await ping(url)
 

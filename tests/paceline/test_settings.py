@@ -187,6 +187,37 @@ def test_the_table_masks_secrets_and_says_where_values_come_from() -> None:
     assert [fault.variable for fault in reading.faults] == ["PACELINE_PORT"]
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("redis://:pw@a:1/0,unix:///run/b.sock", "redis://:***@a:1/0,unix:/run/b.sock"),
+        ("redis://:pw@a,rediss://u:pw@b/1", "redis://:***@a,rediss://u:***@b/1"),
+        ("redis+cluster://u:pw@a:1,b:2", "redis+cluster://u:***@a:1,b:2"),
+        ("rediss+cluster://a:1/", "rediss+cluster://a:1/"),
+    ],
+)
+def test_redis_may_be_several_servers_or_a_cluster_and_shows_no_password_of_any(value: str, shown: str) -> None:
+    reading = read_settings({"REDIS_URL": value})
+    assert reading.settings is not None
+    assert reading.settings.redis_url == value
+    assert [row.shown for row in reading.rows if row.variable == "REDIS_URL"] == [shown]
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("redis://a,http://b", "does not begin with"),
+        ("redis://a,redis+cluster://b:1", "stands alone"),
+        ("redis+cluster://a:1/2", "one only"),
+        ("redis+cluster://a:1,b:x", "port"),
+        ("redis+cluster://a:1,", "names no host"),
+        ("redis://a,redis://", "names no host"),
+    ],
+)
+def test_redis_servers_that_cannot_be_are_refused(value: str, problem: str) -> None:
+    assert problem in faults_of({"REDIS_URL": value})["REDIS_URL"]
+
+
 def test_settings_never_show_a_secret_when_printed() -> None:
     admin = "kettle-moss-anchor-violet-2031"
     shown = repr(Settings(token_key=KEY, admin_token=admin, database_url="postgresql://a:pw@db/x?password=pw2"))

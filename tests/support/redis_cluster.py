@@ -1,0 +1,172 @@
+"""A real Redis Cluster for tests: three masters on this machine, one of whose slots can be moved and any of which can be killed
+and started again.
+
+It needs Redis 7, which knows sharded pub/sub; the wheel's Redis is older.
+"""
+
+import asyncio
+import socket
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import hiredis
+from redis.crc import key_slot
+
+from tests.support.system_parts import require
+
+SLOTS: Final = 16_384
+START_S: Final = 30.0
+ANSWER_S: Final = 20.0
+_GONE_AFTER_MS: Final = 1_000
+"""After so long without an answer the others hold a master for failed. Short, because tests wait for it."""
+
+
+class Master:
+    """One server of the cluster."""
+
+    def __init__(self, program: Path, folder: Path, port: int, bus_port: int) -> None:
+        self.port = port
+        self._bus_port = bus_port
+        self._program = program
+        self._folder = folder
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it, again if need be: it remembers its part in the cluster."""
+        self._folder.mkdir(exist_ok=True)
+        self._process = await asyncio.create_subprocess_exec(
+            str(self._program),
+            *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""),
+            *("--cluster-enabled", "yes", "--cluster-port", str(self._bus_port)),
+            *("--cluster-node-timeout", str(_GONE_AFTER_MS), "--cluster-require-full-coverage", "no"),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(START_S):
+            while not await self._answers():
+                await asyncio.sleep(0.01)
+
+    async def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        if self._process is None:
+            raise RuntimeError("this Redis is not running")
+        self._process.kill()
+        async with asyncio.timeout(ANSWER_S):
+            await self._process.wait()
+        self._process = None
+
+    async def stop(self) -> None:
+        """End it if it runs."""
+        if self._process is not None:
+            await self.kill()
+
+    async def command(self, *words: str | bytes | int) -> Any:
+        """Send one command; its reply. Raises what Redis answers as an error, and `TimeoutError`."""
+        asked = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+        parts = [b"$%d\r\n%b\r\n" % (len(word), word) for word in asked]
+        replies = hiredis.Reader()
+        async with asyncio.timeout(ANSWER_S):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            try:
+                writer.write(b"*%d\r\n%b" % (len(parts), b"".join(parts)))
+                while (reply := replies.gets()) is False:
+                    replies.feed(await reader.read(1 << 16) or b"-ERR closed\r\n")
+            finally:
+                writer.close()
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def _answers(self) -> bool:
+        try:
+            return await self.command("PING") in {b"PONG", "PONG"}
+        except ConnectionError:
+            return False
+
+
+class Cluster:
+    """Three masters, each with a third of the slots."""
+
+    def __init__(self, masters: list[Master]) -> None:
+        self.masters = masters
+        self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{master.port}" for master in masters)
+
+    async def form(self) -> None:
+        """Give out the slots and let the masters meet. Returns when each knows of all."""
+        count = len(self.masters)
+        for place, master in enumerate(self.masters):
+            await master.command("CLUSTER", "ADDSLOTSRANGE", place * SLOTS // count, (place + 1) * SLOTS // count - 1)
+            # Different from the start, as `redis-cli --cluster create` does it: else they have to settle it among themselves.
+            await master.command("CLUSTER", "SET-CONFIG-EPOCH", place + 1)
+        for other in self.masters[1:]:
+            await self.masters[0].command("CLUSTER", "MEET", "127.0.0.1", other.port, other._bus_port)
+        await self.until_whole()
+
+    async def until_whole(self) -> None:
+        """Return when every master sees every slot served."""
+        async with asyncio.timeout(START_S):
+            for master in self.masters:
+                while not await self._sees_all(master):
+                    await asyncio.sleep(0.02)
+
+    async def home(self, name: bytes) -> Master:
+        """Who has the slot of a channel or key."""
+        slot = key_slot(name)
+        for first, last, (_, port, *_), *_ in await self.masters[0].command("CLUSTER", "SLOTS"):
+            if first <= slot <= last:
+                return next(master for master in self.masters if master.port == port)
+        raise LookupError(f"nobody has slot {slot}")
+
+    async def move(self, name: bytes) -> Master:
+        """Move the slot of a channel to another master, as an operator does; the new home."""
+        slot, before = key_slot(name), await self.home(name)
+        after = self.masters[(self.masters.index(before) + 1) % len(self.masters)]
+        ids = {master.port: (await master.command("CLUSTER", "MYID")).decode() for master in (before, after)}
+        await after.command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[before.port])
+        await before.command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[after.port])
+        while keys := await before.command("CLUSTER", "GETKEYSINSLOT", slot, 100):
+            await before.command("MIGRATE", "127.0.0.1", after.port, "", 0, 5_000, "KEYS", *keys)
+        await after.command("CLUSTER", "SETSLOT", slot, "NODE", ids[after.port])
+        await before.command("CLUSTER", "SETSLOT", slot, "NODE", ids[after.port])
+        return after
+
+    async def _sees_all(self, master: Master) -> bool:
+        told = (await master.command("CLUSTER", "INFO")).decode()
+        return (
+            "cluster_state:ok" in told
+            and f"cluster_slots_ok:{SLOTS}" in told
+            and f"cluster_size:{len(self.masters)}" in told
+        )
+
+
+@asynccontextmanager
+async def open_cluster() -> AsyncIterator[Cluster]:
+    """A running cluster of one's own. The test is skipped where Redis 7 is missing."""
+    program = require("redis")
+    with tempfile.TemporaryDirectory(prefix="paceline-cluster-") as folder:
+        ports = _free_ports(6)
+        masters = [Master(program, Path(folder) / str(n), ports[2 * n], ports[2 * n + 1]) for n in range(3)]
+        try:
+            for master in masters:
+                await master.start()
+            cluster = Cluster(masters)
+            await cluster.form()
+            yield cluster
+        finally:
+            for master in masters:
+                await master.stop()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on: held together, so that they differ, and let go before the servers take them."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for one in held:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in held]
+    finally:
+        for one in held:
+            one.close()
