@@ -2,8 +2,9 @@
 
 A board of five hundred goes to five hundred phones as the same bytes: whoever makes a message calls `event_frame` once and
 hands the same `Frame` to everybody. A frame is a finished WebSocket text frame, header included, because a server's frames
-carry no mask: nothing at all is left to do per recipient. Long-polling takes the Engine.IO message out of it (`4` + Socket.IO
-packet), other nodes the Socket.IO packet, and clients that asked for compression a second form that is made once as well.
+carry no mask: nothing at all is left to do per recipient, nor on another node, which hands on the same bytes. Long-polling
+takes the Engine.IO message out of it (`4` + Socket.IO packet), and clients that asked for compression get a second form that
+is made once as well.
 
 Frames are made through the wire catalogue only, so nothing can go out that the documents do not know, and a wrong shape
 fails where it is made instead of on somebody's phone.
@@ -22,7 +23,6 @@ from realtime.wire import BY_NAME, NAMESPACE, Delivery
 from services.kernel.problems import Problem
 
 _SPACE: Final = NAMESPACE.encode()
-_ENGINE_MESSAGE: Final = b"4"
 _EVENT: Final = b"42" + _SPACE + b',["%b",%b]'
 _ACK: Final = b"43" + _SPACE + b","
 _OK, _NO_ERROR_OK = b'[{"ok":', b'[null,{"ok":'
@@ -40,6 +40,8 @@ _TEXT, _TEXT_DEFLATED = 0x81, 0xC1
 _SHORT: Final = tuple(bytes((_TEXT, size)) for size in range(126))
 _SHORT_ACK: Final = tuple(header + _ACK for header in _SHORT)
 """How a short acknowledgement begins, by its size: one piece less to put together."""
+_HEAD_BY_LENGTH: Final = {126: 4, 127: 10}
+"""Bytes before the payload, by the second byte of an unmasked frame; else 2."""
 _MUST: Final = Delivery.MUST
 _SYNC_TAIL: Final = b"\x00\x00\xff\xff"
 """How a flushed deflate stream ends; left out on the wire (RFC 7692, 7.2.1)."""
@@ -120,21 +122,36 @@ def problem_ack(ack_id: AckId, problem: Problem, error_first: bool = False) -> b
 
 def ack_frame(ack: bytes) -> Frame:
     """An acknowledgement for a line that is not clear: `ok_ack` or `problem_ack` as a frame."""
-    return Frame(ACK_EVENT, _MUST, ack, {126: 4, 127: 10}.get(ack[1], 2))
+    return Frame(ACK_EVENT, _MUST, ack, _HEAD_BY_LENGTH.get(ack[1], 2))
 
 
-def relayed_frame(event: str, text: str) -> Frame:
-    """A frame that another node has made, from the text it sent. Raises `TypeError` for an event this node does not know."""
+def relayed_frame(event: str, ws: bytes) -> Frame:
+    """A frame that another node has made, from its bytes. They come from outside this process and go to clients unread, so what
+    can be seen from outside is looked at. Raises `ValueError` for an event this node does not know, and for bytes that are not
+    one whole frame which begins as that event does."""
     row = BY_NAME.get(event)
     if row is None or row.delivery is None:
-        raise TypeError(f"{event!r} is not a server event here; is the other node newer?")
-    return _frame(event, row.delivery, _ENGINE_MESSAGE + text.encode())
+        raise ValueError(f"{event!r} is not a server event here; is the other node newer?")
+    head = _HEAD_BY_LENGTH.get(ws[1], 2) if len(ws) > 1 else 0
+    message = ws[head:]
+    if ws[:head] != _header(_TEXT, len(message)):
+        raise ValueError("it is not one WebSocket text frame")
+    if not (message.startswith(_begin(event)) and message.endswith(b"]")):
+        raise ValueError(f"it is not a packet of {event!r}")
+    if not message.isascii():
+        message.decode()  # UnicodeDecodeError is a ValueError
+    return Frame(event, row.delivery, ws, head)
 
 
 def websocket_text(payload: bytes) -> bytes:
     """`payload`, UTF-8, as one unmasked WebSocket text frame (RFC 6455, 5.2)."""
     size = len(payload)
     return (_SHORT[size] if size < 126 else _header(_TEXT, size)) + payload
+
+
+@cache
+def _begin(event: str) -> bytes:
+    return b'42%b,["%b",' % (_SPACE, event.encode())
 
 
 def _frame(event: str, delivery: Delivery, message: bytes) -> Frame:

@@ -4,8 +4,9 @@ Above this floor nobody asks where a member is connected. `tell` reaches a chann
 speaks to the other nodes; `broadcast` to the members here. A channel is followed only while somebody here needs it.
 
 What a node says to itself over the broker is dropped on arrival: it acted on it before it spoke. Only its heartbeat is looked
-at, as proof that it hears (realtime/watchdog.py). A node that has gone deaf while its carrier believes to be well follows
-everything anew; until it hears again it is not ready, and `on_standing` tells whoever has to tell people.
+at, as proof that it hears (realtime/watchdog.py), and a frame with an open end is heard by its sender too, because what a
+server wrote there is news to everybody. A node that has gone deaf while its carrier believes to be well follows everything
+anew; until it hears again it is not ready, and `on_standing` tells whoever has to tell people.
 """
 
 import asyncio
@@ -14,39 +15,55 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar, cast
 
-import msgspec
 import structlog
 
 from realtime import peer
 from realtime.broker import Broker, BrokerStatistics
-from realtime.codec import Frame, relayed_frame
+from realtime.codec import Frame
 from realtime.connection import Connection
 from realtime.disconnect import LOGIN_ENDED
 from realtime.hub import Hub, HubStatistics
-from realtime.peer import EVERY_NODE, AnyPeerMessage, Heartbeat, LoginEnded, PeerMessage, RelayedFrame
+from realtime.peer import (
+    EVERY_NODE,
+    AnyPeerMessage,
+    Header,
+    Heartbeat,
+    LoginEnded,
+    MalformedError,
+    OtherLevelError,
+    PeerMessage,
+)
+from realtime.sparingly import Sparingly
 from realtime.watchdog import HEARTBEAT_EVERY_S, Standing, Watchdog
 from services.kernel.clock import Clock
 
 log = structlog.get_logger(__name__)
 
+REFUSED_NAMES: Final = 256
+"""Peers of another level that are named in the log, each once. More are counted only: a name may be anything."""
 READY_LOOK_S: Final = 0.02
 
 _Message = TypeVar("_Message", bound=PeerMessage)
 _Handler = Callable[[str, PeerMessage], None]
+FrameHandler = Callable[[str, Frame], None]
 GapHandler = Callable[[tuple[str, ...]], None]
 OnStanding = Callable[[Standing], None]
 
 
 @dataclass(frozen=True, slots=True)
 class NodeStatistics:
-    """The hub's and the broker's counters, messages from peers that were `not_understood`, and the seconds since each of the
-    `peers` that were heard lately. Whether the node is `stale`, how often it `went_stale`, and the seconds since it heard
-    itself."""
+    """The hub's and the broker's counters, and the seconds since each of the `peers` that were heard lately. Of what peers sent
+    since start: frames `relayed` to members here as they came, messages `decoded` by their class, parcels that were
+    `not_understood`, and those `refused` because their sender speaks another level. Whether the node is `stale`, how often it
+    `went_stale`, and the seconds since it heard itself."""
 
     hub: HubStatistics
     broker: BrokerStatistics
     peers: dict[str, float]
+    relayed: int
+    decoded: dict[str, int]
     not_understood: int
+    refused: int
     stale: bool
     went_stale: int
     own_heartbeat_s: float
@@ -61,17 +78,22 @@ class Node:
         self._broker: Final = broker
         self._clock: Final = clock
         self._handlers: dict[type[PeerMessage], list[_Handler]] = {}
+        self._on_finished: list[FrameHandler] = []
         self._on_gap: list[GapHandler] = []
         self._followed: Counter[str] = Counter()
         self._watchdog: Final = Watchdog(clock.monotonic())
         self._on_standing: list[OnStanding] = []
         self._went_stale = 0
         self._beats = 0
+        self._log: Final = Sparingly(log, clock.monotonic)
+        self._relayed = 0
+        self._decoded: Counter[str] = Counter()
         self._not_understood = 0
+        self._refused = 0
+        self._refused_names: dict[str, None] = {}
         self._running = False
         broker.deliver = self._receive
         broker.on_gap = self._gap
-        self.listen(RelayedFrame, self._relayed)
         self.listen(LoginEnded, self._login_ended)
         self.listen(Heartbeat, self._heard_heartbeat)
         self.follow(EVERY_NODE)
@@ -84,7 +106,7 @@ class Node:
 
     def tell(self, channel: str, frame: Frame) -> int:
         """Send a frame to the members of a channel on every node; how many of them are here."""
-        self.publish(channel, RelayedFrame(event=frame.event, text=frame.text))
+        self._broker.publish(channel, peer.encode_frame(self.id, frame))
         return self.hub.broadcast(channel, frame)
 
     def broadcast(
@@ -104,6 +126,11 @@ class Node:
         """Call `handler(channel, message)` for every message of this kind that another node sends on a channel followed
         here. Synchronous: it must not take long."""
         self._handlers.setdefault(kind, []).append(cast(_Handler, handler))
+
+    def on_finished(self, handler: FrameHandler) -> None:
+        """Call `handler(channel, frame)` for every frame with an open end (`peer.encode_frame`), whichever node sent it. The end
+        is whatever the server wrote there, or somebody else: look at it."""
+        self._on_finished.append(handler)
 
     def on_gap(self, handler: GapHandler) -> None:
         """Call `handler(channels)` each time channels begin to be heard, the first time included: what peers said on them
@@ -206,7 +233,10 @@ class Node:
             hub=self.hub.statistics(),
             broker=self._broker.statistics(),
             peers=self.peers(),
+            relayed=self._relayed,
+            decoded=dict(self._decoded),
             not_understood=self._not_understood,
+            refused=self._refused,
             stale=not self.standing.fresh,
             went_stale=self._went_stale,
             own_heartbeat_s=self._watchdog.own_age(self._clock.monotonic()),
@@ -259,21 +289,51 @@ class Node:
 
     def _receive(self, channel: str, data: bytes) -> None:
         try:
-            parcel = peer.decode(data)
-        except msgspec.DecodeError as problem:
+            header = peer.header_of(data)
+            if header.sender == self.id and not header.open_end:
+                self._heard_own(channel, header, data)
+            elif header.event:
+                self._relay(channel, peer.decode_frame(header, data), header)
+            else:
+                self._hear(channel, peer.decode(header, data), header)
+        except OtherLevelError as other:
+            self._refuse(other)
+        except MalformedError as problem:
             self._not_understood += 1
-            log.warning("node.message_not_understood", channel=channel, problem=str(problem))
+            self._log.warning("node.message_not_understood", channel=channel, problem=str(problem))
+
+    def _heard_own(self, channel: str, header: Header, data: bytes) -> None:
+        if channel == EVERY_NODE and not header.event and isinstance(peer.decode(header, data), Heartbeat):
+            self._watchdog.heard_own(self._clock.monotonic())
+
+    def _relay(self, channel: str, frame: Frame, header: Header) -> None:
+        self._relayed += 1
+        if header.sender != self.id:
+            self._watchdog.heard(header.sender, self._clock.monotonic())
+        if not header.open_end:
+            self.hub.broadcast(channel, frame)
             return
-        if parcel.sender == self.id:
-            if isinstance(parcel.message, Heartbeat):
-                self._watchdog.heard_own(self._clock.monotonic())
-            return
-        self._watchdog.heard(parcel.sender, self._clock.monotonic())
-        for handler in self._handlers.get(type(parcel.message), ()):
+        for handler in self._on_finished:
             try:
-                handler(channel, parcel.message)
+                handler(channel, frame)
             except Exception:
-                log.exception("node.handler_failed", channel=channel, message=type(parcel.message).__name__)
+                self._log.exception("node.handler_failed", channel=channel, message=frame.event)
+
+    def _hear(self, channel: str, message: AnyPeerMessage, header: Header) -> None:
+        kind = type(message)
+        self._watchdog.heard(header.sender, self._clock.monotonic())
+        self._decoded[kind.__name__] += 1
+        for handler in self._handlers.get(kind, ()):
+            try:
+                handler(channel, message)
+            except Exception:
+                self._log.exception("node.handler_failed", channel=channel, message=kind.__name__)
+
+    def _refuse(self, other: OtherLevelError) -> None:
+        self._refused += 1
+        if other.sender not in self._refused_names and len(self._refused_names) < REFUSED_NAMES:
+            self._refused_names[other.sender] = None
+            log.error("node.peer_refused", peer=other.sender, level=other.level, problem=str(other))
 
     def _gap(self, channels: tuple[str, ...]) -> None:
         if EVERY_NODE in channels:
@@ -284,15 +344,6 @@ class Node:
                 handler(channels)
             except Exception:
                 log.exception("node.gap_handler_failed", channels=len(channels))
-
-    def _relayed(self, channel: str, message: RelayedFrame) -> None:
-        try:
-            frame = relayed_frame(message.event, message.text)
-        except TypeError as problem:
-            self._not_understood += 1
-            log.warning("node.frame_not_understood", channel=channel, problem=str(problem))
-            return
-        self.hub.broadcast(channel, frame)
 
     def _login_ended(self, _channel: str, message: LoginEnded) -> None:
         self.end_login(message)

@@ -87,7 +87,7 @@ def test_what_would_not_shrink_stays_as_it_is() -> None:
     short = build.must()
     assert short.size < COMPRESS_FROM_BYTES
     assert short.compressed() is short.ws
-    noise = relayed_frame("bye", "".join(map(chr, random.Random(1).choices(range(128), k=COMPRESS_FROM_BYTES))))
+    noise = ack_frame(websocket_text(bytes(random.Random(1).choices(range(128), k=COMPRESS_FROM_BYTES))))
     assert noise.compressed() is noise.ws
 
 
@@ -163,9 +163,29 @@ def test_missing_values_are_null_and_fine() -> None:
     )
 
 
-def test_a_relayed_frame_is_the_same_bytes() -> None:
-    frame = build.ended()
-    again = relayed_frame(frame.event, frame.text)
-    assert (again.ws, again.head, again.delivery) == (frame.ws, frame.head, frame.delivery)
-    with pytest.raises(TypeError, match="newer"):
-        relayed_frame("from.the.future", "2/live,[]")
+@pytest.mark.parametrize("frame", [build.must(), build.ended("é"), build.ended("x" * 200), build.changes(1, 2_000)])
+def test_a_relayed_frame_is_the_same_bytes(frame: Frame) -> None:
+    again = relayed_frame(frame.event, frame.ws)
+    assert (again.ws, again.head, again.delivery, again.event) == (frame.ws, frame.head, frame.delivery, frame.event)
+
+
+@pytest.mark.parametrize(
+    ("event", "ws"),
+    [
+        ("from.the.future", websocket_text(b'42/live,["from.the.future",{}]')),
+        ("stream.open", websocket_text(b'42/live,["stream.open",{}]')),
+        ("bye", websocket_text(b'42/live,["problem",{}]')),
+        ("bye", websocket_text(b'42/live,["bye",{}')),
+        ("bye", websocket_text(b'42/live,["bye","\xff"]')),
+        ("bye", websocket_text(b"43/live,1[]")),
+        ("bye", websocket_text(b'42/live,["bye",{}]')[:-1]),
+        ("bye", websocket_text(b'42/live,["bye",{}]') * 2),
+        ("bye", b"\x82" + websocket_text(b'42/live,["bye",{}]')[1:]),
+        ("bye", b"\x81\x7e\x00\x12" + b'42/live,["bye",{}]'),
+        ("bye", b"\x81"),
+        ("bye", b""),
+    ],
+)
+def test_bytes_that_no_member_could_read_are_no_relayed_frame(event: str, ws: bytes) -> None:
+    with pytest.raises(ValueError, match=r"server event|frame|packet|utf-8"):
+        relayed_frame(event, ws)

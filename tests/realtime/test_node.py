@@ -4,6 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
+import pytest
+import structlog
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from realtime import peer
 from realtime.broker import InMemoryBroker, MemoryBus
 from realtime.disconnect import LOGIN_ENDED
@@ -142,19 +148,118 @@ async def test_a_node_is_ready_while_it_runs() -> None:
     assert not one.ready()
 
 
-async def test_messages_of_a_newer_node_are_counted_and_ignored() -> None:
+async def test_messages_of_a_newer_node_and_foreign_ones_are_counted_and_ignored() -> None:
     bus = MemoryBus()
     node = Node("one", Hub(), InMemoryBroker(bus), ManualClock())
     heard: list[Heartbeat] = []
     node.listen(Heartbeat, lambda _, beat: heard.append(beat))
+    newer = msgspec.structs.replace(build.ended(), event="from.the.future")
     async with running(node):
-        bus.send(EVERY_NODE, b"\x92\xa3two\x81\xa4type\xa6Future")
-        bus.send(EVERY_NODE, b"not even msgpack")
-        bus.send(EVERY_NODE, peer.encode("two", peer.RelayedFrame("from.the.future", "2/live,[]")))
+        bus.send(EVERY_NODE, peer.encode("two", Heartbeat("two", 1)).replace(b"Heartbeat", b"Heartbeet"))
+        bus.send(EVERY_NODE, b"not even a parcel")
+        bus.send(EVERY_NODE, peer.encode_frame("two", newer))
         bus.send(EVERY_NODE, peer.encode("two", Heartbeat("two", 1)))
         await settled()
         assert heard == [Heartbeat("two", 1)]
         assert node.statistics().not_understood == 3
+
+
+async def test_a_node_of_another_level_is_refused_by_name() -> None:
+    bus = MemoryBus()
+    node = Node("one", Hub(), InMemoryBroker(bus), ManualClock())
+    heard: list[Heartbeat] = []
+    node.listen(Heartbeat, lambda _, beat: heard.append(beat))
+    later = bytes((peer.LEVEL + 1,)) + peer.encode("two", Heartbeat("two", 1))[1:]
+    async with running(node):
+        with structlog.testing.capture_logs() as lines:
+            for _ in range(3):
+                bus.send(EVERY_NODE, later)
+            await settled()
+        assert heard == []
+        assert (node.statistics().refused, node.statistics().not_understood, node.statistics().peers) == (3, 0, 0)
+        refusals = [line for line in lines if line["event"] == "node.peer_refused"]
+        assert [(line["peer"], line["level"]) for line in refusals] == [("two", peer.LEVEL + 1)]
+
+
+async def test_a_node_without_members_takes_nothing_of_a_busy_room_apart() -> None:
+    one, two, _ = pair()
+    three = build.node("three", one_bus(one), ManualClock())
+    there = build.connection("there", 2)
+    async with running(one, two, three):
+        two.add(there)
+        two.join(there, "room")
+        for _ in range(50):
+            one.tell("room", build.ended())
+            one.publish("room", WholeWanted(node="one"))
+        await settled()
+        assert (two.statistics().relayed, two.statistics().decoded["WholeWanted"]) == (50, 50)
+        assert (three.statistics().relayed, three.statistics().decoded.keys() - {"Heartbeat"}) == (0, set())
+
+
+def one_bus(node: Node) -> MemoryBus:
+    broker = node._broker
+    assert isinstance(broker, InMemoryBroker)
+    return broker._bus
+
+
+async def test_a_frame_whose_end_a_server_writes_is_heard_by_everybody_and_not_pushed_unseen() -> None:
+    bus = MemoryBus()
+    one, two = build.node("one", bus), build.node("two", bus)
+    member = build.connection("member")
+    heard: list[tuple[str, bytes]] = []
+    for node in (one, two):
+        node.on_finished(lambda _, frame, name=node.id: heard.append((name, frame.ws)))  # type: ignore[misc]
+        node.follow("room")
+    async with running(one, two):
+        two.add(member)
+        two.join(member, "room")
+        frame = build.ended("?????")
+        at = frame.ws.index(b"?????")
+        parcel = peer.encode_frame("one", frame, open_end=len(frame.ws) - at)
+        bus.send("room", parcel.replace(b"?????", b"00001"))
+        bus.send("room", parcel.replace(b"class.ended", b"class.endet", 1))
+        bus.send("room", peer.encode_frame("one", frame).replace(b"?????", b"00001"))
+        await settled()
+        finished = frame.ws.replace(b"?????", b"00001")
+        assert sorted(heard) == [("one", finished), ("two", finished)]
+        assert build.texts(member.mailbox) == []
+        # The sender itself does not look into what it said.
+        assert (one.statistics().not_understood, two.statistics().not_understood) == (1, 2)
+
+
+FINISHED = peer.encode_frame("two", build.ended("é"), open_end=20)
+WHATEVER = st.one_of(
+    st.binary(max_size=200),
+    st.builds(
+        lambda parcel, at, byte: parcel[:at] + bytes((byte,)) + parcel[at + 1 :],
+        st.sampled_from(
+            [peer.encode_frame("two", build.ended("é")), FINISHED, peer.encode("two", Heartbeat("two", 1))]
+        ),
+        st.integers(0, 150),
+        st.integers(0, 255),
+    ),
+    st.builds(lambda level, rest: bytes((level,)) + rest, st.integers(0, 40), st.binary(min_size=7, max_size=60)),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["room", EVERY_NODE]), WHATEVER), max_size=20))
+def test_whatever_is_on_the_bus_no_member_is_sent_what_no_node_said(said: list[tuple[str, bytes]]) -> None:
+    node = Node("one", Hub(), InMemoryBroker(), ManualClock())
+    member = build.connection("member")
+    node.add(member)
+    node.join(member, "room")
+    with structlog.testing.capture_logs():
+        for channel, data in said:
+            node._receive(channel, data)
+    whole = build.ended("é").text.removeprefix("2/live,")
+    assert set(build.texts(member.mailbox)) <= {whole}
+
+
+@pytest.mark.parametrize("name", ["", "with space", "é", "x" * 65])
+def test_a_name_that_does_not_fit_on_a_parcel_is_refused_when_it_is_used(name: str) -> None:
+    with pytest.raises(ValueError, match="names no node"):
+        peer.encode(name, Heartbeat(name, 1))
 
 
 async def test_a_handler_at_fault_does_not_stop_the_others() -> None:
@@ -178,11 +283,12 @@ def test_every_message_of_the_catalogue_survives_the_journey() -> None:
     messages: list[peer.AnyPeerMessage] = [
         Share(node="a", epoch="e", seq=1, whole=False, entries=(ENTRY,)),
         WholeWanted(node="a"),
-        peer.RelayedFrame(event="bye", text="2/live,[]"),
         LoginEnded(login_id=build.caller().login_id, reason="r"),
         RoomClosed(class_id=build.ROOM, ended_ms=1),
         Heartbeat(node="a", seq=1),
     ]
     assert {type(message) for message in messages} == set(peer.PEER_MESSAGES)
     for message in messages:
-        assert peer.decode(peer.encode("a", message)) == peer.Parcel("a", message)
+        parcel = peer.encode("a", message)
+        header = peer.header_of(parcel)
+        assert (header.sender, peer.decode(header, parcel)) == ("a", message)
