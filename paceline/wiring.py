@@ -68,6 +68,7 @@ class Parts:
     settings: Settings
     clock: Clock
     database: Database
+    redis: RedisServers | None
     node: Node
     presence: Presence
     rooms: Rooms
@@ -105,14 +106,15 @@ async def open_parts(
             open_database(database_url, size=settings.db_pool, statement_cache=settings.db_statement_cache)
         )
         transactions = Transactions(database, clock, ids)
-        broker: Broker = RedisBroker(redis_url, clock) if redis_url else InMemoryBroker()
+        servers = RedisServers(redis_url) if redis_url else None
+        if servers is not None:
+            resources.push_async_callback(servers.close)
+        broker: Broker = InMemoryBroker() if servers is None else RedisBroker(servers, clock)
         node = Node(settings.node_id or f"node-{secrets.token_hex(4)}", Hub(), broker, clock)
 
         terms = Terms(grace_ms=settings.presence_grace_s * 1_000)
         register: Register = MemoryRegister(lambda: int(clock.monotonic() * 1_000), terms)
-        if redis_url:
-            servers = RedisServers(redis_url)
-            resources.push_async_callback(servers.close)
+        if servers is not None:
             register = RedisRegister(servers, terms)
         presence = Presence(node.id, register, clock)
 
@@ -192,8 +194,8 @@ async def open_parts(
             level = cast(Level, settings.admin_ui)
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
-            settings, clock, database, node, presence, rooms, streams, accounts, classes, bus, wakeups, relay,
-            scheduler, consumers, app, sockets, login_watch, admin_ui, demo,
+            settings, clock, database, servers, node, presence, rooms, streams, accounts, classes, bus, wakeups,
+            relay, scheduler, consumers, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -333,6 +335,10 @@ def _readings(
         "presence_announcements": lambda: present().announcements,
         "presence_overflows": lambda: present().overflows,
         "logins_found_ended": lambda: login_watch.ended,
+        "peer_frames": lambda: carried().relayed,
+        "peer_messages": lambda: carried().decoded,
+        "peer_not_understood": lambda: carried().not_understood,
+        "peer_refused": lambda: carried().refused,
         "outbox_waiting": lambda: relay.statistics.waiting,
         "outbox_age_seconds": lambda: relay.statistics.oldest_s,
         "facts_relayed": lambda: relay.statistics.relayed,

@@ -31,6 +31,9 @@ OUTGOING_MESSAGES: Final = 10_000
 OUTGOING_BYTES: Final = 16 * 1024 * 1024
 """Bytes that may wait, whatever their number: shares of large classes are tens of kilobytes each."""
 
+Message = tuple[float, str, bytes]
+"""When it was said (monotonic s), on which channel, and what."""
+
 Deliver = Callable[[str, bytes], None]
 OnGap = Callable[[tuple[str, ...]], None]
 
@@ -94,7 +97,7 @@ class Waiting:
     __slots__ = ("_bytes", "_limit", "_limit_bytes", "_messages", "dropped")
 
     def __init__(self, limit: int = OUTGOING_MESSAGES, limit_bytes: int = OUTGOING_BYTES) -> None:
-        self._messages: deque[tuple[float, str, bytes]] = deque()
+        self._messages: deque[Message] = deque()
         self._bytes = 0
         self._limit: Final = limit
         self._limit_bytes: Final = limit_bytes
@@ -111,20 +114,24 @@ class Waiting:
             self._take()
             self.dropped += 1
 
-    def take(self, count: int, nbytes: int, not_before: float = 0.0) -> list[tuple[str, bytes]]:
+    def take(self, count: int, nbytes: int, not_before: float = 0.0) -> list[Message]:
         """Up to `count` messages of about `nbytes` together, leaving out (and counting) those older than `not_before`."""
-        taken: list[tuple[str, bytes]] = []
+        self.forget(not_before)
+        taken: list[Message] = []
         size = 0
         while self._messages and len(taken) < count and size < nbytes:
-            at, channel, data = self._take()
-            if at < not_before:
-                self.dropped += 1
-                continue
-            taken.append((channel, data))
-            size += len(data)
+            message = self._take()
+            taken.append(message)
+            size += len(message[2])
         return taken
 
-    def _take(self) -> tuple[float, str, bytes]:
+    def forget(self, before: float) -> None:
+        """Drop, and count, what came in before an instant."""
+        while self._messages and self._messages[0][0] < before:
+            self._take()
+            self.dropped += 1
+
+    def _take(self) -> Message:
         message = self._messages.popleft()
         self._bytes -= len(message[2])
         return message
@@ -197,7 +204,8 @@ class InMemoryBroker:
                     begun, self._begun = tuple(self._begun), {}
                     told_of_gap(self.on_gap, begun)
                 while taken := self._incoming.take(1, 1):
-                    self._hand_over(*taken[0])
+                    _, channel, data = taken[0]
+                    self._hand_over(channel, data)
         finally:
             self._running = False
 

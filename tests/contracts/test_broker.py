@@ -1,18 +1,21 @@
 """What every broker promises, on every broker; and what Redis may do to the one that runs on it."""
 
 import asyncio
+import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
-from redis.asyncio.client import Pipeline, PubSub
+import structlog
 
-from realtime import redis_broker
 from realtime.broker import Broker, InMemoryBroker, MemoryBus, Waiting
 from realtime.redis_broker import RedisBroker
+from realtime.redis_servers import RedisServers
+from realtime.redis_shard import RedisShard
 from services.kernel.clock import Clock, ManualClock, SystemClock
+from tests.support.redis_cluster import open_cluster
 from tests.support.redis_server import RedisServer, open_redis
 
 WAIT_S = 15.0
@@ -63,23 +66,42 @@ async def ended(*loops: "asyncio.Task[None]") -> None:
     assert all(loop.cancelled() for loop in loops), [loop.exception() for loop in loops if not loop.cancelled()]
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "shards", "cluster"])
 async def ears(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Ear, Ear]]:
     """Two brokers that hear each other."""
-    if request.param == "memory":
-        bus = MemoryBus()
-        pair = Ear(InMemoryBroker(bus)), Ear(InMemoryBroker(bus))
-        async with running(*pair):
-            yield pair
-        return
-    async with open_redis() as server:
-        pair = ear(server), ear(server)
+    async with AsyncExitStack() as stack:
+        if request.param == "memory":
+            bus = MemoryBus()
+            pair = Ear(InMemoryBroker(bus)), Ear(InMemoryBroker(bus))
+        else:
+            url = await opened(stack, request.param)
+            pair = await stack.enter_async_context(ear(url)), await stack.enter_async_context(ear(url))
         async with running(*pair):
             yield pair
 
 
-def ear(server: RedisServer, clock: Clock | None = None) -> Ear:
-    return Ear(RedisBroker(server.url, clock or SystemClock()))
+async def opened(stack: AsyncExitStack, kind: str) -> str:
+    """Start the servers; their URL."""
+    if kind == "cluster":
+        return (await stack.enter_async_context(open_cluster())).url
+    servers = [await stack.enter_async_context(open_redis()) for _ in range(2 if kind == "shards" else 1)]
+    return ",".join(server.url for server in servers)
+
+
+@asynccontextmanager
+async def ear(url: str, clock: Clock | None = None) -> AsyncIterator[Ear]:
+    servers = RedisServers(url)
+    try:
+        yield Ear(RedisBroker(servers, clock or SystemClock()))
+    finally:
+        await servers.close()
+
+
+@asynccontextmanager
+async def two_ears(url: str) -> AsyncIterator[tuple[Ear, Ear]]:
+    """Two brokers that run and hear each other."""
+    async with ear(url) as one, ear(url) as two, running(one, two):
+        yield one, two
 
 
 # -- the promises -----------------------------------------------------------------------------------------------------
@@ -186,7 +208,7 @@ def test_a_full_queue_drops_the_oldest_and_counts() -> None:
         waiting.put(float(n), "c", b"%d" % n)
     assert waiting.dropped == 2
     waiting.put(5.0, "c", b"x" * 9)
-    assert waiting.take(10, 100, not_before=5.0) == [("c", b"x" * 9)]
+    assert waiting.take(10, 100, not_before=5.0) == [(5.0, "c", b"x" * 9)]
     assert (waiting.dropped, len(waiting)) == (5, 0)
 
 
@@ -194,101 +216,156 @@ def test_a_full_queue_drops_the_oldest_and_counts() -> None:
 
 
 async def test_a_killed_redis_heals_and_the_gap_is_told() -> None:
-    async with open_redis() as server:
-        one, two = ear(server), ear(server)
-        async with running(one, two):
-            await two.follow("room")
-            await server.kill()
-            one.broker.publish("room", b"into the void")
-            await until(lambda: one.broker.statistics().dropped > 0)
-            await server.start()
-            await until(lambda: two.gaps.count("room") == 2)
-            await until(lambda: said_and_heard(one, two))
-            assert b"into the void" not in [data for _, data in two.heard]
-            assert two.broker.statistics().reconnects >= 1
+    async with open_redis() as server, two_ears(server.url) as (one, two):
+        await two.follow("room")
+        await server.kill()
+        await server.start()
+        await until(lambda: two.gaps.count("room") == 2)
+        await until(lambda: said_and_heard(one, two))
+        assert two.broker.statistics().reconnects >= 1
 
 
-def said_and_heard(one: Ear, two: Ear) -> bool:
-    one.broker.publish("room", b"back")
-    return ("room", b"back") in two.heard
+def said_and_heard(one: Ear, two: Ear, channel: str = "room") -> bool:
+    one.broker.publish(channel, b"back")
+    return (channel, b"back") in two.heard
+
+
+async def test_what_waits_longer_than_two_seconds_for_redis_is_dropped_and_counted() -> None:
+    clock = ManualClock()
+    async with open_redis() as server, ear(server.url, clock) as one, running(one):
+        await one.follow("room")
+        await server.kill()
+        await until(lambda: not speaks(one))
+        one.broker.publish("room", b"into the void")
+        for _ in range(3):
+            await clock.advance(1)
+        assert one.broker.statistics().dropped >= 1
+        await server.start()
+        await passing(clock, lambda: said_and_heard(one, one))
+        assert b"into the void" not in [data for _, data in one.heard]
+
+
+def speaks(one: Ear) -> bool:
+    return any(shard.speaker.line is not None for shard in shards_of(one))
 
 
 async def test_a_frozen_redis_blocks_nobody_and_turns_the_broker_unhealthy_until_it_thaws() -> None:
-    async with open_redis() as server:
-        clock = ManualClock()
-        one = ear(server, clock)
-        async with running(one):
-            await one.follow("room")
-            server.freeze()
-            try:
-                for n in range(20_000):
-                    one.broker.publish("room", b"%d" % n)
-                    one.broker.follow(f"more:{n % 50}")
-                assert one.broker.statistics().waiting <= 10_000
-                for _ in range(11):
-                    await clock.advance(1)
-                assert not one.broker.healthy()
-            finally:
-                server.thaw()
+    clock = ManualClock()
+    async with open_redis() as server, ear(server.url, clock) as one, running(one):
+        await one.follow("room")
+        server.freeze()
+        try:
+            for n in range(20_000):
+                one.broker.publish("room", b"%d" % n)
+                one.broker.follow(f"more:{n % 50}")
+            assert one.broker.statistics().waiting <= 10_000
+            for _ in range(11):
+                await clock.advance(1)
+            assert not one.broker.healthy()
+        finally:
+            server.thaw()
+        await passing(clock, one.broker.healthy)
+        assert one.broker.statistics().dropped >= 10_000
+        one.broker.follow("after")
+        await passing(clock, lambda: "after" in one.gaps)
 
-            async def time_goes_on() -> None:
-                while not one.broker.healthy():
-                    await clock.advance(0.5)
-                    await asyncio.sleep(0.01)
 
-            await asyncio.wait_for(time_goes_on(), WAIT_S)
-            await one.follow("after")
+async def passing(clock: ManualClock, condition: Callable[[], bool]) -> float:
+    """Let time pass until something is true; how many seconds that were. Raises `TimeoutError`."""
+    began = clock.monotonic()
+    async with asyncio.timeout(WAIT_S):
+        while not condition():
+            await clock.advance(0.5)
+            await asyncio.sleep(0.01)
+    return clock.monotonic() - began
+
+
+async def test_messages_that_redis_does_not_answer_in_time_are_counted_and_not_said_again() -> None:
+    async with open_redis() as server, two_ears(server.url) as (one, two):
+        await two.follow("room")
+        server.freeze()
+        try:
+            for n in range(100):
+                one.broker.publish("room", b"%d" % n)
+            await until(lambda: one.broker.statistics().dropped >= 100)
+        finally:
+            server.thaw()
+        await until(lambda: said_and_heard(one, two))
+        # Redis had them in its buffer and may say them when it thaws; nobody says them twice.
+        assert max(Counter(data for _, data in two.heard if data != b"back").values(), default=0) <= 1
 
 
 async def test_a_subscriber_that_is_thrown_out_subscribes_again() -> None:
+    async with open_redis() as server, two_ears(server.url) as (one, two):
+        await two.follow("room")
+        assert (await server.command("CLIENT", "KILL", "TYPE", "pubsub")).startswith(":")
+        await until(lambda: two.gaps.count("room") == 2)
+        await until(lambda: said_and_heard(one, two))
+
+
+async def test_a_deaf_subscriber_is_noticed_and_heals_itself() -> None:
+    # Deafness: the connection is fine, and Redis no longer counts it as a subscriber.
+    clock = ManualClock()
+    async with open_redis() as server, ear(server.url, clock) as one, running(one):
+        await one.follow("room")
+        (shard,) = shards_of(one)
+        line = shard.listener.line
+        assert line is not None
+        line._transport.write(b"RESET\r\n")  # type: ignore[union-attr]
+        async with asyncio.timeout(WAIT_S):
+            while await server.command("PUBSUB", "CHANNELS") != "*0":
+                await asyncio.sleep(0.01)
+        assert await passing(clock, lambda: one.gaps.count("room") == 2) <= 10
+        await until(lambda: said_and_heard(one, one))
+
+
+def shards_of(one: Ear) -> tuple[RedisShard, ...]:
+    assert isinstance(one.broker, RedisBroker)
+    return tuple(one.broker._shards.values())
+
+
+@pytest.mark.parametrize("said", ["nonsense", "-1", "9" * 40, "0"])
+async def test_what_others_say_where_a_broker_speaks_to_itself_is_no_probe(said: str) -> None:
+    clock = ManualClock()
+    async with open_redis() as server, ear(server.url, clock) as one, running(one):
+        await one.follow("room")
+        (shard,) = shards_of(one)
+        heard_at = clock.monotonic()
+        await clock.advance(0.5)
+        await server.command("PUBLISH", f"paceline:{{{shard.probe}}}", said)
+        await until(lambda: said_and_heard(one, one))
+        assert shard._heard_at == heard_at
+        await passing(clock, lambda: shard._heard_at != heard_at)
+
+
+async def test_a_refused_message_is_counted_and_the_others_go_on() -> None:
     async with open_redis() as server:
-        one, two = ear(server), ear(server)
-        async with running(one, two):
+        await server.command("ACL", "SETUSER", "default", "resetchannels", "&paceline:{probe*", "&paceline:{room}")
+        async with two_ears(server.url) as (one, two):
             await two.follow("room")
-            assert (await server.command("CLIENT", "KILL", "TYPE", "pubsub")).startswith(":")
-            await until(lambda: two.gaps.count("room") == 2)
-            await until(lambda: said_and_heard(one, two))
+            one.broker.publish("secret", b"x")
+            one.broker.publish("room", b"y")
+            await until(lambda: two.heard == [("room", b"y")])
+            await until(lambda: one.broker.statistics().dropped == 1)
+            assert one.broker.statistics().reconnects == 0
 
 
-async def test_a_deaf_subscriber_is_noticed_and_heals_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Deafness: the connection is fine and Redis no longer counts it as a subscriber. Here its first life never reads.
+async def test_a_refused_subscription_is_asked_for_again() -> None:
+    clock = ManualClock()
     async with open_redis() as server:
-        clock = ManualClock()
-        broker = RedisBroker(server.url, clock)
-        stock, lives = RedisBroker._keep_reading, []
-
-        async def deaf_at_first(self: RedisBroker, *life: Any) -> None:
-            lives.append(life)
-            if len(lives) == 1:
-                await asyncio.Event().wait()
-            await stock(self, *life)
-
-        monkeypatch.setattr(RedisBroker, "_keep_reading", deaf_at_first)
-        one = Ear(broker)
-        loop = asyncio.create_task(broker.run())
-        try:
-            one.broker.follow("room")
-
-            async def time_goes_on() -> float:
-                began = clock.monotonic()
-                while not broker.healthy():
-                    await clock.advance(0.5)
-                    await asyncio.sleep(0.01)
-                return clock.monotonic() - began
-
-            took = await asyncio.wait_for(time_goes_on(), WAIT_S)
-            assert took <= 10
+        await server.command("ACL", "SETUSER", "default", "resetchannels", "&paceline:{probe*")
+        async with ear(server.url, clock) as one, running(one):
+            with structlog.testing.capture_logs() as lines:
+                one.broker.follow("room")
+                await until(lambda: any(line["event"] == "broker.subscription_refused" for line in lines))
+            await server.command("ACL", "SETUSER", "default", "allchannels")
+            await clock.advance(2)
             await until(lambda: one.gaps == ["room"])
-            assert len(lives) == 2
-        finally:
-            loop.cancel()
-            await ended(loop)
 
 
 async def test_however_often_redis_goes_no_client_stays_open() -> None:
     async with open_redis() as server:
-        one = ear(server)
-        async with running(one):
+        async with ear(server.url) as one, running(one):
             for _ in range(5):
                 before = one.broker.statistics().reconnects
                 await server.command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -319,97 +396,149 @@ async def until_clients(server: RedisServer, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-# -- the library on a bad day -----------------------------------------------------------------------------------------
-
-
-class Loser:
-    """A call of the library that loses cancellations: it waits, and when it is cancelled returns as if nothing had been.
-    Once it has lost `times`, and after `release`, it is itself again."""
-
-    def __init__(self, stock: Callable[..., Any], times: int) -> None:
-        self.waiting = asyncio.Event()
-        self.lost = 0
-        self._stock = stock
-        self._left = times
-        self._released = asyncio.Event()
-
-    def release(self) -> None:
-        self._released.set()
-
-    def patched(self) -> Callable[..., Any]:
-        async def call(*args: Any, **options: Any) -> Any:
-            answer = await self._stock(*args, **options)
-            while self._left and not self._released.is_set():
-                self.waiting.set()
-                try:
-                    await self._released.wait()
-                except asyncio.CancelledError:
-                    self._left -= 1
-                    self.lost += 1
-                    if self._returns:
-                        break
-            return answer
-
-        return call
-
-    _returns = True
-
-
-class Stubborn(Loser):
-    """One that is cancelled and goes on waiting."""
-
-    _returns = False
-
-
-@pytest.mark.parametrize("times", [1, 5])
-@pytest.mark.parametrize(
-    ("owner", "name"),
-    [(PubSub, "subscribe"), (PubSub, "get_message"), (Pipeline, "execute")],
-    ids=["subscribe", "get_message", "execute"],
-)
-async def test_it_ends_when_it_is_cancelled_though_a_call_below_loses_the_cancellation(
-    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, times: int
-) -> None:
-    async with open_redis() as server:
-        call = Loser(getattr(owner, name), times)
-        monkeypatch.setattr(owner, name, call.patched())
-        loop = asyncio.create_task(ear(server).broker.run())
-        async with asyncio.timeout(WAIT_S):
-            await call.waiting.wait()
-        loop.cancel()
-        await ended(loop)
-        assert call.lost >= 1
-        await until_clients(server, 1)
-
-
-async def test_it_ends_when_it_is_cancelled_though_a_call_below_never_returns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_broker, "END_WITHIN_S", 0.5)
-    async with open_redis() as server:
-        call = Stubborn(PubSub.get_message, times=1_000_000)
-        monkeypatch.setattr(PubSub, "get_message", call.patched())
-        before = asyncio.all_tasks()
-        loop = asyncio.create_task(ear(server).broker.run())
-        async with asyncio.timeout(WAIT_S):
-            await call.waiting.wait()
-        loop.cancel()
-        loop.cancel()
-        await ended(loop)
-        assert call.lost >= 2, "cancelled once, and not again"
-        # What was left behind ends as soon as the call returns.
-        call.release()
-        await until(lambda: asyncio.all_tasks() == before)
-        await until_clients(server, 1)
-
-
-async def test_a_second_cancellation_while_it_ends_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with open_redis() as server:
-        call = Loser(PubSub.get_message, times=2)
-        monkeypatch.setattr(PubSub, "get_message", call.patched())
-        loop = asyncio.create_task(ear(server).broker.run())
-        async with asyncio.timeout(WAIT_S):
-            await call.waiting.wait()
-        for _ in range(5):
-            loop.cancel()
+@pytest.mark.parametrize("when", ["opening", "open"])
+async def test_it_ends_when_it_is_cancelled_while_redis_answers_nothing(when: str) -> None:
+    async with open_redis() as server, ear(server.url) as one:
+        loop = asyncio.create_task(one.broker.run())
+        if when == "open":
+            await until(one.broker.healthy)
+        server.freeze()
+        try:
+            one.broker.publish("room", b"x")
+            one.broker.follow("room")
             await asyncio.sleep(0)
-        await ended(loop)
+            loop.cancel()
+            loop.cancel()
+            await ended(loop)
+        finally:
+            server.thaw()
         await until_clients(server, 1)
+
+
+# -- several servers ------------------------------------------------------------------------------------------------
+
+
+def channel_at(servers: RedisServers, place: int) -> str:
+    """A channel whose home is the server of that place in the list."""
+    names = (f"room:{n}" for n in itertools.count())
+    return next(name for name in names if servers.home(name) == servers.addresses[place])
+
+
+async def test_the_trouble_of_one_shard_leaves_the_channels_of_the_others_alone() -> None:
+    async with open_redis() as well, open_redis() as ill:
+        servers = RedisServers(f"{well.url},{ill.url}")
+        here, there = channel_at(servers, 0), channel_at(servers, 1)
+        await servers.close()
+        # The same servers in another order are the same homes.
+        async with ear(f"{well.url},{ill.url}") as one, ear(f"{ill.url},{well.url}") as two, running(one, two):
+            await two.follow(here)
+            await two.follow(there)
+            await ill.kill()
+            one.broker.publish(there, b"lost")
+            for n in range(200):
+                one.broker.publish(here, b"%d" % n)
+            await until(lambda: len(two.heard) == 200)
+            assert two.gaps == [here, there]
+            await ill.start()
+            await until(lambda: two.gaps == [here, there, there])
+            await until(lambda: said_and_heard(one, two, there))
+
+
+async def test_one_shard_that_is_not_heard_makes_the_whole_unhealthy() -> None:
+    clock = ManualClock()
+    async with open_redis() as well, open_redis() as ill, ear(f"{well.url},{ill.url}", clock) as one, running(one):
+        await ill.kill()
+        for _ in range(22):
+            await clock.advance(0.5)
+            await asyncio.sleep(0.01)
+        assert not one.broker.healthy()
+        assert sorted(shard.healthy() for shard in shards_of(one)) == [False, True]
+        await ill.start()
+        await passing(clock, one.broker.healthy)
+
+
+# -- a cluster ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Story:
+    """Numbered messages said one after another, and what was heard of them, with the gaps where they were told."""
+
+    one: Ear
+    two: Ear
+    told: list[int | None] = field(default_factory=list)
+    said: int = 0
+
+    def __post_init__(self) -> None:
+        self.two.broker.deliver = lambda _, data: self.told.append(int(data))
+        self.two.broker.on_gap = lambda _: self.told.append(None)
+
+    async def tell(self) -> None:
+        while True:
+            self.one.broker.publish("room", b"%d" % self.said)
+            self.said += 1
+            await asyncio.sleep(0.001)
+
+    async def until_more(self) -> None:
+        """Wait until something is heard that was said after now."""
+        now = self.said
+        await until(lambda: any(number is not None and number > now for number in self.told))
+
+    def silently_lost(self) -> set[int]:
+        """What was not heard although nothing told of a gap between its neighbours."""
+        lost: set[int] = set()
+        before: int | None = None
+        for number in self.told:
+            if number is not None and before is not None:
+                lost |= set(range(before + 1, number))
+            before = number
+        return lost
+
+
+async def test_a_slot_that_moves_while_messages_flow_loses_nothing_silently_and_says_nothing_twice() -> None:
+    async with open_cluster() as cluster, two_ears(cluster.url) as (one, two):
+        story = Story(one, two)
+        two.broker.follow("room")
+        await until(lambda: story.told == [None])
+        telling = asyncio.create_task(story.tell())
+        for moves in (1, 2, 3):
+            await story.until_more()
+            await cluster.move(b"paceline:{room}")
+            await until(lambda moves=moves: story.told.count(None) > moves)  # type: ignore[misc]
+        await story.until_more()
+        telling.cancel()
+        await asyncio.wait([telling])
+        heard = [number for number in story.told if number is not None]
+        assert story.silently_lost() == set()
+        assert len(set(heard)) == len(heard)
+        assert one.broker.statistics().dropped == 0
+        assert story.said - len(heard) < 1_000, "moving a slot costs more than a moment"
+
+
+async def test_a_master_that_is_killed_and_comes_back_is_followed_again_and_the_others_go_on() -> None:
+    async with open_cluster() as cluster, two_ears(cluster.url) as (one, two):
+        home = await cluster.home(b"paceline:{room}")
+        names = (f"elsewhere:{n}" for n in itertools.count())
+        while await cluster.home(f"paceline:{{{(elsewhere := next(names))}}}".encode()) is home:
+            pass
+        await two.follow("room")
+        await two.follow(elsewhere)
+        await home.kill()
+        one.broker.publish("room", b"lost")
+        await until(lambda: said_and_heard(one, two, elsewhere))
+        await home.start()
+        await until(lambda: two.gaps.count("room") == 2)
+        await until(lambda: said_and_heard(one, two))
+        assert two.gaps.count(elsewhere) == 1
+        await until(lambda: one.broker.healthy() and two.broker.healthy())
+
+
+async def test_what_is_said_before_the_cluster_is_known_is_said_when_it_is() -> None:
+    async with open_cluster() as cluster, ear(cluster.url) as one:
+        one.broker.follow("room")
+        one.broker.publish("other", b"early")
+        assert one.broker.statistics().waiting == 1
+        async with running(one):
+            await until(lambda: one.gaps == ["room"])
+            await until(lambda: one.broker.statistics().waiting == 0)
+            assert one.broker.statistics().dropped == 0

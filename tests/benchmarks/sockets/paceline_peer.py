@@ -30,6 +30,7 @@ from realtime.connection import Connection
 from realtime.hub import Hub
 from realtime.node import Node
 from realtime.redis_broker import RedisBroker
+from realtime.redis_servers import RedisServers
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import ClassId
 from tests.benchmarks.sockets.job import Job, job, ready, room_of, zone_of
@@ -128,7 +129,7 @@ class Work:
 async def serving(this: Job) -> AsyncIterator[None]:
     """The peer, listening."""
     clock = SystemClock()
-    broker: Broker = RedisBroker(this.redis, clock) if this.redis else InMemoryBroker()
+    broker: Broker = RedisBroker(RedisServers(this.redis), clock) if this.redis else InMemoryBroker()
     node = Node(f"node-{this.port}", Hub(), broker, clock)
     work = Work(this, node, clock)
     app = web.Application()
