@@ -176,7 +176,7 @@ async def test_a_node_of_another_level_is_refused_by_name() -> None:
                 bus.send(EVERY_NODE, later)
             await settled()
         assert heard == []
-        assert (node.statistics().refused, node.statistics().not_understood, node.statistics().peers) == (3, 0, 0)
+        assert (node.statistics().refused, node.statistics().not_understood, node.statistics().peers) == (3, 0, {})
         refusals = [line for line in lines if line["event"] == "node.peer_refused"]
         assert [(line["peer"], line["level"]) for line in refusals] == [("two", peer.LEVEL + 1)]
 

@@ -97,7 +97,7 @@ async def test_a_slot_that_moves_during_a_class_leaves_no_stale_board_and_no_sil
         taken = member.mailbox
 
         def on_share(_: str, share: Share) -> None:
-            there.merge(share, NOW_MS)
+            there.merge(share)
 
         def whole(_: str, __: WholeWanted) -> None:
             if (share := here.share(whole=True)) is not None:

@@ -10,6 +10,7 @@ from realtime.hub import Hub
 from realtime.node import Node
 from realtime.peer import EVERY_NODE, Heartbeat
 from realtime.redis_broker import RedisBroker
+from realtime.redis_servers import RedisServers
 from realtime.watchdog import Standing
 from services.kernel.clock import ManualClock
 from tests.support.redis_server import open_redis
@@ -34,7 +35,7 @@ class Ear:
         """What these nodes say is lost on the way to this one."""
 
         def deliver(channel: str, data: bytes) -> None:
-            if peer.decode(data).sender not in names:
+            if peer.header_of(data).sender not in names:
                 self._hear(channel, data)
 
         self.broker.deliver = deliver
@@ -231,14 +232,15 @@ async def test_a_listener_at_fault_does_not_end_the_watch() -> None:
 
 
 def test_the_heartbeat_of_an_older_node_names_nobody() -> None:
-    parcel = peer.decode(peer.encode("old", Heartbeat("old", 7)))
-    assert parcel.message == Heartbeat("old", 7, ())
+    parcel = peer.encode("old", Heartbeat("old", 7))
+    assert peer.decode(peer.header_of(parcel), parcel) == Heartbeat("old", 7, ())
 
 
 async def test_a_frozen_redis_turns_the_node_stale_within_10_s_and_it_is_fresh_after_the_thaw() -> None:
     async with open_redis() as server:
         clock = ManualClock()
-        ear = Ear("one", RedisBroker(server.url, clock), clock)
+        servers = RedisServers(server.url)
+        ear = Ear("one", RedisBroker(servers, clock), clock)
         task = asyncio.create_task(ear.node.run())
 
         async def time_passes(condition: Callable[[], bool]) -> float:
@@ -263,3 +265,4 @@ async def test_a_frozen_redis_turns_the_node_stale_within_10_s_and_it_is_fresh_a
         finally:
             task.cancel()
             await asyncio.wait({task})
+            await servers.close()
