@@ -5,14 +5,21 @@ The range of the code answers the question a client must ask: **3000 to 3499 com
 the close code of the WebSocket.
 
 Coming back is spread: each client gets its own instant out of the ending's range, because a node that closes a thousand
-sockets at once would otherwise be answered by a thousand handshakes at once.
+sockets at once would otherwise be answered by a thousand handshakes at once. When many end together the range grows with
+their number.
 """
 
 import random
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 from realtime.wire import Bye
+
+RETURNS_PER_SECOND: Final = 400.0
+"""How many of those that one node sent away may come back per second, on average: a fifth of what a node lets in, so that one
+survivor takes them with ease. 2,000 are spread over 5 s, 10,000 over 25 s."""
+LONGEST_AWAY_MS: Final = 60_000
+"""Nobody is asked to stay away longer than this, however many there are. By feeling: what a class forgives."""
 
 _spread: Final = random.SystemRandom()
 
@@ -31,6 +38,14 @@ class Disconnect:
         """The event that announces this ending to one client."""
         when = None if self.come_back_ms is None else _spread.randint(*self.come_back_ms)
         return Bye(code=self.code, reason=self.reason, come_back_ms=when)
+
+    def spread_over(self, count: int) -> Self:
+        """The same ending for `count` clients at once: its range is as wide as `RETURNS_PER_SECOND` of them need."""
+        if self.come_back_ms is None:
+            return self
+        first, last = self.come_back_ms
+        wanted = min(LONGEST_AWAY_MS, first + round(count / RETURNS_PER_SECOND * 1_000))
+        return replace(self, come_back_ms=(first, max(last, wanted)))
 
 
 DRAINING: Final = Disconnect(3000, "draining", "This node is stopping; another one will answer.", (500, 5_000))

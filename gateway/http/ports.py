@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from gateway.admin_token import AdminToken
 from gateway.probes import Check, LoopLag, Reading
+from gateway.proxies import TrustedProxies
 from gateway.sockets.statistics import LineView, Order, SocketsStatistics
 from services.accounts.account import AccountView, ProfileChange, SignupRole
 from services.accounts.accounts import LoggedIn
@@ -80,7 +81,7 @@ class GatewayDeps:
 
     `identify` who shows a token (raises NotAuthenticated, TokenExpired); `demo_code` the join code of the demo class, None
     while there is none; `checks` what has to be right for `/readyz`; `readings` what `/metrics` shows, by the names in
-    `gateway.probes.FAMILIES`; `web_root` the folder of the pages.
+    `gateway.probes.FAMILIES`; `web_root` the folder of the pages; `proxies` whose word is taken for a client's address.
 
     For operators: `node_id` the name of this process, `sockets` the window into the engine (asked for late: it is attached to
     the application after this), `admin_token` what opens it (None: it stays shut), `lag` the event loop's lateness.
@@ -96,6 +97,7 @@ class GatewayDeps:
     readings: Mapping[str, Reading] = field(default_factory=dict)
     clock: Clock = field(default_factory=SystemClock)
     web_root: Path = WEB_ROOT
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
     node_id: str = ""
     sockets: Callable[[], SocketsWindow] | None = None
     admin_token: AdminToken | None = None

@@ -9,7 +9,6 @@ Adding a route: a row in the file of its noun, and that file's rows in `routes.p
 """
 
 import asyncio
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, Literal, TypeVar
@@ -20,6 +19,7 @@ from aiohttp import hdrs, web
 from gateway.admin_token import AdminToken
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import bad_shape
+from gateway.proxies import FORWARDED_FOR, TrustedProxies, parse_address
 from services.kernel.caller import Caller
 from services.kernel.problems import (
     BadJson,
@@ -118,7 +118,7 @@ def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) ->
         path = _converted(dict(request.match_info), route.path, "path")
         query = _converted(_single(request), route.query, "query")
         body = route.body() if route.body is Nothing else await _read(request, decoder)
-        call = Call(body=body, query=query, path=path, address=address_of(request), caller_or_none=caller)
+        call = Call(body=body, query=query, path=path, address=address_of(request, deps.proxies), caller_or_none=caller)
         reply = await route.handler(deps, call)
         return _rendered(reply, route)
 
@@ -151,19 +151,15 @@ def admit_admin(token: AdminToken | None, request: web.Request) -> None:
         raise NotAuthenticated("this is not the admin token of this server; see PACELINE_ADMIN_TOKEN")
 
 
-def address_of(request: web.Request) -> str | None:
-    """Where a request comes from, for counting attempts; None for this machine itself.
+def address_of(request: web.Request, proxies: TrustedProxies) -> str | None:
+    """Where a request comes from, for counting attempts; None for this machine itself and for our own proxies.
 
-    A loopback address is a proxy on the same host, and then it is everybody's. Headers that claim another address are not
-    looked at: anybody can write them.
+    A loopback address is a proxy on the same host, and then it is everybody's, as is that of a proxy which does not say for
+    whom it asks. Headers that claim another address are looked at only when one of our proxies wrote them.
     """
-    remote = request.remote
-    if not remote:
-        return None
-    try:
-        return None if ipaddress.ip_address(remote.partition("%")[0]).is_loopback else remote
-    except ValueError:
-        return None
+    client = proxies.client(request.remote or "", request.headers.getall(FORWARDED_FOR, ()))
+    found = parse_address(client)
+    return None if found is None or found.is_loopback or proxies.trust(client) else client
 
 
 async def _read(request: web.Request, decoder: "msgspec.json.Decoder[B]") -> B:

@@ -8,22 +8,28 @@ Which pages may connect from a browser is asked here too. Without a list it is t
 Host header; headers that a proxy may add are not believed.
 """
 
+import random
 from collections.abc import Callable, Collection
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from gateway.sockets.engine.link import Link
 from realtime.connection import Connection
-from realtime.node import Node
+from realtime.node import Node, account_channel
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock
-from services.kernel.problems import Draining, NotAuthenticated
+from services.kernel.problems import Draining, NotAuthenticated, TooManyConnections
 
 Identify = Callable[[str], Caller]
 OnOpen = Callable[[Connection], None]
 OnClose = Callable[[Connection, str], None]
+
+TOO_MANY_RETRY_MS: Final = (10_000, 60_000)
+"""When a connection too many may be tried again: it helps only that another one of the account ends."""
+
+_spread: Final = random.SystemRandom()
 
 
 class ConnectAuth(msgspec.Struct, frozen=True):
@@ -37,10 +43,21 @@ class ConnectAuth(msgspec.Struct, frozen=True):
 
 class Handshake:
     """Opens connections. `identify` tells who a token belongs to, or raises a `Problem`; `on_open` and `on_close` are
-    called when a connection is in the hub, and before it is taken out."""
+    called when a connection is in the hub, and before it is taken out; `max_per_account` connections of one account are
+    taken in on this node, with 0 any number."""
 
-    def __init__(self, node: Node, clock: Clock, identify: Identify, *, on_open: OnOpen, on_close: OnClose) -> None:
+    def __init__(
+        self,
+        node: Node,
+        clock: Clock,
+        identify: Identify,
+        *,
+        on_open: OnOpen,
+        on_close: OnClose,
+        max_per_account: int = 0,
+    ) -> None:
         self.draining = False
+        self._max_per_account = max_per_account
         self._node = node
         self._clock = clock
         self._identify = identify
@@ -61,6 +78,9 @@ class Handshake:
             peer=link.peer,
             error_first=told.acks == "error-first",
         )
+        most = self._max_per_account
+        if most and self._node.count(account_channel(connection)) >= most:
+            raise TooManyConnections(retry_after_ms=_spread.randint(*TOO_MANY_RETRY_MS), limit=most)
         connection.on_close(self._on_close)
         connection.on_close(self._node.remove)
         self._node.add(connection)

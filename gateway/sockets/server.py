@@ -26,10 +26,12 @@ import structlog
 from aiohttp import web
 
 from gateway.sockets.dispatch import Dispatcher, Handlers
+from gateway.sockets.engine.drain import DRAIN_S
 from gateway.sockets.engine.link import Link
 from gateway.sockets.handshake import Handshake, Identify, OnClose, OnOpen, origin_rule
 from gateway.sockets.semantics import SocketServer
 from gateway.sockets.statistics import LineView, Measured, Order, SocketsStatistics
+from realtime.disconnect import DRAINING, Disconnect
 from realtime.limits import ACCOUNT_FACTOR, EVENTS_PER_SECOND, AccountAllowances
 from realtime.node import Node
 from realtime.wire import MAX_PAYLOAD_BYTES, NAMESPACE
@@ -72,14 +74,18 @@ class LiveServer(SocketServer):
         ping_timeout_s: float = 20.0,
         auth_deadline_s: float = AUTH_DEADLINE_S,
         events_per_second: float = EVENTS_PER_SECOND,
+        max_per_account: int = 0,
         **options: Any,
     ) -> None:
-        """`transports`: long-polling needs one process per port, or a balancer that sticks. `events_per_second`: of one
-        connection; an account may send four times as many. `options`: see `Engine`."""
+        """`transports`: long-polling needs one process per port, and a balancer that finds it by the link's id.
+        `events_per_second`: of one connection; an account may send four times as many. `max_per_account`: connections of
+        one account on this node, 0 for any number. `options`: see `Engine`."""
         self._clock = clock
         accounts = AccountAllowances(events_per_second * ACCOUNT_FACTOR)
         self.dispatcher: Final = Dispatcher(handlers, clock, accounts=accounts)
-        self.handshake: Final = Handshake(node, clock, identify, on_open=on_open, on_close=on_close)
+        self.handshake: Final = Handshake(
+            node, clock, identify, on_open=on_open, on_close=on_close, max_per_account=max_per_account
+        )
         super().__init__(
             clock=clock,
             turn=node.hub.turn,
@@ -97,11 +103,21 @@ class LiveServer(SocketServer):
 
     # -- life -----------------------------------------------------------------------------------------------------
 
-    async def drain(self, *, waves: int = 10, pause_s: float = 0.2) -> None:
-        """Refuse handshakes and close all sockets in waves, with "come back". To be called before the web server stops:
-        afterwards nothing is read any more, and no WebSocket can close properly."""
+    def refuse(self) -> None:
+        """Let nobody in any more: no handshake and no CONNECT. Who is here stays."""
         self.handshake.draining = True
-        await self.eio.drain(waves=waves, pause_s=pause_s)
+        self.eio.refuse()
+
+    async def drain(self, *, limit_s: float = DRAIN_S, ending: Disconnect = DRAINING) -> None:
+        """Refuse newcomers and close all sockets in waves, with "come back", within `limit_s`. To be called before the web
+        server stops: afterwards nothing is read any more, and no WebSocket can close properly."""
+        self.refuse()
+        await self.eio.drain(limit_s=limit_s, ending=ending)
+
+    async def hurry(self, *, ending: Disconnect = DRAINING) -> None:
+        """Close what `drain` has left, at once; returns at once when that is nothing."""
+        self.refuse()
+        await self.eio.hurry(ending=ending)
 
     async def close(self) -> None:
         """Stop what still runs in the background."""

@@ -171,6 +171,14 @@ class TooManyAttempts(Problem):
     retry = True
 
 
+class TooManyConnections(Problem):
+    """This account has as many open connections here as it may; close one, or try again later."""
+
+    code = "too_many_connections"
+    status = 429
+    retry = True
+
+
 # -- classes and rooms ------------------------------------------------------------------------------------------
 
 

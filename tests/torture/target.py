@@ -188,8 +188,8 @@ async def open_target(clock: Clock | None = None, **options: Any) -> AsyncIterat
     try:
         yield target
     finally:
-        await server.drain(waves=1, pause_s=0)
-        await echo.drain(waves=1, pause_s=0)
+        await server.drain(limit_s=2.0)
+        await echo.drain(limit_s=2.0)
         for task in loops:
             task.cancel()
         await asyncio.gather(*loops, return_exceptions=True)

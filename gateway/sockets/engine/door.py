@@ -8,10 +8,11 @@ request itself and hands every other connection, with the bytes that have come, 
 
 It is strict to the point of being simple: what is not exactly the plain form of that one request, a repeated or folded
 header, an escape in the query, a body, a version or an option we would refuse, is aiohttp's. So there is one place that
-refuses, and one meaning of every request.
+finds fault, and one meaning of every request. Who is to come again later (admission.py) hears it here: in a storm, that is
+most of them, and saying no must be cheap.
 
 It also watches the clock until the head of the first request is whole, whatever it is, which aiohttp does not: a
-connection that says nothing, or dribbles, is cut.
+connection that says nothing, or dribbles, is cut. And it closes what comes when descriptors are about to run out.
 """
 
 import asyncio
@@ -20,7 +21,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
-from gateway.sockets.engine.opening import offers_deflate, switching, upgrade_key
+from gateway.proxies import FORWARDED_FOR
+from gateway.sockets.engine.opening import offers_deflate, refused, switching, upgrade_key
 from gateway.sockets.engine.websocket import WebSocketLine
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ HEAD_BYTES: Final = 8 * 1024
 
 _HEADER: Final = re.compile(r"([A-Za-z-]+):[ \t]*([\x20-\x7e]*?)[ \t]*\Z")
 _WEBSOCKET: Final = "transport=websocket"
+_FORWARDED_FOR: Final = FORWARDED_FOR.title()
 _KNOWN_QUERY: Final = re.compile(r"(?:(?:EIO=4|transport=websocket|t=[\w.-]*)(?:&|\Z))+\Z", re.ASCII)
 
 
@@ -52,6 +55,10 @@ class Door(asyncio.Protocol):
         """Somebody is there."""
         # Not asked with isinstance: uvloop's transports are no subclasses.
         self._transport = cast(asyncio.Transport, transport)
+        if self._engine.admission.crowded(descriptor_of(transport)):
+            self._engine.cut["descriptors"] += 1
+            self._transport.abort()
+            return
         self._engine.doors.put(self, self._engine.clock.monotonic() + HEAD_S)
 
     def data_received(self, data: bytes) -> None:
@@ -67,7 +74,7 @@ class Door(asyncio.Protocol):
         self._transport = None
         self._engine.doors.drop(self)
         asked = _read(head, end, self._engine.path) if 0 <= end <= HEAD_BYTES else None
-        if asked is None or not self._let_in(transport, asked, head[end + 4 :]):
+        if asked is None or not self._answer(transport, asked, head[end + 4 :]):
             protocol = self._otherwise()
             transport.set_protocol(protocol)
             protocol.connection_made(transport)
@@ -84,15 +91,21 @@ class Door(asyncio.Protocol):
             self._engine.cut["no_request"] += 1
             self._transport.abort()
 
-    def _let_in(self, transport: asyncio.Transport, asked: dict[str, str], rest: bytes) -> bool:
+    def _answer(self, transport: asyncio.Transport, asked: dict[str, str], rest: bytes) -> bool:
+        """Let a handshake in or send it away; False when that is not ours to say."""
         engine = self._engine
         if "websocket" not in engine.transports or engine.keeps_environ:
             return False
         key = upgrade_key("GET", asked)
-        if key is None or not engine.may_connect(asked.get("Origin"), {"HTTP_HOST": asked["Host"]}) or engine.why_not():
+        if key is None or not engine.may_connect(asked.get("Origin"), {"HTTP_HOST": asked["Host"]}):
             return False
-        peer = transport.get_extra_info("peername")
-        link, opened = engine.open(str(peer[0]) if peer else "", None, upgrades=False)
+        address = engine.admission.proxies.client(_peer_of(transport), (asked.get(_FORWARDED_FOR, ""),))
+        reason = engine.why_not(address, descriptor_of(transport))
+        if reason is not None:
+            transport.write(refused(reason.status, reason.message, reason.retry_after_s()))
+            transport.close()
+            return True
+        link, opened = engine.open(address, None, upgrades=False)
         deflate = engine.compression and offers_deflate(asked.get("Sec-Websocket-Extensions", ""))
         line = WebSocketLine(engine, link, deflate=deflate)
         transport.set_protocol(line)
@@ -100,6 +113,17 @@ class Door(asyncio.Protocol):
         if rest:
             line.data_received(rest)
         return True
+
+
+def descriptor_of(transport: asyncio.BaseTransport | None) -> int:
+    """The number of a connection's descriptor, -1 when it has none."""
+    line = None if transport is None else transport.get_extra_info("socket")
+    return -1 if line is None else int(line.fileno())
+
+
+def _peer_of(transport: asyncio.Transport) -> str:
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if peer else ""
 
 
 def _read(head: bytes, end: int, path: str) -> dict[str, str] | None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import HttpVersion11, web
 
+from gateway.proxies import FORWARDED_FOR
 from gateway.sockets.engine import heartbeat, polling
+from gateway.sockets.engine.door import descriptor_of
 from gateway.sockets.engine.link import Link
 from gateway.sockets.engine.opening import offers_deflate, switching, upgrade_key
 from gateway.sockets.engine.takeover import Taken, take_over
@@ -90,12 +92,15 @@ class Entrance:
         if request.method != "GET":
             return self._refuse(2)
         engine = self._engine
-        why = engine.why_not()
-        if why is not None:
-            engine.refused[why[0]] += 1
-            return web.Response(status=503, headers={"Retry-After": "2"}, text=why[1])
+        address = engine.admission.proxies.client(request.remote or "", request.headers.getall(FORWARDED_FOR, ()))
+        reason = engine.why_not(address, descriptor_of(request.transport))
+        if reason is not None:
+            headers = {"Retry-After": str(reason.retry_after_s())}
+            response = web.Response(status=reason.status, headers=headers, text=reason.message)
+            response.force_close()
+            return response
         environ = _environ(request) if engine.keeps_environ else None
-        link, opened = engine.open(request.remote or "", environ, upgrades=key is None)
+        link, opened = engine.open(address, environ, upgrades=key is None)
         if key is None:
             return polling.opening(opened)
         line = WebSocketLine(engine, link, deflate=self._agrees_to_deflate(request))

@@ -1,9 +1,10 @@
-"""The opening handshake of a WebSocket (RFC 6455, 4.2; RFC 7692, 7.1), as a server sees it. Pure."""
+"""The opening handshake of a WebSocket (RFC 6455, 4.2; RFC 7692, 7.1), as a server sees it, and a refusal of one. Pure."""
 
 import base64
 import binascii
 import hashlib
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final
 
 _MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -15,6 +16,17 @@ _SWITCHING: Final = b"\r\n".join(
         b"Sec-WebSocket-Accept: %b",
         b"%b",
         b"",
+    )
+)
+_REFUSED: Final = "\r\n".join(
+    (
+        "HTTP/1.1 {status.value} {status.phrase}",
+        "Content-Type: text/plain; charset=utf-8",
+        "Content-Length: {length}",
+        "Retry-After: {retry_after_s}",
+        "Connection: close",
+        "",
+        "{message}",
     )
 )
 _DEFLATE: Final = (
@@ -49,3 +61,11 @@ def switching(key: bytes, *, deflate: bool) -> bytes:
     """The head of the answer that agrees."""
     accepted = base64.b64encode(hashlib.sha1(key + _MAGIC, usedforsecurity=False).digest())
     return _SWITCHING % (accepted, _DEFLATE if deflate else b"")
+
+
+def refused(status: int, message: str, retry_after_s: int) -> bytes:
+    """A whole answer that sends a client away, after which the connection closes."""
+    length = len(message.encode())
+    return _REFUSED.format(
+        status=HTTPStatus(status), length=length, retry_after_s=retry_after_s, message=message
+    ).encode()

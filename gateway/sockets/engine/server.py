@@ -1,8 +1,7 @@
 """The Engine.IO server: everything that is held once for all links.
 
-The table of links, the timer wheel and the loop turn live here, and the bounds on how many may come in; `run` is the
-only loop. Requests come in through the entrance (entrance.py), plain WebSocket handshakes through the door before it
-(door.py).
+The table of links, the timer wheel and the loop turn live here; `run` is the only loop. Requests come in through the
+entrance (entrance.py), plain WebSocket handshakes through the door before it (door.py); both ask admission.py who may.
 
 `socketio.AsyncServer` makes an engine through an overridable method and asks of it what stands under "what Socket.IO
 asks". It is not a subclass of python-engineio's server: nothing of that would be used.
@@ -10,6 +9,7 @@ asks". It is not a subclass of python-engineio's server: nothing of that would b
 
 import asyncio
 import math
+import re
 import secrets
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -18,27 +18,29 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
-from gateway.sockets.engine import heartbeat
+from gateway.proxies import TrustedProxies
+from gateway.sockets.engine import drain, heartbeat
+from gateway.sockets.engine.admission import (
+    HANDSHAKES_PER_SECOND,
+    MAX_LINKS,
+    MAX_UNAUTHENTICATED,
+    RESERVED_DESCRIPTORS,
+    Admission,
+    Reason,
+)
 from gateway.sockets.engine.door import Door
 from gateway.sockets.engine.entrance import Entrance
 from gateway.sockets.engine.link import Link
 from gateway.sockets.engine.packets import open_packet
 from gateway.sockets.engine.wheel import TimerWheel
-from realtime.disconnect import DRAINING
-from realtime.limits import BURST_S, EVENTS_PER_SECOND, TokenBucket
+from realtime.disconnect import DRAINING, Disconnect
+from realtime.limits import BURST_S, EVENTS_PER_SECOND
 from realtime.sparingly import Sparingly
 from realtime.turn import Turn
 from services.kernel.clock import Clock
 
 log = structlog.get_logger(__name__)
 
-MAX_LINKS: Final = 100_000
-"""Links of one process; above it newcomers are sent away for a while. Memory, not a wish: some 5 KB each."""
-HANDSHAKES_PER_SECOND: Final = 2_000.0
-"""New links per second, on average; a second's worth may come at once. A core manages about twice that, and the
-clients that are here already want some of it."""
-MAX_UNAUTHENTICATED: Final = 5_000
-"""Links that have not shown a token yet. With the deadline, a flood of silent sockets is bounded in number and in time."""
 RTT_KEPT: Final = 512
 
 OriginRule = Callable[[str | None, dict[str, Any]], bool]
@@ -47,6 +49,7 @@ Handle = Callable[[Link, bytearray, float], Awaitable[None] | None]
 HandleBinary = Callable[[Link, bytearray], Awaitable[None] | None]
 
 _TRANSPORTS: Final = ("polling", "websocket")
+_TAG: Final = re.compile(r"[a-z0-9]{0,16}")
 
 
 class Engine:
@@ -79,18 +82,26 @@ class Engine:
         max_links: int = MAX_LINKS,
         max_unauthenticated: int = MAX_UNAUTHENTICATED,
         handshakes_per_second: float = HANDSHAKES_PER_SECOND,
+        max_per_address: int = 0,
+        trusted_proxies: TrustedProxies | None = None,
+        reserved_descriptors: int = RESERVED_DESCRIPTORS,
+        tag: str = "",
         events_per_second: float = EVENTS_PER_SECOND,
     ) -> None:
         """Seconds for both ping values, bytes for the largest message; `auth_deadline_s`: how long a link may stay
         without being admitted or connected; `binary`: whether binary messages are let in; `compression`: whether
         permessage-deflate is agreed to when a client offers it; `keep_environ`: whether a link remembers its
-        request as python-socketio's handlers get it. Raises `ValueError` for values that cannot work."""
+        request as python-socketio's handlers get it; `tag`: small letters and digits that every link's id begins with,
+        a dot behind them, for proxies that find the process by the id. For the other bounds see `Admission`. Raises
+        `ValueError` for values that cannot work."""
         if ping_interval <= 0 or ping_timeout <= 0:
             raise ValueError("ping_interval and ping_timeout are seconds above 0")
         if unknown := sorted(set(transports) - set(_TRANSPORTS)):
             raise ValueError(f"transports are polling and websocket, not {', '.join(unknown)}")
         if not transports:
             raise ValueError("at least one transport is needed")
+        if not _TAG.fullmatch(tag):
+            raise ValueError(f"a tag is up to 16 small letters and digits, not {tag!r}")
         self.clock: Final = clock
         self.monotonic: Final = clock.monotonic
         self.turn: Final = Turn() if turn is None else turn
@@ -106,7 +117,15 @@ class Engine:
         self.tick_s: Final = min(0.25, max(0.01, min(ping_interval, ping_timeout, auth_deadline_s) / 10))
         self.wheel: Final = TimerWheel[Link](clock.monotonic(), self.tick_s)
         self.links: Final[dict[str, Link]] = {}
-        self.draining = False
+        self.admission: Final = Admission(
+            clock.monotonic,
+            max_links=max_links,
+            max_unauthenticated=max_unauthenticated,
+            handshakes_per_second=handshakes_per_second,
+            per_address=max_per_address,
+            proxies=trusted_proxies,
+            reserved_descriptors=reserved_descriptors,
+        )
         self.on_open: Callable[[Link], None] = _nothing
         self.on_close: Callable[[Link, str], None] = _nothing
         self.receive: Receive = Link.receive
@@ -130,14 +149,12 @@ class Engine:
         self.keeps_environ: Final = keep_environ
         self.path = ""
         self.doors: Final = TimerWheel[Door](clock.monotonic(), 1.0)
-        self._max_links: Final = max_links
-        self._max_unauthenticated: Final = max_unauthenticated
         self.unauthenticated = 0
         self._entrance: Final = Entrance(self)
         both, only = (["websocket"] if "websocket" in transports else []), list[str]()
         self._opening: Final = self._opening_packet(both)
         self._opening_websocket: Final = self._opening_packet(only)
-        self._handshakes: Final = TokenBucket(handshakes_per_second, max(1.0, handshakes_per_second), clock.monotonic())
+        self._before_id: Final = f"{tag}." if tag else ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._handlers: dict[str, Callable[..., Awaitable[Any]]] = {}
         self._kept_for_socketio: dict[str, dict[str, Any]] = {}
@@ -158,22 +175,22 @@ class Engine:
                     # One link's trouble must not leave all the others unwatched.
                     self.log.exception("engine.check_failed", link=link.sid)
 
-    async def drain(self, *, waves: int, pause_s: float) -> None:
-        """Refuse newcomers and close what is open, in waves.
+    def refuse(self) -> None:
+        """Let nobody in any more."""
+        self.admission.draining = True
+
+    async def drain(self, *, limit_s: float = drain.DRAIN_S, ending: Disconnect = DRAINING) -> None:
+        """Refuse newcomers and close what is open, in waves (drain.py); all is over after `limit_s`.
 
         Closes lines, does not send DISCONNECT: clients come back.
         """
-        self.draining = True
-        open_links = list(self.links.values())
-        size = max(1, -(-len(open_links) // max(1, waves)))
-        for start in range(0, len(open_links), size):
-            for link in open_links[start : start + size]:
-                link.end(DRAINING)
-            await self.clock.sleep(pause_s)
-        until = self.clock.monotonic() + heartbeat.GRACE_S
-        while self.links and self.clock.monotonic() < until:
-            await self.clock.sleep(0.05)
-        self.cut_all("drain")
+        self.refuse()
+        await drain.drain(self, ending, limit_s)
+
+    async def hurry(self, *, ending: Disconnect = DRAINING) -> None:
+        """Close what is still open at once."""
+        self.refuse()
+        await drain.hurry(self, ending)
 
     def cut_all(self, why: str) -> None:
         """Cut every line that is still there."""
@@ -215,6 +232,7 @@ class Engine:
         """Nothing of a link is left."""
         if self.links.pop(link.sid, None) is not None:
             self.wheel.drop(link)
+            self.admission.left(link.peer)
 
     def note_rtt(self, seconds: float) -> None:
         """A ping was answered."""
@@ -222,23 +240,21 @@ class Engine:
         self.rtt_total_s += seconds
         self.rtt_recent.append(seconds)
 
-    def why_not(self) -> tuple[str, str] | None:
-        """Why nobody new is let in right now: a word for the counter, and a sentence. None counts as one let in."""
-        if self.draining:
-            return "draining", "this node is stopping"
-        if len(self.links) >= self._max_links:
-            return "full", "this node holds as many connections as it may"
-        if self.unauthenticated >= self._max_unauthenticated:
-            return "unauthenticated", "too many connections have not shown a token yet"
-        if not self._handshakes.take(self.clock.monotonic()):
-            return "too_fast", "too many connections at once"
-        return None
+    def why_not(self, address: str, descriptor: int) -> Reason | None:
+        """Why this newcomer is not let in right now, which is counted; None counts it as one that is."""
+        reason = self.admission.why_not(
+            address, descriptor, links=len(self.links), unauthenticated=self.unauthenticated
+        )
+        if reason is not None:
+            self.refused[reason.word] += 1
+        return reason
 
     def open(self, peer: str, environ: dict[str, Any] | None, *, upgrades: bool) -> tuple[Link, bytes]:
         """A new link, and the packet that tells its client of it. `upgrades`: whether a WebSocket may take it over."""
-        link = Link(self, secrets.token_urlsafe(15), peer)
+        link = Link(self, self._before_id + secrets.token_urlsafe(15), peer)
         link.environ = environ
         self.links[link.sid] = link
+        self.admission.entered(peer)
         self.unauthenticated += 1
         link.look_at(link.opened_at + min(self.ping_interval_s, self.auth_deadline_s))
         self.on_open(link)

@@ -1,6 +1,7 @@
 """Sockets as such: opening, refusing, closing, slow readers, and what they cost."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import socket
@@ -10,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.sockets.engine import drain
 from gateway.sockets.handshake import origin_rule
 from realtime.codec import Frame, event_frame
 from realtime.disconnect import ABUSE, DRAINING, LOGIN_ENDED
@@ -252,25 +254,58 @@ async def test_the_end_of_a_login_tells_the_client_not_to_come_back() -> None:
         assert await client.closed() == 3502
 
 
-async def test_draining_closes_everybody_in_waves_and_refuses_newcomers() -> None:
+async def test_draining_closes_everybody_and_refuses_newcomers() -> None:
     async with open_gateway() as gateway:
-        async with open_client(gateway) as one, open_client(gateway) as two, open_client(gateway) as silent:
+        async with open_client(gateway) as one, open_client(gateway) as silent:
             await one.connect("1")
-            await two.connect("2")
-            drained = asyncio.create_task(gateway.server.drain(waves=3, pause_s=1.0))
+            drained = asyncio.create_task(gateway.server.drain())
             assert (await one.received())[1]["code"] == 3000
             assert await one.closed() == 3000
-            assert gateway.node.hub.count(f"account:{gateway.calls.opened[1].caller.account_id}") == 1
-            await gateway.pass_time(1)
-            assert await two.closed() == 3000
-            await gateway.pass_time(1)
             assert await silent.closed() == 3000
-            await gateway.pass_time(5)
+            await gateway.wait_until(lambda: not gateway.server.eio.links)
+            await gateway.pass_time(1)
             await asyncio.wait_for(drained, WAIT_S)
         url = f"{gateway.address}/socket.io/?EIO=4&transport=polling"
         async with aiohttp.ClientSession() as http, http.get(url) as response:
             assert response.status == 503
             assert response.headers["Retry-After"]
+        assert gateway.server.statistics().links == 0
+
+
+async def test_many_leave_in_waves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain, "AT_ONCE", 2)
+    monkeypatch.setattr(drain, "RETURNS_PER_SECOND", 2.0)
+    async with open_gateway() as gateway, contextlib.AsyncExitStack() as clients:
+        for number in range(12):
+            client = await clients.enter_async_context(open_client(gateway))
+            await client.connect(str(number))
+        drained = asyncio.create_task(gateway.server.drain(limit_s=15))
+        left = []
+        for _ in range(6):
+            await gateway.pass_time(1)
+            left.append(sum(not one.closed for one in gateway.node.hub.connections()))
+        assert left == sorted(left, reverse=True)
+        assert len(set(left)) > 3, "over five seconds, not at once"
+        assert left[-1] == 0
+        await gateway.pass_time(10)
+        await asyncio.wait_for(drained, WAIT_S)
+        assert gateway.server.statistics().links == 0
+
+
+async def test_who_insists_gets_everybody_out_at_once_with_a_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain, "AT_ONCE", 0)
+    monkeypatch.setattr(drain, "RETURNS_PER_SECOND", 0.1)
+    async with open_gateway() as gateway:
+        async with open_client(gateway) as one, open_client(gateway) as two:
+            await one.connect("1")
+            await two.connect("2")
+            waiting = asyncio.create_task(gateway.server.drain(limit_s=100))
+            await gateway.pass_time(1)
+            waiting.cancel()
+            hurried = asyncio.create_task(gateway.server.hurry())
+            assert {await one.closed(), await two.closed()} == {3000}
+            await gateway.pass_time(1)
+            await asyncio.wait_for(hurried, WAIT_S)
         assert gateway.server.statistics().links == 0
 
 
