@@ -4,7 +4,7 @@
 application afterwards (gateway/sockets/), so that one port serves everything.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import msgspec
@@ -21,9 +21,10 @@ from gateway.http.routes import ROUTES
 from gateway.probes import PROMETHEUS_TYPE, Ready, Telemetry
 from services.kernel.problems import Unavailable
 
-__all__ = ["HTTP_STATISTICS", "GatewayDeps", "build_app"]
+__all__ = ["HTTP_STATISTICS", "GatewayDeps", "build_app", "build_windows"]
 
 HTTP_STATISTICS: Final = web.AppKey("http_statistics", HttpStatistics)
+_WINDOWS: Final = web.AppKey("windows", Mapping[str, Handler])
 _JSON: Final = "application/json"
 
 
@@ -52,6 +53,16 @@ def build_app(deps: GatewayDeps) -> web.Application:
     _add_probes(app, deps, statistics)
     Pages(deps.web_root).add_to(app)
     return app
+
+
+def build_windows(app: web.Application) -> web.Application:
+    """The windows of `app` (gateway/probes.py) and nothing else, for a port of their own: where several processes answer on one
+    port, nobody can choose whom he asks there."""
+    windows = web.Application(middlewares=app.middlewares)
+    windows.on_response_prepare.append(secure)
+    for url, window in app[_WINDOWS].items():
+        windows.router.add_get(url, window)
+    return windows
 
 
 def _add_documents(app: web.Application) -> None:
@@ -108,9 +119,9 @@ def _add_probes(app: web.Application, deps: GatewayDeps, statistics: HttpStatist
         yield
         lag.stop()
 
-    app.router.add_get("/livez", livez)
-    app.router.add_get("/readyz", readyz)
-    app.router.add_get("/metrics", prometheus)
+    app[_WINDOWS] = {"/livez": livez, "/readyz": readyz, "/metrics": prometheus}
+    for url, window in app[_WINDOWS].items():
+        app.router.add_get(url, window)
     app.cleanup_ctx.append(measure_lag)
 
 

@@ -4,6 +4,7 @@ Each lies in the data folder, readable by its owner alone, and is used whenever 
 on several machines do not share a data folder: give all of them the same by PACELINE_TOKEN_KEY and PACELINE_ADMIN_TOKEN.
 """
 
+import contextlib
 import os
 import secrets
 from collections.abc import Callable
@@ -45,7 +46,8 @@ def _make_admin_token() -> bytes:
 
 
 def _kept(path: Path, make: Callable[[], bytes]) -> str:
-    """What the file holds. A new one appears whole or not at all, and nobody else can read it at any moment."""
+    """What the file holds. A new one appears whole or not at all, and nobody else can read it at any moment. When several
+    processes make one at the same time, the first stays, and all of them use it."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}")
@@ -53,5 +55,7 @@ def _kept(path: Path, make: Callable[[], bytes]) -> str:
             file.write(make())
             file.flush()
             os.fsync(file.fileno())
-        fresh.replace(path)
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(fresh)
+        fresh.unlink()
     return path.read_text(encoding="ascii")

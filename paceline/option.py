@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 T = TypeVar("T")
 
 MASK = "***"
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,21 @@ def origins() -> Kind[tuple[str, ...]]:
         return tuple(dict.fromkeys(one.lower() for one in given))
 
     return Kind("origins with commas between, each scheme and host only: https://app.example.org", parse)
+
+
+def networks() -> Kind[tuple[Network, ...]]:
+    """Networks or single addresses with commas between; the empty text is none."""
+
+    def parse(value: str) -> tuple[Network, ...]:
+        found: list[Network] = []
+        for one in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                found.append(ipaddress.ip_network(one))
+            except ValueError as error:
+                raise ValueError(f"{one!r} is not a network: {error}") from error
+        return tuple(dict.fromkeys(found))
+
+    return Kind("networks with commas between: 10.0.0.0/8, 192.0.2.7, fd00::/8", parse)
 
 
 _CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paceline.option import (
+    Network,
     Option,
     choice,
     decimal,
     ed25519_key,
     folder,
+    networks,
     option,
     origins,
     redis_urls,
@@ -97,6 +99,14 @@ class Settings:
         "TCP port the gateway listens on.",
         zero="any free port; the start message names it",
     )
+    metrics_port: int = option(
+        "PACELINE_METRICS_PORT",
+        whole(0, 65_000),
+        "0",
+        "TCP port for /metrics, /livez and /readyz of this process alone. Under gunicorn worker 1 has the next one, worker 2 the "
+        "one after it, and so on: which of several workers answers on the gateway's port is chance.",
+        zero="they are on the gateway's port only",
+    )
     allowed_origins: tuple[str, ...] = option(
         "PACELINE_ALLOWED_ORIGINS",
         origins(),
@@ -104,12 +114,70 @@ class Settings:
         "Web pages of these origins may use the API from a browser.",
         empty="only pages from the gateway itself may",
     )
+    trusted_proxies: tuple[Network, ...] = option(
+        "PACELINE_TRUSTED_PROXIES",
+        networks(),
+        "",
+        "Proxies in front of the gateway. Who their X-Forwarded-For names is the client; from anybody else that header is ignored.",
+        empty="every connection is from whom it comes",
+    )
     transports: tuple[str, ...] = option(
         "PACELINE_TRANSPORTS",
         some_of("websocket", "polling"),
         "websocket,polling",
-        "How clients may reach the sockets. polling is for networks that let no WebSocket through; behind a balancer it needs "
-        "one that keeps a client with its node.",
+        "How clients may reach the sockets. polling is for networks that let no WebSocket through; it needs one process per port, "
+        "and with several a balancer that finds the process by what a link's id begins with (docs/howto/run-several-nodes.md).",
+    )
+    max_connections: int = option(
+        "PACELINE_MAX_CONNECTIONS",
+        whole(1, 1_000_000),
+        "100000",
+        "Most open sockets of this process; more are asked to come later (503).",
+        unit="sockets",
+    )
+    connections_per_second: float = option(
+        "PACELINE_CONNECTIONS_PER_SECOND",
+        decimal(0.1, 1_000_000),
+        "2000",
+        "New sockets that are let in per second, on average; a second's worth may come at once. More are asked to come later "
+        "(503).",
+        unit="sockets per second",
+    )
+    max_connections_per_address: int = option(
+        "PACELINE_MAX_CONNECTIONS_PER_ADDRESS",
+        whole(0, 1_000_000),
+        "0",
+        "Most open sockets of one client address (of an IPv6 /64) on this process; more are refused (429). A studio may have "
+        "hundreds of phones behind one address. Behind proxies it needs PACELINE_TRUSTED_PROXIES, or all clients are one.",
+        unit="sockets",
+        zero="any number",
+    )
+    max_connections_per_account: int = option(
+        "PACELINE_MAX_CONNECTIONS_PER_ACCOUNT",
+        whole(0, 1_000_000),
+        "50",
+        "Most authenticated connections of one account on this process; more are refused at CONNECT (too_many_connections).",
+        unit="connections",
+        zero="any number",
+    )
+    drain_delay_s: float = option(
+        "PACELINE_DRAIN_DELAY_S",
+        decimal(0, 300),
+        "0",
+        "How long a node that is asked to stop stays open to newcomers after /readyz has turned to 503. Behind a balancer give it "
+        "the time that needs to see it: HAProxy's inter × fall, Kubernetes' periodSeconds × failureThreshold of the readiness "
+        "probe.",
+        unit="seconds",
+        zero="newcomers are refused at once",
+    )
+    drain_s: float = option(
+        "PACELINE_DRAIN_S",
+        decimal(0, 600),
+        "15",
+        "How long closing all sockets may take when the node stops; what is left then is cut. Whoever stops the process must wait "
+        "for PACELINE_DRAIN_DELAY_S + this + 20 s (terminationGracePeriodSeconds, TimeoutStopSec) before killing it.",
+        unit="seconds",
+        zero="all sockets are closed at once",
     )
     compression: str = option(
         "PACELINE_COMPRESSION",
@@ -129,7 +197,8 @@ class Settings:
             "up to 40 small letters, digits and dashes, for example gateway-3", r"|[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?"
         ),
         "",
-        "Name of this process among the nodes; no two may share one.",
+        "Name of this process among the nodes; no two may share one. Links' ids begin with its last 16 letters and digits and a "
+        "dot. Under gunicorn, what all its workers' names begin with.",
         empty="made at every start",
     )
     demo: str = option(
@@ -275,6 +344,15 @@ def relations(settings: Settings) -> Iterator[tuple[tuple[str, ...], Fault]]:
                 "Set it to off, or add gateway to PACELINE_ROLES",
             ),
         )
+    if settings.metrics_port and settings.metrics_port == settings.port:
+        yield (
+            ("metrics_port", "port"),
+            Fault(
+                "PACELINE_METRICS_PORT",
+                "the gateway listens there itself",
+                "Give another port than PACELINE_PORT, or 0: the gateway's port shows the metrics too",
+            ),
+        )
     if settings.access_token_minutes >= settings.refresh_token_days * 24 * 60:
         yield (
             ("access_token_minutes", "refresh_token_days"),
@@ -289,5 +367,5 @@ def relations(settings: Settings) -> Iterator[tuple[tuple[str, ...], Fault]]:
 def _shown(settings: Settings) -> Iterator[str]:
     for name, one in options().items():
         value = getattr(settings, name)
-        plain = ",".join(value) if isinstance(value, tuple) else str(value)
+        plain = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         yield f"{name}={one.kind.show(plain) if plain else ''!r}"

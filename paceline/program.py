@@ -98,12 +98,15 @@ class Program:
         if self.fault is None:
             self.fault = cause or CoreLoopEndedError(task.get_name())
 
-    async def within(self, seconds: float, what: Coroutine[Any, Any, Any], name: str) -> None:
-        """Do one step of the stop, at most this long, or until somebody insists."""
+    async def within(
+        self, seconds: float, what: Coroutine[Any, Any, Any], name: str, *, skippable: bool = True
+    ) -> None:
+        """Do one step of the stop, at most this long, or until somebody insists and it is `skippable`."""
         step = asyncio.get_running_loop().create_task(what, name=name)
         insist = asyncio.ensure_future(self._insist.wait())
+        enough = {step, insist} if skippable else {step}
         try:
-            await asyncio.wait({step, insist}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(enough, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if not step.done():
                 log.warning("program.step_skipped", step=name, seconds=seconds)
                 step.cancel()

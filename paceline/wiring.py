@@ -16,7 +16,9 @@ from aiohttp import web
 from gateway.admin_token import AdminToken
 from gateway.app import GatewayDeps, build_app
 from gateway.probes import Check, NotReady, Once, Reading, Spread
+from gateway.proxies import TrustedProxies
 from gateway.sockets.admin import AdminUi, Level
+from gateway.sockets.engine.admission import RESERVED_DESCRIPTORS
 from gateway.sockets.live import Live
 from gateway.sockets.login_watch import LoginWatch
 from gateway.sockets.server import LiveServer, attach
@@ -97,9 +99,19 @@ class Parts:
 
 @asynccontextmanager
 async def open_parts(
-    settings: Settings, *, database_url: str, redis_url: str | None, clock: Clock, ids: Ids, program: Program
+    settings: Settings,
+    *,
+    database_url: str,
+    redis_url: str | None,
+    clock: Clock,
+    ids: Ids,
+    program: Program,
+    instance: str = "",
 ) -> AsyncIterator[Parts]:
-    """Make every part and connect the resources; they are closed in reverse order on leaving. Starts nothing."""
+    """Make every part and connect the resources; they are closed in reverse order on leaving. Starts nothing.
+
+    `instance` tells this process from others with the same settings; it becomes part of the node's name.
+    """
     async with AsyncExitStack() as resources:
         # -- keeping and carrying
         database = await resources.enter_async_context(
@@ -110,7 +122,9 @@ async def open_parts(
         if servers is not None:
             resources.push_async_callback(servers.close)
         broker: Broker = InMemoryBroker() if servers is None else RedisBroker(servers, clock)
-        node = Node(settings.node_id or f"node-{secrets.token_hex(4)}", Hub(), broker, clock)
+        name = settings.node_id or f"node-{secrets.token_hex(4)}"
+        node = Node(f"{name}-{instance}" if instance else name, Hub(), broker, clock)
+        proxies = TrustedProxies(settings.trusted_proxies)
 
         terms = Terms(grace_ms=settings.presence_grace_s * 1_000)
         register: Register = MemoryRegister(lambda: int(clock.monotonic() * 1_000), terms)
@@ -166,12 +180,23 @@ async def open_parts(
                 demo_code=demo.current_code,
                 checks=_checks(database, node, program, lambda: parts.draining),
                 readings=_readings(
-                    node, presence, login_watch, rooms, streams, relay, bus, passwords, clock, lambda: parts.sockets
+                    node,
+                    presence,
+                    login_watch,
+                    rooms,
+                    streams,
+                    relay,
+                    bus,
+                    passwords,
+                    clock,
+                    lambda: parts.sockets,
+                    lambda: parts.draining,
                 ),
                 clock=clock,
                 node_id=node.id,
                 sockets=lambda: parts.sockets,
                 admin_token=admin,
+                proxies=proxies,
             )
         )
         live = Live(streams, rooms, classes)
@@ -187,6 +212,13 @@ async def open_parts(
             allowed_origins=settings.allowed_origins,
             transports=settings.transports,
             compression=settings.compression == "on",
+            max_links=settings.max_connections,
+            handshakes_per_second=settings.connections_per_second,
+            max_per_address=settings.max_connections_per_address,
+            max_per_account=settings.max_connections_per_account,
+            trusted_proxies=proxies,
+            reserved_descriptors=RESERVED_DESCRIPTORS + settings.db_pool,
+            tag=link_tag(name),
         )
         resources.push_async_callback(sockets.close)
         admin_ui = None
@@ -198,6 +230,11 @@ async def open_parts(
             relay, scheduler, consumers, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
+
+
+def link_tag(node_id: str) -> str:
+    """What the ids of a node's links begin with: the end of its name, which is where names of nodes differ."""
+    return node_id.replace("-", "")[-16:]
 
 
 def start_loops(parts: Parts, program: Program) -> None:
@@ -263,6 +300,7 @@ def _readings(
     passwords: Passwords,
     clock: Clock,
     sockets: Callable[[], LiveServer],
+    draining: Callable[[], bool],
 ) -> Mapping[str, Reading]:
     """What each part counts, by the names of `gateway.probes.FAMILIES`."""
     recorder = streams.recorder.statistics
@@ -275,6 +313,8 @@ def _readings(
         "connections_opened": lambda: hub().opened,
         "connections_closed": lambda: hub().closed,
         "sockets": lambda: engine().links,
+        "draining": draining,
+        "sockets_limit": lambda: sockets().eio.admission.max_links,
         "sockets_unauthenticated": lambda: engine().unauthenticated,
         "handshakes_refused": lambda: engine().refused,
         "messages_malformed": lambda: engine().malformed,

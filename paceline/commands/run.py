@@ -2,26 +2,22 @@
 
 import argparse
 import asyncio
-import errno
-import gc
 import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import Final
 
 import structlog
 import uvloop
-from aiohttp import web
 
-from gateway.http.server import GatewayRunner
 from paceline.embedded import EmbeddedError, open_embedded
 from paceline.logs import configure_logs
 from paceline.program import Program
+from paceline.serving import PortTakenError, listen, serving, show_windows, use_all_descriptors
 from paceline.settings import Settings, SettingsError, load_settings
-from paceline.wiring import Parts, open_parts, start_loops
+from paceline.wiring import Parts, open_parts
 from persistence.migrate import MigrationError, migrate
 from services.kernel.clock import SystemClock
 from services.kernel.ids import Uuid7Ids
@@ -32,31 +28,11 @@ it starts a PostgreSQL and a Redis of its own in PACELINE_DATA_DIR, on private s
 athletes. Ctrl-C stops in order: what was sent is committed, sockets are closed with "come back"; a second Ctrl-C skips the wait.
 """
 
-FLUSH_S: Final = 5.0
-DRAIN_S: Final = 8.0
-DRAIN_WAVES: Final = 10
-SOCKETS_PER_WAVE: Final = 100
-"""A handful of sockets may go at once; thousands must not come back to the other nodes in the same instant."""
-HTTP_SHUTDOWN_S: Final = 1.0
-"""Sockets are closed by then; what is left are requests of seconds."""
 READY_S: Final = 5.0
 """A carrier that is away is not waited for longer: the node starts, works alone, and says so in /readyz."""
 DEMO_READY_S: Final = 20.0
-GC_THRESHOLD: Final = (50_000, 20, 50)
-"""A full collection walks every connection's objects. Rare and after `gc.freeze`, ping and connect cost a third to a quarter on
-10 000 connections of the stock engine (measured in the reference; this node's own figures are in docs/performance/)."""
 
 log = structlog.get_logger(__name__)
-
-
-class PortTakenError(Exception):
-    """Another program listens on the port."""
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(
-            f"Port {port} on {host} is taken by another program. Stop that one, or choose another port: "
-            f"PACELINE_PORT={port + 1 if port < 65_535 else 8080} paceline run (make run PORT=…); 0 takes any free one."
-        )
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -72,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     except SettingsError as wrong:
         print(f"{len(wrong.faults)} of the settings are wrong:\n{wrong}", file=sys.stderr)
         return 2
+    use_all_descriptors()
     limit = configure_logs(settings.log_format, settings.log_level)
     try:
         return uvloop.run(_main(settings, began))
@@ -90,10 +67,13 @@ async def _main(settings: Settings, began: float) -> int:
     program = Program()
     with program.signals():
         async with AsyncExitStack() as resources:
-            listening = None
+            listening: list[socket.socket] = []
             if "gateway" in settings.roles:
                 # Before anything slow: whoever starts it twice wants to hear it now.
-                listening = await resources.enter_async_context(_listen(settings))
+                listening.append(resources.enter_context(listen(settings.host, settings.port)))
+            windows = None
+            if settings.metrics_port:
+                windows = resources.enter_context(listen(settings.host, settings.metrics_port, "PACELINE_METRICS_PORT"))
             database_url, redis_url = await _servers(settings, resources, program)
             ran = await migrate(database_url)
             if ran:
@@ -108,54 +88,16 @@ async def _main(settings: Settings, began: float) -> int:
                     program=program,
                 )
             )
-            start_loops(parts, program)
-            door = parts.sockets.eio.behind_door
-            runner = GatewayRunner(parts.app, door, handle_signals=False, shutdown_timeout=HTTP_SHUTDOWN_S)
-            try:
-                if listening is not None:
-                    await runner.setup()
-                    parts.port = listening.getsockname()[1]
-                    await web.SockSite(runner, listening).start()
-                gc.collect()
-                gc.freeze()
-                gc.set_threshold(*GC_THRESHOLD)
+            async with serving(parts, program, listening):
+                if windows is not None:
+                    program.start("windows", show_windows(parts, windows))
                 await _announce(parts, program, began)
                 await program.wait()
-            finally:
-                await _stop(parts, program)
-                await program.within(2 * HTTP_SHUTDOWN_S + 1, runner.cleanup(), "http")
     if program.fault is not None:
         print(f"\nStopped because something failed: {program.fault}", file=sys.stderr)
         return 1
     print("Stopped.")
     return 0
-
-
-@asynccontextmanager
-async def _listen(settings: Settings) -> AsyncIterator[socket.socket]:
-    """The listening socket, bound before anything else is started."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((settings.host, settings.port))
-            # Two sockets may bind one address while neither listens.
-            listening.listen(1024)
-        except OSError as problem:
-            if problem.errno == errno.EADDRINUSE:
-                raise PortTakenError(settings.host, settings.port) from problem
-            if problem.errno == errno.EACCES:
-                raise OSError(
-                    f"port {settings.port} needs more rights than this user has: choose one above 1023"
-                ) from problem
-            raise OSError(
-                f"PACELINE_HOST={settings.host} is not an address of this machine ({problem.strerror})"
-            ) from problem
-        listening.setblocking(False)
-        yield listening
-    finally:
-        listening.close()
 
 
 async def _servers(settings: Settings, resources: AsyncExitStack, program: Program) -> tuple[str, str | None]:
@@ -199,15 +141,3 @@ async def _announce(parts: Parts, program: Program, began: float) -> None:
     log.info("run.ready", node=parts.node.id, roles=parts.settings.roles, seconds=round(time.monotonic() - began, 2))
     if not program.stopping:
         print(f"{line}\nStop with Ctrl-C.", flush=True)
-
-
-async def _stop(parts: Parts, program: Program) -> None:
-    """Unready, commit what was sent, tell the other nodes, let sockets go in waves, end the loops."""
-    parts.draining = True
-    await program.drop("demo")
-    if "gateway" in parts.settings.roles:
-        await program.within(FLUSH_S, parts.streams.recorder.flush(), "flush")
-        parts.rooms.share_whole()
-        waves = min(DRAIN_WAVES, 1 + len(parts.node.hub) // SOCKETS_PER_WAVE)
-        await program.within(DRAIN_S, parts.sockets.drain(waves=waves), "drain")
-    await program.end()

@@ -22,7 +22,7 @@ from aiohttp import web
 from gateway.http.server import GatewayRunner
 from gateway.sockets.dispatch import Handler, Handlers, Reply
 from gateway.sockets.server import attach
-from paceline.commands.run import GC_THRESHOLD
+from paceline.serving import GC_THRESHOLD
 from realtime import wire
 from realtime.broker import Broker, InMemoryBroker
 from realtime.codec import event_frame

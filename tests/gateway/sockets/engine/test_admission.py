@@ -133,15 +133,15 @@ async def test_an_address_may_have_so_many_and_is_told_429() -> None:
 
 
 async def test_clients_behind_our_proxy_are_told_apart_whichever_way_they_come() -> None:
-    async with open_gateway(max_per_address=1, trusted_proxies=LOOPBACK) as gateway:
-        async with (
-            open_client(gateway, **{"X-Forwarded-For": "198.51.100.7"}),
-            open_client(gateway, **{"X-Forwarded-For": "203.0.113.9, 198.51.100.8"}),
-        ):
-            assert sorted(line.peer for line in gateway.server.lines()) == ["198.51.100.7", "198.51.100.8"]
-            assert statuses(await heads(gateway, X_Forwarded_For="198.51.100.7")) == [429] * 3
-            assert statuses(await heads(gateway, X_Forwarded_For="203.0.113.9, 198.51.100.8")) == [429] * 3
-            assert statuses(await heads(gateway, X_Forwarded_For="198.51.100.9"))[0] == 101
+    async with (
+        open_gateway(max_per_address=1, trusted_proxies=LOOPBACK) as gateway,
+        open_client(gateway, **{"X-Forwarded-For": "198.51.100.7"}),
+        open_client(gateway, **{"X-Forwarded-For": "203.0.113.9, 198.51.100.8"}),
+    ):
+        assert sorted(line.peer for line in gateway.server.lines()) == ["198.51.100.7", "198.51.100.8"]
+        assert statuses(await heads(gateway, X_Forwarded_For="198.51.100.7")) == [429] * 3
+        assert statuses(await heads(gateway, X_Forwarded_For="203.0.113.9, 198.51.100.8")) == [429] * 3
+        assert statuses(await heads(gateway, X_Forwarded_For="198.51.100.9"))[0] == 101
 
 
 async def test_what_a_stranger_forwards_is_not_believed_whichever_way_they_come() -> None:
