@@ -1,0 +1,244 @@
+"""Several gateways on one port, under a real gunicorn, with real Postgres and Redis."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import pytest
+
+from paceline.gunicorn_app import graceful_timeout_s, number_for, settings_for
+from paceline.settings import SettingsError
+from tests.support.crowd import Member, new_token, open_crowd
+from tests.support.gunicorn import LOOK_EVERY_S, Gunicorn, open_gunicorn
+from tests.support.redis_server import open_redis
+from tests.support.server import ROOT
+
+SERVERS = {"DATABASE_URL": "postgresql://db/paceline", "REDIS_URL": "redis://cache"}
+WAIT_S = 30.0
+
+
+@pytest.fixture
+async def servers(fresh_dsn: str) -> AsyncIterator[dict[str, str]]:
+    """Postgres and Redis of this test."""
+    async with open_redis() as redis:
+        yield {"DATABASE_URL": fresh_dsn, "REDIS_URL": redis.url, "PACELINE_MAX_CONNECTIONS_PER_ACCOUNT": "0"}
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not await asyncio.to_thread(condition):
+        assert time.monotonic() < deadline, what
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+def sockets_of(gunicorn: Gunicorn, *numbers: int) -> list[float]:
+    """How many sockets each worker has; -1 for one that does not answer."""
+    return [(gunicorn.metrics(number) or {}).get("paceline_connections", -1.0) for number in numbers]
+
+
+@contextlib.asynccontextmanager
+async def open_spread(gunicorn: Gunicorn, token: str) -> AsyncIterator[list[Member]]:
+    """A crowd of which both workers have some: the kernel gives a connection to whichever is quick."""
+    crowd: list[Member] = []
+    async with contextlib.AsyncExitStack() as members:
+        while len(crowd) < 40 or min(sockets_of(gunicorn, 1, 2)) < 1:
+            assert len(crowd) < 1_000, sockets_of(gunicorn, 1, 2)
+            crowd += await members.enter_async_context(open_crowd(gunicorn.port, token, 20))
+            count = len(crowd)
+            await until(lambda count=count: sum(sockets_of(gunicorn, 1, 2)) == count, "everybody is counted")  # type: ignore[misc]
+        yield crowd
+
+
+async def endings(crowd: list[Member]) -> "Counter[int]":
+    return Counter([ended.code for ended in await asyncio.gather(*(one.ended(WAIT_S) for one in crowd))])
+
+
+def gone(pids: set[int]) -> bool:
+    return not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+
+
+async def test_two_workers_are_two_nodes_and_a_stop_closes_the_sockets_of_both_properly(
+    servers: dict[str, str],
+) -> None:
+    with open_gunicorn(servers | {"PACELINE_NODE_ID": "gw"}) as gunicorn:
+        token = await new_token(gunicorn.base_url)
+        await until(
+            lambda: all((gunicorn.metrics(n) or {}).get("paceline_peers") == 1.0 for n in (1, 2)),
+            "they hear each other",
+        )
+        async with open_spread(gunicorn, token) as crowd:
+            assert all(one.sid.startswith("gw.") for one in crowd)
+            workers = gunicorn.workers()
+            assert len(workers) == 2
+            gunicorn.send(signal.SIGTERM)
+            assert await endings(crowd) == {3000: len(crowd)}
+        assert await asyncio.to_thread(gunicorn.wait) == 0
+        assert gone(workers)
+        assert gunicorn.said('"event": "node.drained"') == 2
+        assert not gunicorn.said("Traceback")
+        assert not gunicorn.said("exited with code")
+
+
+async def test_a_worker_that_is_killed_is_replaced_and_its_neighbour_notices_nothing(servers: dict[str, str]) -> None:
+    with open_gunicorn(servers) as gunicorn:
+        token = await new_token(gunicorn.base_url)
+        async with open_spread(gunicorn, token) as crowd:
+            before = sockets_of(gunicorn, 1, 2)
+            victim = min(gunicorn.workers())
+            listening = [asyncio.create_task(one.ended(WAIT_S)) for one in crowd]
+            os.kill(victim, signal.SIGKILL)
+            await asyncio.to_thread(gunicorn.wait_until_said, "gunicorn.ready", 3)
+            await until(
+                lambda: sorted(sockets_of(gunicorn, 1, 2))[0] == 0, "the new one has the windows of the old one"
+            )
+            ended = [one.result().code for one in listening if one.done()]
+            assert Counter(ended) == {1006: len(ended)}
+            assert len(ended) in before
+            stayed = len(crowd) - len(ended)
+            assert sorted(sockets_of(gunicorn, 1, 2)) == [0, stayed]
+            gunicorn.send(signal.SIGTERM)
+            codes = Counter(ended.code for ended in await asyncio.gather(*listening))
+            assert codes == {1006: len(ended), 3000: stayed}
+        assert await asyncio.to_thread(gunicorn.wait) == 0
+
+
+async def test_a_reload_moves_everybody_and_nobody_meets_a_closed_door(servers: dict[str, str]) -> None:
+    with open_gunicorn(servers) as gunicorn:
+        token = await new_token(gunicorn.base_url)
+        async with open_spread(gunicorn, token) as crowd:
+            old = gunicorn.workers()
+            gunicorn.send(signal.SIGHUP)
+            moving = asyncio.create_task(endings(crowd))
+            came = 0
+            while not (moving.done() and gone(old)):
+                async with open_crowd(gunicorn.port, token, 1):
+                    came += 1
+            assert await moving == {3000: len(crowd)}
+            assert came > 10
+        await until(lambda: sockets_of(gunicorn, 1, 2) == [0, 0], "the new ones have the windows")
+        assert len(gunicorn.workers()) == 2
+        gunicorn.send(signal.SIGTERM)
+        assert await asyncio.to_thread(gunicorn.wait) == 0
+
+
+async def test_the_masters_repeated_word_does_not_hurry_a_worker_and_an_operators_second_one_does(
+    servers: dict[str, str],
+) -> None:
+    with open_gunicorn(servers | {"PACELINE_DRAIN_DELAY_S": "30"}) as gunicorn:
+        token = await new_token(gunicorn.base_url)
+        async with open_crowd(gunicorn.port, token, 20) as crowd:
+            gunicorn.send(signal.SIGTTOU)
+            await asyncio.to_thread(gunicorn.wait_until_said, "Handling signal: ttou")
+            leaving = asyncio.create_task(endings(crowd))
+            done, _ = await asyncio.wait({leaving}, timeout=3.5)  # the master says it again every second
+            assert not done
+            assert len(gunicorn.workers()) == 2
+            gunicorn.send(signal.SIGTERM)
+            await asyncio.to_thread(gunicorn.wait_until_said, "Handling signal: term")
+            began = time.monotonic()
+            gunicorn.send(signal.SIGINT)
+            assert await leaving == {3000: 20}
+            assert await asyncio.to_thread(gunicorn.wait) == 0
+            assert time.monotonic() - began < 4
+        assert gunicorn.said('"event": "node.drained"') == 2
+
+
+async def test_a_worker_whose_master_is_gone_stops_in_order(servers: dict[str, str]) -> None:
+    with open_gunicorn(servers) as gunicorn:
+        token = await new_token(gunicorn.base_url)
+        async with open_crowd(gunicorn.port, token, 20) as crowd:
+            workers = gunicorn.workers()
+            gunicorn.send(signal.SIGKILL)
+            assert await endings(crowd) == {3000: 20}
+            await until(lambda: gone(workers), "the workers have ended")
+
+
+async def test_one_worker_serves_polling_clients_too(servers: dict[str, str]) -> None:
+    with open_gunicorn(servers | {"PACELINE_NODE_ID": "gateway-3"}, workers=1) as gunicorn:
+        url = f"{gunicorn.base_url}/socket.io/?EIO=4&transport=polling"
+        async with aiohttp.ClientSession() as http, http.get(url) as response:
+            assert '"sid":"gateway3.' in await response.text()
+
+
+# -- what is refused at the start -----------------------------------------------------------------------------------------------
+
+
+def started(**environ: str) -> "subprocess.CompletedProcess[str]":
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PACELINE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "paceline.gunicorn_app:application"],
+        cwd=ROOT,
+        env=clean | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_local_servers_are_refused_with_the_cure() -> None:
+    ended = started()
+    assert ended.returncode == 2
+    assert "Give DATABASE_URL" in ended.stderr
+    assert "Give REDIS_URL" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_polling_and_several_workers_on_one_port_are_refused_with_the_cure() -> None:
+    ended = started(**SERVERS, PACELINE_TRANSPORTS="websocket,polling", WEB_CONCURRENCY="3")
+    assert ended.returncode == 2
+    assert "any of the 3 workers" in ended.stderr
+    assert "Set it to websocket; or WEB_CONCURRENCY=1" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_database_that_is_away_at_the_start_is_said_in_a_line() -> None:
+    ended = started(
+        **SERVERS | {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x"}, PACELINE_DATA_DIR="/tmp/paceline-none"
+    )
+    assert ended.returncode == 1
+    assert "Paceline could not start" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_what_is_not_said_is_what_fits_gunicorn() -> None:
+    several, one = settings_for(SERVERS, 2), settings_for(SERVERS, 1)
+    assert (several.roles, several.transports) == (("gateway",), ("websocket",))
+    assert (one.roles, one.transports) == (("gateway",), ("websocket", "polling"))
+    assert settings_for(SERVERS | {"PACELINE_ROLES": "gateway,relay"}, 2).roles == ("gateway", "relay")
+
+
+@pytest.mark.parametrize(
+    ("environ", "variable"),
+    [
+        ({"PACELINE_ROLES": "worker"}, "PACELINE_ROLES"),
+        ({"PACELINE_DEMO": "on"}, "PACELINE_DEMO"),
+        ({"REDIS_URL": ""}, "REDIS_URL"),
+        ({"PACELINE_PORT": "many"}, "PACELINE_PORT"),
+        ({"PACELINE_TRANSPORTS": "polling"}, "PACELINE_TRANSPORTS"),
+    ],
+)
+def test_what_cannot_be_is_a_fault(environ: dict[str, str], variable: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings_for(SERVERS | environ, 2)
+    assert [fault.variable for fault in caught.value.faults] == [variable]
+
+
+def test_the_master_waits_longer_than_a_stop_can_take() -> None:
+    settings = settings_for(SERVERS | {"PACELINE_DRAIN_DELAY_S": "7", "PACELINE_DRAIN_S": "30"}, 1)
+    assert 7 + 30 + 18 < graceful_timeout_s(settings) <= 7 + 30 + 20
+
+
+def test_a_number_is_given_to_the_worker_that_takes_anothers_place() -> None:
+    assert number_for([], 3) == 1
+    assert number_for([1, 2], 3) == 3
+    assert number_for([1, 3], 3) == 2, "killed, and replaced"
+    assert number_for([1, 2, 3], 3) == 1, "a reload: the old ones are still there"
+    assert number_for([1, 2, 3, 1], 3) == 2
