@@ -38,6 +38,10 @@ class Member:
         """Open the link and authenticate. Raises AssertionError when it is refused."""
         await self.raw.engine()
         self.sid = str(self.raw.opened["sid"])
+        return await self.authenticate(token)
+
+    async def authenticate(self, token: str) -> Self:
+        """CONNECT on a link that is open. Raises AssertionError when it is refused."""
         await self.raw.send(text("40/live," + json.dumps({"token": token})))
         answer = (await self.raw.frame()).payload.decode()
         assert answer.startswith('40/live,{"sid":'), answer

@@ -22,13 +22,15 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 START_S: Final = 60.0
 STOP_S: Final = 30.0
+PROGRAM: Final = (sys.executable, "-m", "paceline", "run")
 _LAST_LINE: Final = "Stop with Ctrl-C."
 
 
 class Server:
     """A running Paceline. `base_url` stays the same over restarts; `output` is what it has printed since the last start."""
 
-    def __init__(self, data_dir: Path, port: int, environ: dict[str, str]) -> None:
+    def __init__(self, data_dir: Path, port: int, environ: dict[str, str], program: tuple[str, ...] = PROGRAM) -> None:
+        self.program = program
         self.data_dir = data_dir
         self.port = port
         self.base_url = f"http://127.0.0.1:{port}"
@@ -53,7 +55,7 @@ class Server:
             "PACELINE_LOG_FORMAT": "text",
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "paceline", "run"],
+            self.program,
             cwd=ROOT,
             env=environ | settings | self._environ,
             stdout=subprocess.PIPE,
@@ -76,6 +78,15 @@ class Server:
         """End it as a power cut would."""
         self._end(signal.SIGKILL)
 
+    def send(self, number: signal.Signals) -> None:
+        """Signal it, and wait for nothing."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait until it ends by itself; its exit code. Raises `subprocess.TimeoutExpired`."""
+        return self._ended()
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop; its exit code."""
         return self._end(number)
@@ -90,6 +101,11 @@ class Server:
         assert self._reader is not None
         if self._process.poll() is None:
             self._process.send_signal(number)
+        return self._ended()
+
+    def _ended(self) -> int:
+        assert self._process is not None
+        assert self._reader is not None
         code = self._process.wait(STOP_S)
         self._reader.join(STOP_S)
         assert self._process.stdout is not None
@@ -106,11 +122,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def open_server(**environ: str) -> Iterator[Server]:
-    """A running Paceline with these settings; gone afterwards, data and all."""
+def open_server(*, program: tuple[str, ...] = PROGRAM, **environ: str) -> Iterator[Server]:
+    """A running Paceline with these settings; gone afterwards, data and all. `program` starts it."""
     folder = Path(tempfile.mkdtemp(prefix="paceline-server-"))
     folder.chmod(0o711)
-    server = Server(folder / "data", free_port(), environ)
+    server = Server(folder / "data", free_port(), environ, program)
     try:
         server.start()
         yield server
