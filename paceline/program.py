@@ -13,6 +13,8 @@ from typing import Any
 
 import structlog
 
+from realtime.crew import CANCEL_AGAIN_S
+
 log = structlog.get_logger(__name__)
 
 
@@ -117,13 +119,21 @@ class Program:
             insist.cancel()
 
     async def end(self, grace_s: float = 5.0) -> None:
-        """End the loops, last started first. One that can be asked may take `grace_s` to finish what it does."""
+        """End the loops, last started first. One that can be asked may take `grace_s` to finish what it does.
+
+        A cancellation can be lost in what a loop cleans up, so it is repeated; one that lives on all the same is left and named.
+        """
         for loop in reversed(self._loops):
             if loop.stop is not None and not loop.task.done():
                 loop.stop()
                 await asyncio.wait({loop.task}, timeout=0 if self._insist.is_set() else grace_s)
                 if not loop.task.done():
                     log.warning("program.loop_cut", loop=loop.task.get_name(), seconds=grace_s)
-            loop.task.cancel()
-            await asyncio.wait({loop.task}, timeout=grace_s)
+            for _ in range(max(1, round(grace_s / CANCEL_AGAIN_S))):
+                loop.task.cancel()
+                await asyncio.wait({loop.task}, timeout=CANCEL_AGAIN_S)
+                if loop.task.done():
+                    break
+            else:
+                log.error("program.loop_left_behind", loop=loop.task.get_name(), seconds=grace_s)
         self._loops.clear()

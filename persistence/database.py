@@ -8,6 +8,8 @@ Stores are plain classes that take a `Tx`; they are made where they are used: `A
 this package sees asyncpg.
 """
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, TypeAlias
@@ -22,6 +24,8 @@ ACQUIRE_TIMEOUT_S: Final = 2.0
 STATEMENT_TIMEOUT_MS: Final = 5_000
 COMMAND_TIMEOUT_S: Final = 8.0
 IDLE_IN_TX_TIMEOUT_MS: Final = 15_000
+CLOSE_S: Final = 5.0
+"""How long connections may take to say goodbye; a server that does not answer must not keep the program from ending."""
 
 Tx: TypeAlias = asyncpg.pool.PoolConnectionProxy
 """An open transaction. All stores made from it commit or vanish together."""
@@ -66,7 +70,7 @@ class Database:
         except AWAY as cause:
             raise _away(cause) from cause
         except asyncpg.InterfaceError as cause:
-            if connection.is_closed():
+            if is_lost(connection):
                 raise _away(cause) from cause
             raise  # the driver was called wrongly: that is our fault, not the server's
         finally:
@@ -76,6 +80,21 @@ class Database:
         """Return when Postgres answers; raises `Unavailable` otherwise."""
         async with self.connection() as connection:
             await connection.fetchval("SELECT 1")
+
+
+def is_lost(connection: Tx) -> bool:
+    """Whether a connection is of no more use. The pool takes one back by itself when its server goes, and from then on the driver
+    answers no question about it."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
+
+
+def forget(connection: Tx) -> None:
+    """Let go of a connection that is lost, with everything that listens on it."""
+    with contextlib.suppress(asyncpg.InterfaceError):  # the pool was quicker
+        connection.terminate()
 
 
 def _away(cause: BaseException) -> Unavailable:
@@ -110,7 +129,8 @@ async def open_database(dsn: str, *, size: int = 10, statement_cache: int = 100)
         yield Database(pool, dsn)
     finally:
         try:
-            await pool.close()
+            async with asyncio.timeout(CLOSE_S):
+                await pool.close()
         except (TimeoutError, OSError) as problem:
             log.warning("database.close", problem=repr(problem))
             pool.terminate()

@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from persistence.database import Database
+from persistence.database import Database, forget, is_lost
 from services.kernel.clock import Clock
 
 RETRY_S: Final = 2.0
@@ -66,8 +66,8 @@ class Wakeups:
                     await self._clock.sleep(CHECK_S)
                     await connection.fetchval("SELECT 1")
             finally:
-                if connection.is_closed():
-                    connection.terminate()  # the driver forgets the listeners of a lost connection only when told
+                if is_lost(connection):
+                    forget(connection)  # the driver forgets the listeners of a lost connection only when told
                 else:
                     for channel in self._channels:
                         await connection.remove_listener(channel, self._notified)

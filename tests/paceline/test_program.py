@@ -109,3 +109,23 @@ async def test_a_dropped_loop_is_no_core_loop_any_more() -> None:
     assert ended == ["demo"]
     assert program.healthy()
     assert program.loops() == {}
+
+
+async def test_a_loop_that_loses_a_cancellation_is_cancelled_again() -> None:
+    program = Program()
+    lost = 0
+
+    async def careless() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost += 1
+                if lost == 2:
+                    raise
+
+    program.start("careless", careless())
+    await asyncio.sleep(0)
+    await asyncio.wait_for(program.end(grace_s=2), 5)
+    assert lost == 2
