@@ -194,7 +194,9 @@ class GatewayWorker(GunicornUVLoopWebWorker):
                     await asyncio.wait_for(self.program.wait(), TRY_AGAIN_S)
 
     async def _serve(self, parts: Parts) -> None:
-        async with serving(parts, self.program, self.sockets, shared=True):
+        # Gunicorn's wrappers are no sockets to uvloop, which would close their descriptors behind their back.
+        listening = [wrapper.sock for wrapper in self.sockets]
+        async with serving(parts, self.program, listening, shared=True):
             self.booted = True
             if parts.settings.metrics_port:
                 self.program.start("windows", _windows(parts, parts.settings.metrics_port + self.number))

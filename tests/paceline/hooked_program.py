@@ -1,4 +1,7 @@
-"""`paceline run` whose web server has one hook more, which says that it ran: `python -m tests.paceline.hooked_program`."""
+"""A gateway whose web server has one hook more, which says that it ran.
+
+`python -m tests.paceline.hooked_program` is `paceline run` with it, `tests.paceline.hooked_program:application` is for gunicorn.
+"""
 
 import sys
 
@@ -7,6 +10,9 @@ from aiohttp import web
 from gateway.app import GatewayDeps, build_app
 from paceline import wiring
 from paceline.__main__ import main
+from paceline.gunicorn_app import application
+
+__all__ = ["application"]
 
 
 def build_hooked_app(deps: GatewayDeps) -> web.Application:
@@ -20,6 +26,7 @@ def build_hooked_app(deps: GatewayDeps) -> web.Application:
     return app
 
 
+wiring.build_app = build_hooked_app  # type: ignore[attr-defined]
+
 if __name__ == "__main__":
-    wiring.build_app = build_hooked_app  # type: ignore[attr-defined]
     sys.exit(main(["run"]))

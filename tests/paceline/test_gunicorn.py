@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 import pytest
@@ -17,11 +18,49 @@ from paceline.gunicorn_app import graceful_timeout_s, number_for, settings_for
 from paceline.settings import SettingsError
 from tests.support.crowd import Member, new_token, open_crowd
 from tests.support.gunicorn import LOOK_EVERY_S, Gunicorn, open_gunicorn
+from tests.support.raw_socket import CLOSE, open_raw, text
 from tests.support.redis_server import open_redis
-from tests.support.server import ROOT
+from tests.support.server import ROOT, free_port
 
 SERVERS = {"DATABASE_URL": "postgresql://db/paceline", "REDIS_URL": "redis://cache"}
+HOOKED = "tests.paceline.hooked_program:application"
 WAIT_S = 30.0
+
+
+class Gate:
+    """A TCP port in front of Postgres that can be shut."""
+
+    def __init__(self, dsn: str) -> None:
+        parts = urlsplit(dsn)
+        asked = dict(parse_qsl(parts.query))
+        self._path = f"{asked['host']}/.s.PGSQL.{asked['port']}"
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.port = free_port()
+        self.dsn = f"postgresql://{parts.username}@127.0.0.1:{self.port}{parts.path}"
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", self.port)
+
+    async def shut(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in tuple(self._writers):
+            writer.transport.abort()
+        await self._server.wait_closed()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        theirs, there = await asyncio.open_unix_connection(self._path)
+        self._writers |= {writer, there}
+        with contextlib.suppress(ConnectionError):
+            await asyncio.gather(self._pump(reader, there), self._pump(theirs, writer))
+        self._writers -= {writer, there}
+
+    @staticmethod
+    async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+        writer.close()
 
 
 @pytest.fixture
@@ -56,6 +95,21 @@ async def open_spread(gunicorn: Gunicorn, token: str) -> AsyncIterator[list[Memb
         yield crowd
 
 
+async def arrival(port: int, token: str) -> str:
+    """Come in and leave again; how that went. Raises `ConnectionError` when nobody is there."""
+    async with open_raw(port) as raw:
+        answer = await raw.upgrade("/socket.io/?EIO=4&transport=websocket")
+        if answer.status != 101:
+            return str(answer.status)
+        await raw.send(text(f'40/live,{{"token":"{token}"}}'))
+        while True:
+            frame = await raw.frame()
+            if frame.opcode == CLOSE:
+                return str(int.from_bytes(frame.payload[:2]))
+            if frame.payload.startswith(b'40/live,{"sid":'):
+                return "in"
+
+
 async def endings(crowd: list[Member]) -> "Counter[int]":
     return Counter([ended.code for ended in await asyncio.gather(*(one.ended(WAIT_S) for one in crowd))])
 
@@ -67,7 +121,7 @@ def gone(pids: set[int]) -> bool:
 async def test_two_workers_are_two_nodes_and_a_stop_closes_the_sockets_of_both_properly(
     servers: dict[str, str],
 ) -> None:
-    with open_gunicorn(servers | {"PACELINE_NODE_ID": "gw"}) as gunicorn:
+    with open_gunicorn(servers | {"PACELINE_NODE_ID": "gw"}, application=HOOKED) as gunicorn:
         token = await new_token(gunicorn.base_url)
         await until(
             lambda: all((gunicorn.metrics(n) or {}).get("paceline_peers") == 1.0 for n in (1, 2)),
@@ -82,6 +136,7 @@ async def test_two_workers_are_two_nodes_and_a_stop_closes_the_sockets_of_both_p
         assert await asyncio.to_thread(gunicorn.wait) == 0
         assert gone(workers)
         assert gunicorn.said('"event": "node.drained"') == 2
+        assert gunicorn.said("the cleanup hook ran") == gunicorn.said("Worker exiting") == 2
         assert not gunicorn.said("Traceback")
         assert not gunicorn.said("exited with code")
 
@@ -116,12 +171,13 @@ async def test_a_reload_moves_everybody_and_nobody_meets_a_closed_door(servers: 
             old = gunicorn.workers()
             gunicorn.send(signal.SIGHUP)
             moving = asyncio.create_task(endings(crowd))
-            came = 0
+            came: Counter[str] = Counter()
             while not (moving.done() and gone(old)):
-                async with open_crowd(gunicorn.port, token, 1):
-                    came += 1
+                came[await arrival(gunicorn.port, token)] += 1
             assert await moving == {3000: len(crowd)}
-            assert came > 10
+            # Who was just coming in when a worker began to stop is sent on, with a word.
+            assert set(came) <= {"in", "3000", "503"}, came
+            assert came["in"] > 10
         await until(lambda: sockets_of(gunicorn, 1, 2) == [0, 0], "the new ones have the windows")
         assert len(gunicorn.workers()) == 2
         gunicorn.send(signal.SIGTERM)
@@ -158,6 +214,29 @@ async def test_a_worker_whose_master_is_gone_stops_in_order(servers: dict[str, s
             gunicorn.send(signal.SIGKILL)
             assert await endings(crowd) == {3000: 20}
             await until(lambda: gone(workers), "the workers have ended")
+
+
+async def test_a_worker_that_starts_while_postgres_is_away_waits_for_it_and_the_others_go_on(
+    servers: dict[str, str],
+) -> None:
+    gate = Gate(servers["DATABASE_URL"])
+    await gate.open()
+    try:
+        opened = contextlib.ExitStack()
+        gunicorn = await asyncio.to_thread(opened.enter_context, open_gunicorn(servers | {"DATABASE_URL": gate.dsn}))
+        with opened:
+            token = await new_token(gunicorn.base_url)
+            await gate.shut()
+            os.kill(min(gunicorn.workers()), signal.SIGKILL)
+            await asyncio.to_thread(gunicorn.wait_until_said, "gunicorn.postgres_away")
+            async with open_crowd(gunicorn.port, token, 3):
+                await gate.open()
+                await asyncio.to_thread(gunicorn.wait_until_said, "gunicorn.ready", 3)
+            gunicorn.send(signal.SIGTERM)
+            assert await asyncio.to_thread(gunicorn.wait) == 0
+            assert gunicorn.said("Worker exiting") == 2, "by themselves"
+    finally:
+        await gate.shut()
 
 
 async def test_one_worker_serves_polling_clients_too(servers: dict[str, str]) -> None:

@@ -90,6 +90,28 @@ def test_a_taken_port_is_said_before_anything_is_started() -> None:
     assert "PACELINE_PORT=" in ended.stderr
 
 
+def test_the_windows_can_have_a_port_of_their_own() -> None:
+    port = free_port()
+    with open_server(PACELINE_METRICS_PORT=str(port), PACELINE_MAX_CONNECTIONS="7") as server:
+        for path, found in (
+            ("/metrics", "paceline_sockets_limit 7.0"),
+            ("/readyz", '"ready":true'),
+            ("/livez", "true"),
+        ):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+                assert found in answer.read().decode()
+        assert status_of(urllib.request.Request(f"http://127.0.0.1:{port}/v1/accounts", method="POST")) == 404
+        ended = paceline(
+            "run",
+            PACELINE_PORT=str(free_port()),
+            PACELINE_METRICS_PORT=str(port),
+            PACELINE_DATA_DIR="/nonexistent/never-made",
+        )
+        assert ended.returncode == 1
+        assert "PACELINE_METRICS_PORT=" in ended.stderr
+        assert server.stop() == 0
+
+
 def test_a_second_program_on_the_same_data_is_told_whose_it_is() -> None:
     with open_server() as server:
         ended = paceline("run", PACELINE_PORT=str(free_port()), PACELINE_DATA_DIR=str(server.data_dir))

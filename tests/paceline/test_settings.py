@@ -48,12 +48,15 @@ def test_values_become_what_they_stand_for() -> None:
             "PACELINE_BOARD_HZ": "2.5",
             "PACELINE_ALLOWED_ORIGINS": "https://App.example.org/, http://localhost:3000",
             "PACELINE_LOG_LEVEL": "DEBUG",
+            "PACELINE_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,fd00::/8",
         }
     )
     assert settings.roles == ("gateway", "worker")
     assert settings.board_hz == 2.5
     assert settings.allowed_origins == ("https://app.example.org", "http://localhost:3000")
     assert settings.log_level == "debug"
+    assert [str(one) for one in settings.trusted_proxies] == ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]
+    assert "10.0.0.0/8,192.0.2.7/32" in repr(settings)
     assert not settings.embedded_postgres
     assert not settings.runs_demo
 
@@ -107,6 +110,11 @@ def test_every_fault_is_listed_at_once() -> None:
         ("PACELINE_ADMIN_TOKEN", "has a space in it, and is long"),
         ("PACELINE_ADMIN_TOKEN", "Schlüssel-der-lang-genug-wäre"),
         ("PACELINE_ADMIN_UI", "everything"),
+        ("PACELINE_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("PACELINE_TRUSTED_PROXIES", "proxy.example.org"),
+        ("PACELINE_DRAIN_S", "-1"),
+        ("PACELINE_MAX_CONNECTIONS", "0"),
+        ("PACELINE_CONNECTIONS_PER_SECOND", "0"),
     ],
 )
 def test_a_value_that_does_not_fit_is_a_fault_of_its_variable(variable: str, value: str) -> None:
@@ -161,6 +169,7 @@ def test_relations_between_options_are_checked_when_each_is_right_by_itself() ->
     assert list(faults_of(demo)) == ["PACELINE_DEMO"]
     tokens = {"PACELINE_ACCESS_TOKEN_MINUTES": "1440", "PACELINE_REFRESH_TOKEN_DAYS": "1"}
     assert list(faults_of(tokens)) == ["PACELINE_ACCESS_TOKEN_MINUTES"]
+    assert list(faults_of({"PACELINE_PORT": "9090", "PACELINE_METRICS_PORT": "9090"})) == ["PACELINE_METRICS_PORT"]
     # DATABASE_URL is meant, though it is wrong: no second fault about the roles.
     assert list(faults_of({"PACELINE_ROLES": "gateway", "DATABASE_URL": "mysql://db/x"})) == ["DATABASE_URL"]
 

@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ LOOK_EVERY_S: Final = 0.05
 class Gunicorn:
     """A running master. `metrics_port` + n is where worker n shows its windows."""
 
-    def __init__(self, folder: Path, environ: dict[str, str], workers: int) -> None:
+    def __init__(self, folder: Path, environ: dict[str, str], workers: int, application: str) -> None:
         self.port: Final = free_port()
         self.metrics_port: Final = free_ports(2 * workers)
         self.base_url: Final = f"http://127.0.0.1:{self.port}"
@@ -42,7 +43,7 @@ class Gunicorn:
             "WEB_CONCURRENCY": str(workers),
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", "paceline.gunicorn_app:application"],
+            [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", application],
             cwd=ROOT,
             env=clean | settings | environ,
             stdout=subprocess.PIPE,
@@ -121,8 +122,6 @@ def free_ports(count: int) -> int:
 
 
 def _is_free(port: int) -> bool:
-    import socket
-
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))
@@ -132,10 +131,12 @@ def _is_free(port: int) -> bool:
 
 
 @contextlib.contextmanager
-def open_gunicorn(environ: dict[str, str], *, workers: int = 2) -> Iterator[Gunicorn]:
+def open_gunicorn(
+    environ: dict[str, str], *, workers: int = 2, application: str = "paceline.gunicorn_app:application"
+) -> Iterator[Gunicorn]:
     """A master with these settings whose workers are all ready."""
     folder = Path(tempfile.mkdtemp(prefix="paceline-gunicorn-"))
-    gunicorn = Gunicorn(folder, environ, workers)
+    gunicorn = Gunicorn(folder, environ, workers, application)
     try:
         gunicorn.wait_until_said("gunicorn.ready", workers)
         yield gunicorn

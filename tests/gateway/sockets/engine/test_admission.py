@@ -151,8 +151,11 @@ async def test_what_a_stranger_forwards_is_not_believed_whichever_way_they_come(
 
 
 async def test_a_proxy_that_does_not_say_for_whom_it_speaks_is_not_bounded() -> None:
-    options = {"max_per_address": 1, "trusted_proxies": LOOPBACK}
-    async with open_gateway(**options) as gateway, open_client(gateway), open_client(gateway):
+    async with (
+        open_gateway(max_per_address=1, trusted_proxies=LOOPBACK) as gateway,
+        open_client(gateway),
+        open_client(gateway),
+    ):
         assert len(gateway.server.lines()) == 2
 
 
