@@ -42,6 +42,14 @@ of Engine.IO (packets.py) and Socket.IO (gateway/sockets/semantics.py); a fault 
 and answered with a code that tells the client whether to come back (realtime/disconnect.py). Nothing is negotiated that
 nobody asked for: no compression unless it is switched on, and then without a window that would have to be remembered.
 
+*Who is one too many is told so before anything is made for him.* One decision (admission.py) stands behind every way
+in, and the door says no by itself. A node that stops says goodbye to a few at a time and gives each an instant to come
+back at (drain.py).
+
+*A link can be found by its id.* The id begins with a tag of its process and a dot; behind it is what cannot be guessed.
+Every request of a poller after the first carries the id in its query, so a balancer that knows the tags needs no cookie to
+bring a poller to its process. Two processes on one port cannot be told apart in that way: there, WebSockets only.
+
 Where to find what:
 
     the table of links, bounds, the loop          server.py        handshakes, polls, posts over HTTP  entrance.py
@@ -51,6 +59,7 @@ Where to find what:
     who is there, what stands in line, endings    link.py          packets and payloads                packets.py
     pings and every other deadline                heartbeat.py     the wheel they hang on              wheel.py
     order of what comes in                        order.py         mailbox, fan-out                    realtime/mailbox.py, hub.py
+    who may come in                               admission.py     emptying a node                     drain.py
 
 Which promise rests on which test: tests/conformance/ (the protocols), tests/torture/ (bad peers),
 tests/gateway/sockets/ (lines and events), tests/contracts/test_socket_engine.py and test_socketio_hooks.py (what leans
