@@ -2,7 +2,8 @@
 
 All belong to one account, are inside the namespace and answer pings; with `--room` they watch a class in which
 nothing happens. They are opened in waves, then `{"phase":"holding"}` is printed, and they are held for
-`--seconds`, or until standard input is closed when that is 0.
+`--seconds`, or until standard input is closed when that is 0. The gateway must let one account have so many:
+PACELINE_MAX_CONNECTIONS_PER_ACCOUNT=0.
 """
 
 import argparse

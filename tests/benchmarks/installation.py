@@ -81,6 +81,7 @@ def open_installation(gateways: int, **environ: str) -> Iterator[Installation]:
                 "REDIS_URL": servers.redis_url,
                 "PACELINE_TOKEN_KEY": key.decode(),
                 "PACELINE_LOG_LEVEL": "warning",
+                "PACELINE_MAX_CONNECTIONS_PER_ACCOUNT": "0",
                 **environ,
             }
             worker = stack.enter_context(open_server(PACELINE_ROLES="worker,relay,scheduler", **settings))

@@ -73,7 +73,7 @@ def class_run(athletes: int, seconds: int) -> ClassRun:
 def durable_run(streams: int, samples: int) -> DurableRun:
     """A few streams that send as fast as they are acknowledged."""
     wait_for_quiet()
-    with open_server(PACELINE_LOG_LEVEL="warning") as server:
+    with open_server(PACELINE_LOG_LEVEL="warning", PACELINE_MAX_CONNECTIONS_PER_ACCOUNT="0") as server:
         counts = ("--streams", str(streams), "--samples", str(samples))
         with open_driver("loadtest.scenarios.durable", *counts, "--url", server.base_url) as driver:
             driver.reach("streaming")
@@ -96,7 +96,7 @@ def durable_run(streams: int, samples: int) -> DurableRun:
 def idle_pair(connections: int, seconds: int) -> tuple[IdleRun, IdleRun]:
     """So many connections that do nothing, on ours and on the peer."""
     wait_for_quiet()
-    with open_server(PACELINE_LOG_LEVEL="warning") as server:
+    with open_server(PACELINE_LOG_LEVEL="warning", PACELINE_MAX_CONNECTIONS_PER_ACCOUNT="0") as server:
         ours = _idle("ours", server.pid, server.base_url, connections, seconds)
     with open_peer() as peer:
         stock = _idle("stock", peer.pid, peer.base_url, connections, seconds, "--peer")
@@ -129,7 +129,8 @@ def fan_out_round(listeners: int, seconds: int, large_bytes: int) -> tuple[FanOu
     wait_for_quiet()
     counts = ("--listeners", str(listeners))
     hz = default_board_hz()
-    with open_server(PACELINE_BOARD_HZ=str(hz), PACELINE_LOG_LEVEL="warning") as server:
+    settings = {"PACELINE_BOARD_HZ": str(hz), "PACELINE_MAX_CONNECTIONS_PER_ACCOUNT": "0"}
+    with open_server(PACELINE_LOG_LEVEL="warning", **settings) as server:
         feeders = ("--feeders", str(FEEDERS), "--url", server.base_url)
         with open_driver("tests.benchmarks.audience", *counts, *feeders) as driver:
             driver.reach("warm")

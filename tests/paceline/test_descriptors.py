@@ -13,7 +13,7 @@ import aiohttp
 from loadtest.api import Api
 from tests.support.crowd import Member, new_token
 from tests.support.raw_socket import RawSocket, ask, connected
-from tests.support.server import Server, open_server
+from tests.support.server import Server, open_program
 
 LIMIT = 256
 CLIENTS = 400
@@ -66,9 +66,7 @@ async def ready(server: Server) -> bool:
 
 
 async def test_f05_more_clients_than_descriptors_are_refused_and_the_node_lives_on() -> None:
-    with open_server(
-        program=FEW_DESCRIPTORS, PACELINE_DB_POOL="10", PACELINE_MAX_CONNECTIONS_PER_ACCOUNT="0"
-    ) as server:
+    with open_program(FEW_DESCRIPTORS, PACELINE_DB_POOL="10", PACELINE_MAX_CONNECTIONS_PER_ACCOUNT="0") as server:
         token = await new_token(server.base_url)
         lines: list[RawSocket] = []
         with closed_at_last(lines):

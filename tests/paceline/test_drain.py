@@ -16,7 +16,7 @@ from loadtest.api import Api
 from services.kernel.ids import WorkoutId
 from tests.support.crowd import Ended, Member, new_token, open_crowd
 from tests.support.raw_socket import ask, open_raw, text
-from tests.support.server import Server, open_server
+from tests.support.server import Server, open_program, open_server
 
 HOOKED = (sys.executable, "-m", "tests.paceline.hooked_program")
 SOCKETS = 2_000
@@ -42,7 +42,7 @@ def spread(values: list[float]) -> float:
 
 
 async def test_f02_two_thousand_sockets_of_which_one_never_reads() -> None:
-    with open_server(program=HOOKED, PACELINE_DRAIN_S=str(DRAIN_S), PACELINE_MAX_CONNECTIONS_PER_ACCOUNT="0") as server:
+    with open_program(HOOKED, PACELINE_DRAIN_S=str(DRAIN_S), PACELINE_MAX_CONNECTIONS_PER_ACCOUNT="0") as server:
         token = await new_token(server.base_url)
         async with open_crowd(server.port, token, SOCKETS) as crowd:
             deaf, *reading = crowd
@@ -123,8 +123,8 @@ async def test_a_node_is_unready_first_and_refuses_when_balancers_have_had_time_
 
 @pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_skips_the_waiting_and_none_of_the_steps(again: signal.Signals) -> None:
-    with open_server(
-        program=HOOKED,
+    with open_program(
+        HOOKED,
         PACELINE_DRAIN_DELAY_S="60",
         PACELINE_DRAIN_S="60",
         PACELINE_MAX_CONNECTIONS_PER_ACCOUNT="0",

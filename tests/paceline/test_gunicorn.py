@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -12,15 +13,26 @@ from collections.abc import AsyncIterator, Callable
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
+import asyncpg
 import pytest
+from aiohttp.web_log import AccessLogger
+from gunicorn.config import Config  # type: ignore[import-untyped]
 
-from paceline.gunicorn_app import graceful_timeout_s, number_for, settings_for
+from paceline.gunicorn_app import (
+    GatewayWorker,
+    graceful_timeout_s,
+    number_for,
+    on_starting,
+    pre_fork,
+    settings_for,
+)
 from paceline.settings import SettingsError
 from tests.support.crowd import Member, new_token, open_crowd
 from tests.support.gunicorn import LOOK_EVERY_S, Gunicorn, open_gunicorn
-from tests.support.raw_socket import CLOSE, open_raw, text
+from tests.support.postgres import PostgresServer
+from tests.support.raw_socket import CLOSE, ask, open_raw, text
 from tests.support.redis_server import open_redis
-from tests.support.server import ROOT, free_port
+from tests.support.server import ROOT, free_port, open_server
 
 SERVERS = {"DATABASE_URL": "postgresql://db/paceline", "REDIS_URL": "redis://cache"}
 HOOKED = "tests.paceline.hooked_program:application"
@@ -239,6 +251,37 @@ async def test_a_worker_that_starts_while_postgres_is_away_waits_for_it_and_the_
         await gate.shut()
 
 
+async def test_the_master_migrates_once_and_the_workers_find_it_done(
+    servers: dict[str, str], postgres: PostgresServer
+) -> None:
+    admin = await asyncpg.connect(postgres.dsn)
+    try:
+        await admin.execute("CREATE DATABASE never_migrated")
+        empty = {"DATABASE_URL": postgres.of("never_migrated")}
+        gunicorn: Gunicorn
+        opened = contextlib.ExitStack()
+        gunicorn = await asyncio.to_thread(opened.enter_context, open_gunicorn(servers | empty))
+        with opened:
+            assert gunicorn.said('"event": "gunicorn.migrated"') == 1
+            assert (await ask(gunicorn.port, "GET", "/readyz")).status == 200
+            gunicorn.send(signal.SIGTERM)
+            assert await asyncio.to_thread(gunicorn.wait) == 0
+    finally:
+        await admin.execute("DROP DATABASE never_migrated WITH (FORCE)")
+        await admin.close()
+
+
+async def test_the_process_beside_it_that_is_no_gateway_has_windows_too(servers: dict[str, str]) -> None:
+    port = free_port()
+    others = {"PACELINE_ROLES": "worker,relay,scheduler", "PACELINE_METRICS_PORT": str(port)}
+    opened = contextlib.ExitStack()
+    server = await asyncio.to_thread(opened.enter_context, open_server(**servers, **others))
+    with opened:
+        assert (await ask(port, "GET", "/readyz")).status == 200
+        assert b"paceline_outbox_waiting" in (await ask(port, "GET", "/metrics")).body
+        assert await asyncio.to_thread(server.stop) == 0
+
+
 async def test_one_worker_serves_polling_clients_too(servers: dict[str, str]) -> None:
     with open_gunicorn(servers | {"PACELINE_NODE_ID": "gateway-3"}, workers=1) as gunicorn:
         url = f"{gunicorn.base_url}/socket.io/?EIO=4&transport=polling"
@@ -308,6 +351,23 @@ def test_what_cannot_be_is_a_fault(environ: dict[str, str], variable: str) -> No
     with pytest.raises(SettingsError) as caught:
         settings_for(SERVERS | environ, 2)
     assert [fault.variable for fault in caught.value.faults] == [variable]
+
+
+def test_the_configuration_keeps_gunicorn_from_what_it_must_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (SERVERS | {"PACELINE_HOST": "::1", "PACELINE_PORT": "8123", "PACELINE_DRAIN_S": "60"}).items():
+        monkeypatch.setenv(name, value)
+    found = runpy.run_path(str(ROOT / "deploy" / "gunicorn.conf.py"))
+    settings = Config()
+    for name in set(found) & set(settings.settings):
+        settings.set(name, found[name])
+    assert settings.address == [("::1", 8123)]
+    assert settings.worker_class is GatewayWorker
+    assert settings.control_socket_disable
+    assert settings.max_requests == 0
+    assert settings.graceful_timeout > 60 + 18
+    assert settings.access_log_format == AccessLogger.LOG_FORMAT
+    assert settings.on_starting is on_starting
+    assert settings.pre_fork is pre_fork
 
 
 def test_the_master_waits_longer_than_a_stop_can_take() -> None:

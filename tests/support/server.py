@@ -122,8 +122,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def open_server(*, program: tuple[str, ...] = PROGRAM, **environ: str) -> Iterator[Server]:
-    """A running Paceline with these settings; gone afterwards, data and all. `program` starts it."""
+def open_server(**environ: str) -> Iterator[Server]:
+    """A running Paceline with these settings; gone afterwards, data and all."""
+    with open_program(PROGRAM, **environ) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def open_program(program: tuple[str, ...], /, **environ: str) -> Iterator[Server]:
+    """The same, started by another command."""
     folder = Path(tempfile.mkdtemp(prefix="paceline-server-"))
     folder.chmod(0o711)
     server = Server(folder / "data", free_port(), environ, program)

@@ -99,7 +99,7 @@ class Entrance:
             response = web.Response(status=reason.status, headers=headers, text=reason.message)
             response.force_close()
             return response
-        environ = _environ(request) if engine.keeps_environ else None
+        environ = _environ(request, address) if engine.keeps_environ else None
         link, opened = engine.open(address, environ, upgrades=key is None)
         if key is None:
             return polling.opening(opened)
@@ -167,13 +167,13 @@ def _preflight(request: web.Request) -> dict[str, str]:
     }
 
 
-def _environ(request: web.Request) -> dict[str, Any]:
+def _environ(request: web.Request, address: str) -> dict[str, Any]:
     """The request as python-socketio hands it to handlers: what WSGI calls an environ."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "PATH_INFO": request.path,
         "QUERY_STRING": request.query_string,
-        "REMOTE_ADDR": request.remote or "",
+        "REMOTE_ADDR": address,
         "SERVER_PROTOCOL": "HTTP/1.1",
         "wsgi.url_scheme": request.scheme,
     }
