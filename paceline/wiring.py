@@ -34,14 +34,22 @@ from persistence.outbox import CHANNEL as OUTBOX_CHANNEL
 from persistence.stores import Transactions
 from persistence.tasks import CHANNEL as TASKS_CHANNEL
 from realtime.broker import Broker, InMemoryBroker
+from realtime.feeds import Feeds
 from realtime.hub import Hub
 from realtime.node import Node
 from realtime.presence import Presence
+from realtime.records import MemoryRecords, Records
 from realtime.redis_broker import RedisBroker
+from realtime.redis_commands import RedisCommands
 from realtime.redis_presence import RedisRegister
+from realtime.redis_records import RedisRecords
+from realtime.redis_room_log import RedisRoomLog
 from realtime.redis_servers import RedisServers
 from realtime.register import MemoryRegister, Register, Terms
+from realtime.room_log import MemoryRoomLog, RoomLog
+from rooms.comebacks import Comebacks
 from rooms.rooms import Rooms
+from rooms.speaking import Speaking
 from rooms.streams import Streams
 from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import Attempts
@@ -74,6 +82,7 @@ class Parts:
     node: Node
     presence: Presence
     rooms: Rooms
+    comebacks: Comebacks
     streams: Streams
     accounts: Accounts
     classes: Classes
@@ -119,9 +128,16 @@ async def open_parts(
         )
         transactions = Transactions(database, clock, ids)
         servers = RedisServers(redis_url) if redis_url else None
+        broker: Broker
+        room_log: RoomLog
+        records: Records
         if servers is not None:
             resources.push_async_callback(servers.close)
-        broker: Broker = InMemoryBroker() if servers is None else RedisBroker(servers, clock)
+            commands = RedisCommands(servers)
+            broker, room_log, records = RedisBroker(servers, clock), RedisRoomLog(commands), RedisRecords(commands)
+        else:
+            broker = InMemoryBroker()
+            room_log, records = MemoryRoomLog(broker.publish, clock), MemoryRecords(clock)
         name = settings.node_id or f"node-{secrets.token_hex(4)}"
         node = Node(f"{name}-{instance}" if instance else name, Hub(), broker, clock)
         proxies = TrustedProxies(settings.trusted_proxies)
@@ -133,7 +149,9 @@ async def open_parts(
         presence = Presence(node.id, register, clock)
 
         # -- live
-        rooms = Rooms(node, transactions, clock, board_hz=settings.board_hz, presence=presence)
+        feeds = Feeds(node, room_log, clock)
+        rooms = Rooms(node, transactions, clock, feeds, board_hz=settings.board_hz, presence=presence)
+        comebacks = Comebacks(rooms, records, transactions, clock)
         streams = Streams(transactions, rooms, clock, ids, commit_interval_s=settings.commit_interval_ms / 1000)
         classes = Classes(transactions, clock, ids, rooms)
 
@@ -164,7 +182,9 @@ async def open_parts(
             bus = await resources.enter_async_context(open_amqp_bus(settings.amqp_url, clock, QUEUES))
         relay = Relay(transactions, bus, clock, wakeups)
         scheduler = Scheduler(database, clock, jobs(transactions, clock))
-        consumers = tuple(Consumer(row.queue, row.handler, transactions, clock) for row in table(clock, NodePush(node)))
+        consumers = tuple(
+            Consumer(row.queue, row.handler, transactions, clock) for row in table(clock, NodePush(node, feeds))
+        )
 
         # -- the mouth
         login_watch = LoginWatch(node, transactions, clock)
@@ -199,7 +219,7 @@ async def open_parts(
                 proxies=proxies,
             )
         )
-        live = Live(streams, rooms, classes)
+        live = Live(streams, rooms, classes, Speaking(rooms, clock), comebacks)
         service_states = ServiceStates(node, clock)
         sockets = attach(
             app,
@@ -219,6 +239,7 @@ async def open_parts(
             trusted_proxies=proxies,
             reserved_descriptors=RESERVED_DESCRIPTORS + settings.db_pool,
             tag=link_tag(name),
+            comebacks=comebacks,
         )
         resources.push_async_callback(sockets.close)
         admin_ui = None
@@ -226,8 +247,8 @@ async def open_parts(
             level = cast(Level, settings.admin_ui)
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
-            settings, clock, database, servers, node, presence, rooms, streams, accounts, classes, bus, wakeups,
-            relay, scheduler, consumers, app, sockets, login_watch, admin_ui, demo,
+            settings, clock, database, servers, node, presence, rooms, comebacks, streams, accounts, classes, bus,
+            wakeups, relay, scheduler, consumers, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -255,6 +276,8 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("recorder", parts.streams.run(), parts.streams.recorder.stop)
         program.start("presence", parts.presence.run(), parts.presence.stop)
         program.start("rooms", parts.rooms.run(), parts.rooms.stop)
+        program.start("feeds", parts.rooms.feeds.run())
+        program.start("comebacks", parts.comebacks.run())
         program.start("sockets", parts.sockets.run())
         program.start("login watch", parts.login_watch.run())
         if parts.admin_ui is not None:

@@ -156,6 +156,19 @@ class Classes:
         )
         return [Membership(**row) for row in rows]
 
+    async def membership(self, class_id: ClassId, account_id: AccountId) -> Membership | None:
+        """Somebody's membership, or None."""
+        row = await self._tx.fetchrow(
+            """
+            SELECT account_id, accounts.name, n, role, feed_epoch
+            FROM class_members JOIN accounts ON accounts.id = account_id
+            WHERE class_id = $1 AND account_id = $2
+            """,
+            class_id,
+            account_id,
+        )
+        return None if row is None else Membership(**row)
+
     async def store_summary(self, class_id: ClassId, summary: msgspec.Struct, at: datetime) -> None:
         """Keep the final table of a class, in place of an earlier one."""
         await self._tx.execute(

@@ -19,11 +19,15 @@ from typing import Any, Final
 import msgspec
 import msgspec.inspect
 
+from realtime.position import TEXT_BYTES, Position, position_in
 from realtime.wire import BY_NAME, NAMESPACE, Delivery
 from services.kernel.problems import Problem
 
 _SPACE: Final = NAMESPACE.encode()
 _EVENT: Final = b"42" + _SPACE + b',["%b",%b]'
+_EVENT_HEAD: Final = b"42" + _SPACE + b',["%b",'
+_SECOND_ARGUMENT: Final = len(b',""]') + TEXT_BYTES
+"""Bytes at the end of a positioned event that are not its payload."""
 _ACK: Final = b"43" + _SPACE + b","
 _OK, _NO_ERROR_OK = b'[{"ok":', b'[null,{"ok":'
 _PROBLEM, _NO_ERROR_PROBLEM = b'[{"problem":', b'[null,{"problem":'
@@ -97,7 +101,11 @@ def event_frame(name: str, shape: msgspec.Struct) -> Frame:
         raise TypeError(f"{name!r} is not a server event; realtime/wire.py lists them")
     if type(shape) is not row.shape:
         raise TypeError(f"{name!r} carries a {row.shape.__name__}, not a {type(shape).__name__}")
-    return _frame(name, row.delivery, _EVENT % (name.encode(), encoder_of(row.shape)(shape)))
+    message = _EVENT % (name.encode(), encoder_of(row.shape)(shape))
+    if row.positioned:
+        # Once more, as a second argument: the JavaScript client keeps the last argument of the last event and brings it along.
+        message = message[:-1] + b',"%b"]' % shape.position.encode()  # type: ignore[attr-defined]
+    return _frame(name, row.delivery, message)
 
 
 AckId = bytes
@@ -141,6 +149,20 @@ def relayed_frame(event: str, ws: bytes) -> Frame:
     if not message.isascii():
         message.decode()  # UnicodeDecodeError is a ValueError
     return Frame(event, row.delivery, ws, head)
+
+
+def position_of_frame(frame: Frame) -> Position:
+    """Where a frame out of a room's log says that it stands. Raises `ValueError` for an event that has no position, and for one
+    that does not end with it."""
+    if not BY_NAME[frame.event].positioned:
+        raise ValueError(f"{frame.event!r} is not an event of a room's log here; is the other node newer?")
+    return position_in(frame.ws)
+
+
+def payload_of(frame: Frame) -> msgspec.Raw:
+    """The payload of a positioned event, as it stands in its frame."""
+    begin = frame.head + len(_EVENT_HEAD % frame.event.encode())
+    return msgspec.Raw(frame.ws[begin:-_SECOND_ARGUMENT])
 
 
 def websocket_text(payload: bytes) -> bytes:

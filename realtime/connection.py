@@ -46,6 +46,7 @@ class Connection:
 
     `id` is unique on this node; `caller` who it is; `opened_at` the monotonic second of its opening; `peer` its network
     address; `channels` what it hears (kept by the hub); `streams` and `rooms` are slots for the handlers above.
+    `pid` is the secret by which its client may take it up again (realtime/records.py), empty: it may not.
     `error_first`: its acknowledgements begin with a null, which some clients take for the place of an error.
 
     Belonging to the transport: `write_now` hands bytes to a line that is clear, and is None while frames must go
@@ -69,6 +70,7 @@ class Connection:
         "opened_at",
         "out",
         "peer",
+        "pid",
         "replaced",
         "turn",
         "urgent",
@@ -97,6 +99,7 @@ class Connection:
         self.gone = False
         self.dropped = 0
         self.replaced = 0
+        self.pid = ""
         self.turn: Turn | None = None
         self.write_now: Write | None = None
         self.out = b""

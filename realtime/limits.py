@@ -38,6 +38,9 @@ below it."""
 STRIKES_WINDOW_S: Final = 10.0
 MAX_ROOMS: Final = 32
 """Rooms one connection may be in. A coach's wall of screens shows a handful; each room costs a delivery per beat."""
+CHAT_PER_SECOND: Final = 0.5
+"""What one account may say in chats on one node, on average. By feeling: faster than anybody types on a bicycle."""
+CHAT_BURST: Final = 5.0
 MAX_NAMESPACES: Final = 4
 """Socket.IO namespaces one client may be in at the same time: the live one, and what an operator's tools need."""
 

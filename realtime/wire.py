@@ -11,6 +11,9 @@ sends the event again; a problem is an answer, not such an error. "plain", the d
 event sent without an acknowledgement id gets its problem, if there is one, as a `problem` event. The acknowledgement of
 `stream.samples` comes after the samples are committed: that is the promise of the product.
 
+What must arrive in a room goes through its log (realtime/room_log.py) and carries its `position` there. A client that comes
+back gives the last one it has dealt with: with `room.join`, or for all its rooms at once in the `auth` payload.
+
 Adding an event: a shape, a row in `EVENTS`, a handler in gateway/sockets/. A test refuses a row without a handler.
 """
 
@@ -19,6 +22,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from realtime.position import PATTERN
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
 from services.kernel.ids import AccountId, ClassId, StreamId, WorkoutId
@@ -44,8 +48,20 @@ Title = Annotated[
         description="one line with something in it",
     ),
 ]
+CueText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+ChatText = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+SayKey = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$", description="unique key")]
 Label = Annotated[str, msgspec.Meta(max_length=80, pattern=r"^[^\x00-\x1f]*$", description="one line")]
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1, description="position of a sample in its stream, from 0")]
+PositionText = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=21,
+        max_length=21,
+        pattern=PATTERN,
+        description="where an event stands in its room's log; keep the last one, give it back as `since`",
+    ),
+]
 Role = Literal["coach", "athlete", "spectator"]
 Freshness = Literal["live", "stale", "lost", "none"]
 """live: a heart rate younger than 3 s; stale: 3 to 10 s; lost: older; none: never had one, or the stream finished."""
@@ -152,10 +168,14 @@ class ClassRef(Shape, frozen=True):
 
 
 class RoomJoin(Shape, frozen=True):
-    """Join the room of a class by its join code. `role` coach needs to be the coach of this class."""
+    """Join the room of a class by its join code. `role` coach needs to be the coach of this class.
+
+    `since`, for whoever comes back: the position of the last event of this room that was dealt with.
+    """
 
     code: Code
     role: Role = "athlete"
+    since: PositionText | None = None
 
 
 class RoomRef(Shape, frozen=True):
@@ -220,14 +240,29 @@ class BoardChanges(Shape, frozen=True):
     members: tuple[Member, ...] = ()
 
 
+class Missed(Shape, frozen=True, array_like=True):
+    """One event that came while you were away, on the wire the array `[event, payload]`, as it was sent to the others."""
+
+    event: str
+    payload: msgspec.Raw
+
+
 class RoomJoined(Shape, frozen=True):
     """You are in: the class, your own member entry (none for a display), and the board as it stands. `present` is how many
-    people are in the room on all nodes; `room.presence` goes on from it."""
+    people are in the room on all nodes; `room.presence` goes on from it.
+
+    `recovered` is said only with proof: `missed` are then all events of the room since your `since`, in order. When it is
+    false, events may be lost: start from what stands here. Either way `position` is where you stand now; it is missing while
+    the room's log cannot be reached, and `room.reset` will bring it.
+    """
 
     room: ClassView
     board: BoardSnapshot
+    recovered: bool
     you: Member | None = None
     present: int = 0
+    position: PositionText | None = None
+    missed: tuple[Missed, ...] = ()
 
 
 class RoomPresence(Shape, frozen=True):
@@ -250,6 +285,92 @@ class ServiceState(Shape, frozen=True):
     state: Literal["stale", "fresh"]
     since_ms: int
     reason: str = ""
+
+
+# -- the room's log: shapes that carry `position` have it last, see realtime/position.py --------------------------
+
+
+class ClassEndedView(ClassView, frozen=True, kw_only=True):
+    """The class is over."""
+
+    position: PositionText
+
+
+class ClassSummaryView(ClassSummary, frozen=True, kw_only=True):
+    """The final table of a class."""
+
+    position: PositionText
+
+
+class CueSend(Shape, frozen=True):
+    """Say something to everybody in the room (the coach of the class).
+
+    `key`, made by you, new for each cue: the same cue sent again with it, after an answer that did not come, is said once.
+    """
+
+    class_id: ClassId
+    text: CueText
+    key: SayKey | None = None
+
+
+class ChatSend(Shape, frozen=True):
+    """Say something in the room's chat (members). Control characters go, white space becomes one space; what is left must be
+    something. `key` as for cues."""
+
+    class_id: ClassId
+    text: ChatText
+    key: SayKey | None = None
+
+
+class Said(Shape, frozen=True):
+    """It is in the room's log, at `position`: everybody gets it, or is told that they missed something."""
+
+    position: PositionText
+
+
+class Cue(Shape, frozen=True):
+    """The coach says something to the room. `at_ms` server's wall clock."""
+
+    class_id: ClassId
+    text: str
+    coach_name: str
+    at_ms: int
+    position: PositionText
+
+
+class ChatSaid(Shape, frozen=True):
+    """A member says something. `n` their number on the board."""
+
+    class_id: ClassId
+    n: int
+    name: str
+    text: str
+    at_ms: int
+    position: PositionText
+
+
+class RoomPosition(Shape, frozen=True):
+    """Where you stand in the room's log: told after a join, so that a client that comes back has a position though nothing was
+    said yet."""
+
+    class_id: ClassId
+    position: PositionText
+
+
+class RoomReset(Shape, frozen=True):
+    """Events of this room may be lost: forget what you derived from them and start from what stands here."""
+
+    room: ClassView
+    board: BoardSnapshot
+    position: PositionText
+
+
+class RoomRecovered(Shape, frozen=True):
+    """The answer to one room of the `rooms` in the auth payload: `ok` is what `room.join` would have replied, or `problem`."""
+
+    code: str
+    ok: RoomJoined | None = None
+    problem: ProblemView | None = None
 
 
 class Done(Shape, frozen=True):
@@ -292,13 +413,15 @@ class Delivery(enum.Enum):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One row of the catalogue. `reply` is set for client events, `delivery` for server events."""
+    """One row of the catalogue. `reply` is set for client events, `delivery` for server events. `positioned`: it carries the
+    `position` of its room's log, as the last field and again as a second argument after the payload."""
 
     name: str
     shape: type
     doc: str
     reply: type | None = None
     delivery: Delivery | None = None
+    positioned: bool = False
 
     @property
     def from_client(self) -> bool:
@@ -319,6 +442,8 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("board.get", RoomRef, "Ask for the whole board of a room one is in.", reply=BoardSnapshot),
     Event("class.create", ClassCreate, "Create a live class (coach).", reply=ClassView),
     Event("class.end", ClassRef, "End a class (its coach).", reply=ClassView),
+    Event("cue.send", CueSend, "Say something to the room (its coach).", reply=Said),
+    Event("chat.send", ChatSend, "Say something in the room's chat.", reply=Said),
     Event("board.snapshot", BoardSnapshot, "The whole board.", delivery=Delivery.LATEST),
     Event("board.changes", BoardChanges, "What changed on the board.", delivery=Delivery.LATEST),
     Event("room.presence", RoomPresence, "Who came and who left.", delivery=Delivery.MUST),
@@ -330,6 +455,19 @@ EVENTS: Final[tuple[Event, ...]] = (
     ),
     Event("class.ended", ClassView, "The class is over; finish your streams.", delivery=Delivery.MUST),
     Event("class.summary", ClassSummary, "The final table of a class.", delivery=Delivery.MUST),
+    Event(
+        "class.ended",
+        ClassEndedView,
+        "The class is over; finish your streams.",
+        delivery=Delivery.MUST,
+        positioned=True,
+    ),
+    Event("class.summary", ClassSummaryView, "The final table of a class.", delivery=Delivery.MUST, positioned=True),
+    Event("cue", Cue, "The coach says something to the room.", delivery=Delivery.MUST, positioned=True),
+    Event("chat.said", ChatSaid, "A member says something.", delivery=Delivery.MUST, positioned=True),
+    Event("room.position", RoomPosition, "Where you stand after a join.", delivery=Delivery.MUST, positioned=True),
+    Event("room.reset", RoomReset, "Events were lost; start from this.", delivery=Delivery.MUST, positioned=True),
+    Event("room.recovered", RoomRecovered, "A room of the auth payload is joined, or not.", delivery=Delivery.MUST),
     Event("workout.summary", WorkoutSummaryView, "Your workout's summary is ready.", delivery=Delivery.MUST),
     Event("stream.taken", StreamTaken, "Another connection took this stream.", delivery=Delivery.MUST),
     Event("problem", ProblemEvent, "A problem with an unacknowledged event.", delivery=Delivery.DROPPABLE),

@@ -18,21 +18,35 @@ from typing import Final
 import msgspec
 import structlog
 
+from persistence.classes import Classes as ClassStore
 from persistence.stores import Transactions
-from realtime.codec import event_frame
+from realtime.codec import Frame, event_frame, payload_of
 from realtime.connection import Connection
+from realtime.feeds import Feeds
 from realtime.limits import MAX_ROOMS
 from realtime.node import Node
 from realtime.peer import RoomClosed, Share, WholeWanted
+from realtime.position import NOWHERE, Position, position_of
 from realtime.presence import Presence
 from realtime.register import MemoryRegister, News
-from realtime.wire import BoardSnapshot, RoomJoin, RoomJoined, RoomPresence
+from realtime.room_log import LogAway
+from realtime.wire import (
+    BoardSnapshot,
+    ClassEndedView,
+    Missed,
+    Role,
+    RoomJoin,
+    RoomJoined,
+    RoomPresence,
+    RoomReset,
+)
 from rooms.effort import NOTHING
 from rooms.room import Room, channel_of, view_of
-from services.classes.live_class import MAX_MEMBERS, LiveClass, may_enter, normal_code
+from services.classes.live_class import MAX_MEMBERS, LiveClass, Membership, may_enter, normal_code
+from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import ClassId
-from services.kernel.problems import ClassFull, ClassNotFound, NotInRoom, Problem, TooManyRooms
+from services.kernel.problems import ClassFull, ClassNotFound, ClassOver, NotInRoom, Problem, TooManyRooms, Unavailable
 
 WHOLE_SHARE_EVERY_S: Final = 5.0
 """How long a lost share can go unhealed."""
@@ -41,30 +55,40 @@ SHARE_AHEAD: Final = 0.25
 busy. Chosen by feeling; what misses its board is on the next one."""
 FORGET_ROOM_AFTER_S: Final = 60.0
 SETTLE_TIMEOUT_S: Final = 3.0
+SAY_AGAIN_MS: Final = 1_000
+ENDED_KEY: Final = "class.ended"
+"""Under which the end of a class is said, by whoever is first."""
 
 log = structlog.get_logger(__name__)
+
+JoinNoted = Callable[[Connection, ClassId, RoomJoin], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class RoomsStatistics:
-    """Counts since start. `beat_seconds` is the time the last beat took over all rooms."""
+    """Counts since start. `beat_seconds` is the time the last beat took over all rooms; `recovered` joins gave everything
+    since a position, `not_recovered` could not prove it."""
 
     rooms: int = 0
     beats: int = 0
     frames: int = 0
     shares: int = 0
     beat_seconds: float = 0.0
+    recovered: int = 0
+    not_recovered: int = 0
 
 
 class Rooms:
-    """All rooms of this node. `settle` commits what streams have sent; set by the wiring (see `streams.py`). Without a
-    `presence` of all nodes, who is there is known of this process alone."""
+    """All rooms of this node. `flush` commits what streams have sent; set by the wiring (see `streams.py`). `on_join` is
+    awaited before a join is answered (see `comebacks.py`). Without a `presence` of all nodes, who is there is known of this
+    process alone."""
 
     def __init__(
         self,
         node: Node,
         transactions: Transactions,
         clock: Clock,
+        feeds: Feeds,
         *,
         board_hz: float,
         presence: Presence | None = None,
@@ -72,6 +96,7 @@ class Rooms:
         self._node = node
         self._presence = presence or Presence(node.id, MemoryRegister(lambda: int(clock.monotonic() * 1_000)), clock)
         self._presence.on_news = self._tell_presence
+        self.feeds: Final = feeds
         self._transactions = transactions
         self._clock = clock
         self._beat_s = 1.0 / board_hz
@@ -82,47 +107,87 @@ class Rooms:
         self._next_whole = 0.0
         self._stopping = asyncio.Event()
         self.flush: Callable[[], Awaitable[None]] = _nothing_to_flush
+        self.on_join: JoinNoted = _nobody_notes
         self.statistics: Final = RoomsStatistics()
         node.listen(Share, self._merge)
         node.listen(WholeWanted, self._want_whole)
         node.listen(RoomClosed, self._closed)
         node.on_gap(self._gap)
+        feeds.on_reset = self._reset
 
     # -- joining and leaving --------------------------------------------------------------------------------------
 
     async def join(self, connection: Connection, request: RoomJoin) -> RoomJoined:
-        """Bring a connection into the room of a class. Joining again is allowed and returns a fresh board.
+        """Bring a connection into the room of a class. Joining again is allowed and returns a fresh board. With `since`, a
+        member may also come back to a class that has ended meanwhile, for what they missed of it.
 
-        Raises `ClassNotFound`, `ClassOver`, `Forbidden`, `ClassFull`, `TooManyRooms`.
+        Raises `ClassNotFound`, `ClassOver`, `Forbidden`, `ClassFull`, `TooManyRooms`, `Unavailable`.
         """
         caller = connection.caller
         async with self._transactions() as stores:
             live = await stores.classes.by_code(normal_code(request.code))
             if live is None:
                 raise ClassNotFound(path="$.code")
-            may_enter(live, caller, request.role)
+            returns = live.over and request.since is not None
+            may_enter(live, caller, request.role, over=returns)
             if len(connection.rooms) >= MAX_ROOMS and live.id not in connection.rooms:
                 raise TooManyRooms(limit=MAX_ROOMS)
             membership = None
             if "display" not in caller.roles:
-                await stores.classes.lock(live.id)
-                if not await stores.classes.has_place(live.id, caller.account_id, MAX_MEMBERS):
-                    raise ClassFull(limit=MAX_MEMBERS)
-                now = utc(self._clock.wall_ms())
-                membership = await stores.classes.enter(live.id, caller.account_id, request.role, now)
+                membership = await self._membership(stores.classes, live, caller, request.role)
         room = await self.load(live.id)
+        await self.on_join(connection, live.id, request)
+        missed = await self._missed(room, request.since)
+        # From here on nothing waits: see the module.
         if connection.closed:
             raise NotInRoom
-        room.enter(connection, membership)
-        if membership is not None:
-            self._presence.enter(room.channel, caller.account_id)
-        self._node.join(connection, room.channel)
+        if returns and missed is None:
+            raise ClassOver(class_id=str(live.id))
+        self.enter(connection, room, membership)
+        at = self.feeds.at(room.channel)
         return RoomJoined(
             room=view_of(room.live),
             board=room.snapshot(self._clock.wall_ms()),
+            recovered=missed is not None,
             you=None if membership is None else room.member(caller.account_id),
             present=self._presence.tell_count(room.channel),
+            position=None if at is None else str(at),
+            missed=tuple(Missed(frame.event, payload_of(frame)) for frame in missed or ()),
         )
+
+    def enter(self, connection: Connection, room: Room, membership: Membership | None) -> None:
+        """Let a connection in; from now on it hears what the others hear."""
+        room.enter(connection, membership)
+        if membership is not None:
+            self._presence.enter(room.channel, membership.account_id)
+        self._node.join(connection, room.channel)
+
+    async def _membership(self, classes: ClassStore, live: LiveClass, caller: Caller, role: Role) -> Membership:
+        if live.over:
+            found = await classes.membership(live.id, caller.account_id)
+            if found is None:
+                raise ClassOver(class_id=str(live.id))
+            return found
+        await classes.lock(live.id)
+        if not await classes.has_place(live.id, caller.account_id, MAX_MEMBERS):
+            raise ClassFull(limit=MAX_MEMBERS)
+        return await classes.enter(live.id, caller.account_id, role, utc(self._clock.wall_ms()))
+
+    async def _missed(self, room: Room, since: str | None) -> tuple[Frame, ...] | None:
+        """What came since a position up to where the members here stand; None when that cannot be proven."""
+        await self.feeds.known(room.channel)
+        if since is None:
+            return None
+        try:
+            missed = await self.feeds.missed(room.channel, position_of(since))
+        except LogAway as away:
+            log.warning("rooms.log_away", room=room.channel, trouble=str(away))
+            missed = None
+        if missed is None:
+            self.statistics.not_recovered += 1
+        else:
+            self.statistics.recovered += 1
+        return missed
 
     def leave(self, connection: Connection, class_id: ClassId) -> None:
         """Take a connection out of a room. Raises `NotInRoom` when it is not in there."""
@@ -195,6 +260,7 @@ class Rooms:
         self._rooms[class_id] = self._by_channel[room.channel] = room
         self._node.follow(room.channel)
         self._presence.follow(room.channel)
+        self.feeds.follow(room.channel)
         return room
 
     async def settle(self, class_id: ClassId) -> None:
@@ -204,14 +270,39 @@ class Rooms:
         except TimeoutError:
             log.warning("rooms.settle_timeout", class_id=str(class_id))
 
-    def ended(self, live: LiveClass) -> None:
-        """A class is over: everybody in the room hears it, here and on the other nodes."""
+    async def ended(self, live: LiveClass) -> None:
+        """A class is over: everybody in the room hears it, here and on the other nodes. When its log is away now, a worker says
+        it later (workers/handlers.py), under the same key."""
         room = self._rooms.get(live.id)
         if room is not None:
             room.live = live
-        channel = channel_of(live.id)
-        self._node.tell(channel, event_frame("class.ended", view_of(live)))
-        self._node.publish(channel, RoomClosed(class_id=live.id, ended_ms=live.ended_ms or self._clock.wall_ms()))
+        ended_ms = live.ended_ms or self._clock.wall_ms()
+        self._node.publish(channel_of(live.id), RoomClosed(class_id=live.id, ended_ms=ended_ms))
+        try:
+            await self.say(live.id, "class.ended", ended_view(live), key=ENDED_KEY)
+        except Unavailable as problem:
+            log.warning("rooms.end_not_said", class_id=str(live.id), problem=problem.message)
+
+    # -- what must arrive -----------------------------------------------------------------------------------------
+
+    async def say(self, class_id: ClassId, event: str, shape: msgspec.Struct, *, key: str) -> Position:
+        """Say an event to everybody in the room of a class, on every node, through its log: each member gets it, in the same
+        order, or is told that something is missing. `shape` has `NOWHERE` for its `position`; the one it got is returned.
+        Said again with the same `key` it is not repeated. Raises `Unavailable`: then it may have been said or not."""
+        try:
+            return (await self.feeds.append(channel_of(class_id), event, shape, key)).position
+        except LogAway as away:
+            raise Unavailable(
+                "the room's log does not take this right now; send it again with the same key",
+                retry_after_ms=SAY_AGAIN_MS,
+            ) from away
+
+    def _reset(self, channel: str, position: Position) -> None:
+        room = self._of_channel(channel)
+        if room is not None and self._node.count(channel):
+            board = room.snapshot(self._clock.wall_ms())
+            reset = RoomReset(room=view_of(room.live), board=board, position=str(position))
+            self._node.broadcast(channel, event_frame("room.reset", reset))
 
     # -- the beat -------------------------------------------------------------------------------------------------
 
@@ -281,6 +372,7 @@ class Rooms:
         elif now - room.idle_since >= FORGET_ROOM_AFTER_S:
             del self._rooms[room.live.id], self._by_channel[room.channel]
             self._node.unfollow(room.channel)
+            self.feeds.unfollow(room.channel)
             self._presence.unfollow(room.channel)
 
     # -- who is there ---------------------------------------------------------------------------------------------
@@ -324,6 +416,15 @@ class Rooms:
 def until_beat(wall_s: float, beat_s: float) -> float:
     """Seconds until the next multiple of the beat on the wall clock; a whole beat on one. Pure."""
     return (math.floor(wall_s / beat_s) + 1) * beat_s - wall_s
+
+
+def ended_view(live: LiveClass) -> ClassEndedView:
+    """A class that is over, for the room's log."""
+    return ClassEndedView(**msgspec.structs.asdict(view_of(live)), position=NOWHERE)
+
+
+async def _nobody_notes(connection: Connection, class_id: ClassId, request: RoomJoin) -> None:
+    """Nobody keeps records of who is in which room."""
 
 
 async def _nothing_to_flush() -> None:

@@ -97,9 +97,7 @@ class Handlers:
             case WorkoutSummarised(workout_id=workout_id):
                 await self._push_workout(stores, workout_id)
             case ClassSummarised(class_id=class_id):
-                stored = await stores.classes.summary(class_id)
-                if stored is not None:
-                    self._push.class_summary(class_id, msgspec.json.decode(stored, type=ClassSummary))
+                await self._push_class(stores, class_id)
             case LoginEnded(account_id=account_id, login_id=login_id, reason=reason):
                 self._push.login_ended(account_id, login_id, reason)
             case _:
@@ -123,6 +121,15 @@ class Handlers:
         """Bring a table that was made already up to date."""
         if await stores.classes.summary(class_id) is not None:
             await self._store_table(stores, class_id)
+
+    async def _push_class(self, stores: Stores, class_id: ClassId) -> None:
+        """The end first: the gateway may have failed to say it, and a class that was forgotten had nobody to say it."""
+        live = await stores.classes.by_id(class_id)
+        stored = await stores.classes.summary(class_id)
+        if live is None or stored is None:
+            return
+        await self._push.class_ended(live)
+        await self._push.class_summary(class_id, msgspec.json.decode(stored, type=ClassSummary))
 
     async def _push_workout(self, stores: Stores, workout_id: WorkoutId) -> None:
         workout = await stores.workouts.by_id(workout_id)

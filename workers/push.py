@@ -1,27 +1,40 @@
 """Telling people on their sockets that something durable has happened.
 
-A push is a hint to whoever is connected now: the truth is in the database and HTTP answers it any time. So pushes may
-be repeated after a crash, and nothing waits for them to arrive.
+A push to an account is a hint to whoever is connected now: the truth is in the database and HTTP answers it any time. So pushes
+may be repeated after a crash, and nothing waits for them to arrive. What a room is told goes into its log, which may be away:
+then the task fails and is tried again, and says it under the same key.
 """
 
+import hashlib
 from typing import Final, Protocol
 
+import msgspec
+
 from realtime.codec import event_frame
+from realtime.feeds import Feeds
 from realtime.node import Node
 from realtime.peer import LoginEnded
-from realtime.wire import ClassSummary, WorkoutSummaryView
+from realtime.position import NOWHERE
+from realtime.wire import ClassSummary, ClassSummaryView, WorkoutSummaryView
+from rooms.room import channel_of
+from rooms.rooms import ENDED_KEY, ended_view
+from services.classes.live_class import LiveClass
 from services.kernel.ids import AccountId, ClassId, LoginId
 
 
 class Push(Protocol):
-    """What handlers ask for. Synchronous: a push never waits for anybody's socket."""
+    """What handlers ask for. A push never waits for anybody's socket."""
 
     def workout_summary(self, account_id: AccountId, view: WorkoutSummaryView) -> None:
         """To all sockets of an account."""
         ...
 
-    def class_summary(self, class_id: ClassId, summary: ClassSummary) -> None:
-        """To everybody in the class's room."""
+    async def class_ended(self, live: LiveClass) -> None:
+        """To everybody in the class's room, if they have not been told. Raises `LogAway`."""
+        ...
+
+    async def class_summary(self, class_id: ClassId, summary: ClassSummary) -> None:
+        """To everybody in the class's room. Raises `LogAway`."""
         ...
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
@@ -32,16 +45,23 @@ class Push(Protocol):
 class NodePush:
     """Pushes through this process's node to the sockets of all nodes. A worker without sockets has a node too."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, feeds: Feeds) -> None:
         self._node: Final = node
+        self._feeds: Final = feeds
 
     def workout_summary(self, account_id: AccountId, view: WorkoutSummaryView) -> None:
         """See `Push.workout_summary`."""
         self._node.tell(f"account:{account_id}", event_frame("workout.summary", view))
 
-    def class_summary(self, class_id: ClassId, summary: ClassSummary) -> None:
+    async def class_ended(self, live: LiveClass) -> None:
+        """See `Push.class_ended`."""
+        await self._feeds.append(channel_of(live.id), "class.ended", ended_view(live), ENDED_KEY)
+
+    async def class_summary(self, class_id: ClassId, summary: ClassSummary) -> None:
         """See `Push.class_summary`."""
-        self._node.tell(f"room:{class_id}", event_frame("class.summary", summary))
+        view = ClassSummaryView(**msgspec.structs.asdict(summary), position=NOWHERE)
+        digest = hashlib.sha256(msgspec.json.encode(summary)).hexdigest()[:16]
+        await self._feeds.append(channel_of(class_id), "class.summary", view, f"class.summary:{digest}")
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         """See `Push.login_ended`."""

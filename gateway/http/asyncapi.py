@@ -24,6 +24,7 @@ from realtime.limits import (
     STRIKES,
     STRIKES_WINDOW_S,
 )
+from realtime.room_log import KEEP_S, READ_BYTES, READ_EVENTS
 from realtime.wire import (
     BY_NAME,
     CLIENT_EVENTS,
@@ -54,6 +55,14 @@ one, as the event `problem`. Unknown fields are refused. There is no binary.
 The acknowledgement of `stream.samples` is given after the samples are committed, and not before: keep them until then, send
 them again after a reconnect, in any overlap. A batch has at most {MAX_BATCH_SAMPLES} samples, a stream at most
 {MAX_UNACKED_SAMPLES} that are not acknowledged, a message at most {MAX_PAYLOAD_BYTES} bytes.
+
+What must arrive in a room (`cue`, `chat.said`, `class.ended`, `class.summary` and others marked so) carries the `position` it has
+in the room's log, as the last field of the payload and again as a second argument of the event: a handler gets two. Keep the
+last position of each room. To come back, give it as `since` to `room.join`, or for all rooms at once as
+`"rooms": [{{"code", "role", "since"}}]` beside the token, which is answered with one `room.recovered` per room.
+`recovered: true` is said only with proof: `missed` is then everything since, in order, at most {READ_EVENTS} events of
+{READ_BYTES // 1024} KiB together, kept for {KEEP_S / 60:.0f} minutes. Otherwise, and when `room.reset` comes, start from the board
+that comes with it. The JavaScript client's own connection state recovery works too.
 
 A connection may send {EVENTS_PER_SECOND:.0f} events per second on average and {EVENTS_BURST:.0f} at once; an event counts once, and
 once more for every {BYTES_PER_TOKEN} bytes of it. All connections of an account together may send {ACCOUNT_FACTOR} times as much to
@@ -151,6 +160,7 @@ def _sends(event: Event) -> Json:
         "summary": event.doc,
         "messages": [{"$ref": f"#/channels/{CHANNEL}/messages/{event.name}"}],
         **({} if delivery is None else {"x-delivery": {"class": delivery.name.lower(), "means": delivery.value}}),
+        **({"x-second-argument": "the position once more"} if event.positioned else {}),
     }
 
 

@@ -48,6 +48,25 @@ _view = wire.ClassView(
 _over = msgspec.structs.replace(_view, state="over", ended_at_ms=_START + 2_700_000)
 _rider = wire.Member(n=1, account_id=_jonas, name="Jonas", role="athlete")
 _row = wire.Row(n=1, rank=1, bpm=148, percent=80, zone=4, effort=61.5, freshness="live")
+_table = wire.ClassSummary(
+    class_id=_class,
+    title="Thursday hills",
+    duration_ms=2_700_000,
+    athletes=1,
+    standings=(
+        wire.ClassStanding(
+            n=1, rank=1, name="Jonas", effort=137.4, zone_ms=(0, 240_000, 600_000, 960_000, 720_000, 180_000)
+        ),
+    ),
+)
+_position: Final = "0f3a9c41-000000000012"
+_cue: Final = wire.Cue(
+    class_id=_class,
+    text="Last minute, all you have!",
+    coach_name="Mia",
+    at_ms=_START + 900_000,
+    position=_position,
+)
 _snapshot = wire.BoardSnapshot(
     class_id=_class, epoch="9f2c41aa", v=12, at_ms=_START + 900_000, members=(_rider,), rows=(_row,)
 )
@@ -171,7 +190,27 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.StreamFinished(stream=_stream, workout=_workout, next_seq=3),
     wire.StreamTaken(stream=_stream, epoch=2),
     wire.RoomJoin(code="K7WQ2M", role="spectator"),
-    wire.RoomJoined(room=_view, board=_snapshot, you=_rider, present=1),
+    wire.RoomJoined(
+        room=_view,
+        board=_snapshot,
+        recovered=True,
+        you=_rider,
+        present=1,
+        position=_position,
+        missed=(wire.Missed("cue", msgspec.Raw(msgspec.json.encode(_cue))),),
+    ),
+    wire.CueSend(class_id=_class, text="Last minute, all you have!", key="b7f1c2"),
+    wire.ChatSend(class_id=_class, text="Hello from Graz 👋", key="0c9d41"),
+    wire.Said(position=_position),
+    _cue,
+    wire.ChatSaid(
+        class_id=_class, n=1, name="Jonas", text="Hello from Graz 👋", at_ms=_START + 61_000, position=_position
+    ),
+    wire.RoomPosition(class_id=_class, position=_position),
+    wire.RoomReset(room=_view, board=_snapshot, position=_position),
+    wire.RoomRecovered(
+        code="K7WQ2M", ok=wire.RoomJoined(room=_view, board=_snapshot, recovered=False, you=_rider, position=_position)
+    ),
     wire.RoomRef(class_id=_class),
     wire.Done(),
     _snapshot,
@@ -183,17 +222,9 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.ClassCreate(title="Thursday hills"),
     wire.ClassRef(class_id=_class),
     _over,
-    wire.ClassSummary(
-        class_id=_class,
-        title="Thursday hills",
-        duration_ms=2_700_000,
-        athletes=1,
-        standings=(
-            wire.ClassStanding(
-                n=1, rank=1, name="Jonas", effort=137.4, zone_ms=(0, 240_000, 600_000, 960_000, 720_000, 180_000)
-            ),
-        ),
-    ),
+    wire.ClassEndedView(**msgspec.structs.asdict(_over), position=_position),
+    _table,
+    wire.ClassSummaryView(**msgspec.structs.asdict(_table), position=_position),
     wire.WorkoutSummaryView(workout=_workout, revision=1, summary=_summary, class_id=_class),
     wire.ProblemEvent(event="stream.samples", problem=_gap.view()),
     _gap.view(),
@@ -205,4 +236,4 @@ EXAMPLES: Final[dict[type, msgspec.Struct]] = {type(example): example for exampl
 
 def example_of(shape: type) -> object:
     """The example of `shape` as plain JSON values. Raises KeyError for a shape that has none: add it above."""
-    return msgspec.to_builtins(EXAMPLES[shape])
+    return msgspec.json.decode(msgspec.json.encode(EXAMPLES[shape]))

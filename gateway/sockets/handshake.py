@@ -4,20 +4,27 @@ The token comes in the payload, never in a cookie or the address: a page of some
 it, and it does not end up in logs. A refusal is a Socket.IO CONNECT_ERROR whose `message` is for people and whose
 `data` is the `ProblemView` that HTTP would have answered with.
 
+A client that comes back brings more: the `pid` of its last connection, as the JavaScript client does by itself, or its rooms with
+the positions it has reached. What they are good for is decided in rooms/comebacks.py.
+
 Which pages may connect from a browser is asked here too. Without a list it is those from our own address, told by the
 Host header; headers that a proxy may add are not believed.
 """
 
 import random
-from collections.abc import Callable, Collection
-from typing import Any, Final, Literal
+from collections.abc import Awaitable, Callable, Collection
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
 from gateway.sockets.engine.link import Link
+from gateway.sockets.inbound import bad_shape
 from realtime.connection import Connection
+from realtime.limits import MAX_ROOMS
 from realtime.node import Node, account_channel
+from realtime.wire import RoomJoin
+from rooms.comebacks import Comeback, Comebacks
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock
 from services.kernel.problems import Draining, NotAuthenticated, TooManyConnections
@@ -35,16 +42,21 @@ _spread: Final = random.SystemRandom()
 class ConnectAuth(msgspec.Struct, frozen=True):
     """What a client sends with CONNECT: `token`, an access token; `acks`: "error-first" puts a null in front of every
     acknowledgement, which a client needs that repeats (`retries`) without an `ackTimeout`: it takes the first
-    argument for an error. Other fields are ignored: libraries add their own."""
+    argument for an error; `rooms`: rooms to join at once, each answered by `room.recovered`, and given with `since` by whoever
+    comes back. Other fields are ignored: libraries add their own, `pid` and `offset` among them, which count unless there are
+    `rooms`."""
 
     token: str
     acks: Literal["plain", "error-first"] = "plain"
+    rooms: Annotated[tuple[RoomJoin, ...], msgspec.Meta(max_length=MAX_ROOMS)] = ()
+    pid: Any = None
+    offset: Any = None
 
 
 class Handshake:
     """Opens connections. `identify` tells who a token belongs to, or raises a `Problem`; `on_open` and `on_close` are
     called when a connection is in the hub, and before it is taken out; `max_per_account` connections of one account are
-    taken in on this node, with 0 any number."""
+    taken in on this node, with 0 any number. Without `comebacks` nobody can come back."""
 
     def __init__(
         self,
@@ -55,6 +67,7 @@ class Handshake:
         on_open: OnOpen,
         on_close: OnClose,
         max_per_account: int = 0,
+        comebacks: Comebacks | None = None,
     ) -> None:
         self.draining = False
         self._max_per_account = max_per_account
@@ -63,12 +76,27 @@ class Handshake:
         self._identify = identify
         self._on_open = on_open
         self._on_close = on_close
+        self._comebacks = comebacks
 
-    def open(self, sid: str, link: Link, auth: object) -> Connection:
-        """Authenticate a client and take it in as connection `sid`. Raises a `Problem`."""
+    def told(self, auth: object) -> ConnectAuth:
+        """What a client says of itself. Raises a `Problem`."""
         if self.draining:
             raise Draining
-        told = _told(auth)
+        return _told(auth)
+
+    def comes_back(self, told: ConnectAuth) -> bool:
+        """Whether `recall` has to be asked: the client has been here before, and says nothing better of its rooms."""
+        return self._comebacks is not None and told.pid is not None and not told.rooms
+
+    async def recall(self, sid: str, told: ConnectAuth) -> Comeback | None:
+        """What a client that comes back is given again; see `Comebacks.recall`. Raises a `Problem`."""
+        caller = self._identify(told.token)
+        return None if self._comebacks is None else await self._comebacks.recall(caller, told.pid, told.offset, sid)
+
+    def open(self, sid: str, link: Link, told: ConnectAuth, comeback: Comeback | None = None) -> Connection:
+        """Authenticate a client and take it in as connection `sid`, into the rooms that it comes back to. Raises a `Problem`."""
+        if self.draining:
+            raise Draining
         connection = Connection(
             sid,
             self._identify(told.token),
@@ -86,13 +114,25 @@ class Handshake:
         self._node.add(connection)
         link.connected(connection)
         self._on_open(connection)
+        if self._comebacks is not None:
+            connection.pid = self._comebacks.new_pid() if comeback is None else comeback.pid
+            if comeback is not None:
+                self._comebacks.restore(connection, comeback)
         return connection
+
+    def rejoin(self, connection: Connection, told: ConnectAuth) -> Awaitable[None] | None:
+        """Join the rooms that a client named; what is left of that is to be awaited before it is heard again."""
+        if self._comebacks is None or not told.rooms:
+            return None
+        return self._comebacks.rejoin(connection, told.rooms)
 
 
 def _told(auth: object) -> ConnectAuth:
     try:
         return msgspec.convert(auth, ConnectAuth)
     except msgspec.ValidationError as fault:
+        if "`$.rooms" in str(fault):
+            raise bad_shape(fault) from fault
         raise NotAuthenticated('send {"token": "…"} as the auth payload of CONNECT', path="$.auth") from fault
 
 

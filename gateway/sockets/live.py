@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from gateway.sockets.dispatch import Handler, Reply
 from realtime import wire
 from realtime.connection import Connection
+from rooms.comebacks import Comebacks
 from rooms.room import view_of
 from rooms.rooms import Rooms
+from rooms.speaking import Speaking
 from rooms.streams import Streams
 from services.classes.classes import Classes
 
@@ -18,10 +20,14 @@ from services.classes.classes import Classes
 class Live:
     """The handlers, by event name, over the use cases they call."""
 
-    def __init__(self, streams: Streams, rooms: Rooms, classes: Classes) -> None:
+    def __init__(
+        self, streams: Streams, rooms: Rooms, classes: Classes, speaking: Speaking, comebacks: Comebacks
+    ) -> None:
         self._streams = streams
         self._rooms = rooms
         self._classes = classes
+        self._speaking = speaking
+        self._comebacks = comebacks
 
     def handlers(self) -> Mapping[str, Handler]:
         """One handler per client event of the catalogue."""
@@ -32,6 +38,8 @@ class Live:
             "room.join": self.room_join,
             "room.leave": self.room_leave,
             "board.get": self.board_get,
+            "cue.send": self.cue_send,
+            "chat.send": self.chat_send,
             "class.create": self.class_create,
             "class.end": self.class_end,
         }
@@ -40,6 +48,7 @@ class Live:
         """A connection is gone: its streams wait, its scores stay."""
         self._streams.drop(connection)
         self._rooms.drop(connection)
+        self._comebacks.gone(connection)
 
     async def stream_open(self, connection: Connection, message: wire.StreamOpen, reply: Reply) -> None:
         reply.ok(await self._streams.open(connection, message))
@@ -51,14 +60,24 @@ class Live:
         reply.ok(await self._streams.finish(connection, message))
 
     async def room_join(self, connection: Connection, message: wire.RoomJoin, reply: Reply) -> None:
-        reply.ok(await self._rooms.join(connection, message))
+        joined = await self._rooms.join(connection, message)
+        # In front: a client that has read the answer can come back by what was in front of it.
+        self._comebacks.tell_position(connection, joined.room.id, joined.position)
+        reply.ok(joined)
 
     def room_leave(self, connection: Connection, message: wire.RoomRef, reply: Reply) -> None:
         self._rooms.leave(connection, message.class_id)
+        self._comebacks.left(connection, message.class_id)
         reply.ok(wire.Done())
 
     def board_get(self, connection: Connection, message: wire.RoomRef, reply: Reply) -> None:
         reply.ok(self._rooms.board(connection, message.class_id))
+
+    async def cue_send(self, connection: Connection, message: wire.CueSend, reply: Reply) -> None:
+        reply.ok(await self._speaking.cue(connection, message))
+
+    async def chat_send(self, connection: Connection, message: wire.ChatSend, reply: Reply) -> None:
+        reply.ok(await self._speaking.chat(connection, message))
 
     async def class_create(self, connection: Connection, message: wire.ClassCreate, reply: Reply) -> None:
         reply.ok(view_of(await self._classes.create(connection.caller, message.title)))

@@ -28,13 +28,14 @@ from aiohttp import web
 from gateway.sockets.dispatch import Dispatcher, Handlers
 from gateway.sockets.engine.drain import DRAIN_S
 from gateway.sockets.engine.link import Link
-from gateway.sockets.handshake import Handshake, Identify, OnClose, OnOpen, origin_rule
+from gateway.sockets.handshake import ConnectAuth, Handshake, Identify, OnClose, OnOpen, origin_rule
 from gateway.sockets.semantics import SocketServer
 from gateway.sockets.statistics import LineView, Measured, Order, SocketsStatistics
 from realtime.disconnect import DRAINING, Disconnect
 from realtime.limits import ACCOUNT_FACTOR, EVENTS_PER_SECOND, AccountAllowances
 from realtime.node import Node
 from realtime.wire import MAX_PAYLOAD_BYTES, NAMESPACE
+from rooms.comebacks import Comeback, Comebacks
 from services.kernel.clock import Clock
 from services.kernel.problems import InternalFault, NotFound, Problem
 
@@ -75,6 +76,7 @@ class LiveServer(SocketServer):
         auth_deadline_s: float = AUTH_DEADLINE_S,
         events_per_second: float = EVENTS_PER_SECOND,
         max_per_account: int = 0,
+        comebacks: Comebacks | None = None,
         **options: Any,
     ) -> None:
         """`transports`: long-polling needs one process per port, and a balancer that finds it by the link's id.
@@ -84,7 +86,13 @@ class LiveServer(SocketServer):
         accounts = AccountAllowances(events_per_second * ACCOUNT_FACTOR)
         self.dispatcher: Final = Dispatcher(handlers, clock, accounts=accounts)
         self.handshake: Final = Handshake(
-            node, clock, identify, on_open=on_open, on_close=on_close, max_per_account=max_per_account
+            node,
+            clock,
+            identify,
+            on_open=on_open,
+            on_close=on_close,
+            max_per_account=max_per_account,
+            comebacks=comebacks,
         )
         super().__init__(
             clock=clock,
@@ -169,8 +177,7 @@ class LiveServer(SocketServer):
                 link.malformed()
             return None
         if (connect := _CONNECT.match(packet)) is not None:
-            self._connect(link, bytes(packet[connect.end() :]))
-            return None
+            return self._connect(link, bytes(packet[connect.end() :]))
         if bytes(packet) in _DISCONNECT:
             self._leave(link)
             return None
@@ -187,18 +194,41 @@ class LiveServer(SocketServer):
         else:
             link.malformed()
 
-    def _connect(self, link: Link, auth: bytes) -> None:
+    def _connect(self, link: Link, auth: bytes) -> Awaitable[None] | None:
         if link.connection is not None or not self.may_try(link):
             link.strike()
-            return
+            return None
         try:
             payload = msgspec.json.decode(auth) if auth else None
         except (msgspec.DecodeError, RecursionError):
             link.malformed()
-            return
-        sid = self.eio.generate_id()
+            return None
         try:
-            connection = self.handshake.open(sid, link, payload)
+            told = self.handshake.told(payload)
+        except Problem as problem:
+            self._refuse(link, NAMESPACE, problem)
+            return None
+        sid = self.eio.generate_id()
+        return self._come_back(link, sid, told) if self.handshake.comes_back(told) else self._open(link, sid, told)
+
+    async def _come_back(self, link: Link, sid: str, told: ConnectAuth) -> None:
+        """CONNECT of a client that has been here before; what it sends meanwhile waits."""
+        try:
+            comeback = await self.handshake.recall(sid, told)
+        except Problem as problem:
+            self._refuse(link, NAMESPACE, problem)
+            return
+        except Exception:
+            log.exception("sockets.comeback_failed", peer=link.peer)
+            comeback = None
+        if not link.closed and link.ended_at is None:
+            self._open(link, sid, told, comeback)
+
+    def _open(
+        self, link: Link, sid: str, told: ConnectAuth, comeback: Comeback | None = None
+    ) -> Awaitable[None] | None:
+        try:
+            connection = self.handshake.open(sid, link, told, comeback)
         except Problem as problem:
             self._refuse(link, NAMESPACE, problem)
         except Exception:
@@ -206,7 +236,10 @@ class LiveServer(SocketServer):
             self._refuse(link, NAMESPACE, InternalFault())
         else:
             # What was pushed meanwhile stands in the mailbox, and the mailbox comes after this.
-            link.send(b"0" + _LIVE + b',{"sid":"' + connection.id.encode() + b'"}')
+            pid = b',"pid":"' + connection.pid.encode() + b'"' if connection.pid else b""
+            link.send(b"0" + _LIVE + b',{"sid":"' + connection.id.encode() + b'"' + pid + b"}")
+            return self.handshake.rejoin(connection, told)
+        return None
 
     def _unknown_namespace(self, link: Link, name: str) -> None:
         if not self.may_try(link):

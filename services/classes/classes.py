@@ -52,8 +52,8 @@ class Stage(Protocol):
         """Store what the class's streams have sent so far."""
         ...
 
-    def ended(self, live: LiveClass) -> None:
-        """Tell everybody in the room, on every node."""
+    async def ended(self, live: LiveClass) -> None:
+        """Tell everybody in the room, on every node. Raises nothing: the class is over."""
         ...
 
 
@@ -127,7 +127,7 @@ class Classes:
             ended = await stores.classes.by_id(class_id)
         if ended is None:
             raise ClassNotFound
-        self._stage.ended(ended)
+        await self._stage.ended(ended)
         return ended
 
     async def summary(self, caller: Caller, class_id: ClassId) -> str:

@@ -26,6 +26,7 @@ from gateway.sockets.semantics import SocketServer
 from realtime import disconnect, wire
 from realtime.codec import event_frame
 from realtime.connection import Connection
+from realtime.position import NOWHERE
 from services.kernel.clock import SystemClock
 from tests.gateway.sockets.build import ROOM, Gateway, open_gateway
 
@@ -202,7 +203,7 @@ def _live_verbs(gateway: Gateway) -> dict[str, Verb]:
         connection = _connection_of(gateway, query["account"])
         first = int(query["from"])
         for number in range(first, first + int(query["count"])):
-            over = wire.ClassView(ROOM, "ABCD", f"push {number}", "Kim", "over", 0, 1)
+            over = wire.ClassEndedView(ROOM, "ABCD", f"push {number}", "Kim", "over", 0, 1, position=NOWHERE)
             connection.push(event_frame("class.ended", over))
         return "pushed"
 

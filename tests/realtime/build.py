@@ -9,12 +9,13 @@ from realtime.disconnect import Disconnect
 from realtime.hub import Hub
 from realtime.mailbox import Mailbox
 from realtime.node import Node
+from realtime.position import NOWHERE
 from realtime.turn import Turn
 from realtime.wire import (
     NAMESPACE,
     BoardChanges,
     BoardSnapshot,
-    ClassView,
+    ClassEndedView,
     ProblemEvent,
     Row,
     StreamTaken,
@@ -80,7 +81,7 @@ def must(epoch: int = 1) -> Frame:
 
 
 def ended(title: str = "Spin") -> Frame:
-    return event_frame("class.ended", ClassView(ROOM, "ABCD", title, "Kim", "over", 0, 1))
+    return event_frame("class.ended", ClassEndedView(ROOM, "ABCD", title, "Kim", "over", 0, 1, position=NOWHERE))
 
 
 def droppable(text: str = "x") -> Frame:

@@ -15,13 +15,18 @@ from persistence.stores import Transactions
 from realtime.broker import InMemoryBroker, MemoryBus
 from realtime.connection import Connection
 from realtime.disconnect import Disconnect
+from realtime.feeds import Feeds
 from realtime.hub import Hub
 from realtime.mailbox import Mailbox
 from realtime.node import Node
 from realtime.presence import Presence
+from realtime.records import MemoryRecords
 from realtime.register import MemoryRegister
+from realtime.room_log import MemoryRoomLog
 from realtime.wire import RoomJoin, RoomJoined, SampleBatch, SamplesStored, StreamOpen, StreamOpened
+from rooms.comebacks import Comebacks
 from rooms.rooms import Rooms
+from rooms.speaking import Speaking
 from rooms.streams import Streams
 from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
@@ -61,7 +66,7 @@ class Answer:
 def events(connection: Connection) -> Iterator[tuple[str, Any]]:
     """Everything that has been pushed to a connection and not been read yet, as (name, payload)."""
     while (frame := connection.mailbox.take()) is not None:
-        name, payload = msgspec.json.decode(frame.text[frame.text.index("[") :])
+        name, payload, *_ = msgspec.json.decode(frame.text[frame.text.index("[") :])
         yield name, payload
 
 
@@ -73,12 +78,16 @@ class World:
     clock: ManualClock = field(default_factory=ManualClock)
     bus: MemoryBus = field(default_factory=MemoryBus)
     register: MemoryRegister = field(init=False)
+    log: MemoryRoomLog = field(init=False)
+    records: MemoryRecords = field(init=False)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     nodes: list["TestNode"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.register = MemoryRegister(lambda: round(self.clock.monotonic() * 1_000))
+        self.log = MemoryRoomLog(self.bus.send, self.clock)
+        self.records = MemoryRecords(self.clock)
 
     def node(self, *, max_buffered: int | None = None) -> "TestNode":
         """One more node of the same installation."""
@@ -87,6 +96,8 @@ class World:
             asyncio.ensure_future(made.node.run()),
             asyncio.ensure_future(made.streams.run()),
             asyncio.ensure_future(made.presence.run()),
+            asyncio.ensure_future(made.rooms.feeds.run()),
+            asyncio.ensure_future(made.comebacks.run()),
         ]
         self._tasks += made.tasks
         self.nodes.append(made)
@@ -138,7 +149,10 @@ class TestNode:
         self.node = Node(name, Hub(), InMemoryBroker(world.bus), world.clock)
         self.tasks: list[asyncio.Task[None]] = []
         self.presence = Presence(name, world.register, world.clock)
-        self.rooms = Rooms(self.node, transactions, world.clock, board_hz=2, presence=self.presence)
+        feeds = Feeds(self.node, world.log, world.clock)
+        self.rooms = Rooms(self.node, transactions, world.clock, feeds, board_hz=2, presence=self.presence)
+        self.comebacks = Comebacks(self.rooms, world.records, transactions, world.clock)
+        self.speaking = Speaking(self.rooms, world.clock)
         self.streams = Streams(
             transactions, self.rooms, world.clock, ids, commit_interval_s=0.2, max_buffered=max_buffered
         )
@@ -155,6 +169,7 @@ class TestNode:
         connection.lost("transport")
         self.streams.drop(connection)
         self.rooms.drop(connection)
+        self.comebacks.gone(connection)
         self.node.remove(connection, "transport")
 
     async def die(self) -> None:

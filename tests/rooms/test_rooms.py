@@ -67,6 +67,7 @@ async def test_a_class_from_join_code_to_final_board(world: World) -> None:
     (row,) = screen.rows.values()
     assert row == Row(n=2, rank=1, bpm=171, percent=90, zone=5, effort=5.0, freshness="live")
     await node.classes.end(coach, live.id)
+    await world.clock.advance(0)
     assert [name for name, _ in events(watching)] == ["class.ended"]
     assert [name for name, _ in events(athlete)][-1] == "class.ended"
 

@@ -20,16 +20,21 @@ ANSWER_S = 20.0
 class RedisServer:
     """One server on one socket. `start` waits until it answers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *words: str, program: Path | None = None) -> None:
+        self.folder = folder
         self.socket = folder / "redis.sock"
         self.url = f"unix://{self.socket}"
+        self._program = program
+        self._words = words
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start it, again if need be."""
         self._process = await asyncio.create_subprocess_exec(
-            str(program()),
+            str(self._program or program()),
             *("--port", "0", "--unixsocket", str(self.socket), "--save", "", "--appendonly", "no"),
+            *self._words,
+            cwd=self.folder,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
@@ -81,10 +86,10 @@ class RedisServer:
 
 
 @asynccontextmanager
-async def open_redis() -> AsyncIterator[RedisServer]:
-    """A running server of one's own."""
+async def open_redis(*words: str, program: Path | None = None) -> AsyncIterator[RedisServer]:
+    """A running server of one's own, with more options on its command line, or another program than the wheel's."""
     with tempfile.TemporaryDirectory(prefix="paceline-redis-") as folder:
-        server = RedisServer(Path(folder))
+        server = RedisServer(Path(folder), *words, program=program)
         await server.start()
         try:
             yield server

@@ -53,7 +53,7 @@ class LiveClient:
         while True:
             packet = await self.packet()
             if packet.startswith("42/live,["):
-                name, payload = json.loads(packet.removeprefix("42/live,"))
+                name, payload, *_ = json.loads(packet.removeprefix("42/live,"))
                 self.events.append((name, payload))
                 continue
             head, bracket, rest = packet.partition("[")

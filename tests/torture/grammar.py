@@ -21,6 +21,8 @@ EVENTS: Final[dict[str, str]] = {
     "stream.open": f'{{"stream":"{UUID}","started_at_ms":0}}',
     "stream.samples": f'{{"stream":"{UUID}","seq":0,"samples":[[0,100],[1000,101]]}}',
     "stream.finish": f'{{"stream":"{UUID}","samples":2}}',
+    "cue.send": '{"class_id":"00000000-0000-0000-0000-00000000004d","text":"up"}',
+    "chat.send": '{"class_id":"00000000-0000-0000-0000-00000000004d","text":"hello"}',
     "class.create": '{"title":"Ride"}',
     "class.end": f'{{"class_id":"{ROOM}"}}',
 }

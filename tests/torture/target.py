@@ -38,6 +38,7 @@ from realtime.codec import Frame, event_frame
 from realtime.connection import Connection
 from realtime.hub import Hub
 from realtime.node import Node
+from realtime.position import NOWHERE
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import AccountId, ClassId, LoginId, WorkoutId
@@ -67,7 +68,9 @@ def frame_of(kind: Kind, size: int, v: int = 1) -> Frame:
             rows = tuple(wire.Row(n, 1, 140, 70, 3, 1.5, "live") for n in range(max(size // 30, 1)))
             return event_frame("board.snapshot", wire.BoardSnapshot(ROOM, "e", v, 0, (), rows))
         case "must":
-            return event_frame("class.ended", wire.ClassView(ROOM, "ABCD", "x" * size, "Kim", "over", v, v))
+            return event_frame(
+                "class.ended", wire.ClassEndedView(ROOM, "ABCD", "x" * size, "Kim", "over", v, v, position=NOWHERE)
+            )
         case "droppable":
             view = NotInRoom("x" * size).view()
             return event_frame("problem", wire.ProblemEvent(event="board.get", problem=view))
@@ -89,6 +92,8 @@ class Hall:
             "room.leave": self.leave,
             "stream.open": self.open,
             "stream.finish": self.finish,
+            "cue.send": self.say,
+            "chat.send": self.say,
             "class.create": self.create,
             "class.end": self.end,
         }
@@ -104,7 +109,7 @@ class Hall:
     def join(self, connection: Connection, message: wire.RoomJoin, reply: Reply) -> None:
         self._node.join(connection, f"room:{message.code}")
         room = wire.ClassView(ROOM, message.code, "Spin", "Kim", "live", 0)
-        reply.ok(wire.RoomJoined(room=room, board=wire.BoardSnapshot(ROOM, "e", 1, 0, (), ())))
+        reply.ok(wire.RoomJoined(room=room, board=wire.BoardSnapshot(ROOM, "e", 1, 0, (), ()), recovered=False))
 
     def leave(self, connection: Connection, message: wire.RoomRef, reply: Reply) -> None:
         self._node.leave(connection, f"room:{message.class_id}")
@@ -115,6 +120,9 @@ class Hall:
 
     def finish(self, _: Connection, message: wire.StreamFinish, reply: Reply) -> None:
         reply.ok(wire.StreamFinished(message.stream, WorkoutId(message.stream), message.samples))
+
+    def say(self, _: Connection, _message: wire.CueSend | wire.ChatSend, reply: Reply) -> None:
+        reply.ok(wire.Said(NOWHERE))
 
     def create(self, _: Connection, message: wire.ClassCreate, reply: Reply) -> None:
         reply.ok(wire.ClassView(ROOM, "ABCD", message.title, "Kim", "live", 0))

@@ -182,7 +182,7 @@ async def received(client: LiveClient) -> tuple[str, Any]:
     """The next event."""
     packet = await client.packet()
     assert packet.startswith("42/live,"), packet[:100]
-    name, payload = json.loads(packet.removeprefix("42/live,"))
+    name, payload, *_ = json.loads(packet.removeprefix("42/live,"))
     return name, payload
 
 

@@ -9,6 +9,7 @@ import pytest
 from persistence import outbox, tasks
 from persistence.database import Database
 from realtime.wire import ClassSummary, WorkoutSummaryView
+from services.classes.live_class import LiveClass
 from services.kernel.clock import SystemClock
 from services.kernel.facts import ClassEnded, WorkoutFinished
 from services.kernel.ids import AccountId, ClassId, LoginId
@@ -39,7 +40,10 @@ class Inboxes:
     def workout_summary(self, account_id: AccountId, view: WorkoutSummaryView) -> None:
         self.summaries.append(view)
 
-    def class_summary(self, class_id: ClassId, summary: ClassSummary) -> None:
+    async def class_ended(self, live: LiveClass) -> None:
+        pass
+
+    async def class_summary(self, class_id: ClassId, summary: ClassSummary) -> None:
         self.tables.append(summary)
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:

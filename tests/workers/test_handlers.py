@@ -31,13 +31,17 @@ class Pushed:
 
     def __init__(self) -> None:
         self.workouts: list[tuple[AccountId, WorkoutSummaryView]] = []
+        self.ended: list[ClassId] = []
         self.classes: list[tuple[ClassId, ClassSummary]] = []
         self.logins: list[tuple[AccountId, LoginId, str]] = []
 
     def workout_summary(self, account_id: AccountId, view: WorkoutSummaryView) -> None:
         self.workouts.append((account_id, view))
 
-    def class_summary(self, class_id: ClassId, summary: ClassSummary) -> None:
+    async def class_ended(self, live: LiveClass) -> None:
+        self.ended.append(live.id)
+
+    async def class_summary(self, class_id: ClassId, summary: ClassSummary) -> None:
         self.classes.append((class_id, summary))
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
@@ -205,6 +209,7 @@ async def test_a_final_table_is_pushed_to_the_room(world: World, rows: dict[str,
     await happen(world, rows[PUSHES.name], ClassSummarised(class_id=live.id))
     ((class_id, summary),) = pushed.classes
     assert class_id == live.id
+    assert pushed.ended == [live.id]
     assert [line.name for line in summary.standings] == ["Ada"]
 
 

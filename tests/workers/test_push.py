@@ -9,7 +9,9 @@ import pytest
 from realtime.broker import MemoryBus
 from realtime.connection import Connection
 from realtime.disconnect import LOGIN_ENDED
+from realtime.feeds import Feeds
 from realtime.node import Node
+from realtime.room_log import MemoryRoomLog
 from realtime.wire import ClassSummary, WorkoutSummaryView
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, LoginId, WorkoutId
@@ -28,6 +30,9 @@ class Nodes:
         bus, clock = MemoryBus(), ManualClock()
         self.worker = build.node("worker", bus, clock)
         self.gateways = (build.node("one", bus, clock), build.node("two", bus, clock))
+        room_log = MemoryRoomLog(bus.send, clock)
+        self.worker_feeds = Feeds(self.worker, room_log, clock)
+        self.feeds = [Feeds(gateway, room_log, clock) for gateway in self.gateways]
         self.sockets = (build.connection("a", 1), build.connection("b", 2))
         for gateway, socket in zip(self.gateways, self.sockets, strict=True):
             gateway.add(socket)
@@ -60,7 +65,7 @@ def heard(socket: Connection) -> list[str]:
 
 
 async def test_a_workout_summary_reaches_its_owners_sockets_only(nodes: Nodes) -> None:
-    NodePush(nodes.worker).workout_summary(AccountId(uuid.UUID(int=1)), SUMMARY)
+    NodePush(nodes.worker, nodes.worker_feeds).workout_summary(AccountId(uuid.UUID(int=1)), SUMMARY)
     await settled()
     owner, other = map(heard, nodes.sockets)
     assert len(owner) == 1
@@ -69,11 +74,13 @@ async def test_a_workout_summary_reaches_its_owners_sockets_only(nodes: Nodes) -
 
 
 async def test_a_class_summary_reaches_everybody_in_the_room(nodes: Nodes) -> None:
-    for gateway, socket in zip(nodes.gateways, nodes.sockets, strict=True):
+    for gateway, feeds, socket in zip(nodes.gateways, nodes.feeds, nodes.sockets, strict=True):
         gateway.join(socket, f"room:{build.ROOM}")
+        feeds.follow(f"room:{build.ROOM}")
+        assert await feeds.known(f"room:{build.ROOM}") is not None
     await settled()
     summary = ClassSummary(class_id=build.ROOM, title="Spin", duration_ms=1, athletes=0, standings=())
-    NodePush(nodes.worker).class_summary(build.ROOM, summary)
+    await NodePush(nodes.worker, nodes.worker_feeds).class_summary(build.ROOM, summary)
     await settled()
     for socket in nodes.sockets:
         (text,) = heard(socket)
@@ -83,7 +90,9 @@ async def test_a_class_summary_reaches_everybody_in_the_room(nodes: Nodes) -> No
 async def test_an_ended_login_ends_its_sockets_on_another_node_and_on_this_one(nodes: Nodes) -> None:
     here = build.connection("c", 1)
     nodes.worker.add(here)
-    NodePush(nodes.worker).login_ended(AccountId(uuid.UUID(int=1)), LoginId(uuid.UUID(int=1)), "logged out")
+    NodePush(nodes.worker, nodes.worker_feeds).login_ended(
+        AccountId(uuid.UUID(int=1)), LoginId(uuid.UUID(int=1)), "logged out"
+    )
     await settled()
     for socket in (nodes.sockets[0], here):
         assert build.line_of(socket).ending == LOGIN_ENDED

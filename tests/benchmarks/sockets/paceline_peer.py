@@ -74,6 +74,8 @@ class Work:
             "stream.finish": refuse,
             "room.leave": refuse,
             "board.get": refuse,
+            "cue.send": refuse,
+            "chat.send": refuse,
             "class.create": refuse,
             "class.end": refuse,
         }
@@ -119,7 +121,9 @@ class Work:
         self._room_of[connection] = room
         self._node.join(connection, room.channel)
         view = wire.ClassView(room.class_id, message.code, "Spin", "Kim", "live", 0)
-        reply.ok(wire.RoomJoined(view, wire.BoardSnapshot(room.class_id, "e", room.version, 0, (), ())))
+        reply.ok(
+            wire.RoomJoined(view, wire.BoardSnapshot(room.class_id, "e", room.version, 0, (), ()), recovered=False)
+        )
 
     def _refuse(self, _connection: Connection, _message: object, _reply: Reply) -> None:
         raise RuntimeError("the benchmark sends no such event")

@@ -32,7 +32,7 @@ class EmptyStage:
     async def settle(self, class_id: ClassId) -> None:
         """Nothing is waiting to be stored."""
 
-    def ended(self, live: LiveClass) -> None:
+    async def ended(self, live: LiveClass) -> None:
         """Nobody is there to be told."""
 
 

@@ -71,6 +71,7 @@ class Calls:
                 wire.RoomJoined(
                     room=wire.ClassView(ROOM, "ABCD", "Spin", "Kim", "live", 0),
                     board=wire.BoardSnapshot(ROOM, "e", 1, 0, (), ()),
+                    recovered=False,
                 )
             )
 
@@ -91,6 +92,8 @@ class Calls:
             "room.leave": leave,
             "stream.finish": finish,
             "stream.open": anything,
+            "cue.send": anything,
+            "chat.send": anything,
             "class.create": anything,
             "class.end": anything,
         }
@@ -231,7 +234,7 @@ class Client:
         """The next event: name and payload."""
         packet = await self.packet()
         assert packet.startswith("42/live,["), packet
-        name, payload = json.loads(packet.removeprefix("42/live,"))
+        name, payload, *_ = json.loads(packet.removeprefix("42/live,"))
         return name, payload
 
     async def packet(self) -> str:

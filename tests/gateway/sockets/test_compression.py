@@ -9,11 +9,12 @@ import aiohttp
 import pytest
 
 from realtime.codec import Frame, event_frame
-from realtime.wire import ClassView
+from realtime.position import NOWHERE
+from realtime.wire import ClassEndedView
 from tests.gateway.sockets.build import ROOM, WAIT_S, Gateway, open_client, open_gateway
 from tests.gateway.sockets.engine.test_door import open_wire, request
 
-LONG = event_frame("class.ended", ClassView(ROOM, "ABCD", "x" * 4_000, "Kim", "over", 0, 1))
+LONG = event_frame("class.ended", ClassEndedView(ROOM, "ABCD", "x" * 4_000, "Kim", "over", 0, 1, position=NOWHERE))
 OFFER = "permessage-deflate; client_max_window_bits"
 
 

@@ -89,7 +89,9 @@ class Desk:
     async def _join(self, _: Connection, message: wire.RoomJoin, reply: Reply) -> None:
         await self.waits()
         self.seen.append(message)
-        reply.ok(wire.RoomJoined(room=wire.ClassView(ROOM, "ABCD", "Spin", "Kim", "live", 0), board=NOTHING))
+        reply.ok(
+            wire.RoomJoined(room=wire.ClassView(ROOM, "ABCD", "Spin", "Kim", "live", 0), board=NOTHING, recovered=False)
+        )
 
     def _leave(self, _: Connection, message: wire.RoomRef, reply: Reply) -> None:
         raise ZeroDivisionError("our own fault")

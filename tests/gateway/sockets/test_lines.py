@@ -16,8 +16,9 @@ from gateway.sockets.handshake import origin_rule
 from realtime.codec import Frame, event_frame
 from realtime.disconnect import ABUSE, DRAINING, LOGIN_ENDED
 from realtime.limits import STRIKES
+from realtime.position import NOWHERE
 from realtime.turn import Turn, Write
-from realtime.wire import BoardChanges, BoardSnapshot, Bye, ClassView, Row
+from realtime.wire import BoardChanges, BoardSnapshot, Bye, ClassEndedView, Row
 from tests.gateway.sockets.build import ROOM, WAIT_S, Client, Gateway, open_client, open_gateway
 
 ROWS = tuple(Row(n, 1, 140, 70, 3, 1.5, "live") for n in range(500))
@@ -32,7 +33,7 @@ def snapshot(v: int) -> Frame:
 
 
 def ended() -> Frame:
-    return event_frame("class.ended", ClassView(ROOM, "ABCD", "x" * 4_000, "Kim", "over", 0, 1))
+    return event_frame("class.ended", ClassEndedView(ROOM, "ABCD", "x" * 4_000, "Kim", "over", 0, 1, position=NOWHERE))
 
 
 # -- the handshake ----------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from persistence.database import Database, open_database
 from realtime.broker import MemoryBus
 from realtime.connection import Connection
 from realtime.disconnect import LOGIN_ENDED
+from realtime.feeds import Feeds
+from realtime.room_log import MemoryRoomLog
 from services.accounts.accounts import Accounts
 from services.accounts.passwords import Cost, Passwords
 from services.accounts.tokens import Tokens, load_key, make_key
@@ -89,12 +91,13 @@ async def test_logging_out_ends_the_sockets_of_the_login_on_another_node_within_
     ada, bob = await house.log_in("ada"), await house.log_in("bob")
     bus = MemoryBus()
     worker, gateway = build.node("worker", bus), build.node("gateway", bus)
+    feeds = Feeds(worker, MemoryRoomLog(bus.send, ManualClock()), ManualClock())
     phone, other = house.connection("phone", ada), house.connection("other", bob)
     for connection in (phone, other):
         gateway.add(connection)
     nodes = [asyncio.create_task(node.run()) for node in (worker, gateway)]
     try:
-        async with workers(house, NodePush(worker)):
+        async with workers(house, NodePush(worker, feeds)):
             await house.accounts.log_out(ada)
             async with asyncio.timeout(5):
                 while not phone.closed:

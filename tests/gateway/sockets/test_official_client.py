@@ -12,7 +12,8 @@ import socketio  # type: ignore[import-untyped]
 
 from realtime.codec import event_frame
 from realtime.disconnect import DRAINING, LOGIN_ENDED
-from realtime.wire import NAMESPACE, ClassView
+from realtime.position import NOWHERE
+from realtime.wire import NAMESPACE, ClassEndedView
 from tests.gateway.sockets.build import ROOM, WAIT_S, Gateway, open_gateway
 
 BOARD = {"class_id": str(ROOM)}
@@ -42,12 +43,14 @@ async def connected(client: Any, gateway: Gateway, transports: list[str], token:
 async def test_it_calls_hears_and_leaves(transports: list[str]) -> None:
     async with open_gateway() as gateway, official() as client:
         heard = asyncio.Queue[Any]()
-        client.on("class.ended", heard.put_nowait, namespace=NAMESPACE)
+        client.on("class.ended", lambda payload, _position: heard.put_nowait(payload), namespace=NAMESPACE)
         await connected(client, gateway, transports)
         assert client.transport() == transports[-1]
         answers = [await client.call("board.get", BOARD, namespace=NAMESPACE, timeout=WAIT_S) for _ in range(3)]
         assert [answer["ok"]["v"] for answer in answers] == [1, 1, 1]
-        gateway.connection().push(event_frame("class.ended", ClassView(ROOM, "ABCD", "Föhn ❤", "Kim", "over", 0, 1)))
+        gateway.connection().push(
+            event_frame("class.ended", ClassEndedView(ROOM, "ABCD", "Föhn ❤", "Kim", "over", 0, 1, position=NOWHERE))
+        )
         assert (await asyncio.wait_for(heard.get(), WAIT_S))["title"] == "Föhn ❤"
         async with asyncio.timeout(WAIT_S):
             await client.disconnect()
@@ -178,7 +181,11 @@ async def test_between_two_polls_a_goodbye_and_all_that_stands_before_it_wait_fo
         poller = await Poller(http, gateway).connect()
         one = gateway.connection()
         for _ in range(10):
-            one.push(event_frame("class.ended", ClassView(ROOM, "ABCD", "x" * 4_000, "Kim", "over", 0, 1)))
+            one.push(
+                event_frame(
+                    "class.ended", ClassEndedView(ROOM, "ABCD", "x" * 4_000, "Kim", "over", 0, 1, position=NOWHERE)
+                )
+            )
         one.end(LOGIN_ENDED)
         # What was under way when it ended is still answered, else an official client gives up without polling again.
         assert await poller.post(f"42/live,0{json.dumps(['board.get', BOARD])}") == 200

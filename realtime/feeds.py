@@ -1,0 +1,315 @@
+"""What this node has delivered of each room's log, and the care that nothing is left out.
+
+A message that comes over the broker says where it stands in its log. Exactly the next one is delivered; an older one was
+delivered before and is skipped; anything else means that something was lost, and then the log is read from where this node
+stands, in order, before anything newer is delivered. When the log cannot prove what came in between, because it was trimmed or
+began anew, the members here are told so: `on_reset`.
+
+A loss at the end of a burst has no successor that would show it, so every ten seconds the ends of all logs are compared with
+what was delivered, in one question per server; and at once when the broker says that it had a gap.
+
+Invariants. `Feed.at` moves in one place each for delivery and for reset, never back within an epoch, and never while something
+older waits: all members of a channel on this node see the same events in the same order. So whoever joins between two
+deliveries stands exactly at `at`. Reading is done one at a time per feed.
+
+Extending it: a new reason to doubt a feed calls `doubt`, nothing else.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import structlog
+
+from realtime import peer
+from realtime.codec import Frame, event_frame, position_of_frame
+from realtime.crew import Crew
+from realtime.node import Node
+from realtime.peer import MalformedError, OtherLevelError
+from realtime.position import TAIL_BYTES, Position, head
+from realtime.room_log import READ_EVENTS, Appended, LogAway, RoomLog, Since
+from services.kernel.clock import Clock
+
+CHECK_EVERY_S: Final = 10.0
+"""How long a loss that nothing follows can go unnoticed."""
+AGAIN_S: Final = 0.5
+"""Pause after a log did not answer. It answers within 0.25 s or not, so that a log is asked at most about once a second."""
+AT_ONCE: Final = 16
+"""Feeds that are read at the same time."""
+HELD_MESSAGES: Final = 256
+"""Messages that wait while a feed is read. Full means: all of them are forgotten, because the log has them and is read again."""
+END_WITHIN_S: Final = 5.0
+
+log = structlog.get_logger(__name__)
+
+OnReset = Callable[[str, Position], None]
+
+
+@dataclass(slots=True)
+class FeedsStatistics:
+    """Counts since start: events `delivered` (once per event, not per member), `skipped` as delivered before, `repaired`
+    from the log, `resets` told, `appended` by this node, and what was `refused` because the log was away."""
+
+    delivered: int = 0
+    skipped: int = 0
+    repaired: int = 0
+    resets: int = 0
+    appended: int = 0
+    refused: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Feed:
+    """One channel. `at` is the position of the last event delivered here, None until the log was first asked; `held` waits
+    for what is missing before it."""
+
+    channel: str
+    at: Position | None = None
+    held: deque[tuple[Position, Frame]] = field(default_factory=deque)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Feeds:
+    """The feeds of one node. `on_reset(channel, position)` is called when members here may have missed something: they go on
+    from `position`."""
+
+    def __init__(self, node: Node, room_log: RoomLog, clock: Clock) -> None:
+        self.on_reset: OnReset = _reset_for_nobody
+        self.statistics: Final = FeedsStatistics()
+        self._node: Final = node
+        self._log: Final = room_log
+        self._clock: Final = clock
+        self._feeds: dict[str, Feed] = {}
+        self._doubted: dict[str, None] = {}
+        self._wake: Final = asyncio.Event()
+        node.on_finished(self._heard)
+        node.on_gap(self.doubt)
+
+    # -- speaking -------------------------------------------------------------------------------------------------
+
+    async def append(self, channel: str, event: str, shape: msgspec.Struct, key: str) -> Appended:
+        """Put an event into the log of a channel; `shape` has `NOWHERE` for its position. Members, here and elsewhere, get it
+        when it comes out of the log. The same `key` again: it is said once. Raises `LogAway`."""
+        frame = event_frame(event, shape)
+        message = peer.encode_frame(self._node.id, frame, open_end=TAIL_BYTES)
+        try:
+            appended = await self._log.append(channel, head(message), key)
+        except LogAway:
+            self.statistics.refused += 1
+            raise
+        self.statistics.appended += not appended.repeated
+        return appended
+
+    # -- following ------------------------------------------------------------------------------------------------
+
+    def follow(self, channel: str) -> None:
+        """Deliver what comes out of this log, from about now on. The channel itself is followed by whoever calls this."""
+        if channel not in self._feeds:
+            self._feeds[channel] = Feed(channel)
+            self.doubt((channel,))
+
+    def unfollow(self, channel: str) -> None:
+        """Undo `follow`."""
+        self._feeds.pop(channel, None)
+        self._doubted.pop(channel, None)
+
+    def at(self, channel: str) -> Position | None:
+        """The position of the last event delivered here; None when it is not known (yet)."""
+        feed = self._feeds.get(channel)
+        return None if feed is None else feed.at
+
+    def doubt(self, channels: Iterable[str]) -> None:
+        """Something may be missing on these channels: compare them with their logs, soon."""
+        for channel in channels:
+            if channel in self._feeds:
+                self._doubted[channel] = None
+                self._wake.set()
+
+    async def missed(self, channel: str, since: Position) -> tuple[Frame, ...] | None:
+        """Everything after `since` up to what has been delivered here at the moment this returns, so that whoever joins in
+        the same step has no hole and no duplicate. None when that cannot be proven. Raises `LogAway`."""
+        found: list[Frame] = []
+        last = since
+        for _ in range(_TRIES):
+            await self._caught_up(channel, since)
+            at = self.at(channel)
+            if at is None or at.epoch != since.epoch or since.after(at) or at.offset - since.offset > READ_EVENTS:
+                return None
+            if last.offset < at.offset:
+                frames = _frames_of((await self._log.since(channel, last)).messages)
+                if frames is None:
+                    return None
+                found += frames
+                last = last.moved(len(frames))
+            at = self.at(channel)
+            if at is not None and at.epoch == since.epoch and since.offset <= at.offset <= last.offset:
+                # What was read beyond `at` will be delivered to everybody here, the newcomer included.
+                return tuple(found[: at.offset - since.offset])
+        return None
+
+    async def known(self, channel: str) -> Position | None:
+        """Where members here stand, asking the log if this is not known yet; None when it does not answer."""
+        feed = self._feeds.get(channel)
+        if feed is not None and feed.at is None:
+            try:
+                await self._read(feed)
+            except LogAway as away:
+                log.warning("feeds.position_unknown", channel=channel, trouble=str(away))
+        return self.at(channel)
+
+    async def _caught_up(self, channel: str, since: Position) -> None:
+        """A client that was on a node ahead of this one must not get the same events again."""
+        feed = self._feeds.get(channel)
+        if feed is not None and (feed.at is None or since.epoch != feed.at.epoch or since.after(feed.at)):
+            await self._read(feed)
+
+    # -- what comes in --------------------------------------------------------------------------------------------
+
+    def _heard(self, channel: str, frame: Frame) -> None:
+        feed = self._feeds.get(channel)
+        if feed is None:
+            return
+        try:
+            position = position_of_frame(frame)
+        except ValueError as fault:
+            log.warning("feeds.message_not_understood", channel=channel, problem=str(fault))
+            return
+        if feed.at is not None and position.epoch == feed.at.epoch and position.offset <= feed.at.offset:
+            self.statistics.skipped += 1
+        elif feed.at is not None and position.follows(feed.at):
+            self._deliver(feed, position, frame)
+            self._release(feed)
+        else:
+            if len(feed.held) >= HELD_MESSAGES:
+                feed.held.clear()
+            feed.held.append((position, frame))
+            self.doubt((channel,))
+
+    def _deliver(self, feed: Feed, position: Position, frame: Frame) -> None:
+        feed.at = position
+        self.statistics.delivered += 1
+        self._node.broadcast(feed.channel, frame)
+
+    def _release(self, feed: Feed) -> None:
+        """Deliver what was held and now follows; what still does not is looked for in the log."""
+        held, feed.held = feed.held, deque()
+        for position, frame in held:
+            self._take(feed, position, frame)
+        if feed.held:
+            self.doubt((feed.channel,))
+
+    def _take(self, feed: Feed, position: Position, frame: Frame) -> None:
+        if feed.at is not None and position.follows(feed.at):
+            self._deliver(feed, position, frame)
+        elif feed.at is None or feed.at.epoch != position.epoch or position.after(feed.at):
+            feed.held.append((position, frame))
+        else:
+            self.statistics.skipped += 1
+
+    # -- reading the log ------------------------------------------------------------------------------------------
+
+    async def _read(self, feed: Feed) -> None:
+        """Bring a feed up to the end of its log. Raises `LogAway`."""
+        async with feed.reading:
+            if self._feeds.get(feed.channel) is not feed:
+                return
+            before = feed.at
+            if before is None:
+                top = (await self._log.tops((feed.channel,)))[feed.channel]
+                read = Since(top, None)
+            else:
+                read = await self._log.since(feed.channel, before)
+            if self._feeds.get(feed.channel) is feed:
+                self._bring_up(feed, before, read)
+
+    def _bring_up(self, feed: Feed, before: Position | None, read: Since) -> None:
+        frames = _frames_of(read.messages)
+        if before is not None and frames is not None:
+            for number, frame in enumerate(frames, start=1):
+                position = before.moved(number)
+                if feed.at is not None and position.follows(feed.at):
+                    self.statistics.repaired += 1
+                    self._deliver(feed, position, frame)
+        elif feed.at is None or feed.at.epoch != read.top.epoch or feed.at.offset < read.top.offset:
+            feed.at = read.top
+            self.statistics.resets += 1
+            self.on_reset(feed.channel, read.top)
+        # What is of another epoch belongs to a log that is gone; or to a newer one, which a second look will show.
+        if any(position.epoch != read.top.epoch for position, _ in feed.held):
+            feed.held = deque(entry for entry in feed.held if entry[0].epoch == read.top.epoch)
+            self.doubt((feed.channel,))
+        self._release(feed)
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Repair and check, until cancelled."""
+        crew = Crew("feeds", END_WITHIN_S)
+        await crew.live(repairs=self._keep_repairing(crew), checks=self._keep_checking(crew))
+
+    async def _keep_repairing(self, crew: Crew) -> None:
+        while not crew.over:
+            await self._wake.wait()
+            self._wake.clear()
+            batch = list(self._doubted)[:AT_ONCE]
+            for channel in batch:
+                del self._doubted[channel]
+            async with asyncio.TaskGroup() as group:
+                repairs = {
+                    channel: group.create_task(self._repaired(channel), name=f"feeds.repair {channel}")
+                    for channel in batch
+                }
+            failed = [channel for channel, repair in repairs.items() if not repair.result()]
+            if failed:
+                await self._clock.sleep(AGAIN_S)
+            self.doubt(failed)
+            if self._doubted:
+                self._wake.set()
+
+    async def _repaired(self, channel: str) -> bool:
+        feed = self._feeds.get(channel)
+        if feed is None:
+            return True
+        try:
+            await self._read(feed)
+        except LogAway as away:
+            log.warning("feeds.log_away", channel=channel, trouble=str(away))
+            return False
+        return True
+
+    async def _keep_checking(self, crew: Crew) -> None:
+        while not crew.over:
+            await self._clock.sleep(CHECK_EVERY_S)
+            try:
+                tops = await self._log.tops(tuple(self._feeds))
+            except LogAway as away:
+                log.warning("feeds.check_failed", trouble=str(away))
+            else:
+                self.doubt(channel for channel, top in tops.items() if top != self.at(channel))
+
+
+_TRIES: Final = 5
+"""Readings for one newcomer, while events come faster than they can be read."""
+
+
+def _frames_of(messages: tuple[bytes, ...] | None) -> tuple[Frame, ...] | None:
+    """The frames in messages of a log; None when one of them is none, which proves as little as a hole."""
+    if messages is None:
+        return None
+    frames = []
+    for message in messages:
+        try:
+            frame = peer.decode_frame(peer.header_of(message), message)
+            position_of_frame(frame)
+            frames.append(frame)
+        except (MalformedError, OtherLevelError, ValueError) as fault:
+            log.warning("feeds.log_not_understood", problem=str(fault))
+            return None
+    return tuple(frames)
+
+
+def _reset_for_nobody(channel: str, position: Position) -> None:
+    """Nobody asked to hear of resets."""

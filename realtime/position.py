@@ -1,0 +1,78 @@
+"""Where something stands in the log of a room.
+
+A position is an epoch and an offset, written `0f3a9c41-000000000012`: always 21 characters, so that it can be put into bytes
+that are ready without changing their length. The epoch is made by chance when a log begins and again whenever it begins anew;
+offsets count from 1 without a hole. Two positions say something about each other only within one epoch.
+
+A message that carries its position ends with it, twice: as the last field of its payload and as a second argument of the
+Socket.IO event, which is where the JavaScript client looks for it. So whatever is in front, the last `TAIL_BYTES` are the
+same, and whoever knows the position can finish a message of which only the head was made.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+EPOCH_DIGITS: Final = 8
+OFFSET_DIGITS: Final = 12
+PATTERN: Final = rf"^[0-9a-f]{{{EPOCH_DIGITS}}}-[0-9]{{{OFFSET_DIGITS}}}$"
+TEXT_BYTES: Final = EPOCH_DIGITS + 1 + OFFSET_DIGITS
+NOWHERE: Final = f"{'0' * EPOCH_DIGITS}-{'0' * OFFSET_DIGITS}"
+"""What stands in a message until the log has given it its position."""
+
+_BETWEEN: Final = b'"},"'
+_END: Final = b'"]'
+TAIL_BYTES: Final = 2 * TEXT_BYTES + len(_BETWEEN) + len(_END)
+_shape: Final = re.compile(PATTERN)
+
+
+class Position(NamedTuple):
+    """A place in one room's log. Offset 0 is before the first event."""
+
+    epoch: str
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}-{self.offset:0{OFFSET_DIGITS}d}"
+
+    def after(self, other: "Position") -> bool:
+        """Whether it is later in the same telling of the log."""
+        return self.epoch == other.epoch and self.offset > other.offset
+
+    def follows(self, other: "Position") -> bool:
+        """Whether it is the very next one."""
+        return self.epoch == other.epoch and self.offset == other.offset + 1
+
+    def moved(self, by: int) -> "Position":
+        """The position `by` events later."""
+        return Position(self.epoch, self.offset + by)
+
+
+def position_of(text: str) -> Position:
+    """A position from its text. Raises `ValueError`."""
+    if _shape.match(text) is None or len(text) != TEXT_BYTES:
+        raise ValueError(f"{text[:80]!r} is no position: 8 hexadecimal digits, a hyphen, 12 digits")
+    return Position(text[:EPOCH_DIGITS], int(text[EPOCH_DIGITS + 1 :]))
+
+
+def tail(position: Position) -> bytes:
+    """How a message ends that stands at `position`."""
+    text = str(position).encode()
+    return text + _BETWEEN + text + _END
+
+
+def head(message: bytes) -> bytes:
+    """A message that ends with a position, without it. Raises `ValueError` when it does not end so."""
+    last = message[-TAIL_BYTES:]
+    if last[TEXT_BYTES : -TEXT_BYTES - len(_END)] != _BETWEEN or not last.endswith(_END):
+        raise ValueError("a message of a room's log ends with its position, as last field and as second argument")
+    return message[:-TAIL_BYTES]
+
+
+def position_in(message: bytes) -> Position:
+    """The position that a message ends with. Raises `ValueError` when it ends otherwise."""
+    head(message)
+    end = len(message) - len(_END)
+    try:
+        return position_of(message[end - TEXT_BYTES : end].decode("ascii"))
+    except UnicodeDecodeError as fault:
+        raise ValueError("a message of a room's log ends with its position") from fault

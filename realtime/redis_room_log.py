@@ -1,0 +1,170 @@
+"""The room log in Redis: one script stores a message and publishes it.
+
+Per channel there are three kinds of key, all in the slot of the channel's name, so that a script may touch them together and
+publish there in a cluster too: `meta` (a hash: epoch `e`, offset `o`), `log` (a stream whose ids are the offsets), and a small
+string per idempotency key that holds the position.
+
+The order inside the script is what makes failure safe. Its first write is one that a full server refuses, so that a script is
+refused as a whole or runs to its end: no offset is given that has no event, nothing is published that was not stored. An offset
+that begins anew (`meta` was lost and the stream was not) deletes the orphan first.
+
+A position in a log that is not there cannot be compared, so asking for the end of a log begins it.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from redis.asyncio import Redis
+
+from realtime.position import Position, position_of
+from realtime.redis_commands import RedisCommands
+from realtime.room_log import (
+    KEEP_EVENTS,
+    KEEP_KEY_S,
+    KEEP_META_S,
+    KEEP_S,
+    READ_BYTES,
+    READ_EVENTS,
+    Appended,
+    Since,
+    new_epoch,
+)
+
+_BATCH: Final = 512
+"""Logs whose ends are asked for in one pipeline."""
+
+_APPEND: Final = """
+local meta, log, once = KEYS[1], KEYS[2], KEYS[3]
+local head, name, word, new_epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local keep_events, keep_ms, keep_meta_ms, keep_key_ms = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+local before = redis.call('GET', once)
+if before then
+    return {before, 1}
+end
+local epoch = redis.call('HGET', meta, 'e')
+if not epoch then
+    epoch = new_epoch
+    redis.call('HSET', meta, 'e', epoch, 'o', 0)
+end
+local offset = redis.call('HINCRBY', meta, 'o', 1)
+redis.call('PEXPIRE', meta, keep_meta_ms)
+if offset == 1 then
+    redis.call('DEL', log)
+end
+local position = epoch .. '-' .. string.format('%012d', offset)
+local message = head .. position .. '"},"' .. position .. '"]'
+redis.call('XADD', log, 'MAXLEN', '=', keep_events, offset .. '-0', 'm', message)
+redis.call('PEXPIRE', log, keep_ms)
+redis.call('SET', once, position, 'PX', keep_key_ms)
+redis.call(word, name, message)
+return {position, 0}
+"""
+
+_SINCE: Final = """
+local meta, log = KEYS[1], KEYS[2]
+local epoch, offset, events, size = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local now = redis.call('HMGET', meta, 'e', 'o')
+if not now[1] then
+    return {}
+end
+local top = tonumber(now[2])
+local missed = top - offset
+if now[1] == epoch and missed < 0 then
+    redis.call('HSET', meta, 'e', ARGV[5], 'o', 0)
+    redis.call('DEL', log)
+    return {ARGV[5], '0'}
+end
+if now[1] ~= epoch or missed < 0 or missed > events then
+    return {now[1], now[2]}
+end
+if missed == 0 then
+    return {now[1], now[2], {}}
+end
+local found = redis.call('XRANGE', log, (offset + 1) .. '-0', top .. '-0')
+if #found ~= missed then
+    return {now[1], now[2]}
+end
+local messages = {}
+for i, entry in ipairs(found) do
+    messages[i] = entry[2][2]
+    size = size - #messages[i]
+    if size < 0 then
+        return {now[1], now[2]}
+    end
+end
+return {now[1], now[2], messages}
+"""
+
+_BEGIN: Final = """
+if redis.call('EXISTS', KEYS[1]) == 0 then
+    redis.call('HSET', KEYS[1], 'e', ARGV[1], 'o', 0)
+    redis.call('DEL', KEYS[2])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return redis.call('HMGET', KEYS[1], 'e', 'o')
+"""
+
+
+class RedisRoomLog:
+    """Room logs on the servers where their channels live."""
+
+    def __init__(self, commands: RedisCommands, *, keep_events: int = KEEP_EVENTS, keep_s: float = KEEP_S) -> None:
+        self._redis: Final = commands
+        self._keep_events: Final = keep_events
+        self._keep_s: Final = keep_s
+
+    async def append(self, channel: str, head: bytes, key: str) -> Appended:
+        position, repeated = await self._redis.run(
+            channel,
+            _APPEND,
+            ("meta", "log", f"once:{key}"),
+            head,
+            self._redis.servers.name(channel),
+            self._redis.servers.publish_word,
+            new_epoch(),
+            self._keep_events,
+            _ms(self._keep_s),
+            _ms(KEEP_META_S),
+            _ms(KEEP_KEY_S),
+        )
+        return Appended(position_of(position.decode()), repeated=bool(repeated))
+
+    async def since(
+        self, channel: str, position: Position, *, events: int = READ_EVENTS, size: int = READ_BYTES
+    ) -> Since:
+        found = await self._redis.run(
+            channel, _SINCE, ("meta", "log"), position.epoch, position.offset, events, size, new_epoch()
+        )
+        if not found:
+            return Since(await self._begin(channel), None)
+        top = Position(found[0].decode(), int(found[1]))
+        return Since(top, tuple(found[2]) if len(found) == 3 else None)
+
+    async def tops(self, channels: Collection[str]) -> dict[str, Position]:
+        tops: dict[str, Position] = {}
+        for client, here in self._redis.by_client(tuple(channels)):
+            for batch in _batches(here):
+                tops.update(await self._tops_of(client, batch))
+        return tops
+
+    async def _tops_of(self, client: Redis, channels: list[str]) -> dict[str, Position]:
+        pipeline = client.pipeline(transaction=False)
+        for channel in channels:
+            pipeline.hmget(self._redis.servers.key(channel, "meta"), ["e", "o"])
+        found = await self._redis.answered(pipeline.execute)
+        return {
+            channel: await self._begin(channel) if epoch is None else Position(epoch.decode(), int(offset))
+            for channel, (epoch, offset) in zip(channels, found, strict=True)
+        }
+
+    async def _begin(self, channel: str) -> Position:
+        epoch, offset = await self._redis.run(channel, _BEGIN, ("meta", "log"), new_epoch(), _ms(KEEP_META_S))
+        return Position(epoch.decode(), int(offset))
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _batches(channels: list[str]) -> list[list[str]]:
+    return [channels[start : start + _BATCH] for start in range(0, len(channels), _BATCH)]

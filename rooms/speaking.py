@@ -1,0 +1,85 @@
+"""Cues and chat: what people say into a room.
+
+Both go through the room's log, so the answer "said" means that everybody gets it or learns that they missed something. When
+nobody knows whether it was stored, the answer is a problem to be retried with the same key; a client that gave none gets none,
+because we could not tell its second try from a second cue.
+"""
+
+import secrets
+from typing import Final
+
+from realtime.connection import Connection
+from realtime.limits import CHAT_BURST, CHAT_PER_SECOND, AccountAllowances
+from realtime.position import NOWHERE
+from realtime.wire import ChatSaid, ChatSend, Cue, CueSend, Said
+from rooms.room import Room
+from rooms.rooms import Rooms
+from services.classes.saying import may_chat, may_cue, one_line
+from services.kernel.clock import Clock
+from services.kernel.ids import ClassId
+from services.kernel.problems import ClassOver, NotInRoom, RateLimited
+
+
+class Speaking:
+    """The use cases. Their problems: `NotInRoom`, `ClassOver`, `Forbidden`, `BadShape`, `RateLimited`, `Unavailable`."""
+
+    def __init__(self, rooms: Rooms, clock: Clock) -> None:
+        self._rooms: Final = rooms
+        self._clock: Final = clock
+        self._chat: Final = AccountAllowances(CHAT_PER_SECOND, CHAT_BURST)
+
+    async def cue(self, connection: Connection, message: CueSend) -> Said:
+        """The coach says something to the room."""
+        room = self._room_of(connection, message.class_id)
+        may_cue(room.live, connection.caller)
+        cue = Cue(
+            class_id=message.class_id,
+            text=one_line(message.text),
+            coach_name=room.live.coach_name,
+            at_ms=self._clock.wall_ms(),
+            position=NOWHERE,
+        )
+        return Said(str(await self._rooms.say(message.class_id, "cue", cue, key=_key("cue", connection, message.key))))
+
+    async def chat(self, connection: Connection, message: ChatSend) -> Said:
+        """A member says something."""
+        room = self._room_of(connection, message.class_id)
+        caller = connection.caller
+        may_chat(caller)
+        member = room.member(caller.account_id)
+        if member is None:
+            raise NotInRoom
+        text = one_line(message.text)
+        self._allow(connection)
+        said = ChatSaid(
+            class_id=message.class_id,
+            n=member.n,
+            name=member.name,
+            text=text,
+            at_ms=self._clock.wall_ms(),
+            position=NOWHERE,
+        )
+        return Said(
+            str(await self._rooms.say(message.class_id, "chat.said", said, key=_key("chat", connection, message.key)))
+        )
+
+    def _room_of(self, connection: Connection, class_id: ClassId) -> Room:
+        room = self._rooms.get(class_id)
+        if room is None or class_id not in connection.rooms:
+            raise NotInRoom
+        if room.live.over:
+            raise ClassOver(class_id=str(class_id))
+        return room
+
+    def _allow(self, connection: Connection) -> None:
+        now = self._clock.monotonic()
+        bucket = self._chat.of(connection.caller.account_id, now)
+        if not bucket.take(now):
+            raise RateLimited(
+                "too many chat messages; wait a moment", retry_after_ms=int(bucket.wait_s(now) * 1000) + 1
+            )
+
+
+def _key(what: str, connection: Connection, key: str | None) -> str:
+    """The key in the room's log: nobody can take another's."""
+    return f"{what}:{connection.caller.account_id}:{key or secrets.token_hex(8)}"

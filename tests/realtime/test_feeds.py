@@ -1,0 +1,357 @@
+"""What a node delivers of a room's log: all of it, once, in order, or the word that it cannot."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+import pytest
+
+from realtime import peer
+from realtime.broker import MemoryBus
+from realtime.connection import Connection
+from realtime.feeds import CHECK_EVERY_S, HELD_MESSAGES, Feeds
+from realtime.node import Node
+from realtime.position import NOWHERE, Position
+from realtime.room_log import Appended, LogAway, MemoryRoomLog, Since
+from realtime.wire import Cue
+from services.kernel.clock import ManualClock
+from tests.realtime import build
+
+CHANNEL = f"room:{build.ROOM}"
+
+
+class Log(MemoryRoomLog):
+    """A log whose messages get lost on the way, and which can be away."""
+
+    def __init__(self, bus: MemoryBus, clock: ManualClock, *, keep_events: int = 512) -> None:
+        super().__init__(self._carry, clock, keep_events=keep_events)
+        self.carry = bus.send
+        self.losing = False
+        self.away = False
+        self.reads = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def _carry(self, channel: str, data: bytes) -> None:
+        if not self.losing:
+            self.carry(channel, data)
+
+    async def append(self, channel: str, head: bytes, key: str) -> Appended:
+        self._here()
+        return await super().append(channel, head, key)
+
+    async def since(self, channel: str, position: Position, *, events: int = 300, size: int = 256 * 1024) -> Since:
+        self._here()
+        self.reads += 1
+        found = await super().since(channel, position, events=events, size=size)
+        await self.gate.wait()
+        return found
+
+    async def tops(self, channels: Collection[str]) -> dict[str, Position]:
+        self._here()
+        return await super().tops(channels)
+
+    def _here(self) -> None:
+        if self.away:
+            raise LogAway("away")
+
+
+class Installation:
+    """Two nodes with one member each in the room."""
+
+    def __init__(self, *, keep_events: int = 512) -> None:
+        self.bus, self.clock = MemoryBus(), ManualClock()
+        self.log = Log(self.bus, self.clock, keep_events=keep_events)
+        self.nodes = [build.node(name, self.bus, self.clock) for name in ("one", "two")]
+        self.feeds = [Feeds(node, self.log, self.clock) for node in self.nodes]
+        self.members = [build.connection(name, number) for number, name in enumerate("ab", start=1)]
+        self.resets: list[tuple[str, Position]] = []
+        for node, feeds, member in zip(self.nodes, self.feeds, self.members, strict=True):
+            node.add(member)
+            node.join(member, CHANNEL)
+            feeds.follow(CHANNEL)
+            feeds.on_reset = self._reset_of(node)
+
+    def _reset_of(self, node: Node):  # type: ignore[no-untyped-def]
+        return lambda channel, position: self.resets.append((node.id, position))
+
+    async def say(self, text: str, *, key: str | None = None) -> Position:
+        cue = Cue(class_id=build.ROOM, text=text, coach_name="Mia", at_ms=0, position=NOWHERE)
+        appended = await self.feeds[0].append(CHANNEL, "cue", cue, key or secrets.token_hex(4))
+        return appended.position
+
+    async def settled(self) -> None:
+        for _ in range(5):
+            await self.clock.advance(0)
+
+    def heard(self, member: int) -> list[str]:
+        return said(self.members[member])
+
+
+def said(member: Connection) -> list[str]:
+    """The texts of the cues that a member was sent since the last time."""
+    return [text.split('"text":"')[1].split('"')[0] for text in build.texts(member.mailbox)]
+
+
+@asynccontextmanager
+async def running(installation: Installation) -> AsyncIterator[Installation]:
+    loops = [
+        asyncio.create_task(loop)
+        for node, feeds in zip(installation.nodes, installation.feeds, strict=True)
+        for loop in (node.run(), feeds.run())
+    ]
+    await installation.settled()
+    installation.resets.clear()
+    try:
+        yield installation
+    finally:
+        installation.log.gate.set()
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+
+
+async def test_members_of_every_node_get_what_is_said_once_and_in_one_order() -> None:
+    async with running(Installation()) as here:
+        await asyncio.gather(*(here.say(f"cue {number}") for number in range(20)))
+        await here.settled()
+        first, second = here.heard(0), here.heard(1)
+        assert sorted(first) == sorted(f"cue {number}" for number in range(20))
+        assert first == second
+
+
+async def test_the_same_key_is_heard_once() -> None:
+    async with running(Installation()) as here:
+        positions = {await here.say("up", key="k") for _ in range(5)}
+        await here.settled()
+        assert len(positions) == 1
+        assert here.heard(0) == here.heard(1) == ["up"]
+        assert here.feeds[0].statistics.appended == 1
+
+
+async def test_a_loss_is_repaired_before_anything_newer_is_delivered() -> None:
+    async with running(Installation()) as here:
+        here.log.losing = True
+        await here.say("lost 1")
+        await here.say("lost 2")
+        here.log.losing = False
+        await here.say("heard")
+        await here.settled()
+        assert here.heard(0) == here.heard(1) == ["lost 1", "lost 2", "heard"]
+        assert here.feeds[0].statistics.repaired == 3
+        assert here.resets == []
+
+
+async def test_a_loss_at_the_end_is_found_by_the_check_that_asks_every_ten_seconds() -> None:
+    async with running(Installation()) as here:
+        here.log.losing = True
+        await here.say("lost")
+        await here.settled()
+        assert here.heard(1) == []
+        await here.clock.advance(CHECK_EVERY_S)
+        await here.settled()
+        assert here.heard(0) == here.heard(1) == ["lost"]
+
+
+async def test_a_gap_of_the_broker_is_looked_into_at_once() -> None:
+    async with running(Installation()) as here:
+        here.log.losing = True
+        await here.say("lost")
+        here.feeds[1].doubt((CHANNEL,))
+        await here.settled()
+        assert here.heard(1) == ["lost"]
+
+
+async def test_a_message_that_comes_twice_or_late_is_delivered_once() -> None:
+    async with running(Installation()) as here:
+        carried: list[tuple[str, bytes]] = []
+        here.log.carry = lambda channel, data: carried.append((channel, data))
+        for number in range(4):
+            await here.say(f"cue {number}")
+        for channel, data in (*reversed(carried), *carried):
+            here.bus.send(channel, data)
+        await here.settled()
+        assert here.heard(0) == here.heard(1) == [f"cue {number}" for number in range(4)]
+
+
+async def test_a_log_that_begins_anew_is_told_as_a_reset() -> None:
+    async with running(Installation()) as here:
+        await here.say("before")
+        await here.settled()
+        here.log.forget()
+        after = await here.say("after")
+        await here.settled()
+        assert {node for node, _ in here.resets} == {"one", "two"}
+        assert {position for _, position in here.resets} == {after}
+        await here.say("and on")
+        await here.settled()
+        assert here.heard(0) == here.heard(1) == ["before", "and on"]
+
+
+async def test_a_log_that_is_gone_is_noticed_though_nobody_says_anything() -> None:
+    async with running(Installation()) as here:
+        await here.say("before")
+        await here.settled()
+        here.log.forget()
+        await here.clock.advance(CHECK_EVERY_S)
+        await here.settled()
+        assert {node for node, _ in here.resets} == {"one", "two"}
+
+
+async def test_what_was_trimmed_before_it_was_repaired_is_told_as_a_reset() -> None:
+    async with running(Installation(keep_events=3)) as here:
+        here.log.losing = True
+        for number in range(5):
+            await here.say(f"lost {number}")
+        here.log.losing = False
+        last = await here.say("heard")
+        await here.settled()
+        assert here.resets == [("one", last), ("two", last)]
+        await here.say("and on")
+        await here.settled()
+        assert here.heard(1) == ["and on"]
+
+
+async def test_while_the_log_is_away_what_follows_is_delivered_and_what_does_not_waits() -> None:
+    async with running(Installation()) as here:
+        here.log.losing = True
+        await here.say("lost")
+        here.log.losing = False
+        await here.say("waits")
+        here.log.away = True
+        await here.settled()
+        assert here.heard(1) == []
+        here.log.away = False
+        await here.clock.advance(1)
+        await here.settled()
+        assert here.heard(0) == here.heard(1) == ["lost", "waits"]
+
+
+async def test_more_than_may_wait_is_read_again_from_the_log() -> None:
+    async with running(Installation()) as here:
+        here.log.losing = True
+        await here.say("lost")
+        here.log.losing = False
+        here.log.gate.clear()
+        for number in range(HELD_MESSAGES + 5):
+            await here.say(f"{number}")
+            await here.clock.advance(0)
+        here.log.gate.set()
+        await here.settled()
+        await here.clock.advance(1)
+        await here.settled()
+        assert here.heard(0) == here.heard(1) == ["lost", *(f"{number}" for number in range(HELD_MESSAGES + 5))]
+
+
+async def test_an_old_message_of_an_epoch_that_is_gone_does_not_keep_the_node_busy() -> None:
+    async with running(Installation()) as here:
+        carried: list[tuple[str, bytes]] = []
+        here.log.carry = lambda channel, data: carried.append((channel, data))
+        await here.say("of an old epoch")
+        here.log.carry = here.bus.send
+        here.log.forget()
+        await here.say("new")
+        await here.settled()
+        here.resets.clear()
+        before = here.log.reads
+        here.bus.send(*carried[0])
+        await here.settled()
+        await here.clock.advance(5)
+        assert here.log.reads - before <= 4
+        assert here.resets == []
+        await here.say("and on")
+        await here.settled()
+        assert here.heard(1)[-1] == "and on"
+
+
+async def test_what_is_no_event_reaches_nobody() -> None:
+    async with running(Installation()) as here:
+        for ws in (b"", b"\x81\x02hi", build.ended().ws[:-3]):
+            here.bus.send(CHANNEL, peer.encode("elsewhere", peer.Logged("class.ended", ws)))
+        here.bus.send(CHANNEL, peer.encode("elsewhere", peer.Logged("board.changes", build.changes(1).ws)))
+        await here.settled()
+        await here.say("fine")
+        await here.settled()
+        assert here.heard(0) == here.heard(1) == ["fine"]
+
+
+# -- whoever joins ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_newcomer_gets_everything_since_and_then_what_follows_though_events_flow_meanwhile() -> None:
+    async with running(Installation()) as here:
+        since = await here.say("seen")
+        for number in range(3):
+            await here.say(f"missed {number}")
+        await here.settled()
+        newcomer = build.connection("new", 9)
+        here.nodes[0].add(newcomer)
+        here.log.gate.clear()
+        joining = asyncio.create_task(here.feeds[0].missed(CHANNEL, since))
+        await here.settled()
+        # Said after the log was read and before the newcomer is in.
+        await here.say("between 1")
+        await here.say("between 2")
+        await here.settled()
+        here.log.gate.set()
+
+        missed = await joining
+        here.nodes[0].join(newcomer, CHANNEL)
+
+        await here.say("after")
+        await here.settled()
+        assert missed is not None
+        texts = [frame.text.split('"text":"')[1].split('"')[0] for frame in missed]
+        assert texts + said(newcomer) == ["missed 0", "missed 1", "missed 2", "between 1", "between 2", "after"]
+
+
+async def test_what_the_log_has_and_the_node_has_not_delivered_is_left_for_everybody_together() -> None:
+    async with running(Installation()) as here:
+        since = await here.say("seen")
+        await here.settled()
+        here.log.losing = True
+        await here.say("not here yet")
+        missed = await here.feeds[0].missed(CHANNEL, since)
+        newcomer = build.connection("new", 9)
+        here.nodes[0].add(newcomer)
+        here.nodes[0].join(newcomer, CHANNEL)
+        await here.clock.advance(CHECK_EVERY_S)
+        await here.settled()
+        assert missed == ()
+        assert said(newcomer) == ["not here yet"]
+
+
+async def test_whoever_was_on_a_node_ahead_of_this_one_gets_nothing_twice() -> None:
+    async with running(Installation()) as here:
+        here.log.losing = True
+        since = await here.say("seen elsewhere")
+        missed = await here.feeds[0].missed(CHANNEL, since)
+        newcomer = build.connection("new", 9)
+        here.nodes[0].add(newcomer)
+        here.nodes[0].join(newcomer, CHANNEL)
+        await here.clock.advance(CHECK_EVERY_S)
+        await here.settled()
+        assert missed == ()
+        assert said(newcomer) == []
+
+
+@pytest.mark.parametrize("moved", [1, 400])
+async def test_a_position_that_never_was_proves_nothing_and_disturbs_nobody(moved: int) -> None:
+    async with running(Installation()) as here:
+        last = await here.say("seen")
+        await here.settled()
+        assert await here.feeds[0].missed(CHANNEL, last.moved(moved)) is None
+        assert await here.feeds[0].missed(CHANNEL, Position("00000000", 1)) is None
+        assert here.feeds[0].at(CHANNEL) == last
+        assert here.resets == []
+
+
+async def test_more_than_a_client_may_catch_up_with_proves_nothing() -> None:
+    async with running(Installation()) as here:
+        since = await here.say("seen")
+        for number in range(301):
+            await here.say(str(number))
+        await here.settled()
+        assert await here.feeds[0].missed(CHANNEL, since) is None
+        assert len(await here.feeds[0].missed(CHANNEL, since.moved(1)) or ()) == 300
