@@ -118,7 +118,7 @@ class Comebacks:
             self._rooms.enter(connection, back.room, back.membership)
             for frame in back.missed:
                 connection.push(frame)
-            connection.push(back.room.snapshot_frame(now_ms))
+            connection.push(back.room.snapshot_frame(now_ms), key=back.room.channel)
 
     async def _recalled(self, caller: Caller, pid: object, offset: object, owner: str) -> Comeback | None:
         if not isinstance(pid, str) or not isinstance(offset, str) or not _PID.fullmatch(pid):

@@ -9,6 +9,7 @@ say something.
 """
 
 import asyncio
+import inspect
 import json
 import sys
 import uuid
@@ -38,7 +39,7 @@ with something else for a second."""
 _ENDINGS: Final = {ending.name: ending for ending in disconnect.ENDINGS}
 
 Verb = Callable[[Mapping[str, str]], object]
-"""One thing the side door does: from the query of the request to what is answered as JSON."""
+"""One thing the side door does: from the query of the request to what is answered as JSON, at once or in a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ async def open_socketio() -> AsyncIterator[Fixture]:
     server.attach(app)
     async with _running(server.run()), _listening(app) as address:
         try:
-            async with _side_door({**noted.verbs(), "state": state}) as control:
+            async with open_side_door({**noted.verbs(), "state": state}) as control:
                 yield Fixture(address, control)
         finally:
             await server.shutdown()
@@ -173,7 +174,7 @@ async def open_live() -> AsyncIterator[Fixture]:
     """The live namespace with the handlers of tests/gateway/sockets/build.py, on a clock that runs."""
     async with (
         open_gateway(SystemClock(), ping_interval_s=PING_S[0], ping_timeout_s=PING_S[1]) as gateway,
-        _side_door(_live_verbs(gateway)) as control,
+        open_side_door(_live_verbs(gateway)) as control,
     ):
         yield Fixture(gateway.address, control)
 
@@ -262,7 +263,7 @@ async def open_engineio() -> AsyncIterator[Fixture]:
     engine.attach(app, "engine.io")
     async with _running(engine.run()), _listening(app) as address:
         try:
-            async with _side_door({"state": lambda _: {"engine_sessions": len(engine.links)}}) as control:
+            async with open_side_door({"state": lambda _: {"engine_sessions": len(engine.links)}}) as control:
                 yield Fixture(address, control)
         finally:
             await engine.shutdown()
@@ -298,12 +299,13 @@ async def _listening(app: web.Application) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _side_door(verbs: Mapping[str, Verb]) -> AsyncIterator[str]:
+async def open_side_door(verbs: Mapping[str, Verb]) -> AsyncIterator[str]:
     """The address where `POST /verb?…` does what `verbs` says. A fault is answered with its text: the story shows it."""
 
     async def handle(request: web.Request) -> web.Response:
         try:
-            return web.json_response(verbs[request.match_info["verb"]](request.query))
+            answer = verbs[request.match_info["verb"]](request.query)
+            return web.json_response(await answer if inspect.isawaitable(answer) else answer)
         except Exception as fault:
             return web.Response(status=500, text=repr(fault))
 

@@ -18,6 +18,7 @@ from aiohttp import web
 from gateway.http.server import GatewayRunner
 from gateway.sockets.dispatch import Handlers, Reply
 from gateway.sockets.engine.link import Link
+from gateway.sockets.handshake import Identify
 from gateway.sockets.server import LiveServer, attach
 from realtime import wire
 from realtime.broker import InMemoryBroker
@@ -147,11 +148,21 @@ class Gateway:
 
 @asynccontextmanager
 async def open_gateway(
-    clock: Clock | None = None, *, turn: Turn | None = None, door: bool = True, **options: Any
+    clock: Clock | None = None,
+    *,
+    turn: Turn | None = None,
+    door: bool = True,
+    node: Node | None = None,
+    identify: Identify = identify,
+    **options: Any,
 ) -> AsyncIterator[Gateway]:
-    """A gateway on a port of its own; on a manual clock unless another is given."""
+    """A gateway on a port of its own; on a manual clock unless another is given, and on a node of its own unless one is given
+    that runs already."""
     clock = clock or ManualClock()
-    node = Node("one", Hub(turn), InMemoryBroker(), clock)
+    loops: list[asyncio.Task[None]] = []
+    if node is None:
+        node = Node("one", Hub(turn), InMemoryBroker(), clock)
+        loops.append(asyncio.create_task(node.run()))
     calls = Calls()
     app = web.Application()
     server = attach(
@@ -170,7 +181,7 @@ async def open_gateway(
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0][:2]
-    loops = [asyncio.create_task(node.run()), asyncio.create_task(server.run())]
+    loops.append(asyncio.create_task(server.run()))
     await asyncio.sleep(0)  # the loops have begun: tests count tasks
     await asyncio.sleep(0)
     try:

@@ -14,6 +14,7 @@ export async function openLine(url) {
 class Line {
   constructor(host, port) {
     this.whole = true;
+    this.to = { host, port };
     this.ends = new Set();
     this.open = Promise.resolve();
     this.upgrades = Promise.resolve();
@@ -22,7 +23,7 @@ class Line {
         near.destroy();
         return;
       }
-      const far = net.connect({ host, port, noDelay: true });
+      const far = net.connect({ ...this.to, noDelay: true });
       near.setNoDelay(true);
       for (const [one, other] of [
         [near, far],
@@ -79,6 +80,12 @@ class Line {
 
   mend() {
     this.whole = true;
+  }
+
+  /** From the next connection on it leads to another server. */
+  leadTo(url) {
+    const { hostname, port } = new URL(url);
+    this.to = { host: hostname, port: Number(port) };
   }
 
   async close() {

@@ -1,0 +1,263 @@
+"""Coming back by the secret of the last connection: all of it with proof, or nothing."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from realtime.connection import Connection
+from realtime.disconnect import LOGIN_ENDED
+from realtime.room_log import LogAway
+from realtime.wire import ChatSend, CueSend, RoomJoin
+from rooms.comebacks import Comeback
+from services.classes.live_class import LiveClass
+from services.kernel.caller import Caller
+from services.kernel.problems import Unavailable
+from tests.rooms.conftest import TestNode, World, events
+
+
+class Studio:
+    """Two nodes, and a coach with two classes on the first."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.here, self.there = world.node(), world.node()
+        self.classes: list[LiveClass] = []
+
+    async def open(self, count: int = 2) -> "Studio":
+        mia = await self.world.person("Mia", coach=True)
+        self.coach = self.here.connect(mia)
+        for _ in range(count):
+            live = await self.here.create_class(mia)
+            await self.here.join(self.coach, live.code, "coach")
+            self.classes.append(live)
+        await self.world.advance(0)
+        return self
+
+    async def cue(self, text: str, number: int = 0) -> str:
+        said = await self.here.speaking.cue(self.coach, CueSend(class_id=self.classes[number].id, text=text))
+        await self.world.advance(0)
+        return said.position
+
+    def connect(self, node: TestNode, caller: Caller) -> Connection:
+        connection = node.connect(caller)
+        connection.pid = node.comebacks.new_pid()
+        return connection
+
+    async def join(self, node: TestNode, connection: Connection, number: int = 0) -> str:
+        """Join, and the position to come back with."""
+        joined = await node.join(connection, self.classes[number].code)
+        await self.world.advance(0)
+        assert joined.position is not None
+        return joined.position
+
+    async def back(
+        self, node: TestNode, caller: Caller, pid: object, offset: object
+    ) -> tuple[Connection, Comeback | None]:
+        """Come back as CONNECT does it."""
+        connection = node.connect(caller)
+        comeback = await node.comebacks.recall(caller, pid, offset, connection.id)
+        if comeback is not None:
+            connection.pid = comeback.pid
+            node.comebacks.restore(connection, comeback)
+        return connection, comeback
+
+
+def heard(connection: Connection) -> list[Any]:
+    return [payload.get("text", name) for name, payload in events(connection)]
+
+
+@pytest.fixture
+async def studio(world: World) -> Studio:
+    return await Studio(world).open()
+
+
+async def test_it_comes_back_to_its_room_on_another_node_with_what_it_missed_before_anything_new(
+    studio: Studio,
+) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    await studio.join(studio.here, phone)
+    seen = await studio.cue("seen")
+    # The line breaks, and nobody is left on this node who could say so.
+    await studio.cue("missed")
+    again, comeback = await studio.back(studio.there, ada, phone.pid, seen)
+    await studio.cue("new")
+    assert comeback is not None
+    assert comeback.pid == phone.pid
+    assert heard(again) == ["missed", "board.snapshot", "new"]
+    room = studio.there.rooms.get(studio.classes[0].id)
+    assert room is not None
+    member = room.member(ada.account_id)
+    assert member is not None
+    assert member.present
+
+
+async def test_it_comes_back_though_nothing_was_said_before_it_went(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    told = await studio.join(studio.here, phone)
+    await studio.cue("missed")
+    again, comeback = await studio.back(studio.there, ada, phone.pid, told)
+    assert comeback is not None
+    assert heard(again) == ["missed", "board.snapshot"]
+
+
+async def test_it_can_be_tried_again_when_the_answer_was_lost(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    told = await studio.join(studio.here, phone)
+    await studio.cue("missed")
+    for node in (studio.there, studio.here, studio.there):
+        again, comeback = await studio.back(node, ada, phone.pid, told)
+        assert comeback is not None
+        assert heard(again) == ["missed", "board.snapshot"]
+
+
+async def test_it_stays_possible_while_connected_and_for_two_minutes_after(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    told = await studio.join(studio.here, phone)
+    await studio.world.advance(600)
+    studio.here.cut(phone)
+    await studio.world.advance(85)
+    assert (await studio.back(studio.there, ada, phone.pid, told))[1] is not None
+    other = studio.connect(studio.here, ada)
+    told = await studio.join(studio.here, other)
+    studio.here.cut(other)
+    await studio.world.advance(121)
+    assert (await studio.back(studio.there, ada, other.pid, told))[1] is None
+
+
+@pytest.mark.parametrize("offset", [None, 7, "", "nonsense", "00000000-000000000001"])
+async def test_without_a_position_of_one_of_its_rooms_nothing_is_proven(studio: Studio, offset: object) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    await studio.join(studio.here, phone)
+    assert (await studio.back(studio.there, ada, phone.pid, offset))[1] is None
+
+
+@pytest.mark.parametrize("pid", [None, 5, "", "x" * 24, "x" * 10_000, "}:{evil"])
+async def test_a_pid_that_nobody_gave_is_none(studio: Studio, pid: object) -> None:
+    ada = await studio.world.person("Ada")
+    told = await studio.join(studio.here, studio.connect(studio.here, ada))
+    assert (await studio.back(studio.there, ada, pid, told))[1] is None
+
+
+async def test_nobody_else_comes_back_with_it(studio: Studio) -> None:
+    ada, eve = await studio.world.person("Ada"), await studio.world.person("Eve")
+    phone = studio.connect(studio.here, ada)
+    told = await studio.join(studio.here, phone)
+    assert (await studio.back(studio.there, eve, phone.pid, told))[1] is None
+
+
+async def test_a_log_that_began_anew_proves_nothing(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    told = await studio.join(studio.here, phone)
+    studio.world.log.forget()
+    await studio.cue("of another epoch")
+    assert (await studio.back(studio.there, ada, phone.pid, told))[1] is None
+
+
+async def test_in_two_rooms_it_comes_back_only_if_the_other_was_silent(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    for number in (0, 1):
+        await studio.join(studio.here, phone, number)
+    seen = await studio.cue("seen", 0)
+    await studio.cue("missed", 0)
+    again, comeback = await studio.back(studio.there, ada, phone.pid, seen)
+    assert comeback is not None
+    assert again.rooms == {live.id for live in studio.classes}
+    assert heard(again) == ["missed", "board.snapshot", "board.snapshot"]
+    await studio.cue("in the other room, seen by whom?", 1)
+    assert (await studio.back(studio.there, ada, phone.pid, seen))[1] is None
+
+
+async def test_a_room_that_was_left_is_not_come_back_to(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    for number in (0, 1):
+        await studio.join(studio.here, phone, number)
+    studio.here.rooms.leave(phone, studio.classes[1].id)
+    studio.here.comebacks.left(phone, studio.classes[1].id)
+    await studio.world.advance(2)
+    seen = await studio.cue("seen", 0)
+    again, comeback = await studio.back(studio.there, ada, phone.pid, seen)
+    assert comeback is not None
+    assert again.rooms == {studio.classes[0].id}
+
+
+async def test_who_was_sent_away_for_good_does_not_come_back_by_it(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    told = await studio.join(studio.here, phone)
+    phone.end(LOGIN_ENDED)
+    studio.here.cut(phone)
+    await studio.world.advance(2)
+    assert (await studio.back(studio.there, ada, phone.pid, told))[1] is None
+
+
+async def test_the_old_half_of_a_connection_no_longer_changes_the_record(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    told = await studio.join(studio.here, phone)
+    again, _ = await studio.back(studio.there, ada, phone.pid, told)
+    # The first node finds out now, and ends its half for good.
+    phone.end(LOGIN_ENDED)
+    studio.here.cut(phone)
+    await studio.world.advance(2)
+    assert await studio.world.records.read(again.pid) is not None
+
+
+async def test_while_its_return_cannot_be_made_sure_a_connection_joins_one_room_and_no_second(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> bool:
+        raise LogAway("away")
+
+    ada, bob = await studio.world.person("Ada"), await studio.world.person("Bob")
+    phone, tablet = studio.connect(studio.here, ada), studio.connect(studio.here, bob)
+    told = await studio.join(studio.here, phone)
+    with monkeypatch.context() as patched:
+        patched.setattr(studio.world.records, "write", away)
+        with pytest.raises(Unavailable):
+            await studio.join(studio.here, phone, 1)
+        first = await studio.join(studio.here, tablet)
+    await studio.join(studio.here, tablet, 1)
+    assert (await studio.back(studio.there, bob, tablet.pid, first))[1] is None
+    again, _ = await studio.back(studio.there, ada, phone.pid, told)
+    assert again.rooms == {studio.classes[0].id}
+
+
+async def test_rooms_of_the_auth_payload_are_joined_one_after_the_other_and_each_is_answered(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.there, ada)
+    seen = await studio.cue("seen", 1)
+    await studio.cue("missed", 1)
+    await studio.there.comebacks.rejoin(
+        phone,
+        [
+            RoomJoin(code=studio.classes[0].code),
+            RoomJoin(code="NOSUCH"),
+            RoomJoin(code=studio.classes[1].code, since=seen),
+        ],
+    )
+    told = list(events(phone))
+    assert [name for name, _ in told] == [
+        "room.position",
+        "room.recovered",
+        "room.recovered",
+        "room.position",
+        "room.recovered",
+    ]
+    first, unknown, last = [payload for name, payload in told if name == "room.recovered"]
+    assert first["ok"]["recovered"] is False
+    assert (unknown["code"], unknown["problem"]["code"]) == ("NOSUCH", "class_not_found")
+    assert last["ok"]["recovered"] is True
+    ((name, payload),) = last["ok"]["missed"]
+    assert (name, payload["text"]) == ("cue", "missed")
+    await studio.there.speaking.chat(phone, ChatSend(class_id=studio.classes[0].id, text="back", key=uuid.uuid4().hex))
+    await studio.world.advance(0)
+    assert heard(phone) == ["back"]
