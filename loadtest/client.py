@@ -1,7 +1,7 @@
 """The reference client: one account (or one display) on one server.
 
 It holds together what a person's app holds together: tokens that stay fresh, a connection that comes back, the
-rooms it is in (joined again on every new connection), and the streams of its devices. Nothing here is private
+rooms it is in (joined again on every new connection, with what was missed), and the streams of its devices. Nothing here is private
 to Paceline: whoever writes a client in another language may read it as a description.
 
     async with aiohttp.ClientSession() as http:
@@ -23,6 +23,7 @@ import msgspec
 from loadtest.api import AccountRole, Api, Grant, Refusal
 from loadtest.link import Link, LinkLost
 from loadtest.patience import Patience
+from loadtest.room import StayingRoom
 from loadtest.stream import DeviceStream
 from loadtest.tokens import ByJoinCode, ByRefreshToken, Tokens
 from realtime.wire import (
@@ -79,6 +80,7 @@ class PacelineClient:
         self.api = api
         self.tokens = tokens
         self.link = link
+        self.rooms: dict[ClassId, StayingRoom] = {}
         self._ids = Uuid7Ids(api.clock)
         self._summaries: dict[WorkoutId, WorkoutSummary] = {}
         self._summary_came = asyncio.Event()
@@ -99,15 +101,10 @@ class PacelineClient:
                 await patience.wait(str(refusal), refusal.problem.retry_after_ms)
 
     async def join(self, code: str, role: Role = "athlete") -> RoomJoined:
-        """Join a room, now and on every connection after this one. Raises Refusal."""
+        """Join a room, now and on every connection after this one, with what was missed in between. Raises Refusal."""
         wanted = RoomJoin(code=code, role=role)
         joined = await self.call("room.join", wanted, RoomJoined)
-
-        async def join_again() -> None:
-            # The answer holds a snapshot, and so does the next board; nobody waits for it.
-            await self.link.request("room.join", wanted, lambda _: None)
-
-        self.link.greet(join_again)
+        self.rooms[joined.room.id] = StayingRoom(self.link, wanted, joined)
         return joined
 
     @asynccontextmanager

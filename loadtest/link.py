@@ -291,14 +291,20 @@ class Link:
             return True  # nobody wants to read it
         packet = packets.parse(data)
         if isinstance(packet, packets.Event):
-            payload: msgspec.Struct = msgspec.json.decode(packet.payload, type=BY_NAME[packet.name].shape)
-            for handler in tuple(self._typed[name]):
-                handler(payload)
+            self.handle_event(packet.name, packet.payload)
         elif isinstance(packet, packets.Ack):
             answered = self._waiting.pop(packet.id, None)
             if answered is not None:
                 answered(packet.payload)
         return not isinstance(packet, packets.Disconnected | packets.Refused)
+
+    def handle_event(self, name: str, payload: msgspec.Raw) -> None:
+        """An event that came now, or one that was missed and was given later."""
+        handlers = self._typed.get(name.encode())
+        if handlers:
+            shape: msgspec.Struct = msgspec.json.decode(payload, type=BY_NAME[name].shape)
+            for handler in tuple(handlers):
+                handler(shape)
 
     def _enter(self, ws: aiohttp.ClientWebSocketResponse[bool]) -> None:
         self._ws = ws

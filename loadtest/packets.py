@@ -109,9 +109,9 @@ def parse(data: bytes) -> Packet:
     """One frame after the first. Raises FrameError for what this protocol does not know."""
     if data.startswith(_EVENT):
         parts = _parts(data, data[data.find(b"[", len(_EVENT)) :])
-        if not 1 <= len(parts) <= 2:
-            raise FrameError(f"an event has a name and one payload, got {_shown(data)}")
-        return Event(_text.decode(parts[0]), parts[1] if len(parts) == 2 else msgspec.Raw(b"null"))
+        if not 1 <= len(parts) <= 3:
+            raise FrameError(f"an event has a name, one payload and perhaps its position, got {_shown(data)}")
+        return Event(_text.decode(parts[0]), parts[1] if len(parts) > 1 else msgspec.Raw(b"null"))
     if data.startswith(_ACK):
         bracket = data.find(b"[", len(_ACK))
         number = data[len(_ACK) : bracket]

@@ -11,6 +11,9 @@ again, which is how that client reads "recovered", if and only if it can be prov
 The record is written before a join is answered. While it cannot be, a connection that has one must not join another room: a
 client that came back later would be told that nothing is missing, and miss that room. A first join goes ahead without a record.
 
+Whoever joins with `since` looks after itself, and its connection is no longer recovered by pid: what it missed comes with the
+answer, which the position that the client's library keeps knows nothing of, so that the next proof would be none.
+
 Rooms that a client gives in the auth payload are simply joined, one after the other, and each is answered by an event.
 """
 
@@ -193,6 +196,8 @@ class Comebacks:
 
     async def _joining(self, connection: Connection, class_id: ClassId, request: RoomJoin) -> None:
         """See the module. Raises `Unavailable`."""
+        if connection.pid and request.since is not None:
+            await self._give_up(connection)
         if not connection.pid or class_id in connection.rooms:
             return
         before = self._known.get(connection.id)
@@ -210,6 +215,18 @@ class Comebacks:
         if ours and not connection.gone:
             self._to_write.pop(connection.pid, None)
             self._known[connection.id] = _Known(connection.pid, record)
+
+    async def _give_up(self, connection: Connection) -> None:
+        """From now on nobody comes back to this connection by its pid. Raises `Unavailable`."""
+        known = self._known.get(connection.id)
+        if known is not None:
+            try:
+                await self._records.forget(known.pid, connection.id)
+            except LogAway as away:
+                raise Unavailable(_NO_RECORD) from away
+            self._known.pop(connection.id, None)
+            self._to_write.pop(known.pid, None)
+        connection.pid = ""
 
     async def _record(
         self, connection: Connection, rooms: tuple[HeldRoom, ...], class_id: ClassId, request: RoomJoin

@@ -231,6 +231,18 @@ async def test_while_its_return_cannot_be_made_sure_a_connection_joins_one_room_
     assert again.rooms == {studio.classes[0].id}
 
 
+async def test_who_joins_with_a_position_looks_after_itself_and_is_not_recovered_by_pid(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    pid, told = phone.pid, await studio.join(studio.here, phone)
+    seen = await studio.cue("missed, and given with the answer", 1)
+    joined = await studio.here.rooms.join(phone, RoomJoin(code=studio.classes[1].code, since=f"{seen[:-1]}0"))
+    assert joined.recovered
+    assert len(joined.missed) == 1
+    for offset in (told, seen, f"{seen[:-1]}0"):
+        assert (await studio.back(studio.there, ada, pid, offset))[1] is None
+
+
 async def test_rooms_of_the_auth_payload_are_joined_one_after_the_other_and_each_is_answered(studio: Studio) -> None:
     ada = await studio.world.person("Ada")
     phone = studio.connect(studio.there, ada)
@@ -249,7 +261,6 @@ async def test_rooms_of_the_auth_payload_are_joined_one_after_the_other_and_each
         "room.position",
         "room.recovered",
         "room.recovered",
-        "room.position",
         "room.recovered",
     ]
     first, unknown, last = [payload for name, payload in told if name == "room.recovered"]
