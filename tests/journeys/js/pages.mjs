@@ -180,6 +180,23 @@ const CHAPTERS = {
       await speaks(page, "coach live");
       await shot(page, "coach-live-laptop-light");
 
+      const screen = await context.newPage();
+      await screen.setViewportSize(TELEVISION);
+      await screen.goto(`${BASE_URL}/board?code=${code}`);
+      await screen.locator(".tile", { hasText: "Zoe Keys" }).waitFor();
+      await page.getByLabel("Say to everybody").focus();
+      await page.keyboard.type("Last minute, all you have!");
+      await page.keyboard.press("Enter");
+      await page.getByText("Said: Last minute").waitFor();
+      for (const other of [athlete, screen])
+        await other.getByRole("status").filter({ hasText: "Last minute, all you have!" }).waitFor();
+      await speaks(screen, "board with a cue");
+      await fits(athlete, "a cue on a phone");
+      await shot(screen, "board-cue-television-light");
+      await shot(athlete, "athlete-cue-phone-light", { fullPage: true });
+      await shot(page, "coach-cue-laptop-light");
+      await screen.close();
+
       // A reload in the middle of a workout goes on with the same stream.
       await athlete.reload();
       await athlete.getByText(/([5-9]|\d\d) samples stored/).waitFor();

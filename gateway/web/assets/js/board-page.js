@@ -4,6 +4,7 @@
  * It needs no account; knowing the join code is the right to watch. The address carries the code, so a television that
  * restarts comes back to its class by itself.
  */
+import { CueBanner } from "./cue.js";
 import { byId, setText, showView } from "./dom.js";
 import { Live } from "./live.js";
 import { DisplayPass } from "./login.js";
@@ -63,6 +64,7 @@ class Screen {
     this.summarised = false;
     this.heldUntil = 0;
     this.hold = false;
+    this.cue = new CueBanner(byId("cue"));
     this.live = new Live(pass);
     this.wall = new Wall(byId("wall"), { onPages: (...pages) => this.#pages(...pages) });
     this.room = new Room(
@@ -72,6 +74,7 @@ class Screen {
         onJoined: (room) => this.#joined(room),
         onBoard: () => this.#show(),
         onEnded: () => this.#ended(),
+        onCue: (cue) => this.cue.show(cue, this.room.serverNowMs),
         onSummary: (summary) => this.#summary(summary),
         onProblem: (problem) => {
           this.#stop();
@@ -150,6 +153,7 @@ class Screen {
   async #ended() {
     if (this.over) return;
     this.over = true;
+    this.cue.clear();
     clearInterval(this.ticker);
     const { title, created_at_ms: from, ended_at_ms: to } = this.room.view;
     setText(byId("end-title"), `${title}: the final table`);

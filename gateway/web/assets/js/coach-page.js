@@ -6,6 +6,7 @@
  */
 import { accountForm } from "./account-form.js";
 import { Cockpit } from "./cockpit.js";
+import { cueBox } from "./cue.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
 import { Live } from "./live.js";
 import { Login } from "./login.js";
@@ -184,6 +185,8 @@ class LiveClass {
     setText(byId("live-trouble"), "");
     byId("screen").href = `/board?code=${encodeURIComponent(view.code)}`;
     byId("sign").hidden = false;
+    cueBox(byId("cue-form"), (cue) => this.live.ask("cue.send", { class_id: view.id, ...cue }));
+    setText(byId("cue-said"), "");
     showStanding(byId("sign"), this.live);
     showView("live");
     this.live.watch(() => this.room && this.#show());

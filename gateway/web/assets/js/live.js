@@ -93,6 +93,11 @@ export class Live {
     return this.socket.connected;
   }
 
+  /** Whether the server has taken up the last connection where it broke: what was missed comes by itself. */
+  get recovered() {
+    return this.socket.recovered;
+  }
+
   /**
    * Sends an event and waits for its acknowledgement.
    * @returns {Promise<any>} the reply; raises `Problem`

@@ -1,11 +1,15 @@
 /**
- * A room on the socket: joined again after every reconnect, its board kept in step.
+ * A room on the socket: joined again after every reconnect, its board kept in step, and nothing that was said in it lost.
+ *
+ * The position of the last event goes along with every join, so that the answer brings what was missed; a client whose library
+ * was recovered by the server is in the room already and gets it as ordinary events.
  *
  * A gap in the versions asks for the whole board, once at a time. A board that has been silent for `QUIET_MS` is asked
  * too: when nobody's numbers change the server has nothing to say, but a network that died without a word looks just the
  * same, and a frozen number is the one thing a board must not show. No answer means the connection is not to be trusted.
  */
 import { Board } from "./board.js";
+import { Place } from "./place.js";
 import { Problem } from "./problem.js";
 
 const QUIET_MS = 2_500;
@@ -13,7 +17,7 @@ const ANSWER_MS = 2_500;
 const AGAIN_MS = 3_000;
 
 /**
- * @typedef {{onJoined?: (room: any, you: any) => void, onBoard: (board: Board) => void, onEnded?: (room: any) => void,
+ * @typedef {{onJoined?: (room: any, you: any) => void, onBoard: (board: Board) => void, onEnded?: (room: any) => void, onCue?: (cue: any) => void,
  *            onSummary?: (summary: any) => void, onProblem: (problem: Problem) => void}} RoomWatcher
  */
 
@@ -28,6 +32,7 @@ export class Room {
     this.entry = { code, role };
     this.watcher = watcher;
     this.board = new Board();
+    this.place = new Place();
     /** The class (a ClassView), once joined. */
     this.view = null;
     this.you = null;
@@ -38,8 +43,10 @@ export class Room {
     this.again = 0;
     live.on("board.snapshot", (snapshot) => this.#mine(snapshot) && this.#take(snapshot));
     live.on("board.changes", (changes) => this.#mine(changes) && this.#change(changes));
-    live.on("class.ended", (view) => this.view?.id === view.id && this.#ended(view));
-    live.on("class.summary", (summary) => this.#mine(summary) && this.watcher.onSummary?.(summary));
+    for (const event of ["cue", "class.ended", "class.summary", "chat.said"])
+      live.on(event, (payload) => this.#said(event, payload));
+    live.on("room.position", (told) => this.#mine(told) && this.place.set(told.position));
+    live.on("room.reset", (reset) => this.view?.id === reset.room.id && this.#reset(reset));
     live.watch(({ phase }) => {
       if (phase === "connected") this.#join();
     });
@@ -64,10 +71,12 @@ export class Room {
 
   async #join() {
     if (this.closed || this.view?.state === "over") return;
+    if (this.view && this.live.recovered) return;
     clearTimeout(this.again);
+    const since = this.place.position;
     let joined;
     try {
-      joined = await this.live.ask("room.join", this.entry);
+      joined = await this.live.ask("room.join", since ? { ...this.entry, since } : this.entry);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       if (!this.closed) this.#notJoined(problem);
@@ -78,6 +87,24 @@ export class Room {
     this.you = joined.you ?? null;
     this.watcher.onJoined?.(joined.room, this.you);
     this.#take(joined.board);
+    for (const [event, payload] of joined.missed ?? []) this.#said(event, payload);
+    this.place.set(joined.position);
+  }
+
+  /** Something that must arrive, now or late, and once. */
+  #said(event, payload) {
+    const room = event === "class.ended" ? payload.id : payload.class_id;
+    if (this.closed || room !== this.view?.id || !this.place.take(payload.position)) return;
+    if (event === "cue") this.watcher.onCue?.(payload);
+    if (event === "class.ended") this.#ended(payload);
+    if (event === "class.summary") this.watcher.onSummary?.(payload);
+  }
+
+  #reset({ room, board, position }) {
+    if (this.closed) return;
+    this.place.set(position);
+    this.#take(board);
+    if (room.state === "over") this.#ended(room);
   }
 
   #notJoined(problem) {

@@ -4,6 +4,7 @@
  * The three fail apart from each other. Without a network the sensor goes on and samples are kept here; without a sensor
  * the room is still to be seen; when the room closes, the workout is finished and everything that is kept still goes out.
  */
+import { CueBanner } from "./cue.js";
 import { byId, confirmed, make, setText } from "./dom.js";
 import { OwnNumbers } from "./own-numbers.js";
 import { Room } from "./room.js";
@@ -28,6 +29,7 @@ export class Training {
     this.strap = this.#newStrap(source, body);
     this.source = source;
     this.stream = null;
+    this.cue = new CueBanner(byId("cue"));
     this.room = null;
     this.state = null;
     this.lock = null;
@@ -58,6 +60,7 @@ export class Training {
 
   stop() {
     clearInterval(this.ticker);
+    this.cue.clear();
     this.strap.stop();
     this.room?.close();
     this.live.stop();
@@ -103,6 +106,7 @@ export class Training {
           this.stream.kept.title = view.title;
         },
         onBoard: () => this.#tick(),
+        onCue: (cue) => this.cue.show(cue, this.room.serverNowMs),
         onEnded: () => this.#classEnded(),
         onProblem: (problem) => {
           setText(byId("stream-trouble"), problem.message);
