@@ -322,6 +322,23 @@ async def test_what_the_log_has_and_the_node_has_not_delivered_is_left_for_every
         assert said(newcomer) == ["not here yet"]
 
 
+async def test_of_what_is_read_only_what_the_others_have_is_given_and_the_rest_comes_with_theirs() -> None:
+    async with running(Installation()) as here:
+        since = await here.say("seen")
+        await here.say("missed")
+        await here.settled()
+        here.log.losing = True
+        await here.say("not here yet")
+        missed = await here.feeds[0].missed(CHANNEL, since)
+        newcomer = build.connection("new", 9)
+        here.nodes[0].add(newcomer)
+        here.nodes[0].join(newcomer, CHANNEL)
+        await here.clock.advance(CHECK_EVERY_S)
+        await here.settled()
+        assert [frame.text.split('"text":"')[1].split('"')[0] for frame in missed or ()] == ["missed"]
+        assert said(newcomer) == ["not here yet"]
+
+
 async def test_whoever_was_on_a_node_ahead_of_this_one_gets_nothing_twice() -> None:
     async with running(Installation()) as here:
         here.log.losing = True
