@@ -25,7 +25,6 @@ from services.kernel.problems import Problem
 
 _SPACE: Final = NAMESPACE.encode()
 _EVENT: Final = b"42" + _SPACE + b',["%b",%b]'
-_EVENT_HEAD: Final = b"42" + _SPACE + b',["%b",'
 _SECOND_ARGUMENT: Final = len(b',""]') + TEXT_BYTES
 """Bytes at the end of a positioned event that are not its payload."""
 _ACK: Final = b"43" + _SPACE + b","
@@ -161,7 +160,7 @@ def position_of_frame(frame: Frame) -> Position:
 
 def payload_of(frame: Frame) -> msgspec.Raw:
     """The payload of a positioned event, as it stands in its frame."""
-    begin = frame.head + len(_EVENT_HEAD % frame.event.encode())
+    begin = frame.head + len(_begin(frame.event))
     return msgspec.Raw(frame.ws[begin:-_SECOND_ARGUMENT])
 
 

@@ -16,6 +16,7 @@ Extending it: a new reason to doubt a feed calls `doubt`, nothing else.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -30,7 +31,8 @@ from realtime.crew import Crew
 from realtime.node import Node
 from realtime.peer import MalformedError, OtherLevelError
 from realtime.position import TAIL_BYTES, Position, head
-from realtime.room_log import READ_EVENTS, Appended, LogAway, RoomLog, Since
+from realtime.room_log import KEEP_EVENTS, READ_EVENTS, Appended, LogAway, RoomLog, Since
+from realtime.sparingly import Sparingly
 from services.kernel.clock import Clock
 
 CHECK_EVERY_S: Final = 10.0
@@ -39,6 +41,8 @@ AGAIN_S: Final = 0.5
 """Pause after a log did not answer. It answers within 0.25 s or not, so that a log is asked at most about once a second."""
 AT_ONCE: Final = 16
 """Feeds that are read at the same time."""
+READ_BYTES: Final = 4 * 1024 * 1024
+"""Bytes that a feed reads at once: as good as all that a log keeps."""
 HELD_MESSAGES: Final = 256
 """Messages that wait while a feed is read. Full means: all of them are forgotten, because the log has them and is read again."""
 END_WITHIN_S: Final = 5.0
@@ -64,12 +68,13 @@ class FeedsStatistics:
 @dataclass(slots=True, eq=False)
 class Feed:
     """One channel. `at` is the position of the last event delivered here, None until the log was first asked; `held` waits
-    for what is missing before it."""
+    for what is missing before it; `failed_at` the monotonic second in which the log last did not answer."""
 
     channel: str
     at: Position | None = None
     held: deque[tuple[Position, Frame]] = field(default_factory=deque)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    failed_at: float = -math.inf
 
 
 class Feeds:
@@ -82,6 +87,7 @@ class Feeds:
         self._node: Final = node
         self._log: Final = room_log
         self._clock: Final = clock
+        self._say: Final = Sparingly(log, clock.monotonic)
         self._feeds: dict[str, Feed] = {}
         self._doubted: dict[str, None] = {}
         self._wake: Final = asyncio.Event()
@@ -157,7 +163,7 @@ class Feeds:
             try:
                 await self._read(feed)
             except LogAway as away:
-                log.warning("feeds.position_unknown", channel=channel, trouble=str(away))
+                self._say.warning("feeds.position_unknown", cause="position", channel=channel, trouble=str(away))
         return self.at(channel)
 
     async def _caught_up(self, channel: str, since: Position) -> None:
@@ -175,7 +181,7 @@ class Feeds:
         try:
             position = position_of_frame(frame)
         except ValueError as fault:
-            log.warning("feeds.message_not_understood", channel=channel, problem=str(fault))
+            self._say.warning("feeds.message_not_understood", cause="message", channel=channel, problem=str(fault))
             return
         if feed.at is not None and position.epoch == feed.at.epoch and position.offset <= feed.at.offset:
             self.statistics.skipped += 1
@@ -214,16 +220,22 @@ class Feeds:
     async def _read(self, feed: Feed) -> None:
         """Bring a feed up to the end of its log. Raises `LogAway`."""
         async with feed.reading:
-            if self._feeds.get(feed.channel) is not feed:
-                return
+            # A hall full of people who join at once must not wait for one time-out after the other.
+            if self._clock.monotonic() - feed.failed_at < AGAIN_S:
+                raise LogAway("the log did not answer just now")
             before = feed.at
-            if before is None:
-                top = (await self._log.tops((feed.channel,)))[feed.channel]
-                read = Since(top, None)
-            else:
-                read = await self._log.since(feed.channel, before)
+            try:
+                read = await self._rest(feed.channel, before)
+            except LogAway:
+                feed.failed_at = self._clock.monotonic()
+                raise
             if self._feeds.get(feed.channel) is feed:
                 self._bring_up(feed, before, read)
+
+    async def _rest(self, channel: str, before: Position | None) -> Since:
+        if before is None:
+            return Since((await self._log.tops((channel,)))[channel], None)
+        return await self._log.since(channel, before, events=KEEP_EVENTS, size=READ_BYTES)
 
     def _bring_up(self, feed: Feed, before: Position | None, read: Since) -> None:
         frames = _frames_of(read.messages)
@@ -276,7 +288,7 @@ class Feeds:
         try:
             await self._read(feed)
         except LogAway as away:
-            log.warning("feeds.log_away", channel=channel, trouble=str(away))
+            self._say.warning("feeds.log_away", cause="repair", channel=channel, trouble=str(away))
             return False
         return True
 
@@ -286,7 +298,7 @@ class Feeds:
             try:
                 tops = await self._log.tops(tuple(self._feeds))
             except LogAway as away:
-                log.warning("feeds.check_failed", trouble=str(away))
+                self._say.warning("feeds.check_failed", cause="check", trouble=str(away))
             else:
                 self.doubt(channel for channel, top in tops.items() if top != self.at(channel))
 

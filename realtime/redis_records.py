@@ -37,6 +37,8 @@ end
 return 1
 """
 
+_REFRESH: Final = "return redis.call('PEXPIRE', KEYS[1], ARGV[1])"
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Record).decode
 
@@ -63,6 +65,10 @@ class RedisRecords:
         return bool(await self._redis.run(_channel(pid), _TAKE, [_KEY], owner, _KEEP_MS))
 
     async def refresh(self, pids: tuple[str, ...]) -> None:
+        if self._redis.servers.clustered:
+            for pid in pids:
+                await self._redis.run(_channel(pid), _REFRESH, [_KEY], _KEEP_MS)
+            return
         for client, channels in self._redis.by_client([_channel(pid) for pid in pids]):
             for start in range(0, len(channels), _BATCH):
                 pipeline = client.pipeline(transaction=False)

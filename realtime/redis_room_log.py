@@ -141,6 +141,9 @@ class RedisRoomLog:
         return Since(top, tuple(found[2]) if len(found) == 3 else None)
 
     async def tops(self, channels: Collection[str]) -> dict[str, Position]:
+        if self._redis.servers.clustered:
+            # A pipeline there would be torn apart by slots, and fail as a whole when one of them moves.
+            return {channel: await self._begin(channel) for channel in channels}
         tops: dict[str, Position] = {}
         for client, here in self._redis.by_client(tuple(channels)):
             for batch in _batches(here):

@@ -453,8 +453,6 @@ EVENTS: Final[tuple[Event, ...]] = (
         "Boards may be missing what other nodes see, or no longer do.",
         delivery=Delivery.LATEST,
     ),
-    Event("class.ended", ClassView, "The class is over; finish your streams.", delivery=Delivery.MUST),
-    Event("class.summary", ClassSummary, "The final table of a class.", delivery=Delivery.MUST),
     Event(
         "class.ended",
         ClassEndedView,

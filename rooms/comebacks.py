@@ -31,6 +31,7 @@ from realtime.crew import Crew
 from realtime.position import Position, position_of
 from realtime.records import REFRESH_EVERY_S, HeldRoom, Record, Records, new_pid
 from realtime.room_log import LogAway
+from realtime.sparingly import Sparingly
 from realtime.wire import RoomJoin, RoomPosition, RoomRecovered
 from rooms.room import Room, channel_of
 from rooms.rooms import Rooms
@@ -89,6 +90,7 @@ class Comebacks:
         self._records: Final = records
         self._transactions: Final = transactions
         self._clock: Final = clock
+        self._say: Final = Sparingly(log, clock.monotonic)
         self._known: dict[str, _Known] = {}
         self._to_write: dict[str, _Waiting] = {}
         rooms.on_join = self._joining
@@ -105,7 +107,7 @@ class Comebacks:
         try:
             found = await self._recalled(caller, pid, offset, owner)
         except (LogAway, Problem) as trouble:
-            log.info("comebacks.not_recovered", connection=owner, trouble=str(trouble))
+            self._say.warning("comebacks.not_recovered", cause="recall", connection=owner, trouble=str(trouble))
             found = None
         if found is None:
             self.statistics.not_recovered += 1
@@ -204,14 +206,20 @@ class Comebacks:
         if before is None and connection.rooms:
             return  # it is in a room that was joined while there could be no record: nobody can come back to it
         rooms = () if before is None else tuple(held for held in before.record.rooms if held.class_id != class_id)
-        try:
-            record = await self._record(connection, rooms, class_id, request)
-            ours = await self._records.write(connection.pid, connection.id, record)
-        except LogAway as away:
-            log.warning("comebacks.no_record", connection=connection.id, trouble=str(away))
+        at = await self._rooms.feeds.known(channel_of(class_id))
+        if at is None:
             if before is None:
                 return
-            raise Unavailable(_NO_RECORD) from away
+            raise Unavailable(_NO_RECORD)
+        record = Record(connection.caller.account_id, (*rooms, HeldRoom(class_id, request.role, at.epoch, at.offset)))
+        try:
+            ours = await self._records.write(connection.pid, connection.id, record)
+        except LogAway as away:
+            self._say.warning("comebacks.no_record", cause="record", connection=connection.id, trouble=str(away))
+            if before is not None:
+                raise Unavailable(_NO_RECORD) from away
+            # Nobody knows whether it was written: from here on as if it were.
+            ours = True
         if ours and not connection.gone:
             self._to_write.pop(connection.pid, None)
             self._known[connection.id] = _Known(connection.pid, record)
@@ -228,32 +236,24 @@ class Comebacks:
             self._to_write.pop(known.pid, None)
         connection.pid = ""
 
-    async def _record(
-        self, connection: Connection, rooms: tuple[HeldRoom, ...], class_id: ClassId, request: RoomJoin
-    ) -> Record:
-        at = await self._rooms.feeds.known(channel_of(class_id))
-        if at is None:
-            raise LogAway("the position of the room is not known")
-        return Record(connection.caller.account_id, (*rooms, HeldRoom(class_id, request.role, at.epoch, at.offset)))
-
     def left(self, connection: Connection, class_id: ClassId) -> None:
         """A connection has left a room: it shall not be brought back there."""
         known = self._known.get(connection.id)
         if known is not None:
             rooms = tuple(held for held in known.record.rooms if held.class_id != class_id)
             known.record = Record(known.record.account_id, rooms)
-            self._write_soon(connection, known.record)
+            self._write_soon(known.pid, _Waiting(connection.id, known.record))
 
     def gone(self, connection: Connection) -> None:
         """A connection is gone. It may come back, unless it was sent away for good."""
         known, ending = self._known.pop(connection.id, None), connection.ending
         if known is not None and ending is not None and ending.come_back_ms is None:
-            self._write_soon(connection, None)
+            self._write_soon(known.pid, _Waiting(connection.id, None))
 
-    def _write_soon(self, connection: Connection, record: Record | None) -> None:
-        if len(self._to_write) >= MAX_WAITING and connection.pid not in self._to_write:
+    def _write_soon(self, pid: str, waiting: "_Waiting") -> None:
+        if len(self._to_write) >= MAX_WAITING and pid not in self._to_write:
             del self._to_write[next(iter(self._to_write))]
-        self._to_write[connection.pid] = _Waiting(connection.id, record)
+        self._to_write[pid] = waiting
 
     async def run(self) -> None:
         """Keep the records of whoever is connected, until cancelled."""
@@ -271,7 +271,7 @@ class Comebacks:
                     refresh_at = self._clock.monotonic() + REFRESH_EVERY_S
                     await self._records.refresh(tuple(known.pid for known in self._known.values()))
             except LogAway as away:
-                log.warning("comebacks.records_away", trouble=str(away))
+                self._say.warning("comebacks.records_away", cause="records", trouble=str(away))
 
     async def _write_waiting(self) -> None:
         while self._to_write:

@@ -12,7 +12,7 @@ from realtime.broker import MemoryBus
 from realtime.connection import Connection
 from realtime.feeds import CHECK_EVERY_S, HELD_MESSAGES, Feeds
 from realtime.node import Node
-from realtime.position import NOWHERE, Position
+from realtime.position import NOWHERE, TAIL_BYTES, Position
 from realtime.room_log import Appended, LogAway, MemoryRoomLog, Since
 from realtime.wire import Cue
 from services.kernel.clock import ManualClock
@@ -267,9 +267,11 @@ async def test_an_old_message_of_an_epoch_that_is_gone_does_not_keep_the_node_bu
 
 async def test_what_is_no_event_reaches_nobody() -> None:
     async with running(Installation()) as here:
-        for ws in (b"", b"\x81\x02hi", build.ended().ws[:-3]):
-            here.bus.send(CHANNEL, peer.encode("elsewhere", peer.Logged("class.ended", ws)))
-        here.bus.send(CHANNEL, peer.encode("elsewhere", peer.Logged("board.changes", build.changes(1).ws)))
+        for frame in (build.changes(1), build.must()):
+            here.bus.send(CHANNEL, peer.encode_frame("elsewhere", frame, open_end=TAIL_BYTES))
+        good = peer.encode_frame("elsewhere", build.ended(), open_end=TAIL_BYTES)
+        for damaged in (b"", good[:-3], good[:-TAIL_BYTES] + b"x" * TAIL_BYTES, b"\x00" + good[1:]):
+            here.bus.send(CHANNEL, damaged)
         await here.settled()
         await here.say("fine")
         await here.settled()

@@ -32,7 +32,7 @@ class Pair:
         clock = SystemClock()
         self.server = server
         self.servers = RedisServers(server.url)
-        self.nodes = [Node(name, Hub(), RedisBroker(server.url, clock), clock) for name in ("one", "two")]
+        self.nodes = [Node(name, Hub(), RedisBroker(self.servers, clock), clock) for name in ("one", "two")]
         self.feeds = [Feeds(node, RedisRoomLog(RedisCommands(self.servers)), clock) for node in self.nodes]
         self.members = [build.connection(name, number) for number, name in enumerate("ab", start=1)]
         self.heard: tuple[list[str], list[str]] = ([], [])

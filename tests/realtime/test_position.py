@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.codec import event_frame, logged_frame, payload_of
-from realtime.position import NOWHERE, TAIL_BYTES, TEXT_BYTES, Position, head, position_in, position_of, tail
+from realtime.codec import Frame, event_frame, payload_of, position_of_frame, relayed_frame
+from realtime.position import NOWHERE, TAIL_BYTES, TEXT_BYTES, Position, head, position_of, tail
 from realtime.wire import ChatSaid
 from tests.realtime import build
 
@@ -46,30 +46,22 @@ def test_only_positions_of_one_epoch_say_something_about_each_other() -> None:
 def test_whatever_is_said_only_the_end_of_the_frame_is_the_position(text: str, position: Position) -> None:
     said = ChatSaid(class_id=build.ROOM, n=1, name="Kim", text=text, at_ms=1, position=NOWHERE)
     frame = event_frame("chat.said", said)
-    placed = logged_frame("chat.said", head(frame.ws) + tail(position))
+    placed = relayed_frame("chat.said", head(frame.ws) + tail(position))
     assert len(placed.ws) == len(frame.ws)
     name, payload, second = json.loads(placed.text.removeprefix("2/live,"))
     assert (name, payload["text"], payload["position"], second) == ("chat.said", text, str(position), str(position))
     assert json.loads(bytes(payload_of(placed))) == payload
-    assert position_in(placed.ws) == position
+    assert position_of_frame(placed) == position
 
 
-@pytest.mark.parametrize("event", ["board.changes", "bye", "from.the.future", "room.position"])
-def test_a_frame_of_another_event_is_not_taken_from_the_bus(event: str) -> None:
+@pytest.mark.parametrize("frame", [build.changes(1), build.must()])
+def test_an_event_without_a_position_is_not_taken_from_a_log(frame: Frame) -> None:
     with pytest.raises(ValueError):
-        logged_frame(event, build.ended().ws)
+        position_of_frame(frame)
 
 
-@given(st.binary(max_size=200))
-def test_garbage_is_not_taken_from_the_bus(garbage: bytes) -> None:
-    good = build.ended().ws
-    for ws in (
-        garbage,
-        good[:-1],
-        good + garbage + b"x",
-        good[:2] + garbage,
-        b"\x82" + good[1:],
-        good[: len(good) - TAIL_BYTES],
-    ):
-        with pytest.raises(ValueError):
-            logged_frame("class.ended", ws)
+@given(st.binary(max_size=TAIL_BYTES))
+def test_an_end_that_is_no_position_is_not_taken_from_a_log(garbage: bytes) -> None:
+    good = build.ended()
+    with pytest.raises(ValueError):
+        position_of_frame(Frame(good.event, good.delivery, good.ws[:-TAIL_BYTES] + garbage, good.head))

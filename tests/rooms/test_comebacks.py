@@ -226,7 +226,8 @@ async def test_while_its_return_cannot_be_made_sure_a_connection_joins_one_room_
             await studio.join(studio.here, phone, 1)
         first = await studio.join(studio.here, tablet)
     await studio.join(studio.here, tablet, 1)
-    assert (await studio.back(studio.there, bob, tablet.pid, first))[1] is None
+    both, _ = await studio.back(studio.there, bob, tablet.pid, first)
+    assert both.rooms == {live.id for live in studio.classes}
     again, _ = await studio.back(studio.there, ada, phone.pid, told)
     assert again.rooms == {studio.classes[0].id}
 
