@@ -1,0 +1,201 @@
+"""deploy/Dockerfile, as far as it can be proved without a container engine: a linter reads it, and what it would copy runs.
+
+The image's own tree is laid out in a folder, from the instructions that stand in the file and the context that .dockerignore
+leaves, and started there as the entry point says, with the files' own settings and nothing else of this repository.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import pytest
+
+from paceline.settings import read_settings
+from tests.deploy.files import DEPLOY, Instruction, dockerfile
+from tests.deploy.lint import lint
+from tests.support.redis_server import open_redis
+from tests.support.server import ROOT, free_port
+
+WHEELS, FINAL = dockerfile()
+START_S: Final = 60.0
+READ_ONLY: Final = "/proc/paceline"
+"""A folder that nobody can make, not even root: who tries to keep something there is found out."""
+
+
+def one(name: str) -> Instruction:
+    """The last instruction of this name in the final stage: the one that holds."""
+    return [each for each in FINAL if each.name == name][-1]
+
+
+def environment() -> dict[str, str]:
+    """What ENV sets."""
+    return dict(word.split("=", 1) for each in FINAL if each.name == "ENV" for word in each.words)
+
+
+def copied() -> list[tuple[str, PurePosixPath]]:
+    """What comes from this repository, and where it goes, relative to the working folder."""
+    sources = [each for each in WHEELS if each.name == "COPY"]
+    assert all(len(each.words) == 2 for each in sources)
+    return [(each.words[0], PurePosixPath(each.words[1])) for each in sources]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working folder of the image."""
+    root = tmp_path_factory.mktemp("image")
+    for source, target in copied():
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, root / target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        else:
+            (root / target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / source, root / target)
+    return root
+
+
+def program(name: str) -> tuple[str, ...]:
+    """What an instruction starts, without the interpreter, which is ours here."""
+    python, *words = one(name).words
+    assert python == "python"
+    return tuple(words)
+
+
+def run_there(tree: Path, *words: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """A program of the image, run in its folder with its environment."""
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=tree,
+        env=within(**environ),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=START_S,
+    )
+
+
+def within(**environ: str) -> dict[str, str]:
+    return {**environment(), "PATH": os.environ["PATH"], "PACELINE_DATA_DIR": READ_ONLY, **environ}
+
+
+def test_the_linter_finds_nothing() -> None:
+    assert lint(DEPLOY / "Dockerfile") == ""
+
+
+def test_the_linter_would_tell(tmp_path: Path) -> None:
+    broken = tmp_path / "Dockerfile"
+    broken.write_text((DEPLOY / "Dockerfile").read_text().replace("--interval=", "--intervall="))
+
+    assert "intervall" in lint(broken)
+
+
+def test_the_context_is_what_is_copied_and_nothing_else() -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+
+    assert lines[0] == "*"
+    assert {line[1:] for line in lines if line.startswith("!")} == {source for source, _ in copied()}
+
+
+def test_only_what_the_lock_names_by_hash_is_installed() -> None:
+    (install,) = [each.words for each in WHEELS if each.name == "RUN" and "install" in each.words]
+
+    assert {"--require-hashes", "--only-binary", ":all:", "requirements.txt"} <= set(install)
+
+
+def test_it_runs_as_nobody_in_particular_and_can_be_asked_to_stop() -> None:
+    user, group = one("USER").words[0].split(":")
+
+    assert int(user) >= 1000
+    assert int(group) >= 1000
+    assert one("STOPSIGNAL").words == ("SIGTERM",)
+    assert not any("secret" in word.lower() or "password" in word.lower() for word in environment())
+
+
+def test_the_base_is_named_by_a_version_that_the_program_runs_on() -> None:
+    base = re.findall(
+        r"^ARG PYTHON_IMAGE=python:(\d+)\.(\d+)\.(\d+)-slim-\w+$", (DEPLOY / "Dockerfile").read_text(), re.M
+    )
+
+    assert [tuple(map(int, each)) >= (3, 11, 0) for each in base] == [True]
+    assert WHEELS[0].words[0] == FINAL[0].words[0] == "${PYTHON_IMAGE}", "both stages have one interpreter"
+
+
+def test_its_settings_are_options_of_the_program() -> None:
+    assert read_settings(environment()).faults == ()
+    assert environment()["PACELINE_PORT"] in one("EXPOSE").words
+
+
+def test_every_module_of_the_image_can_be_imported_there(tree: Path) -> None:
+    modules = sorted(
+        ".".join(path.relative_to(tree).with_suffix("").parts)
+        for path in tree.rglob("*.py")
+        # Locust changes the interpreter it is loaded into, and belongs to the tools, not to the image.
+        if path.name != "__main__.py" and "locust" not in path.name and path.parent.name != "deploy"
+    )
+
+    script = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name.removesuffix('.__init__'))"
+    said = run_there(tree, "-c", script, *modules)
+
+    assert said.returncode == 0, said.stderr
+    assert len(modules) > 100
+
+
+@pytest.mark.parametrize("command", ["run", "migrate", "check", "account", "replay", "sockets"])
+def test_every_command_is_in_the_image(command: str, tree: Path) -> None:
+    said = run_there(tree, "-m", "paceline", command, "--help")
+
+    assert said.returncode == 0, said.stderr
+
+
+async def test_a_gateway_starts_answers_and_stops_as_the_image_says_and_writes_nothing(
+    tree: Path, fresh_dsn: str, secret_files: Path
+) -> None:
+    port = free_port()
+    health = program("HEALTHCHECK")
+    async with open_redis() as redis:
+        environ = within(
+            DATABASE_URL=fresh_dsn,
+            REDIS_URL=redis.url,
+            PACELINE_HOST="127.0.0.1",
+            PACELINE_PORT=str(port),
+            PACELINE_ROLES="gateway",
+            PACELINE_TOKEN_KEY_FILE=str(secret_files / "token-key.pem"),
+            PACELINE_ADMIN_TOKEN_FILE=str(secret_files / "admin-token"),
+        )
+        gateway = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *program("ENTRYPOINT"),
+            *one("CMD").words,
+            cwd=tree,
+            env=environ,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            assert gateway.stdout is not None
+            async with asyncio.timeout(START_S):
+                while b"Stop with" not in (line := await gateway.stdout.readline()):
+                    assert line, "it ended before it was ready"
+            assert (await asyncio.to_thread(run_there, tree, *health, PACELINE_PORT=str(port))).returncode == 0
+            gateway.send_signal(signal.Signals[one("STOPSIGNAL").words[0]])
+            async with asyncio.timeout(START_S):
+                said, _ = await gateway.communicate()
+        finally:
+            if gateway.returncode is None:
+                gateway.kill()
+                await gateway.wait()
+    assert gateway.returncode == 0, said.decode()
+    after = await asyncio.to_thread(run_there, tree, *health, PACELINE_PORT=str(port))
+    assert (after.returncode, "does not answer" in after.stderr) == (1, True)
+    left = [path for path in tree.rglob("*") if path.suffix in {".pyc", ".pem", ".log"}]
+    assert left == []
+
+
+def test_a_process_that_listens_on_nothing_is_not_called_ill(tree: Path) -> None:
+    health = program("HEALTHCHECK")
+
+    assert run_there(tree, *health, PACELINE_ROLES="worker,relay", PACELINE_PORT=str(free_port())).returncode == 0
