@@ -1,0 +1,123 @@
+"""The real edge for tests: HAProxy with deploy/edge/haproxy.cfg as it stands, in front of whatever the test names.
+
+The addresses come in by the environment, as in an installation, so what a test shows is shown of the file that is deployed. The
+process is a child of the test and ends with it; its own word on each gateway is asked over its runtime socket.
+"""
+
+import asyncio
+import csv
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from tests.support.server import ROOT, free_port
+from tests.support.system_parts import require
+
+CONFIGURATION: Final = ROOT / "deploy" / "edge" / "haproxy.cfg"
+START_S: Final = 10.0
+CHANGE_S: Final = 20.0
+"""How long the edge may take to see that a gateway has gone or come; its checks need two seconds."""
+_POLL_S: Final = 0.02
+MOST_CLIENTS: Final = "500"
+"""Little enough for the descriptors that any user has."""
+
+
+def edge_environ(folder: Path, nodes: Mapping[str, int], **settings: str) -> dict[str, str]:
+    """The environment of an edge in front of two gateways: their tags, with the ports they listen on."""
+    (tag_1, port_1), (tag_2, port_2) = nodes.items()
+    return {
+        "PATH": os.environ["PATH"],
+        "EDGE_TAG_1": tag_1,
+        "EDGE_NODE_1": f"127.0.0.1:{port_1}",
+        "EDGE_TAG_2": tag_2,
+        "EDGE_NODE_2": f"127.0.0.1:{port_2}",
+        "EDGE_INNER": f"127.0.0.1:{free_port()}",
+        "EDGE_SOCKET": str(folder / "edge.sock"),
+        "EDGE_MAXCONN": MOST_CLIENTS,
+        **settings,
+    }
+
+
+class Edge:
+    """A running HAProxy. `base_url` is where clients come in, `inner_url` where operators look."""
+
+    def __init__(self, folder: Path, nodes: Mapping[str, int], settings: Mapping[str, str]) -> None:
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self._environ = edge_environ(folder, nodes, **{"EDGE_BIND": f"127.0.0.1:{self.port}", **settings})
+        self.inner_url = f"http://{self._environ['EDGE_INNER']}"
+        self._said = folder / "edge.log"
+        self._process: asyncio.subprocess.Process | None = None
+
+    def said(self) -> str:
+        """Everything it has written: its access log too."""
+        return self._said.read_text(errors="replace")
+
+    async def start(self) -> None:
+        """Start it; returns when it accepts connections."""
+        with self._said.open("ab") as said:
+            self._process = await asyncio.create_subprocess_exec(
+                *(str(require("haproxy")), "-db", "-f", str(CONFIGURATION)),
+                env=self._environ,
+                stdout=said,
+                stderr=said,
+            )
+        async with asyncio.timeout(START_S):
+            while not await self._accepts():
+                assert self._process.returncode is None, f"HAProxy ended at once:\n{self.said()}"
+                await asyncio.sleep(_POLL_S)
+
+    async def stop(self) -> None:
+        """End it."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def command(self, words: str) -> str:
+        """One command to the runtime socket, as an operator gives it; the answer."""
+        reader, writer = await asyncio.open_unix_connection(self._environ["EDGE_SOCKET"])
+        try:
+            writer.write(f"{words}\n".encode())
+            async with asyncio.timeout(START_S):
+                return (await reader.read()).decode()
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    async def gateways(self) -> dict[str, dict[str, str]]:
+        """What HAProxy knows of each gateway, by its tag: `status` ("UP", "DOWN", "DRAIN", …), `scur` (open now) and the rest of
+        its statistics."""
+        rows = csv.DictReader((await self.command("show stat")).removeprefix("# ").splitlines())
+        return {row["svname"]: row for row in rows if row["pxname"] == "sockets" and row["svname"] != "BACKEND"}
+
+    async def sees(self, tag: str, status: str) -> None:
+        """Wait until HAProxy says this of a gateway. A status it is on its way to ("UP 1/2") does not count."""
+        async with asyncio.timeout(CHANGE_S):
+            while (await self.gateways())[tag]["status"] != status:
+                await asyncio.sleep(_POLL_S)
+
+    async def _accepts(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        writer.close()
+        await writer.wait_closed()
+        return True
+
+
+@asynccontextmanager
+async def open_edge(nodes: Mapping[str, int], **settings: str) -> AsyncIterator[Edge]:
+    """A running edge in front of two gateways (tag, port). `settings` are more variables of the configuration."""
+    folder = Path(tempfile.mkdtemp(prefix="paceline-edge-"))
+    edge = Edge(folder, nodes, settings)
+    try:
+        await edge.start()
+        yield edge
+    finally:
+        await edge.stop()
+        shutil.rmtree(folder, ignore_errors=True)
