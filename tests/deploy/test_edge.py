@@ -85,7 +85,7 @@ async def nodes() -> AsyncIterator[tuple[Instrument, Instrument]]:
 
 @pytest.fixture
 async def edge(nodes: tuple[Instrument, Instrument]) -> AsyncIterator[Edge]:
-    async with open_edge({one.tag: one.port for one in nodes}) as edge:
+    with open_edge({one.tag: one.port for one in nodes}) as edge:
         yield edge
 
 
@@ -296,7 +296,7 @@ async def test_with_a_certificate_clients_come_by_tls_and_the_gateway_is_told(
     port, pem = free_port(), certificate(tmp_path)
     trust = ssl.create_default_context(cafile=pem)
     async with AsyncExitStack() as stack:
-        edge = await stack.enter_async_context(
+        edge = stack.enter_context(
             open_edge({one.tag: one.port for one in nodes}, EDGE_CERTIFICATE=pem, EDGE_BIND_TLS=f"127.0.0.1:{port}")
         )
         http = await stack.enter_async_context(aiohttp.ClientSession())

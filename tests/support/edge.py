@@ -8,9 +8,12 @@ import asyncio
 import csv
 import os
 import shutil
+import socket
+import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +41,7 @@ def edge_environ(folder: Path, nodes: Mapping[str, int], **settings: str) -> dic
         "EDGE_INNER": f"127.0.0.1:{free_port()}",
         "EDGE_SOCKET": str(folder / "edge.sock"),
         "EDGE_MAXCONN": MOST_CLIENTS,
+        "EDGE_SLOWSTART": "1s",
         **settings,
     }
 
@@ -51,31 +55,28 @@ class Edge:
         self._environ = edge_environ(folder, nodes, **{"EDGE_BIND": f"127.0.0.1:{self.port}", **settings})
         self.inner_url = f"http://{self._environ['EDGE_INNER']}"
         self._said = folder / "edge.log"
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def said(self) -> str:
         """Everything it has written: its access log too."""
         return self._said.read_text(errors="replace")
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Start it; returns when it accepts connections."""
+        words = [str(require("haproxy")), "-db", "-f", str(CONFIGURATION)]
         with self._said.open("ab") as said:
-            self._process = await asyncio.create_subprocess_exec(
-                *(str(require("haproxy")), "-db", "-f", str(CONFIGURATION)),
-                env=self._environ,
-                stdout=said,
-                stderr=said,
-            )
-        async with asyncio.timeout(START_S):
-            while not await self._accepts():
-                assert self._process.returncode is None, f"HAProxy ended at once:\n{self.said()}"
-                await asyncio.sleep(_POLL_S)
+            self._process = subprocess.Popen(words, env=self._environ, stdout=said, stderr=said)
+        deadline = time.monotonic() + START_S
+        while not self._accepts():
+            assert self._process.poll() is None, f"HAProxy ended at once:\n{self.said()}"
+            assert time.monotonic() < deadline, f"HAProxy does not listen after {START_S:g} s:\n{self.said()}"
+            time.sleep(_POLL_S)  # another program is starting: there is no event to wait for
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """End it."""
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None:
             self._process.kill()
-            await self._process.wait()
+            self._process.wait(START_S)
 
     async def command(self, words: str) -> str:
         """One command to the runtime socket, as an operator gives it; the answer."""
@@ -100,24 +101,22 @@ class Edge:
             while (await self.gateways())[tag]["status"] != status:
                 await asyncio.sleep(_POLL_S)
 
-    async def _accepts(self) -> bool:
+    def _accepts(self) -> bool:
         try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
         except OSError:
             return False
-        writer.close()
-        await writer.wait_closed()
         return True
 
 
-@asynccontextmanager
-async def open_edge(nodes: Mapping[str, int], **settings: str) -> AsyncIterator[Edge]:
+@contextmanager
+def open_edge(nodes: Mapping[str, int], **settings: str) -> Iterator[Edge]:
     """A running edge in front of two gateways (tag, port). `settings` are more variables of the configuration."""
     folder = Path(tempfile.mkdtemp(prefix="paceline-edge-"))
     edge = Edge(folder, nodes, settings)
     try:
-        await edge.start()
+        edge.start()
         yield edge
     finally:
-        await edge.stop()
+        edge.stop()
         shutil.rmtree(folder, ignore_errors=True)
