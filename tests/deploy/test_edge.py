@@ -10,98 +10,27 @@ import json
 import re
 import ssl
 import subprocess
-from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 from yarl import URL
 
 from gateway.http.routes import WINDOWS
 from gateway.sockets.engine.server import Engine
+from tests.deploy.instrument import HANDSHAKE, SPOOFED, Instrument, headers_at_gateway, who_answers
 from tests.support.edge import CONFIGURATION, Edge, edge_environ, open_edge
 from tests.support.server import free_port
 from tests.support.system_parts import require
 
-HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
-SPOOFED = {
-    "X-Forwarded-For": "6.6.6.6",
-    "X-Forwarded-Host": "evil.example",
-    "X-Forwarded-Proto": "https",
-    "X-Forwarded-Port": "1",
-    "X-Forwarded-Prefix": "/evil",
-    "Forwarded": "for=6.6.6.6;host=evil.example",
-    "X-Real-IP": "6.6.6.6",
-    "X-Original-URL": "/metrics",
-    "X-Original-Host": "evil.example",
-    "True-Client-IP": "6.6.6.6",
-    "CF-Connecting-IP": "6.6.6.6",
-}
-
-
-class Instrument:
-    """Stands where a gateway would. `ready` is what /readyz says; `refuses` the status it answers everything else with."""
-
-    def __init__(self, tag: str) -> None:
-        self.tag = tag
-        self.port = 0
-        self.ready = True
-        self.refuses: int | None = None
-        self.seen: list[web.BaseRequest] = []
-
-    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.path == "/readyz":
-            return web.Response(status=200 if self.ready else 503)
-        self.seen.append(request)
-        if self.refuses is not None:
-            return web.Response(status=self.refuses, headers={"Retry-After": "7"})
-        pairs = [(name.lower(), value) for name, value in request.headers.items()]
-        return web.json_response({"tag": self.tag, "headers": pairs})
-
-
-@asynccontextmanager
-async def listening(instrument: Instrument) -> AsyncIterator[Instrument]:
-    runner = web.ServerRunner(web.Server(instrument.answer))
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    instrument.port = runner.addresses[0][1]
-    try:
-        yield instrument
-    finally:
-        await runner.cleanup()
-
-
-@pytest.fixture
-async def nodes() -> AsyncIterator[tuple[Instrument, Instrument]]:
-    require("haproxy")
-    async with listening(Instrument("g1")) as one, listening(Instrument("g2")) as two:
-        yield one, two
-
 
 @pytest.fixture
 async def edge(nodes: tuple[Instrument, Instrument]) -> AsyncIterator[Edge]:
+    require("haproxy")
     with open_edge({one.tag: one.port for one in nodes}) as edge:
         yield edge
-
-
-async def headers_at_gateway(edge: Edge, sent: dict[str, str], path: str = "/board") -> dict[str, str]:
-    """What a gateway is told when a client says `sent`. Fails when a header comes twice."""
-    async with aiohttp.ClientSession(edge.base_url) as http, http.get(path, headers=sent) as answer:
-        pairs: list[tuple[str, str]] = (await answer.json())["headers"]
-    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
-    assert not twice, f"came more than once: {twice}"
-    return dict(pairs)
-
-
-async def who_answers(edge: Edge, path: str) -> str:
-    async with aiohttp.ClientSession(edge.base_url) as http, http.get(path) as answer:
-        told: dict[str, Any] = await answer.json()
-        return str(told["tag"])
 
 
 def judged(environ: dict[str, str]) -> "subprocess.CompletedProcess[str]":
@@ -137,7 +66,7 @@ def test_the_timeouts_fit_the_pings() -> None:
 
 
 async def test_what_a_client_says_about_itself_is_written_anew(edge: Edge) -> None:
-    told = await headers_at_gateway(edge, SPOOFED)
+    told = await headers_at_gateway(edge.base_url, SPOOFED)
 
     assert "evil" not in json.dumps(told)
     assert "6.6.6.6" not in json.dumps(told)
@@ -148,14 +77,16 @@ async def test_what_a_client_says_about_itself_is_written_anew(edge: Edge) -> No
 
 
 async def test_the_host_that_was_called_is_told_and_no_other(edge: Edge) -> None:
-    told = await headers_at_gateway(edge, {"Host": "class.example.org", "X-Forwarded-Host": "evil.example"}, HANDSHAKE)
+    told = await headers_at_gateway(
+        edge.base_url, {"Host": "class.example.org", "X-Forwarded-Host": "evil.example"}, HANDSHAKE
+    )
 
     assert told["host"] == told["x-forwarded-host"] == "class.example.org"
 
 
 async def test_a_decent_request_id_is_kept_and_any_other_replaced(edge: Edge) -> None:
-    kept = await headers_at_gateway(edge, {"X-Request-Id": "phone-00000042"})
-    made = await headers_at_gateway(edge, {"X-Request-Id": "evil id"})
+    kept = await headers_at_gateway(edge.base_url, {"X-Request-Id": "phone-00000042"})
+    made = await headers_at_gateway(edge.base_url, {"X-Request-Id": "evil id"})
 
     assert kept["x-request-id"] == "phone-00000042"
     assert re.fullmatch(r"[0-9a-f-]{36}", made["x-request-id"])
@@ -198,9 +129,11 @@ async def test_figures_of_the_edge_are_inside_only(edge: Edge) -> None:
 
 async def test_a_link_is_known_by_the_tag_of_its_id(edge: Edge) -> None:
     for _ in range(3):
-        assert await who_answers(edge, f"{HANDSHAKE}&sid=g1.Zm9vYmFy") == "g1"
-        assert await who_answers(edge, f"{HANDSHAKE}&sid=g2.Zm9vYmFy") == "g2"
-    assert await who_answers(edge, f"{HANDSHAKE}&sid=g9.Zm9vYmFy") in {"g1", "g2"}, "somebody says that it is unknown"
+        assert await who_answers(edge.base_url, f"{HANDSHAKE}&sid=g1.Zm9vYmFy") == "g1"
+        assert await who_answers(edge.base_url, f"{HANDSHAKE}&sid=g2.Zm9vYmFy") == "g2"
+    assert await who_answers(edge.base_url, f"{HANDSHAKE}&sid=g9.Zm9vYmFy") in {"g1", "g2"}, (
+        "somebody says that it is unknown"
+    )
 
 
 async def test_a_gateway_that_drains_keeps_its_links_and_gets_no_others(
@@ -209,13 +142,13 @@ async def test_a_gateway_that_drains_keeps_its_links_and_gets_no_others(
     nodes[0].ready = False
     await edge.sees("g1", "DOWN")
 
-    assert {await who_answers(edge, HANDSHAKE) for _ in range(6)} == {"g2"}
-    assert {await who_answers(edge, "/board") for _ in range(6)} == {"g2"}
-    assert await who_answers(edge, f"{HANDSHAKE}&sid=g1.Zm9vYmFy") == "g1"
+    assert {await who_answers(edge.base_url, HANDSHAKE) for _ in range(6)} == {"g2"}
+    assert {await who_answers(edge.base_url, "/board") for _ in range(6)} == {"g2"}
+    assert await who_answers(edge.base_url, f"{HANDSHAKE}&sid=g1.Zm9vYmFy") == "g1"
 
     nodes[0].ready = True
     await edge.sees("g1", "UP")
-    assert {await who_answers(edge, HANDSHAKE) for _ in range(40)} == {"g1", "g2"}, "back, though slowly"
+    assert {await who_answers(edge.base_url, HANDSHAKE) for _ in range(40)} == {"g1", "g2"}, "back, though slowly"
 
 
 async def test_a_handshake_that_one_gateway_refuses_is_offered_to_the_other(
@@ -223,7 +156,7 @@ async def test_a_handshake_that_one_gateway_refuses_is_offered_to_the_other(
 ) -> None:
     nodes[0].refuses = 503
 
-    assert {await who_answers(edge, HANDSHAKE) for _ in range(6)} == {"g2"}
+    assert {await who_answers(edge.base_url, HANDSHAKE) for _ in range(6)} == {"g2"}
     assert nodes[0].seen, "it was asked as well"
 
 
@@ -276,13 +209,15 @@ async def test_without_a_gateway_clients_are_told_when_to_come_back_and_not_all_
 async def test_an_operator_takes_a_gateway_out_by_hand(edge: Edge) -> None:
     assert await edge.command("set server sockets/g1 state drain") == "\n"
 
-    assert {await who_answers(edge, HANDSHAKE) for _ in range(6)} == {"g2"}
-    assert await who_answers(edge, f"{HANDSHAKE}&sid=g1.Zm9vYmFy") == "g1"
-    assert {await who_answers(edge, "/board") for _ in range(6)} == {"g2"}, "one word for both doors of a gateway"
+    assert {await who_answers(edge.base_url, HANDSHAKE) for _ in range(6)} == {"g2"}
+    assert await who_answers(edge.base_url, f"{HANDSHAKE}&sid=g1.Zm9vYmFy") == "g1"
+    assert {await who_answers(edge.base_url, "/board") for _ in range(6)} == {"g2"}, (
+        "one word for both doors of a gateway"
+    )
 
 
 async def test_the_log_knows_no_ids_of_links(edge: Edge) -> None:
-    await who_answers(edge, f"{HANDSHAKE}&sid=g1.c2VjcmV0")
+    await who_answers(edge.base_url, f"{HANDSHAKE}&sid=g1.c2VjcmV0")
 
     async with asyncio.timeout(5):
         while "/socket.io/" not in edge.said():
