@@ -8,6 +8,7 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
+SHUTDOWN_S: Final = 0.1
 HANDSHAKE: Final = "/socket.io/?EIO=4&transport=polling"
 SPOOFED: Final = {
     "X-Forwarded-For": "6.6.6.6",
@@ -46,7 +47,7 @@ class Instrument:
 
 @asynccontextmanager
 async def listening(instrument: Instrument) -> AsyncIterator[Instrument]:
-    runner = web.ServerRunner(web.Server(instrument.answer))
+    runner = web.ServerRunner(web.Server(instrument.answer), shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -62,7 +62,7 @@ class Edge:
         return self._said.read_text(errors="replace")
 
     def start(self) -> None:
-        """Start it; returns when it accepts connections."""
+        """Start it; returns when it accepts connections, on its runtime socket too."""
         words = [str(require("haproxy")), "-db", "-f", str(CONFIGURATION)]
         with self._said.open("ab") as said:
             self._process = subprocess.Popen(words, env=self._environ, stdout=said, stderr=said)
@@ -106,7 +106,7 @@ class Edge:
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
         except OSError:
             return False
-        return True
+        return Path(self._environ["EDGE_SOCKET"]).exists()  # which it gets a moment later
 
 
 @contextmanager
