@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 
-from paceline.commands import run
 from paceline.option import Option
 from paceline.options import options
+from paceline.serving import WITHOUT_DRAIN_S
 from paceline.settings import Settings, load_settings
 from tests.support.server import ROOT
 
@@ -38,9 +38,9 @@ def told_in_the_open(environ: Mapping[str, str]) -> set[str]:
     return {name for name in environ if name in VARIABLES and VARIABLES[name].kind.secret}
 
 
-def longest_stop_s() -> float:
+def longest_stop_s(settings: Settings) -> float:
     """How long a gateway may take from SIGTERM to its end, by its own limits."""
-    return run.FLUSH_S + run.DRAIN_S + 2 * run.HTTP_SHUTDOWN_S + 1
+    return settings.drain_delay_s + settings.drain_s + WITHOUT_DRAIN_S
 
 
 def seconds(text: str) -> float:

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from paceline.options import ROLES
 from paceline.settings import Settings
+from paceline.wiring import link_tag
 from realtime.redis_broker import ping
 from tests.deploy.files import DEPLOY, Yaml, documents, longest_stop_s, seconds, settings_of, told_in_the_open
 from tests.support.server import free_port
@@ -85,17 +86,30 @@ def test_the_proxy_knows_both_gateways_by_the_tags_of_their_links() -> None:
 
     for number, gateway in ((1, "gateway-1"), (2, "gateway-2")):
         assert told[f"EDGE_NODE_{number}"] == f"{gateway}:{container_port()}"
-        assert told[f"EDGE_TAG_{number}"] == OURS[gateway]["environment"]["PACELINE_NODE_ID"]
-        assert re.fullmatch(r"[a-z0-9]{1,16}", told[f"EDGE_TAG_{number}"])
+        assert told[f"EDGE_TAG_{number}"] == link_tag(OURS[gateway]["environment"]["PACELINE_NODE_ID"])
 
 
 def container_port() -> str:
     return str(re.findall(r"PACELINE_PORT=(\d+)", (DEPLOY / "Dockerfile").read_text())[0])
 
 
-def test_a_gateway_has_the_time_to_send_its_sockets_away() -> None:
+def test_a_gateway_has_the_time_to_send_its_sockets_away(secret_files: Path) -> None:
     for name in ("gateway-1", "gateway-2"):
-        assert seconds(OURS[name]["stop_grace_period"]) > longest_stop_s() + 5
+        assert seconds(OURS[name]["stop_grace_period"]) > longest_stop_s(settings(name, secret_files)) + 5
+
+
+def test_a_gateway_stays_open_until_the_proxy_has_seen_that_it_stops(secret_files: Path) -> None:
+    ((inter, fall),) = re.findall(r"check inter (\d+)s .*fall (\d+)", (DEPLOY / "edge" / "haproxy.cfg").read_text())
+
+    for name in ("gateway-1", "gateway-2"):
+        assert settings(name, secret_files).drain_delay_s > int(inter) * int(fall)
+
+
+def test_gateways_believe_the_proxy_and_nobody_else(secret_files: Path) -> None:
+    (subnet,) = documents(COMPOSE)[0]["networks"]["edge"]["ipam"]["config"]
+
+    for name in ("gateway-1", "gateway-2"):
+        assert [str(one) for one in settings(name, secret_files).trusted_proxies] == [subnet["subnet"]]
 
 
 def test_the_proxy_has_the_time_to_let_its_clients_finish() -> None:

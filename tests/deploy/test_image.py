@@ -40,9 +40,13 @@ def environment() -> dict[str, str]:
 
 def copied() -> list[tuple[str, PurePosixPath]]:
     """What comes from this repository, and where it goes, relative to the working folder."""
-    sources = [each for each in WHEELS if each.name == "COPY"]
-    assert all(len(each.words) == 2 for each in sources)
-    return [(each.words[0], PurePosixPath(each.words[1])) for each in sources]
+    pairs = []
+    for each in WHEELS:
+        if each.name == "COPY":
+            *sources, target = each.words
+            into = target.endswith("/")
+            pairs += [(one, PurePosixPath(target, PurePosixPath(one).name if into else "")) for one in sources]
+    return pairs
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +200,16 @@ async def test_a_gateway_starts_answers_and_stops_as_the_image_says_and_writes_n
 
 
 def test_a_process_that_listens_on_nothing_is_not_called_ill(tree: Path) -> None:
-    health = program("HEALTHCHECK")
+    health, worker = program("HEALTHCHECK"), {"PACELINE_ROLES": "worker,relay", "PACELINE_PORT": str(free_port())}
 
-    assert run_there(tree, *health, PACELINE_ROLES="worker,relay", PACELINE_PORT=str(free_port())).returncode == 0
+    assert run_there(tree, *health, **worker).returncode == 0
+    assert run_there(tree, *health, **worker, PACELINE_METRICS_PORT=str(free_port())).returncode == 1
+
+
+def test_gunicorn_finds_its_configuration_in_the_image(tree: Path) -> None:
+    (config,) = [str(target) for source, target in copied() if source.endswith("gunicorn.conf.py")]
+    words = ["-m", "gunicorn", "--check-config", "-c", config, "paceline.gunicorn_app:application"]
+
+    said = run_there(tree, *words, DATABASE_URL="postgresql://u@h/d", REDIS_URL="redis://h/0")
+
+    assert said.returncode == 0, said.stderr

@@ -138,6 +138,7 @@ def test_the_overlay_changes_what_it_says() -> None:
         made["HorizontalPodAutoscaler", "gateway"]["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 900
     )
     assert made["Deployment", "worker"]["spec"]["replicas"] == 3
+    assert made["ConfigMap", "paceline"]["data"].keys() > {"PACELINE_TRUSTED_PROXIES", "DATABASE_URL_FILE"}
     ingress = made["Ingress", "gateway"]["spec"]
     assert ingress["tls"][0]["hosts"] == [ingress["rules"][0]["host"]]
 
@@ -196,38 +197,40 @@ def test_pods_may_do_nothing_but_their_work(name: str) -> None:
     assert "memory" in only["resources"]["limits"]
 
 
-def test_a_gateway_has_the_time_to_send_its_sockets_away() -> None:
+def test_a_gateway_has_the_time_to_send_its_sockets_away(secret_files: Path) -> None:
     pod = pods()["gateway"]["spec"]
     before = container("gateway")["lifecycle"]["preStop"]["sleep"]["seconds"]
 
-    assert pod["terminationGracePeriodSeconds"] > before + longest_stop_s() + 5
+    assert pod["terminationGracePeriodSeconds"] > before + longest_stop_s(settings("gateway", secret_files)) + 5
 
 
-def test_the_probes_ask_what_there_is_and_liveness_asks_nobody_else() -> None:
-    only = container("gateway")
+@pytest.mark.parametrize(("name", "port"), [("gateway", "http"), ("worker", "windows")])
+def test_the_probes_ask_what_there_is_and_liveness_asks_nobody_else(name: str, port: str) -> None:
+    only = container(name)
     windows = {one.url for one in WINDOWS}
     probes = {name: only[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
 
     assert {one["path"] for one in probes.values()} <= windows
     assert probes["livenessProbe"]["path"] == probes["startupProbe"]["path"] == "/livez"
     assert probes["readinessProbe"]["path"] == "/readyz"
-    assert {one["port"] for one in probes.values()} == {"http"}
+    assert {one["port"] for one in probes.values()} == {port}
 
 
-def test_a_worker_is_not_asked_where_it_does_not_listen() -> None:
-    assert not {"startupProbe", "livenessProbe", "readinessProbe", "ports"} & container("worker").keys()
+@pytest.mark.parametrize(("name", "variable"), [("gateway", "PACELINE_PORT"), ("worker", "PACELINE_METRICS_PORT")])
+def test_the_port_of_a_process_is_the_same_everywhere(name: str, variable: str) -> None:
+    (port,) = container(name)["ports"]
+    annotations = pods()[name]["metadata"]["annotations"]
+    (policy,) = of_kind("NetworkPolicy", f"to-{name}s")
 
-
-def test_the_ports_are_one_port() -> None:
-    (port,) = container("gateway")["ports"]
-    (service,) = of_kind("Service", "gateway")
-    annotations = pods()["gateway"]["metadata"]["annotations"]
-    (policy,) = of_kind("NetworkPolicy", "to-gateways")
-
-    assert str(port["containerPort"]) == environ_of("gateway")["PACELINE_PORT"] == annotations["prometheus.io/port"]
+    assert str(port["containerPort"]) == environ_of(name)[variable] == annotations["prometheus.io/port"]
     assert annotations["prometheus.io/path"] in {one.url for one in WINDOWS}
-    assert [one["targetPort"] for one in service["spec"]["ports"]] == [port["name"]]
     assert policy["spec"]["ingress"][0]["ports"] == [{"port": port["name"], "protocol": "TCP"}]
+
+
+def test_the_service_leads_to_the_port_of_the_gateways() -> None:
+    (service,) = of_kind("Service", "gateway")
+
+    assert [one["targetPort"] for one in service["spec"]["ports"]] == [container("gateway")["ports"][0]["name"]]
 
 
 def test_a_pod_never_goes_before_another_has_come() -> None:

@@ -28,7 +28,11 @@ from tests.support.edge import Edge, open_edge
 from tests.support.server import Server, free_port
 
 T = TypeVar("T")
-TAGS: Final = ("g1", "g2")
+DELAYS_S: Final = {"g1": 3.0, "g2": 0.0}
+"""The gateways by the tags of their links, and how long each stays open after it has said that it stops: one as deploy/compose.yaml
+has it, and one that refuses at once."""
+TAGS: Final = tuple(DELAYS_S)
+ADMIN_TOKEN: Final = "kettle-moss-anchor-violet-2031"
 WAIT_S: Final = 30.0
 POLL_S: Final = 0.05
 BEAT_S: Final = 0.5
@@ -98,10 +102,19 @@ class Stand:
         await asyncio.to_thread(gateway.start)
         await self.edge.sees(tag, "UP")
 
-    async def link_id(self, tag: str) -> str:
-        """The id that a gateway gives a link."""
-        async with self.http.get(f"{self.gateways[tag].base_url}/socket.io/?EIO=4&transport=polling") as answer:
-            return str((await answer.text()).partition('"sid":"')[2].partition('"')[0])
+    async def ready(self, tag: str) -> bool:
+        """What a gateway itself says to whoever asks from inside."""
+        async with self.http.get(f"{self.gateways[tag].base_url}/readyz") as answer:
+            return answer.status == 200
+
+    async def peers(self) -> set[str]:
+        """From where the sockets of all gateways come, as far as the gateways know."""
+        found = set()
+        for gateway in self.gateways.values():
+            url = f"{gateway.base_url}/v1/operations/sockets"
+            async with self.http.get(url, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as answer:
+                found |= {line["peer"] for line in (await answer.json())["lines"]}
+        return found
 
     async def _empty(self) -> bool:
         return not any((await self.connections()).values())
@@ -207,8 +220,19 @@ def open_processes(dsn: str) -> Iterator[Processes]:
             "PACELINE_COMMIT_INTERVAL_MS": "50",
         }
         gateways = {
-            tag: Server(folder / tag, free_port(), {**common, "PACELINE_ROLES": "gateway", "PACELINE_NODE_ID": tag})
-            for tag in TAGS
+            tag: Server(
+                folder / tag,
+                free_port(),
+                {
+                    **common,
+                    "PACELINE_ROLES": "gateway",
+                    "PACELINE_NODE_ID": tag,
+                    "PACELINE_ADMIN_TOKEN": ADMIN_TOKEN,
+                    "PACELINE_TRUSTED_PROXIES": "127.0.0.1",
+                    "PACELINE_DRAIN_DELAY_S": str(delay_s),
+                },
+            )
+            for tag, delay_s in DELAYS_S.items()
         }
         worker = Server(folder / "worker", free_port(), {**common, "PACELINE_ROLES": "worker,relay,scheduler"})
         for process in (*gateways.values(), worker):

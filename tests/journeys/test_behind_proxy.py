@@ -9,6 +9,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Iterator
 
+import aiohttp
 import pytest
 
 from tests.journeys.behind_proxy import (
@@ -55,12 +56,6 @@ async def stand(processes: Processes) -> AsyncIterator[Stand]:
         yield stand
 
 
-async def pinned(stand: Stand) -> None:
-    """Long-polling needs ids that say whose they are: `tag.random`. Without them there is nothing to pin by."""
-    if not (await stand.link_id("g1")).startswith("g1."):
-        pytest.xfail("the ids of links carry no tag yet")
-
-
 async def test_members_on_different_gateways_see_one_board(stand: Stand) -> None:
     await stand.empty()
     coach, code, class_id = await stand.live_class()
@@ -99,9 +94,11 @@ async def test_a_gateway_that_is_asked_to_stop_is_missed_by_nobody(stand: Stand)
         before = await stand.connections()
         assert min(before.values()) > 0, before
 
-        assert await stand.stop("g1") == 0
-
+        stopping = group.create_task(stand.stop("g1"))
+        await until(lambda: _unready(stand, "g1"), "the gateway to say that it stops")
         await stand.edge.sees("g1", "DOWN")
+        assert not stopping.done(), "the edge has seen it before it went"
+        assert await stopping == 0
         await until(lambda: _left(stand, "g1"), "nobody on the gateway that went")
         await until(lambda: _reached(devices, SAMPLES), "everything to be stored")
         assert len((await watcher.board()).members) == DEVICES + 1, "the coach is back, and the board is whole"
@@ -174,8 +171,6 @@ async def test_a_websocket_without_a_library_gets_through(stand: Stand) -> None:
 @pytest.mark.parametrize("transports", ["websocket", "polling,websocket", "polling"])
 async def test_the_official_client_gets_through_the_whole_story(transports: str, stand: Stand) -> None:
     require("socket.io-client")
-    if "polling" in transports:
-        await pinned(stand)
 
     said, code = await run_node("journey.mjs", BASE_URL=stand.edge.base_url, TRANSPORTS=transports)
 
@@ -184,7 +179,6 @@ async def test_the_official_client_gets_through_the_whole_story(transports: str,
 
 
 async def test_polling_by_hand_stays_with_its_gateway_and_upgrades_there(stand: Stand) -> None:
-    await pinned(stand)
     tokens, port = await stand.person("Raw"), stand.edge.port
     tags = set()
     for _ in range(4):
@@ -209,6 +203,24 @@ async def test_polling_by_hand_stays_with_its_gateway_and_upgrades_there(stand: 
 def connect(token: str) -> str:
     """The packet that asks to be let in."""
     return "40/live," + json.dumps({"token": token})
+
+
+async def test_a_gateway_knows_from_where_a_client_comes_whatever_the_client_says(stand: Stand) -> None:
+    spoofed = {"X-Forwarded-For": "6.6.6.6", "Forwarded": "for=6.6.6.6", "X-Real-IP": "6.6.6.6"}
+    connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
+    async with aiohttp.ClientSession(stand.edge.base_url, connector=connector) as elsewhere:
+        url = "/socket.io/?EIO=4&transport=websocket"
+        async with elsewhere.ws_connect(url, headers=spoofed) as one, elsewhere.ws_connect(url, headers=spoofed) as two:
+            await asyncio.gather(one.receive(), two.receive())
+
+            peers = await stand.peers()
+
+    assert "127.0.0.2" in peers
+    assert "6.6.6.6" not in peers
+
+
+async def _unready(stand: Stand, tag: str) -> bool:
+    return not await stand.ready(tag)
 
 
 async def _left(stand: Stand, tag: str) -> bool:
