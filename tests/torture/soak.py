@@ -25,12 +25,12 @@ from typing import Final
 
 import msgspec
 
+from tests.support.proxy import open_proxy
 from tests.support.raw_socket import ask, connected
 from tests.torture import abuses
 from tests.torture.client import LiveClient, open_client
 from tests.torture.grammar import conversation, polling_body
 from tests.torture.process import ROOT, Process, open_process
-from tests.torture.proxy import open_proxy
 from tests.torture.soak_page import page, picture
 from tests.torture.test_fuzz import converse
 

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.support.census import Census, descriptors, objects_of, settled, tasks_here
+from tests.support.proxy import open_proxy
 from tests.support.raw_socket import CLOSE, TEXT, Frame, RawSocket, Unfit, client_frame, open_raw
 from tests.torture.catalogue import NotInCatalogue, check_packet
-from tests.torture.proxy import open_proxy
 
 EMPTY = Census(tasks={"run": 1}, descriptors=5, rss_kb=1_000)
 

@@ -16,11 +16,11 @@ import pytest
 import uvloop
 
 from tests.support.census import LOOK_EVERY_S, Census, settled
+from tests.support.proxy import open_proxy
 from tests.support.raw_socket import ask, client_frame, connected, text
 from tests.torture import abuses
 from tests.torture.client import LiveClient, fresh_token, open_client, undisturbed
 from tests.torture.grammar import conversation
-from tests.torture.proxy import open_proxy
 from tests.torture.target import Target, open_target
 from tests.torture.test_fuzz import converse
 

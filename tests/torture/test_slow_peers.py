@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from realtime.disconnect import SILENT
 from realtime.mailbox import HARD_BYTES
+from tests.support.proxy import open_proxy
 from tests.support.raw_socket import CLOSE, TEXT, RawSocket, connected, text
 from tests.torture import LONG, count
 from tests.torture.abuses import opened
 from tests.torture.client import LiveClient, fresh_token, open_client, undisturbed
 from tests.torture.process import Process, open_process
-from tests.torture.proxy import open_proxy
 
 ROOM: Final = "room:ABCD"
 BOARD_BYTES: Final = 15_000
