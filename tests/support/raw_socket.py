@@ -27,6 +27,8 @@ PING: Final = 9
 PONG: Final = 10
 
 WAIT_S: Final = 10.0
+_ESTABLISHED: Final = 1
+"""TCP_ESTABLISHED in linux/tcp_states.h, the first byte of `tcp_info`."""
 _MASK: Final = b"\x37\xfa\x21\x3d"
 _KEY: Final = base64.b64encode(b"sixteen bytes ok").decode()
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -116,6 +118,12 @@ class RawSocket:
         self.deflate = False
         self._line = line
         self._read = bytearray()
+
+    @property
+    def established(self) -> bool:
+        """Whether the kernel takes the line for open. Reads nothing, so it is for those who do not read."""
+        state: int = self._line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        return state == _ESTABLISHED
 
     # -- bytes --------------------------------------------------------------------------------------------------------
 

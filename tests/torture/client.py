@@ -4,20 +4,31 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Self
 
 from tests.support.raw_socket import CLOSE, TEXT, RawSocket, connected, text
 from tests.torture.target import ROOM
 
 _accounts = itertools.count(1)
+_tokens: list[Callable[[], str]] = [lambda: str(next(_accounts))]
 
 BOARD_GET = json.dumps({"class_id": str(ROOM)})
 
 
 def fresh_token() -> str:
     """The token of an account that nobody else uses: limits per account are not shared by accident."""
-    return str(next(_accounts))
+    return _tokens[-1]()
+
+
+@contextlib.contextmanager
+def tokens_from(source: Callable[[], str]) -> Iterator[None]:
+    """Inside, `fresh_token` is this: for a gateway with real accounts."""
+    _tokens.append(source)
+    try:
+        yield
+    finally:
+        _tokens.pop()
 
 
 class LiveClient:
