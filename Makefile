@@ -6,7 +6,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run replay load bench test lint format types lock clean
+.PHONY: help run replay load bench faults test lint format types lock clean
 
 PY := .venv/bin/python
 PACKAGES := gateway realtime rooms workers persistence services paceline loadtest tests
@@ -45,6 +45,10 @@ load: ## run simulated devices against a running gateway: USERS=50 SECONDS=30 UR
 bench: ## measure; the results go to docs/performance/
 	@.ci/environment dev
 	@exec $(PY) -m tests.benchmarks $(ARGS)
+
+faults: ## break it in every way, count what is lost: make faults ARGS='--only F-10 --seed 7'
+	@.ci/environment dev
+	@exec $(PY) -m tests.faults $(ARGS)
 
 test: ## everything that must hold: format, lint, import contracts, types, tests
 	@.ci/environment dev

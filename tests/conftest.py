@@ -16,11 +16,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every coroutine test is watched, from before its first fixture to after its last.
 
     Run in several processes (`make test` takes one per core), a file stays in one of them, and all that needs RabbitMQ in
-    the same one: two brokers starting at once on two cores have failed each other.
+    the same one: two brokers starting at once on two cores have failed each other. So have the tests that break whole
+    installations: each of them wants a machine's patience for itself.
     """
     for item in items:
         file = item.nodeid.partition("::")[0]
         together = "rabbitmq" if file.startswith(("tests/workers/", "tests/contracts/test_task_bus")) else file
+        together = "faults" if file.startswith("tests/faults/") else together
         item.add_marker(pytest.mark.xdist_group(together))
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             item.fixturenames.insert(0, "nothing_left_running")

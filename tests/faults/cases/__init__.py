@@ -1,0 +1,14 @@
+"""The faults of the catalogue that are run on the bench, by number.
+
+Each case injects exactly what it says and asks what only it can ask; what must hold whatever the fault (no acknowledged sample
+lost, no silent gap, no stale board, no leak, ready again in 30 s, nothing kept) is asked of all of them by the checkers.
+"""
+
+from typing import Final
+
+from tests.faults.bench import Case
+from tests.faults.cases import clients, gateways, redis
+
+TOGETHER: Final = (("F-61", "F-62", "F-67"),)
+"""Cases that mostly wait for somebody's patience to end: in the short form they wait at the same time."""
+CASES: Final[dict[str, Case]] = {case.id: case for case in (*gateways.CASES, *redis.CASES, *clients.CASES)}

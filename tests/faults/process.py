@@ -1,0 +1,88 @@
+"""A gateway process of the stand: its signals, the door into it, the networks around it, and what it holds."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any, Final
+
+from tests.faults.history import Load
+from tests.support.census import descriptors, rss_kb
+from tests.support.proxy import Line, Proxy
+from tests.support.server import Server
+
+
+def subscriber(line: Line) -> bool:
+    """The line on which a gateway listens to Redis, as opposed to those on which it speaks."""
+    return line.said(b"subscribe")
+
+
+class Gateway:
+    """A gateway process, the door into it, and the networks around it. `name` is its node id; `generation` counts its starts."""
+
+    def __init__(self, name: str, server: Server, door: Path, front: Proxy, redis: Proxy, postgres: Proxy) -> None:
+        self.name: Final = name
+        self.server: Final = server
+        self.front: Final = front
+        self.redis: Final = redis
+        self.postgres: Final = postgres
+        self.generation = 0
+        self.frozen = False
+        self._door: Final = door
+
+    @property
+    def url(self) -> str:
+        """Where clients reach it: its front."""
+        return f"http://127.0.0.1:{self.front.port}"
+
+    @property
+    def who(self) -> str:
+        """Its name in a history: another process is another node."""
+        return f"{self.name}.{self.generation}"
+
+    @property
+    def pid(self) -> int:
+        return self.server.pid
+
+    async def start(self) -> None:
+        """Start it; returns when it serves."""
+        self.generation += 1
+        self.frozen = False
+        await asyncio.to_thread(self.server.start)
+
+    async def kill(self) -> None:
+        """kill -9."""
+        await asyncio.to_thread(self.server.kill)
+
+    async def stop(self) -> int:
+        """SIGTERM; its exit code once it has ended."""
+        return await asyncio.to_thread(self.server.stop)
+
+    def freeze(self) -> None:
+        """SIGSTOP."""
+        self.server.send(signal.SIGSTOP)
+        self.frozen = True
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self.server.send(signal.SIGCONT)
+        self.frozen = False
+
+    async def ask(self, do: str, **more: Any) -> Any:
+        """Ask at the side door: see tests/faults/gateway.py."""
+        reader, writer = await asyncio.open_unix_connection(self._door)
+        try:
+            writer.write(json.dumps({"do": do, **more}).encode() + b"\n")
+            return json.loads(await asyncio.wait_for(reader.readline(), 10))
+        finally:
+            writer.close()
+
+    def cpu_seconds(self) -> float:
+        """Processor time it has used."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def load(self, t: float, *, tasks: dict[str, int] | None = None, rest: bool = False) -> Load:
+        """What it holds now. Raises OSError when it is gone."""
+        return Load(t=t, who=self.who, rss_kb=rss_kb(self.pid), fds=descriptors(self.pid), tasks=tasks, rest=rest)
