@@ -339,10 +339,10 @@ def load(history: History) -> Counts:
         series[entry.who].append(entry)
     findings, slope_kb = [], 0.0
     for node, curve in series.items():
-        slope_kb += slope([(one.t, float(one.rss_kb)) for one in curve])
         rests = [one for one in curve if one.rest]
         if len(rests) < 2:
-            continue
+            continue  # it was started or killed meanwhile: there is no before or no after, and its curve is that of a start
+        slope_kb += slope([(one.t, float(one.rss_kb)) for one in curve])
         before, after = rests[0], rests[-1]
         if after.rss_kb - before.rss_kb > RSS_TOLERANCE_KB:
             findings.append(f"{node}: {after.rss_kb - before.rss_kb} kB more memory than before")

@@ -116,7 +116,8 @@ def _cells(row: Row) -> tuple[object, ...]:
 
 
 def _said(row: Row) -> str:
-    return "; ".join(f"{name} {value}" for name, value in row.said.items())
+    figures = ((name, value if isinstance(value, str) else f"{value:g}") for name, value in row.said.items())
+    return "; ".join(f"{name} {value}" for name, value in figures)
 
 
 def _stamp(stamp: Stamp) -> str:
