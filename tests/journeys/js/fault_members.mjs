@@ -24,7 +24,7 @@ class Member {
       reconnectionDelay: 200,
       reconnectionDelayMax: 1_000,
     });
-    this.socket.on("connect", () => this.join());
+    this.socket.on("connect", () => this.connected());
     this.socket.on("disconnect", (reason) => tell({ who, what: "lost", reason }));
     this.socket.on("board.snapshot", (whole) => this.took(whole));
     this.socket.on("board.changes", (changes) => this.changed(changes));
@@ -35,6 +35,12 @@ class Member {
       tell({ who, what: "joined", how: "restart", position: reset.position });
       this.took(reset.board);
     });
+  }
+
+  /** Where the client's own recovery has brought everything back, joining again would bring it a second time. */
+  connected() {
+    if (this.socket.recovered) tell({ who: this.who, what: "joined", how: "recovered", position: this.position });
+    else this.join();
   }
 
   join() {
