@@ -28,8 +28,9 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 """Bytes of one unfinished message. The largest that is said between nodes, a whole share of a very large class, is a tenth."""
 
 Heard = Callable[[list[object]], None]
-TROUBLE: Final = (RedisError, OSError, TimeoutError)
-"""What a Redis that is not well raises, here and in redis-py."""
+TROUBLE: Final = (RedisError, OSError, TimeoutError, RuntimeError)
+"""What a Redis that is not well raises, here and in redis-py. `RuntimeError` is uvloop's word for a connection that was reset and
+is written to all the same, which redis-py does with one from its pool; it must end no loop."""
 
 _CLIENT_NAME: Final = b"paceline"
 

@@ -19,14 +19,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
+from realtime.redis_line import TROUBLE
 from realtime.redis_servers import RedisServers
 from realtime.register import Answer, News, RegisterAway, Report, Terms
 from services.kernel.ids import AccountId
 
 _PARTS: Final = ("nodes", "entries", "leaving", "people", "news", "state")
-_TROUBLE: Final = (RedisError, OSError, TimeoutError)
 
 SCRIPT: Final = """
 local nodes, entries, leaving, people, news, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -211,7 +211,7 @@ class RedisRegister:
                 missing = [index for index, one in enumerate(said) if isinstance(one, NoScriptError)]
                 for index, one in zip(missing, await _run(client, [calls[index] for index in missing]), strict=True):
                     said[index] = one
-        except _TROUBLE as trouble:
+        except TROUBLE as trouble:
             return [RegisterAway(repr(trouble))] * len(calls)
         return [RegisterAway(repr(one)) if isinstance(one, Exception) else _answer(one) for one in said]
 
