@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
-from redis.exceptions import RedisError
 
+from realtime.redis_line import TROUBLE
 from realtime.redis_servers import RedisServers
 from realtime.room_log import LogAway
 
@@ -46,7 +46,7 @@ class RedisCommands:
             raise LogAway("too much waits for Redis already") from full
         try:
             return await call()
-        except (RedisError, OSError, TimeoutError) as trouble:
+        except TROUBLE as trouble:
             raise LogAway(f"Redis did not answer as it should: {trouble}") from trouble
         finally:
             self._places.release()
