@@ -105,7 +105,8 @@ async def serving(
         if listening:
             await runner.setup()
             parts.port = listening[0].getsockname()[1]
-            sites += [web.SockSite(runner, one) for one in listening]
+            # aiohttp listens once more, and would make the queue of those who knock a tenth as long.
+            sites += [web.SockSite(runner, one, backlog=BACKLOG) for one in listening]
             for site in sites:
                 await site.start()
         gc.collect()
@@ -146,7 +147,7 @@ async def show_windows(parts: Parts, listening: socket.socket) -> None:
     runner = web.AppRunner(build_windows(parts.app), access_log=None, shutdown_timeout=HTTP_SHUTDOWN_S)
     await runner.setup()
     try:
-        await web.SockSite(runner, listening).start()
+        await web.SockSite(runner, listening, backlog=BACKLOG).start()
         while True:
             await parts.clock.sleep(3_600)
     finally:

@@ -35,7 +35,7 @@ import msgspec
 
 from realtime.codec import Frame, relayed_frame
 from realtime.wire import Role
-from services.kernel.ids import AccountId, ClassId, LoginId
+from services.kernel.ids import AccountId, ClassId, LoginId, StreamId
 
 LEVEL: Final = 1
 """Raised when nodes of before and after could not understand each other. Nodes of different levels do not talk."""
@@ -94,6 +94,14 @@ class LoginEnded(PeerMessage, frozen=True):
     reason: str
 
 
+class StreamOpenedHere(PeerMessage, frozen=True):
+    """A stream was opened on the node that speaks, in its `epoch`: whoever has an older opening of it has lost it. Sent on the
+    account's channel. Lost, the older one learns it when its next commit is refused."""
+
+    stream: StreamId
+    epoch: int
+
+
 class RoomClosed(PeerMessage, frozen=True):
     """The class of this room has ended at `ended_ms` (wall ms)."""
 
@@ -109,12 +117,13 @@ class Heartbeat(PeerMessage, frozen=True):
     hears: tuple[str, ...] = ()
 
 
-AnyPeerMessage = Share | WholeWanted | LoginEnded | RoomClosed | Heartbeat
+AnyPeerMessage = Share | WholeWanted | LoginEnded | StreamOpenedHere | RoomClosed | Heartbeat
 
 PEER_MESSAGES: Final[tuple[type[PeerMessage], ...]] = (
     Share,
     WholeWanted,
     LoginEnded,
+    StreamOpenedHere,
     RoomClosed,
     Heartbeat,
 )

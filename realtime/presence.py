@@ -17,8 +17,9 @@ servers, of which one is away: rooms that were not answered are tried apart from
 connects elsewhere within the grace has never been away.
 """
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,6 +28,7 @@ import structlog
 from realtime.register import UNSURE, Answer, News, Register, Report
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId
+from services.kernel.problems import Problem
 
 ROUND_EVERY_S: Final = 0.1
 """How long a change waits before it is reported."""
@@ -40,7 +42,7 @@ BATCH_PEOPLE: Final = 2_000
 MAX_WAITING: Final = 20_000
 """Changes that wait to be reported. By feeling: a node's worth of people, all of them on the move."""
 
-OnNews = Callable[[str, News], None]
+OnNews = Callable[[str, News], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
@@ -206,6 +208,7 @@ class Presence:
         reports = [self._report_of(room, self._rooms[room]) for room in rooms]
         answers = await self._register.exchange(reports)
         away_before, answered, trouble = self._away, 0, ""
+        told: list[tuple[str, News]] = []
         for report, answer in zip(reports, answers, strict=True):
             known = self._rooms[report.room]
             if isinstance(answer, Answer):
@@ -213,6 +216,8 @@ class Presence:
                 self._away -= known.tries > 0
                 known.tries = 0
                 self._answered(report, known, answer)
+                if answer.news is not None:
+                    told.append((report.room, answer.news))
             else:
                 self._not_answered(report, known)
                 trouble = str(answer)
@@ -222,6 +227,10 @@ class Presence:
             log.warning("presence.register_away", rooms=self._away, trouble=trouble)
         elif away_before and not self._away:
             log.info("presence.register_back", failures=self._failures)
+        if told:
+            async with asyncio.TaskGroup() as group:
+                for room, news in told:
+                    group.create_task(self._announce(room, news), name=f"presence.announce {room}")
         return answered > 0
 
     def _not_answered(self, report: Report, known: _Room) -> None:
@@ -264,19 +273,22 @@ class Presence:
         known.unsure = False
         if answer.due_ms is not None:
             known.due = min(known.due, self._clock.monotonic() + answer.due_ms / 1000)
-        if answer.news is not None:
-            self._announcements += 1
-            self._announce(report.room, answer.news)
         if report.bye and known.closing:
             self._waiting -= len(known.changed)
             del self._rooms[report.room]
 
-    def _announce(self, room: str, news: News) -> None:
+    async def _announce(self, room: str, news: News) -> None:
+        self._announcements += 1
         try:
-            self.on_news(room, news)
+            await self.on_news(room, news)
+        except Problem as problem:
+            # The names are lost; the number is announced by whoever has the word next, because we ask for it.
+            log.warning("presence.not_announced", room=room, problem=problem.message)
+            if (known := self._rooms.get(room)) is not None:
+                known.unsure, known.due = True, 0.0
         except Exception:
             log.exception("presence.announcement_failed", room=room)
 
 
-def _announced_by_nobody(room: str, news: News) -> None:
+async def _announced_by_nobody(room: str, news: News) -> None:
     """Nobody asked for news."""

@@ -274,8 +274,9 @@ class RoomPresence(Shape, frozen=True):
 
     class_id: ClassId
     count: int
-    joined: tuple[AccountId, ...] = ()
-    left: tuple[AccountId, ...] = ()
+    joined: tuple[AccountId, ...]
+    left: tuple[AccountId, ...]
+    position: PositionText
 
 
 class ServiceState(Shape, frozen=True):
@@ -446,7 +447,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("chat.send", ChatSend, "Say something in the room's chat.", reply=Said),
     Event("board.snapshot", BoardSnapshot, "The whole board.", delivery=Delivery.LATEST),
     Event("board.changes", BoardChanges, "What changed on the board.", delivery=Delivery.LATEST),
-    Event("room.presence", RoomPresence, "Who came and who left.", delivery=Delivery.MUST),
+    Event("room.presence", RoomPresence, "Who came and who left.", delivery=Delivery.MUST, positioned=True),
     Event(
         "service.state",
         ServiceState,

@@ -11,6 +11,7 @@ which was 300 ms at 6 Hz. Nodes whose clocks disagree are only as bad as that ag
 
 import asyncio
 import math
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -93,7 +94,7 @@ class Rooms:
         board_hz: float,
         presence: Presence | None = None,
     ) -> None:
-        self._node = node
+        self.node: Final = node
         self._presence = presence or Presence(node.id, MemoryRegister(lambda: int(clock.monotonic() * 1_000)), clock)
         self._presence.on_news = self._tell_presence
         self.feeds: Final = feeds
@@ -160,7 +161,7 @@ class Rooms:
         room.enter(connection, membership)
         if membership is not None:
             self._presence.enter(room.channel, membership.account_id)
-        self._node.join(connection, room.channel)
+        self.node.join(connection, room.channel)
 
     async def _membership(self, classes: ClassStore, live: LiveClass, caller: Caller, role: Role) -> Membership:
         if live.over:
@@ -195,7 +196,7 @@ class Rooms:
         if room is None or class_id not in connection.rooms:
             raise NotInRoom
         self._leave(room, connection)
-        self._node.leave(connection, room.channel)
+        self.node.leave(connection, room.channel)
 
     def drop(self, connection: Connection) -> None:
         """A connection is gone: take it out of all its rooms. Their scores stay."""
@@ -253,12 +254,12 @@ class Rooms:
                 raise ClassNotFound
             members = await stores.classes.members(class_id)
             tallies = {tally.account_id: tally.zone_ms for tally in await stores.streams.tallies(class_id)}
-        room = Room(live, self._node.id, self._clock.wall_ms())
+        room = Room(live, self.node.id, self._clock.wall_ms())
         for membership in members:
             room.seat(membership, tallies.get(membership.account_id, NOTHING))
         room.beat(self._clock.wall_ms())
         self._rooms[class_id] = self._by_channel[room.channel] = room
-        self._node.follow(room.channel)
+        self.node.follow(room.channel)
         self._presence.follow(room.channel)
         self.feeds.follow(room.channel)
         return room
@@ -277,7 +278,7 @@ class Rooms:
         if room is not None:
             room.live = live
         ended_ms = live.ended_ms or self._clock.wall_ms()
-        self._node.publish(channel_of(live.id), RoomClosed(class_id=live.id, ended_ms=ended_ms))
+        self.node.publish(channel_of(live.id), RoomClosed(class_id=live.id, ended_ms=ended_ms))
         try:
             await self.say(live.id, "class.ended", ended_view(live), key=ENDED_KEY)
         except Unavailable as problem:
@@ -299,10 +300,10 @@ class Rooms:
 
     def _reset(self, channel: str, position: Position) -> None:
         room = self._of_channel(channel)
-        if room is not None and self._node.count(channel):
+        if room is not None and self.node.count(channel):
             board = room.snapshot(self._clock.wall_ms())
             reset = RoomReset(room=view_of(room.live), board=board, position=str(position))
-            self._node.broadcast(channel, event_frame("room.reset", reset))
+            self.node.broadcast(channel, event_frame("room.reset", reset))
 
     # -- the beat -------------------------------------------------------------------------------------------------
 
@@ -314,7 +315,7 @@ class Rooms:
         """Tell the other nodes everything this node knows first-hand: the last word before it stops."""
         for room in self._rooms.values():
             if (share := room.share(whole=True)) is not None:
-                self._node.publish(room.channel, share)
+                self.node.publish(room.channel, share)
 
     async def run(self) -> None:
         """Beat until stopped."""
@@ -343,7 +344,7 @@ class Rooms:
         for class_id, room in self._rooms.items():
             share = room.share(whole=whole or class_id in self._whole_wanted)
             if share is not None:
-                self._node.publish(room.channel, share)
+                self.node.publish(room.channel, share)
                 self.statistics.shares += 1
         self._whole_wanted.clear()
 
@@ -351,7 +352,7 @@ class Rooms:
         """Every board to its members."""
         now_ms, now = self._clock.wall_ms(), self._clock.monotonic()
         for room in list(self._rooms.values()):
-            room.forget_silent_nodes(self._node.gone)
+            room.forget_silent_nodes(self.node.gone)
             self._tell(room, now_ms)
             self._forget_if_idle(room, now)
         self.statistics.beats += 1
@@ -360,29 +361,37 @@ class Rooms:
     def _tell(self, room: Room, now_ms: int) -> None:
         frame = room.beat(now_ms)
         if frame is not None:
-            self.statistics.frames += self._node.broadcast(
+            self.statistics.frames += self.node.broadcast(
                 room.channel, frame, key=room.channel, whole=lambda: room.snapshot_frame(now_ms)
             )
 
     def _forget_if_idle(self, room: Room, now: float) -> None:
-        if room.feeds or room.has_connections() or self._node.count(room.channel):
+        if room.feeds or room.has_connections() or self.node.count(room.channel):
             room.idle_since = None
         elif room.idle_since is None:
             room.idle_since = now
         elif now - room.idle_since >= FORGET_ROOM_AFTER_S:
             del self._rooms[room.live.id], self._by_channel[room.channel]
-            self._node.unfollow(room.channel)
+            self.node.unfollow(room.channel)
             self.feeds.unfollow(room.channel)
             self._presence.unfollow(room.channel)
 
     # -- who is there ---------------------------------------------------------------------------------------------
 
-    def _tell_presence(self, channel: str, news: News) -> None:
-        """It fell to this node to announce who came and who left: everybody in the room hears it, on every node."""
+    async def _tell_presence(self, channel: str, news: News) -> None:
+        """It fell to this node to announce who came and who left: everybody in the room hears it, on every node. Raises
+        `Unavailable` when the room's log does not take it, asked twice."""
         room = self._of_channel(channel)
-        if room is not None:
-            event = RoomPresence(class_id=room.live.id, count=news.count, joined=news.joined, left=news.left)
-            self._node.tell(channel, event_frame("room.presence", event))
+        if room is None:
+            return
+        event = RoomPresence(
+            class_id=room.live.id, count=news.count, joined=news.joined, left=news.left, position=NOWHERE
+        )
+        key = f"presence:{secrets.token_hex(8)}"
+        try:
+            await self.say(room.live.id, "room.presence", event, key=key)
+        except Unavailable:
+            await self.say(room.live.id, "room.presence", event, key=key)
 
     # -- from other nodes -----------------------------------------------------------------------------------------
 
@@ -402,7 +411,7 @@ class Rooms:
             room = self._of_channel(channel)
             if room is not None:
                 self._whole_wanted.add(room.live.id)
-                self._node.publish(channel, WholeWanted(node=self._node.id))
+                self.node.publish(channel, WholeWanted(node=self.node.id))
 
     def _closed(self, channel: str, closed: RoomClosed) -> None:
         room = self._of_channel(channel)

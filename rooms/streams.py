@@ -24,6 +24,8 @@ from persistence.stores import Transactions
 from persistence.streams import StreamBatch, Written
 from realtime.codec import event_frame
 from realtime.connection import Connection
+from realtime.node import account_channel
+from realtime.peer import StreamOpenedHere
 from realtime.wire import (
     MAX_UNACKED_SAMPLES,
     SampleBatch,
@@ -142,6 +144,7 @@ class Streams:
             **limits,
         )
         rooms.flush = self.recorder.flush
+        rooms.node.listen(StreamOpenedHere, self._opened_elsewhere)
         self.statistics: Final = StreamsStatistics()
 
     # -- samples: the hot path ------------------------------------------------------------------------------------
@@ -271,6 +274,7 @@ class Streams:
             self._feed(live, room, None)
         self.statistics.opened += 1
         self.statistics.open = len(self._live)
+        self._rooms.node.publish(account_channel(connection), StreamOpenedHere(stream=live.id, epoch=live.epoch))
         return StreamOpened(
             stream=live.id,
             workout=live.workout,
@@ -336,6 +340,12 @@ class Streams:
         old = self._live.get(stream_id)
         if old is not None:
             self._take_away(old)
+
+    def _opened_elsewhere(self, _channel: str, opened: StreamOpenedHere) -> None:
+        """Another node has the stream now."""
+        live = self._live.get(opened.stream)
+        if live is not None and live.epoch < opened.epoch:
+            self._take_away(live)
 
     def _take_away(self, live: LiveStream) -> None:
         self.statistics.taken_over += 1

@@ -215,7 +215,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.Done(),
     _snapshot,
     wire.BoardChanges(class_id=_class, epoch="9f2c41aa", v=13, at_ms=_START + 900_500, rows=(_row,)),
-    wire.RoomPresence(class_id=_class, count=2, joined=(_mira,)),
+    wire.RoomPresence(class_id=_class, count=2, joined=(_mira,), left=(), position=_position),
     wire.ServiceState(
         state="stale", since_ms=_START + 900_000, reason="this node has not heard its own heartbeat for 6 s"
     ),

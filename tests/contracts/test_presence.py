@@ -20,6 +20,7 @@ from realtime.redis_servers import RedisServers
 from realtime.register import Answer, MemoryRegister, News, Register, RegisterAway, Report, Terms
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId
+from services.kernel.problems import Unavailable
 from tests.support.redis_server import RedisServer, open_redis
 from tests.support.stalling_clock import StallingClock
 
@@ -77,7 +78,7 @@ class TestNode:
         self.presence.follow(ROOM)
         self.task = asyncio.create_task(self.presence.run())
 
-    def _heard(self, room: str, news: News) -> None:
+    async def _heard(self, room: str, news: News) -> None:
         if room == ROOM:
             self.place.told.append((self.name, news))
 
@@ -489,7 +490,7 @@ async def test_a_room_that_nobody_needs_is_forgotten(place: Place) -> None:
 async def test_an_announcement_at_fault_does_not_stop_the_reports(place: Place) -> None:
     one = await place.node("one")
 
-    def broken(room: str, news: News) -> None:
+    async def broken(room: str, news: News) -> None:
         raise RuntimeError("a listener at fault")
 
     one.presence.on_news = broken
@@ -498,6 +499,22 @@ async def test_an_announcement_at_fault_does_not_stop_the_reports(place: Place) 
     one.enter(BOB)
     await place.pass_time(3)
     assert one.presence.statistics().announcements == 2
+
+
+async def test_an_announcement_that_could_not_be_said_is_made_up_for_by_the_count(place: Place) -> None:
+    one = await place.node("one")
+    heard, refused = one.presence.on_news, []
+
+    async def away(room: str, news: News) -> None:
+        refused.append(news)
+        one.presence.on_news = heard
+        raise Unavailable("the log of the room is away")
+
+    one.presence.on_news = away
+    one.enter(ADA)
+    await place.pass_time(5)
+    assert [news.count for news in refused] == [1]
+    assert [(news.count, news.joined) for _, news in place.told] == [(1, ())]
 
 
 # -- Redis on a bad day -----------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Several nodes in one process: the same promises as over a network."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,10 +16,19 @@ from realtime.broker import InMemoryBroker, MemoryBus
 from realtime.disconnect import LOGIN_ENDED
 from realtime.hub import Hub
 from realtime.node import Node
-from realtime.peer import EVERY_NODE, Heartbeat, LoginEnded, RoomClosed, Share, ShareEntry, WholeWanted
+from realtime.peer import (
+    EVERY_NODE,
+    Heartbeat,
+    LoginEnded,
+    RoomClosed,
+    Share,
+    ShareEntry,
+    StreamOpenedHere,
+    WholeWanted,
+)
 from realtime.position import TAIL_BYTES, Position, head, tail
 from services.kernel.clock import ManualClock
-from services.kernel.ids import AccountId
+from services.kernel.ids import AccountId, StreamId
 from tests.realtime import build
 
 ENTRY = ShareEntry(
@@ -282,6 +292,7 @@ async def test_a_handler_at_fault_does_not_stop_the_others() -> None:
 def test_every_message_of_the_catalogue_survives_the_journey() -> None:
     messages: list[peer.AnyPeerMessage] = [
         Share(node="a", epoch="e", seq=1, whole=False, entries=(ENTRY,)),
+        StreamOpenedHere(stream=StreamId(uuid.UUID(int=1)), epoch=2),
         WholeWanted(node="a"),
         LoginEnded(login_id=build.caller().login_id, reason="r"),
         RoomClosed(class_id=build.ROOM, ended_ms=1),

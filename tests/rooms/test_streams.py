@@ -116,6 +116,17 @@ async def test_a_zombie_node_cannot_write(world: World) -> None:
     assert await stored(world, stream) == 2
 
 
+async def test_a_connection_that_lost_its_stream_to_another_node_is_told_at_once(world: World) -> None:
+    here, there = world.node(), world.node()
+    ada = await world.person("Ada")
+    old = here.connect(ada)
+    stream = (await here.open(old)).stream
+    await there.open(there.connect(ada), stream=stream)
+    await world.advance(0)
+    assert [name for name, _ in events(old)] == ["stream.taken"]
+    assert isinstance(here.send(old, stream, 0, at(range(1))).said, StreamNotOpen)
+
+
 async def test_of_two_openings_at_once_the_newer_keeps_the_stream(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
