@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from paceline.options import ROLES
 from paceline.settings import Settings
 from paceline.wiring import link_tag
-from realtime.redis_broker import ping
+from realtime.redis_servers import ping
 from tests.deploy.files import DEPLOY, Yaml, documents, longest_stop_s, seconds, settings_of, told_in_the_open
 from tests.support.server import free_port
 from tests.support.system_parts import require
