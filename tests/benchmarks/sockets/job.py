@@ -34,7 +34,8 @@ MEMBER_DIGITS: Final = slice(-8, None)
 class Job:
     """`scenario` as the load names it; `ping_s` the ping interval; `redis` a URL or empty; `tuned` whether the peer is set up
     as somebody would who has read all of its documentation; `beat_s` between two boards of a peer that batches;
-    `usual_gc` whether Paceline's settings of the garbage collector are left out."""
+    `usual_gc` whether Paceline's settings of the garbage collector are left out; `log` whether events go through the room's
+    log."""
 
     port: int
     scenario: str
@@ -44,6 +45,7 @@ class Job:
     tuned: bool
     beat_s: float
     usual_gc: bool = False
+    log: bool = False
 
     @property
     def is_board(self) -> bool:
@@ -71,9 +73,12 @@ def job() -> Job:
     parser.add_argument("--tuned", action="store_true")
     parser.add_argument("--beat-s", type=float, default=0.25)
     parser.add_argument("--usual-gc", action="store_true", help="leave the garbage collector as Python has it")
+    parser.add_argument("--log", action="store_true", help="say events through the room's log")
     args = parser.parse_args()
     threading.Thread(target=_end_with_input, daemon=True).start()
-    return Job(args.port, args.scenario, args.key, args.ping_s, args.redis, args.tuned, args.beat_s, args.usual_gc)
+    return Job(
+        args.port, args.scenario, args.key, args.ping_s, args.redis, args.tuned, args.beat_s, args.usual_gc, args.log
+    )
 
 
 def ready() -> None:

@@ -27,10 +27,15 @@ from realtime import wire
 from realtime.broker import Broker, InMemoryBroker
 from realtime.codec import event_frame
 from realtime.connection import Connection
+from realtime.feeds import Feeds
 from realtime.hub import Hub
 from realtime.node import Node
+from realtime.position import NOWHERE
 from realtime.redis_broker import RedisBroker
+from realtime.redis_commands import RedisCommands
+from realtime.redis_room_log import RedisRoomLog
 from realtime.redis_servers import RedisServers
+from realtime.room_log import MemoryRoomLog, RoomLog
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import ClassId
 from tests.benchmarks.sockets.job import Job, job, ready, room_of, zone_of
@@ -51,8 +56,9 @@ class _Room:
 class Work:
     """The benchmark's handlers, one per client event of the catalogue."""
 
-    def __init__(self, this: Job, node: Node, clock: Clock) -> None:
+    def __init__(self, this: Job, node: Node, feeds: Feeds, clock: Clock) -> None:
         self._job: Final = this
+        self._feeds: Final = feeds
         self._node: Final = node
         self._clock: Final = clock
         self._rooms: Final[dict[str, _Room]] = {}
@@ -62,6 +68,8 @@ class Work:
         samples: Handler = self._ingest
         if self._job.is_board:
             samples = self._on_board
+        elif self._job.log:
+            samples = self._say
         elif self._job.redis:
             samples = self._tell_all
         elif not self._job.is_ingest:
@@ -105,6 +113,12 @@ class Work:
         frame = event_frame("stream.taken", wire.StreamTaken(message.stream, message.seq))
         self._node.tell(self._room_of[connection].channel, frame)
 
+    async def _say(self, connection: Connection, message: wire.SampleBatch, _reply: Reply) -> None:
+        """Through the room's log, as what must arrive goes: with a key, a place in one order, and recovery."""
+        room, stream = self._room_of[connection], str(message.stream)
+        cue = wire.Cue(room.class_id, stream, "Kim", message.seq, position=NOWHERE)
+        await self._feeds.append(room.channel, "cue", cue, f"{stream}:{message.seq}")
+
     def _on_board(self, connection: Connection, message: wire.SampleBatch, _reply: Reply) -> None:
         bpm = message.samples[0].bpm or 0
         percent, zone = zone_of(bpm)
@@ -120,6 +134,8 @@ class Work:
             room = self._rooms[message.code] = _Room(f"room:{class_id}", class_id)
         self._room_of[connection] = room
         self._node.join(connection, room.channel)
+        if self._job.log:
+            self._feeds.follow(room.channel)
         view = wire.ClassView(room.class_id, message.code, "Spin", "Kim", "live", 0)
         reply.ok(
             wire.RoomJoined(view, wire.BoardSnapshot(room.class_id, "e", room.version, 0, (), ()), recovered=False)
@@ -133,9 +149,17 @@ class Work:
 async def serving(this: Job) -> AsyncIterator[None]:
     """The peer, listening."""
     clock = SystemClock()
-    broker: Broker = RedisBroker(RedisServers(this.redis), clock) if this.redis else InMemoryBroker()
+    broker: Broker
+    log: RoomLog
+    if this.redis:
+        servers = RedisServers(this.redis)
+        broker, log = RedisBroker(servers, clock), RedisRoomLog(RedisCommands(servers))
+    else:
+        broker = InMemoryBroker()
+        log = MemoryRoomLog(broker.publish, clock)
     node = Node(f"node-{this.port}", Hub(), broker, clock)
-    work = Work(this, node, clock)
+    feeds = Feeds(node, log, clock)
+    work = Work(this, node, feeds, clock)
     app = web.Application()
     options: dict[str, Any] = {
         "ping_interval_s": this.ping_s,
@@ -158,6 +182,7 @@ async def serving(this: Job) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
         group.create_task(node.run())
         group.create_task(server.run())
+        group.create_task(feeds.run())
         group.create_task(work.beat())
         await node.until_ready()
         if not this.usual_gc:

@@ -113,6 +113,7 @@ PEERS: Final[Sequence[Peer]] = (
         (),
         frozenset({"busy", "ingest", "connect", "idle"}),
     ),
+    Peer("paceline-log", "Paceline, through the room's log", _python("paceline_peer", "--log"), (), _REDIS),
     Peer("pysio", "python-socketio", _python("pysio_peer"), (), _ALL | _REDIS),
     Peer("pysio-tuned", "python-socketio, tuned", _python("pysio_peer", "--tuned"), (), _ALL | _REDIS | {"idle-50k"}),
     Peer("node", "Node socket.io", _node(), ("node",), _ALL | _REDIS | {"idle-50k"}),

@@ -214,9 +214,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 SMALL = {
-    "ingest": replace(SCENARIOS["ingest"], size=5, seconds=0.2, warm_s=0.1),
-    "busy": replace(SCENARIOS["busy"], rooms=2, size=5, seconds=0.2, warm_s=0.1),
-    "spaced-50": replace(SCENARIOS["spaced-50"], rooms=2, size=5, seconds=0.2, warm_s=0.1),
+    "ingest": replace(SCENARIOS["ingest"], size=5, seconds=0.5, warm_s=0.1),
+    "busy": replace(SCENARIOS["busy"], rooms=2, size=5, seconds=0.5, warm_s=0.1),
+    "spaced-50": replace(SCENARIOS["spaced-50"], rooms=2, size=5, seconds=0.5, warm_s=0.1),
     "board": replace(SCENARIOS["board"], rooms=2, size=3, seconds=0.6, warm_s=0.1),
     "connect": replace(SCENARIOS["connect"], size=60, warm_s=0.1),
     "idle": replace(SCENARIOS["idle"], size=60, seconds=1.0, ping_s=0.5, warm_s=0.1),

@@ -1,0 +1,92 @@
+"""Many scripts on one line, and a server that goes away under them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.exceptions import ResponseError
+
+from realtime.redis_caller import MOST, RedisCaller
+from realtime.redis_line import TROUBLE, address_of
+from tests.support.redis_server import RedisServer, open_redis
+
+COUNT = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RedisServer]:
+    async with open_redis() as server:
+        yield server
+
+
+@pytest.fixture
+async def caller(server: RedisServer) -> AsyncIterator[RedisCaller]:
+    caller = RedisCaller(address_of(server.url))
+    yield caller
+    caller.close()
+    await asyncio.sleep(0)
+
+
+async def count(caller: RedisCaller, by: int = 1) -> object:
+    return await caller.script(COUNT, ["n"], [by])
+
+
+async def test_each_gets_its_own_answer_however_many_ask_at_once(caller: RedisCaller) -> None:
+    assert await count(caller) == 1
+    assert await asyncio.gather(*(count(caller) for _ in range(500))) == list(range(2, 502))
+
+
+async def test_an_error_is_for_whoever_asked_and_for_nobody_else(caller: RedisCaller) -> None:
+    await count(caller)
+    answers = await asyncio.gather(
+        count(caller), caller.call(b"NONSENSE"), count(caller), caller.call(b"GET", b"n"), return_exceptions=True
+    )
+    assert isinstance(answers[1], ResponseError)
+    assert (answers[0], answers[2], answers[3]) == (2, 3, b"3")
+
+
+async def test_whoever_gave_up_does_not_shift_the_answers_of_others(caller: RedisCaller) -> None:
+    await count(caller)
+    asking = [asyncio.create_task(count(caller)) for _ in range(3)]
+    await asyncio.sleep(0)
+    asking[1].cancel()
+    assert [await asking[0], await asking[2]] == [2, 4]
+    await asyncio.gather(asking[1], return_exceptions=True)
+
+
+async def test_what_is_under_way_when_the_server_dies_has_failed_and_later_calls_find_the_new_one(
+    server: RedisServer, caller: RedisCaller
+) -> None:
+    await count(caller)
+    server.freeze()
+    asking = [asyncio.create_task(count(caller)) for _ in range(20)]
+    await asyncio.sleep(0.01)
+    await server.kill()
+    assert all(isinstance(answer, TROUBLE) for answer in await asyncio.gather(*asking, return_exceptions=True))
+    with pytest.raises(TROUBLE):
+        await count(caller)
+    await server.start()
+    assert await count(caller) == 1, "the script was lost with the server, and is given anew"
+
+
+async def test_a_server_that_hangs_is_given_up_within_its_patience_by_all_who_wait(
+    server: RedisServer, caller: RedisCaller
+) -> None:
+    await count(caller)
+    server.freeze()
+    try:
+        async with asyncio.timeout(5):
+            answers = await asyncio.gather(*(count(caller) for _ in range(50)), return_exceptions=True)
+            assert all(isinstance(answer, TROUBLE) for answer in answers)
+            answers = await asyncio.gather(*(count(caller) for _ in range(50)), return_exceptions=True)
+            assert all(isinstance(answer, TROUBLE) for answer in answers), "none of fifty waits for the one before"
+    finally:
+        server.thaw()
+    while isinstance((await asyncio.gather(count(caller), return_exceptions=True))[0], Exception):
+        await asyncio.sleep(0.01)
+
+
+async def test_more_than_it_may_hold_is_refused_at_once(server: RedisServer, caller: RedisCaller) -> None:
+    await count(caller)
+    answers = await asyncio.gather(*(count(caller) for _ in range(MOST + 5)), return_exceptions=True)
+    assert [isinstance(answer, ConnectionError) for answer in answers] == [False] * MOST + [True] * 5
