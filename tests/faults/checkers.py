@@ -12,6 +12,7 @@
 A timed-out operation may have happened once or not at all: it is owed to nobody and may be seen by everybody.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
@@ -19,7 +20,21 @@ from typing import Final
 
 import msgspec
 
-from tests.faults.history import Fault, Framed, Heard, History, Joined, Load, Look, Lost, Op, Ready, RowSeen, Stored
+from tests.faults.history import (
+    Fault,
+    Framed,
+    Heard,
+    History,
+    Joined,
+    Left,
+    Load,
+    Look,
+    Lost,
+    Op,
+    Ready,
+    RowSeen,
+    Stored,
+)
 from tests.torture.soak import slope
 
 LATE_S: Final = 5.0
@@ -147,6 +162,7 @@ class _Member(msgspec.Struct):
     heard: list[Heard] = []
     told: list[Joined] = []
     back: list[float] = []
+    until: float = math.inf
 
 
 def events(history: History) -> Counts:
@@ -167,6 +183,10 @@ def events(history: History) -> Counts:
                 member.back.append(entry.t)
                 if entry.how == "restart":
                     member.told.append(entry)
+            case Left():
+                for (who, _), member in members.items():
+                    if who == entry.who:
+                        member.until = entry.t
             case Heard() if (entry.who, entry.room) in members:
                 members[entry.who, entry.room].heard.append(entry)
             case _:
@@ -190,7 +210,7 @@ def events(history: History) -> Counts:
 
 def _one_member(who: str, member: _Member, cues: dict[int, _Cue], healed: Sequence[float]) -> Counts:
     times = Counter(message.value for message in member.heard)
-    owed = [cue for cue in cues.values() if cue.outcome == "ok" and cue.began > member.since]
+    owed = [cue for cue in cues.values() if cue.outcome == "ok" and cue.began > member.since and _in_time(cue, member)]
     lost = [cue for cue in owed if not times[cue.value]]
     silent = [cue for cue in lost if not any(_covers(restart, cue) for restart in member.told)]
     again = sum(count - 1 for count in times.values())
@@ -212,6 +232,11 @@ def _one_member(who: str, member: _Member, cues: dict[int, _Cue], healed: Sequen
         silent_gaps=len(silent),
         findings=tuple(findings),
     )
+
+
+def _in_time(cue: _Cue, member: _Member) -> bool:
+    """Whether it was accepted so long before the member left that it had to be there by then."""
+    return cue.ended is not None and cue.ended + LATE_S <= member.until
 
 
 def _covers(restart: Joined, cue: _Cue) -> bool:

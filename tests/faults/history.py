@@ -57,6 +57,10 @@ class Joined(Entry, frozen=True, kw_only=True):
     position: str | None = None
 
 
+class Left(Entry, frozen=True, kw_only=True):
+    """A client has gone for good: what is said from now on is not owed to it."""
+
+
 class Lost(Entry, frozen=True, kw_only=True):
     """A client has lost its connection; `code` of the goodbye or of the close frame, None without either."""
 
@@ -128,7 +132,7 @@ class Load(Entry, frozen=True, kw_only=True):
     rest: bool = False
 
 
-AnyEntry = Op | Stored | Joined | Lost | Heard | Framed | Look | Told | Fault | Ready | Load
+AnyEntry = Op | Stored | Joined | Left | Lost | Heard | Framed | Look | Told | Fault | Ready | Load
 _E = TypeVar("_E", bound=Entry)
 
 

@@ -13,6 +13,7 @@ from tests.faults.history import (
     Heard,
     History,
     Joined,
+    Left,
     Load,
     Look,
     Lost,
@@ -142,6 +143,12 @@ def test_a_message_that_never_came_is_lost_and_a_silent_gap() -> None:
 def test_a_loss_that_was_told_is_a_loss_and_no_silent_gap() -> None:
     counts = Told().joined().cue(1).heard(1).cue(2).then().joined("restart").cue(3).heard(3).counts
     assert (counts.missed, counts.silent_gaps, counts.findings) == (1, 0, ())
+
+
+def test_whoever_has_gone_is_owed_what_came_well_before_that_and_nothing_after() -> None:
+    told = Told().joined().cue(1).then(10).note(Left, "ada").cue(2)
+    assert told.counts.missed == 1
+    assert "the first is 1" in told.counts.findings[0]
 
 
 def test_recovered_is_a_promise_that_nothing_was_missed() -> None:

@@ -62,8 +62,9 @@ async def end_of(raw: RawSocket, *, within_s: float = 10.0) -> Outcome:
 
 
 async def spoken(raw: RawSocket, frames: Iterable[bytes]) -> Outcome:
-    """Send all of it while reading, then a last ping, and read to its answer or to the end."""
-    reading = asyncio.create_task(end_of(raw))
+    """Send all of it while reading, then a last ping, and read to its answer or to the end. How long that takes the two of us is no
+    matter: what is watched are the neighbours."""
+    reading = asyncio.create_task(end_of(raw, within_s=30))
     try:
         with contextlib.suppress(ConnectionError):  # ended while we were speaking
             batch = bytearray()
