@@ -1,8 +1,7 @@
 """Scripts on one Redis server, many under way at once, over one line.
 
-redis-py takes a connection out of its pool for every command and waits for it there and back: a hundred and fifty microseconds
-of this process, five times what the script costs Redis. Here all that a turn of the loop asks leaves in one write, and what one
-read brings is given to whoever asked, in order: a future each, nothing else.
+redis-py takes a connection out of its pool for every command and waits for it there and back. Here all that a turn of the loop
+asks leaves in one write, and what one read brings is given to whoever asked, in order: a future each, nothing else.
 
 The line is opened when it is first needed and again after it was lost. Whatever was under way then has failed and nobody knows
 whether it was done. A server that does not answer within the patience of the line has lost it. No more than `MOST` commands are
@@ -23,7 +22,7 @@ from realtime.redis_line import TROUBLE, Address, RedisLine, open_line, packed
 PATIENCE_S: Final = 0.25
 """What Redis may take to answer. Locally it takes well under a millisecond."""
 MOST: Final = 1_024
-"""Commands under way. Scripts of some 50 µs: what Redis does in a fifth of the patience."""
+"""Commands under way. By feeling: more than a node with a thousand rooms says within the patience."""
 
 Word = str | bytes | int
 
