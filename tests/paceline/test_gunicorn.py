@@ -185,11 +185,12 @@ async def test_a_reload_moves_everybody_and_nobody_meets_a_closed_door(servers: 
             moving = asyncio.create_task(endings(crowd))
             came: Counter[str] = Counter()
             while not (moving.done() and gone(old)):
-                came[await arrival(gunicorn.port, token)] += 1
+                # Several at a time: on a slow machine a reload has time for few one by one.
+                came.update(await asyncio.gather(*(arrival(gunicorn.port, token) for _ in range(8))))
             assert await moving == {3000: len(crowd)}
             # Who was just coming in when a worker began to stop is sent on, with a word.
             assert set(came) <= {"in", "3000", "503"}, came
-            assert came["in"] > 0, "how many there is time for depends on the machine"
+            assert came["in"] > 10
         await until(lambda: sockets_of(gunicorn, 1, 2) == [0, 0], "the new ones have the windows")
         assert len(gunicorn.workers()) == 2
         gunicorn.send(signal.SIGTERM)
