@@ -8,6 +8,10 @@ import inspect
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("paceline", deadline=None)  # no test measures time: a busy machine is no finding
+settings.load_profile("paceline")
 
 pytest_plugins = ["tests.support.postgres", "tests.support.rabbitmq"]
 

@@ -745,9 +745,7 @@ def test_whatever_nodes_report_both_registers_tell_the_truth_and_announce_it_onc
         Reporting.runner, Reporting.server = runner, runner.run(opened.__aenter__())
         try:
             law = Reporting.TestCase
-            law.settings = settings(
-                max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
-            )
+            law.settings = settings(max_examples=60, stateful_step_count=30, suppress_health_check=list(HealthCheck))
             law().runTest()
         finally:
             runner.run(opened.__aexit__(None, None, None))

@@ -132,7 +132,7 @@ class World(Installation):
 
 
 @given(st.lists(st.sampled_from(STEPS), max_size=60), st.integers(min_value=0, max_value=2**32))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @example(["say", "lose", "say", "return", "say", "carry", "say"], 1)
 @example(["say", "wait", "go", "say", "wait", "lose", "say"], 3)
 @example(["say", "forget", "say", "return", "wait", "say"], 2)

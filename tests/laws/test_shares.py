@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime import peer
@@ -122,7 +122,6 @@ def last_words(tellers: tuple[Teller, ...]) -> list[Share]:
     return [teller.told[-1] for teller in tellers]
 
 
-@settings(deadline=None)
 @given(STEPS, st.data())
 def test_any_subset_in_any_order_with_any_repetition_is_healed_by_the_next_whole_share(
     steps: list[tuple[str, tuple[object, ...]]], data: st.DataObject
@@ -135,7 +134,6 @@ def test_any_subset_in_any_order_with_any_repetition_is_healed_by_the_next_whole
     assert standing(heard([*some, *last, *late])) == standing(heard(last_words(tellers)))
 
 
-@settings(deadline=None)
 @given(STEPS, st.randoms())
 def test_whoever_heard_everything_in_whatever_order_has_the_same_board(
     steps: list[tuple[str, tuple[object, ...]]],
@@ -147,7 +145,6 @@ def test_whoever_heard_everything_in_whatever_order_has_the_same_board(
     assert standing(heard(everything)) == standing(heard(mixed))
 
 
-@settings(deadline=None)
 @given(STEPS)
 def test_the_nodes_that_tell_have_the_same_board_as_one_that_only_listens(
     steps: list[tuple[str, tuple[object, ...]]],
@@ -160,7 +157,6 @@ def test_the_nodes_that_tell_have_the_same_board_as_one_that_only_listens(
     assert [*boards] == [standing(heard(last))] * len(boards)
 
 
-@settings(deadline=None)
 @given(STEPS, st.sampled_from(NODES))
 def test_a_node_that_was_silent_for_long_counts_again_once_it_is_heard(
     steps: list[tuple[str, tuple[object, ...]]], silent: str

@@ -76,7 +76,7 @@ async def act(action: str, server: FakeServer, stream: DeviceStream, clock: Manu
     await settle()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(ACTIONS), max_size=120), st.integers(0, 1000), st.integers(0, 40))
 def test_whatever_is_lost_cut_killed_or_reordered_every_sample_is_stored_once_in_order(
     actions: list[str], seed: int, more: int

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 import structlog
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime import peer
@@ -252,7 +252,6 @@ WHATEVER = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["room", EVERY_NODE]), WHATEVER), max_size=20))
 def test_whatever_is_on_the_bus_no_member_is_sent_what_no_node_said(said: list[tuple[str, bytes]]) -> None:
     node = Node("one", Hub(), InMemoryBroker(), ManualClock())

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
 from redis.exceptions import RedisError
@@ -28,7 +28,6 @@ def homes(servers: RedisServers) -> dict[str, str]:
 # -- shards: laws ---------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(HOSTS, st.data())
 def test_a_server_that_is_taken_away_moves_its_own_channels_and_no_others(
     hosts: list[str], data: st.DataObject
@@ -38,14 +37,12 @@ def test_a_server_that_is_taken_away_moves_its_own_channels_and_no_others(
     assert all(after[channel] == home for channel, home in before.items() if home != gone)
 
 
-@settings(deadline=None)
 @given(HOSTS, st.randoms())
 def test_the_order_of_the_list_does_not_matter(hosts: list[str], random: "st.randoms") -> None:  # type: ignore[valid-type]
     mixed = sorted(hosts, key=lambda _: random.random())  # type: ignore[attr-defined]
     assert homes(servers_at(hosts)) == homes(servers_at(mixed))
 
 
-@settings(deadline=None)
 @given(HOSTS)
 def test_every_server_is_home_of_about_the_same_number(hosts: list[str]) -> None:
     count = Counter(homes(servers_at(hosts)).values())
@@ -59,7 +56,6 @@ def test_a_new_password_moves_nothing() -> None:
     assert homes(one) == homes(two)
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1).filter(lambda channel: channel[0] != "}"), st.text())
 def test_what_is_kept_under_a_channel_lies_in_the_channels_slot(channel: str, what: str) -> None:
     servers = RedisServers("redis://a")

@@ -118,6 +118,7 @@ class RawSocket:
         self.deflate = False
         self._line = line
         self._read = bytearray()
+        self._sending = asyncio.Lock()
 
     @property
     def established(self) -> bool:
@@ -129,10 +130,12 @@ class RawSocket:
 
     async def send(self, data: bytes, *, cut: int | None = None) -> None:
         """Send these bytes, in writes of `cut` bytes when given. Raises `ConnectionError` when the line is gone and
-        `TimeoutError` when the server does not read."""
+        `TimeoutError` when the server does not read.
+
+        One at a time: a loop waits for one writer of a descriptor, and a second would put the first out of mind for ever."""
         loop = asyncio.get_running_loop()
         pieces = [data] if cut is None else [data[at : at + cut] for at in range(0, len(data), cut)]
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(WAIT_S), self._sending:
             for piece in pieces:
                 await loop.sock_sendall(self._line, piece)
 

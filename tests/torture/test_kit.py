@@ -142,3 +142,23 @@ async def test_a_black_hole_takes_everything_and_gives_nothing() -> None:
             async with asyncio.timeout(0.1):
                 await raw.receive()
         assert proxy.open_upstream == 1
+
+
+async def test_two_who_send_on_one_line_both_come_through() -> None:
+    """As a reader that answers a close does, while the flood it belongs to still waits for the server."""
+    reading = asyncio.Event()
+    heard = asyncio.Queue[int]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reading.wait()
+        heard.put_nowait(len(await reader.read(-1)))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1_000)
+    async with server, asyncio.timeout(5):
+        async with open_raw(server.sockets[0].getsockname()[1]) as raw, asyncio.TaskGroup() as group:
+            for _ in range(2):
+                group.create_task(raw.send(b"x" * 8_000_000))
+            await asyncio.sleep(0.2)  # both wait now
+            reading.set()
+        assert await heard.get() == 16_000_000

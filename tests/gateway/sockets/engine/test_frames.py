@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sockets.engine.frames import (
@@ -341,7 +341,6 @@ def test_binary_is_not_asked_to_be_text() -> None:
     assert messages(client_frame(BINARY, b"\xff\xc0\x80")) == [(BINARY, b"\xff\xc0\x80")]
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=40), st.lists(st.integers(0, 40), max_size=6))
 def test_text_is_taken_exactly_when_python_can_decode_it(payload: bytes, cuts: list[int]) -> None:
     parts = pieces(payload, [min(cut, len(payload)) for cut in cuts])
@@ -411,7 +410,6 @@ def test_a_reader_that_found_a_fault_stays_with_it_and_holds_nothing() -> None:
     assert (again.value.code, again.value.messages) == (1002, ())
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200), st.sampled_from(SENDABLE))
 def test_a_close_frame_says_the_code_and_as_much_of_the_reason_as_fits(reason: str, number: int) -> None:
     frame = close_frame(number, reason)
@@ -590,7 +588,6 @@ def test_a_fragment_after_the_last_block_is_refused_without_waiting_for_the_end(
     assert code(squeezed(BINARY, _last_block(b"over"), fin=False) + more(b"and over"), deflate=True) == 1007
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=60))
 def test_any_bytes_called_compressed_end_in_a_message_or_a_fault(body: bytes) -> None:
     seen = read(squeezed(BINARY, body), deflate=True, max_message=500)
@@ -678,7 +675,6 @@ def conversations(draw: st.DrawFn) -> tuple[list[tuple[int, bytes]], bytes]:
     return said, stream
 
 
-@settings(deadline=None)
 @given(conversations(), st.lists(st.floats(0, 1), max_size=12))
 def test_whatever_is_said_is_understood_in_any_cut(
     talk: tuple[list[tuple[int, bytes]], bytes], cuts: list[float]
@@ -689,7 +685,6 @@ def test_whatever_is_said_is_understood_in_any_cut(
     assert (reader.idle, reader.held) == (True, 0)
 
 
-@settings(deadline=None)
 @given(conversations(), st.binary(max_size=30), st.lists(st.floats(0, 1), max_size=12), st.booleans())
 def test_cutting_changes_no_outcome_of_damaged_bytes(
     talk: tuple[list[tuple[int, bytes]], bytes], noise: bytes, cuts: list[float], deflate: bool
@@ -706,7 +701,6 @@ def test_cutting_changes_no_outcome_of_damaged_bytes(
     assert outcome(reader(), pieces(stream, [int(cut * len(stream)) for cut in cuts])) == whole
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), st.lists(st.integers(1, 20), min_size=1, max_size=5))
 def test_the_reader_never_holds_more_than_a_message_and_a_header(noise: bytes, sizes: list[int]) -> None:
     reader = FrameReader(100)

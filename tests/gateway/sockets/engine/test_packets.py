@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.sockets.engine.frames import BINARY, TEXT
@@ -139,13 +139,11 @@ PACKETS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(PACKETS, min_size=1, max_size=16))
 def test_what_is_joined_is_split_again(packets: list[tuple[int, bytes]]) -> None:
     assert split(join_payload(packets)) == packets
 
 
-@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=100), st.text("0123456b=\x1eAQ", max_size=40).map(str.encode)))
 def test_any_body_is_packets_or_a_clear_refusal(body: bytes) -> None:
     try:

@@ -236,7 +236,6 @@ def test_a_wheel_that_could_not_turn_is_refused(tick_s: float, slots: int) -> No
         TimerWheel[Item](0.0, tick_s, slots)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=30), st.floats(0, 1e6), st.floats(0.001, 50))
 def test_one_look_brings_exactly_what_is_due(dues: list[float], now: float, tick_s: float) -> None:
     timers = wheel(tick_s=tick_s, slots=16)

@@ -43,7 +43,7 @@ def test_no_cut_loses_points_that_were_whole_before_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WHOLE)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=6))
 def test_a_file_with_flipped_bits_is_read_or_refused(name: str, changes: list[tuple[float, int]]) -> None:
     data = WHOLE[name]
@@ -62,7 +62,7 @@ BEGINNINGS += [b"[Params]\nInterval=1\n[HRData]\n", b"[Params]\nInterval=238\n[H
 BEGINNINGS += [b'{"heartRateValues": [', b"2026-03-01T12:00:00Z;HEART_RATE;80\n", b"\xff\xfe<\x00", b"\xef\xbb\xbf"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(BEGINNINGS), st.binary(max_size=400))
 def test_a_promising_beginning_before_garbage_is_read_or_refused(beginning: bytes, garbage: bytes) -> None:
     read_either_way(beginning + garbage)
