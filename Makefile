@@ -76,7 +76,7 @@ types: ## mypy --strict
 lock: ## write the lock files anew from pyproject.toml (UPGRADE=1 takes newer versions)
 	@.ci/environment dev
 	@$(UV_LOCK) --output-file requirements.txt
-	@$(UV_LOCK) --extra dev --constraint requirements.txt --output-file requirements-dev.txt
+	@$(UV_LOCK) --extra dev --extra otel --constraint requirements.txt --output-file requirements-dev.txt
 	@if grep -n -E 'file:|https?:' requirements.txt requirements-dev.txt; then \
 		echo "These lines name where packages came from; they must not be committed." >&2; exit 1; fi
 

@@ -1,0 +1,1 @@
+"""Telling people: what about, on which channel, when, and in which words."""
