@@ -369,8 +369,9 @@ def load(history: History) -> Counts:
             continue  # it was started or killed meanwhile: there is no before or no after, and its curve is that of a start
         slope_kb += slope([(one.t, float(one.rss_kb)) for one in curve])
         before, after = rests[0], rests[-1]
-        if after.rss_kb - before.rss_kb > RSS_TOLERANCE_KB:
-            findings.append(f"{node}: {after.rss_kb - before.rss_kb} kB more memory than before")
+        warm = max((one.rss_kb for one in curve if one.warm), default=before.rss_kb)
+        if after.rss_kb - warm > RSS_TOLERANCE_KB:
+            findings.append(f"{node}: {after.rss_kb - warm} kB more memory than before")
         if after.fds - before.fds > FDS_TOLERANCE:
             findings.append(f"{node}: {after.fds} descriptors, {before.fds} before")
         more = Counter(after.tasks or {}) - Counter(before.tasks or {})

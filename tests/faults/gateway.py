@@ -39,7 +39,7 @@ def _on_the_loop(_number: int, _frame: FrameType | None) -> None:
         time.sleep(asked["seconds"])
     else:
         try:
-            _answers.put(tasks_here())
+            _answers.put(tasks_here(asked_by_a_task=False))
         except RuntimeError:  # there is no loop yet, or no more
             _answers.put({})
 

@@ -124,12 +124,14 @@ class Ready(Entry, frozen=True, kw_only=True):
 
 
 class Load(Entry, frozen=True, kw_only=True):
-    """What a node holds: resident memory, open descriptors, tasks by name (None: not asked); `rest`: it is left in peace."""
+    """What a node holds: resident memory, open descriptors, tasks by name (None: not asked); `rest`: it is left in peace; `warm`:
+    it has been through the worst before and keeps the pages, so memory is compared with this."""
 
     rss_kb: int
     fds: int
     tasks: dict[str, int] | None = None
     rest: bool = False
+    warm: bool = False
 
 
 AnyEntry = Op | Stored | Joined | Left | Lost | Heard | Framed | Look | Told | Fault | Ready | Load

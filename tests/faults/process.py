@@ -83,6 +83,7 @@ class Gateway:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def load(self, t: float, *, tasks: dict[str, int] | None = None, rest: bool = False) -> Load:
+    def load(self, t: float, *, tasks: dict[str, int] | None = None, rest: bool = False, warm: bool = False) -> Load:
         """What it holds now. Raises OSError when it is gone."""
-        return Load(t=t, who=self.who, rss_kb=rss_kb(self.pid), fds=descriptors(self.pid), tasks=tasks, rest=rest)
+        held, fds = rss_kb(self.pid), descriptors(self.pid)
+        return Load(t=t, who=self.who, rss_kb=held, fds=fds, tasks=tasks, rest=rest, warm=warm)

@@ -265,6 +265,11 @@ class Stand:
                         history.note(gateway.load(history.now()))
             await asyncio.sleep(LOOK_EVERY_S)
 
+    def note_warm(self) -> None:
+        """Note the most that the gateways will have needed: what they keep of it is no leak, what comes on top is."""
+        for gateway in self.gateways:
+            self.history.note(gateway.load(self.history.now(), warm=True))
+
     async def note_rest(self) -> None:
         """Note what every gateway holds while nothing is done to it."""
         for gateway in self.gateways:

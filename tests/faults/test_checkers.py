@@ -297,6 +297,13 @@ def test_what_a_node_keeps_is_named(after: dict[str, Any], what: str) -> None:
     assert counts.rss_slope_kb_per_s == (1_000 if what == "memory" else 0)
 
 
+def test_memory_is_compared_with_that_of_a_node_that_is_warm() -> None:
+    told = Told().note(Load, "a", rss_kb=10_000, fds=20, rest=True).note(Load, "a", rss_kb=30_000, fds=900, warm=True)
+    assert told.then(10).note(Load, "a", rss_kb=30_000, fds=20, rest=True).counts.findings == ()
+    (finding,) = told.then(20).note(Load, "a", rss_kb=40_000, fds=20, rest=True).counts.findings
+    assert "10000 kB more memory" in finding
+
+
 def test_a_process_that_was_started_meanwhile_has_no_before() -> None:
     told = Told().note(Load, "a.2", rss_kb=10_000, fds=20).then(1).note(Load, "a.2", rss_kb=90_000, fds=30, rest=True)
     assert (told.counts.findings, told.counts.rss_slope_kb_per_s) == ((), 0)

@@ -71,9 +71,10 @@ async def settled(
         await asyncio.sleep(LOOK_EVERY_S)
 
 
-def tasks_here() -> dict[str, int]:
-    """The running loop's tasks by what they run, without the one that asks. Raises `RuntimeError` outside a loop."""
-    ours = asyncio.current_task()
+def tasks_here(*, asked_by_a_task: bool = True) -> dict[str, int]:
+    """The running loop's tasks by what they run, without the one that asks; asked by a signal, the current task is whichever it has
+    interrupted, and counts. Raises `RuntimeError` outside a loop."""
+    ours = asyncio.current_task() if asked_by_a_task else None
     return dict(Counter(_what(task) for task in asyncio.all_tasks() if task is not ours))
 
 
