@@ -96,7 +96,7 @@ class Classes:
         return status.endswith(" 1")
 
     async def enter(self, class_id: ClassId, account_id: AccountId, role: Role, at: datetime) -> Membership:
-        """Make somebody a member, or return the membership there is; a changed role is kept up to date.
+        """Make somebody a member, or give the member there is this role.
 
         The class row must be locked: member numbers are handed out one by one.
         """
@@ -105,8 +105,7 @@ class Classes:
             INSERT INTO class_members (class_id, account_id, n, role, joined_at)
             VALUES ($1, $2, (SELECT coalesce(max(n), 0) + 1 FROM class_members WHERE class_id = $1), $3, $4)
             ON CONFLICT (class_id, account_id) DO UPDATE
-                SET role = CASE WHEN class_members.role = 'athlete' AND excluded.role = 'spectator'
-                                THEN class_members.role ELSE excluded.role END
+                SET role = excluded.role
             RETURNING account_id, n, role, feed_epoch,
                       (SELECT name FROM accounts WHERE id = account_id) AS name
             """,
@@ -130,16 +129,10 @@ class Classes:
         )
         return epoch
 
-    async def has_place(self, class_id: ClassId, account_id: AccountId, limit: int) -> bool:
-        """Whether somebody may be one of `limit` members: there is a place left, or they have theirs already."""
+    async def has_place(self, class_id: ClassId, limit: int) -> bool:
+        """Whether a class has a place left. The class row must be locked."""
         found: bool = await self._tx.fetchval(
-            """
-            SELECT EXISTS (SELECT FROM class_members WHERE class_id = $1 AND account_id = $2)
-                OR (SELECT count(*) FROM class_members WHERE class_id = $1) < $3
-            """,
-            class_id,
-            account_id,
-            limit,
+            "SELECT (SELECT count(*) FROM class_members WHERE class_id = $1) < $2", class_id, limit
         )
         return found
 

@@ -11,7 +11,8 @@ from persistence.stores import Stores, Transactions
 from persistence.streams import StreamRecord
 from realtime.wire import StreamOpen
 from rooms.effort import NOTHING
-from services.classes.live_class import MAX_MEMBERS, LiveClass, may_enter, normal_code
+from rooms.seating import seat
+from services.classes.live_class import LiveClass, may_enter, normal_code
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import WorkoutFinished
@@ -19,7 +20,6 @@ from services.kernel.ids import ClassId, Ids, StreamId, WorkoutId
 from services.kernel.problems import (
     BadShape,
     Busy,
-    ClassFull,
     ClassNotFound,
     Forbidden,
     NotAuthenticated,
@@ -90,10 +90,7 @@ class Openings:
         feed_epoch = 0
         if live_class is not None:
             may_enter(live_class, caller, "athlete")
-            await stores.classes.lock(live_class.id)
-            if not await stores.classes.has_place(live_class.id, caller.account_id, MAX_MEMBERS):
-                raise ClassFull(limit=MAX_MEMBERS)
-            await stores.classes.enter(live_class.id, caller.account_id, "athlete", now)
+            await seat(stores.classes, live_class, caller.account_id, "athlete", now)
             feed_epoch = await stores.classes.raise_feed(live_class.id, caller.account_id)
         workout_id = WorkoutId(self._ids.next())
         class_id: ClassId | None = None if live_class is None else live_class.id

@@ -43,11 +43,12 @@ from realtime.wire import (
 )
 from rooms.effort import NOTHING
 from rooms.room import Room, channel_of, view_of
-from services.classes.live_class import MAX_MEMBERS, LiveClass, Membership, may_enter, normal_code
+from rooms.seating import seat
+from services.classes.live_class import LiveClass, Membership, may_enter, normal_code
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import ClassId
-from services.kernel.problems import ClassFull, ClassNotFound, ClassOver, NotInRoom, Problem, TooManyRooms, Unavailable
+from services.kernel.problems import ClassNotFound, ClassOver, NotInRoom, Problem, TooManyRooms, Unavailable
 
 WHOLE_SHARE_EVERY_S: Final = 5.0
 """How long a lost share can go unhealed."""
@@ -169,10 +170,7 @@ class Rooms:
             if found is None:
                 raise ClassOver(class_id=str(live.id))
             return found
-        await classes.lock(live.id)
-        if not await classes.has_place(live.id, caller.account_id, MAX_MEMBERS):
-            raise ClassFull(limit=MAX_MEMBERS)
-        return await classes.enter(live.id, caller.account_id, role, utc(self._clock.wall_ms()))
+        return await seat(classes, live, caller.account_id, role, utc(self._clock.wall_ms()))
 
     async def _missed(self, room: Room, since: str | None) -> tuple[Frame, ...] | None:
         """What came since a position up to where the members here stand; None when that cannot be proven."""

@@ -57,6 +57,11 @@ def normal_code(code: str) -> str:
     return code.strip().upper()
 
 
+def role_after(was: Role, asked: Role) -> Role:
+    """The role of a member who comes in again: the one asked for, except that who has sweated is no mere spectator afterwards."""
+    return "athlete" if (was, asked) == ("athlete", "spectator") else asked
+
+
 def may_enter(live: LiveClass, caller: Caller, role: Role, *, over: bool = False) -> None:
     """Raise `ClassOver` or `Forbidden` unless `caller` may be in the room in this role. `over`: though the class has ended.
 

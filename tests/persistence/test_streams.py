@@ -208,16 +208,3 @@ async def test_a_members_tally_adds_up_their_streams_in_the_class(database: Data
         (other,) = await Streams(tx).tallies(CLASS, but=second)
     assert tally.zone_ms == (11, 2, 3, 4, 5, 7)
     assert other.zone_ms == (1, 2, 3, 4, 5, 6)
-
-
-async def test_a_full_class_still_has_the_place_of_those_who_are_in_it(database: Database) -> None:
-    await opened(database, in_class=True)
-    stranger = AccountId(uuid.UUID(int=2))
-    async with database.tx() as tx:
-        await account(tx, stranger)
-        classes = Classes(tx)
-        assert await classes.has_place(CLASS, ATHLETE, 1)
-        await classes.enter(CLASS, ATHLETE, "athlete", NOW)
-        assert await classes.has_place(CLASS, ATHLETE, 1)
-        assert not await classes.has_place(CLASS, stranger, 1)
-        assert await classes.has_place(CLASS, stranger, 2)

@@ -1,0 +1,24 @@
+"""A person's place in a class: the one they have, or a new one.
+
+Numbers on the board are handed out one by one, so a newcomer waits for the class's row. Whoever has a place already only reads
+it: when a gateway dies, a whole class comes back within a second, and must not queue for one lock.
+"""
+
+from datetime import datetime
+
+from persistence.classes import Classes
+from services.classes.live_class import MAX_MEMBERS, LiveClass, Membership, Role, role_after
+from services.kernel.ids import AccountId
+from services.kernel.problems import ClassFull
+
+
+async def seat(classes: Classes, live: LiveClass, account_id: AccountId, role: Role, now: datetime) -> Membership:
+    """Have somebody's place in this role (`role_after` says what becomes of the one they had). Raises `ClassFull`."""
+    found = await classes.membership(live.id, account_id)
+    if found is not None and role_after(found.role, role) == found.role:
+        return found
+    await classes.lock(live.id)
+    found = await classes.membership(live.id, account_id)
+    if found is None and not await classes.has_place(live.id, MAX_MEMBERS):
+        raise ClassFull(limit=MAX_MEMBERS)
+    return await classes.enter(live.id, account_id, role if found is None else role_after(found.role, role), now)
