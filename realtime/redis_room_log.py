@@ -1,4 +1,4 @@
-"""The room log in Redis: one script stores a message and publishes it.
+"""The room log in Redis: one script stores messages and publishes them.
 
 Per channel there are three kinds of key, all in the slot of the channel's name, so that a script may touch them together and
 publish there in a cluster too: `meta` (a hash: epoch `e`, offset `o`), `log` (a stream whose ids are the offsets), and a small
@@ -11,7 +11,7 @@ that begins anew (`meta` was lost and the stream was not) deletes the orphan fir
 A position in a log that is not there cannot be compared, so asking for the end of a log begins it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from redis.asyncio import Redis
@@ -26,6 +26,7 @@ from realtime.room_log import (
     READ_BYTES,
     READ_EVENTS,
     Appended,
+    Entry,
     Since,
     new_epoch,
 )
@@ -34,30 +35,41 @@ _BATCH: Final = 512
 """Logs whose ends are asked for in one pipeline."""
 
 _APPEND: Final = """
-local meta, log, once = KEYS[1], KEYS[2], KEYS[3]
-local head, name, word, new_epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local keep_events, keep_ms, keep_meta_ms, keep_key_ms = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local before = redis.call('GET', once)
-if before then
-    return {before, 1}
+local meta, log = KEYS[1], KEYS[2]
+local name, word, new_epoch = ARGV[1], ARGV[2], ARGV[3]
+local keep_events, keep_ms, keep_meta_ms, keep_key_ms = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local answer, epoch = {}, nil
+for i = 1, #KEYS - 2 do
+    local once = KEYS[2 + i]
+    local position = redis.call('GET', once)
+    if position then
+        answer[2 * i] = 1
+    else
+        if not epoch then
+            epoch = redis.call('HGET', meta, 'e')
+            if not epoch then
+                epoch = new_epoch
+                redis.call('HSET', meta, 'e', epoch, 'o', 0)
+            end
+        end
+        local offset = redis.call('HINCRBY', meta, 'o', 1)
+        if offset == 1 then
+            redis.call('DEL', log)
+        end
+        position = epoch .. '-' .. string.format('%012d', offset)
+        local message = ARGV[7 + i] .. position .. '"},"' .. position .. '"]'
+        redis.call('XADD', log, 'MAXLEN', '=', keep_events, offset .. '-0', 'm', message)
+        redis.call('SET', once, position, 'PX', keep_key_ms)
+        redis.call(word, name, message)
+        answer[2 * i] = 0
+    end
+    answer[2 * i - 1] = position
 end
-local epoch = redis.call('HGET', meta, 'e')
-if not epoch then
-    epoch = new_epoch
-    redis.call('HSET', meta, 'e', epoch, 'o', 0)
+if epoch then
+    redis.call('PEXPIRE', meta, keep_meta_ms)
+    redis.call('PEXPIRE', log, keep_ms)
 end
-local offset = redis.call('HINCRBY', meta, 'o', 1)
-redis.call('PEXPIRE', meta, keep_meta_ms)
-if offset == 1 then
-    redis.call('DEL', log)
-end
-local position = epoch .. '-' .. string.format('%012d', offset)
-local message = head .. position .. '"},"' .. position .. '"]'
-redis.call('XADD', log, 'MAXLEN', '=', keep_events, offset .. '-0', 'm', message)
-redis.call('PEXPIRE', log, keep_ms)
-redis.call('SET', once, position, 'PX', keep_key_ms)
-redis.call(word, name, message)
-return {position, 0}
+return answer
 """
 
 _SINCE: Final = """
@@ -113,12 +125,11 @@ class RedisRoomLog:
         self._keep_events: Final = keep_events
         self._keep_s: Final = keep_s
 
-    async def append(self, channel: str, head: bytes, key: str) -> Appended:
-        position, repeated = await self._redis.run(
+    async def append(self, channel: str, entries: Sequence[Entry]) -> list[Appended]:
+        told = await self._redis.run(
             channel,
             _APPEND,
-            ("meta", "log", f"once:{key}"),
-            head,
+            ("meta", "log", *(f"once:{entry.key}" for entry in entries)),
             self._redis.servers.name(channel),
             self._redis.servers.publish_word,
             new_epoch(),
@@ -126,8 +137,12 @@ class RedisRoomLog:
             _ms(self._keep_s),
             _ms(KEEP_META_S),
             _ms(KEEP_KEY_S),
+            *(entry.head for entry in entries),
         )
-        return Appended(position_of(position.decode()), repeated=bool(repeated))
+        return [
+            Appended(position_of(position.decode()), repeated=bool(repeated))
+            for position, repeated in zip(told[::2], told[1::2], strict=True)
+        ]
 
     async def since(
         self, channel: str, position: Position, *, events: int = READ_EVENTS, size: int = READ_BYTES

@@ -2,8 +2,8 @@
 
 What every log promises:
 
-* `append` stores a message and says it on the channel in one step: nothing is announced that was not stored. It returns the
-  position, and from a log that many append to at once, each gets another one.
+* `append` stores messages and says them on the channel in one step, in their order: nothing is announced that was not stored. It
+  returns their positions, and from a log that many append to at once, each gets another one.
 * The same `key` again within `KEEP_KEY_S` stores nothing and returns the first position: whoever got no answer asks again.
 * Offsets have no hole. A log that was lost begins under another epoch.
 * A log is bounded, and what is trimmed is never taken for what never was: `since` answers None instead of a part. The oldest
@@ -20,7 +20,7 @@ The log does not look into messages, but for their end: see realtime/position.py
 
 import secrets
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -46,6 +46,14 @@ class LogAway(Exception):  # noqa: N818 - a state of the world
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A message without its end, and the key under which it is stored once."""
+
+    head: bytes
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Appended:
     """Where a message stands. `repeated`: it stood there before, under the same key."""
 
@@ -65,8 +73,8 @@ class Since:
 class RoomLog(Protocol):
     """See the module: the promises are the interface. Everything raises `LogAway`."""
 
-    async def append(self, channel: str, head: bytes, key: str) -> Appended:
-        """Store `head` with its position behind it, and say it on the channel."""
+    async def append(self, channel: str, entries: Sequence[Entry]) -> list[Appended]:
+        """Store each entry with its position behind it, and say it on the channel: all of them, or none."""
         ...
 
     async def since(
@@ -112,20 +120,23 @@ class MemoryRoomLog:
         self._logs: dict[str, _Log] = {}
         self._keys: OrderedDict[tuple[str, str], tuple[float, Position]] = OrderedDict()
 
-    async def append(self, channel: str, head: bytes, key: str) -> Appended:
+    async def append(self, channel: str, entries: Sequence[Entry]) -> list[Appended]:
         now = self._clock.monotonic()
         self._forget_keys(now)
-        if (found := self._keys.get((channel, key))) is not None:
+        return [self._append(channel, entry, now) for entry in entries]
+
+    def _append(self, channel: str, entry: Entry, now: float) -> Appended:
+        if (found := self._keys.get((channel, entry.key))) is not None:
             return Appended(found[1], repeated=True)
         log = self._log(channel, now)
         log.offset += 1
         position = log.top
-        message = head + tail(position)
+        message = entry.head + tail(position)
         log.messages.append(message)
         while len(log.messages) > self._keep_events:
             log.messages.popleft()
         log.until = now + self._keep_s
-        self._keys[channel, key] = (now + KEEP_KEY_S, position)
+        self._keys[channel, entry.key] = (now + KEEP_KEY_S, position)
         self._say(channel, message)
         return Appended(position)
 

@@ -30,7 +30,7 @@ from realtime.peer import RoomClosed, Share, WholeWanted
 from realtime.position import NOWHERE, Position, position_of
 from realtime.presence import Presence
 from realtime.register import MemoryRegister, News
-from realtime.room_log import LogAway
+from realtime.room_log import Appended, LogAway
 from realtime.wire import (
     BoardSnapshot,
     ClassEndedView,
@@ -40,6 +40,7 @@ from realtime.wire import (
     RoomJoined,
     RoomPresence,
     RoomReset,
+    Said,
 )
 from rooms.effort import NOTHING
 from rooms.room import Room, channel_of, view_of
@@ -284,17 +285,27 @@ class Rooms:
 
     # -- what must arrive -----------------------------------------------------------------------------------------
 
-    async def say(self, class_id: ClassId, event: str, shape: msgspec.Struct, *, key: str) -> Position:
+    def say(self, class_id: ClassId, event: str, shape: msgspec.Struct, *, key: str) -> "asyncio.Future[Said]":
         """Say an event to everybody in the room of a class, on every node, through its log: each member gets it, in the same
-        order, or is told that something is missing. `shape` has `NOWHERE` for its `position`; the one it got is returned.
-        Said again with the same `key` it is not repeated. Raises `Unavailable`: then it may have been said or not."""
-        try:
-            return (await self.feeds.append(channel_of(class_id), event, shape, key)).position
-        except LogAway as away:
-            raise Unavailable(
-                "the room's log does not take this right now; send it again with the same key",
-                retry_after_ms=SAY_AGAIN_MS,
-            ) from away
+        order, or is told that something is missing. `shape` has `NOWHERE` for its `position`; the one it got is in the answer.
+        Said again with the same `key` it is not repeated. The future raises `Unavailable`: then it may have been said or not."""
+        said: asyncio.Future[Said] = asyncio.get_running_loop().create_future()
+
+        def settle(appended: "asyncio.Future[Appended]") -> None:
+            if said.done():
+                return  # nobody waits any more
+            try:
+                said.set_result(Said(str(appended.result().position)))
+            except LogAway as away:
+                problem = Unavailable(
+                    "the room's log does not take this right now; send it again with the same key",
+                    retry_after_ms=SAY_AGAIN_MS,
+                )
+                problem.__cause__ = away
+                said.set_exception(problem)
+
+        self.feeds.begin(channel_of(class_id), event, shape, key).add_done_callback(settle)
+        return said
 
     def _reset(self, channel: str, position: Position) -> None:
         room = self._of_channel(channel)

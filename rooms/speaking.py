@@ -5,6 +5,7 @@ nobody knows whether it was stored, the answer is a problem to be retried with t
 because we could not tell its second try from a second cue.
 """
 
+import asyncio
 import secrets
 from typing import Final
 
@@ -21,14 +22,16 @@ from services.kernel.problems import ClassOver, NotInRoom, RateLimited
 
 
 class Speaking:
-    """The use cases. Their problems: `NotInRoom`, `ClassOver`, `Forbidden`, `BadShape`, `RateLimited`, `Unavailable`."""
+    """The use cases. They refuse at once with `NotInRoom`, `ClassOver`, `Forbidden`, `BadShape`, `RateLimited`; what they return
+    is there when it is said, or raises `Unavailable`. What is said into one room keeps its order without anybody waiting for an
+    answer."""
 
     def __init__(self, rooms: Rooms, clock: Clock) -> None:
         self._rooms: Final = rooms
         self._clock: Final = clock
         self._chat: Final = AccountAllowances(CHAT_PER_SECOND, CHAT_BURST)
 
-    async def cue(self, connection: Connection, message: CueSend) -> Said:
+    def cue(self, connection: Connection, message: CueSend) -> "asyncio.Future[Said]":
         """The coach says something to the room."""
         room = self._room_of(connection, message.class_id)
         may_cue(room.live, connection.caller)
@@ -39,9 +42,9 @@ class Speaking:
             at_ms=self._clock.wall_ms(),
             position=NOWHERE,
         )
-        return Said(str(await self._rooms.say(message.class_id, "cue", cue, key=_key("cue", connection, message.key))))
+        return self._rooms.say(message.class_id, "cue", cue, key=_key("cue", connection, message.key))
 
-    async def chat(self, connection: Connection, message: ChatSend) -> Said:
+    def chat(self, connection: Connection, message: ChatSend) -> "asyncio.Future[Said]":
         """A member says something."""
         room = self._room_of(connection, message.class_id)
         caller = connection.caller
@@ -59,9 +62,7 @@ class Speaking:
             at_ms=self._clock.wall_ms(),
             position=NOWHERE,
         )
-        return Said(
-            str(await self._rooms.say(message.class_id, "chat.said", said, key=_key("chat", connection, message.key)))
-        )
+        return self._rooms.say(message.class_id, "chat.said", said, key=_key("chat", connection, message.key))
 
     def _room_of(self, connection: Connection, class_id: ClassId) -> Room:
         room = self._rooms.get(class_id)

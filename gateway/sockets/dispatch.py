@@ -115,6 +115,16 @@ class Reply(msgspec.Struct, eq=False):
         else:
             connection.push(ack_frame(ack))
 
+    def when(self, done: "asyncio.Future[Any]") -> None:
+        """Answer with what comes of `done`: its result, or the problem it raises."""
+        done.add_done_callback(self._settle)
+
+    def _settle(self, done: "asyncio.Future[Any]") -> None:
+        try:
+            self.ok(done.result())
+        except (Exception, asyncio.CancelledError) as fault:
+            self._dispatcher.failed(fault, self._route, self._connection, self)
+
     def problem(self, problem: Problem) -> None:
         """It is refused; without an acknowledgement id the client gets a `problem` event. Raises `RuntimeError` when it
         was answered before."""
@@ -189,7 +199,7 @@ class Dispatcher:
         try:
             waiting = handler(connection, message, reply)
         except Exception as fault:
-            self._failed(fault, route, connection, reply)
+            self.failed(fault, route, connection, reply)
             return None
         return None if waiting is None else self._wait(waiting, route, connection, reply)
 
@@ -213,15 +223,15 @@ class Dispatcher:
                 await waiting
         except Exception as fault:
             late = isinstance(fault, TimeoutError) and limit is not None and limit.expired()
-            self._failed(fault, route, connection, reply, late=late)
+            self.failed(fault, route, connection, reply, late=late)
         except asyncio.CancelledError as given_up:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
             # Not this was cancelled, but something it waited for together with others.
-            self._failed(given_up, route, connection, reply)
+            self.failed(given_up, route, connection, reply)
 
-    def _failed(
+    def failed(
         self, fault: BaseException, route: _Route, connection: Connection, reply: Reply, *, late: bool = False
     ) -> None:
         """A handler has raised. To be called while that is being handled."""

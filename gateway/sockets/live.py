@@ -1,7 +1,8 @@
 """The events of the live namespace, each handed to the one use case that answers it.
 
-Samples are taken in place, synchronously: their acknowledgement is the recorder's business. The others wait for the database
-in place too, which keeps one client's events in order and holds back a client that sends faster than it is answered.
+Samples are taken in place, synchronously: their acknowledgement is the recorder's business. So is what is said into a room, whose
+log keeps its order. The others wait for the database in place too, which keeps one client's events in order and holds back a client
+that sends faster than it is answered.
 """
 
 from collections.abc import Mapping
@@ -73,11 +74,11 @@ class Live:
     def board_get(self, connection: Connection, message: wire.RoomRef, reply: Reply) -> None:
         reply.ok(self._rooms.board(connection, message.class_id))
 
-    async def cue_send(self, connection: Connection, message: wire.CueSend, reply: Reply) -> None:
-        reply.ok(await self._speaking.cue(connection, message))
+    def cue_send(self, connection: Connection, message: wire.CueSend, reply: Reply) -> None:
+        reply.when(self._speaking.cue(connection, message))
 
-    async def chat_send(self, connection: Connection, message: wire.ChatSend, reply: Reply) -> None:
-        reply.ok(await self._speaking.chat(connection, message))
+    def chat_send(self, connection: Connection, message: wire.ChatSend, reply: Reply) -> None:
+        reply.when(self._speaking.chat(connection, message))
 
     async def class_create(self, connection: Connection, message: wire.ClassCreate, reply: Reply) -> None:
         reply.ok(view_of(await self._classes.create(connection.caller, message.title)))

@@ -7,8 +7,8 @@ import msgspec
 
 class Counted(msgspec.Struct, frozen=True):
     """Since the start: `deliveries` of frames into mailboxes, `beats` of the board loop, messages `received` from other nodes and
-    those of them that were `decoded` (None where that is not counted). `lag_ms`: how late the event loop was at worst since
-    it was last asked."""
+    those of them that were `decoded`, signs of life aside (None where that is not counted). `lag_ms`: how late the event loop was
+    at worst since it was last asked."""
 
     deliveries: int
     beats: int
@@ -24,13 +24,19 @@ def parse(page: str) -> Counted:
         if not line.startswith("#"):
             name, _, value = line.rpartition(" ")
             figures[name] = value
-    decoded = figures.get("paceline_broker_decoded_total")
+    counted = "# TYPE paceline_peer_messages_total counter" in page
+    decoded = sum(
+        float(figure)
+        for name, figure in figures.items()
+        if name.startswith("paceline_peer_messages_total{")
+        and name != 'paceline_peer_messages_total{message="Heartbeat"}'
+    )
     return Counted(
         deliveries=int(float(figures["paceline_frames_delivered_total"])),
         beats=int(float(figures["paceline_board_beats_total"])),
         lag_ms=float(figures["paceline_loop_lag_max_seconds"]) * 1000,
         received=int(float(figures["paceline_broker_delivered_total"])),
-        decoded=None if decoded is None else int(float(decoded)),
+        decoded=int(decoded) if counted else None,
     )
 
 

@@ -266,7 +266,10 @@ def test_the_gateways_own_counts_are_read_from_its_page() -> None:
 
     assert (found.deliveries, found.beats, found.lag_ms, found.received) == (12, 1000, 250, 7)
     assert found.decoded is None, "what is not counted is not none"
-    assert parse(text + "paceline_broker_decoded_total 3.0\n").decoded == 3
+    text += "# TYPE paceline_peer_messages_total counter\n"
+    assert parse(text).decoded == 0
+    text += 'paceline_peer_messages_total{message="Heartbeat"} 9.0\npaceline_peer_messages_total{message="Share"} 3.0\n'
+    assert parse(text).decoded == 3
 
 
 # -- the page ---------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from realtime.position import Position, position_in, tail
 from realtime.redis_commands import RedisCommands
 from realtime.redis_room_log import RedisRoomLog
 from realtime.redis_servers import RedisServers
-from realtime.room_log import LogAway, MemoryRoomLog, RoomLog
+from realtime.room_log import Appended, Entry, LogAway, MemoryRoomLog, RoomLog
 from services.kernel.clock import ManualClock
 from tests.support.redis_server import RedisServer, open_redis
 from tests.support.server import free_port
@@ -35,8 +35,13 @@ class Subject:
     async def append(self, count: int = 1, channel: str | None = None) -> Position:
         """Append so many events; the position of the last."""
         for _ in range(count):
-            last = await self.log.append(channel or self.channel, HEAD, secrets.token_hex(8))
+            last = await self.say(secrets.token_hex(8), channel)
         return last.position
+
+    async def say(self, key: str, channel: str | None = None) -> Appended:
+        """Append one event."""
+        (appended,) = await self.log.append(channel or self.channel, [Entry(HEAD, key)])
+        return appended
 
     async def top(self) -> Position:
         return (await self.log.tops((self.channel,)))[self.channel]
@@ -124,7 +129,7 @@ async def test_a_message_is_stored_at_the_next_position_and_said_as_it_is_stored
 
 
 async def test_the_same_key_is_stored_and_said_once_by_fifty_at_the_same_time(subject: Subject) -> None:
-    appended = await asyncio.gather(*(subject.log.append(subject.channel, HEAD, "one key") for _ in range(50)))
+    appended = await asyncio.gather(*(subject.say("one key") for _ in range(50)))
     assert len({one.position for one in appended}) == 1
     assert [one.repeated for one in appended].count(False) == 1
     await subject.heard()
@@ -138,6 +143,18 @@ async def test_fifty_at_the_same_time_get_fifty_positions_without_a_hole(subject
     await subject.heard()
     # Everybody hears them in the order in which they are stored.
     assert [position_in(data).offset for _, data in subject.said] == list(range(1, 51))
+
+
+async def test_several_in_one_step_are_stored_and_said_in_their_order_each_key_once(subject: Subject) -> None:
+    before = await subject.append()
+    heads = [HEAD.replace(b"up", b"%d" % number) for number in range(4)]
+    keys = ["a", "b", "a", "c"]
+    told = await subject.log.append(subject.channel, [Entry(head, key) for head, key in zip(heads, keys, strict=True)])
+    assert [(one.position.offset, one.repeated) for one in told] == [(2, False), (3, False), (2, True), (4, False)]
+    read = await subject.log.since(subject.channel, before)
+    assert read.messages == tuple(heads[index] + tail(told[index].position) for index in (0, 1, 3))
+    await subject.heard()
+    assert [data for _, data in subject.said][1:] == list(read.messages)
 
 
 async def test_logs_do_not_know_of_each_other(subject: Subject) -> None:
@@ -193,9 +210,9 @@ async def test_a_log_that_has_lost_its_end_begins_another_epoch(subject: Subject
 
 
 async def test_a_key_outlives_other_events(subject: Subject) -> None:
-    first = await subject.log.append(subject.channel, HEAD, "a key")
+    first = await subject.say("a key")
     await subject.append(KEEP_EVENTS + 1)
-    again = await subject.log.append(subject.channel, HEAD, "a key")
+    again = await subject.say("a key")
     assert again.repeated
     assert again.position == first.position
 
@@ -222,9 +239,9 @@ async def test_a_redis_that_does_not_answer_is_told_and_the_key_makes_it_safe_to
         await subject.append()
         server.freeze()
         with pytest.raises(LogAway):
-            await subject.log.append(subject.channel, HEAD, "a key")
+            await subject.say("a key")
         server.thaw()
-        again = await subject.log.append(subject.channel, HEAD, "a key")
+        again = await subject.say("a key")
         assert again.position.offset == 2
         assert (await subject.top()).offset == 2
 

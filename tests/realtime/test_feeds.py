@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,10 +10,10 @@ import pytest
 from realtime import peer
 from realtime.broker import MemoryBus
 from realtime.connection import Connection
-from realtime.feeds import CHECK_EVERY_S, HELD_MESSAGES, Feeds
+from realtime.feeds import CHECK_EVERY_S, HELD_MESSAGES, SAID_TOGETHER, SAYING, Feeds
 from realtime.node import Node
 from realtime.position import NOWHERE, TAIL_BYTES, Position
-from realtime.room_log import Appended, LogAway, MemoryRoomLog, Since
+from realtime.room_log import Appended, Entry, LogAway, MemoryRoomLog, Since
 from realtime.wire import Cue
 from services.kernel.clock import ManualClock
 from tests.realtime import build
@@ -30,16 +30,20 @@ class Log(MemoryRoomLog):
         self.losing = False
         self.away = False
         self.reads = 0
-        self.gate = asyncio.Event()
+        self.steps: list[int] = []
+        self.gate, self.door = asyncio.Event(), asyncio.Event()
         self.gate.set()
+        self.door.set()
 
     def _carry(self, channel: str, data: bytes) -> None:
         if not self.losing:
             self.carry(channel, data)
 
-    async def append(self, channel: str, head: bytes, key: str) -> Appended:
+    async def append(self, channel: str, entries: Sequence[Entry]) -> list[Appended]:
         self._here()
-        return await super().append(channel, head, key)
+        self.steps.append(len(entries))
+        await self.door.wait()
+        return await super().append(channel, entries)
 
     async def since(self, channel: str, position: Position, *, events: int = 300, size: int = 256 * 1024) -> Since:
         self._here()
@@ -374,3 +378,66 @@ async def test_more_than_a_client_may_catch_up_with_proves_nothing() -> None:
         await here.settled()
         assert await here.feeds[0].missed(CHANNEL, since) is None
         assert len(await here.feeds[0].missed(CHANNEL, since.moved(1)) or ()) == 300
+
+
+# -- saying -----------------------------------------------------------------------------------------------------
+
+
+def begin(here: Installation, text: str, key: str | None = None) -> "asyncio.Future[Appended]":
+    cue = Cue(class_id=build.ROOM, text=text, coach_name="Mia", at_ms=0, position=NOWHERE)
+    return here.feeds[0].begin(CHANNEL, "cue", cue, key or text)
+
+
+async def test_what_is_said_while_the_log_is_busy_goes_into_it_in_one_step_and_in_order() -> None:
+    async with running(Installation()) as here:
+        here.log.door.clear()
+        first = begin(here, "0")
+        await here.settled()
+        others = [begin(here, str(number)) for number in range(1, 6)]
+        here.log.door.set()
+        told = await asyncio.gather(first, *others)
+        assert [one.position.offset for one in told] == [1, 2, 3, 4, 5, 6]
+        assert here.log.steps == [1, 5]
+        await here.settled()
+        assert here.heard(0) == here.heard(1) == ["0", "1", "2", "3", "4", "5"]
+
+
+async def test_a_key_said_twice_in_one_step_is_said_once() -> None:
+    async with running(Installation()) as here:
+        told = await asyncio.gather(begin(here, "up", "k"), begin(here, "up", "k"))
+        assert [one.repeated for one in told] == [False, True]
+        assert here.log.steps == [2]
+        await here.settled()
+        assert here.heard(0) == ["up"]
+
+
+async def test_more_than_may_wait_for_a_log_is_refused_at_once() -> None:
+    async with running(Installation()) as here:
+        here.log.door.clear()
+        begun = [begin(here, str(number)) for number in range(SAYING + 1)]
+        with pytest.raises(LogAway):
+            await begun[-1]
+        here.log.door.set()
+        await asyncio.gather(*begun[:-1])
+        assert max(here.log.steps) == SAID_TOGETHER
+        assert here.feeds[0].statistics.refused == 1
+
+
+async def test_a_log_that_is_away_fails_those_of_its_step_and_the_next_are_tried() -> None:
+    async with running(Installation()) as here:
+        here.log.away = True
+        with pytest.raises(LogAway):
+            await begin(here, "lost")
+        here.log.away = False
+        assert (await begin(here, "there")).position.offset == 1
+
+
+async def test_who_no_longer_waits_is_said_all_the_same() -> None:
+    async with running(Installation()) as here:
+        here.log.door.clear()
+        impatient, patient = begin(here, "one"), begin(here, "two")
+        impatient.cancel()
+        here.log.door.set()
+        assert (await patient).position.offset == 2
+        await here.settled()
+        assert here.heard(1) == ["one", "two"]

@@ -180,6 +180,31 @@ async def test_what_a_handler_waited_for_may_be_cancelled_without_leaving_the_cl
     assert answer["problem"]["code"] == "internal_fault"
 
 
+async def test_an_answer_may_be_what_comes_of_a_future() -> None:
+    desk = Desk()
+    ends: list[tuple[wire.Said | Exception | None, str]] = [
+        (wire.Said("e-1"), "ok"),
+        (ClassNotFound(), "class_not_found"),
+        (KeyError("our own fault"), "internal_fault"),
+        (None, "internal_fault"),
+    ]
+    for end, said in ends:
+        cue = f'["cue.send",{{"class_id":"{ROOM}","text":"up"}}]'.encode()
+        assert desk.tell(cue) is None
+        done: asyncio.Future[wire.Said] = asyncio.get_running_loop().create_future()
+        desk.withheld.pop().when(done)
+        assert desk.said() == []
+        if isinstance(end, Exception):
+            done.set_exception(end)
+        elif end is None:
+            done.cancel()
+        else:
+            done.set_result(end)
+        await asyncio.sleep(0)
+        ((answer,),) = desk.said()
+        assert said in answer or answer["problem"]["code"] == said
+
+
 async def test_a_handler_that_is_stopped_stops() -> None:
     desk = Desk()
     task = asyncio.ensure_future(desk.tell(JOIN))
