@@ -20,7 +20,8 @@ from realtime.wire import Cue
 from services.kernel.clock import SystemClock
 from tests.realtime import build
 from tests.realtime.test_feeds import CHANNEL, said
-from tests.support.redis_server import RedisServer, open_redis
+from tests.support.redis_cluster import open_cluster
+from tests.support.redis_server import open_redis
 
 WAIT_S = 15.0
 
@@ -28,12 +29,15 @@ WAIT_S = 15.0
 class Pair:
     """Two nodes with one member each in the room."""
 
-    def __init__(self, server: RedisServer) -> None:
+    def __init__(self, url: str) -> None:
         clock = SystemClock()
-        self.server = server
-        self.servers = RedisServers(server.url)
-        self.nodes = [Node(name, Hub(), RedisBroker(self.servers, clock), clock) for name in ("one", "two")]
-        self.feeds = [Feeds(node, RedisRoomLog(RedisCommands(self.servers)), clock) for node in self.nodes]
+        self.servers = [RedisServers(url) for _ in range(2)]
+        brokers = [RedisBroker(servers, clock) for servers in self.servers]
+        self.nodes = [Node(name, Hub(), broker, clock) for name, broker in zip(("one", "two"), brokers, strict=True)]
+        self.feeds = [
+            Feeds(node, RedisRoomLog(RedisCommands(servers)), clock)
+            for node, servers in zip(self.nodes, self.servers, strict=True)
+        ]
         self.members = [build.connection(name, number) for number, name in enumerate("ab", start=1)]
         self.heard: tuple[list[str], list[str]] = ([], [])
         self.resets: list[tuple[str, Position]] = []
@@ -62,28 +66,28 @@ class Pair:
 
 
 @asynccontextmanager
-async def pair() -> AsyncIterator[Pair]:
-    async with open_redis() as server:
-        made = Pair(server)
-        loops = [
-            asyncio.create_task(loop)
-            for node, feeds in zip(made.nodes, made.feeds, strict=True)
-            for loop in (node.run(), feeds.run())
-        ]
-        try:
-            await made.until(lambda: all(node.ready() for node in made.nodes))
-            await made.until(lambda: all(feeds.at(CHANNEL) is not None for feeds in made.feeds))
-            made.resets.clear()
-            yield made
-        finally:
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
-            await made.servers.close()
+async def pair(url: str) -> AsyncIterator[Pair]:
+    made = Pair(url)
+    loops = [
+        asyncio.create_task(loop)
+        for node, feeds in zip(made.nodes, made.feeds, strict=True)
+        for loop in (node.run(), feeds.run())
+    ]
+    try:
+        await made.until(lambda: all(node.ready() for node in made.nodes))
+        await made.until(lambda: all(feeds.at(CHANNEL) is not None for feeds in made.feeds))
+        made.resets.clear()
+        yield made
+    finally:
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+        for servers in made.servers:
+            await servers.close()
 
 
 async def test_fifty_publishers_that_repeat_themselves_are_heard_once_and_in_one_order() -> None:
-    async with pair() as two:
+    async with open_redis() as server, pair(server.url) as two:
         said_by = [
             two.say(f"{number}", node=attempt % 2, key=f"key {number}")
             for number, attempt in itertools.product(range(50), range(2))
@@ -98,13 +102,13 @@ async def test_fifty_publishers_that_repeat_themselves_are_heard_once_and_in_one
 
 
 async def test_a_redis_that_is_killed_and_starts_again_empty_is_told_to_members_and_goes_on() -> None:
-    async with pair() as two:
+    async with open_redis() as server, pair(server.url) as two:
         before = await two.say("before")
         await two.until_heard(1)
-        await two.server.kill()
+        await server.kill()
         with pytest.raises(LogAway):
             await two.say("into the void")
-        await two.server.start()
+        await server.start()
         await two.until(lambda: {node for node, _ in two.resets} == {"one", "two"})
         after = await two.say("after")
         await two.until_heard(2)
@@ -114,15 +118,15 @@ async def test_a_redis_that_is_killed_and_starts_again_empty_is_told_to_members_
 
 
 async def test_a_frozen_redis_makes_an_append_fail_soon_and_loses_nothing_that_was_stored() -> None:
-    async with pair() as two:
+    async with open_redis() as server, pair(server.url) as two:
         await two.say("before")
-        two.server.freeze()
+        server.freeze()
         loop = asyncio.get_running_loop()
         began = loop.time()
         with pytest.raises(LogAway):
             await two.say("asked twice")
         assert loop.time() - began < 1.5
-        two.server.thaw()
+        server.thaw()
         for _ in range(2):
             await two.say("asked twice")
         await two.say("after")
@@ -132,13 +136,95 @@ async def test_a_frozen_redis_makes_an_append_fail_soon_and_loses_nothing_that_w
 
 
 async def test_while_redis_is_full_nothing_is_said_and_afterwards_nothing_is_missing() -> None:
-    async with pair() as two:
+    async with open_redis() as server, pair(server.url) as two:
         await two.say("before")
-        await two.server.command("CONFIG", "SET", "maxmemory", "1")
+        await server.command("CONFIG", "SET", "maxmemory", "1")
         with pytest.raises(LogAway):
             await two.say("too much")
-        await two.server.command("CONFIG", "SET", "maxmemory", "0")
+        await server.command("CONFIG", "SET", "maxmemory", "0")
         await two.say("after")
         await two.until_heard(2)
         assert two.heard == (["before", "after"],) * 2
         assert two.resets == []
+
+
+# -- a cluster ------------------------------------------------------------------------------------------------------
+
+
+class Talk:
+    """Two people who talk, each on a node, until they are asked to stop. What the log did not take they say again, with the same
+    key, as clients do."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.said: tuple[list[str], list[str]] = ([], [])
+        self._pair = pair
+        self._over = False
+
+    async def talk(self, node: int) -> None:
+        while not self._over:
+            text = f"{node}.{len(self.said[node])}"
+            await self._say(text, node)
+            self.said[node].append(text)
+
+    async def until_more(self) -> None:
+        """Until both have got something said that they began after now."""
+        before = [len(said) for said in self.said]
+        await self._pair.until(lambda: all(len(said) > was + 2 for said, was in zip(self.said, before, strict=True)))
+
+    def stop(self) -> None:
+        self._over = True
+
+    async def _say(self, text: str, node: int) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                try:
+                    await self._pair.say(text, node)
+                except LogAway:
+                    await asyncio.sleep(0.01)
+                else:
+                    return
+
+
+async def test_a_slot_that_moves_while_people_talk_loses_and_repeats_nothing() -> None:
+    async with open_cluster() as cluster, pair(cluster.url) as two:
+        talk = Talk(two)
+        async with asyncio.TaskGroup() as group:
+            for node in (0, 1):
+                group.create_task(talk.talk(node))
+            for _ in range(3):
+                await talk.until_more()
+                await cluster.move(two.servers[0].name(CHANNEL).encode())
+            await talk.until_more()
+            talk.stop()
+        count = sum(len(said) for said in talk.said)
+        await two.until_heard(count)
+        here, there = two.heard
+        assert here == there
+        assert len(here) == count
+        for node, said_there in enumerate(talk.said):
+            assert [text for text in here if text.startswith(f"{node}.")] == said_there
+        assert two.resets == [], "the log moved with its slot, so nobody is told to start again"
+
+
+async def test_a_master_that_is_killed_takes_its_logs_along_and_members_are_told() -> None:
+    async with open_cluster() as cluster, pair(cluster.url) as two:
+        await two.say("before")
+        await two.until_heard(1)
+        home = await cluster.home(two.servers[0].name(CHANNEL).encode())
+        await home.kill()
+        with pytest.raises(LogAway):
+            await two.say("into the void")
+        await home.start()
+        await cluster.until_whole()
+        await two.until(lambda: {node for node, _ in two.resets} == {"one", "two"})
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                try:
+                    after = await two.say("after")
+                except LogAway:
+                    await asyncio.sleep(0.05)
+                else:
+                    break
+        await two.until_heard(2)
+        assert [heard[-1] for heard in two.heard] == ["after", "after"]
+        assert all(position.epoch == after.epoch for _, position in two.resets)
