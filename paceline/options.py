@@ -283,6 +283,13 @@ class Settings:
         "info",
         "Least serious line that is written.",
     )
+    traces: str = option(
+        "PACELINE_TRACES",
+        choice("off", "on"),
+        "off",
+        "Whether spans are sent to an OpenTelemetry collector. Where it is and how much is sampled say the OTEL_… variables of "
+        "OpenTelemetry (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER). Needs the extra: pip install paceline[otel].",
+    )
 
     @property
     def embedded_postgres(self) -> bool:

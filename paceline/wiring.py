@@ -28,6 +28,7 @@ from paceline.demo import Demo
 from paceline.keys import admin_token, signing_key
 from paceline.program import Program
 from paceline.settings import Settings
+from paceline.tracing import tracing
 from persistence.database import Database, open_database
 from persistence.migrate import pending
 from persistence.outbox import CHANNEL as OUTBOX_CHANNEL
@@ -122,6 +123,11 @@ async def open_parts(
     `instance` tells this process from others with the same settings; it becomes part of the node's name.
     """
     async with AsyncExitStack() as resources:
+        name = settings.node_id or f"node-{secrets.token_hex(4)}"
+        node_id = f"{name}-{instance}" if instance else name
+        if settings.traces == "on":
+            await resources.enter_async_context(tracing(node_id))
+
         # -- keeping and carrying
         database = await resources.enter_async_context(
             open_database(database_url, size=settings.db_pool, statement_cache=settings.db_statement_cache)
@@ -138,8 +144,7 @@ async def open_parts(
         else:
             broker = InMemoryBroker()
             room_log, records = MemoryRoomLog(broker.publish, clock), MemoryRecords(clock)
-        name = settings.node_id or f"node-{secrets.token_hex(4)}"
-        node = Node(f"{name}-{instance}" if instance else name, Hub(), broker, clock)
+        node = Node(node_id, Hub(), broker, clock)
         proxies = TrustedProxies(settings.trusted_proxies)
 
         terms = Terms(grace_ms=settings.presence_grace_s * 1_000)

@@ -4,7 +4,7 @@ import uuid
 from typing import Final
 
 from persistence.database import Tx
-from services.kernel import facts
+from services.kernel import facts, trace
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact, Envelope
 from services.kernel.ids import FactId, Ids
@@ -23,7 +23,9 @@ class Outbox:
 
     async def add(self, fact: AnyFact, aggregate_id: uuid.UUID) -> FactId:
         """Tell `fact`, about the aggregate `aggregate_id`, if and only if this transaction commits."""
-        envelope = Envelope(id=FactId(self._ids.next()), at_ms=self._clock.wall_ms(), fact=fact)
+        envelope = Envelope(
+            id=FactId(self._ids.next()), at_ms=self._clock.wall_ms(), fact=fact, traceparent=trace.traceparent()
+        )
         await self._tx.execute(
             """
             INSERT INTO outbox (id, type, aggregate_id, envelope, created_at)

@@ -53,6 +53,14 @@ ChatText = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 SayKey = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$", description="unique key")]
 Label = Annotated[str, msgspec.Meta(max_length=80, pattern=r"^[^\x00-\x1f]*$", description="one line")]
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1, description="position of a sample in its stream, from 0")]
+TraceParent = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=256,
+        pattern=r"^[\x20-\x7e]*$",
+        description="W3C trace context: the trace to which what follows belongs; one that cannot be read is ignored",
+    ),
+]
 PositionText = Annotated[
     str,
     msgspec.Meta(
@@ -86,6 +94,7 @@ class StreamOpen(Shape, frozen=True):
     class_code: Code | None = None
     device: Label = ""
     sport: Label = ""
+    traceparent: TraceParent | None = None
 
 
 class StreamOpened(Shape, frozen=True):
@@ -123,6 +132,7 @@ class StreamFinish(Shape, frozen=True):
 
     stream: StreamId
     samples: Seq
+    traceparent: TraceParent | None = None
 
 
 class StreamFinished(Shape, frozen=True):
@@ -159,12 +169,14 @@ class ClassCreate(Shape, frozen=True):
     """Create a live class (role coach)."""
 
     title: Title
+    traceparent: TraceParent | None = None
 
 
 class ClassRef(Shape, frozen=True):
     """A class by its id."""
 
     class_id: ClassId
+    traceparent: TraceParent | None = None
 
 
 class RoomJoin(Shape, frozen=True):

@@ -37,6 +37,8 @@ PARKING_LIMIT: Final = 1_000_000
 """The same for parked messages: looking at them counts as a delivery, and must never lose them."""
 ATTEMPT: Final = "x-attempt"
 REASON: Final = "x-reason"
+TRACEPARENT: Final = "traceparent"
+"""For tools that look at messages; we read it from the envelope."""
 _BODY_LENGTH: Final = 10_000
 
 
@@ -102,7 +104,7 @@ def message_of(envelope: Envelope) -> aio_pika.Message:
         message_id=str(envelope.id),
         type=facts.fact_type(type(envelope.fact)),
         timestamp=utc(envelope.at_ms),
-        headers={ATTEMPT: 1},
+        headers={ATTEMPT: 1, **({TRACEPARENT: envelope.traceparent} if envelope.traceparent else {})},
     )
 
 

@@ -14,6 +14,7 @@ from typing import Final
 import structlog
 
 from persistence.stores import Stores
+from services.kernel import trace
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact
 from workers.bus import Delivery, Queue
@@ -55,13 +56,29 @@ class Consumer:
         envelope = delivery.envelope
         if type(envelope.fact) not in self.queue.wants:
             raise Unprocessable(f"{self.queue.name} does not handle {type(envelope.fact).__name__}")
-        async with self._transactions() as stores:
-            await delivery.settle(stores.tx)
-            first = await stores.inbox.first_time(self.queue.name, envelope.id, utc(self._clock.wall_ms()))
-            if first:
-                await self._handler(stores, envelope.fact)
+        parent = trace.parse(envelope.traceparent)
+        about: dict[str, trace.Attribute] = {
+            "messaging.destination.name": self.queue.name,
+            "messaging.message.id": str(envelope.id),
+            "paceline.attempt": delivery.attempt,
+        }
+        with (
+            trace.span(f"process {self.queue.name}", "consumer", parent=parent, **about) as span,
+            structlog.contextvars.bound_contextvars(trace_id=span.context.trace_id),
+        ):
+            first = await self._have(delivery)
         if first:
             self.statistics.effects += 1
         else:
             self.statistics.duplicates += 1
             log.info("consumer.duplicate", queue=self.queue.name, fact=str(envelope.id))
+
+    async def _have(self, delivery: Delivery) -> bool:
+        """Effect, inbox and end of the task in one transaction; False when the inbox knew the fact."""
+        envelope = delivery.envelope
+        async with self._transactions() as stores:
+            await delivery.settle(stores.tx)
+            first = await stores.inbox.first_time(self.queue.name, envelope.id, utc(self._clock.wall_ms()))
+            if first:
+                await self._handler(stores, envelope.fact)
+        return first

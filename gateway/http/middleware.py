@@ -1,12 +1,12 @@
 """What happens to every request: it gets a name, its failure becomes a problem, it is counted and logged.
 
-Two layers, both made by `middlewares`. The outer one gives the request its trace id (the client's own, if it sent a
-decent one in X-Request-Id), binds it to the log, and writes the access log, at most `LINES_PER_S` lines a second with
-the number of those left out. The inner one turns whatever was raised into one shape (problems.py). A fault of our own
-is logged with everything and answered with nothing but the trace id.
+Two layers, both made by `middlewares`. The outer one begins the request's span (in the client's trace, if it sent a
+traceparent) and gives it its trace id (the client's own, if it sent a decent one in X-Request-Id), binds it to the log, and
+writes the access log, at most `LINES_PER_S` lines a second with the number of those left out. The inner one turns whatever was
+raised into one shape (problems.py). A fault of our own is logged with everything and answered with nothing but the trace id.
 
-`secure` runs for every response just before it is sent, whoever made it. The socket engine under /socket.io/ speaks a
-protocol of its own and is left alone, but for addresses and methods that it does not answer.
+`secure` runs for every response just before it is sent, whoever made it. The socket engine under /socket.io/ speaks a protocol
+of its own and is left alone, but for addresses and methods that it does not answer.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from aiohttp.typedefs import Handler, Middleware
 from gateway.http.pages import PAGES
 from gateway.http.problems import CONTENT_TYPE, from_framework, problem_page, problem_response
 from gateway.probes import Spread
+from services.kernel import trace
 from services.kernel.clock import Clock
 from services.kernel.problems import InternalFault, Problem
 
@@ -30,6 +31,8 @@ SOCKETS: Final = "/socket.io/"
 LINES_PER_S: Final = 50
 _PROBES: Final = frozenset({"/livez", "/readyz", "/metrics"})
 REQUEST_ID: Final = "X-Request-Id"
+TRACEPARENT: Final = "traceparent"
+"""W3C Trace Context: the trace that a request belongs to, if its client has one."""
 TRACE: Final = web.RequestKey("trace", str)
 _DECENT_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
@@ -93,15 +96,23 @@ def middlewares(statistics: HttpStatistics, clock: Clock) -> list[Middleware]:
     @web.middleware
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         given = request.headers.get(REQUEST_ID, "")
-        trace = given if _DECENT_ID.fullmatch(given) else secrets.token_hex(16)
-        request[TRACE] = trace
         if request.path.startswith(SOCKETS):
+            # A line that lives as long as a workout is no span; what is said on it may be (sockets/dispatch.py).
+            request[TRACE] = given if _DECENT_ID.fullmatch(given) else secrets.token_hex(16)
             return await handler(request)
         began = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(trace_id=trace):
+        route = route_of(request)
+        parent = trace.parse(request.headers.get(TRACEPARENT))
+        with trace.span(f"{_method(request)} {route}", "server", parent=parent) as span:
+            request[TRACE] = given if _DECENT_ID.fullmatch(given) else span.context.trace_id
+            response = await _observed(request, handler, route, began)
+            span.note(**{"http.response.status_code": response.status})
+        return response
+
+    async def _observed(request: web.Request, handler: Handler, route: str, began: float) -> web.StreamResponse:
+        with structlog.contextvars.bound_contextvars(trace_id=request[TRACE]):
             response = await handler(request)
             took = time.perf_counter() - began
-            route = route_of(request)
             statistics.requests[f"{_method(request)} {route} {response.status}"] += 1
             statistics.took(took)
             if route in _PROBES and response.status < 400:

@@ -28,6 +28,7 @@ from realtime.disconnect import ABUSE
 from realtime.limits import BYTES_PER_TOKEN, AccountAllowances, Allowance
 from realtime.sparingly import Sparingly
 from realtime.wire import CLIENT_EVENTS, MAX_PAYLOAD_BYTES, Event, ProblemEvent
+from services.kernel import trace
 from services.kernel.clock import Clock
 from services.kernel.problems import InternalFault, Problem, RateLimited, TooLarge, Unavailable
 
@@ -201,7 +202,9 @@ class Dispatcher:
         except Exception as fault:
             self.failed(fault, route, connection, reply)
             return None
-        return None if waiting is None else self._wait(waiting, route, connection, reply)
+        if waiting is None:
+            return None
+        return self._wait(waiting, route, connection, reply, trace.parse(getattr(message, "traceparent", None)))
 
     def refused(self, problem: Problem) -> None:
         """Count a refusal."""
@@ -216,11 +219,20 @@ class Dispatcher:
 
     # -- the handler ------------------------------------------------------------------------------------------------
 
-    async def _wait(self, waiting: Awaitable[None], route: _Route, connection: Connection, reply: Reply) -> None:
+    async def _wait(
+        self,
+        waiting: Awaitable[None],
+        route: _Route,
+        connection: Connection,
+        reply: Reply,
+        parent: trace.TraceContext | None,
+    ) -> None:
         limit: asyncio.Timeout | None = None
         try:
-            async with asyncio.timeout(self._timeout_s) as limit:
-                await waiting
+            # What waits is what reaches beyond this node; it is worth a span, and what it tells belongs to it.
+            with trace.span(route.name, "server", parent=parent):
+                async with asyncio.timeout(self._timeout_s) as limit:
+                    await waiting
         except Exception as fault:
             late = isinstance(fault, TimeoutError) and limit is not None and limit.expired()
             self.failed(fault, route, connection, reply, late=late)

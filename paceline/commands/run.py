@@ -17,6 +17,7 @@ from paceline.logs import configure_logs
 from paceline.program import Program
 from paceline.serving import PortTakenError, listen, serving, show_windows, use_all_descriptors
 from paceline.settings import Settings, SettingsError, load_settings
+from paceline.tracing import TracingError
 from paceline.wiring import Parts, open_parts
 from persistence.migrate import MigrationError, migrate
 from services.kernel.clock import SystemClock
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     limit = configure_logs(settings.log_format, settings.log_level)
     try:
         return uvloop.run(_main(settings, began))
-    except (EmbeddedError, PortTakenError, MigrationError) as problem:
+    except (EmbeddedError, PortTakenError, MigrationError, TracingError) as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1
     except OSError as problem:

@@ -69,11 +69,13 @@ FACTS: Final[tuple[type[Fact], ...]] = (
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """A fact on its way: `id` makes it one of its kind for every inbox, `at_ms` is when it became true (wall ms)."""
+    """A fact on its way: `id` makes it one of its kind for every inbox, `at_ms` is when it became true (wall ms), `traceparent`
+    what it came of (services/kernel/trace.py)."""
 
     id: FactId
     at_ms: int
     fact: AnyFact
+    traceparent: str = ""
 
 
 def fact_type(kind: type[Fact]) -> str:
