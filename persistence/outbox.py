@@ -24,7 +24,11 @@ class Outbox:
     async def add(self, fact: AnyFact, aggregate_id: uuid.UUID) -> FactId:
         """Tell `fact`, about the aggregate `aggregate_id`, if and only if this transaction commits."""
         envelope = Envelope(
-            id=FactId(self._ids.next()), at_ms=self._clock.wall_ms(), fact=fact, traceparent=trace.traceparent()
+            id=FactId(self._ids.next()),
+            at_ms=self._clock.wall_ms(),
+            fact=fact,
+            traceparent=trace.traceparent(),
+            about=aggregate_id,
         )
         await self._tx.execute(
             """

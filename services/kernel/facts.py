@@ -5,6 +5,7 @@ ever added, with defaults: a worker of yesterday must be able to read a fact of 
 `workers/handlers.py`.
 """
 
+import uuid
 from typing import Final
 
 import msgspec
@@ -70,12 +71,17 @@ FACTS: Final[tuple[type[Fact], ...]] = (
 
 class Envelope(msgspec.Struct, frozen=True):
     """A fact on its way: `id` makes it one of its kind for every inbox, `at_ms` is when it became true (wall ms), `traceparent`
-    what it came of (services/kernel/trace.py)."""
+    what it came of (services/kernel/trace.py).
+
+    `about` is the aggregate it happened to: whoever keeps an order keeps it among facts about the same one. None in what
+    a program of yesterday wrote.
+    """
 
     id: FactId
     at_ms: int
     fact: AnyFact
     traceparent: str = ""
+    about: uuid.UUID | None = None
 
 
 def fact_type(kind: type[Fact]) -> str:
