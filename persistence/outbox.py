@@ -1,16 +1,63 @@
-"""Facts waiting to leave: written in the transaction that made them true, taken away by the relay alone."""
+"""Facts waiting to leave: written in the transaction that made them true, sent by the relays alone.
+
+The table only grows. What has left is marked, with its position in the log that the outbox is afterwards (outbox_log.py),
+and whole days are dropped when they are old (outbox_days.py). Nothing is deleted row by row.
+
+**Order.** `seq` is drawn when the row is written, and is the order in which facts leave. For two facts about one
+aggregate it is the order of their commits if both transactions locked the aggregate's row before they told the fact: the
+second one then waits for the first one's commit before it draws its number. So lock first (`FOR NO KEY UPDATE`, or any
+UPDATE of the row), then tell. Facts about different aggregates have no order.
+
+**Sharing.** All facts about an aggregate are in one of `SHARDS` shards. A relay locks the row of a shard before it
+reads what waits in it, and reads in a statement of its own: one snapshot taken before the lock would still show what the
+last holder has sent. The lock ends with the transaction, so a relay that dies lets go with its connection. The row and
+not an advisory lock, because the same row counts the positions of the shard.
+"""
 
 import uuid
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
+
+import msgspec
 
 from persistence.database import Tx
 from services.kernel import facts, trace
-from services.kernel.clock import Clock, utc
+from services.kernel.clock import Clock, to_wall_ms, utc
 from services.kernel.facts import AnyFact, Envelope
 from services.kernel.ids import FactId, Ids
 
 CHANNEL: Final = "paceline_outbox"
 """The notification that wakes the relay. A hint: the relay also looks by itself."""
+SHARDS: Final = 16
+"""In how many parts the outbox is shared. The database computes the shard (0002_outbox.sql); more of them are a migration
+during which no relay runs."""
+COUNTED: Final = 10_000
+"""How far waiting facts are counted: a look at a backlog of a million must not cost more than one at this many."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A shard that this transaction holds, and the last position that was given out in it."""
+
+    shard: int
+    position: int
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """A fact that has not left: where it lies, what it is about, and the envelope as stored (JSON)."""
+
+    seq: int
+    shard: int
+    created_at: datetime
+    about: uuid.UUID
+    envelope: str
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """Facts that wait, counted up to `COUNTED`, and the age of the oldest in seconds (0 when none)."""
+
+    waiting: int
+    oldest_s: float
 
 
 class Outbox:
@@ -30,41 +77,123 @@ class Outbox:
             traceparent=trace.traceparent(),
             about=aggregate_id,
         )
+        # The notification is delivered by Postgres at commit, and only then.
         await self._tx.execute(
             """
-            INSERT INTO outbox (id, type, aggregate_id, envelope, created_at)
-            VALUES ($1, $2, $3, $4, $5)
+            WITH told AS (
+                INSERT INTO outbox (id, type, aggregate_id, envelope, created_at)
+                VALUES ($1, $2, $3, $4, $5)
+            )
+            SELECT pg_notify($6, '')
             """,
             envelope.id,
             facts.fact_type(type(fact)),
             aggregate_id,
             facts.encode(envelope).decode(),
             utc(envelope.at_ms),
+            CHANNEL,
         )
-        # Delivered by Postgres at commit, and only then.
-        await self._tx.execute("SELECT pg_notify($1, '')", CHANNEL)
         return envelope.id
 
-    async def take(self, limit: int) -> list[Envelope]:
-        """Lock up to `limit` waiting facts, oldest first, skipping those another relay holds."""
+    async def peek(self, limit: int) -> list[Envelope]:
+        """Up to `limit` waiting facts in the order in which they were told. Holds nothing."""
         rows = await self._tx.fetch(
-            """
-            SELECT envelope FROM outbox
-            ORDER BY id
-            LIMIT $1
-            FOR UPDATE SKIP LOCKED
-            """,
+            "SELECT envelope FROM outbox WHERE relayed_at IS NULL ORDER BY seq LIMIT $1",
             limit,
         )
         return [facts.decode(row["envelope"]) for row in rows]
 
-    async def remove(self, fact_ids: list[FactId]) -> None:
-        """Forget facts that the bus has confirmed."""
-        await self._tx.execute("DELETE FROM outbox WHERE id = ANY($1::uuid[])", fact_ids)
-
-    async def waiting(self) -> tuple[int, float]:
-        """How many facts wait, and the age of the oldest in seconds (0 when none)."""
-        row = await self._tx.fetchrow(
-            "SELECT count(*) AS n, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float AS age FROM outbox"
+    async def hold(self, after: int, limit: int, but: Sequence[uuid.UUID] = ()) -> list[Held]:
+        """Take up to `limit` shards in which facts wait, in turn from the one after shard `after` on, skipping those that
+        another relay holds. Aggregates in `but` are left alone, and a shard where nothing else waits is not taken."""
+        # Not EXISTS, which may be planned as a join with all that waits; and in order, which only the index can give at once.
+        rows = await self._tx.fetch(
+            """
+            SELECT shard, position FROM outbox_shards
+            WHERE (
+                SELECT true FROM outbox
+                WHERE outbox.shard = outbox_shards.shard AND relayed_at IS NULL AND aggregate_id <> ALL($3::uuid[])
+                ORDER BY seq
+                LIMIT 1
+            )
+            ORDER BY (shard - $1::int + 15) % 16
+            LIMIT $2
+            FOR NO KEY UPDATE SKIP LOCKED
+            """,
+            after,
+            limit,
+            but,
         )
-        return (row["n"], row["age"]) if row is not None else (0, 0.0)
+        return [Held(**row) for row in rows]
+
+    async def waiting_in(self, held: Sequence[Held], limit: int, but: Sequence[uuid.UUID] = ()) -> list[Waiting]:
+        """What waits in shards that this transaction holds, up to `limit` facts of each, in order."""
+        rows = await self._tx.fetch(
+            """
+            SELECT waiting.* FROM unnest($1::smallint[]) AS held (shard)
+            CROSS JOIN LATERAL (
+                SELECT seq, shard, created_at, aggregate_id AS about, envelope FROM outbox
+                WHERE outbox.shard = held.shard AND relayed_at IS NULL AND aggregate_id <> ALL($3::uuid[])
+                ORDER BY seq
+                LIMIT $2
+            ) AS waiting
+            ORDER BY seq
+            """,
+            [each.shard for each in held],
+            limit,
+            but,
+        )
+        return [Waiting(**row) for row in rows]
+
+    async def left(self, held: Sequence[Held], gone: Sequence[Waiting]) -> None:
+        """These facts have left, out of shards that this transaction holds: they get the next positions, in order."""
+        last = {each.shard: each.position for each in held}
+        positions = []
+        ordered = sorted(gone, key=lambda fact: fact.seq)
+        for fact in ordered:
+            last[fact.shard] += 1
+            positions.append(last[fact.shard])
+        await self._tx.execute(
+            """
+            UPDATE outbox SET relayed_at = $1, position = gone.position
+            FROM unnest($2::bigint[], $3::timestamptz[], $4::bigint[]) AS gone (seq, created_at, position)
+            WHERE outbox.seq = gone.seq AND outbox.created_at = gone.created_at
+              AND outbox.seq = ANY($2) AND outbox.created_at BETWEEN $5 AND $6
+            """,
+            utc(self._clock.wall_ms()),
+            [fact.seq for fact in ordered],
+            [fact.created_at for fact in ordered],
+            positions,
+            min(fact.created_at for fact in ordered),
+            max(fact.created_at for fact in ordered),
+        )
+        await self._tx.execute(
+            """
+            UPDATE outbox_shards SET position = reached.position
+            FROM unnest($1::smallint[], $2::bigint[]) AS reached (shard, position)
+            WHERE outbox_shards.shard = reached.shard
+            """,
+            list(last),
+            list(last.values()),
+        )
+
+    async def backlog(self) -> Backlog:
+        """How much waits. Costs the same however much it is: the oldest is the first of some shard."""
+        row = await self._tx.fetchrow(
+            """
+            SELECT
+                (SELECT count(*) FROM (SELECT FROM outbox WHERE relayed_at IS NULL LIMIT $1) AS counted) AS waiting,
+                (SELECT min(head.created_at) FROM outbox_shards
+                 CROSS JOIN LATERAL (
+                     SELECT created_at FROM outbox
+                     WHERE outbox.shard = outbox_shards.shard AND relayed_at IS NULL
+                     ORDER BY seq
+                     LIMIT 1
+                 ) AS head) AS oldest
+            """,
+            COUNTED,
+        )
+        if row is None or row["oldest"] is None:
+            return Backlog(0, 0.0)
+        age_ms = self._clock.wall_ms() - to_wall_ms(row["oldest"])
+        return Backlog(row["waiting"], max(age_ms, 0) / 1000)

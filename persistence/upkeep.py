@@ -52,9 +52,9 @@ class Upkeep:
                 WHERE streams.id = abandoned.id
                 RETURNING streams.id, streams.workout_id, streams.account_id
             ), closed AS (
-                UPDATE workouts SET finished_at = $1
+                UPDATE workouts SET finished_at = coalesce(workouts.finished_at, $1)
                 FROM finished
-                WHERE workouts.id = finished.workout_id AND workouts.finished_at IS NULL
+                WHERE workouts.id = finished.workout_id
             )
             SELECT id AS stream_id, workout_id, account_id FROM finished
             """,

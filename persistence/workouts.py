@@ -90,9 +90,9 @@ class Workouts:
         return [_workout(row) for row in rows]
 
     async def finish(self, workout_id: WorkoutId, at: datetime) -> None:
-        """The workout is finished, at `at` unless it was before."""
+        """The workout is finished, at `at` unless it was before. Locks it either way: a fact about it may follow."""
         await self._tx.execute(
-            "UPDATE workouts SET finished_at = $2 WHERE id = $1 AND finished_at IS NULL", workout_id, at
+            "UPDATE workouts SET finished_at = coalesce(finished_at, $2) WHERE id = $1", workout_id, at
         )
 
     async def store_summary(self, workout_id: WorkoutId, summary: WorkoutSummary) -> int:

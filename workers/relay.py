@@ -1,30 +1,55 @@
 """The relay: takes facts from the outbox to the bus. The only publisher there is.
 
-A batch is locked, handed to the bus, and removed when the bus has confirmed it, all in one transaction of the outbox.
-Whatever fails in between leaves the facts where they are, to be published again: a fact may reach the bus twice, never
-not at all. Relays on several nodes skip what another one holds.
+A batch is a few shards of the outbox, held by one transaction: what waits in them is handed to the bus and marked as gone
+when the bus has confirmed it. Whatever fails in between leaves the facts where they are, to be published again: a fact may
+reach the bus twice, never not at all. Relays on several nodes hold different shards, and one that dies lets go with its
+connection.
+
+**Order.** Facts about one aggregate reach the bus in the order in which they were told, however many relays there are and
+whatever the bus refuses, as long as one looks at the first arrival of each. They all lie in one shard, and a batch is
+published in waves: the first fact about each aggregate, then, of those that were confirmed, the second, and so on. A fact
+that was not confirmed may still arrive, so nothing about the same aggregate follows it before it is confirmed itself. Waves
+cost nothing where it matters: a backlog is many aggregates, and a wave of them travels together.
+
+**Fairness.** Shards are taken in turn. An aggregate that was refused is left alone for a while (held_back.py), and the
+others go on; when nothing at all was taken, the bus is away and everybody waits. No transaction lasts longer than `WAVES_S`
+and one publish.
 
 It is woken when a transaction adds a fact, and looks by itself every `POLL_S`.
 """
 
 import asyncio
-from collections.abc import Callable
+import uuid
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import structlog
 
-from persistence.outbox import CHANNEL
+from persistence.outbox import CHANNEL, Waiting
 from persistence.stores import Stores
+from services.kernel import facts
 from services.kernel.clock import Clock
+from services.kernel.facts import Envelope
+from services.kernel.ids import FactId
 from workers.bus import BusUnavailable, TaskBus
+from workers.held_back import HeldBack
 from workers.wakeups import Wakeups, pause
 
-BATCH: Final = 100
+BATCH: Final = 500
+"""Facts of one batch, shared by the shards it holds. One wave of as many is on its way at once."""
+SHARDS_AT_ONCE: Final = 4
+"""A quarter of all: four relays find work at the same time, and what one holds while the bus is slow is a quarter."""
+WAVES_S: Final = 1.0
+"""A batch begins no further wave after this long: the bus may need its whole timeout for the last one."""
 POLL_S: Final = 1.0
+LOOK_S: Final = 1.0
+"""Between two looks at what waits, for the statistics."""
 RETRY_FIRST_S: Final = 0.5
-RETRY_MOST_S: Final = 30.0
+RETRY_MOST_S: Final = 5.0
 """Longest pause while the bus or the database is away: how late the first fact is after a long outage."""
 
 log = structlog.get_logger(__name__)
@@ -32,11 +57,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class RelayStatistics:
-    """Facts that left the outbox, and batches that did not; facts waiting and the age of the oldest in seconds, as of
-    the last look."""
+    """Facts that left the outbox, and batches that the bus or the database refused; shards held now and aggregates held back;
+    facts waiting (counted up to `persistence.outbox.COUNTED`) and the age of the oldest in seconds, as of the last look."""
 
     relayed: int = 0
     failures: int = 0
+    held: int = 0
+    held_back: int = 0
     waiting: int = 0
     oldest_s: float = 0.0
 
@@ -52,6 +79,7 @@ class Relay:
         wakeups: Wakeups | None = None,
         *,
         batch: int = BATCH,
+        shards_at_once: int = SHARDS_AT_ONCE,
         poll_s: float = POLL_S,
     ) -> None:
         self._transactions: Final = transactions
@@ -59,8 +87,13 @@ class Relay:
         self._clock: Final = clock
         self._wakeups: Final = wakeups
         self._batch: Final = batch
+        self._shards_at_once: Final = shards_at_once
         self._poll_s: Final = poll_s
         self._stopping: Final = asyncio.Event()
+        self._held_back: Final = HeldBack()
+        self._last_shard = -1
+        self._away = False
+        self._look_at = 0.0
         self.statistics: Final = RelayStatistics()
 
     async def run(self) -> None:
@@ -77,45 +110,120 @@ class Relay:
         self._stopping.set()
 
     async def relay(self) -> int:
-        """Move one batch; how many facts left. Raises `BusUnavailable` after removing what was confirmed."""
-        refused: BusUnavailable | None = None
-        async with self._transactions() as stores:
-            envelopes = await stores.outbox.take(self._batch)
-            gone = [envelope.id for envelope in envelopes]
-            if envelopes:
-                try:
-                    await self._bus.publish(*envelopes)
-                except BusUnavailable as problem:
-                    refused = problem
-                    gone = [fact_id for fact_id in gone if fact_id in problem.taken]
-            if gone:
-                await stores.outbox.remove(gone)
+        """Move one batch; how many facts left. Raises `BusUnavailable` when there were some and none left."""
+        but = self._held_back.at(self._clock.monotonic())
+        try:
+            async with self._transactions() as stores:
+                held = await stores.outbox.hold(self._last_shard, self._shards_at_once, but)
+                if not held:
+                    return 0
+                self.statistics.held = len(held)
+                self._last_shard = held[-1].shard
+                each = max(self._batch // len(held), 1)
+                gone, refusal = await self._publish(await stores.outbox.waiting_in(held, each, but))
+                if gone:
+                    await stores.outbox.left(held, gone)
+        finally:
+            self.statistics.held = 0
         self.statistics.relayed += len(gone)
-        if refused is not None:
-            raise refused
+        self._remember(bool(gone), refusal)
+        if refusal is not None and not gone:
+            raise refusal
         return len(gone)
+
+    async def _publish(self, waiting: Sequence[Waiting]) -> tuple[list[Waiting], BusUnavailable | None]:
+        """Publish in waves; what the bus has taken, and why not all of it, if so."""
+        lines = self._in_lines(waiting)
+        until = self._clock.monotonic() + WAVES_S
+        gone: list[Waiting] = []
+        refusal: BusUnavailable | None = None
+        while lines:
+            wave = {about: line[0] for about, line in lines.items()}
+            taken: frozenset[FactId] | None = None
+            try:
+                await self._bus.publish(*(envelope for _, envelope in wave.values()))
+            except BusUnavailable as problem:
+                refusal, taken = problem, problem.taken
+            for about, (fact, envelope) in wave.items():
+                if taken is None or envelope.id in taken:
+                    gone.append(fact)
+                    self._held_back.forgive(about)
+                    lines[about].popleft()
+                    if not lines[about]:
+                        del lines[about]
+                else:
+                    self._held_back.refuse(about, self._clock.monotonic())
+                    del lines[about]
+            if taken is not None and not taken:
+                break
+            if self._clock.monotonic() >= until:
+                break
+        return gone, refusal
+
+    def _in_lines(self, waiting: Sequence[Waiting]) -> dict[uuid.UUID, deque[tuple[Waiting, Envelope]]]:
+        """The facts about each aggregate, in order, as far as they can be read here."""
+        lines: dict[uuid.UUID, deque[tuple[Waiting, Envelope]]] = {}
+        unread: set[uuid.UUID] = set()
+        for fact in waiting:
+            if fact.about in unread:
+                continue
+            try:
+                envelope = facts.decode(fact.envelope)
+            except msgspec.DecodeError as problem:
+                # Of a newer program, whose own relay can read it.
+                log.warning("relay.unreadable", seq=fact.seq, about=str(fact.about), problem=str(problem))
+                unread.add(fact.about)
+                self._held_back.refuse(fact.about, self._clock.monotonic())
+                continue
+            if envelope.about is None:
+                envelope = msgspec.structs.replace(envelope, about=fact.about)
+            lines.setdefault(fact.about, deque()).append((fact, envelope))
+        return lines
+
+    def _remember(self, moved: bool, refusal: BusUnavailable | None) -> None:
+        """Whether the bus is away, and that it is back: then nobody is held back for it any longer."""
+        if moved and self._away:
+            self._held_back.forgive_all()
+        if moved or refusal is not None:
+            self._away = not moved
+        if moved and refusal is not None:
+            self.statistics.failures += 1
+            log.warning("relay.refused", problem=str(refusal), held_back=len(self._held_back))
+        self.statistics.held_back = len(self._held_back)
 
     async def _run(self, woken: asyncio.Event) -> None:
         retry_s = RETRY_FIRST_S
         while not self._stopping.is_set():
             woken.clear()
             try:
-                moved = await self.relay()
-                await self._look()
+                moved = await self._round()
             except Exception as problem:
                 self.statistics.failures += 1
                 if isinstance(problem, BusUnavailable):
                     log.warning("relay.bus_away", problem=str(problem), again_in_s=retry_s)
                 else:
-                    # The database away, or a fact of a newer program: neither may end the relay.
+                    # The database away: that may not end the relay either.
                     log.exception("relay.failed", again_in_s=retry_s)
                 await pause(self._clock, retry_s, self._stopping)
                 retry_s = min(retry_s * 2, RETRY_MOST_S)
                 continue
             retry_s = RETRY_FIRST_S
-            if moved < self._batch:
+            if not moved:
                 await pause(self._clock, self._poll_s, woken, self._stopping)
 
+    async def _round(self) -> int:
+        try:
+            moved = await self.relay()
+        except BusUnavailable:
+            await self._look()  # now of all times somebody wants to know how much waits
+            raise
+        await self._look()
+        return moved
+
     async def _look(self) -> None:
+        if self._clock.monotonic() < self._look_at:
+            return
         async with self._transactions() as stores:
-            self.statistics.waiting, self.statistics.oldest_s = await stores.outbox.waiting()
+            backlog = await stores.outbox.backlog()
+        self._look_at = self._clock.monotonic() + LOOK_S
+        self.statistics.waiting, self.statistics.oldest_s = backlog.waiting, backlog.oldest_s

@@ -23,6 +23,7 @@ from persistence.stores import Stores
 from persistence.upkeep import Upkeep
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import ClassEnded, WorkoutFinished
+from workers.outbox_upkeep import INBOX_MARGIN_DAYS, OutboxUpkeep
 from workers.wakeups import pause
 
 TICK_S: Final = 5.0
@@ -39,9 +40,6 @@ OVER_S: Final = 60
 """The same in seconds, once its class is over."""
 FORGOTTEN_H: Final = 12
 """Hours after which a class that nobody ended is over."""
-INBOX_DAYS: Final = 7
-"""How long handled facts are remembered: much longer than the whole retry ladder."""
-
 Transactions = Callable[[], AbstractAsyncContextManager[Stores]]
 
 log = structlog.get_logger(__name__)
@@ -66,10 +64,12 @@ class ScheduleStatistics:
     failures: dict[str, int] = field(default_factory=dict)
 
 
-def jobs(transactions: Transactions, clock: Clock) -> tuple[Job, ...]:
+def jobs(transactions: Transactions, clock: Clock, outbox: OutboxUpkeep | None = None) -> tuple[Job, ...]:
     """The table."""
-    upkeep = Jobs(transactions, clock)
+    upkeep = Jobs(transactions, clock, outbox or OutboxUpkeep(clock))
     return (
+        Job("make-outbox-days", 3_600, upkeep.make_outbox_days),
+        Job("drop-outbox-days", 3_600, upkeep.drop_outbox_days),
         Job("finish-abandoned-streams", 15, upkeep.finish_abandoned_streams),
         Job("end-forgotten-classes", 300, upkeep.end_forgotten_classes),
         Job("prune-inbox", 3_600, upkeep.prune_inbox),
@@ -80,9 +80,20 @@ def jobs(transactions: Transactions, clock: Clock) -> tuple[Job, ...]:
 class Jobs:
     """The jobs themselves: each does one bite in one transaction and says how many rows it took."""
 
-    def __init__(self, transactions: Transactions, clock: Clock) -> None:
+    def __init__(self, transactions: Transactions, clock: Clock, outbox: OutboxUpkeep) -> None:
         self._transactions: Final = transactions
         self._clock: Final = clock
+        self._outbox: Final = outbox
+
+    async def make_outbox_days(self) -> int:
+        """Days before the facts come."""
+        async with self._transactions() as stores:
+            return await self._outbox.make_days(stores)
+
+    async def drop_outbox_days(self) -> int:
+        """Days that nobody needs any more."""
+        async with self._transactions() as stores:
+            return await self._outbox.drop_days(stores)
 
     async def finish_abandoned_streams(self) -> int:
         """Finish streams that nobody feeds any more, so that their summaries come."""
@@ -111,8 +122,8 @@ class Jobs:
         return len(forgotten)
 
     async def prune_inbox(self) -> int:
-        """Forget facts that cannot come again."""
-        before = utc(self._clock.wall_ms()) - timedelta(days=INBOX_DAYS)
+        """Forget facts that cannot come again: neither out of a queue nor out of the outbox."""
+        before = utc(self._clock.wall_ms()) - timedelta(days=self._outbox.keep_days + INBOX_MARGIN_DAYS)
         async with self._transactions() as stores:
             return await stores.inbox.prune(before, BITE)
 

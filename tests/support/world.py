@@ -149,7 +149,7 @@ class World:
     async def told(self) -> list[AnyFact]:
         """The facts waiting in the outbox, oldest first."""
         async with self.transactions() as stores:
-            return [envelope.fact for envelope in await stores.outbox.take(1_000)]
+            return [envelope.fact for envelope in await stores.outbox.peek(1_000)]
 
 
 def steady(seconds: int, bpm: int | None = 150, start: int = 0) -> list[Sample]:

@@ -1,30 +1,35 @@
 """The relay: nothing leaves the outbox before the bus has it."""
 
 import asyncio
+import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 import pytest
 
 from persistence.database import Database
-from persistence.outbox import CHANNEL
+from persistence.outbox import CHANNEL, SHARDS
 from services.kernel.clock import SystemClock
 from services.kernel.facts import Envelope, WorkoutFinished
 from services.kernel.ids import AccountId, FactId, WorkoutId
+from services.kernel.problems import Unavailable
 from tests.support.task_buses import WAIT_S, eventually
 from tests.support.world import World
 from workers.bus import BusStatistics, BusUnavailable, Handle, Parked, Queue
-from workers.relay import RETRY_MOST_S, Relay
+from workers.relay import RETRY_MOST_S, WAVES_S, Relay
 from workers.wakeups import Wakeups
 
 
 class ScriptedBus:
-    """A bus that takes what it is told to take. `refuse` maps how many envelopes of a batch are taken first."""
+    """A bus that takes what it is told to take. `refuse` says how many envelopes of each publish are taken, `poison` which are
+    never taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, poison: Collection[FactId] = ()) -> None:
         self.published: list[FactId] = []
+        self.waves: list[list[FactId]] = []
         self.refuse: list[int] = []
+        self.poison = poison
         self.taking = asyncio.Event()
         self.go_on = asyncio.Event()
         self.go_on.set()
@@ -32,9 +37,10 @@ class ScriptedBus:
     async def publish(self, *envelopes: Envelope) -> None:
         self.taking.set()
         await self.go_on.wait()
-        taken = envelopes
+        self.waves.append([envelope.id for envelope in envelopes])
+        taken = tuple(envelope for envelope in envelopes if envelope.id not in self.poison)
         if self.refuse:
-            taken = envelopes[: self.refuse.pop(0)]
+            taken = taken[: self.refuse.pop(0)]
         self.published += [envelope.id for envelope in taken]
         if len(taken) < len(envelopes):
             raise BusUnavailable("no more room", frozenset(envelope.id for envelope in taken))
@@ -61,16 +67,29 @@ def world(database: Database) -> World:
     return World(database)
 
 
-async def tell(world: World, count: int = 1) -> list[FactId]:
-    """Facts in the outbox."""
+async def tell(world: World, count: int = 1, about: uuid.UUID | None = None) -> list[FactId]:
+    """Facts in the outbox, each about something else unless it is said what they are about."""
     async with world.transactions() as stores:
         return [
             await stores.outbox.add(
                 WorkoutFinished(workout_id=WorkoutId(world.ids.next()), account_id=AccountId(world.ids.next())),
-                world.ids.next(),
+                about or world.ids.next(),
             )
             for _ in range(count)
         ]
+
+
+def in_shard(world: World, shard: int) -> uuid.UUID:
+    """Something new whose facts lie in this shard."""
+    return uuid.UUID(int=world.ids.next().int >> 4 << 4 | shard)
+
+
+async def empty(relay: Relay) -> list[int]:
+    """Relay until nothing is left; how much each batch moved."""
+    moved = []
+    while count := await relay.relay():
+        moved.append(count)
+    return moved
 
 
 @asynccontextmanager
@@ -85,38 +104,124 @@ async def running(relay: Relay) -> AsyncIterator[None]:
             await task
 
 
-async def test_facts_leave_in_the_order_they_were_told_batch_by_batch(world: World) -> None:
-    told, bus = await tell(world, 5), ScriptedBus()
+async def test_facts_about_one_thing_leave_one_by_one_in_the_order_they_were_told(world: World) -> None:
+    told, bus = await tell(world, 5, about=world.ids.next()), ScriptedBus()
     relay = Relay(world.transactions, bus, world.clock, batch=2)
-    assert [await relay.relay() for _ in range(4)] == [2, 2, 1, 0]
-    assert bus.published == told
+    assert await empty(relay) == [2, 2, 1]
+    assert bus.waves == [[fact] for fact in told]
     assert await world.told() == []
     assert relay.statistics.relayed == 5
+
+
+async def test_facts_about_different_things_travel_together(world: World) -> None:
+    bus, shard = ScriptedBus(), 3
+    about = [in_shard(world, shard) for _ in range(4)]
+    told = [(await tell(world, 2, about=each)) for each in about]
+    await empty(Relay(world.transactions, bus, world.clock))
+    assert bus.waves == [[first for first, _ in told], [second for _, second in told]]
+
+
+async def test_every_shard_gets_its_turn(world: World) -> None:
+    bus = ScriptedBus()
+    told = [await tell(world, 3, about=in_shard(world, shard)) for shard in range(SHARDS)]
+    assert await empty(Relay(world.transactions, bus, world.clock, batch=4)) == [4] * 12
+    assert set(bus.published[:SHARDS]) == {first for first, _, _ in told}
 
 
 async def test_a_fact_stays_in_the_outbox_until_the_bus_has_confirmed_it(world: World) -> None:
     await tell(world)
     bus = ScriptedBus()
     bus.go_on.clear()
+    waiting = "SELECT count(*) FROM outbox WHERE relayed_at IS NULL"
     relaying = asyncio.create_task(Relay(world.transactions, bus, world.clock).relay())
     async with asyncio.timeout(WAIT_S):
         await bus.taking.wait()
         async with world.database.connection() as connection:
-            assert await connection.fetchval("SELECT count(*) FROM outbox") == 1
+            assert await connection.fetchval(waiting) == 1
         bus.go_on.set()
         await relaying
     assert await world.told() == []
 
 
 async def test_what_the_bus_did_not_take_is_published_again_and_what_it_took_is_not(world: World) -> None:
-    told, bus = await tell(world, 4), ScriptedBus()
-    bus.refuse = [0, 1]
+    told, bus = await tell(world, 4, about=world.ids.next()), ScriptedBus()
+    bus.refuse = [0, 1, 0]
     relay = Relay(world.transactions, bus, world.clock)
-    for _ in range(2):
+    with pytest.raises(BusUnavailable):
+        await relay.relay()
+    await world.clock.advance(RETRY_MOST_S)
+    assert await relay.relay() == 1
+    assert bus.published == told[:1]
+    await world.clock.advance(RETRY_MOST_S)
+    assert await relay.relay() == 3
+    assert bus.published == told
+
+
+async def test_nothing_follows_a_fact_that_was_refused_and_everything_else_goes_on(world: World) -> None:
+    sick, sound = world.ids.next(), world.ids.next()
+    stuck = await tell(world, 3, about=sick)
+    fine = await tell(world, 3, about=sound)
+    bus = ScriptedBus(poison=stuck[:1])
+    relay = Relay(world.transactions, bus, world.clock)
+
+    async def goes_on() -> bool:
+        await world.clock.advance(1)
+        return bus.published == fine
+
+    async with running(relay):
+        await eventually(goes_on)
+        fine += await tell(world, 2, about=sound)
+        await eventually(goes_on)
+        bus.poison = ()
+        fine += stuck
+        await eventually(goes_on)
+
+
+async def test_thousands_of_facts_that_nobody_takes_do_not_stand_in_the_way(world: World) -> None:
+    shard = 5
+    stuck = await tell(world, 2_000, about=in_shard(world, shard))
+    bus = ScriptedBus(poison=stuck)
+    relay = Relay(world.transactions, bus, world.clock, batch=10)
+    with pytest.raises(BusUnavailable):
+        await relay.relay()
+    fine = await tell(world, 10, about=in_shard(world, shard))
+    assert await relay.relay() == 10
+    assert bus.published == fine
+
+
+async def test_a_fact_that_only_a_newer_program_can_read_waits_for_that_one(world: World) -> None:
+    about = world.ids.next()
+    await tell(world, 1, about=about)
+    async with world.database.tx() as tx:
+        await tx.execute("""UPDATE outbox SET envelope = jsonb_set(envelope, '{fact,type}', '"moon.eclipsed"')""")
+    await tell(world, 1, about=about)
+    fine, bus = await tell(world), ScriptedBus()
+    assert await empty(Relay(world.transactions, bus, world.clock)) == [1]
+    assert bus.published == fine
+
+
+async def test_a_bus_that_was_away_and_is_back_gets_everything_at_once(world: World) -> None:
+    told, bus = await tell(world, 40), ScriptedBus()
+    bus.refuse = [0] * 6
+    relay = Relay(world.transactions, bus, world.clock)
+    for _ in range(6):
         with pytest.raises(BusUnavailable):
             await relay.relay()
-    assert bus.published == told[:1]
-    await relay.relay()
+        await world.clock.advance(RETRY_MOST_S)
+    await empty(relay)
+    assert Counter(bus.published) == dict.fromkeys(told, 1)
+
+
+async def test_a_batch_ends_soon_though_a_long_line_of_facts_waits(world: World) -> None:
+    told = await tell(world, 5, about=world.ids.next())
+
+    class Slow(ScriptedBus):
+        async def publish(self, *envelopes: Envelope) -> None:
+            await super().publish(*envelopes)
+            await world.clock.advance(WAVES_S / 2)
+
+    bus = Slow()
+    assert await empty(Relay(world.transactions, bus, world.clock)) == [2, 2, 1]
     assert bus.published == told
 
 
@@ -139,19 +244,53 @@ async def test_a_relay_killed_after_publishing_publishes_again(world: World) -> 
 
 
 async def test_two_relays_share_the_work_and_neither_waits_for_the_other(world: World) -> None:
-    told, first, second = await tell(world, 4), ScriptedBus(), ScriptedBus()
+    told = [fact for shard in range(4) for fact in await tell(world, 2, about=in_shard(world, shard))]
+    first, second = ScriptedBus(), ScriptedBus()
     first.go_on.clear()
-    slow = asyncio.create_task(Relay(world.transactions, first, world.clock, batch=2).relay())
+    slow = asyncio.create_task(Relay(world.transactions, first, world.clock, shards_at_once=2).relay())
     async with asyncio.timeout(WAIT_S):
         await first.taking.wait()
-        assert await Relay(world.transactions, second, world.clock, batch=10).relay() == 2
+        assert await Relay(world.transactions, second, world.clock).relay() == 4
         first.go_on.set()
         await slow
     assert Counter([*first.published, *second.published]) == dict.fromkeys(told, 1)
 
 
+async def test_what_a_relay_holds_is_left_to_it_even_what_was_told_since(world: World) -> None:
+    about = world.ids.next()
+    told, first, second = await tell(world, 1, about=about), ScriptedBus(), ScriptedBus()
+    first.go_on.clear()
+    relay = Relay(world.transactions, first, world.clock)
+    slow = asyncio.create_task(relay.relay())
+    async with asyncio.timeout(WAIT_S):
+        await first.taking.wait()
+        told += await tell(world, 1, about=about)
+        assert await Relay(world.transactions, second, world.clock).relay() == 0
+        first.go_on.set()
+        await slow
+        await relay.relay()
+    assert first.published == told
+
+
+async def test_the_shards_of_a_relay_whose_connection_dies_are_free(world: World) -> None:
+    told, first, second = await tell(world, 2, about=world.ids.next()), ScriptedBus(), ScriptedBus()
+    first.go_on.clear()
+    doomed = asyncio.create_task(Relay(world.transactions, first, world.clock).relay())
+    async with asyncio.timeout(WAIT_S):
+        await first.taking.wait()
+        async with world.database.connection() as connection:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+            )
+        await eventually(lambda: empty(Relay(world.transactions, second, world.clock)))
+        first.go_on.set()
+        with pytest.raises(Unavailable):
+            await doomed
+    assert second.published == told
+
+
 async def test_the_loop_outlasts_a_bus_that_is_away(world: World) -> None:
-    told, bus = await tell(world, 3), ScriptedBus()
+    told, bus = await tell(world, 3, about=world.ids.next()), ScriptedBus()
     bus.refuse = [0, 0, 0]
     relay = Relay(world.transactions, bus, world.clock)
     async with running(relay):
@@ -186,12 +325,19 @@ async def test_without_any_notification_the_relay_looks_by_itself(world: World) 
         await eventually(lambda: bus.published == told)
 
 
-async def test_the_statistics_say_what_waits(world: World) -> None:
+async def test_the_statistics_say_what_waits_also_while_the_bus_is_away(world: World) -> None:
     await tell(world, 3)
+    await world.clock.advance(60)
     bus = ScriptedBus()
-    relay = Relay(world.transactions, bus, world.clock, batch=2)
-    bus.refuse = [2, 0]
+    bus.go_on.clear()
+    bus.refuse = [0] * 100
+    relay = Relay(world.transactions, bus, world.clock)
     async with running(relay):
-        await eventually(lambda: relay.statistics.relayed == 2)
-        await eventually(lambda: relay.statistics.failures)
-    assert relay.statistics.waiting == 1
+        async with asyncio.timeout(WAIT_S):
+            await bus.taking.wait()
+        assert relay.statistics.held > 0
+        bus.go_on.set()
+        await eventually(lambda: relay.statistics.waiting == 3)
+        assert relay.statistics.oldest_s == 60
+        assert relay.statistics.held == 0
+        assert relay.statistics.held_back == 3

@@ -13,6 +13,7 @@ from services.kernel.facts import ClassEnded, WorkoutFinished
 from services.kernel.ids import FactId, StreamId, WorkoutId
 from tests.support.task_buses import WAIT_S, eventually
 from tests.support.world import World, steady
+from workers.outbox_upkeep import KEEP_DAYS, OutboxUpkeep
 from workers.schedule import BITE, JOB_TIMEOUT_S, LOCK, Job, Jobs, Scheduler, jobs
 
 MINUTES, HOURS, DAYS = 60, 3_600, 86_400
@@ -27,7 +28,7 @@ def world(database: Database) -> World:
 @pytest.fixture
 def upkeep(world: World) -> Jobs:
     """The jobs."""
-    return Jobs(world.transactions, world.clock)
+    return Jobs(world.transactions, world.clock, OutboxUpkeep(world.clock))
 
 
 async def finished(world: World, workout_id: WorkoutId, stream_id: StreamId) -> tuple[bool, bool]:
@@ -93,10 +94,10 @@ async def test_a_class_that_nobody_ended_is_over_after_half_a_day(world: World, 
     assert await world.told() == [ClassEnded(class_id=forgotten.id)]
 
 
-async def test_the_inbox_forgets_after_a_week(world: World, upkeep: Jobs) -> None:
+async def test_the_inbox_remembers_longer_than_the_outbox_reaches_back(world: World, upkeep: Jobs) -> None:
     now = utc(world.clock.wall_ms())
     async with world.database.tx() as tx:
-        for days in (8, 6):
+        for days in (KEEP_DAYS + 3, KEEP_DAYS + 1):
             await Inbox(tx).first_time("test", FactId(world.ids.next()), now - timedelta(days=days))
     assert await upkeep.prune_inbox() == 1
     assert await upkeep.prune_inbox() == 0
@@ -200,7 +201,7 @@ async def test_a_job_that_fails_neither_stops_the_others_nor_comes_at_once(world
 
 def test_every_job_has_a_name_of_its_own_and_a_pace(world: World) -> None:
     table = jobs(world.transactions, world.clock)
-    assert len({job.name for job in table}) == len(table) == 4
+    assert len({job.name for job in table}) == len(table) == 6
     assert all(job.every_s >= 1 for job in table)
     assert JOB_TIMEOUT_S > 0
 

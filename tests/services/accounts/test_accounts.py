@@ -55,7 +55,7 @@ class House:
 
     async def facts(self) -> list[AnyFact]:
         async with self.transactions() as stores:
-            return [envelope.fact for envelope in await stores.outbox.take(100)]
+            return [envelope.fact for envelope in await stores.outbox.peek(100)]
 
 
 @pytest.fixture
