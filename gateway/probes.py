@@ -232,9 +232,19 @@ FAMILIES: Final = (
     Family("peer_messages", "counter", "Messages of other nodes that were decoded, by message.", "message"),
     Family("peer_not_understood", "counter", "What was on the bus and no node of this level has said."),
     Family("peer_refused", "counter", "Messages of nodes that speak another protocol level."),
-    Family("outbox_waiting", "gauge", "Facts waiting to leave."),
+    Family(
+        "outbox_waiting", "gauge", "Facts waiting to leave, counted up to 10,000; beyond that only their age grows."
+    ),
     Family("outbox_age_seconds", "gauge", "Age of the oldest fact waiting to leave."),
+    Family(
+        "outbox_stray_days", "counter", "Days that facts reached before they were made: no scheduler, or a wrong clock."
+    ),
     Family("facts_relayed", "counter", "Facts handed to the bus."),
+    Family(
+        "relay_failures", "counter", "Batches of facts that the bus or the database did not take, or not all of them."
+    ),
+    Family("relay_shards_held", "gauge", "Shards of the outbox that this node's relay is at work on."),
+    Family("relay_held_back", "gauge", "Aggregates whose next fact the bus refused, left alone for a while."),
     Family("tasks_handled", "counter", "Durable tasks done, by queue.", "queue"),
     Family("tasks_failed", "counter", "Attempts at durable tasks that failed, by queue.", "queue"),
     Family("tasks_parked", "counter", "Durable tasks given up on, by queue.", "queue"),

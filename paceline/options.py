@@ -271,6 +271,14 @@ class Settings:
         unit="s",
         zero="leaving is told at once, and every lost connection looks like leaving",
     )
+    outbox_days: int = option(
+        "PACELINE_OUTBOX_DAYS",
+        whole(1, 90),
+        "7",
+        "How far back facts that have left can be read again, by whoever follows them. The inbox, which makes that a fact has its "
+        "effect once, remembers two days longer.",
+        unit="days",
+    )
     log_format: str = option(
         "PACELINE_LOG_FORMAT",
         choice("auto", "text", "json"),

@@ -65,6 +65,7 @@ from workers.amqp import open_amqp_bus
 from workers.bus import TaskBus
 from workers.consumer import Consumer
 from workers.handlers import QUEUES, table
+from workers.outbox_upkeep import OutboxUpkeep
 from workers.postgres_bus import PostgresBus
 from workers.push import NodePush
 from workers.relay import Relay
@@ -186,7 +187,8 @@ async def open_parts(
         if settings.amqp_url:
             bus = await resources.enter_async_context(open_amqp_bus(settings.amqp_url, clock, QUEUES))
         relay = Relay(transactions, bus, clock, wakeups)
-        scheduler = Scheduler(database, clock, jobs(transactions, clock))
+        outbox = OutboxUpkeep(clock, keep_days=settings.outbox_days)
+        scheduler = Scheduler(database, clock, jobs(transactions, clock, outbox))
         consumers = tuple(
             Consumer(row.queue, row.handler, transactions, clock) for row in table(clock, NodePush(node, feeds))
         )
@@ -211,6 +213,7 @@ async def open_parts(
                     rooms,
                     comebacks,
                     streams,
+                    outbox,
                     relay,
                     bus,
                     passwords,
@@ -325,6 +328,7 @@ def _readings(
     rooms: Rooms,
     comebacks: Comebacks,
     streams: Streams,
+    outbox: OutboxUpkeep,
     relay: Relay,
     bus: TaskBus,
     passwords: Passwords,
@@ -425,7 +429,11 @@ def _readings(
         "peer_refused": lambda: carried().refused,
         "outbox_waiting": lambda: relay.statistics.waiting,
         "outbox_age_seconds": lambda: relay.statistics.oldest_s,
+        "outbox_stray_days": lambda: outbox.statistics.strays,
         "facts_relayed": lambda: relay.statistics.relayed,
+        "relay_failures": lambda: relay.statistics.failures,
+        "relay_shards_held": lambda: relay.statistics.held,
+        "relay_held_back": lambda: relay.statistics.held_back,
         "tasks_handled": lambda: {name: queue.handled for name, queue in bus.statistics().queues.items()},
         "tasks_failed": lambda: {name: queue.retried for name, queue in bus.statistics().queues.items()},
         "tasks_parked": lambda: {name: queue.parked for name, queue in bus.statistics().queues.items()},
