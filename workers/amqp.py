@@ -29,6 +29,7 @@ from services.kernel.clock import Clock
 from services.kernel.facts import Envelope
 from services.kernel.ids import FactId
 from workers.amqp_link import Link, broker_faults, close, connect
+from workers.amqp_log import declare_streams
 from workers.amqp_topology import (
     ATTEMPT,
     EXCHANGE,
@@ -143,6 +144,7 @@ class AmqpBus:
             link = await connect(self._url, "publisher")
             try:
                 self._facts = await declare(link.channel, self._queues, self._ladder)
+                await declare_streams(link.channel)
             except BaseException:
                 await link.connection.close()
                 raise

@@ -1,0 +1,135 @@
+"""Both logs of facts behind one bench, so that one suite of tests can be run on either.
+
+`tell` takes the whole way that a fact takes: outbox, relay, log; on RabbitMQ the relay's bus is the broker.
+"""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import aio_pika
+
+from persistence.database import Database
+from persistence.stores import Transactions
+from services.kernel.clock import SystemClock
+from services.kernel.facts import AnyFact, Envelope
+from services.kernel.ids import FactId, Uuid7Ids
+from tests.support.task_buses import foreign_body
+from workers.amqp import open_amqp_bus
+from workers.amqp_link import Link, close, connect
+from workers.amqp_log import AmqpLog, declare_streams, stream_of
+from workers.bus import BusStatistics, Handle, Parked, Queue, TaskBus
+from workers.fact_log import FAMILIES, TRAINING, FactLog
+from workers.postgres_log import PostgresLog
+from workers.relay import Relay
+
+CLOCK: Final = SystemClock()
+IDS: Final = Uuid7Ids(CLOCK)
+PROOF_S: Final = 2.0
+
+
+class TakesAll:
+    """A bus without queues, for a relay whose outbox is the log."""
+
+    async def publish(self, *envelopes: Envelope) -> None:
+        """Taken."""
+
+    async def consume(self, queue: Queue, handle: Handle) -> None:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        raise NotImplementedError
+
+    async def parked(self, queue: Queue, limit: int = 100) -> list[Parked]:
+        raise NotImplementedError
+
+    async def replay(self, queue: Queue, fact_id: FactId) -> bool:
+        raise NotImplementedError
+
+    def statistics(self) -> BusStatistics:
+        raise NotImplementedError
+
+
+class LogBench:
+    """One log under test, and the database with the outbox that feeds it."""
+
+    def __init__(self, database: Database, bus: TaskBus, log: FactLog) -> None:
+        self.log: Final = log
+        self.database: Final = database
+        self.transactions: Final = Transactions(database, CLOCK, IDS)
+        self.relay: Final = Relay(self.transactions, bus, CLOCK)
+
+    async def tell(self, *told: tuple[AnyFact, uuid.UUID]) -> list[FactId]:
+        """Facts, each with what it is about, are committed one after the other, and relayed."""
+        ids = []
+        for fact, about in told:
+            async with self.transactions() as stores:
+                ids.append(await stores.outbox.add(fact, about))
+        while await self.relay.relay():
+            pass
+        return ids
+
+    async def put_foreign(self) -> None:
+        """A fact about a workout that only a newer program knows is in the log."""
+        raise NotImplementedError
+
+    async def begin_anew(self) -> None:
+        """The log is lost with all that was in it, and another one takes its place."""
+        raise NotImplementedError
+
+
+class PostgresLogBench(LogBench):
+    """The log on the outbox."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, TakesAll(), PostgresLog(database, CLOCK, poll_s=0.02))
+
+    async def put_foreign(self) -> None:
+        fact = FactId(IDS.next())
+        async with self.database.tx() as tx:
+            await tx.execute(
+                """
+                INSERT INTO outbox (id, type, aggregate_id, envelope, created_at)
+                VALUES ($1, 'workout.eclipsed', $1, $2, now())
+                """,
+                fact,
+                foreign_body(fact),
+            )
+        async with self.transactions() as stores:
+            held = await stores.outbox.hold(-1, 16)
+            await stores.outbox.left(held, await stores.outbox.waiting_in(held, 10))
+
+    async def begin_anew(self) -> None:
+        async with self.database.tx() as tx:
+            await tx.execute("TRUNCATE outbox; UPDATE outbox_shards SET position = 0")
+
+
+class AmqpLogBench(LogBench):
+    """The log on RabbitMQ."""
+
+    def __init__(self, database: Database, bus: TaskBus, url: str, link: Link) -> None:
+        super().__init__(database, bus, AmqpLog(url, CLOCK, proof_s=PROOF_S))
+        self._link: Final = link
+
+    async def put_foreign(self) -> None:
+        body = foreign_body(FactId(IDS.next())).encode()
+        await self._link.channel.default_exchange.publish(aio_pika.Message(body), stream_of(TRAINING))
+
+    async def begin_anew(self) -> None:
+        for family in FAMILIES:
+            await self._link.channel.queue_delete(stream_of(family))
+        await declare_streams(self._link.channel)
+
+
+@asynccontextmanager
+async def amqp_log_bench(database: Database, url: str) -> AsyncIterator[AmqpLogBench]:
+    """The bench on a broker that other tests use as well: its streams begin anew."""
+    link = await connect(url, "test")
+    try:
+        async with open_amqp_bus(url, CLOCK, ()) as bus:
+            bench = AmqpLogBench(database, bus, url, link)
+            await bench.begin_anew()
+            yield bench
+    finally:
+        await close(link)
