@@ -5,6 +5,7 @@ nothing; a second delivery at the same moment waits for the first one's commit o
 same key.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
@@ -31,6 +32,22 @@ class Inbox:
             at,
         )
         return status.endswith(" 1")
+
+    async def first_times(self, consumer: str, fact_ids: Collection[FactId], at: datetime) -> set[FactId]:
+        """The same for many facts: those that `consumer` has not handled before."""
+        rows = await self._tx.fetch(
+            """
+            INSERT INTO inbox (consumer, fact_id, handled_at)
+            SELECT $1, fact_id, $3 FROM unnest($2::uuid[]) AS new (fact_id)
+            ORDER BY fact_id
+            ON CONFLICT (consumer, fact_id) DO NOTHING
+            RETURNING fact_id
+            """,
+            consumer,
+            list(fact_ids),
+            at,
+        )
+        return {FactId(row["fact_id"]) for row in rows}
 
     async def prune(self, before: datetime, limit: int) -> int:
         """Forget up to `limit` facts handled before an instant; how many they were.

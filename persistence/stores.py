@@ -10,8 +10,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 from persistence.accounts import Accounts
+from persistence.activity import ActivityDays
 from persistence.classes import Classes
 from persistence.database import Database, Tx
+from persistence.following import Followers
 from persistence.inbox import Inbox
 from persistence.logins import Logins
 from persistence.outbox import Outbox
@@ -33,6 +35,8 @@ class Stores:
         self.workouts: Final = Workouts(tx)
         self.outbox: Final = Outbox(tx, clock, ids)
         self.inbox: Final = Inbox(tx)
+        self.followers: Final = Followers(tx)
+        self.activity: Final = ActivityDays(tx)
 
 
 class Transactions:

@@ -13,7 +13,7 @@ from hypothesis import settings
 settings.register_profile("paceline", deadline=None)  # no test measures time: a busy machine is no finding
 settings.load_profile("paceline")
 
-pytest_plugins = ["tests.support.postgres", "tests.support.rabbitmq"]
+pytest_plugins = ["tests.support.postgres", "tests.support.rabbitmq", "tests.support.fact_logs"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,7 +25,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         file = item.nodeid.partition("::")[0]
-        together = "rabbitmq" if file.startswith(("tests/workers/", "tests/contracts/test_task_bus")) else file
+        together = (
+            "rabbitmq"
+            if file.startswith(("tests/workers/", "tests/contracts/test_task_bus", "tests/contracts/test_fact_log"))
+            else file
+        )
         together = "faults" if file.startswith("tests/faults/") else together
         item.add_marker(pytest.mark.xdist_group(together))
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):

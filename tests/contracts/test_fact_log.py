@@ -2,37 +2,23 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 
-from persistence.database import Database
 from services.kernel.facts import AccountRegistered, AnyFact, ClassEnded, WorkoutFinished, WorkoutSummarised
 from services.kernel.ids import AccountId, ClassId, FactId, WorkoutId
-from tests.support.fact_logs import CLOCK, IDS, LogBench, PostgresLogBench, amqp_log_bench
-from tests.support.rabbitmq import RabbitMQ
+from tests.support.fact_logs import CLOCK, IDS, LogBench
 from tests.support.task_buses import WAIT_S
 from workers.fact_log import CLASSES, TRAINING, FactReader, Page, Position, PositionLost
 
 SHORT_S = 0.05
-pytest_plugins = ["tests.support.rabbitmq"]
-
-
-@pytest.fixture(params=["postgres", "rabbitmq"])
-def broker(request: pytest.FixtureRequest) -> RabbitMQ | None:
-    """What lies under the log besides the database. Apart from `bench`: servers cannot be started inside a running loop."""
-    return request.getfixturevalue("rabbitmq") if request.param == "rabbitmq" else None
 
 
 @pytest.fixture
-async def bench(broker: RabbitMQ | None, database: Database) -> AsyncIterator[LogBench]:
+def bench(fact_log_bench: LogBench) -> LogBench:
     """Each log in turn, empty."""
-    if broker is None:
-        yield PostgresLogBench(database)
-        return
-    async with amqp_log_bench(database, broker.url) as amqp:
-        yield amqp
+    return fact_log_bench
 
 
 def finished(about: uuid.UUID | None = None) -> tuple[AnyFact, uuid.UUID]:

@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import aio_pika
+import pytest
 
 from persistence.database import Database
 from persistence.stores import Transactions
 from services.kernel.clock import SystemClock
 from services.kernel.facts import AnyFact, Envelope
 from services.kernel.ids import FactId, Uuid7Ids
+from tests.support.rabbitmq import RabbitMQ
 from tests.support.task_buses import foreign_body
 from workers.amqp import open_amqp_bus
 from workers.amqp_link import Link, close, connect
@@ -133,3 +135,19 @@ async def amqp_log_bench(database: Database, url: str) -> AsyncIterator[AmqpLogB
             yield bench
     finally:
         await close(link)
+
+
+@pytest.fixture(params=["postgres", "rabbitmq"])
+def fact_log_broker(request: pytest.FixtureRequest) -> RabbitMQ | None:
+    """What lies under the log besides the database. Apart from the bench: servers cannot be started inside a running loop."""
+    return request.getfixturevalue("rabbitmq") if request.param == "rabbitmq" else None
+
+
+@pytest.fixture
+async def fact_log_bench(fact_log_broker: RabbitMQ | None, database: Database) -> AsyncIterator[LogBench]:
+    """Each log in turn, empty."""
+    if fact_log_broker is None:
+        yield PostgresLogBench(database)
+        return
+    async with amqp_log_bench(database, fact_log_broker.url) as amqp:
+        yield amqp
