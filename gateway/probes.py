@@ -245,6 +245,11 @@ FAMILIES: Final = (
     ),
     Family("relay_shards_held", "gauge", "Shards of the outbox that this node's relay is at work on."),
     Family("relay_held_back", "gauge", "Aggregates whose next fact the bus refused, left alone for a while."),
+    Family("followed", "gauge", "1 for each follower of the log of facts that this node is, else 0.", "follower"),
+    Family("facts_followed", "counter", "Facts that a follower of the log took in.", "follower"),
+    Family(
+        "follower_lost", "counter", "Times that the log had lost facts before a follower had read them.", "follower"
+    ),
     Family("tasks_handled", "counter", "Durable tasks done, by queue.", "queue"),
     Family("tasks_failed", "counter", "Attempts at durable tasks that failed, by queue.", "queue"),
     Family("tasks_parked", "counter", "Durable tasks given up on, by queue.", "queue"),

@@ -9,7 +9,7 @@ import importlib
 import sys
 from typing import Final
 
-COMMANDS: Final = ("run", "check", "sockets", "migrate", "account", "replay")
+COMMANDS: Final = ("run", "check", "sockets", "migrate", "account", "activity", "replay")
 """Each is a module in paceline/commands/; the order is that of the help."""
 
 EPILOG: Final = """

@@ -61,12 +61,18 @@ from services.classes.classes import Classes
 from services.kernel.clock import Clock
 from services.kernel.ids import Ids
 from services.training.workouts import Workouts
+from workers import activity
+from workers.activity import CountActivity
 from workers.amqp import open_amqp_bus
+from workers.amqp_log import AmqpLog
 from workers.bus import TaskBus
 from workers.consumer import Consumer
+from workers.fact_log import FAMILIES, FactLog
+from workers.following import Follower
 from workers.handlers import QUEUES, table
 from workers.outbox_upkeep import OutboxUpkeep
 from workers.postgres_bus import PostgresBus
+from workers.postgres_log import PostgresLog
 from workers.push import NodePush
 from workers.relay import Relay
 from workers.schedule import Scheduler, jobs
@@ -93,6 +99,7 @@ class Parts:
     relay: Relay
     scheduler: Scheduler
     consumers: tuple[Consumer, ...]
+    followers: tuple[Follower, ...]
     app: web.Application
     sockets: LiveServer
     login_watch: LoginWatch
@@ -184,13 +191,19 @@ async def open_parts(
         # -- later
         wakeups = Wakeups(database, clock, (OUTBOX_CHANNEL, TASKS_CHANNEL))
         bus: TaskBus = PostgresBus(database, clock, QUEUES, wakeups)
+        fact_log: FactLog = PostgresLog(database, clock)
         if settings.amqp_url:
+            fact_log = AmqpLog(settings.amqp_url, clock)
             bus = await resources.enter_async_context(open_amqp_bus(settings.amqp_url, clock, QUEUES))
         relay = Relay(transactions, bus, clock, wakeups)
         outbox = OutboxUpkeep(clock, keep_days=settings.outbox_days)
         scheduler = Scheduler(database, clock, jobs(transactions, clock, outbox))
         consumers = tuple(
             Consumer(row.queue, row.handler, transactions, clock) for row in table(clock, NodePush(node, feeds))
+        )
+        count = CountActivity(clock)
+        followers = tuple(
+            Follower(activity.NAME, family, count, fact_log, transactions, clock, ids.next()) for family in FAMILIES
         )
 
         # -- the mouth
@@ -216,6 +229,7 @@ async def open_parts(
                     outbox,
                     relay,
                     bus,
+                    followers,
                     passwords,
                     clock,
                     lambda: parts.sockets,
@@ -257,7 +271,7 @@ async def open_parts(
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, servers, node, presence, rooms, comebacks, streams, accounts, classes, bus,
-            wakeups, relay, scheduler, consumers, app, sockets, login_watch, admin_ui, demo,
+            wakeups, relay, scheduler, consumers, followers, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -279,6 +293,8 @@ def start_loops(parts: Parts, program: Program) -> None:
         for consumer in parts.consumers:
             queue = consumer.queue
             program.start(f"consumer {queue.name}", parts.bus.consume(queue, consumer), parts.bus.stop)
+        for follower in parts.followers:
+            program.start(f"follower {follower.name}", follower.run(), follower.stop)
     if "relay" in roles:
         program.start("relay", parts.relay.run(), parts.relay.stop)
     if "gateway" in roles:
@@ -331,6 +347,7 @@ def _readings(
     outbox: OutboxUpkeep,
     relay: Relay,
     bus: TaskBus,
+    followers: tuple[Follower, ...],
     passwords: Passwords,
     clock: Clock,
     sockets: Callable[[], LiveServer],
@@ -434,6 +451,9 @@ def _readings(
         "relay_failures": lambda: relay.statistics.failures,
         "relay_shards_held": lambda: relay.statistics.held,
         "relay_held_back": lambda: relay.statistics.held_back,
+        "followed": lambda: {one.name: one.statistics.follows for one in followers},
+        "facts_followed": lambda: {one.name: one.statistics.taken for one in followers},
+        "follower_lost": lambda: {one.name: one.statistics.lost for one in followers},
         "tasks_handled": lambda: {name: queue.handled for name, queue in bus.statistics().queues.items()},
         "tasks_failed": lambda: {name: queue.retried for name, queue in bus.statistics().queues.items()},
         "tasks_parked": lambda: {name: queue.parked for name, queue in bus.statistics().queues.items()},

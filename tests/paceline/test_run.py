@@ -166,7 +166,7 @@ def test_check_asks_the_servers_that_are_named() -> None:
     assert "hush" not in ended.stdout
 
 
-@pytest.mark.parametrize("command", ["run", "check", "migrate", "account", "replay"])
+@pytest.mark.parametrize("command", ["run", "check", "migrate", "account", "activity", "replay"])
 def test_every_command_explains_itself(command: str) -> None:
     ended = paceline(command, "--help")
     assert ended.returncode == 0
