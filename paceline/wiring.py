@@ -76,7 +76,7 @@ from workers.postgres_log import PostgresLog
 from workers.push import NodePush
 from workers.relay import Relay
 from workers.schedule import Scheduler, jobs
-from workers.wakeups import Wakeups
+from workers.wakeups import Bell, Wakeups
 
 
 @dataclass
@@ -96,6 +96,7 @@ class Parts:
     classes: Classes
     bus: TaskBus
     wakeups: Wakeups
+    bell: Bell
     relay: Relay
     scheduler: Scheduler
     consumers: tuple[Consumer, ...]
@@ -140,7 +141,9 @@ async def open_parts(
         database = await resources.enter_async_context(
             open_database(database_url, size=settings.db_pool, statement_cache=settings.db_statement_cache)
         )
-        transactions = Transactions(database, clock, ids)
+        wakeups = Wakeups(database, clock, (OUTBOX_CHANNEL, TASKS_CHANNEL))
+        bell = Bell(database, clock, OUTBOX_CHANNEL, wakeups)
+        transactions = Transactions(database, clock, ids, told=bell.ring)
         servers = RedisServers(redis_url) if redis_url else None
         broker: Broker
         room_log: RoomLog
@@ -189,7 +192,6 @@ async def open_parts(
         identify = identifier(tokens, clock)
 
         # -- later
-        wakeups = Wakeups(database, clock, (OUTBOX_CHANNEL, TASKS_CHANNEL))
         bus: TaskBus = PostgresBus(database, clock, QUEUES, wakeups)
         fact_log: FactLog = PostgresLog(database, clock)
         if settings.amqp_url:
@@ -271,7 +273,7 @@ async def open_parts(
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, servers, node, presence, rooms, comebacks, streams, accounts, classes, bus,
-            wakeups, relay, scheduler, consumers, followers, app, sockets, login_watch, admin_ui, demo,
+            wakeups, bell, relay, scheduler, consumers, followers, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -287,6 +289,7 @@ def start_loops(parts: Parts, program: Program) -> None:
     roles = parts.settings.roles
     program.start("node", parts.node.run())
     program.start("wakeups", parts.wakeups.run())
+    program.start("bell", parts.bell.run())
     if "scheduler" in roles:
         program.start("scheduler", parts.scheduler.run(), parts.scheduler.stop)
     if "worker" in roles:

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from persistence.database import Tx
+from persistence.outbox import in_order_of_an_index
 
 
 class Logged(msgspec.Struct, frozen=True):
@@ -34,6 +35,7 @@ class OutboxLog:
 
     async def bounds(self) -> list[tuple[int, int]]:
         """Per shard: the position before the first that is there, and the last."""
+        await in_order_of_an_index(self._tx)
         rows = await self._tx.fetch(
             """
             SELECT
@@ -70,6 +72,7 @@ class OutboxLog:
     async def read(self, after: Sequence[int], nouns: Collection[str], limit: int) -> list[Logged]:
         """The next facts after these positions, up to `limit` of each shard, in order. Those whose type does not begin with one
         of `nouns` come without their envelope: whoever reads passes them, and need not look at them again."""
+        await in_order_of_an_index(self._tx)
         rows = await self._tx.fetch(
             """
             SELECT logged.shard, logged.position,

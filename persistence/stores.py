@@ -5,7 +5,7 @@ once. `Transactions` is what the wiring hands to use cases: call it, and everyth
 together or not at all.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
@@ -26,26 +26,31 @@ from services.kernel.ids import Ids
 class Stores:
     """The stores of one open transaction."""
 
-    def __init__(self, tx: Tx, clock: Clock, ids: Ids) -> None:
+    def __init__(self, tx: Tx, clock: Clock, ids: Ids, *, notify: bool = True) -> None:
         self.tx: Final = tx
         self.accounts: Final = Accounts(tx)
         self.logins: Final = Logins(tx)
         self.classes: Final = Classes(tx)
         self.streams: Final = Streams(tx)
         self.workouts: Final = Workouts(tx)
-        self.outbox: Final = Outbox(tx, clock, ids)
+        self.outbox: Final = Outbox(tx, clock, ids, notify=notify)
         self.inbox: Final = Inbox(tx)
         self.followers: Final = Followers(tx)
         self.activity: Final = ActivityDays(tx)
 
 
 class Transactions:
-    """Opens transactions: `async with transactions() as stores: …`."""
+    """Opens transactions: `async with transactions() as stores: …`.
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
+    `told` is called after the commit of one that told facts. Without it Postgres itself notifies the relay at the commit, which
+    needs nobody's help and lets only one such transaction commit at a time.
+    """
+
+    def __init__(self, database: Database, clock: Clock, ids: Ids, told: Callable[[], None] | None = None) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
+        self._told = told
 
     def __call__(self) -> AbstractAsyncContextManager[Stores]:
         """One transaction. Raises `Unavailable` when Postgres is away."""
@@ -54,4 +59,7 @@ class Transactions:
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Stores]:
         async with self._database.tx() as tx:
-            yield Stores(tx, self._clock, self._ids)
+            stores = Stores(tx, self._clock, self._ids, notify=self._told is None)
+            yield stores
+        if self._told is not None and stores.outbox.told:
+            self._told()

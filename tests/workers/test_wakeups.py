@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
-from persistence.database import Database
+from persistence.database import Database, open_database
 from services.kernel.clock import ManualClock, SystemClock
 from tests.support.task_buses import WAIT_S, eventually
-from workers.wakeups import CHECK_S, RETRY_S, Wakeups, pause
+from workers.wakeups import CHECK_S, RETRY_S, RING_EVERY_S, Bell, Wakeups, pause
 
 
 @pytest.fixture
@@ -99,3 +100,61 @@ async def test_a_pause_ends_with_its_time_or_with_the_first_event() -> None:
     async with asyncio.timeout(WAIT_S):
         await woken
         await pause(SystemClock(), 3_600, event)
+
+
+@asynccontextmanager
+async def ringing(bell: Bell) -> AsyncIterator[None]:
+    """The bell's loop while entered."""
+    task = asyncio.create_task(bell.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_bell_wakes_its_own_process_at_once_and_without_a_server(wakeups: Wakeups, database: Database) -> None:
+    woken = asyncio.Event()
+    with wakeups.on("apples", woken):
+        Bell(database, ManualClock(), "apples", wakeups).ring()
+        assert woken.is_set()
+
+
+async def test_a_bell_wakes_other_processes_once_for_all_that_happens_within_a_moment(
+    database: Database, wakeups: Wakeups
+) -> None:
+    clock, elsewhere = ManualClock(), asyncio.Event()
+    bell = Bell(database, clock, "apples", Wakeups(database, clock, ("apples",)))
+    with wakeups.on("apples", elsewhere):
+        async with asyncio.timeout(WAIT_S), ringing(bell):
+            bell.ring()
+            await elsewhere.wait()
+            elsewhere.clear()
+            for _ in range(3):
+                bell.ring()
+            # Its moment is not over: the clock stands still.
+            await notify(database, "pears")
+            assert not elsewhere.is_set()
+            await clock.advance(RING_EVERY_S)
+            await elsewhere.wait()
+
+
+async def test_a_bell_whose_line_to_the_server_breaks_is_heard_the_next_time(
+    fresh_dsn: str, database: Database, wakeups: Wakeups
+) -> None:
+    clock, elsewhere = ManualClock(), asyncio.Event()
+    async with open_database(fresh_dsn, size=1) as line:
+        bell = Bell(line, clock, "apples", Wakeups(line, clock, ("apples",)))
+        with wakeups.on("apples", elsewhere):
+            async with line.connection() as connection:
+                pid = await connection.fetchval("SELECT pg_backend_pid()")
+            async with database.tx() as tx:
+                await tx.execute("SELECT pg_terminate_backend($1)", pid)
+
+            async def heard() -> bool:
+                bell.ring()
+                await clock.advance(RING_EVERY_S)
+                return elsewhere.is_set()
+
+            async with ringing(bell):
+                await eventually(heard)
