@@ -20,10 +20,12 @@ from persistence.outbox import in_order_of_an_index
 
 
 class Logged(msgspec.Struct, frozen=True):
-    """A fact that has left: where it lies, and its envelope (JSON), or None when its type was not asked for."""
+    """A fact that has left: where it lies, its number in the order of telling, and its envelope (JSON), or None when its type
+    was not asked for."""
 
     shard: int
     position: int
+    seq: int
     envelope: str | None
 
 
@@ -70,16 +72,16 @@ class OutboxLog:
         return [row["before"] for row in rows]
 
     async def read(self, after: Sequence[int], nouns: Collection[str], limit: int) -> list[Logged]:
-        """The next facts after these positions, up to `limit` of each shard, in order. Those whose type does not begin with one
-        of `nouns` come without their envelope: whoever reads passes them, and need not look at them again."""
+        """The next facts after these positions, up to `limit` of each shard, by shard and position. Those whose type does not
+        begin with one of `nouns` come without their envelope: whoever reads passes them, and need not look at them again."""
         await in_order_of_an_index(self._tx)
         rows = await self._tx.fetch(
             """
-            SELECT logged.shard, logged.position,
+            SELECT logged.shard, logged.position, logged.seq,
                    CASE WHEN split_part(logged.type, '.', 1) = ANY($2::text[]) THEN logged.envelope END AS envelope
             FROM unnest($1::bigint[]) WITH ORDINALITY AS reached (position, n)
             CROSS JOIN LATERAL (
-                SELECT shard, position, type, envelope FROM outbox
+                SELECT shard, position, seq, type, envelope FROM outbox
                 WHERE outbox.shard = reached.n - 1 AND outbox.position > reached.position
                 ORDER BY outbox.position
                 LIMIT $3

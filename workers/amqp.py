@@ -29,7 +29,7 @@ from services.kernel.clock import Clock
 from services.kernel.facts import Envelope
 from services.kernel.ids import FactId
 from workers.amqp_link import Link, broker_faults, close, connect
-from workers.amqp_log import declare_streams
+from workers.amqp_log import declare_streams, stream_of
 from workers.amqp_topology import (
     ATTEMPT,
     EXCHANGE,
@@ -52,6 +52,7 @@ from workers.bus import (
     Queue,
     wanted_by,
 )
+from workers.fact_log import family_of
 from workers.retry import Again, Ladder, Park, after_failure
 from workers.wakeups import pause
 
@@ -115,13 +116,11 @@ class AmqpBus:
             raise BusUnavailable(str(refusal), frozenset(taken)) from refusal
 
     async def _publish_fact(self, envelope: Envelope) -> None:
+        kind, message = facts.fact_type(type(envelope.fact)), message_of(envelope)
         # Unwanted facts must not come back as unroutable; a queue of a newer program may still want them.
-        await self._send(
-            EXCHANGE,
-            facts.fact_type(type(envelope.fact)),
-            message_of(envelope),
-            must_arrive=bool(wanted_by(self._queues, envelope)),
-        )
+        await self._send(EXCHANGE, kind, message, must_arrive=bool(wanted_by(self._queues, envelope)))
+        if (family := family_of(kind)) is not None:
+            await self._send("", stream_of(family), message)
 
     async def _send(self, exchange: str, key: str, message: aio_pika.Message, *, must_arrive: bool = True) -> None:
         """Publish and wait for the broker's word. Raises `BusUnavailable`."""

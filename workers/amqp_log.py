@@ -1,9 +1,11 @@
-"""The log of facts on RabbitMQ: a stream per family, fed by the same exchange as the queues.
+"""The log of facts on RabbitMQ: a stream per family.
 
     paceline.training.stream.v1    every fact of the family, for a week or a gigabyte
 
-The broker confirms a publish when every queue that gets it has it, and the streams are among them: what a relay counts as gone is
-in the log. Retention works by whole segments, so these are small, and a stream that hardly grows keeps more than it must.
+The bus puts a fact into the stream of its family when the queues have it, and counts it as taken when both have confirmed it:
+what a relay counts as gone is in the log. It is a publish of its own and not a binding to the exchange of facts, because
+through a stream a fact would always arrive somewhere, and a queue that is not there would never be noticed. Retention works
+by whole segments, so these are small, and a stream that hardly grows keeps more than it must.
 
 Streams over AMQP 0.9.1: no consumer without a prefetch, an acknowledgement is only credit for more, nothing can be put back, and
 `x-stream-offset` says where reading begins and, on each message, where it lies.
@@ -21,7 +23,6 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, NamedTuple
 
-import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pamqp.common import FieldTable
 
@@ -29,7 +30,6 @@ from services.kernel import facts
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import FactId
 from workers.amqp_link import Link, broker_faults, close, connect
-from workers.amqp_topology import EXCHANGE
 from workers.bus import BusUnavailable
 from workers.fact_log import FAMILIES, Family, Page, Position, PositionLost
 from workers.wakeups import pause
@@ -54,8 +54,7 @@ def stream_of(family: Family) -> str:
 
 
 async def declare_streams(channel: AbstractChannel) -> None:
-    """Make sure that every family has its stream, and the stream its facts."""
-    exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+    """Make sure that every family has its stream."""
     arguments: FieldTable = {
         "x-queue-type": "stream",
         "x-max-age": MAX_AGE,
@@ -63,9 +62,7 @@ async def declare_streams(channel: AbstractChannel) -> None:
         "x-stream-max-segment-size-bytes": SEGMENT_BYTES,
     }
     for family in FAMILIES:
-        stream = await channel.declare_queue(stream_of(family), durable=True, arguments=arguments)
-        for noun in family.nouns:
-            await stream.bind(exchange, f"{noun}.#")
+        await channel.declare_queue(stream_of(family), durable=True, arguments=arguments)
 
 
 class AmqpLog:

@@ -92,15 +92,15 @@ class PostgresReader:
         if not rows:
             return None
         reached = list(self._at)
-        envelopes = []
         for row in rows:
             if row.position != reached[row.shard] + 1:
                 raise PositionLost(f"shard {row.shard} goes on with {row.position} after {reached[row.shard]}")
             reached[row.shard] = row.position
-            if row.envelope is not None:
-                envelopes.append(facts.decode(row.envelope))
+        # Facts about one thing have both orders; of different things, the older one comes first.
+        wanted = [row.envelope for row in sorted(rows, key=lambda row: row.seq) if row.envelope is not None]
+        page = Page(tuple(facts.decode(envelope) for envelope in wanted), _position(reached))
         self._at[:] = reached
-        return Page(tuple(envelopes), _position(reached))
+        return page
 
 
 def _position(at: list[int]) -> Position:
