@@ -119,9 +119,13 @@ class AmqpLogBench(LogBench):
         await self._link.channel.default_exchange.publish(aio_pika.Message(body), stream_of(TRAINING))
 
     async def begin_anew(self) -> None:
+        await self.lose_streams()
+        await declare_streams(self._link.channel)
+
+    async def lose_streams(self) -> None:
+        """There are none any more."""
         for family in FAMILIES:
             await self._link.channel.queue_delete(stream_of(family))
-        await declare_streams(self._link.channel)
 
 
 @asynccontextmanager

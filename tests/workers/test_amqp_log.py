@@ -97,3 +97,18 @@ async def test_a_reader_whose_stream_is_deleted_is_told(rabbitmq: RabbitMQ, benc
         await bench.begin_anew()
         with pytest.raises(BusUnavailable):
             await waiting
+
+
+async def test_a_fact_counts_as_taken_when_its_stream_has_it_and_a_reader_makes_a_missing_stream(
+    rabbitmq: RabbitMQ, bench: AmqpLogBench
+) -> None:
+    envelope = an_envelope()
+    async with open_amqp_bus(rabbitmq.url, CLOCK, ()) as bus:
+        await bus.publish(envelope)
+        await bench.lose_streams()
+        with pytest.raises(BusUnavailable):
+            await bus.publish(envelope)
+        async with bench.log.reading(TRAINING) as reader:
+            await bus.publish(envelope)
+            page = await reader.page(WAIT_S)
+    assert page.envelopes == (envelope,)
