@@ -86,3 +86,11 @@ def broker_faults(what: str) -> Iterator[None]:
     except (aio_pika.exceptions.AMQPError, OSError, TimeoutError, RuntimeError) as cause:
         # RuntimeError is what the library raises for a connection that is closed or not open yet.
         raise BusUnavailable(f"{what}: {cause!r}") from cause
+
+
+def heed_cancellation() -> None:
+    """Be cancelled after all, if this task was asked to: what the library does in a task of its own while we wait for an answer can
+    end in peace although our waiting was cancelled, and nobody asks twice. For loops that ask again and again."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -5,43 +5,55 @@ queue claims as many due tasks as it has hands free; it is woken by a notificati
 
 `Delivery.settle` deletes the task inside the handler's own transaction, so on this bus effect and end of a task are one
 commit, and the inbox only has to catch facts that were published twice.
+
+A task that has seen its worker die is claimed only while this process has no other such (`_alone`): what kills its worker does
+so without neighbours from the second time on, and is parked when its attempts are used up, each death being one.
 """
 
 import asyncio
+import contextlib
 import datetime
+import uuid
+from collections.abc import Iterator
 from typing import Final
 
-import msgspec
 import structlog
 
 from persistence.database import Database, Tx
-from persistence.tasks import CHANNEL, Task, Tasks
+from persistence.tasks import CHANNEL, Lying, ParkedTask, Task, Tasks
 from services.kernel import facts
-from services.kernel.clock import Clock, utc
+from services.kernel.clock import Clock, to_wall_ms, utc
 from services.kernel.facts import Envelope
 from services.kernel.ids import FactId
 from services.kernel.problems import Unavailable
 from workers.bus import (
+    BODY_LENGTH,
+    FINISH_S,
     PUBLISH_TIMEOUT_S,
-    BusStatistics,
+    UNREADABLE,
     BusUnavailable,
     Delivery,
     Handle,
     Parked,
     Queue,
     TaskTaken,
+    Told,
     wanted_by,
+    within_limit,
 )
 from workers.retry import Again, Ladder, Park, after_failure
-from workers.wakeups import Wakeups, pause
+from workers.task_statistics import BusStatistics, Overview
+from workers.wakeups import Wakeups, finish, pause
 
 POLL_S: Final = 1.0
 """How often a queue is looked at without having been woken; also how late a retry may be."""
-LEASE_S: Final = 15.0
-"""How long a claimed task is left alone before its handler's transaction holds it: longer than any wait for a
-connection, and how late a task is that died with its worker."""
+LEASE_MARGIN_S: Final = 5.0
+"""A claimed task is left alone for its queue's time limit and this much more: so late is a task that died with its worker."""
 RETRY_S: Final = 2.0
 """Between two looks while the database is away."""
+
+PAGE: Final = 100
+"""How many parked tasks are replayed in one transaction."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,14 +61,15 @@ log = structlog.get_logger(__name__)
 class _PostgresDelivery:
     """A claimed task on its way through a handler."""
 
-    def __init__(self, queue: Queue, envelope: Envelope, attempt: int) -> None:
+    def __init__(self, queue: Queue, envelope: Envelope, task: Task) -> None:
         self.envelope: Final = envelope
-        self.attempt: Final = attempt
+        self.attempt: Final = task.attempt
         self.settled = False
         self._queue: Final = queue
+        self._claims: Final = task.claims
 
     async def settle(self, tx: Tx) -> None:
-        if not await Tasks(tx).settle(self._queue.name, self.envelope.id, self.attempt):
+        if not await Tasks(tx).settle(self._queue.name, self.envelope.id, self._claims):
             raise TaskTaken(f"{self._queue.name} {self.envelope.id}: another worker has it")
         self.settled = True
 
@@ -73,7 +86,7 @@ class PostgresBus:
         *,
         ladder: Ladder | None = None,
         poll_s: float = POLL_S,
-        lease_s: float = LEASE_S,
+        lease_s: float | None = None,
     ) -> None:
         self._database: Final = database
         self._clock: Final = clock
@@ -81,7 +94,8 @@ class PostgresBus:
         self._wakeups: Final = wakeups
         self._ladder: Final = ladder or Ladder()
         self._poll_s: Final = poll_s
-        self._lease: Final = datetime.timedelta(seconds=lease_s)
+        self._lease_s: Final = lease_s
+        self._alone = False
         self._stopping: Final = asyncio.Event()
         self._statistics: Final = BusStatistics()
 
@@ -116,20 +130,50 @@ class PostgresBus:
 
     async def parked(self, queue: Queue, limit: int = 100) -> list[Parked]:
         """See `TaskBus.parked`."""
-        try:
+        with _away():
             async with self._database.tx() as tx:
-                found = await Tasks(tx).parked(queue.name, limit)
-        except Unavailable as problem:
-            raise BusUnavailable(str(problem)) from problem
-        return [Parked(task.fact_id, task.envelope, task.attempt, task.reason) for task in found]
+                return [_parked(task) for task in await Tasks(tx).parked(queue.name, limit)]
 
-    async def replay(self, queue: Queue, fact_id: FactId) -> bool:
+    async def replay(self, queue: Queue, key: str) -> int:
         """See `TaskBus.replay`."""
-        try:
+        fact_id = _fact_id(key)
+        if fact_id is None:
+            return 0
+        with _away():
             async with self._database.tx() as tx:
-                return await Tasks(tx).replay(queue.name, fact_id, self._now())
-        except Unavailable as problem:
-            raise BusUnavailable(str(problem)) from problem
+                return int(await Tasks(tx).replay(queue.name, fact_id, self._now()))
+
+    async def replay_all(self, queue: Queue, told: Told) -> int:
+        """See `TaskBus.replay_all`. What fails again meanwhile is parked again, and is not tried a second time."""
+        before, done = self._now(), set[FactId]()
+        with _away():
+            while True:
+                async with self._database.tx() as tx:
+                    page = [task for task in await Tasks(tx).parked(queue.name, PAGE) if task.parked_at <= before]
+                    page = [task for task in page if task.fact_id not in done]
+                    for task in page:
+                        await Tasks(tx).replay(queue.name, task.fact_id, self._now())
+                if not page:
+                    return len(done)
+                done.update(task.fact_id for task in page)
+                told(len(done))
+
+    async def drop(self, queue: Queue, key: str) -> int:
+        """See `TaskBus.drop`."""
+        fact_id = _fact_id(key)
+        if fact_id is None:
+            return 0
+        with _away():
+            async with self._database.tx() as tx:
+                return int(await Tasks(tx).drop(queue.name, fact_id))
+
+    async def overview(self) -> dict[str, Overview]:
+        """See `TaskBus.overview`."""
+        with _away():
+            async with self._database.tx() as tx:
+                return {
+                    queue.name: self._seen(await Tasks(tx).lying(queue.name, self._now())) for queue in self._queues
+                }
 
     def statistics(self) -> BusStatistics:
         """See `TaskBus.statistics`."""
@@ -138,10 +182,21 @@ class PostgresBus:
     def _now(self) -> datetime.datetime:
         return utc(self._clock.wall_ms())
 
+    def _seen(self, lying: Lying) -> Overview:
+        oldest_s: float | None = 0.0
+        if lying.oldest is not None:
+            try:
+                at_ms = facts.decode(lying.oldest).at_ms
+            except UNREADABLE:
+                oldest_s = None
+            else:
+                oldest_s = max(0.0, (self._clock.wall_ms() - at_ms) / 1_000)
+        return Overview(lying.waiting, lying.retrying, lying.parked, lying.running, oldest_s, consumers=None)
+
     # -- one queue ------------------------------------------------------------------------------------------------
 
     async def _consume(self, queue: Queue, handle: Handle, woken: asyncio.Event) -> None:
-        """Claim as many tasks as hands are free; the group waits for those that run when the loop ends."""
+        """Claim as many tasks as hands are free; after a stop, wait for those that run, and put back what takes too long."""
         running: set[asyncio.Task[None]] = set()
 
         def done(task: asyncio.Task[None]) -> None:
@@ -165,11 +220,28 @@ class PostgresBus:
                     handling.add_done_callback(done)
                 if len(claimed) < free or not free:
                     await pause(self._clock, self._poll_s, woken, self._stopping)
+            if await finish(self._clock, FINISH_S, tuple(running)):
+                log.warning("bus.cut", queue=queue.name, seconds=FINISH_S)
 
     async def _claim(self, queue: Queue, limit: int) -> list[Task]:
+        """Claim up to `limit` tasks, one suspect among them if this process has none."""
         now = self._now()
-        async with self._database.tx() as tx:
-            return await Tasks(tx).claim(queue.name, now, now + self._lease, limit)
+        lease_s = queue.time_limit_s + LEASE_MARGIN_S if self._lease_s is None else self._lease_s
+        until = now + datetime.timedelta(seconds=lease_s)
+        ours = not self._alone
+        self._alone = True  # for as long as nobody knows whether a suspect comes
+        claimed: list[Task] = []
+        try:
+            async with self._database.tx() as tx:
+                if queue.ordered:
+                    found = await Tasks(tx).claim_first(queue.name, now, until, died=ours)
+                else:
+                    found = await Tasks(tx).claim(queue.name, now, until, limit, died=ours)
+            claimed = found
+        finally:
+            if ours:
+                self._alone = any(task.died for task in claimed)
+        return claimed
 
     async def _run(self, queue: Queue, handle: Handle, task: Task) -> None:
         statistics = self._statistics.of(queue)
@@ -178,13 +250,20 @@ class PostgresBus:
         try:
             await self._handle(queue, handle, task)
         except TaskTaken as taken:
+            statistics.lost += 1
             log.warning("bus.task_taken", task=str(taken))
+        except asyncio.CancelledError:
+            await self._give_back(queue, task)
+            raise
         except Exception:
             # Neither done nor put back: the lease will run out, and somebody will try again.
+            statistics.lost += 1
             log.exception("bus.left_to_its_lease", queue=queue.name, fact=str(task.fact_id))
         finally:
             statistics.running -= 1
-            statistics.seconds += self._clock.monotonic() - began
+            statistics.seconds.add(self._clock.monotonic() - began)
+            if task.died:
+                self._alone = False
 
     async def _handle(self, queue: Queue, handle: Handle, task: Task) -> None:
         if task.attempt > queue.max_attempts:
@@ -193,19 +272,19 @@ class PostgresBus:
             return
         try:
             envelope = facts.decode(task.envelope)
-        except msgspec.DecodeError as problem:
+        except UNREADABLE as problem:
             await self._after(queue, task, Park(f"nobody here can read it: {problem}"))
             return
-        delivery = _PostgresDelivery(queue, envelope, task.attempt)
+        delivery = _PostgresDelivery(queue, envelope, task)
         try:
-            await handle(delivery)
+            await within_limit(queue, handle, delivery)
         except TaskTaken:
             raise
         except Exception as failure:
             verdict = after_failure(
                 failure,
                 task.attempt,
-                ladder=self._ladder,
+                ladder=self._ladder.in_place() if queue.ordered else self._ladder,
                 max_attempts=queue.max_attempts,
                 age_ms=self._clock.wall_ms() - envelope.at_ms,
             )
@@ -226,13 +305,48 @@ class PostgresBus:
         async with self._database.tx() as tx:
             if isinstance(verdict, Park):
                 self._statistics.of(queue).parked += 1
-                await Tasks(tx).park(queue.name, task.fact_id, task.attempt, reason=verdict.reason, at=now)
+                await Tasks(tx).park(queue.name, task.fact_id, task.claims, reason=verdict.reason, at=now)
                 log.error("bus.parked", queue=queue.name, fact=str(task.fact_id), reason=verdict.reason)
                 return
             self._statistics.of(queue).retried += 1
             due_at = now + datetime.timedelta(seconds=verdict.delay_s)
             # The count in the row is of attempts begun; `claim` adds the next one.
-            await Tasks(tx).again(queue.name, task.fact_id, task.attempt, due_at=due_at, attempts=verdict.attempt - 1)
+            await Tasks(tx).again(queue.name, task.fact_id, task.claims, due_at=due_at, attempts=verdict.attempt - 1)
+
+    async def _give_back(self, queue: Queue, task: Task) -> None:
+        """A handler that was cut short has had no attempt: another worker may begin at once."""
+        try:
+            async with self._database.tx() as tx:
+                await Tasks(tx).again(
+                    queue.name, task.fact_id, task.claims, due_at=self._now(), attempts=task.attempt - 1
+                )
+        except Exception:
+            log.exception("bus.left_to_its_lease", queue=queue.name, fact=str(task.fact_id))
+
+
+@contextlib.contextmanager
+def _away() -> Iterator[None]:
+    """A database that is away is a bus that is away."""
+    try:
+        yield
+    except Unavailable as problem:
+        raise BusUnavailable(str(problem)) from problem
+
+
+def _fact_id(key: str) -> FactId | None:
+    try:
+        return FactId(uuid.UUID(key))
+    except ValueError:
+        return None  # here every task is known by its fact's id
+
+
+def _parked(task: ParkedTask) -> Parked:
+    try:
+        envelope = facts.decode(task.envelope)
+    except UNREADABLE:
+        envelope = None
+    body = task.envelope[:BODY_LENGTH]
+    return Parked(str(task.fact_id), envelope, body, task.attempt, task.reason, to_wall_ms(task.parked_at))
 
 
 def _about(queue: Queue, task: Task, verdict: Again | Park) -> dict[str, str | int | float]:

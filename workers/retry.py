@@ -17,6 +17,8 @@ from services.kernel.problems import Problem
 MAX_ATTEMPTS: Final = 5
 LADDER_S: Final = (5.0, 30.0, 300.0, 3_600.0)
 """Seconds before attempt 2, 3, 4, 5. Chosen: a blip, a restart, a deployment, a repair."""
+IN_PLACE_MOST_S: Final = 120.0
+"""Longest wait of a message that others wait behind. Chosen by feeling: a restart is outlasted, a deployment is not."""
 PATIENCE_MS: Final = 24 * 3_600_000
 """How old a fact may be (ms) and still blame the house for its failures. Chosen by feeling: a night and a day."""
 REASON_LENGTH: Final = 1_000
@@ -50,6 +52,10 @@ class Ladder:
     def __post_init__(self) -> None:
         if not self.delays_s or any(delay <= 0 for delay in self.delays_s):
             raise ValueError(f"a retry ladder needs at least one delay, all of them above 0 s: {self.delays_s}")
+
+    def in_place(self) -> "Ladder":
+        """The delays where others wait behind the message."""
+        return Ladder(tuple(min(delay, IN_PLACE_MOST_S) for delay in self.delays_s))
 
     def rung(self, attempt: int) -> float:
         """The delay after failed attempt number `attempt`, seconds."""

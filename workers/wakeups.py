@@ -11,7 +11,7 @@ facts (`python -m tests.benchmarks.outbox`).
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import structlog
@@ -129,3 +129,22 @@ async def pause(clock: Clock, seconds: float, *events: asyncio.Event) -> None:
         for each in waiting:
             each.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def finish(clock: Clock, seconds: float, tasks: Collection["asyncio.Task[None]"]) -> int:
+    """Let tasks end by themselves for `seconds`, then cancel those that have not and wait for them; how many those were."""
+    ending = asyncio.ensure_future(asyncio.wait(tasks)) if tasks else None
+    if ending is None:
+        return 0
+    limit = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait((ending, limit), return_when=asyncio.FIRST_COMPLETED)
+        late = [task for task in tasks if not task.done()]
+        for task in late:
+            task.cancel()
+        await ending
+    finally:
+        ending.cancel()
+        limit.cancel()
+        await asyncio.gather(ending, limit, return_exceptions=True)
+    return len(late)

@@ -136,7 +136,7 @@ async def test_a_failing_handler_climbs_the_ladder_and_parks_with_its_reason_but
         await eventually(lambda: bus.parked(queue))
         (parked,) = await bus.parked(queue)
         statistics = bus.statistics().of(queue)
-    assert parked.fact_id == poison.id
+    assert parked.key == str(poison.id)
     assert parked.attempt == 5
     assert "failed 5 times" in parked.reason
     assert "ValueError: no legs to stand on" in parked.reason
@@ -293,12 +293,12 @@ async def test_a_parked_message_can_be_replayed_with_all_its_attempts(bench: Ben
         await eventually(both_parked)
     mended = Seen()
     async with bench.open() as bus, consuming(bus, queue, mended):
-        assert not await bus.replay(queue, FactId(IDS.next()))
-        assert await bus.replay(queue, envelope.id)
+        assert not await bus.replay(queue, str(IDS.next()))
+        assert await bus.replay(queue, str(envelope.id))
         await mended.times(1)
         await eventually(lambda: bus.statistics().of(queue).handled)
-        assert [parked.fact_id for parked in await bus.parked(queue)] == [other.id]
-        assert not await bus.replay(queue, envelope.id)
+        assert [parked.key for parked in await bus.parked(queue)] == [str(other.id)]
+        assert not await bus.replay(queue, str(envelope.id))
     assert [(delivery.envelope, delivery.attempt) for delivery in mended.deliveries] == [(envelope, 1)]
 
 

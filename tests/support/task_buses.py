@@ -23,7 +23,7 @@ from services.kernel.ids import AccountId, FactId, Uuid7Ids, WorkoutId
 from workers.amqp import open_amqp_bus
 from workers.amqp_link import close, connect
 from workers.amqp_topology import arguments_of, work_queue
-from workers.bus import Delivery, Handle, Queue, TaskBus
+from workers.bus import TIME_LIMIT_S, Delivery, Handle, OperatedBus, Queue, TaskBus
 from workers.postgres_bus import PostgresBus
 from workers.retry import Ladder
 
@@ -51,11 +51,20 @@ def foreign_body(fact_id: FactId) -> str:
 class Bench(Protocol):
     """One bus under test."""
 
-    def queue(self, *wants: type[Fact], concurrency: int = 1, max_attempts: int = 5, name: str = "test") -> Queue:
+    def queue(
+        self,
+        *wants: type[Fact],
+        concurrency: int = 1,
+        max_attempts: int = 5,
+        name: str = "test",
+        prefetch: int = 0,
+        ordered: bool = False,
+        time_limit_s: float = TIME_LIMIT_S,
+    ) -> Queue:
         """A queue that no other test uses; made before any bus is opened."""
         ...
 
-    def open(self) -> AbstractAsyncContextManager[TaskBus]:
+    def open(self) -> AbstractAsyncContextManager[OperatedBus]:
         """A bus, as a worker process has one."""
         ...
 
@@ -71,13 +80,30 @@ class PostgresBench:
         self._database: Final = database
         self._queues: list[Queue] = []
 
-    def queue(self, *wants: type[Fact], concurrency: int = 1, max_attempts: int = 5, name: str = "test") -> Queue:
-        queue = Queue(f"{name}-{next(_names)}", wants or (WorkoutFinished,), concurrency, max_attempts)
+    def queue(
+        self,
+        *wants: type[Fact],
+        concurrency: int = 1,
+        max_attempts: int = 5,
+        name: str = "test",
+        prefetch: int = 0,
+        ordered: bool = False,
+        time_limit_s: float = TIME_LIMIT_S,
+    ) -> Queue:
+        queue = Queue(
+            f"{name}-{next(_names)}",
+            wants or (WorkoutFinished,),
+            concurrency,
+            max_attempts,
+            prefetch,
+            ordered,
+            time_limit_s,
+        )
         self._queues.append(queue)
         return queue
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[TaskBus]:
+    async def open(self) -> AsyncIterator[OperatedBus]:
         yield PostgresBus(self._database, CLOCK, tuple(self._queues), ladder=LADDER, poll_s=0.02, lease_s=0.5)
 
     async def put(self, queue: Queue, fact_id: FactId, body: str) -> None:
@@ -92,16 +118,32 @@ class AmqpBench:
         self._url: Final = url
         self._queues: list[Queue] = []
 
-    def queue(self, *wants: type[Fact], concurrency: int = 1, max_attempts: int = 5, name: str = "test") -> Queue:
-        # The broker may be shared with other runs of the tests.
-        unique = f"{name}-{os.getpid()}-{next(_names)}"
-        queue = Queue(unique, wants or (WorkoutFinished,), concurrency, max_attempts)
+    def queue(
+        self,
+        *wants: type[Fact],
+        concurrency: int = 1,
+        max_attempts: int = 5,
+        name: str = "test",
+        prefetch: int = 0,
+        ordered: bool = False,
+        time_limit_s: float = TIME_LIMIT_S,
+    ) -> Queue:
+        queue = Queue(
+            # The broker may be shared with other runs of the tests.
+            f"{name}-{os.getpid()}-{next(_names)}",
+            wants or (WorkoutFinished,),
+            concurrency,
+            max_attempts,
+            prefetch,
+            ordered,
+            time_limit_s,
+        )
         self._queues.append(queue)
         return queue
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[TaskBus]:
-        async with open_amqp_bus(self._url, CLOCK, tuple(self._queues), ladder=LADDER) as bus:
+    async def open(self) -> AsyncIterator[OperatedBus]:
+        async with open_amqp_bus(self._url, CLOCK, tuple(self._queues), ladder=LADDER, alone_poll_s=0.05) as bus:
             yield bus
 
     async def put(self, queue: Queue, fact_id: FactId, body: str) -> None:

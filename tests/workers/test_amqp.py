@@ -46,7 +46,7 @@ async def bench(rabbitmq: RabbitMQ) -> AsyncIterator[AmqpBench]:
 def test_no_queue_can_lose_a_message(queue: Queue) -> None:
     ladder = Ladder()
     found = arguments_of(queue, ladder)
-    assert len(found) == 2 + len(ladder.delays_s)
+    assert len(found) == 3 + len(ladder.delays_s)
     for name, arguments in found.items():
         assert arguments["x-queue-type"] == "quorum"
         if name == parking_queue(queue):
@@ -66,6 +66,7 @@ def test_the_delay_is_part_of_a_retry_queues_name() -> None:
     assert names == [
         "paceline.summaries.parked.v1",
         "paceline.summaries.v1",
+        "paceline.summaries.alone.v1",
         "paceline.summaries.retry.5000.v1",
         "paceline.summaries.retry.60000.v1",
     ]
@@ -121,7 +122,7 @@ async def test_a_message_that_kills_its_worker_every_time_is_parked_by_the_broke
             assert deaths <= 21
         (parked,) = await bus.parked(queue)
     assert deaths == 21
-    assert parked.fact_id == envelope.id
+    assert parked.key == str(envelope.id)
     assert "never answered" in parked.reason
 
 
@@ -220,11 +221,11 @@ async def test_a_failed_message_is_not_let_go_of_before_it_is_safe_on_its_rung(
     class Hindered(AmqpBus):
         refusals = 2
 
-        async def _send(self, exchange: str, key: str, message: aio_pika.Message, *, must_arrive: bool = True) -> None:
-            if ".retry." in key and self.refusals:
+        async def send(self, queue: str, message: aio_pika.Message) -> None:
+            if ".retry." in queue and self.refusals:
                 self.refusals -= 1
                 raise BusUnavailable("memory alarm")
-            await super()._send(exchange, key, message, must_arrive=must_arrive)
+            await super().send(queue, message)
 
     bus = Hindered(rabbitmq.url, CLOCK, (queue,), ladder=LADDER)
     seen = Seen(lambda delivery: ValueError("first") if delivery.attempt == 1 else None)

@@ -14,30 +14,6 @@ from workers.postgres_bus import PostgresBus
 from workers.wakeups import Wakeups
 
 
-async def test_a_message_that_kills_its_worker_every_time_is_parked_and_does_not_loop(database: Database) -> None:
-    bench = PostgresBench(database)
-    queue, envelope = bench.queue(max_attempts=3), an_envelope()
-    begun: list[int] = []
-
-    async def kills(delivery: Delivery) -> None:
-        begun.append(delivery.attempt)
-        worker.cancel()  # the process is gone without a word
-        await asyncio.Event().wait()
-
-    async with bench.open() as bus:
-        await bus.publish(envelope)
-        while not await bus.parked(queue):
-            assert len(begun) <= 3
-            worker = asyncio.create_task(bus.consume(queue, kills))
-            died = len(begun)
-            await eventually(lambda died=died: len(begun) > died or bus.statistics().of(queue).parked)  # type: ignore[misc]
-            worker.cancel()
-            await asyncio.gather(worker, return_exceptions=True)
-        (parked,) = await bus.parked(queue)
-    assert begun == [1, 2, 3]
-    assert "begun 3 times and never answered" in parked.reason
-
-
 async def test_a_handler_that_outlives_its_lease_keeps_its_task(database: Database) -> None:
     bench = PostgresBench(database)
     queue, envelope = bench.queue(), an_envelope()
