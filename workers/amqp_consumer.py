@@ -9,7 +9,9 @@ before a handler sees it, where it begins with a count of nothing, and is fetche
 this process (`Means.alone`): the killer then kills alone until the broker parks it, and the others are done.
 
 A queue that is ordered has one message here and keeps it: a failure waits in place, unacknowledged. Whoever must let go of it
-(a stop, `HELD_S`) puts it back, where the broker has it first again; its attempts then count anew.
+(a stop, `HELD_S`) gives it back, and the broker has it first again; its attempts then count anew. A subscription to it ends only
+with its link: the broker makes the next consumer the active one as soon as one says that it cancels, while that one still
+handles its message, and the one behind would overtake it (seen on 3.10).
 
 The subscription is watched: every `WATCH_S` the broker is asked on the same channel how the queue does. No answer, no consumer,
 or messages that wait while nothing comes although there is room for them, and the link is taken for lost.
@@ -126,7 +128,7 @@ class Consumption:
                 hands.append(group.create_task(self._outlast(self._suspects()), name=f"{queue.name} alone"))
             await _first_of(means.stopping, link.lost)
             watch.cancel()
-            if means.stopping.is_set():
+            if means.stopping.is_set() and not queue.ordered:
                 await self._end_subscription(work, tag)
             for _ in range(queue.concurrency):
                 self._arrived.put_nowait(None)
@@ -231,7 +233,8 @@ class Consumption:
                 return
             attempt = verdict.attempt
             await pause(means.clock, verdict.delay_s, self._link.lost, means.stopping)
-        await self._put_back(message)
+        if not means.stopping.is_set():  # else it goes back with the link
+            await self._put_back(message)
 
     async def _set_aside(self, message: AbstractIncomingMessage) -> None:
         """Move a suspect to where it is handled alone."""

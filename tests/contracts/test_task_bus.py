@@ -2,22 +2,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 
-import pytest
-
-from persistence.database import Database
 from services.kernel.facts import ClassEnded, ClassSummarised, Envelope, WorkoutFinished
 from services.kernel.ids import ClassId, FactId
 from services.kernel.problems import Unavailable
-from tests.support.rabbitmq import RabbitMQ
 from tests.support.task_buses import (
     CLOCK,
     IDS,
     WAIT_S,
-    AmqpBench,
     Bench,
-    PostgresBench,
     Seen,
     an_envelope,
     consuming,
@@ -27,25 +20,7 @@ from tests.support.task_buses import (
 from workers.bus import Delivery
 from workers.retry import PATIENCE_MS, Unprocessable
 
-pytest_plugins = ["tests.support.rabbitmq"]
-
-
-@pytest.fixture(params=["postgres", "rabbitmq"])
-def server(request: pytest.FixtureRequest) -> Database | RabbitMQ:
-    """What lies under the bus. Apart from `bench`, because servers cannot be started inside a running loop."""
-    found: Database | RabbitMQ = request.getfixturevalue("database" if request.param == "postgres" else "rabbitmq")
-    return found
-
-
-@pytest.fixture
-async def bench(server: Database | RabbitMQ) -> AsyncIterator[Bench]:
-    """Each bus in turn."""
-    if isinstance(server, Database):
-        yield PostgresBench(server)
-        return
-    amqp = AmqpBench(server.url)
-    yield amqp
-    await amqp.remove()
+pytest_plugins = ["tests.support.rabbitmq", "tests.support.task_bench"]
 
 
 async def test_every_envelope_reaches_every_queue_that_wants_it_and_no_other(bench: Bench) -> None:

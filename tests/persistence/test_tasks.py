@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Final, cast
 
@@ -245,6 +246,13 @@ async def test_a_parked_task_can_be_dropped_and_no_other(world: World, now: date
         assert await Tasks(tx).parked(QUEUE, 10) == []
 
 
+QUESTIONS: Final[tuple[tuple[Callable[[Tasks, datetime], Awaitable[object]], set[str]], ...]] = (
+    (lambda tasks, now: tasks.claim(QUEUE, now, now, 10, died=True), {"tasks_due", "tasks_leased", "tasks_pkey"}),
+    (lambda tasks, now: tasks.claim_first(QUEUE, now, now, died=True), {"tasks_line", "tasks_pkey"}),
+    (lambda tasks, now: tasks.parked(QUEUE, 10), {"tasks_parked"}),
+)
+
+
 async def test_every_question_about_a_long_queue_walks_its_own_index(world: World, now: datetime) -> None:
     async with world.database.tx() as tx:
         await tx.execute(
@@ -256,12 +264,8 @@ async def test_every_question_about_a_long_queue_walks_its_own_index(world: Worl
             """
         )
         await tx.execute("ANALYZE tasks")
-        for ask, indexes in (
-            (lambda tasks: tasks.claim(QUEUE, now, now, 10, died=True), {"tasks_due", "tasks_leased", "tasks_pkey"}),
-            (lambda tasks: tasks.claim_first(QUEUE, now, now, died=True), {"tasks_line", "tasks_pkey"}),
-            (lambda tasks: tasks.parked(QUEUE, 10), {"tasks_parked"}),
-        ):
+        for ask, indexes in QUESTIONS:
             explaining = Explaining(tx)
-            await ask(Tasks(cast(Tx, explaining)))
+            await ask(Tasks(cast(Tx, explaining)), now)
             assert "Seq Scan on tasks" not in explaining.plan
             assert {index for index in indexes if index in explaining.plan} == indexes, explaining.plan

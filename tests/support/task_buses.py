@@ -72,6 +72,10 @@ class Bench(Protocol):
         """Put something into a queue behind the bus's back."""
         ...
 
+    def where(self) -> tuple[str, str]:
+        """Which bus it is, and the URL of what lies under it: for a process of its own."""
+        ...
+
 
 class PostgresBench:
     """The bus on Postgres."""
@@ -109,6 +113,9 @@ class PostgresBench:
     async def put(self, queue: Queue, fact_id: FactId, body: str) -> None:
         async with self._database.tx() as tx:
             await Tasks(tx).add([(queue.name, fact_id, body)], utc(CLOCK.wall_ms()))
+
+    def where(self) -> tuple[str, str]:
+        return "postgres", self._database.dsn
 
 
 class AmqpBench:
@@ -151,6 +158,9 @@ class AmqpBench:
         message = aio_pika.Message(body.encode(), message_id=str(fact_id))
         await link.channel.default_exchange.publish(message, work_queue(queue))
         await close(link)
+
+    def where(self) -> tuple[str, str]:
+        return "rabbitmq", self._url
 
     async def remove(self) -> None:
         link = await connect(self._url, "test")
