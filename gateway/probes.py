@@ -16,6 +16,7 @@ None of the three says anything about people. They belong on an inner network al
 """
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,15 @@ from typing import Final, Generic, Literal, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.utils import floatToGoString
 
 from services.kernel.clock import Clock
 from services.kernel.problems import Problem
@@ -109,6 +117,16 @@ class Spread:
     recent: Sequence[float] = ()
 
 
+@dataclass(frozen=True)
+class Histogram:
+    """Durations or sizes in classes: upper bounds, how many in each class (one more than bounds: what is above them all), and
+    their sum. Unlike a spread, those of several nodes can be added up."""
+
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    total: float
+
+
 _T = TypeVar("_T")
 
 
@@ -131,18 +149,21 @@ class Once(Generic[_T]):
         return self._seen
 
 
-Reading = Callable[[], float | Mapping[str, float] | Spread]
-"""A number, or numbers by the family's label, or a spread. Called on the event loop at every scrape: keep it cheap."""
+Value = float | Mapping[str, float] | Mapping[tuple[str, str], float] | Spread | Mapping[str, Histogram]
+Reading = Callable[[], Value]
+"""A number, or numbers by the family's label or pair of labels, or a spread, or histograms by label. Called on the event loop at
+every scrape: keep it cheap."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """One row of what Prometheus can see. A counter's name gets `_total`; `label` names the keys of a mapping."""
+    """One row of what Prometheus can see. A counter's name gets `_total`; `label` names the keys of a mapping, a pair of labels
+    those that are pairs."""
 
     name: str
-    kind: Literal["counter", "gauge", "spread"]
+    kind: Literal["counter", "gauge", "spread", "histogram"]
     doc: str
-    label: str | None = None
+    label: str | tuple[str, str] | None = None
 
 
 FAMILIES: Final = (
@@ -250,9 +271,29 @@ FAMILIES: Final = (
     Family(
         "follower_lost", "counter", "Times that the log had lost facts before a follower had read them.", "follower"
     ),
-    Family("tasks_handled", "counter", "Durable tasks done, by queue.", "queue"),
-    Family("tasks_failed", "counter", "Attempts at durable tasks that failed, by queue.", "queue"),
-    Family("tasks_parked", "counter", "Durable tasks given up on, by queue.", "queue"),
+    Family("bus_published", "counter", "Facts that the task bus has taken."),
+    Family("bus_refused", "counter", "Times the task bus did not take all that it was given."),
+    Family("bus_reconnects", "counter", "Times a connection to the task bus was lost and made again."),
+    Family("tasks_waiting", "gauge", "Durable tasks that may begin now, on all nodes together, by queue.", "queue"),
+    Family("tasks_retrying", "gauge", "Durable tasks that wait for their next attempt, by queue.", "queue"),
+    Family(
+        "tasks_given_up", "gauge", "Durable tasks that are parked now, until somebody replays or drops them.", "queue"
+    ),
+    Family(
+        "tasks_oldest_age_seconds",
+        "gauge",
+        "Age of the oldest fact of a queue that is neither done nor parked; on RabbitMQ, of the last one handed to this node.",
+        "queue",
+    ),
+    Family("tasks_consumers", "gauge", "Workers that take from a queue, as RabbitMQ counts them.", "queue"),
+    Family("tasks_running", "gauge", "Handlers of durable tasks that run on this node, by queue.", "queue"),
+    Family(
+        "tasks_attempts",
+        "counter",
+        "Attempts at durable tasks, by queue and outcome: handled, retried, parked, lost (to another worker, or with the bus).",
+        ("queue", "outcome"),
+    ),
+    Family("tasks_seconds", "histogram", "How long handlers of durable tasks took, by queue.", "queue"),
     Family("password_hashes", "counter", "Password hashes computed."),
     Family("password_refused", "counter", "Log-ins turned away because too many were waiting for a hash."),
     Family("password_pending", "gauge", "Password hashes waiting or running."),
@@ -297,7 +338,7 @@ class Telemetry:
         return generate_latest(self._registry)
 
 
-def _metric(family: Family, value: float | Mapping[str, float] | Spread) -> Metric:
+def _metric(family: Family, value: Value) -> Metric:
     name = f"paceline_{family.name}"
     if isinstance(value, Spread):
         spread = SummaryMetricFamily(name, family.doc, count_value=value.count, sum_value=value.total)
@@ -306,12 +347,23 @@ def _metric(family: Family, value: float | Mapping[str, float] | Spread) -> Metr
             at = ordered[min(len(ordered) - 1, int(quantile * len(ordered)))]
             spread.add_sample(name, {"quantile": str(quantile)}, at)
         return spread
-    labels = [family.label] if family.label else []
+    labels = [family.label] if isinstance(family.label, str) else list(family.label or ())
+    histograms = HistogramMetricFamily(name, family.doc, labels=labels)
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
     metric: CounterMetricFamily | GaugeMetricFamily = kind(name, family.doc, labels=labels)
-    for key, number in value.items() if isinstance(value, Mapping) else [(None, value)]:
-        metric.add_metric([] if key is None else [key], float(number))
-    return metric
+    for key, one in value.items() if isinstance(value, Mapping) else [((), value)]:
+        values = [key] if isinstance(key, str) else list(key)
+        if isinstance(one, Histogram):
+            histograms.add_metric(values, _buckets(one), one.total)
+        else:
+            metric.add_metric(values, float(one))
+    return histograms if family.kind == "histogram" else metric
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    """Prometheus counts from below: each class holds all that is in the lower ones too."""
+    bounds = [*map(floatToGoString, histogram.bounds), "+Inf"]
+    return list(zip(bounds, itertools.accumulate(histogram.counts), strict=True))
 
 
 class LoopLag:

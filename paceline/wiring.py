@@ -15,7 +15,7 @@ from aiohttp import web
 
 from gateway.admin_token import AdminToken
 from gateway.app import GatewayDeps, build_app
-from gateway.probes import Check, NotReady, Once, Reading, Spread
+from gateway.probes import Check, Histogram, NotReady, Once, Reading, Spread
 from gateway.proxies import TrustedProxies
 from gateway.sockets.admin import AdminUi, Level
 from gateway.sockets.engine.admission import RESERVED_DESCRIPTORS
@@ -65,17 +65,19 @@ from workers import activity
 from workers.activity import CountActivity
 from workers.amqp import open_amqp_bus
 from workers.amqp_log import AmqpLog
-from workers.bus import TaskBus
+from workers.bus import OperatedBus
 from workers.consumer import Consumer
 from workers.fact_log import FAMILIES, FactLog
 from workers.following import Follower
 from workers.handlers import QUEUES, table
+from workers.lookout import Lookout
 from workers.outbox_upkeep import OutboxUpkeep
 from workers.postgres_bus import PostgresBus
 from workers.postgres_log import PostgresLog
 from workers.push import NodePush
 from workers.relay import Relay
 from workers.schedule import Scheduler, jobs
+from workers.task_statistics import BOUNDS_S, Overview
 from workers.wakeups import Bell, Wakeups
 
 
@@ -94,7 +96,8 @@ class Parts:
     streams: Streams
     accounts: Accounts
     classes: Classes
-    bus: TaskBus
+    bus: OperatedBus
+    lookout: Lookout
     wakeups: Wakeups
     bell: Bell
     relay: Relay
@@ -192,11 +195,12 @@ async def open_parts(
         identify = identifier(tokens, clock)
 
         # -- later
-        bus: TaskBus = PostgresBus(database, clock, QUEUES, wakeups)
+        bus: OperatedBus = PostgresBus(database, clock, QUEUES, wakeups)
         fact_log: FactLog = PostgresLog(database, clock)
         if settings.amqp_url:
             fact_log = AmqpLog(settings.amqp_url, clock)
             bus = await resources.enter_async_context(open_amqp_bus(settings.amqp_url, clock, QUEUES))
+        lookout = Lookout(bus, clock)
         relay = Relay(transactions, bus, clock, wakeups)
         outbox = OutboxUpkeep(clock, keep_days=settings.outbox_days)
         scheduler = Scheduler(database, clock, jobs(transactions, clock, outbox))
@@ -231,6 +235,7 @@ async def open_parts(
                     outbox,
                     relay,
                     bus,
+                    lookout,
                     followers,
                     passwords,
                     clock,
@@ -273,7 +278,7 @@ async def open_parts(
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, servers, node, presence, rooms, comebacks, streams, accounts, classes, bus,
-            wakeups, bell, relay, scheduler, consumers, followers, app, sockets, login_watch, admin_ui, demo,
+            lookout, wakeups, bell, relay, scheduler, consumers, followers, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -293,6 +298,7 @@ def start_loops(parts: Parts, program: Program) -> None:
     if "scheduler" in roles:
         program.start("scheduler", parts.scheduler.run(), parts.scheduler.stop)
     if "worker" in roles:
+        program.start("lookout", parts.lookout.run(), parts.lookout.stop)
         for consumer in parts.consumers:
             queue = consumer.queue
             program.start(f"consumer {queue.name}", parts.bus.consume(queue, consumer), parts.bus.stop)
@@ -349,7 +355,8 @@ def _readings(
     streams: Streams,
     outbox: OutboxUpkeep,
     relay: Relay,
-    bus: TaskBus,
+    bus: OperatedBus,
+    lookout: Lookout,
     followers: tuple[Follower, ...],
     passwords: Passwords,
     clock: Clock,
@@ -457,9 +464,24 @@ def _readings(
         "followed": lambda: {one.name: one.statistics.follows for one in followers},
         "facts_followed": lambda: {one.name: one.statistics.taken for one in followers},
         "follower_lost": lambda: {one.name: one.statistics.lost for one in followers},
-        "tasks_handled": lambda: {name: queue.handled for name, queue in bus.statistics().queues.items()},
-        "tasks_failed": lambda: {name: queue.retried for name, queue in bus.statistics().queues.items()},
-        "tasks_parked": lambda: {name: queue.parked for name, queue in bus.statistics().queues.items()},
+        "bus_published": lambda: bus.statistics().published,
+        "bus_refused": lambda: bus.statistics().refused,
+        "bus_reconnects": lambda: bus.statistics().reconnects,
+        "tasks_waiting": lambda: {name: queue.waiting for name, queue in lookout.seen.items()},
+        "tasks_retrying": lambda: {name: queue.retrying for name, queue in lookout.seen.items()},
+        "tasks_given_up": lambda: {name: queue.parked for name, queue in lookout.seen.items()},
+        "tasks_oldest_age_seconds": lambda: _known(lookout.seen, lambda queue: queue.oldest_s),
+        "tasks_consumers": lambda: _known(lookout.seen, lambda queue: queue.consumers),
+        "tasks_running": lambda: {name: queue.running for name, queue in bus.statistics().queues.items()},
+        "tasks_attempts": lambda: {
+            (name, outcome): count
+            for name, queue in bus.statistics().queues.items()
+            for outcome, count in queue.outcomes().items()
+        },
+        "tasks_seconds": lambda: {
+            name: Histogram(BOUNDS_S, queue.seconds.counts, queue.seconds.total_s)
+            for name, queue in bus.statistics().queues.items()
+        },
         "password_hashes": lambda: passwords.statistics().hashed,
         "password_refused": lambda: passwords.statistics().refused,
         "password_pending": lambda: passwords.statistics().pending,
@@ -469,3 +491,8 @@ def _readings(
 def _in_seconds(ms: Measured) -> Spread:
     """Prometheus counts time in seconds."""
     return Spread(ms.count, ms.total / 1_000, tuple(one / 1_000 for one in ms.recent))
+
+
+def _known(seen: Mapping[str, Overview], of: Callable[[Overview], float | None]) -> dict[str, float]:
+    """What the bus knows of its queues; of those it cannot tell, nothing is shown."""
+    return {name: value for name, queue in seen.items() if (value := of(queue)) is not None}

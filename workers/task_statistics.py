@@ -40,6 +40,10 @@ class QueueStatistics:
     newest_ms: int | None = None
     seconds: Durations = field(default_factory=Durations)
 
+    def outcomes(self) -> dict[str, int]:
+        """What became of the attempts, by word."""
+        return {"handled": self.handled, "retried": self.retried, "parked": self.parked, "lost": self.lost}
+
 
 @dataclass(slots=True)
 class BusStatistics:

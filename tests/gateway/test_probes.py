@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.probes import FAMILIES, LoopLag, NotReady, Once, Ready, Spread, Telemetry, UnknownReading
+from gateway.probes import FAMILIES, Histogram, LoopLag, NotReady, Once, Ready, Spread, Telemetry, UnknownReading
 from services.kernel.clock import ManualClock
 from services.kernel.problems import Unavailable
 
@@ -118,6 +118,25 @@ class TestTelemetry:
         assert lines["paceline_broker_healthy"] == 1
         assert (lines["paceline_commit_seconds_count"], lines["paceline_commit_seconds_sum"]) == (4, 0.2)
         assert (lines["paceline_commit_seconds[0.5]"], lines["paceline_commit_seconds[0.99]"]) == (0.03, 0.14)
+
+    def test_shows_pairs_of_labels_and_histograms(self) -> None:
+        page = Telemetry(
+            {
+                "tasks_attempts": lambda: {("pushes", "handled"): 3, ("pushes", "lost"): 1},
+                "tasks_seconds": lambda: {"pushes": Histogram((0.5, 1.0), (2, 0, 1), 7.25)},
+            }
+        ).page()
+        lines = set(page.decode().splitlines())
+        assert {
+            'paceline_tasks_attempts_total{outcome="handled",queue="pushes"} 3.0',
+            'paceline_tasks_attempts_total{outcome="lost",queue="pushes"} 1.0',
+            "# TYPE paceline_tasks_seconds histogram",
+            'paceline_tasks_seconds_bucket{le="0.5",queue="pushes"} 2.0',
+            'paceline_tasks_seconds_bucket{le="1.0",queue="pushes"} 2.0',
+            'paceline_tasks_seconds_bucket{le="+Inf",queue="pushes"} 3.0',
+            'paceline_tasks_seconds_count{queue="pushes"} 3.0',
+            'paceline_tasks_seconds_sum{queue="pushes"} 7.25',
+        } <= lines, page.decode()
 
     def test_shows_nothing_that_nobody_reads(self) -> None:
         assert shown(Telemetry({})) == {}
