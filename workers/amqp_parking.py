@@ -1,7 +1,7 @@
 """What a person does on the broker: look at what was given up, give it another try, forget it, and see what lies where.
 
-No plug-in is asked: a parked message is fetched and put back, and what is put back comes first again, in its order. Whoever
-looks meanwhile sees fewer; whoever dies while looking loses nothing. Counts come from declaring a queue passively, which changes
+No plug-in is asked: parked messages are fetched, all of them, and put back in their order. Whoever looks meanwhile sees fewer;
+whoever dies while looking loses nothing but that order. Counts come from declaring a queue passively, which changes
 nothing and fails where it is not there yet.
 """
 
@@ -39,14 +39,18 @@ class Parking:
 
     async def parked(self, queue: Queue, limit: int) -> list[Parked]:
         """See `TaskBus.parked`."""
+        found: list[Parked] = []
         async with self._looking() as link:
-            return [parked_of(message) async for message in _fetched(link, queue, limit)]
+            async for message in _fetched(link, queue):
+                if len(found) < limit:
+                    found.append(parked_of(message))
+        return found
 
     async def replay(self, queue: Queue, key: str) -> int:
         """See `TaskBus.replay`."""
         replayed = 0
         async with self._looking() as link:
-            async for message in _fetched(link, queue, await _lying(link, queue)):
+            async for message in _fetched(link, queue):
                 if key_of(message) == key:
                     await self._replay(queue, message)
                     replayed += 1
@@ -56,7 +60,7 @@ class Parking:
         """See `TaskBus.replay_all`. Those that fail again meanwhile are not tried a second time."""
         replayed = 0
         async with self._looking() as link:
-            async for message in _fetched(link, queue, await _lying(link, queue)):
+            async for message in _fetched(link, queue):
                 await self._replay(queue, message)
                 replayed += 1
                 told(replayed)
@@ -66,7 +70,7 @@ class Parking:
         """See `TaskBus.drop`."""
         dropped = 0
         async with self._looking() as link:
-            async for message in _fetched(link, queue, await _lying(link, queue)):
+            async for message in _fetched(link, queue):
                 if key_of(message) == key:
                     await message.ack()
                     dropped += 1
@@ -84,7 +88,7 @@ class Parking:
             try:
                 yield link
             finally:
-                await close(link)  # what was not acknowledged is put back
+                await close(link)
 
 
 class Overseer:
@@ -135,21 +139,22 @@ class Overseer:
             return 0, 0  # nobody has needed it yet
 
 
-async def _lying(link: Link, queue: Queue) -> int:
+async def _fetched(link: Link, queue: Queue) -> AsyncIterator[AbstractIncomingMessage]:
+    """All messages that are parked now, the oldest first. Those that the caller does not acknowledge are put back one by one: the
+    broker puts each behind those that were put back before, so their order is kept by whoever goes through all of them."""
     try:
-        return (await ask(link, parking_queue(queue)))[0]
-    except aio_pika.exceptions.ChannelNotFoundEntity:
-        return 0
-
-
-async def _fetched(link: Link, queue: Queue, limit: int) -> AsyncIterator[AbstractIncomingMessage]:
-    """Up to `limit` parked messages, the oldest first; those that the caller does not acknowledge go back with the link."""
-    parking = await link.channel.get_queue(parking_queue(queue), ensure=False)
-    try:
-        for _ in range(limit):
-            message = await parking.get(fail=False)
-            if message is None:
-                return
-            yield message
+        lying, _ = await ask(link, parking_queue(queue))
     except aio_pika.exceptions.ChannelNotFoundEntity:
         return  # nobody has needed it yet
+    parking = await link.channel.get_queue(parking_queue(queue), ensure=False)
+    kept: list[int] = []  # not the messages themselves: a great many may lie there
+    for _ in range(lying):
+        message = await parking.get(fail=False)
+        if message is None:
+            break
+        yield message
+        if not message.processed and message.delivery_tag is not None:
+            kept.append(message.delivery_tag)
+    channel = await link.channel.get_underlay_channel()
+    for tag in kept:
+        await channel.basic_nack(tag, requeue=True)

@@ -155,8 +155,9 @@ class PostgresBus:
                         await Tasks(tx).replay(queue.name, task.fact_id, self._now())
                 if not page:
                     return len(done)
-                done.update(task.fact_id for task in page)
-                told(len(done))
+                for task in page:
+                    done.add(task.fact_id)
+                    told(len(done))
 
     async def drop(self, queue: Queue, key: str) -> int:
         """See `TaskBus.drop`."""
