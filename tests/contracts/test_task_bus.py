@@ -277,6 +277,89 @@ async def test_a_parked_message_can_be_replayed_with_all_its_attempts(bench: Ben
     assert [(delivery.envelope, delivery.attempt) for delivery in mended.deliveries] == [(envelope, 1)]
 
 
+async def test_all_that_is_parked_is_replayed_once_although_it_fails_again_meanwhile(bench: Bench) -> None:
+    queue, envelopes = bench.queue(max_attempts=1), [an_envelope() for _ in range(7)]
+    seen, told = Seen(lambda _: ValueError("still broken")), list[int]()
+    async with bench.open() as bus, consuming(bus, queue, seen):
+        await bus.publish(*envelopes)
+
+        async def all_parked() -> bool:
+            return len(await bus.parked(queue)) == 7
+
+        await eventually(all_parked)
+        assert await bus.replay_all(queue, told.append) == 7
+        await seen.times(14)
+        await eventually(all_parked)
+    assert told == [1, 2, 3, 4, 5, 6, 7]
+    assert Counter(seen.ids()) == {envelope.id: 2 for envelope in envelopes}
+
+
+async def test_a_parked_message_can_be_dropped_and_what_waits_or_is_unknown_cannot(bench: Bench) -> None:
+    queue, envelope, other = bench.queue(max_attempts=1), an_envelope(), an_envelope()
+    async with bench.open() as bus:
+        await bus.publish(envelope, other)
+        assert await bus.drop(queue, str(envelope.id)) == 0  # it waits
+    async with bench.open() as bus, consuming(bus, queue, Seen(lambda _: ValueError("broken"))):
+
+        async def both_parked() -> bool:
+            return len(await bus.parked(queue)) == 2
+
+        await eventually(both_parked)
+        assert await bus.drop(queue, "seventeen") == 0
+        assert await bus.drop(queue, str(envelope.id)) == 1
+        assert [parked.key for parked in await bus.parked(queue)] == [str(other.id)]
+
+
+async def test_what_lies_in_each_queue_is_told_and_telling_it_changes_nothing(bench: Bench) -> None:
+    queue, idle = bench.queue(max_attempts=1, concurrency=2), bench.queue(ClassEnded, ordered=True)
+    inside, go_on = asyncio.Event(), asyncio.Event()
+    broken = an_envelope()
+
+    async def handle(delivery: Delivery) -> None:
+        if delivery.envelope.id == broken.id:
+            raise ValueError("broken")
+        inside.set()
+        await go_on.wait()
+
+    async with bench.open() as bus:
+        await bus.publish(broken, *[an_envelope() for _ in range(5)])
+        async with consuming(bus, queue, handle):
+            async with asyncio.timeout(WAIT_S):
+                await inside.wait()
+
+            async def settled() -> bool:
+                seen = (await bus.overview())[queue.name]
+                return (seen.waiting, seen.parked) == (3, 1)
+
+            await eventually(settled)
+            for _ in range(30):  # more often than a queue may deliver in vain
+                seen = await bus.overview()
+            assert set(seen) >= {queue.name, idle.name}
+            assert (seen[idle.name].waiting, seen[idle.name].oldest_s) == (0, 0.0)
+            assert seen[queue.name].running in {2, None}
+            assert seen[queue.name].consumers in {1, None}
+            oldest_s = seen[queue.name].oldest_s
+            assert oldest_s is not None
+            assert 0 < oldest_s < 2 * WAIT_S
+            go_on.set()
+            await eventually(lambda: bus.statistics().of(queue).handled == 5)
+        assert (await bus.overview())[queue.name].waiting == 0
+        assert len(await bus.parked(queue)) == 1
+
+
+async def test_every_attempt_is_counted_by_its_outcome_and_its_time(bench: Bench) -> None:
+    queue, envelope = bench.queue(), an_envelope()
+    seen = Seen(lambda delivery: ValueError("not yet") if delivery.attempt == 1 else None)
+    async with bench.open() as bus, consuming(bus, queue, seen):
+        await bus.publish(envelope)
+        await seen.times(2)
+        await eventually(lambda: bus.statistics().of(queue).handled)
+        statistics = bus.statistics().of(queue)
+    assert statistics.outcomes() == {"handled": 1, "retried": 1, "parked": 0, "lost": 0}
+    assert sum(statistics.seconds.counts) == 2
+    assert statistics.seconds.total_s >= 0
+
+
 async def publish_elsewhere(bench: Bench, envelope: Envelope) -> None:
     """Publish from another process than the one that consumes."""
     async with bench.open() as publisher:
