@@ -11,8 +11,9 @@ was frozen for longer than its lease finds another number in `claims`, which onl
 A task that is still `leased` when it is due has seen a worker die, and is claimed only where the caller allows one (`died`): who
 takes one at a time does not lose the neighbours of a task that kills its worker again and again.
 
-A line (`claim_first`) goes by `seq`, the order in which tasks were added, and takes nothing but its first row. That row is named in
-a statement of its own before it is locked: were it skipped because somebody holds it, the second would be taken before its time.
+An ordered queue (`claim_first`) goes by `seq`, the order in which tasks were added, and takes nothing but its first row. That
+row is named in a statement of its own before it is locked: were it skipped because somebody holds it, the second would be taken
+before its time.
 """
 
 import uuid
@@ -123,7 +124,7 @@ class Tasks:
         return [Task(**row) for row in rows]
 
     async def claim_first(self, queue: str, now: datetime, leased_until: datetime, *, died: bool) -> list[Task]:
-        """Take the first task of a line, if it is due and nobody has it; else nothing. `died` as above."""
+        """Take the first task of an ordered queue, if it is due and nobody has it; else nothing. `died` as above."""
         first = await self._tx.fetchval(
             "SELECT fact_id FROM tasks WHERE queue = $1 AND parked_at IS NULL ORDER BY seq LIMIT 1", queue
         )
@@ -207,7 +208,7 @@ class Tasks:
         return [ParkedTask(**row) for row in rows]
 
     async def replay(self, queue: str, fact_id: uuid.UUID, now: datetime) -> bool:
-        """Give a parked task all its attempts again, from now; in a line it comes last. False when it is not parked."""
+        """Give a parked task all its attempts again, from now; where order is kept it comes last. False when it is not parked."""
         replayed = _changed(
             await self._tx.execute(
                 """

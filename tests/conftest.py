@@ -16,6 +16,14 @@ settings.load_profile("paceline")
 pytest_plugins = ["tests.support.postgres", "tests.support.rabbitmq", "tests.support.fact_logs"]
 
 
+WITH_RABBITMQ = (
+    "tests/workers/",
+    "tests/contracts/test_task_bus",
+    "tests/contracts/test_fact_log",
+    "tests/paceline/test_tasks_command",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every coroutine test is watched, from before its first fixture to after its last.
 
@@ -25,11 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         file = item.nodeid.partition("::")[0]
-        together = (
-            "rabbitmq"
-            if file.startswith(("tests/workers/", "tests/contracts/test_task_bus", "tests/contracts/test_fact_log"))
-            else file
-        )
+        together = "rabbitmq" if file.startswith(WITH_RABBITMQ) else file
         together = "faults" if file.startswith("tests/faults/") else together
         item.add_marker(pytest.mark.xdist_group(together))
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):

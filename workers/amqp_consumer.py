@@ -90,8 +90,8 @@ class _AmqpDelivery:
         self._link: Final = link
 
     async def settle(self, tx: Tx) -> None:
-        """The acknowledgement comes after the commit. Only in a line is a link that is lost a reason not to commit: there another
-        worker has the message by now, and what follows it may have been done."""
+        """The acknowledgement comes after the commit. Only in an ordered queue is a link that is lost a reason not to commit:
+        there another worker has the message by now, and what follows it may have been done."""
         if self._queue.ordered and not self._link.alive():
             raise TaskTaken(f"{self._queue.name} {self.envelope.id}: the broker has given it to another worker")
 
@@ -182,7 +182,7 @@ class Consumption:
                 continue  # the broker has given it to somebody else by now
             try:
                 if self._queue.ordered:
-                    await self._in_line(message)
+                    await self._in_order(message)
                 elif deaths_of(message) >= SUSPECT_AFTER:
                     await self._set_aside(message)
                 else:
@@ -221,8 +221,8 @@ class Consumption:
         if safe:
             await self._acknowledge(message)
 
-    async def _in_line(self, message: AbstractIncomingMessage) -> None:
-        """Handle a message of a line, again and again in its place, until it is done, parked, or must be let go of."""
+    async def _in_order(self, message: AbstractIncomingMessage) -> None:
+        """Handle a message of an ordered queue, again and again in its place, until it is done, parked, or must be let go of."""
         means = self._means
         attempt, until = attempt_of(message), means.clock.monotonic() + HELD_S
         while self._link.alive() and not means.stopping.is_set() and means.clock.monotonic() < until:
@@ -331,7 +331,7 @@ class Consumption:
                 log.warning("bus.link_dead", queue=self._queue.name, problem=str(problem))
                 self._link.lost.set()
                 return
-            # The second consumer of a line gets nothing, rightly.
+            # The second consumer of an ordered queue gets nothing, rightly.
             unfed = waiting > 0 and self._here == 0 and self._came == came and not self._queue.ordered
             if consumers == 0 or (unfed and idle):
                 log.warning("bus.subscription_gone", queue=self._queue.name, consumers=consumers, waiting=waiting)

@@ -45,8 +45,8 @@ from workers.retry import Ladder
 VERSION: Final = "v1"
 EXCHANGE: Final = f"paceline.facts.{VERSION}"
 DELIVERY_LIMIT: Final = 20
-"""Deliveries from a work queue without an answer. Only a line gets there, see `SUSPECT_AFTER`; there a message that is put back
-politely every `HELD_S` while the database is away is parked after 6.7 hours."""
+"""Deliveries from a work queue without an answer. Only in an ordered queue a message gets there, see `SUSPECT_AFTER`; one that is
+put back politely every `HELD_S` while the database is away is parked after 6.7 hours."""
 SUSPECT_AFTER: Final = 2
 """Deliveries without an answer after which a message is moved to the queue `alone`. One may be a lost connection."""
 ALONE_LIMIT: Final = 4

@@ -1,7 +1,7 @@
 """The task bus: carries facts from the relay to the queues of whoever wants them.
 
-Two implementations, one promise, one contract suite (tests/contracts/test_task_bus.py and test_ordered_queues.py):
-`amqp.py` on RabbitMQ and `postgres_bus.py` on the database that is there anyway.
+Two implementations, one promise, one contract suite (tests/contracts/test_task_bus*.py): `amqp.py` on RabbitMQ and
+`postgres_bus.py` on the database that is there anyway.
 
 What a bus guarantees:
 
@@ -12,15 +12,15 @@ What a bus guarantees:
 - *Failures climb.* A handler that raises, or takes longer than the queue's `time_limit_s`, sees the envelope again after
   the delays of retry.py, and after the queue's `max_attempts` it is parked with its reason. An envelope nobody here can
   read is parked at once. One that kills its worker each time is handled away from others, and then parked. None of
-  them holds up its neighbours, and none takes them along.
+  them takes its neighbours along and, unless they are ordered, none holds them up.
 - *A polite end.* After `stop` nothing new is begun, what runs is finished within `FINISH_S`, what was fetched and not begun
   is at once somebody else's, and `consume` returns.
 
-Order is kept by a queue that is `ordered`, and costs what a line costs: one envelope at a time for all workers together.
+Order is kept by a queue that is `ordered`, and costs what standing in line costs: one envelope at a time for all workers together.
 Envelopes are first handed over in the order in which the bus took them: one whose `publish` returned before another
 was published comes before it, and those of one `publish` in their order. One that fails is tried again in its place, with
 shorter delays (`Ladder.in_place`), and the others wait until it is done or parked; a worker that dies hands over to another,
-which begins with the same envelope. Two things are out of line: what was published twice may come once more later, which
+which begins with the same envelope. Two things are out of order: what was published twice may come once more later, which
 the inbox knows; and what was parked and is replayed comes after everything that waits. A worker that was deposed and does
 not know it yet cannot end a task: `Delivery.settle` raises where it is known, and the inbox stops it where it is not.
 
@@ -82,7 +82,7 @@ class Queue:
 
     `wants` the facts it is told; `concurrency` how many handlers may run at once on this process; `max_attempts` after
     how many failures a message is parked; `prefetch` how many messages a broker may send ahead to this process, those that
-    run included (0: as many as run; a handler that could take its process down wants 1 to 4); `ordered` for a line, see
+    run included (0: as many as run; a handler that could take its process down wants 1 to 4); `ordered` to keep their order, see
     above; `time_limit_s` how long a handler may take before it counts as failed. The name is for ever: messages wait under it.
     """
 
@@ -108,7 +108,7 @@ class Queue:
                 f"queue {self.name!r} must give its handler between 0 and {HELD_S:g} s; write a row for longer work"
             )
         if self.ordered and self.ahead > 1:
-            raise ValueError(f"queue {self.name!r} is a line: it handles and fetches one message at a time")
+            raise ValueError(f"queue {self.name!r} is ordered: it handles and fetches one message at a time")
         if self.ordered and self.max_attempts * (self.time_limit_s + IN_PLACE_MOST_S) > HELD_S:
             raise ValueError(
                 f"queue {self.name!r} may not hold its first message for longer than {HELD_S:g} s: "

@@ -3,6 +3,11 @@
 A handler runs in one transaction together with its inbox (consumer.py), may be called again for the same fact if that
 transaction did not commit, and reads the state as it is now: two facts of one workout may come in either order.
 
+None of these queues is `ordered`, although the bus can: each handler locks what it changes and computes it from the state as it is
+now, so the latest of two facts about one thing wins in either order, and a failure of one must not hold up a thousand others. A
+push carries the revision of what it shows. Order would be due where a handler acts on what a fact says rather than on what is
+stored. Pushes are quick and touch nothing but a connection, so a broker may send some ahead; what computes tables may not.
+
 Adding one: a row in `table`, a method here; a fact that nobody wants is simply forgotten by the bus. A queue's name
 is kept for ever, because messages wait under it across deployments.
 """
@@ -34,7 +39,7 @@ from workers.retry import Unprocessable
 
 WORKOUT_SUMMARIES: Final = Queue("workout-summaries", wants=(WorkoutFinished,), concurrency=2)
 CLASS_SUMMARIES: Final = Queue("class-summaries", wants=(ClassEnded, WorkoutFinished))
-PUSHES: Final = Queue("pushes", wants=(WorkoutSummarised, ClassSummarised, LoginEnded), concurrency=4)
+PUSHES: Final = Queue("pushes", wants=(WorkoutSummarised, ClassSummarised, LoginEnded), concurrency=4, prefetch=16)
 
 QUEUES: Final = (WORKOUT_SUMMARIES, CLASS_SUMMARIES, PUSHES)
 """Every queue there is: the bus needs them all, whichever of them this process consumes."""

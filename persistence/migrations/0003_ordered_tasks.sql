@@ -1,4 +1,4 @@
--- Lines, and tasks whose worker has died. `seq` is the order in which tasks were added, which a line keeps; `claims` counts how
+-- Ordered queues, and tasks whose worker has died. `seq` is the order in which tasks were added; `claims` counts how
 -- often a task was taken and is never set back, so that whoever has lost it is known; a task that is due and still `leased` has
 -- seen its worker die.
 ALTER TABLE tasks
@@ -9,5 +9,5 @@ ALTER TABLE tasks
 DROP INDEX tasks_due;
 CREATE INDEX tasks_due ON tasks (queue, due_at, seq) WHERE parked_at IS NULL AND NOT leased;
 CREATE INDEX tasks_leased ON tasks (queue, due_at) WHERE parked_at IS NULL AND leased;
-CREATE INDEX tasks_line ON tasks (queue, seq) WHERE parked_at IS NULL;
+CREATE INDEX tasks_in_order ON tasks (queue, seq) WHERE parked_at IS NULL;
 CREATE INDEX tasks_parked ON tasks (queue, parked_at, fact_id) WHERE parked_at IS NOT NULL;

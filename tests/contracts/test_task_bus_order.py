@@ -9,7 +9,7 @@ import pytest
 from persistence.database import Database
 from services.kernel.facts import Envelope, WorkoutFinished
 from services.kernel.problems import Unavailable
-from tests.support.killable_worker import Order, line_of
+from tests.support.killable_worker import Order, share_of
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.task_buses import WAIT_S, Bench, Seen, an_envelope, consuming, eventually
 from tests.support.worker_process import worker_process
@@ -31,7 +31,7 @@ def fails(envelope: Envelope, times: int) -> Callable[[Delivery], Exception | No
     return act
 
 
-async def test_a_line_is_handled_one_at_a_time_in_the_order_of_publishing_by_all_workers_together(
+async def test_an_ordered_queue_is_handled_one_at_a_time_in_the_order_of_publishing_by_all_workers_together(
     bench: Bench,
 ) -> None:
     queue, envelopes = bench.queue(ordered=True), [an_envelope() for _ in range(40)]
@@ -75,7 +75,7 @@ async def test_a_message_that_fails_is_tried_again_in_its_place_while_the_others
     assert [each.attempt for each in seen.deliveries] == [1, 1, 2, 3, 1, 1]
 
 
-async def test_a_message_that_always_fails_is_parked_and_the_line_flows_on(bench: Bench) -> None:
+async def test_a_message_that_always_fails_is_parked_and_the_queue_flows_on(bench: Bench) -> None:
     queue, envelopes = bench.queue(ordered=True, max_attempts=3), [an_envelope() for _ in range(3)]
     seen = Seen(fails(envelopes[0], 9))
     async with bench.open() as bus, consuming(bus, queue, seen):
@@ -89,7 +89,7 @@ async def test_a_message_that_always_fails_is_parked_and_the_line_flows_on(bench
     assert "failed 3 times" in parked.reason
 
 
-async def test_what_cannot_be_processed_leaves_the_line_at_once(bench: Bench) -> None:
+async def test_what_cannot_be_processed_leaves_the_queue_at_once(bench: Bench) -> None:
     queue, envelopes = bench.queue(ordered=True), [an_envelope() for _ in range(2)]
     seen = Seen(lambda each: Unprocessable("upside down") if each.envelope.id == envelopes[0].id else None)
     async with bench.open() as bus, consuming(bus, queue, seen):
@@ -99,7 +99,7 @@ async def test_what_cannot_be_processed_leaves_the_line_at_once(bench: Bench) ->
     assert seen.ids() == [envelope.id for envelope in envelopes]
 
 
-async def test_when_the_house_is_away_the_line_waits_and_uses_no_attempt(bench: Bench) -> None:
+async def test_when_the_house_is_away_the_others_wait_and_it_uses_no_attempt(bench: Bench) -> None:
     queue, envelopes = bench.queue(ordered=True, max_attempts=2), [an_envelope() for _ in range(2)]
     outage = iter([True] * 4)
     seen = Seen(lambda _: Unavailable("the database is away") if next(outage, False) else None)
@@ -148,7 +148,7 @@ async def test_a_worker_that_dies_hands_over_to_one_that_waits_and_nothing_is_ou
 ) -> None:
     queue, envelopes = bench.queue(ordered=True), [an_envelope() for _ in range(5)]
     bus_kind, url = bench.where()
-    order = Order(bus_kind, url, [line_of(queue)], holds=[str(envelopes[2].id)])
+    order = Order(bus_kind, url, [share_of(queue)], holds=[str(envelopes[2].id)])
     seen = Seen()
     async with bench.open() as bus, worker_process(order) as doomed:
         await bus.publish(*envelopes)
@@ -204,8 +204,8 @@ async def test_a_worker_that_was_deposed_cannot_end_its_task(
     ("concurrency", "prefetch", "max_attempts", "time_limit_s"),
     [(2, 0, 5, 20), (1, 2, 5, 20), (1, 1, int(HELD_S / IN_PLACE_MOST_S), 20), (1, 1, 5, HELD_S / 5)],
 )
-def test_a_line_that_would_run_two_at_once_or_hold_its_first_too_long_is_refused(
+def test_an_ordered_queue_that_would_run_two_at_once_or_hold_its_first_too_long_is_refused(
     concurrency: int, prefetch: int, max_attempts: int, time_limit_s: float
 ) -> None:
-    with pytest.raises(ValueError, match="'line'"):
-        Queue("line", (WorkoutFinished,), concurrency, max_attempts, prefetch, ordered=True, time_limit_s=time_limit_s)
+    with pytest.raises(ValueError, match="'late'"):
+        Queue("late", (WorkoutFinished,), concurrency, max_attempts, prefetch, ordered=True, time_limit_s=time_limit_s)

@@ -9,7 +9,7 @@ import pytest
 
 from services.kernel.facts import ClassEnded, LoginEnded
 from services.kernel.ids import AccountId, ClassId, FactId, LoginId
-from tests.support.killable_worker import Order, line_of
+from tests.support.killable_worker import Order, share_of
 from tests.support.task_buses import CLOCK, IDS, Bench, Seen, an_envelope, consuming, eventually
 from tests.support.worker_process import WorkerProcess, worker_process
 from workers.bus import BODY_LENGTH, Delivery
@@ -105,7 +105,7 @@ async def test_a_message_that_kills_its_process_is_parked_and_neither_its_neighb
     neighbours, killer = [an_envelope() for _ in range(6)], an_envelope()
     others = [an_envelope(ClassEnded(class_id=ClassId(IDS.next()))) for _ in range(3)]
     kind, url = bench.where()
-    order = Order(kind, url, [line_of(deadly), line_of(other)], kills=[str(killer.id)], slow_ms=30)
+    order = Order(kind, url, [share_of(deadly), share_of(other)], kills=[str(killer.id)], slow_ms=30)
     everybody = {str(envelope.id) for envelope in (*neighbours, *others)}
     done: set[str] = set()
     deaths = 0
@@ -135,7 +135,7 @@ async def test_a_message_that_kills_its_process_is_parked_and_neither_its_neighb
 async def test_a_worker_that_is_told_to_stop_finishes_what_runs_and_gives_the_rest_back_at_once(bench: Bench) -> None:
     queue, envelopes = bench.queue(concurrency=1, prefetch=4), [an_envelope() for _ in range(6)]
     kind, url = bench.where()
-    order = Order(kind, url, [line_of(queue)], slow_ms=300, lease_s=600)
+    order = Order(kind, url, [share_of(queue)], slow_ms=300, lease_s=600)
     async with bench.open() as bus:
         await bus.publish(*envelopes)
         async with worker_process(order) as worker:
@@ -155,7 +155,7 @@ async def test_a_handler_that_does_not_end_is_cut_when_the_worker_stops_and_anot
 ) -> None:
     queue, envelope = bench.queue(), an_envelope()
     kind, url = bench.where()
-    order = Order(kind, url, [line_of(queue)], holds=[str(envelope.id)], lease_s=600)
+    order = Order(kind, url, [share_of(queue)], holds=[str(envelope.id)], lease_s=600)
     async with bench.open() as bus:
         await bus.publish(envelope)
         async with worker_process(order) as worker:

@@ -39,7 +39,9 @@ async def test_a_worker_finishes_what_runs_and_begins_nothing_new(database: Data
             server.send(signal.SIGTERM)
         assert await asyncio.to_thread(server.wait) == 0
     async with database.connection() as look:
-        left = await look.fetch("SELECT fact_id, attempt, leased FROM tasks WHERE queue = 'class-summaries' ORDER BY seq")
+        left = await look.fetch(
+            "SELECT fact_id, attempt, leased FROM tasks WHERE queue = 'class-summaries' ORDER BY seq"
+        )
         made = await look.fetchval("SELECT count(*) FROM classes WHERE summary IS NOT NULL")
     assert [(row["fact_id"], row["attempt"], row["leased"]) for row in left] == [
         (envelope.id, 0, False) for envelope in facts[1:]

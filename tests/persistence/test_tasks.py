@@ -47,7 +47,7 @@ async def claim(world: World, now: datetime, limit: int = 1, *, died: bool = Tru
 
 
 async def claim_first(world: World, now: datetime) -> list[tuple[FactId, int]]:
-    """Claim the first task of the line."""
+    """Claim the first task in order."""
     async with world.database.tx() as tx:
         return [(task.fact_id, task.claims) for task in await Tasks(tx).claim_first(QUEUE, now, now + LEASE, died=True)]
 
@@ -185,7 +185,7 @@ async def test_a_task_that_waits_for_its_next_attempt_has_seen_nobody_die(world:
     assert await claim(world, now + 2 * LEASE, died=False) == [(task, 2)]
 
 
-async def test_a_line_gives_its_first_task_or_nothing(world: World, now: datetime) -> None:
+async def test_an_ordered_queue_gives_its_first_task_or_nothing(world: World, now: datetime) -> None:
     first, second = await put(world, now, 2)
     later = now + timedelta(seconds=1)
     assert await claim_first(world, later) == [(first, 1)]
@@ -200,7 +200,7 @@ async def test_a_line_gives_its_first_task_or_nothing(world: World, now: datetim
     assert await claim_first(world, later) == [(second, 1)]
 
 
-async def test_a_replayed_task_comes_last_in_its_line(world: World, now: datetime) -> None:
+async def test_a_replayed_task_comes_last(world: World, now: datetime) -> None:
     first, second = await put(world, now, 2)
     later = now + timedelta(seconds=1)
     await claim_first(world, later)
@@ -210,7 +210,7 @@ async def test_a_replayed_task_comes_last_in_its_line(world: World, now: datetim
     assert await claim_first(world, later) == [(second, 1)]
 
 
-async def test_tasks_added_together_stand_in_line_as_they_were_named(world: World, now: datetime) -> None:
+async def test_tasks_added_together_keep_the_order_in_which_they_were_named(world: World, now: datetime) -> None:
     named = [FactId(world.ids.next()) for _ in range(20)]
     named.reverse()  # not the order of their ids
     async with world.database.tx() as tx:
@@ -248,7 +248,7 @@ async def test_a_parked_task_can_be_dropped_and_no_other(world: World, now: date
 
 QUESTIONS: Final[tuple[tuple[Callable[[Tasks, datetime], Awaitable[object]], set[str]], ...]] = (
     (lambda tasks, now: tasks.claim(QUEUE, now, now, 10, died=True), {"tasks_due", "tasks_leased", "tasks_pkey"}),
-    (lambda tasks, now: tasks.claim_first(QUEUE, now, now, died=True), {"tasks_line", "tasks_pkey"}),
+    (lambda tasks, now: tasks.claim_first(QUEUE, now, now, died=True), {"tasks_in_order", "tasks_pkey"}),
     (lambda tasks, now: tasks.parked(QUEUE, 10), {"tasks_parked"}),
 )
 

@@ -23,7 +23,7 @@ from workers.bus import Delivery, Queue, TaskBus
 from workers.postgres_bus import PostgresBus
 
 
-class Line(msgspec.Struct):
+class Share(msgspec.Struct):
     """A queue to consume; `wants` the types of its facts."""
 
     name: str
@@ -38,9 +38,9 @@ class Line(msgspec.Struct):
         return Queue(self.name, wants, self.concurrency, prefetch=self.prefetch, ordered=self.ordered)
 
 
-def line_of(queue: Queue) -> Line:
+def share_of(queue: Queue) -> Share:
     """A queue, for the order."""
-    return Line(queue.name, sorted(queue.types()), queue.concurrency, queue.prefetch, queue.ordered)
+    return Share(queue.name, sorted(queue.types()), queue.concurrency, queue.prefetch, queue.ordered)
 
 
 class Order(msgspec.Struct):
@@ -48,7 +48,7 @@ class Order(msgspec.Struct):
 
     bus: str
     url: str
-    queues: list[Line]
+    queues: list[Share]
     kills: list[str] = []
     holds: list[str] = []
     slow_ms: int = 0
@@ -57,7 +57,7 @@ class Order(msgspec.Struct):
 
 async def _work(order: Order) -> None:
     clock = SystemClock()
-    queues = tuple(line.queue() for line in order.queues)
+    queues = tuple(share.queue() for share in order.queues)
 
     async def handle(delivery: Delivery) -> None:
         name = str(delivery.envelope.id)

@@ -246,7 +246,7 @@ async def test_no_handler_and_no_wait_in_place_is_longer_than_the_broker_waits_f
         Queue("too-long", wants=(ClassEnded,), time_limit_s=HELD_S + 1)
 
 
-async def test_the_first_of_a_line_is_put_back_when_it_was_held_for_long_and_comes_first_again(
+async def test_the_first_of_an_ordered_queue_is_put_back_when_it_was_held_for_long_and_comes_first_again(
     bench: AmqpBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(amqp_consumer, "HELD_S", 0.2)
