@@ -178,6 +178,9 @@ class Consumption:
 
     async def _hand(self) -> None:
         while (message := await self._arrived.get()) is not None:
+            if self._means.stopping.is_set():
+                self._arrived.put_nowait(message)  # for `_end_subscription`: put back earlier, it would come here again
+                return
             if not self._link.alive():
                 continue  # the broker has given it to somebody else by now
             try:
@@ -246,7 +249,7 @@ class Consumption:
     # -- one attempt ----------------------------------------------------------------------------------------------
 
     async def _attempt(self, message: AbstractIncomingMessage, attempt: int, ladder: Ladder) -> Again | Park | None:
-        """Run the handler; None when it is done, or has nothing to do with us any more."""
+        """Run the handler; None when it is done. Raises `BusUnavailable` when the message is another worker's by now."""
         queue, clock = self._queue, self._means.clock
         statistics = self._statistics
         try:
@@ -261,8 +264,7 @@ class Consumption:
             await within_limit(queue, self._handle, _AmqpDelivery(queue, envelope, attempt, self._link))
         except TaskTaken as taken:
             statistics.lost += 1
-            log.warning("bus.task_taken", task=str(taken))
-            return None
+            raise BusUnavailable(str(taken)) from taken
         except Exception as failure:
             log.warning(
                 "bus.handler_failed", queue=queue.name, fact=str(envelope.id), attempt=attempt, exc_info=failure

@@ -321,7 +321,7 @@ async def test_what_lies_in_each_queue_is_told_and_telling_it_changes_nothing(be
         inside.set()
         await go_on.wait()
 
-    async with bench.open() as bus:
+    async with bench.open(lease_s=WAIT_S) as bus:
         await bus.publish(broken, *[an_envelope() for _ in range(5)])
         async with consuming(bus, queue, handle):
             async with asyncio.timeout(WAIT_S):

@@ -32,6 +32,8 @@ IDS: Final = Uuid7Ids(CLOCK)
 LADDER: Final = Ladder((0.05, 0.1))
 WAIT_S: Final = 20.0
 """How long a test waits for what must come."""
+LEASE_S: Final = 0.5
+"""Short, for tests in which a worker dies; handlers that take longer are taken for dead."""
 _names: Final = itertools.count()
 
 
@@ -64,8 +66,8 @@ class Bench(Protocol):
         """A queue that no other test uses; made before any bus is opened."""
         ...
 
-    def open(self) -> AbstractAsyncContextManager[OperatedBus]:
-        """A bus, as a worker process has one."""
+    def open(self, *, lease_s: float = LEASE_S) -> AbstractAsyncContextManager[OperatedBus]:
+        """A bus, as a worker process has one. `lease_s` on the bus that has leases."""
         ...
 
     async def put(self, queue: Queue, fact_id: FactId, body: str) -> None:
@@ -107,8 +109,8 @@ class PostgresBench:
         return queue
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[OperatedBus]:
-        yield PostgresBus(self._database, CLOCK, tuple(self._queues), ladder=LADDER, poll_s=0.02, lease_s=0.5)
+    async def open(self, *, lease_s: float = LEASE_S) -> AsyncIterator[OperatedBus]:
+        yield PostgresBus(self._database, CLOCK, tuple(self._queues), ladder=LADDER, poll_s=0.02, lease_s=lease_s)
 
     async def put(self, queue: Queue, fact_id: FactId, body: str) -> None:
         async with self._database.tx() as tx:
@@ -149,7 +151,7 @@ class AmqpBench:
         return queue
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[OperatedBus]:
+    async def open(self, *, lease_s: float = LEASE_S) -> AsyncIterator[OperatedBus]:
         async with open_amqp_bus(self._url, CLOCK, tuple(self._queues), ladder=LADDER, alone_poll_s=0.05) as bus:
             yield bus
 
