@@ -60,6 +60,7 @@ from services.accounts.tokens import Tokens, load_key
 from services.classes.classes import Classes
 from services.kernel.clock import Clock
 from services.kernel.ids import Ids
+from services.schedule.jobs import Jobs
 from services.training.workouts import Workouts
 from workers import activity
 from workers.activity import CountActivity
@@ -70,13 +71,14 @@ from workers.consumer import Consumer
 from workers.fact_log import FAMILIES, FactLog
 from workers.following import Follower
 from workers.handlers import QUEUES, table
+from workers.jobs import jobs
 from workers.lookout import Lookout
 from workers.outbox_upkeep import OutboxUpkeep
 from workers.postgres_bus import PostgresBus
 from workers.postgres_log import PostgresLog
 from workers.push import NodePush
 from workers.relay import Relay
-from workers.schedule import Scheduler, jobs
+from workers.schedule import Scheduler
 from workers.task_statistics import BOUNDS_S, Overview
 from workers.wakeups import Bell, Wakeups
 
@@ -203,7 +205,7 @@ async def open_parts(
         lookout = Lookout(bus, clock)
         relay = Relay(transactions, bus, clock, wakeups)
         outbox = OutboxUpkeep(clock, keep_days=settings.outbox_days)
-        scheduler = Scheduler(database, clock, jobs(transactions, clock, outbox))
+        scheduler = Scheduler(transactions, clock, jobs(clock, outbox), node=node.id)
         consumers = tuple(
             Consumer(row.queue, row.handler, transactions, clock) for row in table(clock, NodePush(node, feeds))
         )
@@ -222,6 +224,7 @@ async def open_parts(
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,
                 workouts=Workouts(transactions),
+                schedule=Jobs(transactions, clock),
                 identify=identify,
                 demo_code=demo.current_code,
                 checks=_checks(database, node, program, lambda: parts.draining),
@@ -237,6 +240,7 @@ async def open_parts(
                     bus,
                     lookout,
                     followers,
+                    scheduler,
                     passwords,
                     clock,
                     lambda: parts.sockets,
@@ -358,6 +362,7 @@ def _readings(
     bus: OperatedBus,
     lookout: Lookout,
     followers: tuple[Follower, ...],
+    scheduler: Scheduler,
     passwords: Passwords,
     clock: Clock,
     sockets: Callable[[], LiveServer],
@@ -365,6 +370,7 @@ def _readings(
 ) -> Mapping[str, Reading]:
     """What each part counts, by the names of `gateway.probes.FAMILIES`."""
     recorder = streams.recorder.statistics
+    due = scheduler.statistics
     hub = Once(node.hub.statistics, clock)
     carried = Once(node.statistics, clock)
     present = Once(presence.statistics, clock)
@@ -482,6 +488,14 @@ def _readings(
             name: Histogram(BOUNDS_S, queue.seconds.counts, queue.seconds.total_s)
             for name, queue in bus.statistics().queues.items()
         },
+        "schedule_leads": lambda: due.leads,
+        "schedule_epoch": lambda: due.epoch,
+        "schedule_ticks": lambda: due.ticks,
+        "schedule_done": lambda: due.done,
+        "schedule_failures": lambda: due.failures,
+        "schedule_dropped": lambda: due.dropped,
+        "schedule_told": lambda: due.told,
+        "schedule_late_seconds": lambda: Spread(due.late_count, due.late_seconds, tuple(due.late_recent)),
         "password_hashes": lambda: passwords.statistics().hashed,
         "password_refused": lambda: passwords.statistics().refused,
         "password_pending": lambda: passwords.statistics().pending,

@@ -17,7 +17,9 @@ from persistence.following import Followers
 from persistence.inbox import Inbox
 from persistence.logins import Logins
 from persistence.outbox import Outbox
+from persistence.schedule import Schedule
 from persistence.streams import Streams
+from persistence.ticks import Ticks
 from persistence.workouts import Workouts
 from services.kernel.clock import Clock
 from services.kernel.ids import Ids
@@ -37,6 +39,8 @@ class Stores:
         self.inbox: Final = Inbox(tx)
         self.followers: Final = Followers(tx)
         self.activity: Final = ActivityDays(tx)
+        self.schedule: Final = Schedule(tx)
+        self.ticks: Final = Ticks(tx)
 
 
 class Transactions:

@@ -1,14 +1,26 @@
-"""What happens by the clock: jobs in a table, done by one node at a time.
+"""What happens by the clock: jobs in a table, and facts that were to be told later, done by one node at a time.
 
-The leader is whoever holds an advisory lock on a connection kept for that (persistence/leadership.py). Before every tick
-it asks the server whether it still does. A leader that is deposed in the middle of a job finishes that job, so jobs
-bear being done twice at once: they take rows with SKIP LOCKED and commit in small bites.
+The leader holds a lease in the database (persistence/leadership.py). What it does, it does in transactions that begin with the
+fence: a leader that was frozen or cut off and does not know that it has been replaced commits nothing.
 
-A job that was missed because nobody led is done once, at the next tick, not once for every time it was missed: each of
-them says "bring this up to now". A new leader does everything at its first tick.
+A job is due by its timetable (services/schedule/timetable.py says how, and what becomes of times when nobody led). A due
+time is taken by inserting a row with its name, the tick, so that two leaders who both believe in themselves cannot do it
+twice. The work is done in bites, each one transaction in which the tick counts what was done: the effect of a bite, the count
+and, after the last bite, the end of the tick commit together. A leader that dies leaves the tick open, and the next one goes on
+with it. A tick whose work fails is tried again, `MOST_FAILURES` times, later each time; other jobs do not wait for it.
+
+Facts that are told later (persistence/schedule.py) have a loop of their own, so that no job holds up a reminder.
+
+Two clocks are at work. Intervals are measured by the one that never steps; the wall clock only names them. Cron times and
+one-offs are judged by the wall clock, and a node whose wall clock is more than `MOST_SKEW_S` off the database's does not lead,
+because its hour would be everybody's: it looks before it leads, with each renewal, and a step while it leads ends its term before
+anything is done by the new time.
+
+The jobs are in workers/jobs.py.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -17,184 +29,429 @@ from typing import Final
 
 import structlog
 
-from persistence.database import Database
-from persistence.leadership import Leadership
+from persistence.leadership import Deposed, Leadership
 from persistence.stores import Stores
-from persistence.upkeep import Upkeep
+from persistence.ticks import LEADERSHIP
 from services.kernel.clock import Clock, utc
-from services.kernel.facts import ClassEnded, WorkoutFinished
-from workers.outbox_upkeep import INBOX_MARGIN_DAYS, OutboxUpkeep
+from services.schedule.jobs import Tick
+from services.schedule.timetable import Cron, Every, Missed, When, due
 from workers.wakeups import pause
 
-TICK_S: Final = 5.0
-"""Between two looks at the table, and at the lock."""
-JOB_TIMEOUT_S: Final = 60.0
-"""A job that takes longer is ended and comes again at its next time; what it has committed stays."""
-LOCK: Final = 0x5C4ED01E
+LOOK_S: Final = 1.0
+"""Between two looks at what is due: how late a tick or a fact may be on a node that is well."""
+LEASE_S: Final = 10.0
+"""How long a leader may be silent: how late everything is after one was killed. Renewed three times as often."""
+MOST_SKEW_S: Final = 30.0
+"""How far a leader's wall clock may be off the database's. Chosen by feeling: machines that keep time are within one second."""
+HANDS: Final = 3
+"""Jobs at work at once. More wait for a hand, each at most once, and are late."""
+BITE_TIMEOUT_S: Final = 30.0
+"""A bite that takes longer is ended and has failed; nothing of it stays."""
 BITE: Final = 200
-"""Rows of one transaction of a job."""
+"""Facts told in one transaction."""
+MOST_FAILURES: Final = 5
+"""Failures of one tick after which it is given up; the job is done again when it is due again."""
+RETRY_S: Final = 15.0
+"""Before the second attempt at a tick; twice as long before each further one."""
+LATENESS_KEPT: Final = 200
 
-SILENT_MIN: Final = 30
-"""Minutes without a sample after which an open stream is finished."""
-OVER_S: Final = 60
-"""The same in seconds, once its class is over."""
-FORGOTTEN_H: Final = 12
-"""Hours after which a class that nobody ended is over."""
 Transactions = Callable[[], AbstractAsyncContextManager[Stores]]
+Work = Callable[[Stores, Tick], Awaitable[int]]
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Job:
-    """Something to do every `every_s` seconds. `work` does one bounded bite and says how much it did; it is called again
-    at once as long as it did something."""
+    """Something to do at the times of `when`. `work` does one bounded bite in the transaction it is given and says how much that
+    was; 0: all is done. The name is for ever: what was done is remembered under it.
+
+    Raises ValueError for an interval that skips: it would be late by its nature.
+    """
 
     name: str
-    every_s: float
-    work: Callable[[], Awaitable[int]]
+    when: When
+    work: Work
+    missed: Missed = "once"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.when, Every) and self.missed == "skip":
+            raise ValueError(f"{self.name}: an interval has no time to be late for; give it `once`")
 
 
 @dataclass(slots=True)
 class ScheduleStatistics:
-    """Whether this node leads, how much each job has done, and how often it failed."""
+    """Whether this node leads and under which epoch; per job the ticks taken, how much was done and how often it failed; due
+    times that were dropped; facts told; and how late ticks and facts were, in seconds."""
 
     leads: bool = False
+    epoch: int = 0
+    ticks: dict[str, int] = field(default_factory=dict)
     done: dict[str, int] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
+    dropped: int = 0
+    told: int = 0
+    late_count: int = 0
+    late_seconds: float = 0.0
+    late_recent: deque[float] = field(default_factory=lambda: deque(maxlen=LATENESS_KEPT))
+
+    def late(self, seconds: float) -> None:
+        """Something was done so long after it was due."""
+        self.late_count += 1
+        self.late_seconds += max(seconds, 0.0)
+        self.late_recent.append(max(seconds, 0.0))
 
 
-def jobs(transactions: Transactions, clock: Clock, outbox: OutboxUpkeep | None = None) -> tuple[Job, ...]:
-    """The table."""
-    upkeep = Jobs(transactions, clock, outbox or OutboxUpkeep(clock))
-    return (
-        Job("make-outbox-days", 3_600, upkeep.make_outbox_days),
-        Job("drop-outbox-days", 3_600, upkeep.drop_outbox_days),
-        Job("finish-abandoned-streams", 15, upkeep.finish_abandoned_streams),
-        Job("end-forgotten-classes", 300, upkeep.end_forgotten_classes),
-        Job("prune-inbox", 3_600, upkeep.prune_inbox),
-        Job("prune-refresh-tokens", 3_600, upkeep.prune_refresh_tokens),
-    )
+def _count(counts: dict[str, int], name: str, amount: int = 1) -> None:
+    counts[name] = counts.get(name, 0) + amount
 
 
-class Jobs:
-    """The jobs themselves: each does one bite in one transaction and says how many rows it took."""
+@dataclass(slots=True)
+class _Plan:
+    """What a leader keeps in mind of one job: the cursor and the next due time (wall, ms), for an interval when it has passed and
+    after a failure when to try again (monotonic, s); whether somebody asked, and whether it is at work."""
 
-    def __init__(self, transactions: Transactions, clock: Clock, outbox: OutboxUpkeep) -> None:
-        self._transactions: Final = transactions
+    job: Job
+    cursor_ms: int
+    next_due_ms: int
+    passed_at: float
+    again_at: float | None = None
+    asked: bool = False
+    at_work: bool = False
+
+    def is_due(self, wall_ms: int, monotonic: float) -> bool:
+        if self.asked or (self.again_at is not None and monotonic >= self.again_at):
+            return True
+        if isinstance(self.job.when, Every):
+            return monotonic >= self.passed_at
+        return wall_ms >= self.next_due_ms
+
+    def advance(self, cursor_ms: int, wall_ms: int, monotonic: float) -> None:
+        """All due times up to the cursor are decided."""
+        when = self.job.when
+        self.cursor_ms = cursor_ms
+        if isinstance(when, Every):
+            pace_ms = when.seconds * 1_000
+            self.next_due_ms = cursor_ms + pace_ms
+            # From the name to the next, but never much sooner or later than the pace: the wall clock may have stepped.
+            self.passed_at = monotonic + min(max(self.next_due_ms - wall_ms, pace_ms // 2), pace_ms) / 1_000
+        else:
+            self.next_due_ms = when.next_after(max(cursor_ms, wall_ms))
+
+
+class _Term:
+    """One leadership: its epoch, its plans, and the word that it is over."""
+
+    def __init__(self, epoch: int, clock: Clock) -> None:
+        self.epoch: Final = epoch
         self._clock: Final = clock
-        self._outbox: Final = outbox
+        self._offset_ms: Final = clock.wall_ms() - clock.monotonic() * 1_000
+        self.plans: dict[str, _Plan] = {}
+        self.over: Final = asyncio.Event()
 
-    async def make_outbox_days(self) -> int:
-        """Days before the facts come."""
-        async with self._transactions() as stores:
-            return await self._outbox.make_days(stores)
-
-    async def drop_outbox_days(self) -> int:
-        """Days that nobody needs any more."""
-        async with self._transactions() as stores:
-            return await self._outbox.drop_days(stores)
-
-    async def finish_abandoned_streams(self) -> int:
-        """Finish streams that nobody feeds any more, so that their summaries come."""
-        now = utc(self._clock.wall_ms())
-        async with self._transactions() as stores:
-            abandoned = await Upkeep(stores.tx).finish_abandoned(
-                now,
-                silent_since=now - timedelta(minutes=SILENT_MIN),
-                over_since=now - timedelta(seconds=OVER_S),
-                limit=BITE,
-            )
-            for each in abandoned:
-                await stores.outbox.add(
-                    WorkoutFinished(workout_id=each.workout_id, account_id=each.account_id), each.workout_id
-                )
-        return len(abandoned)
-
-    async def end_forgotten_classes(self) -> int:
-        """End classes whose coach went home."""
-        now = utc(self._clock.wall_ms())
-        async with self._transactions() as stores:
-            forgotten = await stores.classes.forgotten(now - timedelta(hours=FORGOTTEN_H), BITE)
-            for class_id in forgotten:
-                if await stores.classes.end(class_id, now):
-                    await stores.outbox.add(ClassEnded(class_id=class_id), class_id)
-        return len(forgotten)
-
-    async def prune_inbox(self) -> int:
-        """Forget facts that cannot come again: neither out of a queue nor out of the outbox."""
-        before = utc(self._clock.wall_ms()) - timedelta(days=self._outbox.keep_days + INBOX_MARGIN_DAYS)
-        async with self._transactions() as stores:
-            return await stores.inbox.prune(before, BITE)
-
-    async def prune_refresh_tokens(self) -> int:
-        """Forget refresh tokens that nobody can use any more."""
-        async with self._transactions() as stores:
-            return await Upkeep(stores.tx).prune_refresh_tokens(utc(self._clock.wall_ms()), BITE)
+    def wall_ms(self, most_skew_s: float) -> int:
+        """The time. Raises `Deposed` when the wall clock has stepped since the term began."""
+        now_ms = self._clock.wall_ms()
+        step_s = (now_ms - self._clock.monotonic() * 1_000 - self._offset_ms) / 1_000
+        if abs(step_s) > most_skew_s:
+            raise Deposed(f"this machine's wall clock has stepped by {step_s:.1f} s: whoever keeps time may lead")
+        return now_ms
 
 
 class Scheduler:
-    """Does the jobs while it leads, and tries to lead while nobody does."""
+    """Does what is due while it leads, and tries to lead while nobody does. `node` is its name among the leaders."""
 
-    def __init__(self, database: Database, clock: Clock, table: tuple[Job, ...], *, tick_s: float = TICK_S) -> None:
-        self._database: Final = database
+    def __init__(
+        self,
+        transactions: Transactions,
+        clock: Clock,
+        table: tuple[Job, ...],
+        *,
+        node: str = "",
+        lease_s: float = LEASE_S,
+        look_s: float = LOOK_S,
+        most_skew_s: float = MOST_SKEW_S,
+    ) -> None:
+        self._transactions: Final = transactions
         self._clock: Final = clock
         self._table: Final = table
-        self._tick_s: Final = tick_s
+        self._node: Final = node
+        self._lease_s: Final = lease_s
+        self._lease: Final = timedelta(seconds=lease_s)
+        self._look_s: Final = look_s
+        self._most_skew_s: Final = most_skew_s
+        self._hands: Final = asyncio.Semaphore(HANDS)
         self._stopping: Final = asyncio.Event()
-        self._due: dict[str, float] = {}
         self.statistics: Final = ScheduleStatistics()
 
     async def run(self) -> None:
         """Lead, or wait to, until `stop`; outlasts every fault of the database."""
         while not self._stopping.is_set():
             try:
-                async with self._database.connection() as connection:
-                    await self._stand(Leadership(connection, LOCK))
+                epoch = await self._take()
+                if epoch is None:
+                    await pause(self._clock, self._lease_s / 3, self._stopping)
+                else:
+                    await self._lead(epoch)
             except Exception:
-                log.exception("schedule.interrupted", again_in_s=self._tick_s)
-                await pause(self._clock, self._tick_s, self._stopping)
+                log.exception("schedule.interrupted", again_in_s=self._look_s)
+                await pause(self._clock, self._look_s, self._stopping)
             finally:
                 self.statistics.leads = False
 
     def stop(self) -> None:
-        """Finish the job at hand, give up the lead, return from `run`. May be called again."""
+        """Finish the bites at hand, give up the lead, return from `run`. May be called again."""
         self._stopping.set()
 
-    async def _stand(self, leadership: Leadership) -> None:
-        """Wait for the lead, then tick until it is lost or this node stops."""
-        while not self._stopping.is_set() and not await leadership.take():
-            await pause(self._clock, self._tick_s, self._stopping)
-        if self._stopping.is_set():
-            # Taken in the last moment or not: the pool lets go of it with the connection.
-            return
-        log.info("schedule.leads")
-        self.statistics.leads = True
-        self._due.clear()
-        while not self._stopping.is_set():
-            if not await leadership.held():
-                log.warning("schedule.deposed")
-                return
-            await self.tick()
-            await pause(self._clock, self._tick_s, self._stopping)
-        await leadership.give_up()
+    async def tick(self, epoch: int) -> None:
+        """As the leader of `epoch`, do everything that is due or asked for by now, and return when it is done: what the loops do,
+        in one go. Raises `Deposed`."""
+        term = _Term(epoch, self._clock)
+        await self._announce(term)
+        async with self._transactions() as stores:
+            self._ask(term, await stores.ticks.wanted())
+        async with asyncio.TaskGroup() as group:
+            for plan in self._due(term):
+                group.create_task(self._do(term, plan), name=f"job {plan.job.name}")
+        while await self._tell(term):
+            pass
 
-    async def tick(self) -> None:
-        """Do every job that is due. One that fails is logged and comes again at its next time."""
-        for job in self._table:
-            now = self._clock.monotonic()
-            if self._stopping.is_set() or now < self._due.get(job.name, now):
-                continue
-            self._due[job.name] = now + job.every_s
+    # -- leading ------------------------------------------------------------------------------------------------------
+
+    async def _take(self) -> int | None:
+        """Lead, if nobody does and this node's clock is right: the epoch."""
+        async with self._transactions() as stores:
+            leadership = Leadership(stores.tx, LEADERSHIP)
+            leader = await leadership.leader()
+            if leader is not None and (leader.leads or self._is_skewed(leader.now_ms)):
+                return None
+            epoch = await leadership.take(self._node, self._lease)
+            if epoch is not None and self._is_skewed(await leadership.renew(epoch, self._lease)):
+                await leadership.give_up(epoch)
+                return None
+        return epoch
+
+    async def _lead(self, epoch: int) -> None:
+        """Do what is due until the lead is lost or this node stops."""
+        log.info("schedule.leads", epoch=epoch)
+        self.statistics.leads, self.statistics.epoch = True, epoch
+        term = _Term(epoch, self._clock)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep(term), name="schedule lease")
+            group.create_task(self._tell_loop(term), name="schedule one-offs")
+            await self._job_loop(term, group)
+        async with self._transactions() as stores:
+            await Leadership(stores.tx, LEADERSHIP).give_up(epoch)
+
+    async def _keep(self, term: _Term) -> None:
+        """Renew the lease until the term is over; end the term when it cannot be renewed, or should not be."""
+        renewed_at = self._clock.monotonic()
+        while not self._is_over(term):
+            await pause(self._clock, self._lease_s / 3, term.over, self._stopping)
+            if self._is_over(term):
+                break
+            asked_at = self._clock.monotonic()
             try:
-                async with asyncio.timeout(JOB_TIMEOUT_S):
-                    await self._do(job)
-            except Exception:
-                self.statistics.failures[job.name] = self.statistics.failures.get(job.name, 0) + 1
-                log.exception("schedule.job_failed", job=job.name, again_in_s=job.every_s)
-
-    async def _do(self, job: Job) -> None:
-        while did := await job.work():
-            self.statistics.done[job.name] = self.statistics.done.get(job.name, 0) + did
-            if self._stopping.is_set():
+                async with self._transactions() as stores:
+                    now_ms = await Leadership(stores.tx, LEADERSHIP).renew(term.epoch, self._lease)
+                    wanted = await stores.ticks.wanted()
+            except Deposed as deposed:
+                self._deposed(term, deposed)
                 return
+            except Exception as problem:
+                log.warning("schedule.not_renewed", problem=repr(problem))
+                if self._clock.monotonic() - renewed_at > self._lease_s:
+                    term.over.set()
+                continue
+            renewed_at = asked_at
+            self._ask(term, wanted)
+            if self._is_skewed(now_ms):
+                term.over.set()
+        term.over.set()
+
+    def _is_skewed(self, database_ms: int) -> bool:
+        off_s = (self._clock.wall_ms() - database_ms) / 1_000
+        if abs(off_s) <= self._most_skew_s:
+            return False
+        log.error("schedule.clock_wrong", off_s=off_s, most_s=self._most_skew_s, cure="set this machine's clock")
+        return True
+
+    def _is_over(self, term: _Term) -> bool:
+        return term.over.is_set() or self._stopping.is_set()
+
+    def _deposed(self, term: _Term, deposed: Deposed) -> None:
+        if not term.over.is_set():
+            log.warning("schedule.deposed", problem=str(deposed))
+        term.over.set()
+
+    # -- jobs ---------------------------------------------------------------------------------------------------------
+
+    async def _job_loop(self, term: _Term, group: asyncio.TaskGroup) -> None:
+        while not self._is_over(term):
+            try:
+                if not term.plans:
+                    await self._announce(term)
+                for plan in self._due(term):
+                    plan.at_work = True
+                    group.create_task(self._do(term, plan), name=f"job {plan.job.name}")
+            except Deposed as deposed:
+                self._deposed(term, deposed)
+            except Exception:
+                log.exception("schedule.not_announced", again_in_s=self._look_s)
+            await pause(self._clock, self._look_s, term.over, self._stopping)
+
+    def _ask(self, term: _Term, wanted: list[str]) -> None:
+        for job in wanted:
+            if job in term.plans:
+                term.plans[job].asked = True
+
+    async def _announce(self, term: _Term) -> None:
+        """Tell the database which jobs there are, and learn from it where they stand and what was left open."""
+        now_ms, monotonic = self._clock.wall_ms(), self._clock.monotonic()
+        rows = [(job.name, str(job.when), job.missed, utc(_first_cursor(job.when, now_ms))) for job in self._table]
+        async with self._transactions() as stores:
+            await Leadership(stores.tx, LEADERSHIP).hold(term.epoch)
+            cursors = await stores.ticks.announce(term.epoch, rows)
+            left = {job.name: await stores.ticks.open(job.name) for job in self._table}
+        for job in self._table:
+            term.plans[job.name] = plan = _plan(job, cursors[job.name], now_ms, monotonic)
+            if left[job.name]:
+                plan.again_at = monotonic
+
+    def _due(self, term: _Term) -> list[_Plan]:
+        now_ms, monotonic = term.wall_ms(self._most_skew_s), self._clock.monotonic()
+        return [plan for plan in term.plans.values() if not plan.at_work and plan.is_due(now_ms, monotonic)]
+
+    async def _do(self, term: _Term, plan: _Plan) -> None:
+        """Take the due ticks of a job and do them, oldest first. Raises nothing."""
+        try:
+            async with self._hands:
+                for tick in await self._take_ticks(term, plan):
+                    if not await self._work(term, plan, tick):
+                        break
+        except Deposed as deposed:
+            self._deposed(term, deposed)
+        except Exception:
+            log.exception("schedule.ticks_not_taken", job=plan.job.name, again_in_s=RETRY_S)
+            plan.again_at = self._clock.monotonic() + RETRY_S
+        finally:
+            plan.at_work = False
+
+    async def _take_ticks(self, term: _Term, plan: _Plan) -> list[Tick]:
+        """Decide on the due times of a job, and take those that are to be done; these and what was left open."""
+        job, now_ms, monotonic = plan.job, term.wall_ms(self._most_skew_s), self._clock.monotonic()
+        now, name = utc(now_ms), plan.job.name
+        passed = not isinstance(job.when, Every) or monotonic >= plan.passed_at
+        async with self._transactions() as stores:
+            await Leadership(stores.tx, LEADERSHIP).hold(term.epoch)
+            ticks = stores.ticks
+            decided = due(job.when, job.missed, plan.cursor_ms, now_ms) if passed else None
+            taken = []
+            for due_ms in decided.take if decided else ():
+                if await ticks.take(name, utc(due_ms), term.epoch, now):
+                    taken.append(due_ms)
+            if plan.asked:
+                await ticks.granted(name)
+                if not taken and await ticks.take(name, now, term.epoch, now):
+                    taken.append(now_ms)
+            if taken and job.missed != "each":
+                await ticks.supersede(name, utc(taken[-1]), now)
+            following = _Plan(job, plan.cursor_ms, plan.next_due_ms, plan.passed_at)
+            if decided:
+                following.advance(decided.cursor_ms, now_ms, monotonic)
+            await ticks.advance(name, utc(following.cursor_ms), utc(following.next_due_ms))
+            opened = await ticks.open(name)
+        plan.cursor_ms, plan.next_due_ms, plan.passed_at = (
+            following.cursor_ms, following.next_due_ms, following.passed_at,
+        )  # fmt: skip
+        plan.asked, plan.again_at = False, None
+        if decided and decided.dropped:
+            self.statistics.dropped += decided.dropped
+            log.warning("schedule.dropped", job=name, at_least=decided.dropped, missed=job.missed)
+        _count(self.statistics.ticks, name, len(taken))
+        for due_ms in taken:
+            self.statistics.late((now_ms - due_ms) / 1_000)
+        return opened
+
+    async def _work(self, term: _Term, plan: _Plan, tick: Tick) -> bool:
+        """Do a tick bite by bite; False when it will be tried again, or when this node should begin nothing any more."""
+        try:
+            while not self._is_over(term):
+                async with asyncio.timeout(BITE_TIMEOUT_S):
+                    did = await self._bite(term, plan.job, tick)
+                if not did:
+                    return True
+                _count(self.statistics.done, plan.job.name, did)
+                tick = Tick(tick.job, tick.due_ms, tick.did + did, tick.failures)
+        except Deposed:
+            raise
+        except Exception as problem:
+            again_s = RETRY_S * 2**tick.failures
+            give_up = tick.failures + 1 >= MOST_FAILURES
+            _count(self.statistics.failures, plan.job.name)
+            log.exception("schedule.job_failed", job=plan.job.name, again_in_s=None if give_up else again_s)
+            plan.again_at = None if give_up else self._clock.monotonic() + again_s
+            async with self._transactions() as stores:
+                await Leadership(stores.tx, LEADERSHIP).hold(term.epoch)
+                at = utc(self._clock.wall_ms())
+                await stores.ticks.failed(tick, term.epoch, _reason(problem), at, give_up=give_up)
+            return give_up
+        return False
+
+    async def _bite(self, term: _Term, job: Job, tick: Tick) -> int:
+        """One transaction: the fence, a bite of the work, and how much of the tick is done."""
+        async with self._transactions() as stores:
+            await Leadership(stores.tx, LEADERSHIP).hold(term.epoch)
+            did = await job.work(stores, tick)
+            if did:
+                await stores.ticks.did(tick, term.epoch, did)
+            else:
+                await stores.ticks.end(tick, term.epoch, utc(self._clock.wall_ms()))
+        return did
+
+    # -- facts that were to be told later -----------------------------------------------------------------------------
+
+    async def _tell_loop(self, term: _Term) -> None:
+        while not self._is_over(term):
+            try:
+                told = await self._tell(term)
+            except Deposed as deposed:
+                self._deposed(term, deposed)
+                return
+            except Exception:
+                log.exception("schedule.not_told", again_in_s=self._look_s)
+                told = 0
+            if told < BITE:
+                await pause(self._clock, self._look_s, term.over, self._stopping)
+
+    async def _tell(self, term: _Term) -> int:
+        """Tell one bite of what is due, longest due first; how many facts that were."""
+        now_ms = term.wall_ms(self._most_skew_s)
+        async with self._transactions() as stores:
+            await Leadership(stores.tx, LEADERSHIP).hold(term.epoch)
+            told = await stores.schedule.tell(stores.outbox, utc(now_ms), BITE)
+        for due_at in told:
+            self.statistics.late(now_ms / 1_000 - due_at.timestamp())
+        self.statistics.told += len(told)
+        return len(told)
+
+
+def _first_cursor(when: When, now_ms: int) -> int:
+    """Where a new job begins: an interval is due at once, a cron time when it comes next."""
+    if isinstance(when, Cron):
+        return now_ms
+    pace_ms = when.seconds * 1_000
+    return now_ms // pace_ms * pace_ms - pace_ms
+
+
+def _plan(job: Job, cursor_ms: int, now_ms: int, monotonic: float) -> _Plan:
+    """The plan of a new leader. An interval goes on where the cursor is, as long as the wall clock can be believed in that."""
+    if isinstance(job.when, Cron):
+        return _Plan(job, cursor_ms, job.when.next_after(cursor_ms), 0.0)
+    pace_ms = job.when.seconds * 1_000
+    wait_ms = min(max(cursor_ms + pace_ms - now_ms, 0), pace_ms)
+    return _Plan(job, cursor_ms, cursor_ms + pace_ms, monotonic + wait_ms / 1_000)
+
+
+def _reason(problem: BaseException) -> str:
+    return f"{type(problem).__name__}: {problem}" if str(problem) else type(problem).__name__

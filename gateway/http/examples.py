@@ -23,6 +23,7 @@ from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
 from services.kernel.ids import AccountId, ClassId, LoginId, StreamId, WorkoutId
 from services.kernel.problems import BadShape, SequenceGap
+from services.schedule.jobs import JobView, LeaderView, ScheduleNow, TickView
 from services.training.physiology import Physiology
 from services.training.sample import Sample
 from services.training.summary import summarise
@@ -180,6 +181,30 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
                 peer="203.0.113.7",
             ),
         ),
+    ),
+    ScheduleNow(
+        at_ms=_START + 3_600_000,
+        leader=LeaderView(node="worker-2", epoch=14, since_ms=_START, leads=True),
+        jobs=(
+            JobView(
+                job="prune-inbox",
+                due="every 3600 s",
+                missed="once",
+                known=True,
+                asked=False,
+                failures=0,
+                next_due_ms=_START + 7_200_000,
+                last=TickView(
+                    due_ms=_START + 3_600_000,
+                    taken_ms=_START + 3_600_400,
+                    ended_ms=_START + 3_600_480,
+                    did=312,
+                    failures=0,
+                    problem=None,
+                ),
+            ),
+        ),
+        waiting=41,
     ),
     # The socket's events and their replies.
     wire.StreamOpen(stream=_stream, started_at_ms=_START, class_code="K7WQ2M", device="chest strap", sport="cycling"),

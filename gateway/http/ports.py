@@ -20,6 +20,7 @@ from services.classes.live_class import LiveClass
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import ClassId, WorkoutId
+from services.schedule.jobs import ScheduleNow
 from services.training.sample import Sample
 from services.training.workouts import WorkoutView
 
@@ -66,6 +67,13 @@ class WorkoutCases(Protocol):
     async def samples(self, caller: Caller, workout_id: WorkoutId, from_seq: int, limit: int) -> Sequence[Sample]: ...
 
 
+class ScheduleCases(Protocol):
+    """See services/schedule/jobs.py."""
+
+    async def now(self) -> ScheduleNow: ...
+    async def ask(self, job: str) -> None: ...
+
+
 class SocketsWindow(Protocol):
     """What the socket engine shows of itself; see gateway/sockets/statistics.py."""
 
@@ -91,6 +99,7 @@ class GatewayDeps:
     displays: DisplayCases
     classes: ClassCases
     workouts: WorkoutCases
+    schedule: ScheduleCases
     identify: Callable[[str], Caller]
     demo_code: Callable[[], Awaitable[str | None]] | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)

@@ -7,7 +7,7 @@ answer something other than a shape: documents and probes. The pages are in page
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.http import accounts, classes, displays, logins, operations, workouts
+from gateway.http import accounts, classes, displays, logins, operations, schedule, workouts
 from gateway.http.router import Route
 from services.kernel.problems import Problem, Unavailable
 
@@ -29,6 +29,8 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     workouts.WORKOUT_BY_ID,
     workouts.WORKOUT_SAMPLES,
     operations.SOCKETS,
+    schedule.SCHEDULE,
+    schedule.RUN_JOB,
 )
 
 

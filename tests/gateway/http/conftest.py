@@ -21,6 +21,7 @@ from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
 from services.kernel.clock import ManualClock
 from services.kernel.ids import ClassId, Uuid7Ids
+from services.schedule.jobs import Jobs
 from services.training.workouts import Workouts
 
 PASSWORD = "violet anchor moss kettle"
@@ -124,6 +125,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         displays=Displays(classes, tokens, clock, ids),
         classes=classes,
         workouts=Workouts(transactions),
+        schedule=Jobs(transactions, clock),
         identify=identifier(tokens, clock),
         checks={"database": database.ping},
         clock=clock,

@@ -1,0 +1,98 @@
+"""The jobs of the schedule, on one screen: what is done by the clock, how often, and what becomes of missed times.
+
+Adding one: a row in `jobs`, and its work here or in the module of its noun. It gets the stores of its transaction and the tick,
+does one bounded bite, and says how much that was; it is called again until it says 0, and what a bite did commits with the count
+(schedule.py). So it need not fear being done twice, and must not do anything that a rolled-back transaction leaves behind.
+A job's name is for ever: what was done is remembered under it.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from persistence.stores import Stores
+from persistence.upkeep import Upkeep
+from services.kernel.clock import Clock, utc
+from services.kernel.facts import ClassEnded, WorkoutFinished
+from services.schedule.jobs import Tick
+from services.schedule.timetable import Every
+from workers.outbox_upkeep import INBOX_MARGIN_DAYS, OutboxUpkeep
+from workers.schedule import Job
+
+BITE: Final = 200
+"""Rows of one transaction of a job."""
+
+SILENT_MIN: Final = 30
+"""Minutes without a sample after which an open stream is finished."""
+OVER_S: Final = 60
+"""The same in seconds, once its class is over."""
+FORGOTTEN_H: Final = 12
+"""Hours after which a class that nobody ended is over."""
+TICK_DAYS: Final = 3
+"""How long ticks are remembered, for whoever asks what happened at night. The newest of each job stays."""
+
+
+def jobs(clock: Clock, outbox: OutboxUpkeep) -> tuple[Job, ...]:
+    """The table."""
+    upkeep = Jobs(clock, outbox)
+    return (
+        Job("make-outbox-days", Every(3_600), upkeep.make_outbox_days),
+        Job("drop-outbox-days", Every(3_600), upkeep.drop_outbox_days),
+        Job("finish-abandoned-streams", Every(15), upkeep.finish_abandoned_streams),
+        Job("end-forgotten-classes", Every(300), upkeep.end_forgotten_classes),
+        Job("prune-inbox", Every(3_600), upkeep.prune_inbox),
+        Job("prune-refresh-tokens", Every(3_600), upkeep.prune_refresh_tokens),
+        Job("prune-ticks", Every(3_600), upkeep.prune_ticks),
+    )
+
+
+class Jobs:
+    """The jobs themselves: each does one bite and says how many rows it took."""
+
+    def __init__(self, clock: Clock, outbox: OutboxUpkeep) -> None:
+        self._clock: Final = clock
+        self._outbox: Final = outbox
+
+    async def make_outbox_days(self, stores: Stores, _: Tick) -> int:
+        """Days before the facts come."""
+        return await self._outbox.make_days(stores)
+
+    async def drop_outbox_days(self, stores: Stores, _: Tick) -> int:
+        """Days that nobody needs any more."""
+        return await self._outbox.drop_days(stores)
+
+    async def finish_abandoned_streams(self, stores: Stores, _: Tick) -> int:
+        """Finish streams that nobody feeds any more, so that their summaries come."""
+        now = utc(self._clock.wall_ms())
+        abandoned = await Upkeep(stores.tx).finish_abandoned(
+            now,
+            silent_since=now - timedelta(minutes=SILENT_MIN),
+            over_since=now - timedelta(seconds=OVER_S),
+            limit=BITE,
+        )
+        for each in abandoned:
+            await stores.outbox.add(
+                WorkoutFinished(workout_id=each.workout_id, account_id=each.account_id), each.workout_id
+            )
+        return len(abandoned)
+
+    async def end_forgotten_classes(self, stores: Stores, _: Tick) -> int:
+        """End classes whose coach went home."""
+        now = utc(self._clock.wall_ms())
+        forgotten = await stores.classes.forgotten(now - timedelta(hours=FORGOTTEN_H), BITE)
+        for class_id in forgotten:
+            if await stores.classes.end(class_id, now):
+                await stores.outbox.add(ClassEnded(class_id=class_id), class_id)
+        return len(forgotten)
+
+    async def prune_inbox(self, stores: Stores, _: Tick) -> int:
+        """Forget facts that cannot come again: neither out of a queue nor out of the outbox."""
+        before = utc(self._clock.wall_ms()) - timedelta(days=self._outbox.keep_days + INBOX_MARGIN_DAYS)
+        return await stores.inbox.prune(before, BITE)
+
+    async def prune_refresh_tokens(self, stores: Stores, _: Tick) -> int:
+        """Forget refresh tokens that nobody can use any more."""
+        return await Upkeep(stores.tx).prune_refresh_tokens(utc(self._clock.wall_ms()), BITE)
+
+    async def prune_ticks(self, stores: Stores, _: Tick) -> int:
+        """Forget what the schedule did long ago."""
+        return await stores.ticks.prune(utc(self._clock.wall_ms()) - timedelta(days=TICK_DAYS), BITE)
