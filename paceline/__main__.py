@@ -9,7 +9,7 @@ import importlib
 import sys
 from typing import Final
 
-COMMANDS: Final = ("run", "check", "sockets", "tasks", "migrate", "account", "activity", "replay")
+COMMANDS: Final = ("run", "check", "sockets", "schedule", "tasks", "migrate", "account", "activity", "replay")
 """Each is a module in paceline/commands/; the order is that of the help."""
 
 EPILOG: Final = """
@@ -20,6 +20,7 @@ first steps:
   paceline check                                what the environment says, and every fault in it
   paceline sockets --watch                      the slowest connections of a running gateway, again and again
   paceline tasks list                           the queues of durable tasks, and what was given up
+  paceline schedule                             what is done by the clock, and how the last time went
 
 Options come from the environment; `paceline check` lists them all with what they are set to.
 """
