@@ -86,6 +86,14 @@ class Settings:
         "Folder for what this machine keeps: the local PostgreSQL, logs of the local servers, the signing key, "
         "the admin token.",
     )
+    export_dir: Path = option(  # noqa: RUF009 - it makes a field
+        "PACELINE_EXPORT_DIR",
+        folder(),
+        "",
+        "Folder for the files that people ask for (exports of their data), for a day each. All gateways and workers of an "
+        "installation need the same one.",
+        empty="exports in the data folder, which is right for one machine",
+    )
     host: str = option(
         "PACELINE_HOST",
         text("a host name or an IP address, for example 0.0.0.0 for every interface", r"[A-Za-z0-9._:%-]{1,255}"),
@@ -298,6 +306,11 @@ class Settings:
         "Whether spans are sent to an OpenTelemetry collector. Where it is and how much is sampled say the OTEL_… variables of "
         "OpenTelemetry (OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_TRACES_SAMPLER). Needs the extra: pip install paceline[otel].",
     )
+
+    @property
+    def exports(self) -> Path:
+        """Where the files that people ask for lie."""
+        return self.data_dir / "exports" if self.export_dir == Path() else self.export_dir
 
     @property
     def embedded_postgres(self) -> bool:

@@ -61,6 +61,7 @@ from services.classes.classes import Classes
 from services.kernel.clock import Clock
 from services.kernel.ids import Ids
 from services.schedule.jobs import Jobs
+from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
 from workers import activity
 from workers.activity import CountActivity
@@ -68,15 +69,18 @@ from workers.amqp import open_amqp_bus
 from workers.amqp_log import AmqpLog
 from workers.bus import OperatedBus
 from workers.consumer import Consumer
+from workers.exporting import ExportKind, Exports
 from workers.fact_log import FAMILIES, FactLog
 from workers.following import Follower
 from workers.handlers import QUEUES, table
 from workers.jobs import jobs
+from workers.long_tasks import LongTasks
 from workers.lookout import Lookout
 from workers.outbox_upkeep import OutboxUpkeep
 from workers.postgres_bus import PostgresBus
 from workers.postgres_log import PostgresLog
 from workers.push import NodePush
+from workers.recomputing import RecomputeKind
 from workers.relay import Relay
 from workers.schedule import Scheduler
 from workers.task_statistics import BOUNDS_S, Overview
@@ -104,6 +108,7 @@ class Parts:
     bell: Bell
     relay: Relay
     scheduler: Scheduler
+    long_tasks: LongTasks
     consumers: tuple[Consumer, ...]
     followers: tuple[Follower, ...]
     app: web.Application
@@ -205,9 +210,14 @@ async def open_parts(
         lookout = Lookout(bus, clock)
         relay = Relay(transactions, bus, clock, wakeups)
         outbox = OutboxUpkeep(clock, keep_days=settings.outbox_days)
-        scheduler = Scheduler(transactions, clock, jobs(clock, outbox), node=node.id)
+        files = settings.exports
+        exports = Exports(files)
+        scheduler = Scheduler(transactions, clock, jobs(clock, outbox, exports), node=node.id)
+        push = NodePush(node, feeds)
+        long_tasks = LongTasks(transactions, clock, (RecomputeKind(), ExportKind(exports, clock)), push)
+        tasks = Tasks(transactions, clock, ids, files)
         consumers = tuple(
-            Consumer(row.queue, row.handler, transactions, clock) for row in table(clock, NodePush(node, feeds))
+            Consumer(row.queue, row.handler, transactions, clock) for row in table(clock, push, long_tasks.wake)
         )
         count = CountActivity(clock)
         followers = tuple(
@@ -224,6 +234,7 @@ async def open_parts(
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,
                 workouts=Workouts(transactions),
+                tasks=tasks,
                 schedule=Jobs(transactions, clock),
                 identify=identify,
                 demo_code=demo.current_code,
@@ -241,6 +252,7 @@ async def open_parts(
                     lookout,
                     followers,
                     scheduler,
+                    long_tasks,
                     passwords,
                     clock,
                     lambda: parts.sockets,
@@ -253,7 +265,7 @@ async def open_parts(
                 proxies=proxies,
             )
         )
-        live = Live(streams, rooms, classes, Speaking(rooms, clock), comebacks)
+        live = Live(streams, rooms, classes, Speaking(rooms, clock), comebacks, tasks)
         service_states = ServiceStates(node, clock)
         sockets = attach(
             app,
@@ -282,7 +294,8 @@ async def open_parts(
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, servers, node, presence, rooms, comebacks, streams, accounts, classes, bus,
-            lookout, wakeups, bell, relay, scheduler, consumers, followers, app, sockets, login_watch, admin_ui, demo,
+            lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, app, sockets, login_watch, admin_ui,
+            demo,
         )  # fmt: skip
         yield parts
 
@@ -308,6 +321,7 @@ def start_loops(parts: Parts, program: Program) -> None:
             program.start(f"consumer {queue.name}", parts.bus.consume(queue, consumer), parts.bus.stop)
         for follower in parts.followers:
             program.start(f"follower {follower.name}", follower.run(), follower.stop)
+        program.start("long tasks", parts.long_tasks.run(), parts.long_tasks.stop)
     if "relay" in roles:
         program.start("relay", parts.relay.run(), parts.relay.stop)
     if "gateway" in roles:
@@ -363,6 +377,7 @@ def _readings(
     lookout: Lookout,
     followers: tuple[Follower, ...],
     scheduler: Scheduler,
+    long_tasks: LongTasks,
     passwords: Passwords,
     clock: Clock,
     sockets: Callable[[], LiveServer],
@@ -496,6 +511,12 @@ def _readings(
         "schedule_dropped": lambda: due.dropped,
         "schedule_told": lambda: due.told,
         "schedule_late_seconds": lambda: Spread(due.late_count, due.late_seconds, tuple(due.late_recent)),
+        "long_tasks_running": lambda: {kind: counts.running for kind, counts in long_tasks.statistics.items()},
+        "long_tasks_steps": lambda: {kind: counts.steps for kind, counts in long_tasks.statistics.items()},
+        "long_tasks_done": lambda: {kind: counts.done for kind, counts in long_tasks.statistics.items()},
+        "long_tasks_failed": lambda: {kind: counts.failed for kind, counts in long_tasks.statistics.items()},
+        "long_tasks_taken_over": lambda: {kind: counts.taken_over for kind, counts in long_tasks.statistics.items()},
+        "long_tasks_lost": lambda: {kind: counts.lost for kind, counts in long_tasks.statistics.items()},
         "password_hashes": lambda: passwords.statistics().hashed,
         "password_refused": lambda: passwords.statistics().refused,
         "password_pending": lambda: passwords.statistics().pending,

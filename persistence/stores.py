@@ -16,6 +16,7 @@ from persistence.database import Database, Tx
 from persistence.following import Followers
 from persistence.inbox import Inbox
 from persistence.logins import Logins
+from persistence.long_tasks import LongTasks
 from persistence.outbox import Outbox
 from persistence.schedule import Schedule
 from persistence.streams import Streams
@@ -41,6 +42,7 @@ class Stores:
         self.activity: Final = ActivityDays(tx)
         self.schedule: Final = Schedule(tx)
         self.ticks: Final = Ticks(tx)
+        self.long_tasks: Final = LongTasks(tx)
 
 
 class Transactions:

@@ -89,6 +89,44 @@ class Workouts:
         )
         return [_workout(row) for row in rows]
 
+    async def following(
+        self, account_id: AccountId, *, after: WorkoutId | None, since: datetime | None, limit: int
+    ) -> list[Workout]:
+        """Somebody's finished workouts, oldest first, from the one after `after` on, begun at `since` or later."""
+        rows = await self._tx.fetch(
+            f"""
+            SELECT {_COLUMNS} FROM workouts
+            WHERE account_id = $1 AND finished_at IS NOT NULL
+              AND ($2::uuid IS NULL OR (created_at, id) > (SELECT created_at, id FROM workouts WHERE id = $2))
+              AND ($3::timestamptz IS NULL OR created_at >= $3)
+            ORDER BY created_at, id
+            LIMIT $4
+            """,  # noqa: S608
+            account_id,
+            after,
+            since,
+            limit,
+        )
+        return [_workout(row) for row in rows]
+
+    async def count_finished(self, account_id: AccountId, since: datetime | None) -> int:
+        """How many finished workouts somebody has, of those begun at `since` or later."""
+        n: int = await self._tx.fetchval(
+            """
+            SELECT count(*) FROM workouts
+            WHERE account_id = $1 AND finished_at IS NOT NULL AND ($2::timestamptz IS NULL OR created_at >= $2)
+            """,
+            account_id,
+            since,
+        )
+        return n
+
+    async def judge_by(self, workout_id: WorkoutId, physiology: Physiology) -> None:
+        """Judge the workout by another body from now on; its summary is for the caller to make."""
+        await self._tx.execute(
+            "UPDATE workouts SET physiology = $2 WHERE id = $1", workout_id, msgspec.json.encode(physiology).decode()
+        )
+
     async def finish(self, workout_id: WorkoutId, at: datetime) -> None:
         """The workout is finished, at `at` unless it was before. Locks it either way: a fact about it may follow."""
         await self._tx.execute(

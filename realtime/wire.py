@@ -25,8 +25,9 @@ import msgspec
 from realtime.position import PATTERN
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
-from services.kernel.ids import AccountId, ClassId, StreamId, WorkoutId
+from services.kernel.ids import AccountId, ClassId, StreamId, TaskId, WorkoutId
 from services.kernel.problems import ProblemView
+from services.tasks.task import TaskView as TaskView
 from services.training.sample import Sample
 from services.training.summary import WorkoutSummary
 
@@ -399,6 +400,12 @@ class WorkoutSummaryView(Shape, frozen=True):
     class_id: ClassId | None = None
 
 
+class TaskRef(Shape, frozen=True):
+    """One of your long tasks."""
+
+    task: TaskId
+
+
 class ProblemEvent(Shape, frozen=True):
     """A problem with an event that was sent without an acknowledgement id."""
 
@@ -457,6 +464,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("class.end", ClassRef, "End a class (its coach).", reply=ClassView),
     Event("cue.send", CueSend, "Say something to the room (its coach).", reply=Said),
     Event("chat.send", ChatSend, "Say something in the room's chat.", reply=Said),
+    Event("task.cancel", TaskRef, "Cancel one of your long tasks; the reply is how it stands.", reply=TaskView),
     Event("board.snapshot", BoardSnapshot, "The whole board.", delivery=Delivery.LATEST),
     Event("board.changes", BoardChanges, "What changed on the board.", delivery=Delivery.LATEST),
     Event("room.presence", RoomPresence, "Who came and who left.", delivery=Delivery.MUST, positioned=True),
@@ -480,6 +488,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("room.reset", RoomReset, "Events were lost; start from this.", delivery=Delivery.MUST, positioned=True),
     Event("room.recovered", RoomRecovered, "A room of the auth payload is joined, or not.", delivery=Delivery.MUST),
     Event("workout.summary", WorkoutSummaryView, "Your workout's summary is ready.", delivery=Delivery.MUST),
+    Event("task.progress", TaskView, "How far one of your long tasks is, or how it ended.", delivery=Delivery.MUST),
     Event("stream.taken", StreamTaken, "Another connection took this stream.", delivery=Delivery.MUST),
     Event("problem", ProblemEvent, "A problem with an unacknowledged event.", delivery=Delivery.DROPPABLE),
     Event("bye", Bye, "The server is about to close this connection.", delivery=Delivery.MUST),

@@ -12,6 +12,7 @@ Adding one: a row in `table`, a method here; a fact that nobody wants is simply 
 is kept for ever, because messages wait under it across deployments.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,10 +28,13 @@ from services.kernel.facts import (
     ClassEnded,
     ClassSummarised,
     LoginEnded,
+    TaskAsked,
+    TaskEnded,
     WorkoutFinished,
     WorkoutSummarised,
 )
 from services.kernel.ids import ClassId, WorkoutId
+from services.tasks.task import view_of
 from services.training import workouts
 from workers.bus import Queue
 from workers.consumer import Handler
@@ -39,9 +43,12 @@ from workers.retry import Unprocessable
 
 WORKOUT_SUMMARIES: Final = Queue("workout-summaries", wants=(WorkoutFinished,), concurrency=2)
 CLASS_SUMMARIES: Final = Queue("class-summaries", wants=(ClassEnded, WorkoutFinished))
-PUSHES: Final = Queue("pushes", wants=(WorkoutSummarised, ClassSummarised, LoginEnded), concurrency=4, prefetch=16)
+PUSHES: Final = Queue(
+    "pushes", wants=(WorkoutSummarised, ClassSummarised, LoginEnded, TaskEnded), concurrency=4, prefetch=16
+)
+LONG_TASKS: Final = Queue("long-tasks", wants=(TaskAsked,))
 
-QUEUES: Final = (WORKOUT_SUMMARIES, CLASS_SUMMARIES, PUSHES)
+QUEUES: Final = (WORKOUT_SUMMARIES, CLASS_SUMMARIES, PUSHES, LONG_TASKS)
 """Every queue there is: the bus needs them all, whichever of them this process consumes."""
 
 log = structlog.get_logger(__name__)
@@ -55,22 +62,24 @@ class Row:
     handler: Handler
 
 
-def table(clock: Clock, push: Push) -> tuple[Row, ...]:
-    """Who does what later."""
-    handlers = Handlers(clock, push)
+def table(clock: Clock, push: Push, wake: Callable[[str], None] = lambda _: None) -> tuple[Row, ...]:
+    """Who does what later. `wake` tells this process's workers that there is a long task of a kind."""
+    handlers = Handlers(clock, push, wake)
     return (
         Row(WORKOUT_SUMMARIES, handlers.summarise_workout),
         Row(CLASS_SUMMARIES, handlers.summarise_class),
         Row(PUSHES, handlers.push),
+        Row(LONG_TASKS, handlers.wake_long_tasks),
     )
 
 
 class Handlers:
     """The handlers themselves."""
 
-    def __init__(self, clock: Clock, push: Push) -> None:
+    def __init__(self, clock: Clock, push: Push, wake: Callable[[str], None]) -> None:
         self._clock: Final = clock
         self._push: Final = push
+        self._wake: Final = wake
 
     async def summarise_workout(self, stores: Stores, fact: AnyFact) -> None:
         """A workout is finished, or late samples came: make its summary (again) and tell so."""
@@ -105,6 +114,18 @@ class Handlers:
                 await self._push_class(stores, class_id)
             case LoginEnded(account_id=account_id, login_id=login_id, reason=reason):
                 self._push.login_ended(account_id, login_id, reason)
+            case TaskEnded(task_id=task_id):
+                task = await stores.long_tasks.by_id(task_id)
+                if task is not None:
+                    self._push.task_progress(task.account_id, view_of(task))
+            case _:
+                raise _unwanted(fact)
+
+    async def wake_long_tasks(self, _: Stores, fact: AnyFact) -> None:
+        """A long task waits. The row is the truth and keeps it; this is only the word that it is there, acknowledged at once."""
+        match fact:
+            case TaskAsked(kind=kind):
+                self._wake(kind)
             case _:
                 raise _unwanted(fact)
 

@@ -15,6 +15,7 @@ from services.kernel.clock import Clock, utc
 from services.kernel.facts import ClassEnded, WorkoutFinished
 from services.schedule.jobs import Tick
 from services.schedule.timetable import Every
+from workers.exporting import ExportJobs, Exports
 from workers.outbox_upkeep import INBOX_MARGIN_DAYS, OutboxUpkeep
 from workers.schedule import Job
 
@@ -31,9 +32,10 @@ TICK_DAYS: Final = 3
 """How long ticks are remembered, for whoever asks what happened at night. The newest of each job stays."""
 
 
-def jobs(clock: Clock, outbox: OutboxUpkeep) -> tuple[Job, ...]:
+def jobs(clock: Clock, outbox: OutboxUpkeep, exports: Exports) -> tuple[Job, ...]:
     """The table."""
     upkeep = Jobs(clock, outbox)
+    exported = ExportJobs(exports, clock)
     return (
         Job("make-outbox-days", Every(3_600), upkeep.make_outbox_days),
         Job("drop-outbox-days", Every(3_600), upkeep.drop_outbox_days),
@@ -41,6 +43,8 @@ def jobs(clock: Clock, outbox: OutboxUpkeep) -> tuple[Job, ...]:
         Job("end-forgotten-classes", Every(300), upkeep.end_forgotten_classes),
         Job("prune-inbox", Every(3_600), upkeep.prune_inbox),
         Job("prune-refresh-tokens", Every(3_600), upkeep.prune_refresh_tokens),
+        Job("remove-old-exports", Every(300), exported.remove_old_exports),
+        Job("prune-long-tasks", Every(3_600), exported.prune_long_tasks),
         Job("prune-ticks", Every(3_600), upkeep.prune_ticks),
     )
 

@@ -15,7 +15,7 @@ from realtime.feeds import Feeds
 from realtime.node import Node
 from realtime.peer import LoginEnded
 from realtime.position import NOWHERE
-from realtime.wire import ClassSummary, ClassSummaryView, WorkoutSummaryView
+from realtime.wire import ClassSummary, ClassSummaryView, TaskView, WorkoutSummaryView
 from rooms.room import channel_of
 from rooms.rooms import ENDED_KEY, ended_view
 from services.classes.live_class import LiveClass
@@ -39,6 +39,10 @@ class Push(Protocol):
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         """End the login's sockets."""
+        ...
+
+    def task_progress(self, account_id: AccountId, view: TaskView) -> None:
+        """To all sockets of an account: how far a long task is, or how it ended."""
         ...
 
 
@@ -68,3 +72,7 @@ class NodePush:
         message = LoginEnded(login_id=login_id, reason=reason)
         self._node.publish(f"account:{account_id}", message)
         self._node.end_login(message)
+
+    def task_progress(self, account_id: AccountId, view: TaskView) -> None:
+        """See `Push.task_progress`."""
+        self._node.tell(f"account:{account_id}", event_frame("task.progress", view))

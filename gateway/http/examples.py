@@ -16,14 +16,16 @@ from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
 from gateway.http.logins import LogIn, RefreshRequest
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
 from gateway.http.problems import ProblemBody, title_of, type_of
+from gateway.http.tasks import TaskList, TaskStart
 from gateway.http.workouts import SamplePage, WorkoutList
 from gateway.sockets.statistics import LineView
 from realtime import wire
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
-from services.kernel.ids import AccountId, ClassId, LoginId, StreamId, WorkoutId
+from services.kernel.ids import AccountId, ClassId, LoginId, StreamId, TaskId, WorkoutId
 from services.kernel.problems import BadShape, SequenceGap
 from services.schedule.jobs import JobView, LeaderView, ScheduleNow, TickView
+from services.tasks.task import RecomputeWorkouts, TaskFile, TaskResult, TaskView
 from services.training.physiology import Physiology
 from services.training.sample import Sample
 from services.training.summary import summarise
@@ -98,6 +100,35 @@ _saved = WorkoutView(
     finished_at_ms=_START + 1_200_000,
     revision=1,
     summary=_summary,
+)
+_task = TaskView(
+    task=TaskId(_id(7)),
+    kind="recompute_workouts",
+    state="running",
+    created_ms=_START,
+    started_ms=_START + 120,
+    done=310,
+    total=1_204,
+    note="workouts",
+)
+_exported = TaskView(
+    task=TaskId(_id(8)),
+    kind="export_account",
+    state="done",
+    created_ms=_START - 60_000,
+    started_ms=_START - 59_900,
+    ended_ms=_START - 51_000,
+    done=1_204,
+    total=1_204,
+    note="workouts",
+    result=TaskResult(
+        file=TaskFile(
+            name=f"{_id(8)}.1.zip",
+            bytes=9_412_061,
+            sha256="5f6c0f1d2b8e4a7c9d3e1f0a6b5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e0f9a8b7c",
+            until_ms=_START + 86_349_000,
+        )
+    ),
 )
 _gap = SequenceGap("samples 118 to 119 are missing", expected=118)
 
@@ -182,6 +213,9 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
             ),
         ),
     ),
+    TaskStart(key="7c1e09", work=RecomputeWorkouts(since=date(2026, 1, 1))),
+    _task,
+    TaskList(tasks=(_task, _exported), next_before=None),
     ScheduleNow(
         at_ms=_START + 3_600_000,
         leader=LeaderView(node="worker-2", epoch=14, since_ms=_START, leads=True),
@@ -251,6 +285,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     _table,
     wire.ClassSummaryView(**msgspec.structs.asdict(_table), position=_position),
     wire.WorkoutSummaryView(workout=_workout, revision=1, summary=_summary, class_id=_class),
+    wire.TaskRef(task=TaskId(_id(7))),
     wire.ProblemEvent(event="stream.samples", problem=_gap.view()),
     _gap.view(),
     wire.Bye(code=3000, reason="This node is stopping; another one will answer.", come_back_ms=2_140),

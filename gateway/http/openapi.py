@@ -28,6 +28,7 @@ _TAGS: Final = {
     "logins": "A login is one device: an access token for minutes, a refresh token for weeks.",
     "displays": "Big screens, which watch a class without an account.",
     "classes": "Live classes, before and after. What happens inside is on the socket.",
+    "tasks": "Work that takes long, and how far it is. It is told on the socket, too (`task.progress`).",
     "workouts": "One's own workouts, their summaries and samples.",
     "operation": "For those who look after the server.",
 }
@@ -90,6 +91,11 @@ def _operation(route: Route[Any, Any, Any], ref_of: dict[type, Json]) -> Json:
     success: Json = {"description": route.reply.__doc__ if route.reply else "Done; there is no body."}
     if route.reply is not None:
         success["content"] = {"application/json": _content(route.reply, ref_of)}
+    if route.media_type:
+        success = {
+            "description": "The file; parts of it can be asked for (Range).",
+            "content": {route.media_type: {"schema": {"type": "string", "contentMediaType": route.media_type}}},
+        }
     operation: Json = {
         "operationId": route.name,
         "tags": [route.tag],

@@ -19,8 +19,10 @@ from services.accounts.displays import Display
 from services.classes.live_class import LiveClass
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
-from services.kernel.ids import ClassId, WorkoutId
+from services.kernel.ids import ClassId, TaskId, WorkoutId
 from services.schedule.jobs import ScheduleNow
+from services.tasks.task import AnyWork, TaskView
+from services.tasks.tasks import FileAt
 from services.training.sample import Sample
 from services.training.workouts import WorkoutView
 
@@ -67,6 +69,16 @@ class WorkoutCases(Protocol):
     async def samples(self, caller: Caller, workout_id: WorkoutId, from_seq: int, limit: int) -> Sequence[Sample]: ...
 
 
+class TaskCases(Protocol):
+    """See services/tasks/tasks.py."""
+
+    async def start(self, caller: Caller, work: AnyWork, key: str) -> TaskView: ...
+    async def of_account(self, caller: Caller, before: TaskId | None, limit: int) -> Sequence[TaskView]: ...
+    async def by_id(self, caller: Caller, task_id: TaskId) -> TaskView: ...
+    async def cancel(self, caller: Caller, task_id: TaskId) -> TaskView: ...
+    async def file(self, caller: Caller, task_id: TaskId) -> FileAt: ...
+
+
 class ScheduleCases(Protocol):
     """See services/schedule/jobs.py."""
 
@@ -99,6 +111,7 @@ class GatewayDeps:
     displays: DisplayCases
     classes: ClassCases
     workouts: WorkoutCases
+    tasks: TaskCases
     schedule: ScheduleCases
     identify: Callable[[str], Caller]
     demo_code: Callable[[], Awaitable[str | None]] | None = None

@@ -11,6 +11,7 @@ Adding a route: a row in the file of its noun, and that file's rows in `routes.p
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Generic, Literal, TypeVar
 
 import msgspec
@@ -54,6 +55,14 @@ P = TypeVar("P", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True)
+class File:
+    """An answer that is a file: where it lies, and what a browser should call it."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
 class Call(Generic[B, Q, P]):
     """One request, checked. `address` is where it comes from, None when that says nothing about who (see `address_of`)."""
 
@@ -75,7 +84,8 @@ class Call(Generic[B, Q, P]):
 class Route(Generic[B, Q, P]):
     """One row of the table. `does` is the first line of its documentation, `more` the rest.
 
-    `body`, `query`, `path` are `Nothing` where there is none; `reply` None means an empty answer.
+    `body`, `query`, `path` are `Nothing` where there is none; `reply` None means an empty answer, or a `File` of the type
+    `media_type`.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
@@ -83,7 +93,7 @@ class Route(Generic[B, Q, P]):
     name: str
     tag: str
     does: str
-    handler: Callable[[GatewayDeps, Call[B, Q, P]], Awaitable[msgspec.Struct | None]]
+    handler: Callable[[GatewayDeps, Call[B, Q, P]], Awaitable[msgspec.Struct | File | None]]
     body: type[B]
     query: type[Q]
     path: type[P]
@@ -92,6 +102,7 @@ class Route(Generic[B, Q, P]):
     auth: Auth = "bearer"
     problems: tuple[type[Problem], ...] = ()
     more: str = ""
+    media_type: str = ""
 
     def all_problems(self) -> tuple[type[Problem], ...]:
         """Its own problems, and those that its shapes and its auth bring along; ordered by status and code."""
@@ -120,6 +131,8 @@ def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) ->
         body = route.body() if route.body is Nothing else await _read(request, decoder)
         call = Call(body=body, query=query, path=path, address=address_of(request, deps.proxies), caller_or_none=caller)
         reply = await route.handler(deps, call)
+        if isinstance(reply, File):
+            return await _file(reply, route.media_type)
         return _rendered(reply, route)
 
     app.router.add_route(route.method, route.url, answer, name=route.name)
@@ -212,6 +225,19 @@ def _converted(values: Mapping[str, str], shape: type[T], where: str) -> T:
         return msgspec.convert(values, shape, strict=False)
     except msgspec.ValidationError as error:
         raise bad_shape(error, where) from error
+
+
+async def _file(reply: File, media_type: str) -> web.FileResponse:
+    if not await asyncio.to_thread(reply.path.is_file):
+        raise Unavailable("this server does not have the file: gateways and workers must share PACELINE_EXPORT_DIR")
+    return web.FileResponse(
+        reply.path,
+        headers={
+            hdrs.CONTENT_TYPE: media_type,
+            hdrs.CONTENT_DISPOSITION: f'attachment; filename="{reply.name}"',
+            hdrs.CACHE_CONTROL: "no-store",
+        },
+    )
 
 
 def _rendered(reply: msgspec.Struct | None, route: Route[B, Q, P]) -> web.Response:

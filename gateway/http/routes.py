@@ -7,7 +7,7 @@ answer something other than a shape: documents and probes. The pages are in page
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.http import accounts, classes, displays, logins, operations, schedule, workouts
+from gateway.http import accounts, classes, displays, logins, operations, schedule, tasks, workouts
 from gateway.http.router import Route
 from services.kernel.problems import Problem, Unavailable
 
@@ -28,6 +28,11 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     workouts.OWN_WORKOUTS,
     workouts.WORKOUT_BY_ID,
     workouts.WORKOUT_SAMPLES,
+    tasks.START_TASK,
+    tasks.OWN_TASKS,
+    tasks.TASK_BY_ID,
+    tasks.CANCEL_TASK,
+    tasks.TASK_FILE,
     operations.SOCKETS,
     schedule.SCHEDULE,
     schedule.RUN_JOB,

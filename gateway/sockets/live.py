@@ -16,19 +16,21 @@ from rooms.rooms import Rooms
 from rooms.speaking import Speaking
 from rooms.streams import Streams
 from services.classes.classes import Classes
+from services.tasks.tasks import Tasks
 
 
 class Live:
     """The handlers, by event name, over the use cases they call."""
 
     def __init__(
-        self, streams: Streams, rooms: Rooms, classes: Classes, speaking: Speaking, comebacks: Comebacks
+        self, streams: Streams, rooms: Rooms, classes: Classes, speaking: Speaking, comebacks: Comebacks, tasks: Tasks
     ) -> None:
         self._streams = streams
         self._rooms = rooms
         self._classes = classes
         self._speaking = speaking
         self._comebacks = comebacks
+        self._tasks = tasks
 
     def handlers(self) -> Mapping[str, Handler]:
         """One handler per client event of the catalogue."""
@@ -43,6 +45,7 @@ class Live:
             "chat.send": self.chat_send,
             "class.create": self.class_create,
             "class.end": self.class_end,
+            "task.cancel": self.task_cancel,
         }
 
     def closed(self, connection: Connection) -> None:
@@ -85,3 +88,6 @@ class Live:
 
     async def class_end(self, connection: Connection, message: wire.ClassRef, reply: Reply) -> None:
         reply.ok(view_of(await self._classes.end(connection.caller, message.class_id)))
+
+    async def task_cancel(self, connection: Connection, message: wire.TaskRef, reply: Reply) -> None:
+        reply.ok(await self._tasks.cancel(connection.caller, message.task))

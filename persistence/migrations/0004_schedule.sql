@@ -50,3 +50,38 @@ CREATE TABLE schedule_once (
     PRIMARY KEY (kind, key)
 );
 CREATE INDEX schedule_once_due ON schedule_once (due_at);
+
+-- Work that takes long: the row is the truth, whoever is at it. `epoch` counts the workers that have taken it and is the fence: a
+-- step commits only under the newest. `attempt` counts takings since the last step that was committed.
+CREATE TABLE long_tasks (
+    id              uuid PRIMARY KEY,
+    account_id      uuid NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    kind            text NOT NULL,
+    key             text NOT NULL,
+    work            jsonb NOT NULL,
+    state           text NOT NULL DEFAULT 'waiting'
+                    CHECK (state IN ('waiting', 'running', 'done', 'failed', 'cancelled')),
+    done            bigint NOT NULL DEFAULT 0,
+    total           bigint,
+    note            text NOT NULL DEFAULT '',
+    checkpoint      jsonb,
+    attempt         integer NOT NULL DEFAULT 0,
+    epoch           integer NOT NULL DEFAULT 0,
+    due_at          timestamptz NOT NULL,
+    lease_until     timestamptz,
+    cancel_asked_at timestamptz,
+    result          jsonb,
+    problem         text,
+    created_at      timestamptz NOT NULL,
+    started_at      timestamptz,
+    ended_at        timestamptz,
+    file_until      timestamptz,
+    UNIQUE (account_id, key)
+);
+CREATE INDEX long_tasks_of_account ON long_tasks (account_id, created_at DESC);
+CREATE INDEX long_tasks_waiting ON long_tasks (kind, created_at) WHERE state = 'waiting';
+CREATE INDEX long_tasks_running ON long_tasks (kind, created_at) WHERE state = 'running';
+-- One at a time of a kind for one person.
+CREATE UNIQUE INDEX long_tasks_one_running ON long_tasks (account_id, kind) WHERE state = 'running';
+CREATE INDEX long_tasks_by_age ON long_tasks (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX long_tasks_with_file ON long_tasks (file_until) WHERE file_until IS NOT NULL;

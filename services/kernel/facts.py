@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from services.kernel.ids import AccountId, ClassId, FactId, LoginId, WorkoutId
+from services.kernel.ids import AccountId, ClassId, FactId, LoginId, TaskId, WorkoutId
 
 
 class Fact(msgspec.Struct, frozen=True, tag_field="type"):
@@ -57,7 +57,32 @@ class WorkoutSummarised(Fact, frozen=True, tag="workout.summarised"):
     account_id: AccountId
 
 
-AnyFact = AccountRegistered | LoginEnded | ClassEnded | ClassSummarised | WorkoutFinished | WorkoutSummarised
+class TaskAsked(Fact, frozen=True, tag="task.asked"):
+    """Somebody wants a long task done (services/tasks/), or goes on wanting it after its worker has let go of it."""
+
+    task_id: TaskId
+    account_id: AccountId
+    kind: str
+
+
+class TaskEnded(Fact, frozen=True, tag="task.ended"):
+    """A long task is done, has failed, or was cancelled: its row says which."""
+
+    task_id: TaskId
+    account_id: AccountId
+    kind: str
+
+
+AnyFact = (
+    AccountRegistered
+    | LoginEnded
+    | ClassEnded
+    | ClassSummarised
+    | WorkoutFinished
+    | WorkoutSummarised
+    | TaskAsked
+    | TaskEnded
+)
 
 FACTS: Final[tuple[type[Fact], ...]] = (
     AccountRegistered,
@@ -66,6 +91,8 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     ClassSummarised,
     WorkoutFinished,
     WorkoutSummarised,
+    TaskAsked,
+    TaskEnded,
 )
 
 

@@ -17,6 +17,7 @@ ClassId = NewType("ClassId", uuid.UUID)
 StreamId = NewType("StreamId", uuid.UUID)
 WorkoutId = NewType("WorkoutId", uuid.UUID)
 FactId = NewType("FactId", uuid.UUID)
+TaskId = NewType("TaskId", uuid.UUID)
 
 
 class Ids(Protocol):

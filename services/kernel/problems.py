@@ -257,6 +257,24 @@ class WindowFull(Problem):
     retry = True
 
 
+# -- long tasks -------------------------------------------------------------------------------------------------
+
+
+class KeyReused(Problem):
+    """You have used this key for something else; make a new one for each thing you ask for."""
+
+    code = "key_reused"
+    status = 409
+
+
+class TooManyTasks(Problem):
+    """As many of your tasks as there may be are waiting or running; wait for one, or cancel one."""
+
+    code = "too_many_tasks"
+    status = 429
+    retry = True
+
+
 # -- the house itself -------------------------------------------------------------------------------------------
 
 

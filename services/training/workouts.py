@@ -131,6 +131,14 @@ async def summarise(stores: SummaryStores, workout_id: WorkoutId) -> int | None:
     workout = await stores.workouts.lock(workout_id)
     if workout is None:
         return None
+    tally = await tally_of(stores, workout_id)
+    revision = await stores.workouts.store_summary(workout_id, tally.summary(workout.physiology))
+    await stores.outbox.add(WorkoutSummarised(workout_id=workout_id, account_id=workout.account_id), workout_id)
+    return revision
+
+
+async def tally_of(stores: WorkoutStores, workout_id: WorkoutId) -> WorkoutTally:
+    """All samples of a workout stored so far, taken together."""
     tally = WorkoutTally()
     position = 0
     while page := await stores.workouts.samples(workout_id, position, READ_AT_ONCE):
@@ -138,9 +146,7 @@ async def summarise(stores: SummaryStores, workout_id: WorkoutId) -> int | None:
         for sample in page:
             tally.add(sample)
         await asyncio.sleep(0)
-    revision = await stores.workouts.store_summary(workout_id, tally.summary(workout.physiology))
-    await stores.outbox.add(WorkoutSummarised(workout_id=workout_id, account_id=workout.account_id), workout_id)
-    return revision
+    return tally
 
 
 def view_of(workout: Workout) -> WorkoutView:

@@ -8,7 +8,7 @@ import pytest
 
 from persistence import outbox, tasks
 from persistence.database import Database
-from realtime.wire import ClassSummary, WorkoutSummaryView
+from realtime.wire import ClassSummary, TaskView, WorkoutSummaryView
 from services.classes.live_class import LiveClass
 from services.kernel.clock import SystemClock
 from services.kernel.facts import ClassEnded, WorkoutFinished
@@ -47,6 +47,9 @@ class Inboxes:
         self.tables.append(summary)
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
+        raise NotImplementedError
+
+    def task_progress(self, account_id: AccountId, view: TaskView) -> None:
         raise NotImplementedError
 
 

@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from persistence.database import Database
-from realtime.wire import WorkoutSummaryView
+from realtime.wire import TaskView, WorkoutSummaryView
 from services.classes.live_class import LiveClass
 from services.classes.summary import ClassSummary
+from services.kernel.clock import utc
 from services.kernel.facts import (
     FACTS,
     AccountRegistered,
@@ -14,13 +15,16 @@ from services.kernel.facts import (
     ClassEnded,
     ClassSummarised,
     LoginEnded,
+    TaskEnded,
     WorkoutFinished,
     WorkoutSummarised,
 )
-from services.kernel.ids import AccountId, ClassId, LoginId, WorkoutId
+from services.kernel.ids import AccountId, ClassId, LoginId, TaskId, WorkoutId
+from services.tasks.task import ExportAccount
+from services.tasks.tasks import start
 from services.training.summary import summarise
 from tests.support.world import BODY, World, steady
-from workers.handlers import CLASS_SUMMARIES, PUSHES, QUEUES, WORKOUT_SUMMARIES, Row, table
+from workers.handlers import CLASS_SUMMARIES, LONG_TASKS, PUSHES, QUEUES, WORKOUT_SUMMARIES, Row, table
 from workers.retry import Unprocessable
 
 MINUTE = 60_000
@@ -34,6 +38,7 @@ class Pushed:
         self.ended: list[ClassId] = []
         self.classes: list[tuple[ClassId, ClassSummary]] = []
         self.logins: list[tuple[AccountId, LoginId, str]] = []
+        self.tasks: list[tuple[AccountId, TaskView]] = []
 
     def workout_summary(self, account_id: AccountId, view: WorkoutSummaryView) -> None:
         self.workouts.append((account_id, view))
@@ -46,6 +51,9 @@ class Pushed:
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         self.logins.append((account_id, login_id, reason))
+
+    def task_progress(self, account_id: AccountId, view: TaskView) -> None:
+        self.tasks.append((account_id, view))
 
 
 @pytest.fixture
@@ -218,3 +226,24 @@ async def test_an_ended_login_is_told_to_the_sockets(world: World, rows: dict[st
     fact = LoginEnded(account_id=account_id, login_id=login_id, reason="logged out")
     await happen(world, rows[PUSHES.name], fact)
     assert pushed.logins == [(account_id, login_id, "logged out")]
+
+
+async def test_the_end_of_a_long_task_is_pushed_to_its_owner_and_one_that_waits_wakes_a_worker(world: World) -> None:
+    pushed, woken = Pushed(), list[str]()
+    rows = {row.queue.name: row for row in table(world.clock, pushed, woken.append)}
+    ada = await world.account()
+    task_id = TaskId(world.ids.next())
+    async with world.transactions() as stores:
+        await start(stores, task_id, ada.account_id, ExportAccount(), "key", world.clock.wall_ms())
+        await stores.long_tasks.cancel(task_id, utc(world.clock.wall_ms()))
+    (asked,) = await world.told()
+    await happen(world, rows[LONG_TASKS.name], asked)
+    assert woken == ["export_account"]
+    ended = TaskEnded(task_id=task_id, account_id=ada.account_id, kind="export_account")
+    await happen(world, rows[PUSHES.name], ended)
+    assert [(account, view.task, view.state) for account, view in pushed.tasks] == [
+        (ada.account_id, task_id, "cancelled")
+    ]
+    gone = TaskEnded(task_id=TaskId(world.ids.next()), account_id=ada.account_id, kind="export_account")
+    await happen(world, rows[PUSHES.name], gone)
+    assert len(pushed.tasks) == 1

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from services.schedule.jobs import JobView, Tick
 from services.schedule.timetable import Cron, Every
 from tests.support.task_buses import WAIT_S
 from tests.support.world import World, steady
+from workers.exporting import Exports
 from workers.jobs import BITE, Jobs, jobs
 from workers.outbox_upkeep import KEEP_DAYS, OutboxUpkeep
 from workers.schedule import MOST_FAILURES, Job, Scheduler
@@ -388,10 +390,10 @@ async def test_the_next_leader_waits_for_the_bite_at_hand_and_lets_no_other_thro
         await replacing
         with pytest.raises(Deposed):
             await working
-    assert job.did in ([0, 10], [0, 10, 20])
+    assert job.did[:2] == [0, 10]
     async with world.transactions() as stores:
         kept = await stores.tx.fetchval("SELECT count(*) FROM inbox WHERE consumer = 'held'")
-    assert kept == 2, "the bite that was begun before stays, one that was begun after does not"
+    assert kept == len(job.did), "every bite that was begun before stays, and none was begun after"
 
 
 async def test_a_leader_that_was_replaced_takes_nothing_and_tells_nothing(world: World) -> None:
@@ -443,7 +445,7 @@ async def test_the_newest_tick_of_each_job_is_remembered(world: World, upkeep: J
 
 
 def test_every_job_has_a_name_of_its_own(world: World) -> None:
-    table = jobs(world.clock, OutboxUpkeep(world.clock))
+    table = jobs(world.clock, OutboxUpkeep(world.clock), Exports(Path()))
     assert len({job.name for job in table}) == len(table) >= 5
     with pytest.raises(ValueError, match="give it `once`"):
         Job("skipping", Every(5), Counted(), missed="skip")

@@ -22,6 +22,7 @@ from services.classes.live_class import LiveClass
 from services.kernel.clock import ManualClock
 from services.kernel.ids import ClassId, Uuid7Ids
 from services.schedule.jobs import Jobs
+from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
 
 PASSWORD = "violet anchor moss kettle"
@@ -125,6 +126,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         displays=Displays(classes, tokens, clock, ids),
         classes=classes,
         workouts=Workouts(transactions),
+        tasks=Tasks(transactions, clock, ids, web_root.parent / "exports"),
         schedule=Jobs(transactions, clock),
         identify=identifier(tokens, clock),
         checks={"database": database.ping},

@@ -97,6 +97,7 @@ class Calls:
             "chat.send": anything,
             "class.create": anything,
             "class.end": anything,
+            "task.cancel": anything,
         }
 
     def on_open(self, connection: Connection) -> None:

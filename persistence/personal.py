@@ -1,0 +1,66 @@
+"""What we have about one person, beyond the stores of each noun: for the person's own copy of it."""
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from persistence.database import Tx
+from services.kernel.ids import AccountId, ClassId, LoginId
+
+
+class LoginLine(msgspec.Struct, frozen=True):
+    """One device that was logged in."""
+
+    id: LoginId
+    device: str
+    created_at: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+
+
+class MembershipLine(msgspec.Struct, frozen=True):
+    """One class that somebody took part in or gave."""
+
+    class_id: ClassId
+    title: str
+    role: str
+    joined_at: datetime
+    class_ended_at: datetime | None
+
+
+class Personal(msgspec.Struct, frozen=True):
+    """The small things: each list is bounded, the newest first."""
+
+    logins: list[LoginLine]
+    memberships: list[MembershipLine]
+
+
+MOST_LINES: Final = 20_000
+"""Lines of one list: more than thirty years of a class every day, in twice."""
+
+
+async def personal(tx: Tx, account_id: AccountId) -> Personal:
+    """The logins and memberships of an account."""
+    logins = await tx.fetch(
+        """
+        SELECT id, device, created_at, ended_at, end_reason FROM logins
+        WHERE account_id = $1
+        ORDER BY created_at DESC
+        LIMIT $2
+        """,
+        account_id,
+        MOST_LINES,
+    )
+    memberships = await tx.fetch(
+        """
+        SELECT classes.id AS class_id, classes.title, member.role, member.joined_at, classes.ended_at AS class_ended_at
+        FROM class_members AS member JOIN classes ON classes.id = member.class_id
+        WHERE member.account_id = $1
+        ORDER BY member.joined_at DESC
+        LIMIT $2
+        """,
+        account_id,
+        MOST_LINES,
+    )
+    return Personal([LoginLine(**row) for row in logins], [MembershipLine(**row) for row in memberships])

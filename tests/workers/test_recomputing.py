@@ -1,0 +1,127 @@
+"""All summaries of somebody anew, by what their profile says now."""
+
+from datetime import date, datetime
+
+import pytest
+
+from persistence.database import Database
+from services.accounts.account import Account, Profile
+from services.kernel.caller import Caller
+from services.kernel.clock import utc
+from services.kernel.ids import TaskId, WorkoutId
+from services.tasks.task import RecomputeWorkouts, Step, Task
+from services.training import workouts
+from services.training.physiology import Physiology
+from services.training.summary import summarise
+from tests.support.world import World, steady
+from workers.recomputing import RecomputeKind
+
+DAY_S = 86_400
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    """An empty world."""
+    return World(database)
+
+
+async def finished(world: World, ada: Caller, seconds: int) -> WorkoutId:
+    """A finished workout with a summary, and a day later."""
+    workout_id, _ = await world.workout(ada, steady(seconds))
+    async with world.transactions() as stores:
+        await stores.workouts.finish(workout_id, _now(world))
+        await workouts.summarise(stores, workout_id)
+    await world.clock.advance(DAY_S)
+    return workout_id
+
+
+def _now(world: World) -> datetime:
+    return utc(world.clock.wall_ms())
+
+
+async def now_called(world: World, ada: Caller, profile: Profile) -> Account:
+    """Somebody changes their profile."""
+    async with world.transactions() as stores:
+        account = await stores.accounts.by_id(ada.account_id)
+        assert account is not None
+        changed = Account(account.id, account.email, account.name, account.roles, account.created_at_ms, profile)
+        await stores.accounts.save(changed)
+    return changed
+
+
+async def recomputed(world: World, ada: Caller, since: date | None = None) -> list[Step]:
+    """All steps."""
+    steps: list[Step] = []
+    while not steps or steps[-1].result is None:
+        task = Task(
+            id=TaskId(world.ids.next()),
+            account_id=ada.account_id,
+            work=RecomputeWorkouts(since=since),
+            state="running",
+            created_ms=0,
+            checkpoint=steps[-1].checkpoint if steps else None,
+        )
+        async with world.transactions() as stores:
+            steps.append(await RecomputeKind().step(stores, task))
+    return steps
+
+
+PROFILE = Profile(birth_date=date(1990, 5, 17), sex="female", mass_kg=61.0, max_hr=180, rest_hr=50)
+
+
+async def test_each_finished_workout_is_judged_by_the_profile_of_now_and_the_age_of_its_day(world: World) -> None:
+    ada, bob = await world.account(), await world.account("Bob")
+    mine = [await finished(world, ada, seconds) for seconds in (60, 120, 180)]
+    his = await finished(world, bob, 60)
+    live, _ = await world.workout(ada, steady(30))
+    await now_called(world, ada, PROFILE)
+    told = len(await world.told())
+    steps = await recomputed(world, ada)
+    assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3), (3, 3)]
+    assert steps[-1].result is not None
+    assert steps[-1].result.changed == 3
+    body = Physiology(
+        max_hr=180,
+        rest_hr=50,
+        sex="female",
+        mass_kg=61.0,
+        age_years=36,
+        max_hr_source="measured",
+        rest_hr_source="measured",
+    )
+    async with world.transactions() as stores:
+        for workout_id, seconds in zip(mine, (60, 120, 180), strict=True):
+            workout = await stores.workouts.by_id(workout_id)
+            assert workout is not None
+            assert (workout.physiology, workout.revision) == (body, 2)
+            assert workout.summary == summarise(steady(seconds), body)
+        for other in (his, live):
+            workout = await stores.workouts.by_id(other)
+            assert workout is not None
+            assert workout.physiology != body
+    assert len(await world.told()) == told, "nobody is told per workout"
+
+
+async def test_doing_it_again_changes_nothing(world: World) -> None:
+    ada = await world.account()
+    workout_id = await finished(world, ada, 60)
+    await now_called(world, ada, PROFILE)
+    await recomputed(world, ada)
+    result = (await recomputed(world, ada))[-1].result
+    assert result is not None
+    assert result.changed == 0
+    async with world.transactions() as stores:
+        workout = await stores.workouts.by_id(workout_id)
+    assert workout is not None
+    assert workout.revision == 2
+
+
+async def test_only_since_a_day_and_not_from_before_somebody_s_birth(world: World) -> None:
+    ada = await world.account()
+    for _ in range(3):
+        await finished(world, ada, 60)
+    await now_called(world, ada, PROFILE)
+    last_day = date.fromordinal(_now(world).date().toordinal() - 1)
+    assert [step.total for step in await recomputed(world, ada, last_day)] == [1, 1]
+    await now_called(world, ada, Profile(birth_date=date(2026, 10, 1)))
+    assert (await recomputed(world, ada))[-1].result is not None
