@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 from persistence.database import Tx
+from services.kernel import trace
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, TaskId
 from services.tasks.task import AnyWork, Step, Task, TaskResult
@@ -20,7 +21,7 @@ from services.tasks.task import AnyWork, Step, Task, TaskResult
 REASON_LENGTH: Final = 500
 _COLUMNS: Final = """
     id, account_id, work, state, created_at, started_at, ended_at, done, total, note, checkpoint, attempt, epoch,
-    cancel_asked_at, result, problem
+    cancel_asked_at, result, problem, traceparent
 """
 _work: Final = msgspec.json.Decoder(AnyWork)
 
@@ -37,8 +38,8 @@ class LongTasks:
         """A new task that waits; False when its owner has one under this key."""
         status: str = await self._tx.execute(
             """
-            INSERT INTO long_tasks (id, account_id, kind, key, work, due_at, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $6)
+            INSERT INTO long_tasks (id, account_id, kind, key, work, due_at, created_at, traceparent)
+            VALUES ($1, $2, $3, $4, $5, $6, $6, $7)
             ON CONFLICT (account_id, key) DO NOTHING
             """,
             task.id,
@@ -47,6 +48,7 @@ class LongTasks:
             key,
             msgspec.json.encode(task.work).decode(),
             utc(task.created_ms),
+            trace.traceparent(),
         )
         return status.endswith(" 1")
 
@@ -300,4 +302,5 @@ def _task(row: asyncpg.Record | None) -> Task | None:
         cancel_asked=row["cancel_asked_at"] is not None,
         result=None if row["result"] is None else msgspec.json.decode(row["result"], type=TaskResult),
         problem=row["problem"],
+        traceparent=row["traceparent"],
     )

@@ -14,7 +14,7 @@ import structlog
 
 from persistence.database import Tx
 from persistence.outbox import Outbox
-from services.kernel import facts
+from services.kernel import facts, trace
 from services.kernel.clock import utc
 from services.kernel.facts import FACTS, AnyFact, Fact
 
@@ -35,8 +35,8 @@ class Schedule:
         """See `LaterStore.once`."""
         status: str = await self._tx.execute(
             """
-            INSERT INTO schedule_once (kind, key, due_at, aggregate_id, fact)
-            VALUES ($1, $2, $3, $4, $5)
+            INSERT INTO schedule_once (kind, key, due_at, aggregate_id, fact, traceparent)
+            VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT (kind, key) DO NOTHING
             """,
             facts.fact_type(type(fact)),
@@ -44,6 +44,7 @@ class Schedule:
             utc(at_ms),
             aggregate_id,
             msgspec.json.encode(fact).decode(),
+            trace.traceparent(),
         )
         return status.endswith(" 1")
 
@@ -72,7 +73,7 @@ class Schedule:
         """
         rows = await self._tx.fetch(
             """
-            SELECT kind, key, due_at, aggregate_id, fact FROM schedule_once
+            SELECT kind, key, due_at, aggregate_id, fact, traceparent FROM schedule_once
             WHERE due_at <= $1 AND kind = ANY($2::text[])
             ORDER BY due_at, kind, key
             LIMIT $3
@@ -91,7 +92,8 @@ class Schedule:
                 log.error("schedule.unreadable", kind=row["kind"], key=row["key"], problem=str(problem))  # noqa: TRY400
                 await self._put_off(row["kind"], row["key"])
                 continue
-            await outbox.add(fact, row["aggregate_id"])
+            with trace.span("tell later", "producer", parent=trace.parse(row["traceparent"])):
+                await outbox.add(fact, row["aggregate_id"])
             leaving.append((row["kind"], row["key"]))
             told.append(row["due_at"])
         await self._tx.execute(

@@ -22,9 +22,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 
+import msgspec
 import structlog
 
 from persistence.stores import Stores
+from services.kernel import trace
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import TaskAsked, TaskEnded
 from services.kernel.ids import AccountId
@@ -195,18 +197,27 @@ class LongTasks:
         log.info("long_tasks.taken", kind=task.kind, task=str(task.id), epoch=task.epoch, attempt=task.attempt)
         run = _Run(task, cancelled=task.cancel_asked)
         try:
-            if task.attempt > MOST_ATTEMPTS:
-                run.failure = Unprocessable(f"its worker died {task.attempt - 1} times before the next step was done")
-            elif not run.cancelled:
-                async with asyncio.TaskGroup() as group:
-                    beating = group.create_task(self._beat(run), name=f"beat {task.id}")
-                    run.steps = group.create_task(self._steps(kind, run, beating), name=f"steps {task.id}")
-            await self._finish(kind, run)
+            with (
+                trace.span(f"long task {task.kind}", "consumer", parent=trace.parse(task.traceparent)) as span,
+                structlog.contextvars.bound_contextvars(trace_id=span.context.trace_id),
+            ):
+                await self._attempt(kind, run)
         except TaskLost as lost:
             counts.lost += 1
             log.warning("long_tasks.lost", kind=task.kind, task=str(task.id), epoch=task.epoch, problem=str(lost))
         finally:
             counts.running -= 1
+
+    async def _attempt(self, kind: Kind, run: _Run) -> None:
+        """Its steps, with the beat beside them, and what became of them. Raises `TaskLost`."""
+        task = run.task
+        if task.attempt > MOST_ATTEMPTS:
+            run.failure = Unprocessable(f"its worker died {task.attempt - 1} times before the next step was done")
+        elif not run.cancelled:
+            async with asyncio.TaskGroup() as group:
+                beating = group.create_task(self._beat(run), name=f"beat {task.id}")
+                run.steps = group.create_task(self._steps(kind, run, beating), name=f"steps {task.id}")
+        await self._finish(kind, run)
 
     async def _beat(self, run: _Run) -> None:
         """Keep the task until it is cancelled by its owner, lost, or this is cancelled because its steps have ended."""
@@ -318,17 +329,6 @@ class LongTasks:
 
 
 def _after(task: Task, step: Step) -> Task:
-    return Task(
-        id=task.id,
-        account_id=task.account_id,
-        work=task.work,
-        state="running",
-        created_ms=task.created_ms,
-        started_ms=task.started_ms,
-        done=step.done,
-        total=step.total,
-        note=step.note,
-        checkpoint=step.checkpoint,
-        attempt=0,
-        epoch=task.epoch,
+    return msgspec.structs.replace(
+        task, done=step.done, total=step.total, note=step.note, checkpoint=step.checkpoint, attempt=0
     )

@@ -32,6 +32,7 @@ import structlog
 from persistence.leadership import Deposed, Leadership
 from persistence.stores import Stores
 from persistence.ticks import LEADERSHIP
+from services.kernel import trace
 from services.kernel.clock import Clock, utc
 from services.schedule.jobs import Tick
 from services.schedule.timetable import Cron, Every, Missed, When, due
@@ -402,7 +403,8 @@ class Scheduler:
         """One transaction: the fence, a bite of the work, and how much of the tick is done."""
         async with self._transactions() as stores:
             await Leadership(stores.tx, LEADERSHIP).hold(term.epoch)
-            did = await job.work(stores, tick)
+            with trace.span(f"job {job.name}"):
+                did = await job.work(stores, tick)
             if did:
                 await stores.ticks.did(tick, term.epoch, did)
             else:

@@ -47,6 +47,7 @@ CREATE TABLE schedule_once (
     due_at          timestamptz NOT NULL,
     aggregate_id    uuid NOT NULL,
     fact            jsonb NOT NULL,
+    traceparent     text NOT NULL,
     PRIMARY KEY (kind, key)
 );
 CREATE INDEX schedule_once_due ON schedule_once (due_at);
@@ -76,6 +77,7 @@ CREATE TABLE long_tasks (
     started_at      timestamptz,
     ended_at        timestamptz,
     file_until      timestamptz,
+    traceparent     text NOT NULL,
     UNIQUE (account_id, key)
 );
 CREATE INDEX long_tasks_of_account ON long_tasks (account_id, created_at DESC);

@@ -61,7 +61,8 @@ class TaskResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """A task as stored. Instants in ms since 1970. `checkpoint` is the work's own business, JSON."""
+    """A task as stored. Instants in ms since 1970. `checkpoint` is the work's own business, JSON; `traceparent` the trace in
+    which somebody asked for it."""
 
     id: TaskId
     account_id: AccountId
@@ -79,6 +80,7 @@ class Task(msgspec.Struct, frozen=True):
     cancel_asked: bool = False
     result: TaskResult | None = None
     problem: str | None = None
+    traceparent: str = ""
 
     @property
     def kind(self) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from persistence.database import Database
 from persistence.schedule import Schedule
+from services.kernel import trace
 from services.kernel.clock import utc
 from services.kernel.facts import AnyFact, ClassEnded, ClassSummarised
 from services.kernel.ids import ClassId
@@ -47,6 +48,17 @@ async def test_a_fact_is_told_at_its_time_and_once(world: World) -> None:
     assert await tell(world) == 1
     assert await tell(world) == 0
     assert await world.told() == [ended(1)]
+
+
+async def test_it_is_told_in_the_trace_of_whoever_wanted_it_told(world: World) -> None:
+    with trace.span("an evening") as evening:
+        await later(world, ended(1), in_ms=0)
+    await tell(world)
+    async with world.transactions() as stores:
+        (envelope,) = await stores.outbox.peek(10)
+    told_in = trace.parse(envelope.traceparent)
+    assert told_in is not None
+    assert told_in.trace_id == evening.context.trace_id
 
 
 async def test_what_was_rolled_back_is_never_told(world: World) -> None:
@@ -115,7 +127,7 @@ async def test_what_a_newer_program_wrote_waits_for_it_and_what_nobody_can_read_
             ("class.ended", "broken", '{"type": "class.ended"}'),
         ):
             await tx.execute(
-                "INSERT INTO schedule_once (kind, key, due_at, aggregate_id, fact) VALUES ($1, $2, $3, $4, $5)",
+                "INSERT INTO schedule_once (kind, key, due_at, aggregate_id, fact, traceparent) VALUES ($1, $2, $3, $4, $5, '')",
                 kind,
                 key,
                 utc(world.clock.wall_ms()) - timedelta(minutes=1),
@@ -133,8 +145,8 @@ async def test_what_waits_is_not_looked_at_before_its_time(world: World) -> None
     async with world.database.tx() as tx:
         await tx.execute(
             """
-            INSERT INTO schedule_once (kind, key, due_at, aggregate_id, fact)
-            SELECT 'class.ended', n::text, $1::timestamptz + n * interval '1 second', gen_random_uuid(), '{}'
+            INSERT INTO schedule_once (kind, key, due_at, aggregate_id, fact, traceparent)
+            SELECT 'class.ended', n::text, $1::timestamptz + n * interval '1 second', gen_random_uuid(), '{}', ''
             FROM generate_series(1, 20000) AS n
             """,
             utc(world.clock.wall_ms()),

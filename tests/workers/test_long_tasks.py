@@ -11,6 +11,7 @@ import pytest
 
 from persistence.database import Database
 from persistence.stores import Stores
+from services.kernel import trace
 from services.kernel.caller import Caller
 from services.kernel.clock import SystemClock, utc
 from services.kernel.facts import TaskAsked, TaskEnded
@@ -159,6 +160,16 @@ async def test_a_task_is_done_step_by_step_and_its_owner_sees_it(world: World) -
     ]
     assert [view.state for view in pushed.views] == ["running"], "six steps within half a second are one push"
     assert kind.cleaned == []
+
+
+async def test_a_task_is_done_in_the_trace_of_whoever_asked_for_it(world: World) -> None:
+    with trace.span("an evening") as evening:
+        task_id = await task_of(world, await world.account())
+    async with running(workers(world, Counting())):
+        await ended(world, task_id, "done")
+    async with world.transactions() as stores:
+        told = [trace.parse(envelope.traceparent) for envelope in await stores.outbox.peek(10)]
+    assert [found.trace_id for found in told if found is not None] == [evening.context.trace_id] * 2
 
 
 async def test_a_task_is_begun_as_soon_as_its_fact_comes(world: World) -> None:
