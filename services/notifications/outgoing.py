@@ -106,7 +106,12 @@ class Refused(NotTaken):
 
 
 class DeadAddress(NotTaken):
-    """Nobody lives at this address any more: it must be forgotten."""
+    """Nobody lives at this address any more: it must be forgotten. `since_ms`: since when (wall ms), where the provider says
+    so; an address that was registered again after that is alive."""
+
+    def __init__(self, why: str, *, provider: str = "", since_ms: int | None = None) -> None:
+        super().__init__(why, provider=provider)
+        self.since_ms: Final = since_ms
 
 
 class InDoubt(NotTaken):
