@@ -9,7 +9,7 @@ import importlib
 import sys
 from typing import Final
 
-COMMANDS: Final = ("run", "check", "sockets", "schedule", "tasks", "migrate", "account", "activity", "replay")
+COMMANDS: Final = ("run", "check", "sockets", "schedule", "tasks", "migrate", "account", "activity", "notify", "replay")
 """Each is a module in paceline/commands/; the order is that of the help."""
 
 EPILOG: Final = """
@@ -18,6 +18,7 @@ first steps:
   paceline replay morning-run.fit               stream a recording into a class of its own
   paceline replay *.fit --class ABC234          several recordings as several athletes of a live class
   paceline check                                what the environment says, and every fault in it
+  paceline notify test --email you@example.org  whether mail, push and SMS are set up
   paceline sockets --watch                      the slowest connections of a running gateway, again and again
   paceline tasks list                           the queues of durable tasks, and what was given up
   paceline schedule                             what is done by the clock, and how the last time went

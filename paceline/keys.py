@@ -1,7 +1,9 @@
-"""What an installation makes for itself at its first start: the key that signs access tokens, and the admin token.
+"""What an installation makes for itself at its first start: the key that signs access tokens, the admin token, and the key by
+which browsers' push services know it.
 
 Each lies in the data folder, readable by its owner alone, and is used whenever the environment does not name another. Nodes
-on several machines do not share a data folder: give all of them the same by PACELINE_TOKEN_KEY and PACELINE_ADMIN_TOKEN.
+on several machines do not share a data folder: give all of them the same by PACELINE_TOKEN_KEY, PACELINE_ADMIN_TOKEN and
+PACELINE_VAPID_KEY.
 """
 
 import contextlib
@@ -13,8 +15,10 @@ from typing import Final
 
 from paceline.settings import Settings
 from services.accounts.tokens import make_key
+from services.notifications.vapid import make_vapid_key
 
 KEY_FILE: Final = "token.key.pem"
+VAPID_KEY_FILE: Final = "vapid.key.pem"
 ADMIN_TOKEN_FILE: Final = "admin.token"  # noqa: S105 - its name
 _ADMIN_TOKEN_BYTES: Final = 32
 
@@ -27,6 +31,12 @@ def signing_key(settings: Settings) -> str:
 def admin_token(settings: Settings) -> str:
     """The admin token; made when there is none. Raises OSError when the folder cannot be used."""
     return settings.admin_token or _kept(settings.data_dir / ADMIN_TOKEN_FILE, _make_admin_token).strip()
+
+
+def vapid_key(settings: Settings) -> str:
+    """The key by which browsers' push services know us, PEM; made when there is none. Raises OSError when the folder cannot be
+    used."""
+    return settings.vapid_key or _kept(settings.data_dir / VAPID_KEY_FILE, make_vapid_key)
 
 
 def known_admin_token(settings: Settings) -> str | None:

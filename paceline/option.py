@@ -163,6 +163,22 @@ def networks() -> Kind[tuple[Network, ...]]:
     return Kind("networks with commas between: 10.0.0.0/8, 192.0.2.7, fd00::/8", parse)
 
 
+def web_url(example: str) -> Kind[str]:
+    """The address of a web server or of something on it, without a slash at its end; the empty text is none."""
+
+    def parse(value: str) -> str:
+        if not value:
+            return value
+        parts = _split(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+            raise ValueError(f"{mask_url(value)!r} is not the address of a web server")
+        if parts.query or parts.fragment:
+            raise ValueError("nothing may stand behind its path")
+        return value.rstrip("/")
+
+    return Kind(f"a URL such as {example}", parse)
+
+
 _CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
 
 
@@ -227,21 +243,26 @@ def ed25519_key() -> Kind[str]:
     """
 
     def parse(value: str) -> str:
-        pem = value.replace("\\n", "\n").strip()
-        if not pem:
-            return ""
-        body = re.fullmatch(r"-----BEGIN PRIVATE KEY-----\s(.*)\s-----END PRIVATE KEY-----", pem, re.DOTALL)
-        if body is None:
-            raise ValueError("it is not a PEM block `PRIVATE KEY`")
-        try:
-            der = base64.b64decode("".join(body[1].split()), validate=True)
-        except binascii.Error as error:
-            raise ValueError("what stands between BEGIN and END is not base64") from error
-        if len(der) != len(_ED25519_PREFIX) + 32 or not der.startswith(_ED25519_PREFIX):
+        pem, der = pkcs8(value)
+        if pem and (len(der) != len(_ED25519_PREFIX) + 32 or not der.startswith(_ED25519_PREFIX)):
             raise ValueError("it is a key of another kind")
-        return pem + "\n"
+        return pem
 
     return Kind("an Ed25519 private key: openssl genpkey -algorithm ed25519", parse, show=lambda _: MASK, secret=True)
+
+
+def pkcs8(value: str) -> tuple[str, bytes]:
+    """The PEM block as it is kept, and what is in it; both empty for the empty text. Raises ValueError."""
+    pem = value.replace("\\n", "\n").strip()
+    if not pem:
+        return "", b""
+    body = re.fullmatch(r"-----BEGIN PRIVATE KEY-----\s(.*)\s-----END PRIVATE KEY-----", pem, re.DOTALL)
+    if body is None:
+        raise ValueError("it is not a PEM block `PRIVATE KEY`")
+    try:
+        return pem + "\n", base64.b64decode("".join(body[1].split()), validate=True)
+    except binascii.Error as error:
+        raise ValueError("what stands between BEGIN and END is not base64") from error
 
 
 _ED25519_PREFIX = bytes.fromhex("302e020100300506032b657004220420")

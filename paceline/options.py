@@ -26,14 +26,17 @@ from paceline.option import (
     server_url,
     some_of,
     text,
+    web_url,
     whole,
 )
+from paceline.provider_kinds import mail_sender, mail_url, p256_key, service_account
 
 ROLES = ("gateway", "worker", "relay", "scheduler")
 
 _POSTGRES_URL = server_url("postgresql://user:password@db.example.org/paceline", "postgresql", "postgres")
 _REDIS_URL = redis_urls("redis://:password@cache.example.org:6379/0")
 _AMQP_URL = server_url("amqp://user:password@queue.example.org/", "amqp", "amqps")
+_APPLE_ID = text("ten capital letters and digits, for example KEY1234567", r"|[A-Z0-9]{10}")
 _EMBEDDED_CONNECTIONS = 50  # the local PostgreSQL takes 60; ten are for migrations, the relay and a curious psql
 
 
@@ -256,6 +259,110 @@ class Settings:
         "open",
         "open: whoever registers may choose to be a coach. closed: everybody registers as a member.",
     )
+    public_url: str = option(
+        "PACELINE_PUBLIC_URL",
+        web_url("https://paceline.example.org"),
+        "",
+        "The address by which people and providers reach this installation, as it stands in mails and in what an SMS provider "
+        "calls back.",
+        empty="nobody outside is told an address",
+    )
+    mail_url: str = option(
+        "PACELINE_MAIL_URL",
+        mail_url(),
+        "",
+        "Where mail is handed in: smtps:// has TLS from the first byte, smtp:// insists on STARTTLS (?starttls=off for an inner "
+        "network), file:///folder writes each mail into a file.",
+        empty="on the local PostgreSQL mails are files in the data folder, in mail/; elsewhere none are sent",
+    )
+    mail_from: str = option(
+        "PACELINE_MAIL_FROM",
+        mail_sender(),
+        "",
+        "Who mails are from; the mail server must let us send as it.",
+        empty="Paceline <paceline@localhost>, for a folder only",
+    )
+    apns_key: str = option(
+        "PACELINE_APNS_KEY",
+        p256_key("the .p8 file from Apple's developer pages"),
+        "",
+        "Signs pushes to Apple's devices.",
+        empty="Apple's devices get no push",
+    )
+    apns_key_id: str = option("PACELINE_APNS_KEY_ID", _APPLE_ID, "", "Id of that key.", empty="as without a key")
+    apns_team_id: str = option(
+        "PACELINE_APNS_TEAM_ID", _APPLE_ID, "", "Id of the team it belongs to.", empty="as without a key"
+    )
+    apns_topic: str = option(
+        "PACELINE_APNS_TOPIC",
+        text("the bundle id of the app, for example org.example.paceline", r"|[A-Za-z0-9.-]{3,155}"),
+        "",
+        "The app that is pushed to.",
+        empty="as without a key",
+    )
+    apns_url: str = option(
+        "PACELINE_APNS_URL",
+        web_url("https://api.sandbox.push.apple.com"),
+        "https://api.push.apple.com",
+        "Apple's push service; the sandbox is for builds from Xcode.",
+    )
+    fcm_service_account: str = option(
+        "PACELINE_FCM_SERVICE_ACCOUNT",
+        service_account(),
+        "",
+        "The service account that pushes to Android devices through Firebase Cloud Messaging.",
+        empty="Android devices get no push",
+    )
+    fcm_url: str = option(
+        "PACELINE_FCM_URL",
+        web_url("https://fcm.googleapis.com"),
+        "https://fcm.googleapis.com",
+        "Firebase Cloud Messaging.",
+    )
+    vapid_key: str = option(
+        "PACELINE_VAPID_KEY",
+        p256_key("openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"),
+        "",
+        "Browsers' push services know us by it. All nodes need the same one; with another one, all subscriptions are lost.",
+        empty="made at the first start and kept in the data folder, in the file vapid.key.pem",
+    )
+    vapid_subject: str = option(
+        "PACELINE_VAPID_SUBJECT",
+        text("mailto: with an address, or a https: URL", r"|mailto:[^\s@]+@[^\s@]+|https://\S+"),
+        "",
+        "Whom a browser's push service may write to about our pushes. Apple's takes no localhost.",
+        empty="mailto: with the address of PACELINE_MAIL_FROM",
+    )
+    sms_account: str = option(
+        "PACELINE_SMS_ACCOUNT",
+        text("the account's SID", r"|[A-Za-z0-9_-]{1,64}"),
+        "",
+        "Account at an SMS provider in Twilio's shape.",
+        empty="no text messages are sent",
+    )
+    sms_token: str = option(
+        "PACELINE_SMS_TOKEN",
+        secret_word(8),
+        "",
+        "Token of that account; it also signs what the provider calls back.",
+        empty="as without an account",
+    )
+    sms_from: str = option(
+        "PACELINE_SMS_FROM",
+        text(
+            "a number such as +15005550006, a name of up to 11 letters, or a messaging service (MG…)",
+            r"|\+[1-9][0-9]{6,14}|[A-Za-z0-9 ]{1,40}",
+        ),
+        "",
+        "Who text messages are from.",
+        empty="as without an account",
+    )
+    sms_url: str = option(
+        "PACELINE_SMS_URL",
+        web_url("https://api.twilio.com"),
+        "https://api.twilio.com",
+        "The SMS provider.",
+    )
     commit_interval_ms: int = option(
         "PACELINE_COMMIT_INTERVAL_MS",
         whole(10, 5_000),
@@ -286,6 +393,22 @@ class Settings:
         "How far back facts that have left can be read again, by whoever follows them. The inbox, which makes that a fact has its "
         "effect once, remembers two days longer.",
         unit="days",
+    )
+    outbound_allow: tuple[Network, ...] = option(
+        "PACELINE_OUTBOUND_ALLOW",
+        networks(),
+        "",
+        "Networks that webhooks, and other calls to addresses that somebody else gave, may lead to besides the public internet, by "
+        "http too and at any port: 127.0.0.0/8 for trying webhooks out on one machine.",
+        empty="public addresses only, by https",
+    )
+    outbound_proxy: str = option(
+        "PACELINE_OUTBOUND_PROXY",
+        server_url("http://proxy.example.org:3128", "http", "https"),
+        "",
+        "HTTP proxy for all calls to third parties. It finds the addresses of names, so it must be the proxy that refuses private "
+        "ones.",
+        empty="third parties are called directly",
     )
     log_format: str = option(
         "PACELINE_LOG_FORMAT",
@@ -390,6 +513,30 @@ def relations(settings: Settings) -> Iterator[tuple[tuple[str, ...], Fault]]:
                 "Give fewer minutes than PACELINE_REFRESH_TOKEN_DAYS has",
             ),
         )
+    if settings.mail_url.startswith("smtp") and not settings.mail_from:
+        yield (
+            ("mail_url", "mail_from"),
+            Fault(
+                "PACELINE_MAIL_FROM", "mails to a server need a sender", "Give the address that it lets you send from"
+            ),
+        )
+    yield from _whole_sets(settings)
+
+
+_SETS = (
+    ("apns_key", "apns_key_id", "apns_team_id", "apns_topic"),
+    ("sms_account", "sms_token", "sms_from"),
+)
+"""Options of which one is of no use without the others."""
+
+
+def _whole_sets(settings: Settings) -> Iterator[tuple[tuple[str, ...], Fault]]:
+    known = options()
+    for names in _SETS:
+        given = [known[name].name for name in names if getattr(settings, name)]
+        missing = [known[name].name for name in names if not getattr(settings, name)]
+        if given and missing:
+            yield names, Fault(missing[0], f"{given[0]} is set and needs it", f"Give {' and '.join(missing)} as well")
 
 
 def _shown(settings: Settings) -> Iterator[str]:

@@ -28,6 +28,7 @@ from paceline.demo import Demo
 from paceline.keys import admin_token, signing_key
 from paceline.program import Program
 from paceline.settings import Settings
+from paceline.third_parties import open_third_parties
 from paceline.tracing import tracing
 from persistence.database import Database, open_database
 from persistence.migrate import pending
@@ -76,6 +77,7 @@ from workers.handlers import QUEUES, table
 from workers.jobs import jobs
 from workers.long_tasks import LongTasks
 from workers.lookout import Lookout
+from workers.outbound.providers import WaysOut
 from workers.outbox_upkeep import OutboxUpkeep
 from workers.postgres_bus import PostgresBus
 from workers.postgres_log import PostgresLog
@@ -111,6 +113,7 @@ class Parts:
     long_tasks: LongTasks
     consumers: tuple[Consumer, ...]
     followers: tuple[Follower, ...]
+    providers: WaysOut
     app: web.Application
     sockets: LiveServer
     login_watch: LoginWatch
@@ -224,6 +227,9 @@ async def open_parts(
             Follower(activity.NAME, family, count, fact_log, transactions, clock, ids.next()) for family in FAMILIES
         )
 
+        # -- third parties
+        providers = await resources.enter_async_context(open_third_parties(settings, clock))
+
         # -- the mouth
         login_watch = LoginWatch(node, transactions, clock)
         admin = AdminToken(admin_token(settings), clock)
@@ -253,6 +259,7 @@ async def open_parts(
                     followers,
                     scheduler,
                     long_tasks,
+                    providers,
                     passwords,
                     clock,
                     lambda: parts.sockets,
@@ -294,8 +301,8 @@ async def open_parts(
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, servers, node, presence, rooms, comebacks, streams, accounts, classes, bus,
-            lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, app, sockets, login_watch, admin_ui,
-            demo,
+            lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, providers, app, sockets, login_watch,
+            admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -378,6 +385,7 @@ def _readings(
     followers: tuple[Follower, ...],
     scheduler: Scheduler,
     long_tasks: LongTasks,
+    providers: WaysOut,
     passwords: Passwords,
     clock: Clock,
     sockets: Callable[[], LiveServer],
@@ -517,6 +525,15 @@ def _readings(
         "long_tasks_failed": lambda: {kind: counts.failed for kind, counts in long_tasks.statistics.items()},
         "long_tasks_taken_over": lambda: {kind: counts.taken_over for kind, counts in long_tasks.statistics.items()},
         "long_tasks_lost": lambda: {kind: counts.lost for kind, counts in long_tasks.statistics.items()},
+        "provider_running": lambda: {name: one.running for name, one in providers.statistics().items()},
+        "provider_taken": lambda: {name: one.taken for name, one in providers.statistics().items()},
+        "provider_refused": lambda: {name: one.refused for name, one in providers.statistics().items()},
+        "provider_dead_addresses": lambda: {name: one.dead for name, one in providers.statistics().items()},
+        "provider_postponed": lambda: {name: one.postponed for name, one in providers.statistics().items()},
+        "provider_failed": lambda: {name: one.failed for name, one in providers.statistics().items()},
+        "provider_in_doubt": lambda: {name: one.in_doubt for name, one in providers.statistics().items()},
+        "provider_held_back": lambda: {name: one.held_back for name, one in providers.statistics().items()},
+        "provider_circuits_open": lambda: {name: one.open for name, one in providers.statistics().items()},
         "password_hashes": lambda: passwords.statistics().hashed,
         "password_refused": lambda: passwords.statistics().refused,
         "password_pending": lambda: passwords.statistics().pending,

@@ -68,6 +68,7 @@ def test_every_process_finds_its_settings_in_order(name: str, secret_files: Path
     assert {made.embedded_postgres, made.embedded_redis} == {False}, "servers are given, not started"
     assert made.amqp_url
     assert made.token_key
+    assert made.vapid_key
     assert made.admin_token
     assert not told_in_the_open(OURS[name]["environment"])
 
@@ -134,8 +135,10 @@ def test_only_the_proxy_is_outside_and_it_reaches_no_server() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["proxy"]
     assert SERVICES["proxy"]["networks"] == ["edge"]
     assert networks["inner"]["internal"]
-    for name in SERVERS | {"worker", "migrate"}:
+    for name in SERVERS | {"migrate"}:
         assert SERVICES[name]["networks"] == ["inner"], name
+    outside = [name for name, service in SERVICES.items() if "outside" in service["networks"]]
+    assert outside == ["worker"], "third parties are called by workers"
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))

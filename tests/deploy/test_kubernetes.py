@@ -7,6 +7,7 @@ import inspect
 import re
 import shutil
 import subprocess
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -158,6 +159,7 @@ def test_every_process_finds_its_settings_in_order(name: str, secret_files: Path
 
     assert {made.embedded_postgres, made.embedded_redis} == {False}, "servers are given, not started"
     assert made.token_key
+    assert made.vapid_key
     assert made.admin_token
     assert not told_in_the_open(environ_of(name))
 
@@ -338,3 +340,13 @@ def test_the_servers_of_the_settings_can_be_reached(secret_files: Path) -> None:
     assert {int(re.findall(r"@[a-z]+:(\d+)/", url)[0]) for url in urls} <= open_ports
     labels = policy["spec"]["podSelector"]["matchLabels"].items()
     assert all(labels <= pod["metadata"]["labels"].items() for pod in pods().values())
+
+
+def test_only_workers_call_third_parties_and_nothing_inside() -> None:
+    (policy,) = of_kind("NetworkPolicy", "to-third-parties")
+    (rule,) = policy["spec"]["egress"]
+    spared = {ip_network(one) for one in rule["to"][0]["ipBlock"]["except"]}
+
+    assert policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "worker"
+    assert {ip_network(one) for one in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")} <= spared
+    assert {port["port"] for port in rule["ports"]} == {443, 465, 587}

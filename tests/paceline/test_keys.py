@@ -5,9 +5,18 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from paceline.keys import ADMIN_TOKEN_FILE, KEY_FILE, admin_token, known_admin_token, signing_key
+from paceline.keys import (
+    ADMIN_TOKEN_FILE,
+    KEY_FILE,
+    VAPID_KEY_FILE,
+    admin_token,
+    known_admin_token,
+    signing_key,
+    vapid_key,
+)
 from paceline.settings import Settings
 from services.accounts.tokens import load_key
+from services.notifications.vapid import load_vapid_key
 
 
 def settings(folder: Path) -> Settings:
@@ -51,3 +60,12 @@ def test_the_signing_key_is_made_once_as_well(tmp_path: Path) -> None:
     load_key(made)
     assert signing_key(here) == made
     assert stat.S_IMODE((tmp_path / KEY_FILE).stat().st_mode) == 0o600
+
+
+def test_the_key_for_browsers_is_made_once_and_the_environment_comes_first(tmp_path: Path) -> None:
+    here = settings(tmp_path)
+    made = vapid_key(here)
+    load_vapid_key(made)
+    assert vapid_key(here) == made
+    assert stat.S_IMODE((tmp_path / VAPID_KEY_FILE).stat().st_mode) == 0o600
+    assert vapid_key(replace(here, vapid_key="another")) == "another"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from paceline.option import mask_url
 from paceline.options import options
 from paceline.settings import Settings, SettingsError, env_example, load_settings, read_settings
+from services.notifications.vapid import make_vapid_key
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = (
@@ -257,3 +259,84 @@ def test_the_example_file_is_the_one_the_code_makes() -> None:
 def test_the_defaults_in_the_example_file_are_accepted() -> None:
     lines = [line[1:] for line in env_example().splitlines() if line.startswith("#") and not line.startswith("# ")]
     assert load_settings(dict(line.split("=", 1) for line in lines)) == Settings()
+
+
+# -- providers of mail, push and SMS
+
+
+SERVICE_ACCOUNT = json.dumps(
+    {
+        "type": "service_account",
+        "project_id": "p",
+        "private_key_id": "k",
+        "private_key": "hunter2",
+        "client_email": "a@b.example",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }
+)
+EC_KEY = make_vapid_key().decode()
+APPLE = {
+    "PACELINE_APNS_KEY": EC_KEY,
+    "PACELINE_APNS_KEY_ID": "KEY1234567",
+    "PACELINE_APNS_TEAM_ID": "TEAM123456",
+    "PACELINE_APNS_TOPIC": "org.example.paceline",
+}
+TEXTS = {"PACELINE_SMS_ACCOUNT": "AC1", "PACELINE_SMS_TOKEN": "hunter2-hunter2", "PACELINE_SMS_FROM": "+15005550006"}
+
+
+def test_providers_are_set_up_and_their_secrets_are_not_shown() -> None:
+    environ = {
+        **APPLE,
+        **TEXTS,
+        "PACELINE_MAIL_URL": "smtps://u:hunter2@mail.example.org",
+        "PACELINE_MAIL_FROM": "Paceline <no-reply@example.org>",
+        "PACELINE_FCM_SERVICE_ACCOUNT": SERVICE_ACCOUNT,
+        "PACELINE_VAPID_KEY": EC_KEY.replace("\n", "\\n"),
+        "PACELINE_VAPID_SUBJECT": "mailto:operator@example.org",
+        "PACELINE_PUBLIC_URL": "https://paceline.example.org/",
+    }
+    settings = load_settings(environ)
+    assert settings.public_url == "https://paceline.example.org"
+    assert settings.vapid_key == settings.apns_key == EC_KEY
+    shown = repr(settings) + str([row.shown for row in read_settings(environ).rows])
+    assert "hunter2" not in shown
+    assert EC_KEY.splitlines()[1] not in shown
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PACELINE_MAIL_URL", "http://mail.example.org"),
+        ("PACELINE_MAIL_URL", "smtp://u:hunter2@mail.example.org?starttls=off"),
+        ("PACELINE_MAIL_FROM", "nobody"),
+        ("PACELINE_APNS_KEY", KEY),
+        ("PACELINE_APNS_KEY_ID", "key1234567"),
+        ("PACELINE_APNS_URL", "api.push.apple.com"),
+        ("PACELINE_FCM_SERVICE_ACCOUNT", "hunter2"),
+        ("PACELINE_FCM_SERVICE_ACCOUNT", "[1]"),
+        ("PACELINE_FCM_SERVICE_ACCOUNT", '{"project_id": "p"}'),
+        ("PACELINE_VAPID_KEY", "hunter2"),
+        ("PACELINE_VAPID_SUBJECT", "operator@example.org"),
+        ("PACELINE_SMS_FROM", "+0"),
+        ("PACELINE_PUBLIC_URL", "https://u:hunter2@paceline.example.org"),
+        ("PACELINE_PUBLIC_URL", "https://paceline.example.org?a=1"),
+        ("PACELINE_OUTBOUND_ALLOW", "10.0.0.1/8"),
+    ],
+)
+def test_a_provider_that_cannot_be_is_a_fault_of_its_variable(variable: str, value: str) -> None:
+    faults = faults_of({variable: value})
+    assert list(faults) == [variable]
+    assert "hunter2" not in faults[variable]
+
+
+@pytest.mark.parametrize("whole", [APPLE, TEXTS])
+def test_a_provider_is_set_up_whole_or_not_at_all(whole: dict[str, str]) -> None:
+    load_settings(whole)
+    for missing in whole:
+        part = {name: value for name, value in whole.items() if name != missing}
+        assert missing in faults_of(part)
+
+
+def test_mail_to_a_server_needs_a_sender_and_mail_to_a_folder_does_not() -> None:
+    assert list(faults_of({"PACELINE_MAIL_URL": "smtps://mail.example.org"})) == ["PACELINE_MAIL_FROM"]
+    load_settings({"PACELINE_MAIL_URL": "file:///var/mail/paceline"})

@@ -1,8 +1,8 @@
 """Push to Apple's devices: APNs with provider tokens, over HTTP/2.
 
 One connection carries everything, many messages at a time, and stays open: Apple takes quickly made connections for an attack.
-HTTP/2 makes some ends certain that are doubtful elsewhere. A stream that was refused (REFUSED_STREAM), or whose number lies
-above the last one that a GOAWAY names, was never looked at; the message goes again at once, over a new connection.
+HTTP/2 makes some ends certain that are doubtful elsewhere. A stream that was refused (REFUSED_STREAM), whose number lies above
+the last one that a GOAWAY names, or whose end was never written, was never looked at; the message goes again at once.
 
 A provider token is a JWT that says which team asks. Apple wants it renewed between 20 and 60 minutes after it was made. When
 one is called expired all the same (a clock that is wrong, here or there), one newer token is tried, once.
@@ -10,6 +10,7 @@ one is called expired all the same (a clock that is wrong, here or there), one n
 
 import logging
 import ssl
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -139,23 +140,22 @@ class ApnsProvider:
         try:
             return await self._ask(message, payload, token)
         except _NotLookedAt:
-            raise Away("APNs takes no streams now", provider=NAME) from None
+            raise Away("APNs ends its connections before a message has left", provider=NAME) from None
 
     async def _ask(self, message: PushMessage, payload: bytes, token: _Token) -> _Answer:
         url = f"{self._url}/3/device/{message.device.address}"
+        body = _Body(payload)
         # Errors of the library may show the address, which is the device's token: the chain of causes ends here.
         try:
             async with self._client.stream(
-                "POST", url, content=payload, headers=self._headers(message, token)
+                "POST", url, content=body, headers=self._headers(message, token)
             ) as response:
                 return await _read(response)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as fault:
             raise Away(f"APNs cannot be reached ({type(fault).__name__})", provider=NAME) from None
-        except httpx.RemoteProtocolError as fault:
-            if _was_not_looked_at(fault):
-                raise _NotLookedAt from None
-            raise InDoubt("APNs ended the stream before its answer", provider=NAME) from None
         except httpx.HTTPError as fault:
+            if not body.written or _was_not_looked_at(fault):
+                raise _NotLookedAt from None
             raise InDoubt(f"APNs took the message and did not answer ({type(fault).__name__})", provider=NAME) from None
 
     def _headers(self, message: PushMessage, token: _Token) -> dict[str, str]:
@@ -202,11 +202,25 @@ class ApnsProvider:
         return Refused(said, provider=NAME)
 
 
+class _Body:
+    """A payload that knows whether all of it has been written. The end of the stream is written after that; before it nobody can
+    have taken the message."""
+
+    def __init__(self, payload: bytes) -> None:
+        self._payload: Final = payload
+        self.written = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.written = False  # the library begins again on another connection
+        yield self._payload
+        self.written = True
+
+
 class _NotLookedAt(Exception):  # noqa: N818 - it says what became of the message
-    """The server has said that it never looked at this stream."""
+    """The server has said that it never looked at this stream, or has got nothing of it."""
 
 
-def _was_not_looked_at(fault: httpx.RemoteProtocolError) -> bool:
+def _was_not_looked_at(fault: httpx.HTTPError) -> bool:
     cause = fault.__cause__
     event = cause.args[0] if isinstance(cause, httpcore.RemoteProtocolError) and cause.args else None
     if isinstance(event, h2.events.StreamReset):

@@ -13,10 +13,11 @@ its server has closed meanwhile shows at MAIL FROM, when nothing has been sent y
 """
 
 import asyncio
+import os
 import re
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from email.headerregistry import Address
 from typing import Final, NoReturn
@@ -98,13 +99,17 @@ class SmtpProvider:
     async def close(self) -> None:
         """Say goodbye on the lines that are kept, without waiting long."""
         kept, self._kept[:] = list(self._kept), []
-        for line in kept:
-            try:
-                async with asyncio.timeout(QUIT_S):
-                    await line.client.quit()
-            except (aiosmtplib.SMTPException, OSError, TimeoutError):
-                pass  # it is being closed; there is nobody left to tell
-            finally:
+        try:
+            async with asyncio.timeout(QUIT_S):
+                for line in kept:
+                    with suppress(
+                        aiosmtplib.SMTPException, OSError
+                    ):  # it is being closed; there is nobody left to tell
+                        await line.client.quit()
+        except TimeoutError:
+            pass
+        finally:
+            for line in kept:
                 line.client.close()
 
     def _again(self) -> _Line | None:
@@ -271,8 +276,8 @@ def _in_words(fault: Exception) -> str:
         return "the mail server hung up"
     if type(fault) is aiosmtplib.SMTPException:  # what the library itself misses: STARTTLS, a way to log in
         return shown(str(fault))
-    told = cause.strerror if isinstance(cause, OSError) else None
-    return f"the mail server cannot be reached: {shown(told or type(cause).__name__)}"
+    number = cause.errno if isinstance(cause, OSError) else None
+    return f"the mail server cannot be reached: {os.strerror(number) if number else type(cause).__name__}"
 
 
 def _said(refusal: aiosmtplib.SMTPResponseException, *private: str) -> str:

@@ -4,8 +4,8 @@ It checks the provider's token (signature, key id, team, age by its own clock), 
 device shows: of those with one collapse id, the newest.
 
 The faults: slow_down is 429 TooManyRequests, broken 500 InternalServerError, away 503 Shutdown, dead 410 Unregistered with its
-timestamp, refused 400 BadTopic, expired_token 403 ExpiredProviderToken, bad_token 403 InvalidProviderToken; goaway ends the
-connection without having looked at the stream, refuse_stream refuses it (both: never looked at), reset_stream ends it after
+timestamp, refused 400 BadTopic, expired_token 403 ExpiredProviderToken, bad_token 403 InvalidProviderToken; goaway says
+that the stream was not looked at and no other will be, refuse_stream refuses it (both: never looked at), reset_stream ends it after
 the message was taken; hang_up and cut end the connection, cut in the middle of an answer that says 200.
 """
 
@@ -133,6 +133,7 @@ class _Line(asyncio.Protocol):
         self._server: Final = server
         self._h2: Final = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
         self._streams: Final[dict[int, _Stream]] = {}
+        self._ended = False
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -148,13 +149,16 @@ class _Line(asyncio.Protocol):
         self.transport = None
 
     def data_received(self, data: bytes) -> None:
+        if self._ended:
+            return
         try:
             events = self._h2.receive_data(data)
         except h2.exceptions.ProtocolError:
             self._close()
             return
         for event in events:
-            self._happened(event)
+            if not self._ended:
+                self._happened(event)
         self._flush()
 
     def _happened(self, event: h2.events.Event) -> None:
@@ -186,13 +190,12 @@ class _Line(asyncio.Protocol):
                 self._server.answer(stream.headers, bytes(stream.body))
                 self._h2.send_headers(stream_id, [(":status", "200"), ("content-length", "50")])
                 self._h2.send_data(stream_id, b'{"rea')
-                self._flush()
                 self._close()
             case Fault("goaway"):
+                # What comes over this connection from now on is let be; the client closes it.
                 self._h2.close_connection(last_stream_id=stream_id - 2 if stream_id > 1 else 0)
                 self._flush()
-                if self.transport is not None:
-                    self.transport.close()
+                self._ended = True
             case Fault("refuse_stream"):
                 self._h2.reset_stream(stream_id, h2.errors.ErrorCodes.REFUSED_STREAM)
             case Fault("reset_stream"):
@@ -219,6 +222,9 @@ class _Line(asyncio.Protocol):
             self.transport.write(data)
 
     def _close(self) -> None:
+        """Say what has been said so far, and go."""
+        self._ended = True
+        self._flush()
         if self.transport is not None:
             self.transport.close()
 

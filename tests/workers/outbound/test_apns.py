@@ -213,3 +213,13 @@ async def test_a_stream_that_is_reset_after_all_was_sent_leaves_doubt() -> None:
         assert isinstance(await end_of(provider), InDoubt)
         assert isinstance(await end_of(provider), Receipt)
         assert server.connections == 1, "the other streams go on"
+
+
+async def test_a_connection_that_ends_among_many_pushes_costs_none_of_them_and_doubles_none() -> None:
+    async with pushing(ManualClock()) as (server, provider):
+        for position in range(6):
+            messages = [push() for _ in range(12)]
+            server.faults.next(*[None] * position, Fault("goaway"))
+            ends = await asyncio.gather(*(end_of(provider, one) for one in messages))
+            assert all(isinstance(end, Receipt) for end in ends)
+            assert [server.taken[str(one.message_id)] for one in messages] == [1] * 12
