@@ -10,9 +10,9 @@ one is called expired all the same (a clock that is wrong, here or there), one n
 
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import h2.errors
 import h2.events
@@ -144,17 +144,21 @@ class ApnsProvider:
 
     async def _ask(self, message: PushMessage, payload: bytes, token: _Token) -> _Answer:
         url = f"{self._url}/3/device/{message.device.address}"
-        body = _Body(payload)
+        going = _Going(payload)
         # Errors of the library may show the address, which is the device's token: the chain of causes ends here.
         try:
             async with self._client.stream(
-                "POST", url, content=body, headers=self._headers(message, token)
+                "POST",
+                url,
+                content=going,
+                headers=self._headers(message, token),
+                extensions={"trace": going.note},
             ) as response:
                 return await _read(response)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as fault:
             raise Away(f"APNs cannot be reached ({type(fault).__name__})", provider=NAME) from None
         except httpx.HTTPError as fault:
-            if not body.written or _was_not_looked_at(fault):
+            if going.was_not_looked_at(fault):
                 raise _NotLookedAt from None
             raise InDoubt(f"APNs took the message and did not answer ({type(fault).__name__})", provider=NAME) from None
 
@@ -202,31 +206,38 @@ class ApnsProvider:
         return Refused(said, provider=NAME)
 
 
-class _Body:
-    """A payload that knows whether all of it has been written. The end of the stream is written after that; before it nobody can
-    have taken the message."""
+class _Going:
+    """A payload on its way: the number of its stream, and whether all of it has been written. The end of the stream is written
+    after that; before it nobody can have taken the message."""
 
     def __init__(self, payload: bytes) -> None:
         self._payload: Final = payload
-        self.written = False
+        self._stream_id = 0
+        self._written = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        self.written = False  # the library begins again on another connection
+        self._written = False  # the library begins again on another connection
         yield self._payload
-        self.written = True
+        self._written = True
+
+    async def note(self, step: str, of: Mapping[str, Any]) -> None:
+        """What the library tells of its steps (its extension `trace`)."""
+        if step == "http2.send_request_headers.started":
+            self._stream_id = of["stream_id"]
+
+    def was_not_looked_at(self, fault: httpx.HTTPError) -> bool:
+        """Whether it is certain after this fault that the server has not looked at the message (RFC 9113, 6.8 and 8.7)."""
+        if not self._written:
+            return True
+        cause = fault.__cause__
+        event = cause.args[0] if isinstance(cause, httpcore.RemoteProtocolError) and cause.args else None
+        if isinstance(event, h2.events.StreamReset):
+            return event.error_code == h2.errors.ErrorCodes.REFUSED_STREAM
+        return isinstance(event, h2.events.ConnectionTerminated) and (event.last_stream_id or 0) < self._stream_id
 
 
 class _NotLookedAt(Exception):  # noqa: N818 - it says what became of the message
     """The server has said that it never looked at this stream, or has got nothing of it."""
-
-
-def _was_not_looked_at(fault: httpx.HTTPError) -> bool:
-    cause = fault.__cause__
-    event = cause.args[0] if isinstance(cause, httpcore.RemoteProtocolError) and cause.args else None
-    if isinstance(event, h2.events.StreamReset):
-        return event.error_code == h2.errors.ErrorCodes.REFUSED_STREAM
-    # httpcore goes to another connection by itself when the stream lies above the last one; zero escapes it.
-    return isinstance(event, h2.events.ConnectionTerminated) and event.last_stream_id == 0
 
 
 def _payload(message: PushMessage, title: str, body: str) -> bytes:
