@@ -24,6 +24,7 @@ from typing import Final
 
 import structlog
 
+from services.kernel import trace
 from services.kernel.clock import Clock
 from services.notifications.outgoing import (
     DeadAddress,
@@ -236,7 +237,9 @@ class Guarded:
             raise TryLater(f"{self.name} is away", provider=self.name, retry_after_s=granted, blameless=True)
         self._counts.running += 1
         try:
-            receipt = await self._provider.send(message)
+            about: dict[str, trace.Attribute] = {"paceline.message": str(message.message_id)}
+            with trace.span(f"send {self.name}", "client", parent=None, **about):
+                receipt = await self._provider.send(message)
         except NotTaken as end:
             self._count(end)
             self._judge(lane, granted, end)

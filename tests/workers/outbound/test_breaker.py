@@ -7,6 +7,7 @@ from dataclasses import asdict
 import pytest
 from structlog.testing import capture_logs
 
+from services.kernel import trace
 from services.kernel.clock import ManualClock
 from services.notifications.outgoing import (
     DeadAddress,
@@ -206,3 +207,45 @@ async def test_every_end_is_counted() -> None:
     assert asdict(guarded.statistics()) == {
         "running": 0, "taken": 1, "refused": 1, "dead": 1, "postponed": 1, "failed": 2, "in_doubt": 1, "held_back": 1, "open": 1,
     }  # fmt: skip
+
+
+class Ended:
+    """A span that notes how it ended."""
+
+    def __init__(self, name: str, attributes: dict[str, trace.Attribute]) -> None:
+        self.context = trace.TraceContext("1" * 32, "2" * 16)
+        self.told = (name, attributes)
+        self.fault: BaseException | None = None
+
+    def note(self, **attributes: trace.Attribute) -> None:
+        """Nothing is noted."""
+
+    def end(self, fault: BaseException | None) -> None:
+        self.fault = fault
+
+
+class Recorder:
+    """A tracer that keeps what was begun."""
+
+    def __init__(self) -> None:
+        self.spans: list[Ended] = []
+
+    def begin(
+        self, name: str, _kind: trace.Kind, _parent: trace.TraceContext | None, attributes: dict[str, trace.Attribute]
+    ) -> Ended:
+        self.spans.append(Ended(name, attributes))
+        return self.spans[-1]
+
+
+async def test_each_call_is_a_span_and_one_that_was_held_back_is_none() -> None:
+    provider, recorder, refusal = Scripted(), Recorder(), Throttled("too much")
+    guarded, message = Guarded(provider, ManualClock(), places=4), push()
+    provider.ends.extend([None, refusal])
+    trace.use(recorder)
+    try:
+        for _ in range(3):
+            await end_of(guarded, message)
+    finally:
+        trace.use(trace.Passing())
+    about = ("send scripted", {"paceline.message": str(message.message_id)})
+    assert [(span.told, span.fault) for span in recorder.spans] == [(about, None), (about, refusal)]
