@@ -238,7 +238,7 @@ class Guarded:
         self._counts.running += 1
         try:
             about: dict[str, trace.Attribute] = {"paceline.message": str(message.message_id)}
-            with trace.span(f"send {self.name}", "client", parent=None, **about):
+            with trace.span(f"send {self.name}", "client", parent=trace.current(), **about):
                 receipt = await self._provider.send(message)
         except NotTaken as end:
             self._count(end)
