@@ -5,7 +5,7 @@ import asyncio
 import logging
 import traceback
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
@@ -50,6 +50,7 @@ from tests.support.providers.build import (
     fcm_provider,
     mail,
     push,
+    service_account,
     sms,
     sms_provider,
     smtp_provider,
@@ -59,6 +60,7 @@ from tests.support.providers.build import (
 from workers.outbound.breaker import OPEN_AFTER, Guarded
 from workers.outbound.client import Limits, Outbound, open_outbound
 from workers.outbound.egress import Egress
+from workers.outbound.fcm import FcmProvider
 from workers.outbound.outcomes import Away
 
 WAIT_S: Final = 0.25
@@ -277,8 +279,8 @@ async def gone(name: str, port: int) -> Receipt | NotTaken:
                     return await provider.send(push())
                 case "fcm":
                     google = await stack.enter_async_context(open_fcm())
-                    sender = fcm_provider(google, calls, CLOCK, limits)
-                    sender._url = f"http://localhost:{port}/v1/projects/x/messages:send"  # type: ignore[misc]
+                    account = service_account(google)
+                    sender = FcmProvider(account, calls, CLOCK, url=f"http://localhost:{port}", limits=limits)
                     return await sender.send(push(Device("fcm", "x" * 40)))
                 case "webpush":
                     service = await stack.enter_async_context(open_push_service())
@@ -375,9 +377,6 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENT_S):
         while not holds():
             await asyncio.sleep(0)
-
-
-Send = Callable[[Outgoing], Awaitable[Receipt]]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,8 +3,7 @@
 `Means` is all that has to be known of third parties; `open_providers` makes the adapters and closes their connections. A channel
 without means refuses: nothing is kept for a day when somebody might set it up.
 
-How many calls to one provider may be on the way is chosen below the number of messages that one queue handles at once (part of
-the bulkhead's meaning): a provider that hangs never holds all of them.
+The places of each are per process: what a mail server or a push service takes easily from one client.
 """
 
 from collections.abc import AsyncIterator, Mapping

@@ -91,7 +91,8 @@ class FcmServer(HttpProvider):
         form = await request.post()
         fault = self.token_faults.meet()
         if fault is not None:
-            await self.break_off(request, fault)
+            if (broken := await self.break_off(request, fault)) is not None:
+                return broken
             status = fault.status or _ERRORS[fault.kind][0]
             return web.json_response({"error": "not now"}, status=status, headers=retry_headers(fault))
         assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -126,16 +127,14 @@ class FcmServer(HttpProvider):
             return _error(Fault("expired_token"))
         fault = self.faults.meet()
         if fault is not None and fault.kind != "cut":
-            await self.break_off(request, fault)
-            return _error(fault)
+            return await self.break_off(request, fault) or _error(fault)
         refusal = self._judge(request, body)
         if refusal is not None:
             return refusal
         message = json.loads(body)["message"]
         self._take(message)
-        if fault is not None:
-            await self.break_off(request, fault)
-        return web.json_response({"name": f"projects/{PROJECT}/messages/{len(self.pushed)}"})
+        broken = await self.break_off(request, fault)
+        return broken or web.json_response({"name": f"projects/{PROJECT}/messages/{len(self.pushed)}"})
 
     def _judge(self, request: web.Request, body: bytes) -> web.Response | None:
         if request.match_info["project"] != PROJECT:

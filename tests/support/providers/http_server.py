@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, NoReturn
+from typing import Final
 
 from aiohttp import web
 
@@ -35,25 +35,28 @@ class HttpProvider:
         """Count the connection of a request."""
         self._transports.add(request.transport)
 
-    async def break_off(self, request: web.Request, fault: Fault | None) -> None:
-        """What hang, hang_up and cut are in HTTP; returns for all others."""
+    async def break_off(self, request: web.Request, fault: Fault | None) -> web.StreamResponse | None:
+        """What hang, hang_up and cut are in HTTP, with what is left to return then; None for all others."""
         match fault:
             case Fault("hang"):
                 await self.over.wait()
+                return aborted(request)
             case Fault("hang_up"):
-                abort(request)
+                return aborted(request)
             case Fault("cut"):
                 response = web.StreamResponse(status=fault.status or 200, headers={"Content-Length": "500"})
                 await response.prepare(request)
                 await response.write(b'{"name": "proj')
-                abort(request)
+                aborted(request)
+                return response
+        return None
 
 
-def abort(request: web.Request) -> NoReturn:
-    """Reset the connection."""
+def aborted(request: web.Request) -> web.Response:
+    """Reset the connection; the answer goes nowhere."""
     if request.transport is not None:
         request.transport.abort()
-    raise ConnectionResetError("on order")
+    return web.Response()
 
 
 def retry_headers(fault: Fault) -> dict[str, str]:

@@ -96,7 +96,8 @@ class PushService(HttpProvider):
         self.asked += 1
         fault = self.faults.meet()
         if fault is not None and fault.kind != "cut":
-            await self.break_off(request, fault)
+            if (broken := await self.break_off(request, fault)) is not None:
+                return broken
             status = fault.status or _STATUS[fault.kind]
             return web.Response(status=status, text=f"no: {request.path}", headers=retry_headers(fault))
         browser = self.browsers.get(request.match_info["name"])
@@ -111,9 +112,8 @@ class PushService(HttpProvider):
         payload = json.loads(browser.decrypted(body))
         browser.got.append(Shown(payload, dict(request.headers)))
         self.taken[payload["id"]] += 1
-        if fault is not None:
-            await self.break_off(request, Fault("cut", status=201))
-        return web.Response(status=201, headers={"Location": f"{self.url}/message/{secrets.token_hex(8)}"})
+        broken = await self.break_off(request, fault and Fault("cut", status=201))
+        return broken or web.Response(status=201, headers={"Location": f"{self.url}/message/{secrets.token_hex(8)}"})
 
     def _why_not(self, request: web.Request) -> str | None:
         headers = request.headers

@@ -71,11 +71,9 @@ class SmsServer(HttpProvider):
         fault = self.faults.meet()
         if fault is None or fault.kind == "cut":
             sid = self._take(form)
-            if fault is not None:
-                await self.break_off(request, Fault("cut", status=201))
-            return web.json_response({"sid": sid, "status": "queued", "error_code": None}, status=201)
-        await self.break_off(request, fault)
-        return _error(fault, form)
+            broken = await self.break_off(request, fault and Fault("cut", status=201))
+            return broken or web.json_response({"sid": sid, "status": "queued", "error_code": None}, status=201)
+        return await self.break_off(request, fault) or _error(fault, form)
 
     def _take(self, form: dict[str, str]) -> str:
         sid = f"SM{uuid.uuid4().hex}"
