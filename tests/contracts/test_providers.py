@@ -3,6 +3,7 @@ on every attempt, and nobody's address in a log."""
 
 import asyncio
 import logging
+import random
 import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -57,6 +58,7 @@ from tests.support.providers.build import (
     vapid_key,
     web_push_provider,
 )
+from tests.support.providers.faults import Kind
 from workers.outbound.breaker import OPEN_AFTER, Guarded
 from workers.outbound.client import Limits, Outbound, open_outbound
 from workers.outbound.egress import Egress
@@ -399,3 +401,39 @@ async def test_a_provider_that_hangs_holds_its_own_places_and_nobody_elses(name:
         for task in flood:
             task.cancel()
         await asyncio.gather(*flood, return_exceptions=True)
+
+
+KINDS: Final[tuple[Kind, ...]] = ("hang", "hang_up", "cut", "slow_down", "broken", "away", "dead", "refused")
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", NAMES)
+async def test_whatever_happens_no_end_says_what_is_not_so(name: str, seed: int) -> None:
+    """Faults and cancellations by chance: what is said to be taken was taken, what is said not to be was not, and nothing was
+    taken twice."""
+    chance = random.Random(f"{name} {seed}")
+    async with open_bench(name, WAIT_S) as bench:
+        for _ in range(6):
+            bench.server.faults.next(
+                *(Fault(chance.choice(KINDS)) if chance.random() < 0.6 else None for _ in range(5))
+            )
+            messages = [bench.message() for _ in range(5)]
+            sends = [asyncio.create_task(bench.provider.send(one), name="a send") for one in messages]
+            for _ in range(chance.randrange(80)):
+                await asyncio.sleep(0)
+            chance.choice(sends).cancel()
+            ends = await asyncio.gather(*sends, return_exceptions=True)
+            for message, end in zip(messages, ends, strict=True):
+                taken = bench.server.taken[str(message.message_id)]
+                match end:
+                    case Receipt():
+                        assert taken == 1
+                    case InDoubt() | asyncio.CancelledError():
+                        assert taken <= 1
+                    case NotTaken():
+                        assert taken == 0, repr(end)
+                    case _:
+                        pytest.fail(repr(end))
+        bench.server.faults.forget()
+        afterwards = [await outcome(bench) for _ in range(3)]
+        assert isinstance(afterwards[-1], Receipt), "a connection that was just lost may cost one more"

@@ -8,6 +8,7 @@ A provider token is a JWT that says which team asks. Apple wants it renewed betw
 one is called expired all the same (a clock that is wrong, here or there), one newer token is tried, once.
 """
 
+import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -42,6 +43,7 @@ RENEW_S: Final = 40 * 60
 CONNECT_S: Final = 5.0
 ANSWER_S: Final = 10.0
 IDLE_S: Final = 600.0
+CLOSE_S: Final = 2.0
 
 _DEAD: Final = frozenset({"BadDeviceToken", "Unregistered", "ExpiredToken"})
 _EXPIRED: Final = "ExpiredProviderToken"
@@ -100,7 +102,9 @@ class ApnsProvider:
         self._team: Final = team
         self._clock: Final = clock
         self._url: Final = url.rstrip("/")
+        self._answer_s: Final = answer_s
         self._token: _Token | None = None
+        self._calls: Final[set[asyncio.Task[_Answer]]] = set()
         self._client: Final = httpx.AsyncClient(
             http1=False,
             http2=True,
@@ -128,7 +132,12 @@ class ApnsProvider:
         raise self._refusal(answer)
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Close the connections, after the calls that nobody waits for any more have had a moment to end."""
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=CLOSE_S)
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
         await self._client.aclose()
 
     async def _post(self, message: PushMessage, payload: bytes, token: _Token) -> _Answer:
@@ -143,17 +152,36 @@ class ApnsProvider:
             raise Away("APNs ends its connections before a message has left", provider=NAME) from None
 
     async def _ask(self, message: PushMessage, payload: bytes, token: _Token) -> _Answer:
+        """One call, in a task of its own: who is cancelled leaves at once, and the call ends by itself. The library does not bear
+        being cancelled while it connects; it loses sockets and miscounts its streams."""
+        call = asyncio.create_task(self._call(message, payload, token), name="call to APNs")
+        self._calls.add(call)
+        call.add_done_callback(self._ended)
+        await asyncio.wait({call}, timeout=self._answer_s * 2)
+        if not call.done():
+            raise InDoubt("APNs answers others and not this one", provider=NAME)
+        return call.result()
+
+    def _ended(self, call: "asyncio.Task[_Answer]") -> None:
+        self._calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # whoever waits has it; if nobody does, it is nobody's
+
+    async def _call(self, message: PushMessage, payload: bytes, token: _Token) -> _Answer:
         url = f"{self._url}/3/device/{message.device.address}"
         going = _Going(payload)
         # Errors of the library may show the address, which is the device's token: the chain of causes ends here.
         try:
-            async with self._client.stream(
-                "POST",
-                url,
-                content=going,
-                headers=self._headers(message, token),
-                extensions={"trace": going.note},
-            ) as response:
+            async with (
+                asyncio.timeout(self._answer_s * 3),
+                self._client.stream(
+                    "POST",
+                    url,
+                    content=going,
+                    headers=self._headers(message, token),
+                    extensions={"trace": going.note},
+                ) as response,
+            ):
                 return await _read(response)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as fault:
             raise Away(f"APNs cannot be reached ({type(fault).__name__})", provider=NAME) from None
@@ -161,6 +189,8 @@ class ApnsProvider:
             if going.was_not_looked_at(fault):
                 raise _NotLookedAt from None
             raise InDoubt(f"APNs took the message and did not answer ({type(fault).__name__})", provider=NAME) from None
+        except TimeoutError:
+            raise InDoubt("APNs never answered", provider=NAME) from None
 
     def _headers(self, message: PushMessage, token: _Token) -> dict[str, str]:
         expires = self._clock.wall_ms() // 1_000 + message.ttl_s if message.ttl_s > 0 else 0

@@ -51,3 +51,8 @@ class Faults:
     def meet(self) -> Fault | None:
         """What the message that has come now meets."""
         return self._ordered.popleft() if self._ordered else self.always
+
+    def forget(self) -> None:
+        """From now on all is well."""
+        self._ordered.clear()
+        self.always = None
