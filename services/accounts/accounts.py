@@ -162,7 +162,7 @@ class Accounts:
             login = refresh.login
             if refresh.used_at is not None and now - refresh.used_at > GRACE:
                 # The ending has to be committed, so the refusal is raised after the transaction.
-                await self._end(stores, login.id, login.account_id, now, "a refresh token was used twice")
+                await self._end(stores, login.id, login.account_id, now, "a refresh token was used twice", stolen=True)
                 stolen = login
             else:
                 if refresh.used_at is None:
@@ -231,10 +231,17 @@ class Accounts:
         return LoggedIn(view_of(account), issued.token, issued.expires_in_s, refresh_token)
 
     async def _end(
-        self, stores: AccountStores, login_id: LoginId, account_id: AccountId, now: datetime, reason: str
+        self,
+        stores: AccountStores,
+        login_id: LoginId,
+        account_id: AccountId,
+        now: datetime,
+        reason: str,
+        *,
+        stolen: bool = False,
     ) -> None:
         if await stores.logins.end(login_id, now, reason):
-            await stores.outbox.add(LoginEnded(account_id, login_id, reason), login_id)
+            await stores.outbox.add(LoginEnded(account_id, login_id, reason, stolen=stolen), login_id)
 
     @staticmethod
     def _require_account(caller: Caller) -> None:

@@ -10,7 +10,16 @@ from typing import Final
 
 import msgspec
 
-from services.kernel.ids import AccountId, ClassId, FactId, LoginId, TaskId, WorkoutId
+from services.kernel.ids import (
+    AccountId,
+    AnnouncementId,
+    ClassId,
+    FactId,
+    LoginId,
+    NotificationId,
+    TaskId,
+    WorkoutId,
+)
 
 
 class Fact(msgspec.Struct, frozen=True, tag_field="type"):
@@ -24,11 +33,12 @@ class AccountRegistered(Fact, frozen=True, tag="account.registered"):
 
 
 class LoginEnded(Fact, frozen=True, tag="login.ended"):
-    """A login was ended: logged out, or its refresh token was stolen. Its open sockets must close."""
+    """A login was ended: logged out, or its refresh token was `stolen`. Its open sockets must close."""
 
     account_id: AccountId
     login_id: LoginId
     reason: str
+    stolen: bool = False
 
 
 class ClassEnded(Fact, frozen=True, tag="class.ended"):
@@ -73,6 +83,35 @@ class TaskEnded(Fact, frozen=True, tag="task.ended"):
     kind: str
 
 
+class AnnouncementMade(Fact, frozen=True, tag="announcement.made"):
+    """An operator has something to say to many; nobody has been told yet."""
+
+    announcement_id: AnnouncementId
+
+
+class AudienceTold(Fact, frozen=True, tag="audience.told"):
+    """Of everybody who is to be told about a subject (a class, an announcement), those up to the account `through` have
+    been; the others come next."""
+
+    topic: str
+    subject_id: uuid.UUID
+    through: AccountId
+
+
+class NotificationsTold(Fact, frozen=True, tag="notifications.told"):
+    """These notifications are new in their inboxes."""
+
+    ids: tuple[NotificationId, ...]
+
+
+class NotificationsRead(Fact, frozen=True, tag="notifications.read"):
+    """Somebody has read some of their notifications: these, or everything up to one of them."""
+
+    account_id: AccountId
+    ids: tuple[NotificationId, ...] = ()
+    up_to: NotificationId | None = None
+
+
 AnyFact = (
     AccountRegistered
     | LoginEnded
@@ -82,6 +121,10 @@ AnyFact = (
     | WorkoutSummarised
     | TaskAsked
     | TaskEnded
+    | AnnouncementMade
+    | AudienceTold
+    | NotificationsTold
+    | NotificationsRead
 )
 
 FACTS: Final[tuple[type[Fact], ...]] = (
@@ -93,6 +136,10 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     WorkoutSummarised,
     TaskAsked,
     TaskEnded,
+    AnnouncementMade,
+    AudienceTold,
+    NotificationsTold,
+    NotificationsRead,
 )
 
 

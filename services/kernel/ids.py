@@ -18,6 +18,10 @@ StreamId = NewType("StreamId", uuid.UUID)
 WorkoutId = NewType("WorkoutId", uuid.UUID)
 FactId = NewType("FactId", uuid.UUID)
 TaskId = NewType("TaskId", uuid.UUID)
+NotificationId = NewType("NotificationId", uuid.UUID)
+DeliveryId = NewType("DeliveryId", uuid.UUID)
+DeviceId = NewType("DeviceId", uuid.UUID)
+AnnouncementId = NewType("AnnouncementId", uuid.UUID)
 
 
 class Ids(Protocol):

@@ -179,6 +179,16 @@ class TooManyConnections(Problem):
     retry = True
 
 
+# -- what several devices change ----------------------------------------------------------------------------------
+
+
+class ChangedMeanwhile(Problem):
+    """Another device has changed this since you read it; read it again and make your change on that."""
+
+    code = "changed_meanwhile"
+    status = 409
+
+
 # -- classes and rooms ------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,77 @@
+"""What a notification says, as data: one shape per topic, which is what its template may use.
+
+Words are made when somebody reads: in their language, at that moment. What is stored is this, with the name and version
+of the template, so that an old notification reads as it did. Fields are only ever added, with defaults, because the
+stored ones stay. Times are wall clock, ms since 1970; durations ms.
+"""
+
+from typing import Final
+
+import msgspec
+
+from services.kernel.ids import ClassId, LoginId, WorkoutId
+
+
+class LoginEndedContent(msgspec.Struct, frozen=True, tag="security.login_ended", tag_field="topic"):
+    """A login was ended because its refresh token came back used. `device` is what it called itself, may be empty."""
+
+    login_id: LoginId
+    device: str
+    ended_at_ms: int
+
+
+class WorkoutContent(msgspec.Struct, frozen=True, tag="workout.summarised", tag_field="topic"):
+    """A workout's summary. `sport` may be empty, `class_title` None outside a class, bpm None without a reading; `energy_kcal`
+    None where it cannot be computed; `effort` in points of the board."""
+
+    workout_id: WorkoutId
+    sport: str
+    started_at_ms: int
+    duration_ms: int
+    mean_bpm: int | None
+    max_bpm: int | None
+    effort: float
+    energy_kcal: int | None
+    class_title: str | None = None
+
+
+class ClassContent(msgspec.Struct, frozen=True, tag="class.summarised", tag_field="topic"):
+    """The final table of a class, for one of its members. `rank` and `effort` None for who was not ranked."""
+
+    class_id: ClassId
+    title: str
+    coach_name: str
+    duration_ms: int
+    athletes: int
+    rank: int | None = None
+    effort: float | None = None
+
+
+class AnnouncementContent(msgspec.Struct, frozen=True, tag="announcement", tag_field="topic"):
+    """What an operator says to many, already in words. `sender` is who says it, `link` where there is more, or empty."""
+
+    title: str
+    body: str
+    sender: str
+    link: str = ""
+
+
+Content = LoginEndedContent | WorkoutContent | ClassContent | AnnouncementContent
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final[msgspec.json.Decoder[Content]] = msgspec.json.Decoder(Content)
+
+
+def topic_of(content: Content) -> str:
+    """The name of the topic that a content belongs to."""
+    return str(content.__struct_config__.tag)
+
+
+def encode(content: Content) -> str:
+    """As it is stored."""
+    return _encoder.encode(content).decode()
+
+
+def decode(stored: str) -> Content:
+    """Back from JSON; raises `msgspec.ValidationError` for what is no content."""
+    return _decoder.decode(stored)

@@ -1,0 +1,168 @@
+"""What notifications need from the world: stores inside a transaction, and words.
+
+`persistence.stores.Stores` fulfils the stores; `rendering.py` the words.
+"""
+
+import uuid
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from services.kernel.facts import AnyFact
+from services.kernel.ids import AccountId, DeliveryId, DeviceId, FactId, NotificationId
+from services.notifications.addresses import NewDevice, PushDevice
+from services.notifications.delivery import Outcome
+from services.notifications.notification import Notification, Position
+from services.notifications.preferences import Preferences
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Whom words are made for: the name to greet, language and time zone."""
+
+    name: str
+    locale: str
+    time_zone: str
+
+
+@dataclass(frozen=True)
+class Links:
+    """Addresses for the end of a mail. `unsubscribe` None for what cannot be stopped; `open` leads to the notification."""
+
+    open: str
+    preferences: str
+    unsubscribe: str | None
+
+
+@dataclass(frozen=True)
+class Short:
+    """A title and a body: a line of the inbox, or a push."""
+
+    title: str
+    body: str
+
+
+@dataclass(frozen=True)
+class MailWords:
+    """A mail without its envelope."""
+
+    subject: str
+    text: str
+    html: str
+
+
+class Words(Protocol):
+    """Turns notifications into words. Pure and quick: templates are compiled at the start."""
+
+    def version(self, template: str) -> int:
+        """The newest version of a template. Raises LookupError when there is none of this name."""
+        ...
+
+    def inbox(self, notification: Notification, reader: Reader) -> Short: ...
+
+    def push(self, notification: Notification, reader: Reader) -> Short: ...
+
+    def sms(self, notification: Notification, reader: Reader) -> str: ...
+
+    def mail(self, notification: Notification, reader: Reader, links: Links) -> MailWords: ...
+
+    def digest(self, notifications: Sequence[Notification], reader: Reader, links: Links) -> MailWords:
+        """One mail of several notifications, oldest first, at least one, with the template "digest"."""
+        ...
+
+
+class InboxStore(Protocol):
+    """The notifications of accounts."""
+
+    async def page(
+        self, account_id: AccountId, now: datetime, *, after: Position | None, unread: bool, limit: int
+    ) -> list[Notification]:
+        """Newest first, from the one after `after` on; `unread`: only those."""
+        ...
+
+    async def unread(self, account_id: AccountId, now: datetime) -> int:
+        """How many are unread, at most `MAX_UNREAD`."""
+        ...
+
+    async def mark_read(
+        self, account_id: AccountId, notification_ids: Sequence[NotificationId], at: datetime
+    ) -> list[NotificationId]:
+        """Mark these as read; those that were unread and this account's."""
+        ...
+
+    async def mark_read_up_to(
+        self, account_id: AccountId, position: Position, at: datetime, limit: int
+    ) -> list[NotificationId]:
+        """Mark the oldest `limit` of those up to a position, itself included, as read; those that were unread."""
+        ...
+
+    async def position(self, account_id: AccountId, notification_id: NotificationId) -> Position | None:
+        """Where a notification of this account stands, None when it is not there."""
+        ...
+
+
+class SettingsStore(Protocol):
+    """Preferences and addresses."""
+
+    async def preferences(self, account_id: AccountId) -> Preferences: ...
+
+    async def save_preferences(self, account_id: AccountId, preferences: Preferences, at: datetime) -> bool:
+        """Store them with the next revision, if `preferences.revision` is the stored one; False when it is not."""
+        ...
+
+    async def add_device(
+        self, device_id: DeviceId, account_id: AccountId, device: NewDevice, at: datetime
+    ) -> PushDevice:
+        """Store or renew a device by its address; it belongs to this account from now on, and lives."""
+        ...
+
+    async def devices(self, account_id: AccountId) -> list[PushDevice]:
+        """The living ones, last seen first."""
+        ...
+
+    async def forget_device(self, account_id: AccountId, device_id: DeviceId) -> bool: ...
+
+    async def forget_oldest_devices(self, account_id: AccountId, keep: int) -> None:
+        """Forget all but the `keep` living devices that were seen last, and those that are dead."""
+        ...
+
+
+class DeliveryStore(Protocol):
+    """What is on its way."""
+
+    async def gather_anew(self, account_id: AccountId, due_at: datetime) -> None:
+        """What waits to be gathered for this person is gathered at `due_at`."""
+        ...
+
+    async def record_outcome(
+        self, provider: str, provider_id: str, outcome: Outcome, reason: str, at: datetime
+    ) -> DeliveryId | None:
+        """Note what a provider says of a message it had; None when it is not known, or has said so before."""
+        ...
+
+
+class OutboxStore(Protocol):
+    """Where facts are told."""
+
+    async def add(self, fact: AnyFact, aggregate_id: uuid.UUID) -> FactId: ...
+
+
+class NotificationStores(Protocol):
+    """The stores of one transaction."""
+
+    @property
+    def notifications(self) -> InboxStore: ...
+    @property
+    def notification_settings(self) -> SettingsStore: ...
+    @property
+    def deliveries(self) -> DeliveryStore: ...
+    @property
+    def outbox(self) -> OutboxStore: ...
+
+
+class NotificationTransactions(Protocol):
+    """Opens a transaction."""
+
+    def __call__(self) -> AbstractAsyncContextManager[NotificationStores]: ...
