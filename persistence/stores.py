@@ -11,12 +11,16 @@ from typing import Final
 
 from persistence.accounts import Accounts
 from persistence.activity import ActivityDays
+from persistence.announcements import Announcements
 from persistence.classes import Classes
 from persistence.database import Database, Tx
+from persistence.deliveries import Deliveries
 from persistence.following import Followers
 from persistence.inbox import Inbox
 from persistence.logins import Logins
 from persistence.long_tasks import LongTasks
+from persistence.notification_settings import NotificationSettings
+from persistence.notifications import Notifications
 from persistence.outbox import Outbox
 from persistence.schedule import Schedule
 from persistence.streams import Streams
@@ -36,6 +40,10 @@ class Stores:
         self.classes: Final = Classes(tx)
         self.streams: Final = Streams(tx)
         self.workouts: Final = Workouts(tx)
+        self.notifications: Final = Notifications(tx)
+        self.notification_settings: Final = NotificationSettings(tx)
+        self.deliveries: Final = Deliveries(tx)
+        self.announcements: Final = Announcements(tx)
         self.outbox: Final = Outbox(tx, clock, ids, notify=notify)
         self.inbox: Final = Inbox(tx)
         self.followers: Final = Followers(tx)

@@ -26,10 +26,12 @@ CREATE TABLE notification_preferences (
     PRIMARY KEY (account_id, topic, channel)
 );
 
--- A push token belongs to an installation of the app: unique, and it moves with whoever logs in there.
+-- A push token belongs to an installation of the app: unique, and it moves with whoever logs in there. It goes when that login
+-- ends. No reference to logins: a token outlives none of them, and may be told of in the moment in which one ends.
 CREATE TABLE devices (
     id              uuid PRIMARY KEY,
     account_id      uuid NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    login_id        uuid NOT NULL,
     kind            text NOT NULL CHECK (kind IN ('apns', 'fcm', 'webpush')),
     address         text NOT NULL CHECK (length(address) <= 1024),
     p256dh          text NOT NULL DEFAULT '',
@@ -42,6 +44,7 @@ CREATE TABLE devices (
     UNIQUE (address, kind)
 );
 CREATE INDEX devices_of_account ON devices (account_id, seen_at DESC);
+CREATE INDEX devices_of_login ON devices (login_id);
 
 CREATE TABLE phones (
     account_id      uuid PRIMARY KEY REFERENCES accounts (id) ON DELETE CASCADE,
@@ -111,6 +114,6 @@ CREATE INDEX deliveries_of_notification ON deliveries (notification_id) WHERE no
 CREATE INDEX deliveries_of_device ON deliveries (device_id) WHERE device_id IS NOT NULL;
 CREATE INDEX deliveries_gathered ON deliveries (digest_id) WHERE digest_id IS NOT NULL;
 CREATE INDEX deliveries_to_gather ON deliveries (account_id) WHERE lane = 'digest' AND state = 'waiting';
-CREATE UNIQUE INDEX deliveries_digests ON deliveries (account_id, channel, period) WHERE period IS NOT NULL;
+CREATE INDEX deliveries_digests ON deliveries (period) WHERE period IS NOT NULL;
 CREATE INDEX deliveries_by_provider ON deliveries (provider, provider_id) WHERE provider_id IS NOT NULL;
 CREATE INDEX deliveries_in_doubt ON deliveries (changed_at) WHERE state = 'in_doubt';

@@ -159,7 +159,7 @@ class Notifications:
         device = checked_device(device)
         async with self._transactions() as stores:
             stored = await stores.notification_settings.add_device(
-                DeviceId(self._ids.next()), account_id, device, utc(self._clock.wall_ms())
+                DeviceId(self._ids.next()), account_id, caller.login_id, device, utc(self._clock.wall_ms())
             )
             await stores.notification_settings.forget_oldest_devices(account_id, MAX_DEVICES)
         return stored

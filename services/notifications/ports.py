@@ -11,8 +11,9 @@ from datetime import datetime
 from typing import Protocol
 
 from services.kernel.facts import AnyFact
-from services.kernel.ids import AccountId, DeliveryId, DeviceId, FactId, NotificationId
+from services.kernel.ids import AccountId, DeliveryId, DeviceId, FactId, LoginId, NotificationId
 from services.notifications.addresses import NewDevice, PushDevice
+from services.notifications.deciding import Person, Planned
 from services.notifications.delivery import Outcome
 from services.notifications.notification import Notification, Position
 from services.notifications.preferences import Preferences
@@ -73,6 +74,27 @@ class Words(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Placed:
+    """Where a notification was put: in a row of its own (`added`), or in place of an older one, whose id it then has."""
+
+    id: NotificationId
+    account_id: AccountId
+    added: bool
+
+
+@dataclass(frozen=True)
+class NewDelivery:
+    """A delivery to be stored."""
+
+    id: DeliveryId
+    account_id: AccountId
+    notification_id: NotificationId
+    planned: Planned
+    urgent: bool
+    expires_at_ms: int
+
+
 class InboxStore(Protocol):
     """The notifications of accounts."""
 
@@ -113,9 +135,9 @@ class SettingsStore(Protocol):
         ...
 
     async def add_device(
-        self, device_id: DeviceId, account_id: AccountId, device: NewDevice, at: datetime
+        self, device_id: DeviceId, account_id: AccountId, login_id: LoginId, device: NewDevice, at: datetime
     ) -> PushDevice:
-        """Store or renew a device by its address; it belongs to this account from now on, and lives."""
+        """Store or renew a device by its address; it belongs to this account and login from now on, and lives."""
         ...
 
     async def devices(self, account_id: AccountId) -> list[PushDevice]:
@@ -158,6 +180,46 @@ class NotificationStores(Protocol):
     def notification_settings(self) -> SettingsStore: ...
     @property
     def deliveries(self) -> DeliveryStore: ...
+    @property
+    def outbox(self) -> OutboxStore: ...
+
+
+class TellingInbox(Protocol):
+    """What telling needs of the inboxes."""
+
+    async def put(self, notifications: Sequence[Notification], *, again: bool) -> list[Placed]:
+        """Store notifications, at most one per account, over older ones of the same collapse key; those that changed
+        something. `again`: what is replaced becomes new and unread."""
+        ...
+
+
+class TellingSettings(Protocol):
+    """What telling needs of the preferences."""
+
+    async def people(self, account_ids: Sequence[AccountId], topic: str) -> list[Person]:
+        """Those of these accounts that exist."""
+        ...
+
+
+class TellingDeliveries(Protocol):
+    """What telling needs of the deliveries."""
+
+    async def add(self, deliveries: Sequence[NewDelivery], at: datetime) -> None: ...
+
+    async def collapse(self, notification_ids: Sequence[NotificationId], at: datetime) -> None:
+        """What waits of these notifications does not leave any more: something newer takes its place."""
+        ...
+
+
+class TellingStores(Protocol):
+    """The stores of the transaction in which people are told something."""
+
+    @property
+    def notifications(self) -> TellingInbox: ...
+    @property
+    def notification_settings(self) -> TellingSettings: ...
+    @property
+    def deliveries(self) -> TellingDeliveries: ...
     @property
     def outbox(self) -> OutboxStore: ...
 

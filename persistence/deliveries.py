@@ -1,0 +1,510 @@
+"""The SQL of what is on its way: each row is one notification to one address, and its own place in a queue.
+
+A worker takes what is due in its lane (`claim`), in a transaction of its own that says `sending`, counts the attempt and
+gives it a lease: `due_at` is the end of it. Then it calls the provider, and writes down the end (`finish`) if the row
+still says what it had said. A row that says `sending` when its lease has run out belonged to a worker that died; `claim`
+takes it, too, and says so.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal, cast
+
+import asyncpg
+
+from persistence.database import Tx
+from persistence.notification_settings import preferences_of
+from persistence.notifications import notification_of
+from services.kernel.clock import to_wall_ms, utc
+from services.kernel.ids import AccountId, DeliveryId, DeviceId, NotificationId
+from services.notifications.delivery import NEXT, Lane, Outcome, State, Step
+from services.notifications.notification import Notification
+from services.notifications.outgoing import Channel, Device
+from services.notifications.ports import NewDelivery
+from services.notifications.preferences import Preferences
+
+CHANNEL: Final = "paceline_deliveries"
+"""The notification that wakes a lane; its payload is the lane. A hint: lanes also look by themselves."""
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A delivery that this worker has until its lease ends. `attempt` counts from 1, this one included. `abandoned`: another
+    worker had begun the attempt before and never said how it ended."""
+
+    id: DeliveryId
+    account_id: AccountId
+    notification_id: NotificationId | None
+    channel: Channel
+    device_id: DeviceId | None
+    attempt: int
+    expires_at_ms: int
+    abandoned: bool
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """Whom a claimed delivery is for, as of now. `address`: of mail or telephone, None when there is none that may be used;
+    `device` for pushes. `chosen` in the preferences is of the notification's topic only."""
+
+    account_id: AccountId
+    name: str
+    preferences: Preferences
+    address: str | None
+    device: Device | None
+    notification: Notification | None
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a lane looks like to operators: how many are due or being sent, and the age of the longest due in seconds."""
+
+    lane: Lane
+    due: int
+    oldest_s: float
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A delivery as an operator sees it, without anybody's address."""
+
+    id: DeliveryId
+    account_id: AccountId
+    topic: str
+    channel: Channel
+    lane: Lane
+    state: State
+    attempts: int
+    provider: str
+    provider_id: str
+    reason: str
+    changed_at: datetime
+
+
+class Deliveries:
+    """The deliveries inside one transaction."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx: Final = tx
+
+    async def add(self, deliveries: Sequence[NewDelivery], at: datetime) -> None:
+        """Store deliveries that wait; their lanes are woken when this transaction commits."""
+        await self._tx.execute(
+            """
+            INSERT INTO deliveries
+                (id, account_id, notification_id, channel, lane, urgent, device_id, due_at, expires_at, state, made_at,
+                 changed_at)
+            SELECT *, 'waiting', $10, $10 FROM unnest(
+                $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::uuid[], $8::timestamptz[],
+                $9::timestamptz[]
+            )
+            """,
+            [one.id for one in deliveries],
+            [one.account_id for one in deliveries],
+            [one.notification_id for one in deliveries],
+            [one.planned.channel for one in deliveries],
+            [one.planned.lane for one in deliveries],
+            [one.urgent for one in deliveries],
+            [one.planned.device_id for one in deliveries],
+            [utc(one.planned.due_at_ms) for one in deliveries],
+            [utc(one.expires_at_ms) for one in deliveries],
+            at,
+        )
+        for lane in sorted({one.planned.lane for one in deliveries}):
+            await self._wake(lane)
+
+    async def collapse(self, notification_ids: Sequence[NotificationId], at: datetime) -> None:
+        """What waits of these notifications does not leave any more: something newer takes its place."""
+        await self._tx.execute(
+            """
+            UPDATE deliveries SET state = 'collapsed', reason = 'something newer took its place', changed_at = $2
+            WHERE notification_id = ANY($1::uuid[]) AND state = 'waiting'
+            """,
+            notification_ids,
+            at,
+        )
+
+    # -- one attempt
+
+    async def claim(self, lane: Lane, now: datetime, leased_until: datetime, limit: int) -> list[Claimed]:
+        """Take up to `limit` due deliveries of a lane, the urgent first, then the longest due, skipping those others are at."""
+        taken: list[Claimed] = []
+        for urgent in (True, False):
+            if len(taken) < limit:
+                taken += await self._claim(lane, urgent, now, leased_until, limit - len(taken))
+        return taken
+
+    async def _claim(
+        self, lane: Lane, urgent: bool, now: datetime, leased_until: datetime, limit: int
+    ) -> list[Claimed]:
+        rows = await self._tx.fetch(
+            """
+            WITH due AS (
+                SELECT id, state FROM deliveries
+                WHERE lane = $1 AND urgent = $2 AND due_at <= $3 AND state IN ('waiting', 'sending')
+                ORDER BY due_at
+                LIMIT $5
+                FOR NO KEY UPDATE SKIP LOCKED
+            )
+            UPDATE deliveries SET state = 'sending', attempts = attempts + 1, due_at = $4, changed_at = $3
+            FROM due
+            WHERE deliveries.id = due.id
+            RETURNING deliveries.id, account_id, notification_id, channel, device_id, attempts, expires_at,
+                      due.state = 'sending' AS abandoned
+            """,
+            lane,
+            urgent,
+            now,
+            leased_until,
+            limit,
+        )
+        return [
+            Claimed(
+                id=DeliveryId(row["id"]),
+                account_id=AccountId(row["account_id"]),
+                notification_id=None if row["notification_id"] is None else NotificationId(row["notification_id"]),
+                channel=row["channel"],
+                device_id=None if row["device_id"] is None else DeviceId(row["device_id"]),
+                attempt=row["attempts"],
+                expires_at_ms=to_wall_ms(row["expires_at"]),
+                abandoned=row["abandoned"],
+            )
+            for row in rows
+        ]
+
+    async def recipients(self, delivery_ids: Sequence[DeliveryId]) -> dict[DeliveryId, Recipient]:
+        """Whom these deliveries are for, with what they say, as of now."""
+        rows = await self._tx.fetch(
+            """
+            SELECT deliveries.id AS delivery_id, deliveries.channel, accounts.name, accounts.email,
+                   deliveries.account_id AS owner,
+                   settings.locale, settings.time_zone, settings.quiet_begins, settings.quiet_until,
+                   settings.digest_hour, settings.digest_weekday, settings.revision,
+                   accounts.email NOT LIKE '%.invalid' AND accounts.email IS DISTINCT FROM settings.dead_email AS mailable,
+                   (
+                       SELECT jsonb_object_agg(channel, way) FROM notification_preferences AS chosen
+                       WHERE chosen.account_id = deliveries.account_id AND chosen.topic = notifications.topic
+                   ) AS ways,
+                   devices.kind, devices.address, devices.p256dh, devices.auth,
+                   phones.number,
+                   notifications.*
+            FROM deliveries
+            JOIN accounts ON accounts.id = deliveries.account_id
+            LEFT JOIN notification_settings AS settings ON settings.account_id = deliveries.account_id
+            LEFT JOIN notifications ON notifications.id = deliveries.notification_id
+            LEFT JOIN devices ON devices.id = deliveries.device_id AND devices.dead_at IS NULL
+                             AND devices.account_id = deliveries.account_id
+            LEFT JOIN phones ON deliveries.channel = 'sms' AND phones.account_id = deliveries.account_id
+                            AND phones.verified_at IS NOT NULL AND phones.dead_at IS NULL
+            WHERE deliveries.id = ANY($1::uuid[])
+            """,
+            delivery_ids,
+        )
+        return {DeliveryId(row["delivery_id"]): _recipient(row) for row in rows}
+
+    async def gathered(self, digest_id: DeliveryId) -> list[Notification]:
+        """What a digest carries, oldest first."""
+        rows = await self._tx.fetch(
+            """
+            SELECT notifications.* FROM deliveries JOIN notifications ON notifications.id = deliveries.notification_id
+            WHERE deliveries.digest_id = $1
+            ORDER BY notifications.told_at, notifications.id
+            """,
+            digest_id,
+        )
+        return [notification_of(row) for row in rows]
+
+    async def finish(self, delivery_id: DeliveryId, attempt: int, step: Step, now: datetime) -> bool:
+        """Write down how an attempt ended; False when the row does not say any more that it is being made."""
+        due_at = now + timedelta(seconds=step.pause_s)
+        changed = await self._tx.fetchval(
+            """
+            UPDATE deliveries SET
+                state = $3,
+                attempts = attempts - CASE WHEN $4 THEN 0 ELSE 1 END,
+                due_at = $5,
+                changed_at = $6,
+                provider = coalesce(nullif($7, ''), provider),
+                provider_id = coalesce(nullif($8, ''), provider_id),
+                reason = nullif($9, '')
+            WHERE id = $1 AND state = 'sending' AND attempts = $2
+            RETURNING id
+            """,
+            delivery_id,
+            attempt,
+            step.state,
+            step.counted,
+            due_at,
+            now,
+            step.provider,
+            step.provider_id,
+            step.reason,
+        )
+        return changed is not None
+
+    async def stop(
+        self, delivery_id: DeliveryId, attempt: int, state: Literal["suppressed", "expired"], reason: str, now: datetime
+    ) -> None:
+        """End a claimed delivery that is not to be sent at all; the attempt does not count."""
+        await self._tx.execute(
+            """
+            UPDATE deliveries SET state = $3, attempts = attempts - 1, reason = $4, changed_at = $5
+            WHERE id = $1 AND state = 'sending' AND attempts = $2
+            """,
+            delivery_id,
+            attempt,
+            state,
+            reason,
+            now,
+        )
+
+    # -- gathering
+
+    async def to_gather(self, now: datetime, limit: int) -> list[AccountId]:
+        """People for whom a digest is due, the longest due first."""
+        rows = await self._tx.fetch(
+            """
+            SELECT account_id FROM (
+                SELECT account_id, due_at FROM deliveries
+                WHERE lane = 'digest' AND urgent = false AND state IN ('waiting', 'sending') AND due_at <= $1
+                ORDER BY due_at
+                LIMIT $2
+            ) AS due
+            GROUP BY account_id
+            ORDER BY min(due_at)
+            """,
+            now,
+            limit,
+        )
+        return [AccountId(row["account_id"]) for row in rows]
+
+    async def lock_gathered(self, account_id: AccountId, now: datetime) -> list[tuple[DeliveryId, datetime]]:
+        """What is due to be gathered for somebody, with when, locked. Of two who ask at once, the second finds nothing."""
+        rows = await self._tx.fetch(
+            """
+            SELECT id, due_at FROM deliveries
+            WHERE account_id = $1 AND lane = 'digest' AND state = 'waiting' AND due_at <= $2
+            ORDER BY id
+            FOR NO KEY UPDATE
+            """,
+            account_id,
+            now,
+        )
+        return [(DeliveryId(row["id"]), row["due_at"]) for row in rows]
+
+    async def add_digest(
+        self, account_id: AccountId, period: datetime, now: datetime, expires_at: datetime
+    ) -> DeliveryId | None:
+        """A digest of somebody for the period that ended at `period`, to be mailed now; None when there is one already.
+
+        Its id is made from both, so there cannot be two.
+        """
+        digest_id = digest_id_of(account_id, period)
+        added = await self._tx.fetchval(
+            """
+            INSERT INTO deliveries
+                (id, account_id, period, channel, lane, urgent, state, due_at, made_at, changed_at, expires_at)
+            VALUES ($1, $2, $3, 'email', 'email', false, 'waiting', $4, $4, $4, $5)
+            ON CONFLICT (id) DO NOTHING
+            RETURNING id
+            """,
+            digest_id,
+            account_id,
+            period,
+            now,
+            expires_at,
+        )
+        if added is None:
+            return None
+        await self._wake("email")
+        return digest_id
+
+    async def put_into(self, digest_id: DeliveryId, delivery_ids: Sequence[DeliveryId], now: datetime) -> None:
+        """These leave with a digest."""
+        await self._tx.execute(
+            """
+            UPDATE deliveries SET state = 'collapsed', digest_id = $1, reason = 'gathered', changed_at = $3
+            WHERE id = ANY($2::uuid[]) AND state = 'waiting'
+            """,
+            digest_id,
+            delivery_ids,
+            now,
+        )
+
+    async def drop_gathered(
+        self, delivery_id: DeliveryId, state: Literal["suppressed", "expired"], reason: str, now: datetime
+    ) -> None:
+        """One that waited to be gathered and is not wanted any more."""
+        await self._tx.execute(
+            "UPDATE deliveries SET state = $2, reason = $3, changed_at = $4 WHERE id = $1 AND state = 'waiting'",
+            delivery_id,
+            state,
+            reason,
+            now,
+        )
+
+    async def gather_anew(self, account_id: AccountId, due_at: datetime) -> None:
+        """What waits to be gathered for this person is gathered at `due_at`, and lives a day longer than that."""
+        await self._tx.execute(
+            """
+            UPDATE deliveries SET due_at = $2, expires_at = greatest(expires_at, $2::timestamptz + interval '1 day')
+            WHERE account_id = $1 AND lane = 'digest' AND state = 'waiting'
+            """,
+            account_id,
+            due_at,
+        )
+
+    # -- what providers and operators say
+
+    async def record_outcome(
+        self, provider: str, provider_id: str, outcome: Outcome, reason: str, at: datetime
+    ) -> DeliveryId | None:
+        """Note what a provider says of a message it had; None when it is not known, or nothing new. Callbacks come late, twice
+        and out of order: what cannot follow the state that is there changes nothing."""
+        before = [state for state, following in NEXT.items() if outcome in following and state != "sending"]
+        found = await self._tx.fetchval(
+            """
+            UPDATE deliveries SET state = $3, reason = nullif($4, ''), changed_at = $5
+            WHERE provider = $1 AND provider_id = $2 AND state = ANY($6::text[])
+            RETURNING id
+            """,
+            provider,
+            provider_id,
+            outcome,
+            reason,
+            at,
+            before,
+        )
+        return None if found is None else DeliveryId(found)
+
+    async def send_again(self, delivery_id: DeliveryId, now: datetime, expires_at: datetime) -> bool:
+        """An operator sends what failed or is in doubt once more, with all its attempts; False for any other."""
+        lane: str | None = await self._tx.fetchval(
+            """
+            UPDATE deliveries SET
+                state = 'waiting', attempts = 0, due_at = $2, changed_at = $2, expires_at = greatest(expires_at, $3),
+                reason = 'sent again by an operator'
+            WHERE id = $1 AND state IN ('failed', 'in_doubt')
+            RETURNING lane
+            """,
+            delivery_id,
+            now,
+            expires_at,
+        )
+        if lane is None:
+            return False
+        await self._wake(cast(Lane, lane))
+        return True
+
+    async def waiting(self, now: datetime) -> list[Waiting]:
+        """Each lane that has anything due."""
+        rows = await self._tx.fetch(
+            """
+            SELECT lane, count(*) AS due, extract(epoch FROM $1 - min(due_at))::float AS oldest_s FROM deliveries
+            WHERE state IN ('waiting', 'sending') AND due_at <= $1
+            GROUP BY lane
+            """,
+            now,
+        )
+        return [Waiting(row["lane"], row["due"], max(row["oldest_s"], 0.0)) for row in rows]
+
+    async def in_doubt(self, limit: int) -> list[Seen]:
+        """What nobody knows the end of, the oldest first."""
+        return [
+            _seen(row)
+            for row in await self._tx.fetch(
+                """
+                SELECT deliveries.*, coalesce(notifications.topic, 'digest') AS topic
+                FROM deliveries LEFT JOIN notifications ON notifications.id = deliveries.notification_id
+                WHERE state = 'in_doubt'
+                ORDER BY changed_at
+                LIMIT $1
+                """,
+                limit,
+            )
+        ]
+
+    async def count_in_doubt(self) -> int:
+        """How many those are."""
+        count: int = await self._tx.fetchval("SELECT count(*) FROM deliveries WHERE state = 'in_doubt'")
+        return count
+
+    async def of_account(self, account_id: AccountId, limit: int) -> list[Seen]:
+        """Somebody's deliveries, newest first: for whoever asks why nothing came."""
+        return [
+            _seen(row)
+            for row in await self._tx.fetch(
+                """
+                SELECT deliveries.*, coalesce(notifications.topic, 'digest') AS topic
+                FROM deliveries LEFT JOIN notifications ON notifications.id = deliveries.notification_id
+                WHERE deliveries.account_id = $1
+                ORDER BY deliveries.made_at DESC, deliveries.id DESC
+                LIMIT $2
+                """,
+                account_id,
+                limit,
+            )
+        ]
+
+    async def prune_digests(self, before: datetime, limit: int) -> int:
+        """Forget up to `limit` digests that were made before an instant; how many they were."""
+        status: str = await self._tx.execute(
+            """
+            DELETE FROM deliveries
+            WHERE id IN (
+                SELECT id FROM deliveries
+                WHERE period < $1
+                ORDER BY period
+                LIMIT $2
+                FOR UPDATE SKIP LOCKED
+            )
+            """,
+            before,
+            limit,
+        )
+        return int(status.split()[-1])
+
+    async def _wake(self, lane: Lane) -> None:
+        await self._tx.execute("SELECT pg_notify($1, $2)", CHANNEL, lane)
+
+
+_DIGESTS: Final = uuid.UUID("5f8d6a52-5f0e-4d1c-9a37-0b8f3c1e7d44")
+
+
+def digest_id_of(account_id: AccountId, period: datetime) -> DeliveryId:
+    """The id of somebody's digest for a period: always the same one."""
+    return DeliveryId(uuid.uuid5(_DIGESTS, f"{account_id} {to_wall_ms(period)}"))
+
+
+def _recipient(row: asyncpg.Record) -> Recipient:
+    notification = None if row["topic"] is None else notification_of(row)
+    preferences = Preferences()
+    if row["locale"] is not None:
+        ways: str | None = row["ways"]
+        chosen = None if ways is None else f'{{"{row["topic"]}":{ways}}}'
+        preferences = preferences_of(row, chosen)
+    address: str | None = row["number"]
+    if row["channel"] == "email":
+        address = row["email"] if row["mailable"] else None
+    device = None
+    if row["kind"] is not None:
+        device = Device(row["kind"], row["address"], row["p256dh"], row["auth"])
+    return Recipient(AccountId(row["owner"]), row["name"], preferences, address, device, notification)
+
+
+def _seen(row: asyncpg.Record) -> Seen:
+    return Seen(
+        id=DeliveryId(row["id"]),
+        account_id=AccountId(row["account_id"]),
+        topic=row["topic"],
+        channel=row["channel"],
+        lane=row["lane"],
+        state=row["state"],
+        attempts=row["attempts"],
+        provider=row["provider"] or "",
+        provider_id=row["provider_id"] or "",
+        reason=row["reason"] or "",
+        changed_at=row["changed_at"],
+    )
