@@ -22,7 +22,7 @@ class LoginEndedContent(msgspec.Struct, frozen=True, tag="security.login_ended",
 
 class WorkoutContent(msgspec.Struct, frozen=True, tag="workout.summarised", tag_field="topic"):
     """A workout's summary. `sport` may be empty, `class_title` None outside a class, bpm None without a reading; `energy_kcal`
-    None where it cannot be computed; `effort` in points of the board."""
+    None where it cannot be computed; `effort` in points of the board; `zone_ms` the time in zone 0 to 5."""
 
     workout_id: WorkoutId
     sport: str
@@ -33,10 +33,20 @@ class WorkoutContent(msgspec.Struct, frozen=True, tag="workout.summarised", tag_
     effort: float
     energy_kcal: int | None
     class_title: str | None = None
+    zone_ms: tuple[int, ...] = ()
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A line of a final table."""
+
+    rank: int
+    name: str
+    effort: float
 
 
 class ClassContent(msgspec.Struct, frozen=True, tag="class.summarised", tag_field="topic"):
-    """The final table of a class, for one of its members. `rank` and `effort` None for who was not ranked."""
+    """The final table of a class, for one of its members. `rank` and `effort` None for who was not ranked; `top` the first
+    lines of the table."""
 
     class_id: ClassId
     title: str
@@ -45,6 +55,8 @@ class ClassContent(msgspec.Struct, frozen=True, tag="class.summarised", tag_fiel
     athletes: int
     rank: int | None = None
     effort: float | None = None
+    ended_at_ms: int | None = None
+    top: tuple[Place, ...] = ()
 
 
 class AnnouncementContent(msgspec.Struct, frozen=True, tag="announcement", tag_field="topic"):

@@ -1,0 +1,160 @@
+"""Which templates there are, in every version that a stored notification may name, and where a notification leads.
+
+A notification keeps the name and version of its template and its content, never a sentence. So it is read in the language that
+its reader has today, and an old one goes on saying what it said: a template that has been used is not changed in what it says,
+it gets a new version beside it. The words are in `templates/`; docs/howto/templates.md says how to write them.
+
+Each version is shown by examples, which together walk through every turn that its words can take. Tests render all of them
+in every language, as they are and with the worst that people can type; the operator's preview shows the first.
+"""
+
+import uuid
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from services.kernel.ids import AccountId, ClassId, LoginId, NotificationId, WorkoutId
+from services.notifications.content import (
+    AnnouncementContent,
+    ClassContent,
+    Content,
+    LoginEndedContent,
+    Place,
+    WorkoutContent,
+)
+from services.notifications.notification import Notification
+
+DIGEST: Final = "digest"
+"""The template of the mail that gathers others. It is made of notifications, and none is stored with it."""
+DIGEST_VERSION: Final = 1
+
+PROSE: Final[dict[type[msgspec.Struct], frozenset[str]]] = {AnnouncementContent: frozenset({"body"})}
+"""Fields that people write several lines into; every other string is one line."""
+
+
+class Template(msgspec.Struct, frozen=True):
+    """One version of one template. `examples` are of its `shape`, the first is the one that is shown."""
+
+    name: str
+    version: int
+    shape: type[Content]
+    examples: tuple[Content, ...]
+
+
+def newest(templates: Iterable[Template]) -> dict[str, int]:
+    """The version that new notifications are made with, by name of the template."""
+    ordered = sorted(templates, key=lambda template: template.version)
+    return {template.name: template.version for template in ordered}
+
+
+def leads_to(content: Content) -> str:
+    """The page that has more about it: a path from the root of the installation, or a whole address."""
+    match content:
+        case LoginEndedContent() | ClassContent():
+            return "/athlete"
+        case WorkoutContent(workout_id=workout_id):
+            return f"/athlete#workout={workout_id}"
+        case AnnouncementContent(link=link):
+            # Whatever else was typed there is no address that a button may lead to.
+            return link if link.startswith(("https://", "http://", "/")) and not link.startswith("//") else "/inbox"
+
+
+_AT: Final = 1_790_000_000_000
+_ID: Final = uuid.UUID("01a0c38d-ab80-7000-8000-000000000005")
+_WORKOUT: Final = WorkoutContent(
+    workout_id=WorkoutId(_ID),
+    sport="cycling",
+    started_at_ms=_AT,
+    duration_ms=2_700_000,
+    mean_bpm=148,
+    max_bpm=176,
+    effort=137.4,
+    energy_kcal=513,
+    class_title="Thursday hills",
+    zone_ms=(0, 240_000, 600_000, 960_000, 720_000, 180_000),
+)
+_CLASS: Final = ClassContent(
+    class_id=ClassId(_ID),
+    title="Thursday hills",
+    coach_name="Mira",
+    duration_ms=2_700_000,
+    athletes=12,
+    rank=3,
+    effort=137.4,
+    ended_at_ms=_AT + 2_700_000,
+    top=(Place(1, "Chidi", 151.8), Place(2, "Ana", 144.0), Place(3, "Jonas", 137.4)),
+)
+
+TEMPLATES: Final = (
+    Template(
+        "security.login_ended",
+        1,
+        LoginEndedContent,
+        (
+            LoginEndedContent(login_id=LoginId(_ID), device="Chrome on Android", ended_at_ms=_AT),
+            LoginEndedContent(login_id=LoginId(_ID), device="", ended_at_ms=_AT),
+        ),
+    ),
+    Template(
+        "workout.summarised",
+        1,
+        WorkoutContent,
+        (
+            _WORKOUT,
+            msgspec.structs.replace(_WORKOUT, class_title=None, mean_bpm=None, max_bpm=None, energy_kcal=None),
+            msgspec.structs.replace(_WORKOUT, max_bpm=None, duration_ms=0, effort=0.0, zone_ms=()),
+        ),
+    ),
+    Template(
+        "class.summarised",
+        1,
+        ClassContent,
+        (
+            _CLASS,
+            msgspec.structs.replace(_CLASS, rank=None, effort=None),
+            msgspec.structs.replace(_CLASS, athletes=1, top=(Place(1, "Jonas", 137.4),), rank=1),
+            msgspec.structs.replace(_CLASS, athletes=0, top=(), rank=None, effort=None, ended_at_ms=None),
+        ),
+    ),
+    Template(
+        "announcement",
+        1,
+        AnnouncementContent,
+        (
+            AnnouncementContent(
+                title="New bikes in hall 2",
+                body="From Monday there are twelve new bikes in hall 2.\n\nThe old ones move to the foyer.",
+                sender="Mira",
+                link="https://example.org/bikes",
+            ),
+            AnnouncementContent(title="Closed on January 6", body="We are back on the 7th.", sender=""),
+        ),
+    ),
+)
+"""Every version of every template."""
+
+
+def example(template: Template, content: Content | None = None) -> Notification:
+    """A notification with the first example of `template`, or with another content."""
+    return Notification(
+        id=NotificationId(_ID),
+        account_id=AccountId(_ID),
+        topic=template.name,
+        template=template.name,
+        version=template.version,
+        content=template.examples[0] if content is None else content,
+        collapse_key="",
+        told_at_ms=_AT,
+        expires_at_ms=_AT + 90 * 86_400_000,
+    )
+
+
+def example_digest() -> tuple[Notification, ...]:
+    """What a weekly digest gathers: one of each template that was ever digested, a day apart."""
+    days = (("class.summarised", 5), ("workout.summarised", 4), ("announcement", 1))
+    by_name = {template.name: template for template in TEMPLATES}
+    return tuple(
+        msgspec.structs.replace(example(by_name[name]), told_at_ms=_AT - days_ago * 86_400_000)
+        for name, days_ago in days
+    )
