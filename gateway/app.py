@@ -12,12 +12,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.http import asyncapi, docs_page, openapi
+from gateway.http.callbacks import add_callbacks
 from gateway.http.middleware import TRACE, HttpStatistics, middlewares, secure
 from gateway.http.pages import Pages
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import problem_response
 from gateway.http.router import MAX_BODY, add_route
 from gateway.http.routes import ROUTES
+from gateway.http.unsubscribe import add_unsubscribe
 from gateway.probes import PROMETHEUS_TYPE, Ready, Telemetry
 from services.kernel.problems import Unavailable
 
@@ -49,6 +51,8 @@ def build_app(deps: GatewayDeps) -> web.Application:
     app.on_response_prepare.append(secure)
     for route in ROUTES:
         add_route(app, route, deps)
+    add_unsubscribe(app, deps)
+    add_callbacks(app, deps)
     _add_documents(app)
     _add_probes(app, deps, statistics)
     Pages(deps.web_root).add_to(app)

@@ -25,8 +25,11 @@ import msgspec
 from realtime.position import PATTERN
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
-from services.kernel.ids import AccountId, ClassId, StreamId, TaskId, WorkoutId
+from services.kernel.ids import AccountId, ClassId, NotificationId, StreamId, TaskId, WorkoutId
 from services.kernel.problems import ProblemView
+from services.notifications.inbox import NotificationView
+from services.notifications.notifications import MAX_READ_AT_ONCE
+from services.notifications.notifications import ReadMarked as ReadMarked
 from services.tasks.task import TaskView as TaskView
 from services.training.sample import Sample
 from services.training.summary import WorkoutSummary
@@ -406,6 +409,33 @@ class TaskRef(Shape, frozen=True):
     task: TaskId
 
 
+# -- one's inbox ------------------------------------------------------------------------------------------------
+
+
+class InboxRead(Shape, frozen=True):
+    """What was read: `ids`, or everything `up_to` one of them, itself included. One of the two."""
+
+    ids: Annotated[tuple[NotificationId, ...], msgspec.Meta(min_length=1, max_length=MAX_READ_AT_ONCE)] | None = None
+    up_to: NotificationId | None = None
+
+
+class NotificationNew(Shape, frozen=True):
+    """Something new in your inbox, on the top of it, or what one that you know says now: tell by its id. `unread` is the
+    count from now on, up to 1,000."""
+
+    notification: NotificationView
+    unread: int
+
+
+class NotificationsRead(Shape, frozen=True):
+    """Some of your notifications were read, on whatever device: `ids`, or everything `up_to` one of them in the order of the
+    inbox, itself included. `unread` is the count from now on."""
+
+    unread: int
+    ids: tuple[NotificationId, ...] = ()
+    up_to: NotificationId | None = None
+
+
 class ProblemEvent(Shape, frozen=True):
     """A problem with an event that was sent without an acknowledgement id."""
 
@@ -465,6 +495,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("cue.send", CueSend, "Say something to the room (its coach).", reply=Said),
     Event("chat.send", ChatSend, "Say something in the room's chat.", reply=Said),
     Event("task.cancel", TaskRef, "Cancel one of your long tasks; the reply is how it stands.", reply=TaskView),
+    Event("inbox.read", InboxRead, "Mark notifications as read, on all your devices.", reply=ReadMarked),
     Event("board.snapshot", BoardSnapshot, "The whole board.", delivery=Delivery.LATEST),
     Event("board.changes", BoardChanges, "What changed on the board.", delivery=Delivery.LATEST),
     Event("room.presence", RoomPresence, "Who came and who left.", delivery=Delivery.MUST, positioned=True),
@@ -489,6 +520,8 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("room.recovered", RoomRecovered, "A room of the auth payload is joined, or not.", delivery=Delivery.MUST),
     Event("workout.summary", WorkoutSummaryView, "Your workout's summary is ready.", delivery=Delivery.MUST),
     Event("task.progress", TaskView, "How far one of your long tasks is, or how it ended.", delivery=Delivery.MUST),
+    Event("notification.new", NotificationNew, "Something new in your inbox.", delivery=Delivery.MUST),
+    Event("notifications.read", NotificationsRead, "Some of your inbox was read.", delivery=Delivery.MUST),
     Event("stream.taken", StreamTaken, "Another connection took this stream.", delivery=Delivery.MUST),
     Event("problem", ProblemEvent, "A problem with an unacknowledged event.", delivery=Delivery.DROPPABLE),
     Event("bye", Bye, "The server is about to close this connection.", delivery=Delivery.MUST),

@@ -17,7 +17,7 @@ from gateway.http.reference import problem_rows
 
 STYLE: Final = Path(__file__).parent / "docs_page.css"
 Json = dict[str, Any]
-_VERBS: Final = ("get", "post", "patch", "delete")
+_VERBS: Final = ("get", "post", "put", "patch", "delete")
 
 
 def page() -> str:

@@ -12,8 +12,10 @@ import msgspec
 
 from gateway.http.accounts import Registration
 from gateway.http.classes import ClassList
+from gateway.http.devices import DeviceList, DeviceView, WebPushKey
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
 from gateway.http.logins import LogIn, RefreshRequest
+from gateway.http.notifications import MarkRead
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
 from gateway.http.problems import ProblemBody, title_of, type_of
 from gateway.http.tasks import TaskList, TaskStart
@@ -22,8 +24,14 @@ from gateway.sockets.statistics import LineView
 from realtime import wire
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
-from services.kernel.ids import AccountId, ClassId, LoginId, StreamId, TaskId, WorkoutId
+from services.kernel.ids import AccountId, ClassId, DeviceId, LoginId, NotificationId, StreamId, TaskId, WorkoutId
 from services.kernel.problems import BadShape, SequenceGap
+from services.notifications.addresses import NewDevice
+from services.notifications.choices import choices_of
+from services.notifications.inbox import InboxView, NotificationView, UnreadView
+from services.notifications.notifications import ReadMarked
+from services.notifications.preferences import DigestTime, Preferences, QuietHours
+from services.notifications.previewing import MailPreview, Preview, Previews, ShortPreview, SmsPreview
 from services.schedule.jobs import JobView, LeaderView, ScheduleNow, TickView
 from services.tasks.task import RecomputeWorkouts, TaskFile, TaskResult, TaskView
 from services.training.physiology import Physiology
@@ -129,6 +137,26 @@ _exported = TaskView(
             until_ms=_START + 86_349_000,
         )
     ),
+)
+_notification = NotificationView(
+    id=NotificationId(_id(9)),
+    topic="workout.summarised",
+    title="Thursday hills: 137.4 points in 45 min",
+    body="148 bpm on average, 176 at most. About 513 kcal.",
+    path=f"/athlete#workout={_workout}",
+    told_at_ms=_START + 2_760_000,
+)
+_inbox = InboxView(notifications=(_notification,), next=None, unread=1)
+_preferences = Preferences(
+    locale="de-AT",
+    time_zone="Europe/Vienna",
+    quiet_hours=QuietHours(begins=22 * 60, until=7 * 60),
+    digest=DigestTime(hour=8, weekday=0),
+    chosen={"workout.summarised": {"email": "digest"}},
+    revision=3,
+)
+_device = DeviceView(
+    id=DeviceId(_id(10)), kind="webpush", name="Chrome on Android", created_at_ms=_START, seen_at_ms=_START + 86_400_000
 )
 _gap = SequenceGap("samples 118 to 119 are missing", expected=118)
 
@@ -240,7 +268,44 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         ),
         waiting=41,
     ),
+    _inbox,
+    UnreadView(unread=1),
+    MarkRead(up_to=_notification.id),
+    ReadMarked(marked=1, unread=0),
+    _preferences,
+    choices_of(_preferences, frozenset({"email", "push"})),
+    NewDevice(
+        kind="webpush",
+        address="https://push.example.org/v2/gAAAAAB",
+        p256dh="BNcRdreALRFXTkOOUHK1EtK2wtaz5Ry4YfYCA_0QTpQtUbVlUls0VJXg7A8u-Ts1XbjhazAkj7I99e8QcYP7DkM",
+        auth="tBHItJI5svbpez7KI4CCXg",
+        name="Chrome on Android",
+    ),
+    _device,
+    DeviceList(devices=(_device,)),
+    WebPushKey(key="BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8"),
+    Previews(
+        previews=(
+            Preview(
+                template="announcement",
+                version=1,
+                language="en",
+                example=0,
+                mail=MailPreview(
+                    subject="New bikes in hall 2",
+                    text="New bikes in hall 2\n\nFrom Monday.\n",
+                    html="<!doctype html><title>New bikes in hall 2</title>",
+                ),
+                inbox=ShortPreview(title="New bikes in hall 2", body="From Monday."),
+                push=ShortPreview(title="New bikes in hall 2", body="From Monday."),
+                sms=SmsPreview(text="Paceline: New bikes in hall 2. From Monday.", segments=1),
+            ),
+        )
+    ),
     # The socket's events and their replies.
+    wire.InboxRead(ids=(_notification.id,)),
+    wire.NotificationNew(notification=_notification, unread=1),
+    wire.NotificationsRead(unread=0, up_to=_notification.id),
     wire.StreamOpen(stream=_stream, started_at_ms=_START, class_code="K7WQ2M", device="chest strap", sport="cycling"),
     wire.StreamOpened(stream=_stream, workout=_workout, epoch=1, next_seq=0, class_id=_class),
     wire.SampleBatch(stream=_stream, seq=0, samples=_samples),

@@ -30,6 +30,7 @@ _TAGS: Final = {
     "classes": "Live classes, before and after. What happens inside is on the socket.",
     "tasks": "Work that takes long, and how far it is. It is told on the socket, too (`task.progress`).",
     "workouts": "One's own workouts, their summaries and samples.",
+    "notifications": "The inbox, what else one wants to be told and where; what mail programs and providers call.",
     "operation": "For those who look after the server.",
 }
 
@@ -50,7 +51,7 @@ def document() -> Json:
     for route in ROUTES:
         paths[route.url][route.method.lower()] = _operation(route, ref_of)
     for window in WINDOWS:
-        paths[window.url]["get"] = _window(window, ref_of)
+        paths[window.url][window.method.lower()] = _window(window, ref_of)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -118,10 +119,17 @@ def _operation(route: Route[Any, Any, Any], ref_of: dict[type, Json]) -> Json:
 
 def _window(window: Window, ref_of: dict[type, Json]) -> Json:
     schema: Json = {"type": "object"} if window.media_type == "application/json" else {"type": "string"}
+    parameters = [
+        {"name": name, "in": "query", "required": True, "schema": {"type": "string"}} for name in window.query
+    ]
+    form: Json = {"content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}
     return {
         "operationId": window.name,
-        "tags": ["operation"],
+        "tags": [window.tag],
         "summary": window.does,
+        **({"description": window.more} if window.more else {}),
+        **({"parameters": parameters} if parameters else {}),
+        **({"requestBody": form} if window.method == "POST" else {}),
         "security": [],
         "responses": {
             "200": {"description": window.does, "content": {window.media_type: {"schema": schema}}},

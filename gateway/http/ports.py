@@ -19,7 +19,14 @@ from services.accounts.displays import Display
 from services.classes.live_class import LiveClass
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
-from services.kernel.ids import ClassId, TaskId, WorkoutId
+from services.kernel.ids import ClassId, DeviceId, NotificationId, TaskId, WorkoutId
+from services.notifications.addresses import NewDevice, PushDevice
+from services.notifications.inbox import InboxView
+from services.notifications.notifications import ReadMarked, Unsubscribed
+from services.notifications.outgoing import Channel
+from services.notifications.ports import Words
+from services.notifications.preferences import Preferences
+from services.notifications.unsubscribe import Stopping
 from services.schedule.jobs import ScheduleNow
 from services.tasks.task import AnyWork, TaskView
 from services.tasks.tasks import FileAt
@@ -86,6 +93,36 @@ class ScheduleCases(Protocol):
     async def ask(self, job: str) -> None: ...
 
 
+class InboxCases(Protocol):
+    """See services/notifications/inbox.py."""
+
+    async def page(self, caller: Caller, *, before: str | None, limit: int, unread: bool) -> InboxView: ...
+
+
+class NotificationCases(Protocol):
+    """See services/notifications/notifications.py."""
+
+    async def unread(self, caller: Caller) -> int: ...
+    async def mark_read(self, caller: Caller, notification_ids: tuple[NotificationId, ...]) -> ReadMarked: ...
+    async def mark_read_up_to(self, caller: Caller, notification_id: NotificationId) -> ReadMarked: ...
+    async def preferences(self, caller: Caller) -> Preferences: ...
+    async def save_preferences(self, caller: Caller, preferences: Preferences) -> Preferences: ...
+    async def unsubscribe(self, token: str) -> Unsubscribed: ...
+    async def stopping(self, token: str) -> Stopping: ...
+    async def add_device(self, caller: Caller, device: NewDevice) -> PushDevice: ...
+    async def devices(self, caller: Caller) -> Sequence[PushDevice]: ...
+    async def forget_device(self, caller: Caller, device_id: DeviceId) -> None: ...
+
+
+class SmsReports(Protocol):
+    """See services/notifications/sms_reports.py."""
+
+    async def reported(self, path: str, form: Mapping[str, str], signature: str) -> None:
+        """Take what the provider says of a message. `path` as it was called, with its query. Raises Forbidden for what the
+        provider has not signed, NotFound where there is no provider."""
+        ...
+
+
 class SocketsWindow(Protocol):
     """What the socket engine shows of itself; see gateway/sockets/statistics.py."""
 
@@ -103,6 +140,9 @@ class GatewayDeps:
     while there is none; `checks` what has to be right for `/readyz`; `readings` what `/metrics` shows, by the names in
     `gateway.probes.FAMILIES`; `web_root` the folder of the pages; `proxies` whose word is taken for a client's address.
 
+    Of notifications: `leaving` the channels on which this installation can send anything; `web_push_key` the public key that
+    browsers subscribe with, None where there is no Web Push; `words` makes the operator's preview.
+
     For operators: `node_id` the name of this process, `sockets` the window into the engine (asked for late: it is attached to
     the application after this), `admin_token` what opens it (None: it stays shut), `lag` the event loop's lateness.
     """
@@ -113,6 +153,10 @@ class GatewayDeps:
     workouts: WorkoutCases
     tasks: TaskCases
     schedule: ScheduleCases
+    inbox: InboxCases
+    notifications: NotificationCases
+    sms_reports: SmsReports
+    words: Words
     identify: Callable[[str], Caller]
     demo_code: Callable[[], Awaitable[str | None]] | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)
@@ -120,6 +164,8 @@ class GatewayDeps:
     clock: Clock = field(default_factory=SystemClock)
     web_root: Path = WEB_ROOT
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    leaving: frozenset[Channel] = frozenset()
+    web_push_key: str | None = None
     node_id: str = ""
     sockets: Callable[[], SocketsWindow] | None = None
     admin_token: AdminToken | None = None

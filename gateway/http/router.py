@@ -88,7 +88,7 @@ class Route(Generic[B, Q, P]):
     `media_type`.
     """
 
-    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     url: str
     name: str
     tag: str

@@ -1,15 +1,37 @@
 """The whole HTTP surface on one screen.
 
 `ROUTES` are the rows with shapes, which make both the router and most of the document. `WINDOWS` are the few addresses that
-answer something other than a shape: documents and probes. The pages are in pages.py, the sockets in gateway/sockets/.
+answer something other than a shape: documents, probes, and what strangers call. The pages are in pages.py, the sockets in
+gateway/sockets/.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from gateway.http import accounts, classes, displays, logins, operations, schedule, tasks, workouts
+from gateway.http import (
+    accounts,
+    classes,
+    devices,
+    displays,
+    logins,
+    notifications,
+    operations,
+    preferences,
+    preview,
+    schedule,
+    tasks,
+    workouts,
+)
 from gateway.http.router import Route
-from services.kernel.problems import Problem, Unavailable
+from services.kernel.problems import (
+    BadShape,
+    ChangedMeanwhile,
+    Forbidden,
+    NotFound,
+    Problem,
+    TooLarge,
+    Unavailable,
+)
 
 ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     accounts.REGISTER,
@@ -33,7 +55,17 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     tasks.TASK_BY_ID,
     tasks.CANCEL_TASK,
     tasks.TASK_FILE,
+    notifications.OWN_INBOX,
+    notifications.UNREAD,
+    notifications.MARK_READ,
+    preferences.OWN_PREFERENCES,
+    preferences.SAVE_PREFERENCES,
+    devices.ADD_DEVICE,
+    devices.OWN_DEVICES,
+    devices.FORGET_DEVICE,
+    devices.WEB_PUSH_KEY,
     operations.SOCKETS,
+    preview.PREVIEW,
     schedule.SCHEDULE,
     schedule.RUN_JOB,
 )
@@ -41,13 +73,17 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
 
 @dataclass(frozen=True)
 class Window:
-    """An address for people and machines that look after the server."""
+    """An address for people and machines that know nothing of our shapes. `query`: its parameters; a POST is sent a form."""
 
     url: str
     name: str
     does: str
     media_type: str
     problems: tuple[type[Problem], ...] = ()
+    method: Literal["GET", "POST"] = "GET"
+    tag: str = "operation"
+    query: tuple[str, ...] = ()
+    more: str = ""
 
 
 WINDOWS: Final = (
@@ -65,4 +101,34 @@ WINDOWS: Final = (
         "/asyncapi.json", "asyncapi", "The same for the socket: every event in the namespace /live.", "application/json"
     ),
     Window("/docs", "docs", "Both documents as one readable page.", "text/html"),
+    Window(
+        "/unsubscribe",
+        "unsubscribe_page",
+        "The page behind the link at the end of a mail: says what it would stop, and has a button for it.",
+        "text/html",
+        (NotFound,),
+        tag="notifications",
+        query=("token",),
+    ),
+    Window(
+        "/unsubscribe",
+        "unsubscribe",
+        "Stop the mail that the token is for: one click, no login, no redirect (RFC 8058).",
+        "text/html",
+        (NotFound, ChangedMeanwhile),
+        method="POST",
+        tag="notifications",
+        query=("token",),
+        more="Again is fine. What the form says does not matter: the token alone is the right to do this.",
+    ),
+    Window(
+        "/v1/callbacks/sms",
+        "sms_callback",
+        "What the SMS provider says of a message that it had taken.",
+        "text/plain",
+        (BadShape, Forbidden, NotFound, TooLarge),
+        method="POST",
+        tag="notifications",
+        more="Signed by the provider (`X-Twilio-Signature`) over the address by which it knows us and all fields of the form.",
+    ),
 )

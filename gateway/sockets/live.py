@@ -16,6 +16,8 @@ from rooms.rooms import Rooms
 from rooms.speaking import Speaking
 from rooms.streams import Streams
 from services.classes.classes import Classes
+from services.kernel.problems import BadShape
+from services.notifications.notifications import Notifications
 from services.tasks.tasks import Tasks
 
 
@@ -23,7 +25,14 @@ class Live:
     """The handlers, by event name, over the use cases they call."""
 
     def __init__(
-        self, streams: Streams, rooms: Rooms, classes: Classes, speaking: Speaking, comebacks: Comebacks, tasks: Tasks
+        self,
+        streams: Streams,
+        rooms: Rooms,
+        classes: Classes,
+        speaking: Speaking,
+        comebacks: Comebacks,
+        notifications: Notifications,
+        tasks: Tasks,
     ) -> None:
         self._streams = streams
         self._rooms = rooms
@@ -31,6 +40,7 @@ class Live:
         self._speaking = speaking
         self._comebacks = comebacks
         self._tasks = tasks
+        self._notifications = notifications
 
     def handlers(self) -> Mapping[str, Handler]:
         """One handler per client event of the catalogue."""
@@ -46,6 +56,7 @@ class Live:
             "class.create": self.class_create,
             "class.end": self.class_end,
             "task.cancel": self.task_cancel,
+            "inbox.read": self.inbox_read,
         }
 
     def closed(self, connection: Connection) -> None:
@@ -91,3 +102,12 @@ class Live:
 
     async def task_cancel(self, connection: Connection, message: wire.TaskRef, reply: Reply) -> None:
         reply.ok(await self._tasks.cancel(connection.caller, message.task))
+
+    async def inbox_read(self, connection: Connection, message: wire.InboxRead, reply: Reply) -> None:
+        match message:
+            case wire.InboxRead(ids=tuple(ids), up_to=None):
+                reply.ok(await self._notifications.mark_read(connection.caller, ids))
+            case wire.InboxRead(ids=None, up_to=last) if last is not None:
+                reply.ok(await self._notifications.mark_read_up_to(connection.caller, last))
+            case _:
+                raise BadShape("give either ids or up_to", path="$")

@@ -23,7 +23,9 @@ from services.notifications.content import (
     Place,
     WorkoutContent,
 )
+from services.notifications.local import language_of
 from services.notifications.notification import Notification
+from services.notifications.topics import Topic
 
 DIGEST: Final = "digest"
 """The template of the mail that gathers others. It is made of notifications, and none is stored with it."""
@@ -48,6 +50,11 @@ def newest(templates: Iterable[Template]) -> dict[str, int]:
     return {template.name: template.version for template in ordered}
 
 
+def about(topic: Topic, locale: str) -> str:
+    """What a topic is about, in the language of this locale."""
+    return _ABOUT.get(language_of(locale), {}).get(topic.name, topic.about)
+
+
 def leads_to(content: Content) -> str:
     """The page that has more about it: a path from the root of the installation, or a whole address."""
     match content:
@@ -59,6 +66,16 @@ def leads_to(content: Content) -> str:
             # Whatever else was typed there is no address that a button may lead to.
             return link if link.startswith(("https://", "http://", "/")) and not link.startswith("//") else "/inbox"
 
+
+_ABOUT: Final = {
+    "de": {
+        "security.login_ended": "Jemand anderes hat vielleicht eine deiner Anmeldungen benutzt; wir haben sie beendet",
+        "workout.summarised": "Die Auswertung deines Trainings ist fertig",
+        "class.summarised": "Das Ergebnis eines Kurses, an dem du teilgenommen hast, steht fest",
+        "announcement": "Neuigkeiten von deiner Trainerin, deinem Trainer oder von uns",
+    }
+}
+"""What topics are about in languages other than that of `topics.py`, which is English."""
 
 _AT: Final = 1_790_000_000_000
 _ID: Final = uuid.UUID("01a0c38d-ab80-7000-8000-000000000005")

@@ -21,11 +21,19 @@ from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
 from services.kernel.clock import ManualClock
 from services.kernel.ids import ClassId, Uuid7Ids
+from services.notifications.inbox import Inbox
+from services.notifications.notifications import Notifications
+from services.notifications.rendering import Words
+from services.notifications.sms_reports import SmsReports
+from services.notifications.unsubscribe import Unsubscribe
 from services.schedule.jobs import Jobs
 from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
 
 PASSWORD = "violet anchor moss kettle"
+SECRET = b"the secret of all nodes"
+SMS_TOKEN = "the token of the provider"
+PUBLIC_URL = "https://run.example"
 
 
 class EmptyStage:
@@ -121,6 +129,8 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
     key = load_key(make_key())
     tokens = Tokens(key)
     classes = Classes(transactions, clock, ids, EmptyStage())
+    notifications = Notifications(transactions, clock, ids, Unsubscribe(SECRET))
+    words = Words()
     deps = GatewayDeps(
         accounts=Accounts(transactions, passwords, tokens, clock, ids),
         displays=Displays(classes, tokens, clock, ids),
@@ -128,6 +138,10 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         workouts=Workouts(transactions),
         tasks=Tasks(transactions, clock, ids, web_root.parent / "exports"),
         schedule=Jobs(transactions, clock),
+        inbox=Inbox(notifications, words),
+        notifications=notifications,
+        sms_reports=SmsReports(notifications, token=SMS_TOKEN, base=PUBLIC_URL),
+        words=words,
         identify=identifier(tokens, clock),
         checks={"database": database.ping},
         clock=clock,

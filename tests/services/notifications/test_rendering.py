@@ -260,6 +260,12 @@ class TestTable:
                 assert type(content) is template.shape
                 assert topic_of(content) == template.name
 
+    @pytest.mark.parametrize("language", LANGUAGES[1:])
+    def test_every_topic_says_what_it_is_about_in_every_language(self, language: str) -> None:
+        for topic in TOPICS.values():
+            assert wording.about(topic, "en-GB") == topic.about
+            assert wording.about(topic, language) != topic.about
+
     @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: f"{template.name}/{template.version}")
     def test_a_template_names_nothing_but_its_content(self, template: Template) -> None:
         jinja = environment()
