@@ -4,22 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-import msgspec
-
 from persistence.database import Tx
 from services.kernel.ids import AccountId, AnnouncementId, ClassId
 from services.notifications import content
+from services.notifications.announcement import Announcement
 from services.notifications.content import AnnouncementContent
-
-
-class Announcement(msgspec.Struct, frozen=True):
-    """What is said. `subject` is what a later announcement bears that takes its place. `told` counts the people told so far."""
-
-    id: AnnouncementId
-    content: AnnouncementContent
-    class_id: ClassId | None
-    subject: str
-    told: int = 0
 
 
 class Announcements:
@@ -39,9 +28,21 @@ class Announcements:
             at,
         )
 
-    async def by_id(self, announcement_id: AnnouncementId) -> Announcement | None:
-        """The announcement, or None."""
-        row = await self._tx.fetchrow("SELECT * FROM announcements WHERE id = $1", announcement_id)
+    async def locked(self, announcement_id: AnnouncementId) -> Announcement | None:
+        """The announcement, or None. Locked together with all of the same subject for the same people, so that of two that are
+        told at once the earlier one never takes the later one's place."""
+        rows = await self._tx.fetch(
+            """
+            SELECT alike.* FROM announcements AS this
+            JOIN announcements AS alike
+              ON alike.subject = this.subject AND alike.class_id IS NOT DISTINCT FROM this.class_id
+            WHERE this.id = $1
+            ORDER BY alike.made_at, alike.id
+            FOR NO KEY UPDATE OF alike
+            """,
+            announcement_id,
+        )
+        row = next((row for row in rows if row["id"] == announcement_id), None)
         if row is None:
             return None
         said = content.decode(row["content"])
@@ -53,6 +54,7 @@ class Announcements:
             class_id=None if row["class_id"] is None else ClassId(row["class_id"]),
             subject=row["subject"],
             told=row["told"],
+            superseded=rows[-1]["id"] != announcement_id,
         )
 
     async def audience(self, class_id: ClassId | None, after: AccountId | None, limit: int) -> list[AccountId]:

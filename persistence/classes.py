@@ -149,6 +149,22 @@ class Classes:
         )
         return [Membership(**row) for row in rows]
 
+    async def members_after(self, class_id: ClassId, after: AccountId | None, limit: int) -> list[Membership]:
+        """Members in the order of their ids, from the one after `after` on: for whoever goes through them page by page."""
+        rows = await self._tx.fetch(
+            """
+            SELECT account_id, accounts.name, n, role, feed_epoch
+            FROM class_members JOIN accounts ON accounts.id = account_id
+            WHERE class_id = $1 AND ($2::uuid IS NULL OR account_id > $2)
+            ORDER BY account_id
+            LIMIT $3
+            """,
+            class_id,
+            after,
+            limit,
+        )
+        return [Membership(**row) for row in rows]
+
     async def membership(self, class_id: ClassId, account_id: AccountId) -> Membership | None:
         """Somebody's membership, or None."""
         row = await self._tx.fetchrow(

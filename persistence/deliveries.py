@@ -16,7 +16,8 @@ import asyncpg
 
 from persistence.database import Tx
 from persistence.notification_settings import preferences_of
-from persistence.notifications import notification_of
+from persistence.notifications import readable
+from services.kernel import trace
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, DeliveryId, DeviceId, NotificationId
 from services.notifications.delivery import NEXT, Lane, Outcome, State, Step
@@ -42,12 +43,14 @@ class Claimed:
     attempt: int
     expires_at_ms: int
     abandoned: bool
+    traceparent: str
 
 
 @dataclass(frozen=True)
 class Recipient:
     """Whom a claimed delivery is for, as of now. `address`: of mail or telephone, None when there is none that may be used;
-    `device` for pushes. `chosen` in the preferences is of the notification's topic only."""
+    `device` for pushes. `chosen` in the preferences is of the notification's topic only. `readable`: False for a notification
+    of a newer program than this one."""
 
     account_id: AccountId
     name: str
@@ -55,6 +58,7 @@ class Recipient:
     address: str | None
     device: Device | None
     notification: Notification | None
+    readable: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,8 @@ class Deliveries:
             """
             INSERT INTO deliveries
                 (id, account_id, notification_id, channel, lane, urgent, device_id, due_at, expires_at, state, made_at,
-                 changed_at)
-            SELECT *, 'waiting', $10, $10 FROM unnest(
+                 changed_at, traceparent)
+            SELECT *, 'waiting', $10, $10, $11 FROM unnest(
                 $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::boolean[], $7::uuid[], $8::timestamptz[],
                 $9::timestamptz[]
             )
@@ -111,6 +115,7 @@ class Deliveries:
             [utc(one.planned.due_at_ms) for one in deliveries],
             [utc(one.expires_at_ms) for one in deliveries],
             at,
+            trace.traceparent(),
         )
         for lane in sorted({one.planned.lane for one in deliveries}):
             await self._wake(lane)
@@ -151,7 +156,7 @@ class Deliveries:
             UPDATE deliveries SET state = 'sending', attempts = attempts + 1, due_at = $4, changed_at = $3
             FROM due
             WHERE deliveries.id = due.id
-            RETURNING deliveries.id, account_id, notification_id, channel, device_id, attempts, expires_at,
+            RETURNING deliveries.id, account_id, notification_id, channel, device_id, attempts, expires_at, traceparent,
                       due.state = 'sending' AS abandoned
             """,
             lane,
@@ -170,6 +175,7 @@ class Deliveries:
                 attempt=row["attempts"],
                 expires_at_ms=to_wall_ms(row["expires_at"]),
                 abandoned=row["abandoned"],
+                traceparent=row["traceparent"],
             )
             for row in rows
         ]
@@ -214,7 +220,7 @@ class Deliveries:
             """,
             digest_id,
         )
-        return [notification_of(row) for row in rows]
+        return [found for row in rows if (found := readable(row)) is not None]
 
     async def finish(self, delivery_id: DeliveryId, attempt: int, step: Step, now: datetime) -> bool:
         """Write down how an attempt ended; False when the row does not say any more that it is being made."""
@@ -479,7 +485,7 @@ def digest_id_of(account_id: AccountId, period: datetime) -> DeliveryId:
 
 
 def _recipient(row: asyncpg.Record) -> Recipient:
-    notification = None if row["topic"] is None else notification_of(row)
+    notification = None if row["topic"] is None else readable(row)
     preferences = Preferences()
     if row["locale"] is not None:
         ways: str | None = row["ways"]
@@ -491,7 +497,15 @@ def _recipient(row: asyncpg.Record) -> Recipient:
     device = None
     if row["kind"] is not None:
         device = Device(row["kind"], row["address"], row["p256dh"], row["auth"])
-    return Recipient(AccountId(row["owner"]), row["name"], preferences, address, device, notification)
+    return Recipient(
+        AccountId(row["owner"]),
+        row["name"],
+        preferences,
+        address,
+        device,
+        notification,
+        readable=(notification is None) == (row["topic"] is None),
+    )
 
 
 def _seen(row: asyncpg.Record) -> Seen:

@@ -44,6 +44,13 @@ class Logins:
             expires_at,
         )
 
+    async def by_id(self, login_id: LoginId) -> Login | None:
+        """The login, ended or not, or None."""
+        row = await self._tx.fetchrow(
+            "SELECT id, account_id, device, created_at, ended_at FROM logins WHERE id = $1", login_id
+        )
+        return None if row is None else Login(**row)
+
     async def refresh_locked(self, token_hash: bytes) -> Refresh | None:
         """The refresh token with this hash and its login, or None; the login is locked until the transaction ends.
 

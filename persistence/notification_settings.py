@@ -16,7 +16,8 @@ from services.kernel.clock import to_wall_ms
 from services.kernel.ids import AccountId, DeviceId, LoginId
 from services.notifications.addresses import NewDevice, PushDevice
 from services.notifications.deciding import Person
-from services.notifications.preferences import DigestTime, Preferences, QuietHours
+from services.notifications.ports import Reader
+from services.notifications.preferences import DEFAULT, DigestTime, Preferences, QuietHours
 
 _DEVICE: Final = "id, account_id, kind, address, p256dh, auth, name, created_at, seen_at, dead_at"
 
@@ -131,6 +132,20 @@ class NotificationSettings:
         )
         return [_person(row, topic) for row in rows]
 
+    async def readers(self, account_ids: Sequence[AccountId]) -> dict[AccountId, Reader]:
+        """Whom words are made for, of those of these accounts that exist."""
+        rows = await self._tx.fetch(
+            """
+            SELECT accounts.id, accounts.name, coalesce(locale, $2) AS locale, coalesce(time_zone, $3) AS time_zone
+            FROM accounts LEFT JOIN notification_settings AS settings ON settings.account_id = accounts.id
+            WHERE accounts.id = ANY($1::uuid[])
+            """,
+            account_ids,
+            DEFAULT.locale,
+            DEFAULT.time_zone,
+        )
+        return {AccountId(row["id"]): Reader(row["name"], row["locale"], row["time_zone"]) for row in rows}
+
     # -- devices
 
     async def add_device(
@@ -218,12 +233,12 @@ class NotificationSettings:
 
     # -- dead addresses
 
-    async def device_died(self, device_id: DeviceId, sent_to: str, reason: str, at: datetime) -> None:
-        """Use this device no more, if its address still is the one that was `sent_to`."""
+    async def device_died(self, device_id: DeviceId, dead_since: datetime, reason: str, at: datetime) -> None:
+        """Use this device no more, unless it has registered again since it was dead."""
         await self._tx.execute(
-            "UPDATE devices SET dead_at = $4, dead_reason = $3 WHERE id = $1 AND address = $2 AND dead_at IS NULL",
+            "UPDATE devices SET dead_at = $4, dead_reason = $3 WHERE id = $1 AND seen_at <= $2 AND dead_at IS NULL",
             device_id,
-            sent_to,
+            dead_since,
             reason,
             at,
         )

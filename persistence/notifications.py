@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 import asyncpg
+import msgspec
 
 from persistence.database import Tx
 from services.kernel.clock import to_wall_ms, utc
@@ -14,6 +15,7 @@ from services.kernel.ids import AccountId, NotificationId
 from services.notifications import content
 from services.notifications.notification import MAX_UNREAD, Notification, Position
 from services.notifications.ports import Placed
+from services.notifications.topics import TOPICS
 
 _COLUMNS: Final = "id, account_id, topic, template, version, content, collapse_key, told_at, expires_at, read_at"
 
@@ -80,7 +82,7 @@ class Notifications:
             unread,
             limit,
         )
-        return [notification_of(row) for row in rows]
+        return [found for row in rows if (found := readable(row)) is not None]
 
     async def by_ids(self, notification_ids: Sequence[NotificationId]) -> list[Notification]:
         """These notifications, in no order; who is gone is left out."""
@@ -88,7 +90,7 @@ class Notifications:
             f"SELECT {_COLUMNS} FROM notifications WHERE id = ANY($1::uuid[])",  # noqa: S608
             notification_ids,
         )
-        return [notification_of(row) for row in rows]
+        return [found for row in rows if (found := readable(row)) is not None]
 
     async def unread(self, account_id: AccountId, now: datetime) -> int:
         """How many are unread, at most `MAX_UNREAD`: from the index of unread ones alone."""
@@ -191,16 +193,23 @@ class Notifications:
         return int(status.split()[-1])
 
 
-def notification_of(row: asyncpg.Record) -> Notification:
-    """A notification from a row that has its columns."""
+def readable(row: asyncpg.Record) -> Notification | None:
+    """A notification from a row that has its columns; None for one that only a newer program than this can read, while
+    both are running."""
+    if row["topic"] not in TOPICS:
+        return None
     read_at: datetime | None = row["read_at"]
+    try:
+        said = content.decode(row["content"])
+    except msgspec.ValidationError:
+        return None
     return Notification(
         id=NotificationId(row["id"]),
         account_id=AccountId(row["account_id"]),
         topic=row["topic"],
         template=row["template"],
         version=row["version"],
-        content=content.decode(row["content"]),
+        content=said,
         collapse_key=row["collapse_key"],
         told_at_ms=to_wall_ms(row["told_at"]),
         expires_at_ms=to_wall_ms(row["expires_at"]),

@@ -54,8 +54,8 @@ CREATE TABLE phones (
     dead_reason     text
 );
 
--- What an operator says to many. `class_id` narrows it to the members of a class; `replaces` is a name under which a later
--- one takes the earlier one's place. `told` counts the people who have been told so far.
+-- What an operator says to many. `class_id` narrows it to the members of a class; of one `subject` a later one takes the earlier
+-- one's place. `told` counts the people who have been told so far.
 CREATE TABLE announcements (
     id              uuid PRIMARY KEY,
     content         jsonb NOT NULL,
@@ -65,6 +65,7 @@ CREATE TABLE announcements (
     told            integer NOT NULL DEFAULT 0,
     finished_at     timestamptz
 );
+CREATE INDEX announcements_by_subject ON announcements (subject);
 
 -- The inbox. `told_at` orders it; of one `collapse_key` an account has one.
 CREATE TABLE notifications (
@@ -86,7 +87,7 @@ CREATE INDEX notifications_by_expiry ON notifications (expires_at);
 
 -- One notification on its way to one address. `lane` is the queue it waits in, one per provider; `due_at` when it may leave, or,
 -- while it is being sent, when the worker that has it must have finished. A digest has no notification but a `period`, the
--- instant it was due, and what it carries points to it by `digest_id`.
+-- instant it was due, and what it carries points to it by `digest_id`. `traceparent` says what led to it (services/kernel/trace.py).
 CREATE TABLE deliveries (
     id              uuid PRIMARY KEY,
     account_id      uuid NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
@@ -107,6 +108,7 @@ CREATE TABLE deliveries (
     provider        text,
     provider_id     text,
     reason          text,
+    traceparent     text NOT NULL DEFAULT '',
     CHECK ((notification_id IS NULL) = (period IS NOT NULL))
 );
 CREATE INDEX deliveries_due ON deliveries (lane, urgent, due_at) WHERE state IN ('waiting', 'sending');

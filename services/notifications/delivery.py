@@ -66,6 +66,8 @@ NEXT: Final[Mapping[State, frozenset[State]]] = MappingProxyType(
 """What may follow what. A mail server that has taken a mail may still send it back: delivered, then bounced."""
 
 REASON_LENGTH: Final = 300
+SHORTEST_PAUSE_S: Final = 1.0
+"""Between two attempts that do not count: nothing else would bound them."""
 LONGEST_PAUSE_S: Final = 6 * 3_600.0
 """What a provider may ask for at most: a wrong figure in its answer must not silence a channel for a week."""
 
@@ -108,13 +110,14 @@ class Attempt(msgspec.Struct, frozen=True):
 @dataclass(frozen=True)
 class Step:
     """What becomes of a delivery after an attempt. `pause_s` until it is due again, for `waiting`. `counted`: whether the
-    attempt counts. `forget`: the address is dead."""
+    attempt counts. `forget`: the address is dead, `dead_since_ms` since when, where that is known."""
 
     state: State
     reason: str = ""
     pause_s: float = 0.0
     counted: bool = True
     forget: bool = False
+    dead_since_ms: int | None = None
     provider: str = ""
     provider_id: str = ""
 
@@ -126,13 +129,16 @@ def after_attempt(channel: Channel, attempt: int, end: Receipt | NotTaken) -> St
         case Receipt(provider=provider, provider_id=provider_id):
             return Step("sent", provider=provider, provider_id=provider_id)
         case TryLater(blameless=True):
-            return Step("waiting", _words(end), _pause(policy, 1, end), counted=False, provider=end.provider)
+            # Not asked, so not to be spared: as soon as it is known to be there again.
+            pause_s = policy.pause_s(1) if end.retry_after_s is None else end.retry_after_s
+            pause_s = min(max(pause_s, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
+            return Step("waiting", _words(end), pause_s=pause_s, counted=False, provider=end.provider)
         case TryLater():
             if attempt >= policy.max_attempts:
                 return Step("failed", f"tried {attempt} times, at last: {_words(end)}", provider=end.provider)
             return Step("waiting", _words(end), _pause(policy, attempt, end), provider=end.provider)
         case DeadAddress():
-            return Step("failed", _words(end), forget=True, provider=end.provider)
+            return Step("failed", _words(end), forget=True, dead_since_ms=end.since_ms, provider=end.provider)
         case InDoubt():
             return in_doubt(channel, attempt, _words(end), end.provider)
         case Refused() | NotTaken():

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -339,13 +340,12 @@ async def test_a_push_token_moves_to_whoever_logs_in_there_and_takes_no_messages
 
 async def test_a_device_that_was_dead_lives_when_it_registers_again(world: Notified) -> None:
     ada = await world.account()
-    device = await world.device(ada)
+    device, now = await world.device(ada), utc(world.clock.wall_ms())
     async with world.transactions() as stores:
-        settings, now = stores.notification_settings, utc(world.clock.wall_ms())
-        await settings.device_died(device.id, "another address", "unregistered", now)
+        await stores.notification_settings.device_died(device.id, now - timedelta(seconds=1), "unregistered", now)
     assert len(await world.use.devices(ada)) == 1
     async with world.transactions() as stores:
-        await stores.notification_settings.device_died(device.id, device.address, "unregistered", now)
+        await stores.notification_settings.device_died(device.id, now, "unregistered", now)
     assert await world.use.devices(ada) == ()
     assert (await world.device(ada)).dead_at_ms is None
 

@@ -20,6 +20,7 @@ from services.notifications.telling import News, Telling
 from services.notifications.topics import Way
 from services.notifications.unsubscribe import Unsubscribe
 from tests.support.world import World
+from workers.notifying import Notifying
 
 ALL: Final[frozenset[Channel]] = frozenset({"email", "push", "sms"})
 SECRET: Final = b"the secret of all nodes"
@@ -113,6 +114,11 @@ class Notified(World):
     async def states(self, caller: Caller) -> list[tuple[str, str]]:
         """Lane and state of each, in the order of the lanes."""
         return sorted((each.lane, each.state) for each in await self.deliveries(caller))
+
+
+def notifying(world: World) -> Notifying:
+    """The handler of what people are told about, in plain words."""
+    return Notifying(Telling(PlainWords(), ALL, world.clock, world.ids), world.clock)
 
 
 def announced(body: str = "We close at eight.") -> AnnouncementContent:

@@ -1,0 +1,37 @@
+"""The addresses that mail and pushes lead to. Pure. The pages behind them are the gateway's (gateway/http/pages.py)."""
+
+from collections.abc import Callable
+from typing import Final
+
+from services.kernel.ids import AccountId, NotificationId
+from services.notifications.ports import Links
+from services.notifications.topics import Topic
+from services.notifications.unsubscribe import Stopping, Unsubscribe
+
+
+class Linking:
+    """Makes links. `base_url` says where people reach this installation, without a slash at the end; it is asked late, since
+    a port that the system chooses is known late."""
+
+    def __init__(self, base_url: Callable[[], str], unsubscribe: Unsubscribe) -> None:
+        self._base_url: Final = base_url
+        self._unsubscribe: Final = unsubscribe
+
+    def of_notification(self, account_id: AccountId, topic: Topic, notification_id: NotificationId) -> Links:
+        """For a mail about one thing; no way to stop what is essential."""
+        stop = None if topic.essential else self._stop(Stopping(account_id, topic.name))
+        return Links(self.open(notification_id), self._preferences(), stop)
+
+    def of_digest(self, account_id: AccountId) -> Links:
+        """For a mail about several things."""
+        return Links(f"{self._base_url()}/inbox", self._preferences(), self._stop(Stopping(account_id, digest=True)))
+
+    def open(self, notification_id: NotificationId) -> str:
+        """To one notification in the inbox."""
+        return f"{self._base_url()}/inbox#{notification_id}"
+
+    def _preferences(self) -> str:
+        return f"{self._base_url()}/inbox#settings"
+
+    def _stop(self, stopping: Stopping) -> str:
+        return f"{self._base_url()}/unsubscribe?token={self._unsubscribe.token(stopping)}"

@@ -1,0 +1,288 @@
+"""Who is told what, fact by fact, on real stores."""
+
+import asyncio
+import tracemalloc
+
+import msgspec
+import pytest
+
+from persistence.database import Database
+from services.accounts.ports import Login
+from services.classes.summary import ClassStanding, ClassSummary
+from services.kernel.caller import Caller
+from services.kernel.clock import utc
+from services.kernel.facts import (
+    AccountRegistered,
+    AnnouncementMade,
+    AnyFact,
+    AudienceTold,
+    ClassSummarised,
+    LoginEnded,
+    NotificationsTold,
+    WorkoutFinished,
+    WorkoutSummarised,
+)
+from services.kernel.ids import AccountId, AnnouncementId, ClassId, LoginId, WorkoutId
+from services.notifications.announcement import announce
+from services.notifications.content import ClassContent, LoginEndedContent, WorkoutContent
+from services.notifications.telling import IDS_PER_FACT
+from services.training import workouts
+from tests.support.notified import Notified, announced
+from tests.support.world import steady
+from workers.notifying import Notifying
+from workers.retry import Unprocessable
+
+
+@pytest.fixture
+def world(database: Database) -> Notified:
+    """An empty world."""
+    return Notified(database)
+
+
+@pytest.fixture
+def notifying(world: Notified) -> Notifying:
+    """The handler, with small pages."""
+    return Notifying(world.telling, world.clock, page=4)
+
+
+async def happen(world: Notified, notifying: Notifying, fact: AnyFact) -> list[AnyFact]:
+    """Handle a fact as a worker would; the facts that this led to."""
+    before = len(await world.told())
+    async with world.transactions() as stores:
+        await notifying.tell(stores, fact)
+    return (await world.told())[before:]
+
+
+async def all_told(world: Notified, notifying: Notifying, fact: AnyFact) -> int:
+    """Handle a fact and every page that follows from it; how many pages it took."""
+    pages, following = 0, [fact]
+    while following:
+        pages += 1
+        told = await happen(world, notifying, following.pop())
+        following += [each for each in told if isinstance(each, AudienceTold)]
+    return pages
+
+
+async def a_login(world: Notified, caller: Caller, device: str = "Ada's phone") -> LoginId:
+    """A login that has ended."""
+    login_id, now = LoginId(world.ids.next()), utc(world.clock.wall_ms())
+    async with world.transactions() as stores:
+        await stores.logins.add(Login(login_id, caller.account_id, device, now))
+        await stores.logins.end(login_id, now, "for some reason")
+    return login_id
+
+
+async def an_announcement(
+    world: Notified, *, class_id: ClassId | None = None, subject: str = "", body: str = "at eight"
+) -> AnnouncementMade:
+    """Something to say to many."""
+    async with world.transactions() as stores:
+        made = await announce(stores, world.clock, world.ids, announced(body), class_id=class_id, subject=subject)
+        await stores.outbox.remove([each.id for each in await stores.outbox.take(1_000)])
+    return AnnouncementMade(announcement_id=made.id)
+
+
+async def test_a_stolen_login_is_told_with_the_name_of_its_device(world: Notified, notifying: Notifying) -> None:
+    ada = await world.account()
+    login_id = await a_login(world, ada)
+    fact = LoginEnded(ada.account_id, login_id, "a refresh token was used twice", stolen=True)
+    (told,) = await happen(world, notifying, fact)
+    (one,) = await world.inbox(ada)
+    assert one.content == LoginEndedContent(login_id, "Ada's phone", world.clock.wall_ms())
+    assert told == NotificationsTold(ids=(one.id,))
+
+
+async def test_logging_out_is_no_news_but_its_device_gets_no_more_pushes(world: Notified, notifying: Notifying) -> None:
+    ada = await world.account()
+    await world.device(ada)
+    assert await happen(world, notifying, LoginEnded(ada.account_id, ada.login_id, "logged out")) == []
+    assert await world.inbox(ada) == ()
+    assert await world.use.devices(ada) == ()
+
+
+async def test_the_thiefs_device_is_not_told_that_it_was_noticed(world: Notified, notifying: Notifying) -> None:
+    ada = await world.account()
+    login_id = await a_login(world, ada)
+    thief = Caller(ada.account_id, login_id, "Ada", ada.roles, 2**53)
+    await world.device(ada, "mine")
+    await world.device(thief, "stolen", "fcm")
+    await happen(world, notifying, LoginEnded(ada.account_id, login_id, "stolen", stolen=True))
+    assert await world.states(ada) == [("apns", "waiting"), ("email", "waiting")]
+
+
+async def test_a_workouts_summary_is_told_to_its_owner_and_a_later_revision_corrects_it(
+    world: Notified, notifying: Notifying
+) -> None:
+    ada = await world.account()
+    await world.device(ada)
+    workout_id, stream_id = await world.workout(ada, steady(90))
+    fact = WorkoutSummarised(workout_id=workout_id, account_id=ada.account_id)
+    assert await happen(world, notifying, fact) == []  # there is none yet
+    for seconds in (90, 180):
+        async with world.transactions() as stores:
+            await workouts.summarise(stores, workout_id)
+        await happen(world, notifying, fact)
+        (one,) = await world.inbox(ada)
+        assert isinstance(one.content, WorkoutContent)
+        assert (one.content.duration_ms, one.content.mean_bpm) == ((seconds - 1) * 1_000, 150)
+        if seconds == 90:
+            await world.write(stream_id, 90, steady(90, start=90))
+    assert await world.states(ada) == [("apns", "waiting")]
+
+
+async def a_class(world: Notified, athletes: int) -> tuple[ClassId, list[Caller]]:
+    """A class that is over, with its table: its athletes, and a coach as the last of its members."""
+    coach = await world.account("Cleo", "coach")
+    live = await world.live_class(coach)
+    callers = [await world.account(f"no. {number}") for number in range(athletes)]
+    for caller in callers:
+        await world.enter(live, caller)
+    await world.enter(live, coach, "coach")
+    await world.end(live)
+    lines = tuple(ClassStanding(n, n, "", 100.0 - n, (0,) * 6) for n in range(1, athletes + 1))
+    async with world.transactions() as stores:
+        table = ClassSummary(live.id, live.title, 60_000, athletes, lines)
+        await stores.classes.store_summary(live.id, table, utc(world.clock.wall_ms()))
+    return live.id, [*callers, coach]
+
+
+async def test_everybody_in_a_class_is_told_their_own_place_page_by_page(world: Notified, notifying: Notifying) -> None:
+    class_id, members = await a_class(world, 8)
+    assert await all_told(world, notifying, ClassSummarised(class_id=class_id)) == 3
+    ranks = []
+    for caller in members:
+        (one,) = await world.inbox(caller)
+        assert isinstance(one.content, ClassContent)
+        assert one.content.title == "Hills"
+        ranks.append(one.content.rank)
+    assert ranks == [*range(1, 9), None]
+
+
+async def test_a_class_told_again_is_told_nobody_twice(world: Notified, notifying: Notifying) -> None:
+    class_id, members = await a_class(world, 2)
+    await all_told(world, notifying, ClassSummarised(class_id=class_id))
+    told = await happen(world, notifying, ClassSummarised(class_id=class_id))
+    assert told == []
+    assert [len(await world.inbox(caller)) for caller in members] == [1, 1, 1]
+
+
+async def test_what_is_gone_meanwhile_is_told_nobody(world: Notified, notifying: Notifying) -> None:
+    nobody, some = AccountId(world.ids.next()), world.ids.next()
+    facts: list[AnyFact] = [
+        LoginEnded(nobody, LoginId(some), "stolen", stolen=True),
+        WorkoutSummarised(workout_id=WorkoutId(some), account_id=nobody),
+        ClassSummarised(class_id=ClassId(some)),
+        AnnouncementMade(announcement_id=AnnouncementId(some)),
+        AudienceTold(topic="announcement", subject_id=some, through=nobody),
+    ]
+    for fact in facts:
+        assert await happen(world, notifying, fact) == []
+
+
+@pytest.mark.parametrize("kind", ["registered", "finished", "unknown topic"])
+async def test_what_nobody_is_told_about_is_refused(world: Notified, notifying: Notifying, kind: str) -> None:
+    some = world.ids.next()
+    facts: dict[str, AnyFact] = {
+        "registered": AccountRegistered(account_id=AccountId(some)),
+        "finished": WorkoutFinished(workout_id=WorkoutId(some), account_id=AccountId(some)),
+        "unknown topic": AudienceTold(topic="weather", subject_id=some, through=AccountId(some)),
+    }
+    with pytest.raises(Unprocessable):
+        await happen(world, notifying, facts[kind])
+
+
+async def test_an_announcement_reaches_everybody_once_and_knows_when_it_has(
+    world: Notified, notifying: Notifying
+) -> None:
+    people = [await world.account(f"no. {number}") for number in range(10)]
+    made = await an_announcement(world)
+    assert await all_told(world, notifying, made) == 3
+    assert [len(await world.inbox(caller)) for caller in people] == [1] * 10
+    async with world.transactions() as stores:
+        ((_, title, told, _, finished_at),) = await stores.announcements.latest(5)
+    assert (title, told, finished_at) == ("News", 10, utc(world.clock.wall_ms()))
+
+
+async def test_an_announcement_for_a_class_reaches_its_members_alone(world: Notified, notifying: Notifying) -> None:
+    class_id, members = await a_class(world, 3)
+    stranger = await world.account("Stranger")
+    await all_told(world, notifying, await an_announcement(world, class_id=class_id))
+    assert [len(await world.inbox(caller)) for caller in members] == [1] * 4
+    assert await world.inbox(stranger) == ()
+
+
+async def test_an_announcement_that_another_has_taken_the_place_of_stops_where_it_is(
+    world: Notified, notifying: Notifying
+) -> None:
+    people = [await world.account(f"no. {number}") for number in range(6)]
+    first = await an_announcement(world, subject="closing", body="at eight")
+    (following,) = [each for each in await happen(world, notifying, first) if isinstance(each, AudienceTold)]
+    await world.clock.advance(1)
+    second = await an_announcement(world, subject="closing", body="at nine")
+    await all_told(world, notifying, second)
+    assert await happen(world, notifying, following) == []
+    for caller in people:
+        (one,) = await world.inbox(caller)
+        assert one.content == announced("at nine")
+
+
+async def test_two_pages_told_at_once_under_one_subject_leave_the_later_words(
+    world: Notified, notifying: Notifying
+) -> None:
+    people = [await world.account(f"no. {number}") for number in range(3)]
+    for round_number in range(5):
+        first = await an_announcement(world, subject=f"s{round_number}", body="earlier")
+        await world.clock.advance(1)
+        second = await an_announcement(world, subject=f"s{round_number}", body="later")
+        await asyncio.gather(happen(world, notifying, second), happen(world, notifying, first))
+    for caller in people:
+        assert {each.content for each in await world.inbox(caller)} == {announced("later")}
+
+
+async def test_new_notifications_are_named_to_the_sockets_in_facts_of_bounded_size(world: Notified) -> None:
+    people = [await world.account(f"no. {number}") for number in range(IDS_PER_FACT + 5)]
+    await world.tell(announced(), *people)
+    told = [fact for fact in await world.told() if isinstance(fact, NotificationsTold)]
+    assert sorted(len(fact.ids) for fact in told) == [5, IDS_PER_FACT]
+    assert all(len(msgspec.json.encode(fact)) < 8_000 for fact in told)
+
+
+async def test_ten_times_the_people_take_no_more_memory(world: Notified) -> None:
+    await many_accounts(world, 2_000)
+    notifying = Notifying(world.telling, world.clock, page=200)
+    one_page, pages = await peak_memory(world, notifying, await an_announcement(world), most_pages=1)
+    assert pages == 1
+    all_pages, pages = await peak_memory(world, notifying, await an_announcement(world), most_pages=99)
+    assert pages == 11
+    assert all_pages < one_page * 1.5 + 500_000
+    async with world.database.tx() as tx:
+        assert await tx.fetchval("SELECT count(*) FROM notifications") == 2_200
+
+
+async def many_accounts(world: Notified, count: int) -> None:
+    """So many people with an account."""
+    async with world.database.tx() as tx:
+        await tx.execute(
+            """
+            INSERT INTO accounts (id, email, name, password_hash, roles, created_at)
+            SELECT gen_random_uuid(), 'p' || n || '@example.org', 'Person ' || n, '', '{member}', now()
+            FROM generate_series(1, $1) AS n
+            """,
+            count,
+        )
+
+
+async def peak_memory(world: Notified, notifying: Notifying, fact: AnyFact, *, most_pages: int) -> tuple[int, int]:
+    """Most bytes that Python held while it told a fact and what follows from it, and how many pages that were."""
+    following, pages = [fact], 0
+    tracemalloc.start()
+    while following and pages < most_pages:
+        pages += 1
+        async with world.transactions() as stores:
+            await notifying.tell(stores, following.pop())
+            waiting = await stores.outbox.take(1_000)
+            await stores.outbox.remove([each.id for each in waiting])
+        following += [each.fact for each in waiting if isinstance(each.fact, AudienceTold)]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak, pages
