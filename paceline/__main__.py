@@ -9,7 +9,10 @@ import importlib
 import sys
 from typing import Final
 
-COMMANDS: Final = ("run", "check", "sockets", "schedule", "tasks", "migrate", "account", "activity", "notify", "replay")
+COMMANDS: Final = (
+    "run", "check", "sockets", "schedule", "tasks", "migrate", "account", "activity", "announce", "deliveries",
+    "notify", "replay",
+)  # fmt: skip
 """Each is a module in paceline/commands/; the order is that of the help."""
 
 EPILOG: Final = """
