@@ -317,6 +317,15 @@ FAMILIES: Final = (
     Family("provider_in_doubt", "counter", "Messages sent whose answer never came.", "provider"),
     Family("provider_held_back", "counter", "Messages not offered, since the provider is away or busy.", "provider"),
     Family("provider_circuits_open", "gauge", "Services of a provider that are not asked now.", "provider"),
+    Family(
+        "deliveries_ended", "counter", "Attempts to reach people, by the state that they led to.", ("lane", "state")
+    ),
+    Family("deliveries_running", "gauge", "Deliveries that are being sent, by lane.", "lane"),
+    Family("deliveries_calls", "counter", "Calls of providers, by lane.", "lane"),
+    Family("deliveries_call_seconds", "counter", "Seconds that those calls took, by lane.", "lane"),
+    Family("deliveries_due", "gauge", "Deliveries of all nodes that are due or being sent, by lane.", "lane"),
+    Family("deliveries_oldest_seconds", "gauge", "How long the oldest of those has been due, by lane.", "lane"),
+    Family("deliveries_in_doubt", "gauge", "Deliveries of all nodes of which nobody knows whether they arrived."),
     Family("password_hashes", "counter", "Password hashes computed."),
     Family("password_refused", "counter", "Log-ins turned away because too many were waiting for a hash."),
     Family("password_pending", "gauge", "Password hashes waiting or running."),

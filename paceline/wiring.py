@@ -25,12 +25,13 @@ from gateway.sockets.server import LiveServer, attach
 from gateway.sockets.service_state import ServiceStates
 from gateway.sockets.statistics import Measured
 from paceline.demo import Demo
-from paceline.keys import admin_token, signing_key
+from paceline.keys import admin_token, signing_key, vapid_key
 from paceline.program import Program
 from paceline.settings import Settings
 from paceline.third_parties import open_third_parties
 from paceline.tracing import tracing
 from persistence.database import Database, open_database
+from persistence.deliveries import CHANNEL as DELIVERIES_CHANNEL
 from persistence.migrate import pending
 from persistence.outbox import CHANNEL as OUTBOX_CHANNEL
 from persistence.stores import Transactions
@@ -61,6 +62,15 @@ from services.accounts.tokens import Tokens, load_key
 from services.classes.classes import Classes
 from services.kernel.clock import Clock
 from services.kernel.ids import Ids
+from services.notifications.inbox import Inbox
+from services.notifications.links import Linking
+from services.notifications.notifications import Notifications
+from services.notifications.outgoing import CHANNELS
+from services.notifications.rendering import Words
+from services.notifications.sms_reports import SmsReports
+from services.notifications.telling import Telling
+from services.notifications.unsubscribe import Unsubscribe
+from services.notifications.vapid import load_vapid_key
 from services.schedule.jobs import Jobs
 from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
@@ -70,6 +80,7 @@ from workers.amqp import open_amqp_bus
 from workers.amqp_log import AmqpLog
 from workers.bus import OperatedBus
 from workers.consumer import Consumer
+from workers.delivery_watch import DeliveryWatch
 from workers.exporting import ExportKind, Exports
 from workers.fact_log import FAMILIES, FactLog
 from workers.following import Follower
@@ -77,6 +88,7 @@ from workers.handlers import QUEUES, table
 from workers.jobs import jobs
 from workers.long_tasks import LongTasks
 from workers.lookout import Lookout
+from workers.notifying import Notifying
 from workers.outbound.providers import WaysOut
 from workers.outbox_upkeep import OutboxUpkeep
 from workers.postgres_bus import PostgresBus
@@ -85,6 +97,7 @@ from workers.push import NodePush
 from workers.recomputing import RecomputeKind
 from workers.relay import Relay
 from workers.schedule import Scheduler
+from workers.sending import LANES, Post, Sender
 from workers.task_statistics import BOUNDS_S, Overview
 from workers.wakeups import Bell, Wakeups
 
@@ -114,6 +127,8 @@ class Parts:
     consumers: tuple[Consumer, ...]
     followers: tuple[Follower, ...]
     providers: WaysOut
+    senders: tuple[Sender, ...]
+    delivery_watch: DeliveryWatch
     app: web.Application
     sockets: LiveServer
     login_watch: LoginWatch
@@ -154,7 +169,7 @@ async def open_parts(
         database = await resources.enter_async_context(
             open_database(database_url, size=settings.db_pool, statement_cache=settings.db_statement_cache)
         )
-        wakeups = Wakeups(database, clock, (OUTBOX_CHANNEL, TASKS_CHANNEL))
+        wakeups = Wakeups(database, clock, (OUTBOX_CHANNEL, TASKS_CHANNEL, DELIVERIES_CHANNEL))
         bell = Bell(database, clock, OUTBOX_CHANNEL, wakeups)
         transactions = Transactions(database, clock, ids, told=bell.ring)
         servers = RedisServers(redis_url) if redis_url else None
@@ -187,8 +202,9 @@ async def open_parts(
         # -- people
         passwords = Passwords()
         resources.callback(passwords.close)
+        secret = signing_key(settings)
         tokens = Tokens(
-            load_key(signing_key(settings)),
+            load_key(secret),
             access_ttl_s=settings.access_token_minutes * 60,
         )
         attempts = Attempts()
@@ -204,6 +220,10 @@ async def open_parts(
         )
         identify = identifier(tokens, clock)
 
+        words = Words()
+        unsubscribe = Unsubscribe(secret.encode())
+        notifications = Notifications(transactions, clock, ids, unsubscribe)
+
         # -- later
         bus: OperatedBus = PostgresBus(database, clock, QUEUES, wakeups)
         fact_log: FactLog = PostgresLog(database, clock)
@@ -216,19 +236,25 @@ async def open_parts(
         files = settings.exports
         exports = Exports(files)
         scheduler = Scheduler(transactions, clock, jobs(clock, outbox, exports), node=node.id)
-        push = NodePush(node, feeds)
+        push = NodePush(node, feeds, words)
         long_tasks = LongTasks(transactions, clock, (RecomputeKind(), ExportKind(exports, clock)), push)
         tasks = Tasks(transactions, clock, ids, files)
-        consumers = tuple(
-            Consumer(row.queue, row.handler, transactions, clock) for row in table(clock, push, long_tasks.wake)
-        )
         count = CountActivity(clock)
         followers = tuple(
             Follower(activity.NAME, family, count, fact_log, transactions, clock, ids.next()) for family in FAMILIES
         )
-
-        # -- third parties
         providers = await resources.enter_async_context(open_third_parties(settings, clock))
+        leaving = frozenset(channel for channel in CHANNELS if providers.speaks(channel))
+        notifying = Notifying(Telling(words, leaving, clock, ids), clock)
+        consumers = tuple(
+            Consumer(row.queue, row.handler, transactions, clock)
+            for row in table(clock, NodePush(node, feeds, words), notifying)
+        )
+        post = Post(words, Linking(lambda: settings.public_url or parts.base_url, unsubscribe))
+        senders = tuple(
+            Sender(lane, concurrency, transactions, providers, post, clock, wakeups) for lane, concurrency in LANES
+        )
+        delivery_watch = DeliveryWatch(transactions, clock)
 
         # -- the mouth
         login_watch = LoginWatch(node, transactions, clock)
@@ -242,6 +268,12 @@ async def open_parts(
                 workouts=Workouts(transactions),
                 tasks=tasks,
                 schedule=Jobs(transactions, clock),
+                inbox=Inbox(notifications, words),
+                notifications=notifications,
+                sms_reports=SmsReports(notifications, token=settings.sms_token, base=settings.public_url),
+                words=words,
+                leaving=leaving,
+                web_push_key=load_vapid_key(vapid_key(settings)).public,
                 identify=identify,
                 demo_code=demo.current_code,
                 checks=_checks(database, node, program, lambda: parts.draining),
@@ -260,6 +292,8 @@ async def open_parts(
                     scheduler,
                     long_tasks,
                     providers,
+                    senders,
+                    delivery_watch,
                     passwords,
                     clock,
                     lambda: parts.sockets,
@@ -272,7 +306,7 @@ async def open_parts(
                 proxies=proxies,
             )
         )
-        live = Live(streams, rooms, classes, Speaking(rooms, clock), comebacks, tasks)
+        live = Live(streams, rooms, classes, Speaking(rooms, clock), comebacks, notifications, tasks)
         service_states = ServiceStates(node, clock)
         sockets = attach(
             app,
@@ -301,8 +335,8 @@ async def open_parts(
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, servers, node, presence, rooms, comebacks, streams, accounts, classes, bus,
-            lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, providers, app, sockets, login_watch,
-            admin_ui, demo,
+            lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, providers, senders, delivery_watch, app,
+            sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -329,6 +363,9 @@ def start_loops(parts: Parts, program: Program) -> None:
         for follower in parts.followers:
             program.start(f"follower {follower.name}", follower.run(), follower.stop)
         program.start("long tasks", parts.long_tasks.run(), parts.long_tasks.stop)
+        for sender in parts.senders:
+            program.start(f"sending {sender.lane}", sender.run(), sender.stop)
+        program.start("delivery watch", parts.delivery_watch.run())
     if "relay" in roles:
         program.start("relay", parts.relay.run(), parts.relay.stop)
     if "gateway" in roles:
@@ -386,6 +423,8 @@ def _readings(
     scheduler: Scheduler,
     long_tasks: LongTasks,
     providers: WaysOut,
+    senders: tuple[Sender, ...],
+    delivery_watch: DeliveryWatch,
     passwords: Passwords,
     clock: Clock,
     sockets: Callable[[], LiveServer],
@@ -534,6 +573,15 @@ def _readings(
         "provider_in_doubt": lambda: {name: one.in_doubt for name, one in providers.statistics().items()},
         "provider_held_back": lambda: {name: one.held_back for name, one in providers.statistics().items()},
         "provider_circuits_open": lambda: {name: one.open for name, one in providers.statistics().items()},
+        "deliveries_ended": lambda: {
+            (str(sender.lane), state): count for sender in senders for state, count in sender.statistics.ended.items()
+        },
+        "deliveries_running": lambda: {str(sender.lane): sender.statistics.running for sender in senders},
+        "deliveries_calls": lambda: {str(sender.lane): sender.statistics.calls for sender in senders},
+        "deliveries_call_seconds": lambda: {str(sender.lane): sender.statistics.seconds for sender in senders},
+        "deliveries_due": lambda: delivery_watch.figures.due,
+        "deliveries_oldest_seconds": lambda: delivery_watch.figures.oldest_s,
+        "deliveries_in_doubt": lambda: delivery_watch.figures.in_doubt,
         "password_hashes": lambda: passwords.statistics().hashed,
         "password_refused": lambda: passwords.statistics().refused,
         "password_pending": lambda: passwords.statistics().pending,

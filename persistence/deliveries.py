@@ -279,7 +279,7 @@ class Deliveries:
                 LIMIT $2
             ) AS due
             GROUP BY account_id
-            ORDER BY min(due_at)
+            ORDER BY min(due_at), account_id
             """,
             now,
             limit,

@@ -1,13 +1,11 @@
 """The digest: what somebody wants gathered, in one mail a day or a week, at the hour they chose.
 
-What is to be gathered waits as deliveries in the lane "digest", due at that hour. This job takes them, person by person: in one
-transaction they are locked, asked whether they are still wanted, and put into a new delivery, which is sent like any other
+What is to be gathered waits as deliveries in the lane "digest", due at that hour. This job takes them, person by person: they are
+locked, asked whether they are still wanted, and put into a new delivery, which is sent like any other
 mail. Twice is impossible: who comes second finds nothing, and the id of a digest is made from the person and the instant it
 was due.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -20,9 +18,10 @@ from services.kernel.ids import AccountId, DeliveryId
 from services.notifications import preferences as prefs
 from services.notifications.deciding import Stop, still
 from services.notifications.topics import TOPICS, Way
+from services.schedule.jobs import Tick
 
 PEOPLE: Final = 50
-"""People of one bite; each of them is a transaction."""
+"""People of one bite, which is one transaction."""
 WANTED: Final = timedelta(days=1)
 """How long a digest is wanted after its hour."""
 
@@ -32,17 +31,14 @@ log = structlog.get_logger(__name__)
 class Digests:
     """Gathers what is due."""
 
-    def __init__(self, transactions: Callable[[], AbstractAsyncContextManager[Stores]], clock: Clock) -> None:
-        self._transactions: Final = transactions
+    def __init__(self, clock: Clock) -> None:
         self._clock: Final = clock
 
-    async def gather(self) -> int:
+    async def gather(self, stores: Stores, _: Tick) -> int:
         """One bite: make the digests of some people; how many people that were."""
-        async with self._transactions() as stores:
-            people = await stores.deliveries.to_gather(utc(self._clock.wall_ms()), PEOPLE)
+        people = await stores.deliveries.to_gather(utc(self._clock.wall_ms()), PEOPLE)
         for account_id in people:
-            async with self._transactions() as stores:
-                await self.gather_for(stores, account_id)
+            await self.gather_for(stores, account_id)
         return len(people)
 
     async def gather_for(self, stores: Stores, account_id: AccountId) -> DeliveryId | None:

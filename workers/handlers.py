@@ -8,11 +8,13 @@ now, so the latest of two facts about one thing wins in either order, and a fail
 push carries the revision of what it shows. Order would be due where a handler acts on what a fact says rather than on what is
 stored. Pushes are quick and touch nothing but a connection, so a broker may send some ahead; what computes tables may not.
 
+What leaves for people's pockets is not here: a notification's way out is a row with a time in it (workers/sending.py).
+
 Adding one: a row in `table`, a method here; a fact that nobody wants is simply forgotten by the bus. A queue's name
 is kept for ever, because messages wait under it across deployments.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,31 +26,44 @@ from realtime.wire import WorkoutSummaryView
 from services.classes.summary import ClassSummary, final_table
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import (
+    AnnouncementMade,
     AnyFact,
+    AudienceTold,
     ClassEnded,
     ClassSummarised,
     LoginEnded,
+    NotificationsRead,
+    NotificationsTold,
     TaskAsked,
     TaskEnded,
     WorkoutFinished,
     WorkoutSummarised,
 )
-from services.kernel.ids import ClassId, WorkoutId
+from services.kernel.ids import ClassId, NotificationId, WorkoutId
 from services.tasks.task import view_of
 from services.training import workouts
 from workers.bus import Queue
 from workers.consumer import Handler
+from workers.notifying import Notifying
 from workers.push import Push
 from workers.retry import Unprocessable
 
 WORKOUT_SUMMARIES: Final = Queue("workout-summaries", wants=(WorkoutFinished,), concurrency=2)
 CLASS_SUMMARIES: Final = Queue("class-summaries", wants=(ClassEnded, WorkoutFinished))
 PUSHES: Final = Queue(
-    "pushes", wants=(WorkoutSummarised, ClassSummarised, LoginEnded, TaskEnded), concurrency=4, prefetch=16
+    "pushes",
+    wants=(WorkoutSummarised, ClassSummarised, LoginEnded, TaskEnded, NotificationsTold, NotificationsRead),
+    concurrency=4,
+    prefetch=16,
+)
+NOTIFICATIONS: Final = Queue(
+    "notifications",
+    wants=(LoginEnded, WorkoutSummarised, ClassSummarised, AnnouncementMade, AudienceTold),
+    concurrency=2,
 )
 LONG_TASKS: Final = Queue("long-tasks", wants=(TaskAsked,))
 
-QUEUES: Final = (WORKOUT_SUMMARIES, CLASS_SUMMARIES, PUSHES, LONG_TASKS)
+QUEUES: Final = (WORKOUT_SUMMARIES, CLASS_SUMMARIES, PUSHES, NOTIFICATIONS, LONG_TASKS)
 """Every queue there is: the bus needs them all, whichever of them this process consumes."""
 
 log = structlog.get_logger(__name__)
@@ -62,13 +77,16 @@ class Row:
     handler: Handler
 
 
-def table(clock: Clock, push: Push, wake: Callable[[str], None] = lambda _: None) -> tuple[Row, ...]:
+def table(
+    clock: Clock, push: Push, notifying: Notifying, wake: Callable[[str], None] = lambda _: None
+) -> tuple[Row, ...]:
     """Who does what later. `wake` tells this process's workers that there is a long task of a kind."""
     handlers = Handlers(clock, push, wake)
     return (
         Row(WORKOUT_SUMMARIES, handlers.summarise_workout),
         Row(CLASS_SUMMARIES, handlers.summarise_class),
         Row(PUSHES, handlers.push),
+        Row(NOTIFICATIONS, notifying.tell),
         Row(LONG_TASKS, handlers.wake_long_tasks),
     )
 
@@ -118,6 +136,11 @@ class Handlers:
                 task = await stores.long_tasks.by_id(task_id)
                 if task is not None:
                     self._push.task_progress(task.account_id, view_of(task))
+            case NotificationsTold(ids=ids):
+                await self._push_notifications(stores, ids)
+            case NotificationsRead(account_id=account_id, ids=ids, up_to=up_to):
+                unread = await stores.notifications.unread(account_id, utc(self._clock.wall_ms()))
+                self._push.notifications_read(account_id, ids, up_to, unread)
             case _:
                 raise _unwanted(fact)
 
@@ -156,6 +179,16 @@ class Handlers:
             return
         await self._push.class_ended(live)
         await self._push.class_summary(class_id, msgspec.json.decode(stored, type=ClassSummary))
+
+    async def _push_notifications(self, stores: Stores, ids: Sequence[NotificationId]) -> None:
+        """Each to its owner, in their own language; one that was read or replaced meanwhile as it is now."""
+        found = await stores.notifications.by_ids(ids)
+        owners = [notification.account_id for notification in found]
+        readers = await stores.notification_settings.readers(owners)
+        unread = await stores.notifications.unread_of(owners, utc(self._clock.wall_ms()))
+        for notification in found:
+            owner = notification.account_id
+            self._push.notification_new(notification, readers[owner], unread[owner])
 
     async def _push_workout(self, stores: Stores, workout_id: WorkoutId) -> None:
         workout = await stores.workouts.by_id(workout_id)

@@ -15,6 +15,7 @@ from services.kernel.clock import Clock, utc
 from services.kernel.facts import ClassEnded, WorkoutFinished
 from services.schedule.jobs import Tick
 from services.schedule.timetable import Every
+from workers.digests import Digests
 from workers.exporting import ExportJobs, Exports
 from workers.outbox_upkeep import INBOX_MARGIN_DAYS, OutboxUpkeep
 from workers.schedule import Job
@@ -28,6 +29,8 @@ OVER_S: Final = 60
 """The same in seconds, once its class is over."""
 FORGOTTEN_H: Final = 12
 """Hours after which a class that nobody ended is over."""
+DIGEST_DAYS: Final = 90
+"""How long it is remembered what was mailed in a digest: as long as most of what was in it."""
 TICK_DAYS: Final = 3
 """How long ticks are remembered, for whoever asks what happened at night. The newest of each job stays."""
 
@@ -36,11 +39,15 @@ def jobs(clock: Clock, outbox: OutboxUpkeep, exports: Exports) -> tuple[Job, ...
     """The table."""
     upkeep = Jobs(clock, outbox)
     exported = ExportJobs(exports, clock)
+    digests = Digests(clock)
     return (
         Job("make-outbox-days", Every(3_600), upkeep.make_outbox_days),
         Job("drop-outbox-days", Every(3_600), upkeep.drop_outbox_days),
         Job("finish-abandoned-streams", Every(15), upkeep.finish_abandoned_streams),
         Job("end-forgotten-classes", Every(300), upkeep.end_forgotten_classes),
+        Job("gather-digests", Every(15), digests.gather),
+        Job("prune-notifications", Every(3_600), upkeep.prune_notifications),
+        Job("prune-digests", Every(3_600), upkeep.prune_digests),
         Job("prune-inbox", Every(3_600), upkeep.prune_inbox),
         Job("prune-refresh-tokens", Every(3_600), upkeep.prune_refresh_tokens),
         Job("remove-old-exports", Every(300), exported.remove_old_exports),
@@ -92,6 +99,15 @@ class Jobs:
         """Forget facts that cannot come again: neither out of a queue nor out of the outbox."""
         before = utc(self._clock.wall_ms()) - timedelta(days=self._outbox.keep_days + INBOX_MARGIN_DAYS)
         return await stores.inbox.prune(before, BITE)
+
+    async def prune_notifications(self, stores: Stores, _: Tick) -> int:
+        """Forget what no inbox shows any more, and what was sent of it."""
+        return await stores.notifications.prune(utc(self._clock.wall_ms()), BITE)
+
+    async def prune_digests(self, stores: Stores, _: Tick) -> int:
+        """Forget digests of long ago."""
+        before = utc(self._clock.wall_ms()) - timedelta(days=DIGEST_DAYS)
+        return await stores.deliveries.prune_digests(before, BITE)
 
     async def prune_refresh_tokens(self, stores: Stores, _: Tick) -> int:
         """Forget refresh tokens that nobody can use any more."""

@@ -15,11 +15,21 @@ from realtime.feeds import Feeds
 from realtime.node import Node
 from realtime.peer import LoginEnded
 from realtime.position import NOWHERE
-from realtime.wire import ClassSummary, ClassSummaryView, TaskView, WorkoutSummaryView
+from realtime.wire import (
+    ClassSummary,
+    ClassSummaryView,
+    NotificationNew,
+    NotificationsRead,
+    TaskView,
+    WorkoutSummaryView,
+)
 from rooms.room import channel_of
 from rooms.rooms import ENDED_KEY, ended_view
 from services.classes.live_class import LiveClass
-from services.kernel.ids import AccountId, ClassId, LoginId
+from services.kernel.ids import AccountId, ClassId, LoginId, NotificationId
+from services.notifications.inbox import view_of
+from services.notifications.notification import Notification
+from services.notifications.ports import Reader, Words
 
 
 class Push(Protocol):
@@ -45,13 +55,24 @@ class Push(Protocol):
         """To all sockets of an account: how far a long task is, or how it ended."""
         ...
 
+    def notification_new(self, notification: Notification, reader: Reader, unread: int) -> None:
+        """To all sockets of its owner, in the words of this reader; `unread` is the count from now on."""
+        ...
+
+    def notifications_read(
+        self, account_id: AccountId, ids: tuple[NotificationId, ...], up_to: NotificationId | None, unread: int
+    ) -> None:
+        """To all sockets of an account."""
+        ...
+
 
 class NodePush:
     """Pushes through this process's node to the sockets of all nodes. A worker without sockets has a node too."""
 
-    def __init__(self, node: Node, feeds: Feeds) -> None:
+    def __init__(self, node: Node, feeds: Feeds, words: Words) -> None:
         self._node: Final = node
         self._feeds: Final = feeds
+        self._words: Final = words
 
     def workout_summary(self, account_id: AccountId, view: WorkoutSummaryView) -> None:
         """See `Push.workout_summary`."""
@@ -76,3 +97,15 @@ class NodePush:
     def task_progress(self, account_id: AccountId, view: TaskView) -> None:
         """See `Push.task_progress`."""
         self._node.tell(f"account:{account_id}", event_frame("task.progress", view))
+
+    def notification_new(self, notification: Notification, reader: Reader, unread: int) -> None:
+        """See `Push.notification_new`."""
+        view = NotificationNew(view_of(notification, self._words, reader), unread)
+        self._node.tell(f"account:{notification.account_id}", event_frame("notification.new", view))
+
+    def notifications_read(
+        self, account_id: AccountId, ids: tuple[NotificationId, ...], up_to: NotificationId | None, unread: int
+    ) -> None:
+        """See `Push.notifications_read`."""
+        view = NotificationsRead(unread=unread, ids=ids, up_to=up_to)
+        self._node.tell(f"account:{account_id}", event_frame("notifications.read", view))

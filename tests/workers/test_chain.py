@@ -12,8 +12,11 @@ from realtime.wire import ClassSummary, TaskView, WorkoutSummaryView
 from services.classes.live_class import LiveClass
 from services.kernel.clock import SystemClock
 from services.kernel.facts import ClassEnded, WorkoutFinished
-from services.kernel.ids import AccountId, ClassId, LoginId
+from services.kernel.ids import AccountId, ClassId, LoginId, NotificationId
+from services.notifications.notification import Notification
+from services.notifications.ports import Reader
 from services.training.summary import summarise
+from tests.support.notified import notifying
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.task_buses import LADDER, WAIT_S, eventually
 from tests.support.world import BODY, World, steady
@@ -36,6 +39,7 @@ class Inboxes:
     def __init__(self) -> None:
         self.summaries: list[WorkoutSummaryView] = []
         self.tables: list[ClassSummary] = []
+        self.notifications: list[tuple[str, str, int]] = []
 
     def workout_summary(self, account_id: AccountId, view: WorkoutSummaryView) -> None:
         self.summaries.append(view)
@@ -50,6 +54,14 @@ class Inboxes:
         raise NotImplementedError
 
     def task_progress(self, account_id: AccountId, view: TaskView) -> None:
+        raise NotImplementedError
+
+    def notification_new(self, notification: Notification, reader: Reader, unread: int) -> None:
+        self.notifications.append((notification.topic, reader.name, unread))
+
+    def notifications_read(
+        self, account_id: AccountId, ids: tuple[NotificationId, ...], up_to: NotificationId | None, unread: int
+    ) -> None:
         raise NotImplementedError
 
 
@@ -116,7 +128,8 @@ async def workers(
     relay = Relay(world.transactions, bus, SystemClock(), wakeups, poll_s=0.05)
     loops = [asyncio.create_task(relay.run())]
     consumers = [
-        Consumer(row.queue, row.handler, world.transactions, SystemClock()) for row in table(world.clock, people)
+        Consumer(row.queue, row.handler, world.transactions, SystemClock())
+        for row in table(world.clock, people, notifying(world))
     ]
     for consumer in consumers:
         handle = Clumsy(consumer) if clumsy else consumer
@@ -144,14 +157,16 @@ async def test_a_finished_workout_and_an_ended_class_reach_the_people_once(
         await stores.outbox.add(WorkoutFinished(workout_id=workout_id, account_id=ada.account_id), workout_id)
         await stores.outbox.add(ClassEnded(class_id=live.id), live.id)
     async with workers(world, bus, wakeups, people, clumsy=clumsy) as consumers:
-        # Five facts to handle. On Postgres the task ends with the commit, so there a lost word brings nothing back.
-        again = 5 if clumsy and broker is not None else 0
-        await eventually(lambda: sum(each.statistics.effects for each in consumers) == 5)
+        # Nine facts to handle. On Postgres the task ends with the commit, so there a lost word brings nothing back.
+        again = 9 if clumsy and broker is not None else 0
+        await eventually(lambda: sum(each.statistics.effects for each in consumers) == 9)
         await eventually(lambda: sum(each.statistics.duplicates for each in consumers) == again)
     assert [(view.workout, view.revision, view.class_id) for view in people.summaries] == [(workout_id, 1, live.id)]
     assert people.summaries[0].summary == summarise(samples, BODY)
     (final,) = people.tables
     assert [(line.name, line.rank, line.effort) for line in final.standings] == [("Ada", 1, 6.0)]
+    told = sorted((topic, name) for topic, name, _ in people.notifications)
+    assert told == [("class.summarised", "Ada"), ("workout.summarised", "Ada")]
     assert await world.told() == []
     async with world.transactions() as stores:
         found = await stores.workouts.by_id(workout_id)

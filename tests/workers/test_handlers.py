@@ -15,14 +15,19 @@ from services.kernel.facts import (
     ClassEnded,
     ClassSummarised,
     LoginEnded,
+    NotificationsRead,
+    NotificationsTold,
     TaskEnded,
     WorkoutFinished,
     WorkoutSummarised,
 )
-from services.kernel.ids import AccountId, ClassId, LoginId, TaskId, WorkoutId
+from services.kernel.ids import AccountId, ClassId, LoginId, NotificationId, TaskId, WorkoutId
+from services.notifications.notification import Notification
+from services.notifications.ports import Reader
 from services.tasks.task import ExportAccount
 from services.tasks.tasks import start
 from services.training.summary import summarise
+from tests.support.notified import Notified, announced, notifying
 from tests.support.world import BODY, World, steady
 from workers.handlers import CLASS_SUMMARIES, LONG_TASKS, PUSHES, QUEUES, WORKOUT_SUMMARIES, Row, table
 from workers.retry import Unprocessable
@@ -39,6 +44,8 @@ class Pushed:
         self.classes: list[tuple[ClassId, ClassSummary]] = []
         self.logins: list[tuple[AccountId, LoginId, str]] = []
         self.tasks: list[tuple[AccountId, TaskView]] = []
+        self.new: list[tuple[Notification, Reader, int]] = []
+        self.read: list[tuple[AccountId, tuple[NotificationId, ...], NotificationId | None, int]] = []
 
     def workout_summary(self, account_id: AccountId, view: WorkoutSummaryView) -> None:
         self.workouts.append((account_id, view))
@@ -54,6 +61,14 @@ class Pushed:
 
     def task_progress(self, account_id: AccountId, view: TaskView) -> None:
         self.tasks.append((account_id, view))
+
+    def notification_new(self, notification: Notification, reader: Reader, unread: int) -> None:
+        self.new.append((notification, reader, unread))
+
+    def notifications_read(
+        self, account_id: AccountId, ids: tuple[NotificationId, ...], up_to: NotificationId | None, unread: int
+    ) -> None:
+        self.read.append((account_id, ids, up_to, unread))
 
 
 @pytest.fixture
@@ -71,7 +86,7 @@ def pushed() -> Pushed:
 @pytest.fixture
 def rows(world: World, pushed: Pushed) -> dict[str, Row]:
     """The table by queue."""
-    return {row.queue.name: row for row in table(world.clock, pushed)}
+    return {row.queue.name: row for row in table(world.clock, pushed, notifying(world))}
 
 
 async def happen(world: World, row: Row, fact: AnyFact) -> None:
@@ -230,7 +245,7 @@ async def test_an_ended_login_is_told_to_the_sockets(world: World, rows: dict[st
 
 async def test_the_end_of_a_long_task_is_pushed_to_its_owner_and_one_that_waits_wakes_a_worker(world: World) -> None:
     pushed, woken = Pushed(), list[str]()
-    rows = {row.queue.name: row for row in table(world.clock, pushed, woken.append)}
+    rows = {row.queue.name: row for row in table(world.clock, pushed, notifying(world), woken.append)}
     ada = await world.account()
     task_id = TaskId(world.ids.next())
     async with world.transactions() as stores:
@@ -247,3 +262,34 @@ async def test_the_end_of_a_long_task_is_pushed_to_its_owner_and_one_that_waits_
     gone = TaskEnded(task_id=TaskId(world.ids.next()), account_id=ada.account_id, kind="export_account")
     await happen(world, rows[PUSHES.name], gone)
     assert len(pushed.tasks) == 1
+
+
+async def test_what_is_new_in_an_inbox_is_pushed_to_its_owner_with_the_count_of_now(
+    database: Database, rows: dict[str, Row], pushed: Pushed
+) -> None:
+    world = Notified(database)
+    ada, bob = await world.account("Ada"), await world.account("Bob")
+    await world.tell(announced("at eight"), ada, bob)
+    (fact,) = [fact for fact in await world.told() if isinstance(fact, NotificationsTold)]
+    await world.tell(announced("at nine"), ada, subject="another")
+    await happen(world, rows[PUSHES.name], fact)
+    told = sorted((reader.name, notification.content, unread) for notification, reader, unread in pushed.new)
+    assert told == [("Ada", announced("at eight"), 2), ("Bob", announced("at eight"), 1)]
+
+
+async def test_what_was_read_on_one_device_is_pushed_to_all_of_them(
+    database: Database, rows: dict[str, Row], pushed: Pushed
+) -> None:
+    world = Notified(database)
+    ada = await world.account()
+    await world.tell(announced("at eight"), ada)
+    await world.tell(announced("at nine"), ada, subject="another")
+    newest, oldest = await world.inbox(ada)
+    await world.use.mark_read(ada, (newest.id,))
+    await world.use.mark_read_up_to(ada, oldest.id)
+    for fact in await world.told():
+        if isinstance(fact, NotificationsRead):
+            await happen(world, rows[PUSHES.name], fact)
+    assert sorted(pushed.read, key=str) == sorted(
+        [(ada.account_id, (newest.id,), None, 0), (ada.account_id, (), oldest.id, 0)], key=str
+    )

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from realtime.broker import MemoryBus
@@ -14,9 +15,12 @@ from realtime.node import Node
 from realtime.room_log import MemoryRoomLog
 from realtime.wire import ClassSummary, WorkoutSummaryView
 from services.kernel.clock import ManualClock
-from services.kernel.ids import AccountId, LoginId, WorkoutId
+from services.kernel.ids import AccountId, LoginId, NotificationId, WorkoutId
+from services.notifications.notification import Notification
+from services.notifications.ports import Reader
 from services.training.summary import summarise
 from tests.realtime import build
+from tests.support.notified import PlainWords, announced
 from tests.support.world import BODY, steady
 from workers.push import NodePush
 
@@ -65,7 +69,7 @@ def heard(socket: Connection) -> list[str]:
 
 
 async def test_a_workout_summary_reaches_its_owners_sockets_only(nodes: Nodes) -> None:
-    NodePush(nodes.worker, nodes.worker_feeds).workout_summary(AccountId(uuid.UUID(int=1)), SUMMARY)
+    NodePush(nodes.worker, nodes.worker_feeds, PlainWords()).workout_summary(AccountId(uuid.UUID(int=1)), SUMMARY)
     await settled()
     owner, other = map(heard, nodes.sockets)
     assert len(owner) == 1
@@ -80,7 +84,7 @@ async def test_a_class_summary_reaches_everybody_in_the_room(nodes: Nodes) -> No
         assert await feeds.known(f"room:{build.ROOM}") is not None
     await settled()
     summary = ClassSummary(class_id=build.ROOM, title="Spin", duration_ms=1, athletes=0, standings=())
-    await NodePush(nodes.worker, nodes.worker_feeds).class_summary(build.ROOM, summary)
+    await NodePush(nodes.worker, nodes.worker_feeds, PlainWords()).class_summary(build.ROOM, summary)
     await settled()
     for socket in nodes.sockets:
         (text,) = heard(socket)
@@ -90,10 +94,35 @@ async def test_a_class_summary_reaches_everybody_in_the_room(nodes: Nodes) -> No
 async def test_an_ended_login_ends_its_sockets_on_another_node_and_on_this_one(nodes: Nodes) -> None:
     here = build.connection("c", 1)
     nodes.worker.add(here)
-    NodePush(nodes.worker, nodes.worker_feeds).login_ended(
+    NodePush(nodes.worker, nodes.worker_feeds, PlainWords()).login_ended(
         AccountId(uuid.UUID(int=1)), LoginId(uuid.UUID(int=1)), "logged out"
     )
     await settled()
     for socket in (nodes.sockets[0], here):
         assert build.line_of(socket).ending == LOGIN_ENDED
     assert build.line_of(nodes.sockets[1]).ending is None
+
+
+async def test_something_new_in_the_inbox_reaches_its_owners_sockets_in_their_words(nodes: Nodes) -> None:
+    account_id, notification_id = AccountId(uuid.UUID(int=1)), NotificationId(uuid.UUID(int=7))
+    one = Notification(
+        id=notification_id,
+        account_id=account_id,
+        topic="announcement",
+        template="announcement",
+        version=1,
+        content=announced("at eight"),
+        collapse_key="key",
+        told_at_ms=1_000,
+        expires_at_ms=2_000,
+    )
+    push = NodePush(nodes.worker, nodes.worker_feeds, PlainWords())
+    push.notification_new(one, Reader("Ada", "en", "UTC"), 3)
+    push.notifications_read(account_id, (notification_id,), None, 2)
+    await settled()
+    owner, other = map(heard, nodes.sockets)
+    new, read = (msgspec.json.decode(text) for text in owner)
+    assert new[0] == "notification.new"
+    assert (new[1]["notification"]["body"], new[1]["unread"]) == ("Ada: at eight", 3)
+    assert read == ["notifications.read", {"unread": 2, "ids": [str(notification_id)]}]
+    assert other == []

@@ -23,6 +23,7 @@ from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock, SystemClock
 from services.kernel.ids import LoginId
 from tests.realtime import build
+from tests.support.notified import PlainWords, notifying
 from tests.support.world import World
 from workers.consumer import Consumer
 from workers.handlers import QUEUES, table
@@ -75,7 +76,7 @@ async def workers(house: House, push: NodePush) -> AsyncIterator[None]:
     relay = Relay(transactions, bus, clock, wakeups)
     listening = asyncio.create_task(wakeups.run())
     loops = [asyncio.create_task(relay.run())]
-    for row in table(clock, push):
+    for row in table(clock, push, notifying(house.world)):
         loops.append(asyncio.create_task(bus.consume(row.queue, Consumer(row.queue, row.handler, transactions, clock))))
     async with AsyncExitStack() as stack:
         stack.callback(listening.cancel)
@@ -97,7 +98,7 @@ async def test_logging_out_ends_the_sockets_of_the_login_on_another_node_within_
         gateway.add(connection)
     nodes = [asyncio.create_task(node.run()) for node in (worker, gateway)]
     try:
-        async with workers(house, NodePush(worker, feeds)):
+        async with workers(house, NodePush(worker, feeds, PlainWords())):
             await house.accounts.log_out(ada)
             async with asyncio.timeout(5):
                 while not phone.closed:
