@@ -23,7 +23,7 @@ from services.kernel.ids import AccountId, DeliveryId, DeviceId, NotificationId
 from services.notifications.delivery import NEXT, Lane, Outcome, State, Step
 from services.notifications.notification import Notification
 from services.notifications.outgoing import Channel, Device
-from services.notifications.ports import NewDelivery
+from services.notifications.ports import NewDelivery, Reported
 from services.notifications.preferences import Preferences
 
 CHANNEL: Final = "paceline_deliveries"
@@ -365,16 +365,31 @@ class Deliveries:
     # -- what providers and operators say
 
     async def record_outcome(
-        self, provider: str, provider_id: str, outcome: Outcome, reason: str, at: datetime
-    ) -> DeliveryId | None:
-        """Note what a provider says of a message it had; None when it is not known, or nothing new. Callbacks come late, twice
-        and out of order: what cannot follow the state that is there changes nothing."""
-        before = [state for state, following in NEXT.items() if outcome in following and state != "sending"]
-        found = await self._tx.fetchval(
+        self,
+        provider: str,
+        provider_id: str,
+        outcome: Outcome,
+        reason: str,
+        at: datetime,
+        message_id: uuid.UUID | None = None,
+    ) -> Reported | None:
+        """Note what a provider says of a message it had, known by the provider's name for it or by ours; None when it is not
+        known, or nothing new. Callbacks come late, twice and out of order: what cannot follow the state that is there changes
+        nothing."""
+        before = [state for state, following in NEXT.items() if outcome in following]
+        row = await self._tx.fetchrow(
             """
-            UPDATE deliveries SET state = $3, reason = nullif($4, ''), changed_at = $5
-            WHERE provider = $1 AND provider_id = $2 AND state = ANY($6::text[])
-            RETURNING id
+            UPDATE deliveries SET state = $3, reason = nullif($4, ''), changed_at = $5, provider = $1,
+                                  provider_id = coalesce(provider_id, nullif($2, ''))
+            WHERE id = (
+                SELECT id FROM deliveries
+                WHERE ((provider = $1 AND provider_id = $2) OR (id = $7::uuid AND coalesce(provider, $1) = $1))
+                  AND state = ANY($6::text[])
+                ORDER BY id = $7::uuid DESC NULLS LAST
+                LIMIT 1
+                FOR NO KEY UPDATE
+            )
+            RETURNING id, account_id, channel, made_at
             """,
             provider,
             provider_id,
@@ -382,8 +397,11 @@ class Deliveries:
             reason,
             at,
             before,
+            message_id,
         )
-        return None if found is None else DeliveryId(found)
+        if row is None:
+            return None
+        return Reported(DeliveryId(row["id"]), AccountId(row["account_id"]), row["channel"], row["made_at"])
 
     async def send_again(self, delivery_id: DeliveryId, now: datetime, expires_at: datetime) -> bool:
         """An operator sends what failed or is in doubt once more, with all its attempts; False for any other."""

@@ -258,12 +258,15 @@ class NotificationSettings:
             at,
         )
 
-    async def phone_died(self, account_id: AccountId, sent_to: str, reason: str, at: datetime) -> None:
-        """Send nothing to this number any more."""
+    async def phone_died(self, account_id: AccountId, verified_before: datetime, reason: str, at: datetime) -> None:
+        """Send nothing to this account's number any more, if it was verified before an instant: another one since then lives."""
         await self._tx.execute(
-            "UPDATE phones SET dead_at = $4, dead_reason = $3 WHERE account_id = $1 AND number = $2 AND dead_at IS NULL",
+            """
+            UPDATE phones SET dead_at = $4, dead_reason = $3
+            WHERE account_id = $1 AND verified_at <= $2 AND dead_at IS NULL
+            """,
             account_id,
-            sent_to,
+            verified_before,
             reason,
             at,
         )

@@ -344,8 +344,8 @@ class Sender:
             await settings.device_died(claimed.device_id, since, step.reason, now)
         elif claimed.channel == "email" and to.address is not None:
             await settings.email_died(claimed.account_id, to.address, step.reason, now)
-        elif claimed.channel == "sms" and to.address is not None:
-            await settings.phone_died(claimed.account_id, to.address, step.reason, now)
+        elif claimed.channel == "sms":
+            await settings.phone_died(claimed.account_id, now, step.reason, now)
 
 
 def _verdict(claimed: Claimed, to: Recipient, now_ms: int) -> Stop | Later | None:

@@ -52,7 +52,7 @@ Outcome = Literal["delivered", "bounced", "failed"]
 NEXT: Final[Mapping[State, frozenset[State]]] = MappingProxyType(
     {
         "waiting": frozenset({"waiting", "sending", "suppressed", "expired", "collapsed"}),
-        "sending": frozenset({"waiting", "sending", "sent", "failed", "in_doubt"}),
+        "sending": frozenset({"waiting", "sending", "sent", "failed", "in_doubt", "delivered", "bounced"}),
         "sent": frozenset({"delivered", "bounced", "failed"}),
         "in_doubt": frozenset({"waiting", "delivered", "bounced", "failed"}),
         "failed": frozenset({"waiting"}),
@@ -63,7 +63,8 @@ NEXT: Final[Mapping[State, frozenset[State]]] = MappingProxyType(
         "collapsed": frozenset(),
     }
 )
-"""What may follow what. A mail server that has taken a mail may still send it back: delivered, then bounced."""
+"""What may follow what. A mail server that has taken a mail may still send it back: delivered, then bounced. A callback may
+be quicker than the commit that says `sent`."""
 
 REASON_LENGTH: Final = 300
 SHORTEST_PAUSE_S: Final = 1.0

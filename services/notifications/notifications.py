@@ -5,6 +5,7 @@ devices show it, on whatever node they are.
 """
 
 from typing import Final, Literal
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -179,12 +180,23 @@ class Notifications:
 
     # -- what providers say
 
-    async def record_outcome(self, provider: str, provider_id: str, outcome: Outcome, reason: str = "") -> bool:
-        """Note what a provider's callback says; False when the message is not known or this is known of it."""
+    async def record_outcome(
+        self,
+        provider: str,
+        provider_id: str,
+        outcome: Outcome,
+        reason: str = "",
+        *,
+        message_id: UUID | None = None,
+        dead: bool = False,
+    ) -> bool:
+        """Note what a provider's callback says of a message, which it names as it does and, where it can, as we do: so even one
+        in doubt is found. `dead`: nobody lives at that number. False when the message is not known or this is known of it."""
+        now = utc(self._clock.wall_ms())
         async with self._transactions() as stores:
-            found = await stores.deliveries.record_outcome(
-                provider, provider_id, outcome, reason, utc(self._clock.wall_ms())
-            )
+            found = await stores.deliveries.record_outcome(provider, provider_id, outcome, reason, now, message_id)
+            if found is not None and dead and found.channel == "sms":
+                await stores.notification_settings.phone_died(found.account_id, found.made_at, reason, now)
         return found is not None
 
     async def _save(self, stores: NotificationStores, account_id: AccountId, preferences: Preferences) -> Preferences:

@@ -16,6 +16,7 @@ from services.notifications.addresses import NewDevice, PushDevice
 from services.notifications.deciding import Person, Planned
 from services.notifications.delivery import Outcome
 from services.notifications.notification import Notification, Position
+from services.notifications.outgoing import Channel
 from services.notifications.preferences import Preferences
 
 
@@ -95,6 +96,16 @@ class NewDelivery:
     expires_at_ms: int
 
 
+@dataclass(frozen=True)
+class Reported:
+    """A delivery whose provider has told how it ended, and when it was made."""
+
+    id: DeliveryId
+    account_id: AccountId
+    channel: Channel
+    made_at: datetime
+
+
 class InboxStore(Protocol):
     """The notifications of accounts."""
 
@@ -144,6 +155,10 @@ class SettingsStore(Protocol):
         """The living ones, last seen first."""
         ...
 
+    async def phone_died(self, account_id: AccountId, verified_before: datetime, reason: str, at: datetime) -> None:
+        """Send nothing to this account's number any more, if it was verified before an instant."""
+        ...
+
     async def forget_device(self, account_id: AccountId, device_id: DeviceId) -> bool: ...
 
     async def forget_oldest_devices(self, account_id: AccountId, keep: int) -> None:
@@ -159,9 +174,16 @@ class DeliveryStore(Protocol):
         ...
 
     async def record_outcome(
-        self, provider: str, provider_id: str, outcome: Outcome, reason: str, at: datetime
-    ) -> DeliveryId | None:
-        """Note what a provider says of a message it had; None when it is not known, or has said so before."""
+        self,
+        provider: str,
+        provider_id: str,
+        outcome: Outcome,
+        reason: str,
+        at: datetime,
+        message_id: uuid.UUID | None,
+    ) -> Reported | None:
+        """Note what a provider says of a message it had, known by the provider's name for it or by ours; None when it is not
+        known, or nothing new."""
         ...
 
 

@@ -39,5 +39,7 @@ class SmsReports:
         if outcome is None:
             return
         reason = f"error {outcome.error_code}" if outcome.error_code else ""
-        known = await self._notifications.record_outcome(PROVIDER, outcome.provider_id, outcome.end, reason)
+        known = await self._notifications.record_outcome(
+            PROVIDER, outcome.provider_id, outcome.end, reason, message_id=outcome.message_id, dead=outcome.dead
+        )
         log.info("sms.reported", message=outcome.provider_id[:64], end=outcome.end, known=known)

@@ -19,6 +19,7 @@ from typing import Final, NoReturn
 import msgspec
 
 from tests.benchmarks import starts
+from tests.benchmarks.announcing import announce_run
 from tests.benchmarks.machine import machine, spanning, stamp
 from tests.benchmarks.nodes import back_run, nodes_run
 from tests.benchmarks.proc import wait_for_quiet
@@ -46,13 +47,23 @@ class Size:
     room: int
     window: int
     back: int
+    told: int
 
 
 FULL: Final = Size(
-    starts=5, repeats=3, class_repeats=2, seconds=30, flood=100_000, idle=1_000, room=1_000, window=15, back=2_000
+    starts=5,
+    repeats=3,
+    class_repeats=2,
+    seconds=30,
+    flood=100_000,
+    idle=1_000,
+    room=1_000,
+    window=15,
+    back=2_000,
+    told=10_000,
 )
 QUICK: Final = Size(
-    starts=1, repeats=1, class_repeats=1, seconds=10, flood=20_000, idle=200, room=100, window=5, back=200
+    starts=1, repeats=1, class_repeats=1, seconds=10, flood=20_000, idle=200, room=100, window=5, back=200, told=500
 )
 
 Measure = Callable[[Size, Results], Scenario]
@@ -106,6 +117,14 @@ def _back(size: Size, _: Results) -> Scenario:
     return Scenario(stamp(), backs=tuple(runs))
 
 
+def _announcement(size: Size, _: Results) -> Scenario:
+    runs = []
+    for _repeat in range(size.repeats):
+        wait_for_quiet()
+        runs.append(announce_run(size.told))
+    return Scenario(stamp(), announces=tuple(runs))
+
+
 SCENARIOS: Final[Mapping[str, Measure]] = {
     "start": _start,
     "class-50": _class(50),
@@ -115,6 +134,7 @@ SCENARIOS: Final[Mapping[str, Measure]] = {
     "durable": _durable,
     "idle": _idle,
     "fan-out": _fan_out,
+    "announcement": _announcement,
 }
 
 
@@ -184,6 +204,8 @@ def faults_of(results: Results) -> Iterator[str]:
         yield f"{wrong} samples were lost or stored wrong"
     if missing := sum(run.missing for run in backs):
         yield f"{missing} phones did not come back"
+    if mails := sum(run.wrong for scenario in scenarios for run in scenario.announces):
+        yield f"{mails} mails were lost or sent twice"
     if disturbed := sum(run.disturbed for run in backs):
         yield f"{disturbed} phones lost a gateway that nobody had killed"
 

@@ -10,7 +10,17 @@ from typing import Final, TypeVar
 from tests.benchmarks.machine import Machine
 from tests.benchmarks.ranges import range_of, ratios
 from tests.benchmarks.render_nodes import backs, between_nodes
-from tests.benchmarks.results import ClassRun, DurableRun, FanOutRun, IdleRun, NodesRun, Results, Scenario, StartRun
+from tests.benchmarks.results import (
+    AnnounceRun,
+    ClassRun,
+    DurableRun,
+    FanOutRun,
+    IdleRun,
+    NodesRun,
+    Results,
+    Scenario,
+    StartRun,
+)
 from tests.benchmarks.tables import counted, of, table
 
 T = TypeVar("T")
@@ -48,6 +58,7 @@ def _scenario(scenario: Scenario) -> str:
         _fan_outs(scenario.fan_outs) if scenario.fan_outs else "",
         _nodes(scenario.nodes) if scenario.nodes else "",
         backs(scenario.backs) if scenario.backs else "",
+        _announces(scenario.announces) if scenario.announces else "",
     ]
     return "\n\n".join(section for section in sections if section)
 
@@ -64,6 +75,7 @@ def _noise(scenario: Scenario) -> str:
     others = [run.others for run in scenario.classes] + [run.others for run in scenario.durables]
     others += [run.others for run in scenario.idles] + [run.others for run in scenario.fan_outs]
     others += [run.room.others for run in scenario.nodes] + [run.others for run in scenario.backs]
+    others += [run.others for run in scenario.announces]
     stamp = f"Measured {scenario.stamp.at} at commit {scenario.stamp.commit}"
     if not others:
         return f"{stamp}."
@@ -177,6 +189,22 @@ def _fan_outs(runs: Sequence[FanOutRun]) -> str:
         size = f"{of(large, lambda run: run.frame_bytes).shown(0)} bytes"
         rows.append((f"one more delivery of {size}, µs", "", of(large, lambda run: run.us_each).shown(), ""))
     return table(head, rows)
+
+
+def _announces(runs: Sequence[AnnounceRun]) -> str:
+    rows = [
+        ("until everybody has it in the inbox, s", of(runs, lambda run: run.told_s).shown(2)),
+        ("until the last mail has left, s", of(runs, lambda run: run.sent_s).shown(2)),
+        ("the worker's processor time per person, ms", of(runs, lambda run: run.worker_s / run.people * 1e3).shown(2)),
+        (
+            "PostgreSQL's processor time per person, ms",
+            of(runs, lambda run: run.postgres_s / run.people * 1e3).shown(2),
+        ),
+        ("memory of the worker before, MiB", of(runs, lambda run: run.rss_before_mib).shown()),
+        ("memory of the worker at most, MiB", of(runs, lambda run: run.rss_peak_mib).shown()),
+        ("mails too many or too few", str(sum(run.wrong for run in runs))),
+    ]
+    return table((f"one announcement to {runs[0].people:,} people", counted(runs)), rows)
 
 
 def _pair(

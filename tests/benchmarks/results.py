@@ -187,6 +187,23 @@ class BackRun(msgspec.Struct, frozen=True):
     others: float
 
 
+class AnnounceRun(msgspec.Struct, frozen=True):
+    """One announcement to so many `people`: seconds from its commit until all of them had it in their inbox (`told_s`) and until
+    the last mail had left (`sent_s`). Processor seconds over all of that; memory of the worker in MiB, before and at most. `wrong`
+    counts mails too many or too few.
+    """
+
+    people: int
+    told_s: float
+    sent_s: float
+    wrong: int
+    worker_s: float
+    postgres_s: float
+    rss_before_mib: float
+    rss_peak_mib: float
+    others: float
+
+
 class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
     """All runs of one scenario; only the list of its own kind is filled."""
 
@@ -198,6 +215,7 @@ class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
     fan_outs: tuple[FanOutRun, ...] = ()
     nodes: tuple[NodesRun, ...] = ()
     backs: tuple[BackRun, ...] = ()
+    announces: tuple[AnnounceRun, ...] = ()
 
 
 class Results(msgspec.Struct, frozen=True):

@@ -28,6 +28,7 @@ from tests.benchmarks.proc import (
 from tests.benchmarks.ranges import range_of, ratios
 from tests.benchmarks.render import BEGIN, END, page, render, verdict
 from tests.benchmarks.results import (
+    AnnounceRun,
     AnotherMachine,
     ClassRun,
     DurableRun,
@@ -294,6 +295,7 @@ def test_every_kind_of_run_has_its_table() -> None:
             idle=Scenario(STAMP, idles=(idle, msgspec.structs.replace(idle, server="stock", with_mib=140.0))),
             fan=Scenario(STAMP, fan_outs=(fan_out, msgspec.structs.replace(fan_out, server="stock", gateway_s=2.4))),
             room=Scenario(STAMP, classes=(class_run(),)),
+            announcement=Scenario(STAMP, announces=(AnnounceRun(10_000, 4.0, 40.0, 0, 30.0, 20.0, 90.0, 110.0, 0.0),)),
         )
     )
 
@@ -303,6 +305,7 @@ def test_every_kind_of_run_has_its_table() -> None:
     assert "| memory per connection, KiB | 25.6 | 51.2 | 2.00 |" in text
     assert "| one more delivery, µs of the server's processor time | 50.0 | 100.0 | 2.00 |" in text
     assert "| memory per streaming connection, KiB | 102.4 |" in text
+    assert "| the worker's processor time per person, ms | 3.00 |" in text
 
 
 def test_a_noisy_run_says_so() -> None:

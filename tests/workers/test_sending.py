@@ -383,6 +383,35 @@ async def test_a_callback_ends_a_delivery_once_and_a_late_one_changes_nothing(
     assert await end_of(world, ada) == ("bounced", 1, "no such user")
 
 
+async def test_a_callback_finds_a_message_in_doubt_by_our_own_name_for_it(world: Notified, postbox: Postbox) -> None:
+    ada = await world.account()
+    await world.phone(ada)
+    await world.wants(ada, "security.login_ended", "sms", "now")
+    await world.tell(LoginEndedContent(ada.login_id, "phone", 0), ada)
+    postbox.refuse(InDoubt("no answer", provider="sms"))
+    await send_due(a_sender(world, postbox, "sms"))
+    (doubtful,) = [each for each in await world.deliveries(ada) if each.lane == "sms"]
+    assert not await world.use.record_outcome("another", "SM1", "delivered", message_id=doubtful.id)
+    assert await world.use.record_outcome("sms", "SM1", "bounced", "error 30005", message_id=doubtful.id, dead=True)
+    (known,) = [each for each in await world.deliveries(ada) if each.lane == "sms"]
+    assert (known.state, known.provider_id) == ("bounced", "SM1")
+    await world.tell(LoginEndedContent(ada.login_id, "phone", 0), ada)
+    assert [each.lane for each in await world.deliveries(ada) if each.state == "waiting"] == ["email", "email"]
+
+
+async def test_a_callback_that_is_quicker_than_our_own_commit_is_not_lost(world: Notified, postbox: Postbox) -> None:
+    ada = await world.account()
+    await world.tell(announced(), ada)
+
+    async def quick(message: Outgoing) -> Receipt:
+        assert await world.use.record_outcome("smtp", "1", "delivered", message_id=message.message_id)
+        return Receipt("smtp", "1")
+
+    postbox.answer = quick
+    await send_due(a_sender(world, postbox))
+    assert (await end_of(world, ada))[0] == "delivered"
+
+
 async def test_two_workers_share_a_lane_and_nothing_leaves_twice(world: Notified, postbox: Postbox) -> None:
     people = [await world.account(f"no. {number}") for number in range(30)]
     await world.tell(announced(), *people)
