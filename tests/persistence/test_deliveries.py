@@ -1,0 +1,113 @@
+"""What is on its way, in the database: how lanes are read with a million held rows beside them, and what is forgotten."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from persistence.database import Database, Tx
+from services.kernel.caller import Caller
+from services.kernel.clock import utc
+from services.kernel.ids import ClassId
+from services.notifications.content import ClassContent
+from tests.support.notified import Notified, announced
+from tests.support.postbox import Postbox, a_sender, send_due
+from workers.delivery_watch import DeliveryWatch
+from workers.digests import Digests
+from workers.schedule import DIGEST_DAYS, Jobs
+
+HELD = 20_000
+
+
+@pytest.fixture
+def world(database: Database) -> Notified:
+    """An empty world."""
+    return Notified(database)
+
+
+async def hold_many(world: Notified, caller: Caller) -> None:
+    """Very many deliveries that are due in a year."""
+    await world.tell(announced(), caller)
+    async with world.database.tx() as tx:
+        await tx.execute(
+            """
+            INSERT INTO deliveries (id, account_id, notification_id, channel, lane, urgent, state, due_at, made_at, changed_at,
+                                    expires_at)
+            SELECT gen_random_uuid(), account_id, id, 'email', 'email', false, 'waiting', now() + interval '1 year' * n,
+                   now(), now(), 'infinity'
+            FROM notifications CROSS JOIN generate_series(1, $1) AS n
+            """,
+            HELD,
+        )
+    async with world.database.connection() as connection:
+        await connection.execute("ANALYZE deliveries")
+
+
+async def plan(tx: Tx, query: str, *given: object) -> dict[str, Any]:
+    """What the server has done to answer a query."""
+    found: dict[str, Any] = json.loads(await tx.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", *given))[0]["Plan"]
+    return found
+
+
+def rows_touched(step: dict[str, Any]) -> float:
+    """Rows that the steps of a plan have read, in all."""
+    own = step["Actual Rows"] * step["Actual Loops"] + step.get("Rows Removed by Filter", 0)
+    return float(own) + sum(rows_touched(child) for child in step.get("Plans", []))
+
+
+async def test_a_lane_finds_what_is_due_without_reading_what_is_held(world: Notified) -> None:
+    await hold_many(world, await world.account())
+    async with world.database.tx() as tx:
+        found = await plan(
+            tx,
+            """
+            SELECT id, state FROM deliveries
+            WHERE lane = 'email' AND urgent = false AND due_at <= $1 AND state IN ('waiting', 'sending')
+            ORDER BY due_at LIMIT 4 FOR NO KEY UPDATE SKIP LOCKED
+            """,
+            datetime.now(UTC),
+        )
+    assert "deliveries_due" in json.dumps(found)
+    assert rows_touched(found) < 20
+
+
+async def test_the_figures_of_operators_count_what_is_due_and_not_what_is_held(world: Notified) -> None:
+    ada = await world.account()
+    await hold_many(world, ada)
+    await world.tell(announced(), ada, subject="another")
+    await world.clock.advance(60)
+    watch = DeliveryWatch(world.transactions, world.clock)
+    await watch.look()
+    assert watch.figures.due == {"email": 2}
+    assert watch.figures.oldest_s == {"email": 60.0}
+    async with world.database.tx() as tx:
+        found = await plan(tx, "SELECT count(*) FROM deliveries WHERE state = 'in_doubt'")
+    assert "deliveries_in_doubt" in json.dumps(found)
+
+
+async def test_digests_of_long_ago_are_forgotten_and_what_they_carried_stays(world: Notified) -> None:
+    ada = await world.account()
+    await world.tell(ClassContent(ClassId(world.ids.next()), "Hills", "Cleo", 60_000, 2, 1, 1.0), ada)
+    await world.clock.advance(86_400)
+    await Digests(world.transactions, world.clock).gather()
+    await send_due(a_sender(world, Postbox()))
+    jobs = Jobs(world.transactions, world.clock)
+    assert await jobs.prune_digests() == 0
+    await world.clock.advance(DIGEST_DAYS * 86_400 + 1)
+    assert await jobs.prune_digests() == 1
+    assert await world.states(ada) == [("digest", "collapsed")]
+    assert await jobs.prune_notifications() == 1
+    assert await world.deliveries(ada) == []
+
+
+async def test_the_schedule_forgets_what_no_inbox_shows_any_more_and_nothing_else(world: Notified) -> None:
+    ada = await world.account()
+    await world.tell(announced("old"), ada, subject="old")
+    await world.clock.advance(89 * 86_400)
+    await world.tell(announced("new"), ada, subject="new")
+    await world.clock.advance(2 * 86_400)
+    assert await Jobs(world.transactions, world.clock).prune_notifications() == 1
+    (kept,) = await world.inbox(ada)
+    assert kept.content == announced("new")
+    assert utc(kept.told_at_ms) > utc(world.clock.wall_ms()) - timedelta(days=3)
