@@ -90,8 +90,9 @@ class Policy:
 
 POLICIES: Final[Mapping[Channel, Policy]] = MappingProxyType(
     {
-        # A mail server that greylists wants minutes, one that is being repaired hours.
-        "email": Policy(8, (60, 300, 900, 3_600, 10_800), lease_s=120, repeats=False),
+        # A mail server that greylists wants minutes, one that is being repaired hours; one that looks into what it is given may
+        # take a minute and a half with its answer.
+        "email": Policy(8, (60, 300, 900, 3_600, 10_800), lease_s=300, repeats=False),
         "push": Policy(6, (5, 30, 120, 600, 1_800), lease_s=60, repeats=True),
         "sms": Policy(5, (30, 120, 600, 1_800), lease_s=60, repeats=False),
     }

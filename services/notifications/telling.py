@@ -53,7 +53,8 @@ class Telling:
         if len(by_account) != len(news):
             raise ValueError("one piece of news per account: tell the others in another call")
         now_ms = self._clock.wall_ms()
-        people = await stores.notification_settings.people(list(by_account), topic)
+        # In one order always: two who tell the same people about the same thing wait for each other and do not lock each other out.
+        people = sorted(await stores.notification_settings.people(list(by_account), topic), key=_account)
         if not people:
             return 0
         again = about.collapse == "again"
@@ -108,6 +109,10 @@ class Telling:
             urgent=topic.urgency == "high",
             expires_at_ms=max(now_ms + topic.ttl_s * 1_000, wanted_until_ms),
         )
+
+
+def _account(person: Person) -> AccountId:
+    return person.account_id
 
 
 def _parts(placed: Sequence[Placed]) -> list[Sequence[Placed]]:

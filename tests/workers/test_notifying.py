@@ -286,3 +286,11 @@ async def peak_memory(world: Notified, notifying: Notifying, fact: AnyFact, *, m
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak, pages
+
+
+async def test_two_workers_who_tell_a_whole_class_the_same_do_not_lock_each_other_out(world: Notified) -> None:
+    class_id, members = await a_class(world, 40)
+    notifying = Notifying(world.telling, world.clock)
+    for _ in range(3):
+        await asyncio.gather(*(happen(world, notifying, ClassSummarised(class_id=class_id)) for _ in range(3)))
+    assert [len(await world.inbox(caller)) for caller in members] == [1] * 41
