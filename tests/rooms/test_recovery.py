@@ -12,6 +12,7 @@ from realtime.wire import BoardSnapshot, CueSend, RoomJoin, RoomJoined
 from services.classes.live_class import LiveClass
 from services.kernel.problems import ClassOver
 from tests.rooms.conftest import TestNode, World, events
+from tests.support.notified import PlainWords
 from workers.push import NodePush
 
 
@@ -166,7 +167,7 @@ async def test_the_end_of_a_class_is_said_once_by_the_gateway_and_the_worker(wor
     node = world.node()
     spinning = await open_class(world, node)
     ended = await node.classes.end(spinning.coach.caller, spinning.live.id)
-    await NodePush(node.node, node.rooms.feeds).class_ended(ended)
+    await NodePush(node.node, node.rooms.feeds, PlainWords()).class_ended(ended)
     await world.advance(0)
     assert [name for name, _ in events(spinning.coach)].count("class.ended") == 1
 

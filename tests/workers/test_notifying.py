@@ -78,7 +78,6 @@ async def an_announcement(
     """Something to say to many."""
     async with world.transactions() as stores:
         made = await announce(stores, world.clock, world.ids, announced(body), class_id=class_id, subject=subject)
-        await stores.outbox.remove([each.id for each in await stores.outbox.take(1_000)])
     return AnnouncementMade(announcement_id=made.id)
 
 
@@ -274,17 +273,16 @@ async def many_accounts(world: Notified, count: int) -> None:
 
 async def peak_memory(world: Notified, notifying: Notifying, fact: AnyFact, *, most_pages: int) -> tuple[int, int]:
     """Most bytes that Python held while it told a fact and what follows from it, and how many pages that were."""
-    following, pages = [fact], 0
-    tracemalloc.start()
+    following, pages, peak = [fact], 0, 0
     while following and pages < most_pages:
         pages += 1
+        before = len(await world.told())
         async with world.transactions() as stores:
+            tracemalloc.start()
             await notifying.tell(stores, following.pop())
-            waiting = await stores.outbox.take(1_000)
-            await stores.outbox.remove([each.id for each in waiting])
-        following += [each.fact for each in waiting if isinstance(each.fact, AudienceTold)]
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+            peak = max(peak, tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        following += [each for each in (await world.told())[before:] if isinstance(each, AudienceTold)]
     return peak, pages
 
 

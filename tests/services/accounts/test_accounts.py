@@ -194,7 +194,7 @@ class TestStayingLoggedIn:
             await house.accounts.refresh(second.refresh_token, address=None)
         caller = house.caller(first)
         ended = [fact for fact in await house.facts() if isinstance(fact, LoginEnded)]
-        assert ended == [LoginEnded(caller.account_id, caller.login_id, "a refresh token was used twice")]
+        assert ended == [LoginEnded(caller.account_id, caller.login_id, "a refresh token was used twice", stolen=True)]
 
     async def test_other_logins_of_the_account_go_on(self, house: House) -> None:
         stolen = await house.register()

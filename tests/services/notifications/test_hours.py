@@ -118,6 +118,4 @@ def test_digests_come_in_order_once_a_day_or_week(zone: ZoneInfo, now: int, hour
 def test_each_local_day_of_four_years_has_one_instant_for_the_digest(zone: ZoneInfo) -> None:
     day = date(2024, 1, 1)
     instants = [instant(day + timedelta(days=n), 2 * 60, zone) for n in range(4 * 365)]
-    assert all(
-        20 * HOUR_MS <= after - before <= 28 * HOUR_MS for before, after in itertools.pairwise(instants)
-    )
+    assert all(20 * HOUR_MS <= after - before <= 28 * HOUR_MS for before, after in itertools.pairwise(instants))
