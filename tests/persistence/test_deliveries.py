@@ -15,6 +15,7 @@ from tests.support.notified import Notified, announced
 from tests.support.postbox import Postbox, a_sender, send_due
 from workers.delivery_watch import DeliveryWatch
 from workers.digests import Digests
+from workers.outbox_upkeep import OutboxUpkeep
 from workers.schedule import DIGEST_DAYS, Jobs
 
 HELD = 20_000
@@ -92,7 +93,7 @@ async def test_digests_of_long_ago_are_forgotten_and_what_they_carried_stays(wor
     await world.clock.advance(86_400)
     await Digests(world.transactions, world.clock).gather()
     await send_due(a_sender(world, Postbox()))
-    jobs = Jobs(world.transactions, world.clock)
+    jobs = Jobs(world.transactions, world.clock, OutboxUpkeep(world.clock))
     assert await jobs.prune_digests() == 0
     await world.clock.advance(DIGEST_DAYS * 86_400 + 1)
     assert await jobs.prune_digests() == 1
@@ -107,7 +108,7 @@ async def test_the_schedule_forgets_what_no_inbox_shows_any_more_and_nothing_els
     await world.clock.advance(89 * 86_400)
     await world.tell(announced("new"), ada, subject="new")
     await world.clock.advance(2 * 86_400)
-    assert await Jobs(world.transactions, world.clock).prune_notifications() == 1
+    assert await Jobs(world.transactions, world.clock, OutboxUpkeep(world.clock)).prune_notifications() == 1
     (kept,) = await world.inbox(ada)
     assert kept.content == announced("new")
     assert utc(kept.told_at_ms) > utc(world.clock.wall_ms()) - timedelta(days=3)
