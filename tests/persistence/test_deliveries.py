@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +12,13 @@ from services.kernel.caller import Caller
 from services.kernel.clock import utc
 from services.kernel.ids import ClassId
 from services.notifications.content import ClassContent
+from services.schedule.jobs import Tick
 from tests.support.notified import Notified, announced
 from tests.support.postbox import Postbox, a_sender, send_due
 from workers.delivery_watch import DeliveryWatch
-from workers.digests import Digests
+from workers.exporting import Exports
+from workers.jobs import DIGEST_DAYS, jobs
 from workers.outbox_upkeep import OutboxUpkeep
-from workers.schedule import DIGEST_DAYS, Jobs
 
 HELD = 20_000
 
@@ -43,6 +45,13 @@ async def hold_many(world: Notified, caller: Caller) -> None:
         )
     async with world.database.connection() as connection:
         await connection.execute("ANALYZE deliveries")
+
+
+async def did(world: Notified, name: str) -> int:
+    """One bite of a job of the schedule."""
+    table = {job.name: job for job in jobs(world.clock, OutboxUpkeep(world.clock), Exports(Path()))}
+    async with world.transactions() as stores:
+        return await table[name].work(stores, Tick(name, world.clock.wall_ms()))
 
 
 async def plan(tx: Tx, query: str, *given: object) -> dict[str, Any]:
@@ -91,14 +100,13 @@ async def test_digests_of_long_ago_are_forgotten_and_what_they_carried_stays(wor
     ada = await world.account()
     await world.tell(ClassContent(ClassId(world.ids.next()), "Hills", "Cleo", 60_000, 2, 1, 1.0), ada)
     await world.clock.advance(86_400)
-    await Digests(world.transactions, world.clock).gather()
+    assert await did(world, "gather-digests") == 1
     await send_due(a_sender(world, Postbox()))
-    jobs = Jobs(world.transactions, world.clock, OutboxUpkeep(world.clock))
-    assert await jobs.prune_digests() == 0
+    assert await did(world, "prune-digests") == 0
     await world.clock.advance(DIGEST_DAYS * 86_400 + 1)
-    assert await jobs.prune_digests() == 1
+    assert await did(world, "prune-digests") == 1
     assert await world.states(ada) == [("digest", "collapsed")]
-    assert await jobs.prune_notifications() == 1
+    assert await did(world, "prune-notifications") == 1
     assert await world.deliveries(ada) == []
 
 
@@ -108,7 +116,7 @@ async def test_the_schedule_forgets_what_no_inbox_shows_any_more_and_nothing_els
     await world.clock.advance(89 * 86_400)
     await world.tell(announced("new"), ada, subject="new")
     await world.clock.advance(2 * 86_400)
-    assert await Jobs(world.transactions, world.clock, OutboxUpkeep(world.clock)).prune_notifications() == 1
+    assert await did(world, "prune-notifications") == 1
     (kept,) = await world.inbox(ada)
     assert kept.content == announced("new")
     assert utc(kept.told_at_ms) > utc(world.clock.wall_ms()) - timedelta(days=3)
