@@ -268,6 +268,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         ),
         waiting=41,
     ),
+    _notification,
     _inbox,
     UnreadView(unread=1),
     MarkRead(up_to=_notification.id),

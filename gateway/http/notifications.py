@@ -8,7 +8,7 @@ from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.kernel.ids import NotificationId
 from services.kernel.problems import BadShape, Forbidden, NotFound
-from services.notifications.inbox import InboxView, UnreadView
+from services.notifications.inbox import InboxView, NotificationView, UnreadView
 from services.notifications.notification import MAX_PAGE
 from services.notifications.notifications import MAX_READ_AT_ONCE, ReadMarked
 
@@ -23,6 +23,12 @@ class InboxQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unread: bool = False
 
 
+class NotificationPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which notification."""
+
+    id: NotificationId
+
+
 class MarkRead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was read: `ids`, or everything `up_to` one of them, itself included. One of the two."""
 
@@ -33,6 +39,10 @@ class MarkRead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def own_inbox(deps: GatewayDeps, call: Call[Nothing, InboxQuery, Nothing]) -> InboxView:
     query = call.query
     return await deps.inbox.page(call.caller, before=query.before, limit=query.limit, unread=query.unread)
+
+
+async def notification_by_id(deps: GatewayDeps, call: Call[Nothing, Nothing, NotificationPath]) -> NotificationView:
+    return await deps.inbox.one(call.caller, call.path.id)
 
 
 async def unread(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> UnreadView:
@@ -77,6 +87,19 @@ UNREAD = Route(
     path=Nothing,
     reply=UnreadView,
     problems=(Forbidden,),
+)
+NOTIFICATION_BY_ID = Route(
+    "GET",
+    "/v1/notifications/{id}",
+    name="notification_by_id",
+    tag="notifications",
+    does="One notification, as mails and pushes lead to it.",
+    handler=notification_by_id,
+    body=Nothing,
+    query=Nothing,
+    path=NotificationPath,
+    reply=NotificationView,
+    problems=(Forbidden, NotFound),
 )
 MARK_READ = Route(
     "POST",

@@ -22,7 +22,9 @@ PAGES: Final = {
     "/board": "board.html",
     "/coach": "coach.html",
     "/athlete": "athlete.html",
+    "/inbox": "inbox.html",
     "/operations": "operations.html",
+    "/words": "words.html",
 }
 _TYPES: Final = {
     ".html": "text/html",

@@ -21,7 +21,7 @@ from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import ClassId, DeviceId, NotificationId, TaskId, WorkoutId
 from services.notifications.addresses import NewDevice, PushDevice
-from services.notifications.inbox import InboxView
+from services.notifications.inbox import InboxView, NotificationView
 from services.notifications.notifications import ReadMarked, Unsubscribed
 from services.notifications.outgoing import Channel
 from services.notifications.ports import Words
@@ -97,6 +97,7 @@ class InboxCases(Protocol):
     """See services/notifications/inbox.py."""
 
     async def page(self, caller: Caller, *, before: str | None, limit: int, unread: bool) -> InboxView: ...
+    async def one(self, caller: Caller, notification_id: NotificationId) -> NotificationView: ...
 
 
 class NotificationCases(Protocol):

@@ -1,18 +1,29 @@
 """What one wants to be told, where and when: one document, read and replaced as a whole."""
 
+from typing import Annotated
+
+import msgspec
+
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.kernel.problems import ChangedMeanwhile, Forbidden
 from services.notifications.choices import PreferencesView, choices_of
-from services.notifications.preferences import Preferences
+from services.notifications.preferences import MAX_LOCALE, Preferences
 
 
-async def own_preferences(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> PreferencesView:
-    return choices_of(await deps.notifications.preferences(call.caller), deps.leaving)
+class PreferencesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`language`: what the topics are described in (a locale); otherwise that of the preferences."""
+
+    language: Annotated[str, msgspec.Meta(max_length=MAX_LOCALE)] | None = None
 
 
-async def save_preferences(deps: GatewayDeps, call: Call[Preferences, Nothing, Nothing]) -> PreferencesView:
-    return choices_of(await deps.notifications.save_preferences(call.caller, call.body), deps.leaving)
+async def own_preferences(deps: GatewayDeps, call: Call[Nothing, PreferencesQuery, Nothing]) -> PreferencesView:
+    return choices_of(await deps.notifications.preferences(call.caller), deps.leaving, call.query.language)
+
+
+async def save_preferences(deps: GatewayDeps, call: Call[Preferences, PreferencesQuery, Nothing]) -> PreferencesView:
+    saved = await deps.notifications.save_preferences(call.caller, call.body)
+    return choices_of(saved, deps.leaving, call.query.language)
 
 
 OWN_PREFERENCES = Route(
@@ -23,7 +34,7 @@ OWN_PREFERENCES = Route(
     does="What you want to be told, where and when, and all there is to choose from.",
     handler=own_preferences,
     body=Nothing,
-    query=Nothing,
+    query=PreferencesQuery,
     path=Nothing,
     reply=PreferencesView,
     problems=(Forbidden,),
@@ -41,7 +52,7 @@ SAVE_PREFERENCES = Route(
     ),
     handler=save_preferences,
     body=Preferences,
-    query=Nothing,
+    query=PreferencesQuery,
     path=Nothing,
     reply=PreferencesView,
     problems=(Forbidden, ChangedMeanwhile),

@@ -57,6 +57,7 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     tasks.TASK_FILE,
     notifications.OWN_INBOX,
     notifications.UNREAD,
+    notifications.NOTIFICATION_BY_ID,
     notifications.MARK_READ,
     preferences.OWN_PREFERENCES,
     preferences.SAVE_PREFERENCES,

@@ -20,7 +20,7 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class TopicChoices(msgspec.Struct, frozen=True):
-    """One topic. `about` is in the language of the preferences; `essential`: it cannot be turned off where it is on by itself.
+    """One topic. `about` is what it is in words; `essential`: it cannot be turned off where it is on by itself.
     The inbox holds every topic and is not listed."""
 
     topic: str
@@ -38,12 +38,13 @@ class PreferencesView(msgspec.Struct, frozen=True):
     channels: tuple[Channel, ...]
 
 
-def choices_of(preferences: Preferences, leaving: Collection[Channel]) -> PreferencesView:
-    """The view of these preferences, on an installation that can send on the channels `leaving`."""
+def choices_of(preferences: Preferences, leaving: Collection[Channel], language: str | None = None) -> PreferencesView:
+    """The view of these preferences, on an installation that can send on the channels `leaving`; described in `language` (a
+    locale), or in that of the preferences."""
     topics = tuple(
         TopicChoices(
             topic=topic.name,
-            about=about(topic, preferences.locale),
+            about=about(topic, preferences.locale if language is None else language),
             essential=topic.essential,
             channels={
                 channel: Choice(

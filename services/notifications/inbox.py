@@ -60,6 +60,12 @@ class Inbox:
         views = tuple(view_of(notification, self._words, reader) for notification in page.notifications)
         return InboxView(views, page.next, page.unread)
 
+    async def one(self, caller: Caller, notification_id: NotificationId) -> NotificationView:
+        """See `Notifications.one`."""
+        notification = await self._notifications.one(caller, notification_id)
+        reader = reader_of(await self._notifications.preferences(caller), caller.name)
+        return view_of(notification, self._words, reader)
+
 
 def reader_of(preferences: Preferences, name: str) -> Reader:
     """Somebody with these preferences, as words are made for."""

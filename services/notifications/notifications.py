@@ -19,7 +19,7 @@ from services.notifications import preferences as prefs
 from services.notifications.addresses import MAX_DEVICES, NewDevice, PushDevice
 from services.notifications.addresses import checked as checked_device
 from services.notifications.delivery import Outcome
-from services.notifications.notification import MAX_PAGE, InboxPage, cursor_of, position_of
+from services.notifications.notification import MAX_PAGE, InboxPage, Notification, cursor_of, position_of
 from services.notifications.ports import NotificationStores, NotificationTransactions
 from services.notifications.preferences import Preferences
 from services.notifications.topics import TOPICS, Topic
@@ -76,6 +76,16 @@ class Notifications:
             count = await stores.notifications.unread(account_id, now)
         shown = tuple(found[:limit])
         return InboxPage(shown, cursor_of(shown[-1]) if len(found) > limit else None, count)
+
+    async def one(self, caller: Caller, notification_id: NotificationId) -> Notification:
+        """One of the caller's notifications. Raises NotFound when the caller has none of this id, or has it no more."""
+        account_id = _own(caller)
+        async with self._transactions() as stores:
+            found = await stores.notifications.by_ids([notification_id])
+        for notification in found:
+            if notification.account_id == account_id and notification.expires_at_ms > self._clock.wall_ms():
+                return notification
+        raise NotFound("you have no notification with this id")
 
     async def unread(self, caller: Caller) -> int:
         """How many are unread; the count ends at `MAX_UNREAD`."""

@@ -115,6 +115,10 @@ class InboxStore(Protocol):
         """Newest first, from the one after `after` on; `unread`: only those."""
         ...
 
+    async def by_ids(self, notification_ids: Sequence[NotificationId]) -> list[Notification]:
+        """These notifications, in no order; who is gone is left out."""
+        ...
+
     async def unread(self, account_id: AccountId, now: datetime) -> int:
         """How many are unread, at most `MAX_UNREAD`."""
         ...

@@ -103,7 +103,7 @@ def web_root(tmp_path: Path) -> Path:
     """A small folder of pages."""
     assets = tmp_path / "web" / "assets"
     (assets / "vendor").mkdir(parents=True)
-    for name in ("index", "board", "coach", "athlete", "operations"):
+    for name in ("index", "board", "coach", "athlete", "inbox", "operations", "words"):
         (tmp_path / "web" / f"{name}.html").write_text(f"<!doctype html><title>{name}</title>")
     (assets / "board.js").write_text("export const version = 1;")
     (assets / "vendor" / "socket.io-4.8.1.esm.min.js").write_text("export {};")

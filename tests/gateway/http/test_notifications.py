@@ -6,7 +6,7 @@ import pytest
 
 from services.notifications.content import WorkoutContent
 from services.notifications.wording import TEMPLATES
-from tests.gateway.http.conftest import Api
+from tests.gateway.http.conftest import PASSWORD, Api
 from tests.gateway.http.notified import told
 
 WORKOUT = TEMPLATES[1].examples[0]
@@ -53,6 +53,20 @@ async def test_a_notification_is_in_words_and_leads_somewhere(api: Api) -> None:
     assert shown["body"] == "148 bpm on average, 176 at most. About 513 kcal."
     assert shown["path"] == f"/athlete#workout={WORKOUT.workout_id}"
     assert "read_at_ms" not in shown
+
+
+async def test_a_mail_leads_to_one_notification_until_it_leaves_the_inbox(api: Api) -> None:
+    jonas = await api.register()
+    token = jonas["access_token"]
+    await told(api, jonas, "One", "Two")
+    two = (await page(api, token))["notifications"][0]
+    url = f"/v1/notifications/{two['id']}"
+    assert await (await api.call("GET", url, token=token)).json() == two
+    await api.clock.advance(91 * 86_400)
+    again = {"email": jonas["account"]["email"], "password": PASSWORD}
+    token = (await (await api.call("POST", "/v1/logins", again)).json())["access_token"]
+    assert (await page(api, token))["notifications"] == []
+    assert (await api.call("GET", url, token=token)).status == 404
 
 
 async def test_what_is_stored_is_read_in_the_language_of_today(api: Api) -> None:
@@ -115,6 +129,7 @@ async def test_nobody_reads_or_marks_what_is_somebody_elses(api: Api) -> None:
     assert (await marked.json())["marked"] == 0
     up_to = await api.call("POST", "/v1/notifications/read", {"up_to": one["id"]}, token=mira["access_token"])
     assert up_to.status == 404
+    assert (await api.call("GET", f"/v1/notifications/{one['id']}", token=mira["access_token"])).status == 404
     assert await unread(api, jonas["access_token"]) == 1
 
 

@@ -54,6 +54,9 @@ async def test_the_whole_document_is_replaced_and_counted(api: Api) -> None:
     assert view["preferences"] == {**wanted, "revision": 1, "chosen": {"workout.summarised": {"email": "digest"}}}
     assert view["topics"][1]["about"] == "Die Auswertung deines Trainings ist fertig"
     assert await (await api.call("GET", URL, token=token)).json() == view
+    english = await (await api.call("GET", f"{URL}?language=en-GB", token=token)).json()
+    assert english["topics"][1]["about"] == "The summary of your workout is ready"
+    assert english["preferences"] == view["preferences"]
 
 
 async def test_who_changes_what_another_device_has_changed_is_told_so(api: Api) -> None:

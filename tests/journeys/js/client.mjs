@@ -58,8 +58,8 @@ export async function register(name, role) {
 }
 
 /** A connected client: the official one, with what the server says kept in the order it came. */
-export async function connect(token) {
-  const socket = io(`${BASE_URL}/live`, {
+export async function connect(token, url = BASE_URL) {
+  const socket = io(`${url}/live`, {
     auth: { token },
     transports: TRANSPORTS,
     forceNew: true,

@@ -6,6 +6,7 @@
 import { accountForm } from "./account-form.js";
 import { bodyOf } from "./body.js";
 import { byId, setText, showView, whileBusy } from "./dom.js";
+import { followInbox, showInboxLink } from "./inbox-link.js";
 import { openKeep } from "./keep.js";
 import { Live } from "./live.js";
 import { DisplayPass, Login } from "./login.js";
@@ -46,6 +47,7 @@ async function enter() {
   shownFor = account?.id ?? null;
   setText(byId("who"), account?.name ?? "");
   byId("log-out").hidden = !account;
+  showInboxLink(login);
   if (!account) {
     accountForm(document.querySelector("[data-view=account]"), login, { as: "an athlete", onDone: () => {} });
     showView("account");
@@ -148,6 +150,7 @@ function newTraining(live, source) {
       byId("sign").hidden = true;
       document.body.classList.remove("is-away");
       byId("code").value = "";
+      showInboxLink(login);
       showWorkout(workout, login);
     },
     onGivenUp: () => {
@@ -159,6 +162,7 @@ function newTraining(live, source) {
 
 function go(next, live) {
   training = next;
+  followInbox(live);
   byId("sign").hidden = false;
   const meanwhile = next.room
     ? "Your samples are kept here; points and rank are hidden until we are back."

@@ -8,6 +8,7 @@ import { accountForm } from "./account-form.js";
 import { Cockpit } from "./cockpit.js";
 import { cueBox } from "./cue.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { followInbox, showInboxLink } from "./inbox-link.js";
 import { Live } from "./live.js";
 import { Login } from "./login.js";
 import { Problem } from "./problem.js";
@@ -44,6 +45,7 @@ async function enter() {
   shownFor = account?.id ?? null;
   setText(byId("who"), account?.name ?? "");
   byId("log-out").hidden = !account;
+  showInboxLink(login);
   if (!account) {
     byId("sign").hidden = true;
     accountForm(document.querySelector("[data-view=account]"), login, { as: "a coach", onDone: () => {} });
@@ -170,6 +172,7 @@ class LiveClass {
     this.cockpit = new Cockpit(byId("cards"), byId("counts"));
     this.cockpit.by = byId("sort").value;
     this.live = new Live(login);
+    followInbox(this.live);
     this.room = new Room(
       this.live,
       { code: view.code, role: "coach" },

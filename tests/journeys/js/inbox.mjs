@@ -1,0 +1,253 @@
+/**
+ * The inbox in a real browser: what happens arrives on the page and on a phone, is read on one and so on both; what one wants to be told is
+ * chosen, and kept; a push is shown once by its tag.
+ *
+ *     BASE_URL=http://127.0.0.1:8080 OTHER_URL=http://127.0.0.1:8081 node inbox.mjs
+ *
+ * OTHER_URL is another node of the same installation; without it the phone is on the same one. ARTIFACTS names a folder for
+ * screenshots.
+ */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+
+import { LAPTOP, NARROW_PHONE, PHONE, fits, registerByKeyboard, shot, speaks, withBrowser, withPage } from "./browser.mjs";
+import { BASE_URL, connect, eventually, http, journey, register, samplesFrom } from "./client.mjs";
+
+const OTHER_URL = process.env.OTHER_URL ?? BASE_URL;
+
+/** A workout of a quarter of a minute, from the first sample to its end. */
+async function train(client, bpm = 140) {
+  const stream = randomUUID();
+  await client.ask("stream.open", { stream, started_at_ms: Date.now() - 60_000 });
+  await client.ask("stream.samples", { stream, seq: 0, samples: samplesFrom(0, 60, bpm) });
+  await client.ask("stream.finish", { stream, samples: 60 });
+}
+
+/** The access token that the page has in its keep. */
+const tokenOf = (page) => page.evaluate(() => JSON.parse(localStorage.getItem("paceline.login.athlete")).access);
+
+const notes = (page) => page.locator(".note");
+const unread = (page) => page.locator(".note.is-unread");
+
+async function twoDevices(tell) {
+  const jonas = await register("Jonas", "member");
+  const watch = await connect(jonas.token);
+  const phone = await connect(jonas.token, OTHER_URL);
+  await train(watch);
+  const onWatch = await watch.hear("notification.new");
+  const onPhone = await phone.hear("notification.new");
+  assert.deepEqual(onPhone, onWatch, "both devices are told the same");
+  assert.equal(onPhone.unread, 1);
+  assert.match(onPhone.notification.title, /points in 59 s$/);
+  assert.match(onPhone.notification.path, /^\/athlete#workout=/);
+  tell("told on two devices");
+
+  assert.deepEqual(await phone.ask("inbox.read", { ids: [onPhone.notification.id] }), { marked: 1, unread: 0 });
+  const read = await watch.hear("notifications.read");
+  assert.deepEqual(read, { unread: 0, ids: [onPhone.notification.id] });
+  assert.equal((await http("GET", "/v1/notifications/unread", { token: jonas.token })).unread, 0);
+  await phone.refused("inbox.read", {}, "bad_shape");
+  await phone.refused("inbox.read", { up_to: randomUUID() }, "not_found");
+  tell("read on one, read on both");
+
+  await train(watch, 150);
+  const second = await phone.hear("notification.new", ({ unread }) => unread === 1 && phone.heard.length > 0);
+  await phone.ask("inbox.read", { up_to: second.notification.id });
+  watch.close();
+  phone.close();
+}
+
+async function livePage(browser, tell) {
+  await withPage(browser, { viewport: LAPTOP }, async (page) => {
+    await page.goto(`${BASE_URL}/inbox`);
+    await registerByKeyboard(page, "Ana");
+    await page.getByText("Nothing yet.").waitFor();
+    await speaks(page, "an empty inbox");
+    await fits(page, "an empty inbox");
+    await shot(page, "inbox-empty");
+
+    const watch = await connect(await tokenOf(page), OTHER_URL);
+    await page.getByText("Live", { exact: true }).waitFor();
+    await train(watch);
+    await unread(page).waitFor();
+    assert.match(await unread(page).innerText(), /points in 59 s/);
+    assert.match(await page.locator("#badge").innerText(), /^1\b/);
+    assert.match(await page.title(), /^\(1\) Inbox/);
+    assert.match(await page.locator("#news").textContent(), /^New: /, "a screen reader hears of it");
+    tell("arrives on the page");
+
+    // Read on the phone: the page shows it without being asked.
+    const { notification } = await watch.hear("notification.new");
+    await watch.ask("inbox.read", { ids: [notification.id] });
+    await eventually("the badge to go", async () => (await unread(page).count()) === 0);
+    assert.ok(await page.locator("#badge").isHidden());
+
+    // Read on the page, by keyboard: the phone hears it.
+    await train(watch, 160);
+    await page.getByRole("button", { name: /Mark as read: / }).focus();
+    await page.keyboard.press("Enter");
+    const second = await watch.hear("notification.new", (told) => told.notification.id !== notification.id);
+    await watch.hear("notifications.read", ({ ids }) => ids?.includes(second.notification.id));
+    tell("read here and there");
+
+    await train(watch, 120);
+    await train(watch, 130);
+    await eventually("two unread", async () => (await unread(page).count()) === 2);
+    await shot(page, "inbox-laptop-dark");
+    await page.getByRole("button", { name: "Unread only" }).click();
+    await eventually("only the unread", async () => (await notes(page).count()) === 2);
+    await page.getByRole("button", { name: "Mark all as read" }).click();
+    await page.getByText("All read.").waitFor();
+    await page.getByRole("button", { name: "Unread only" }).click();
+    await eventually("all of them", async () => (await notes(page).count()) === 4);
+    tell("all read");
+
+    // As a mail leads here: marked as read, and on to the workout.
+    await train(watch, 110);
+    const last = await eventually("the newest", async () => {
+      const told = watch.heard.filter(({ event }) => event === "notification.new").at(-1).payload;
+      return told.unread === 1 && told.notification;
+    });
+    await page.goto(`${BASE_URL}/inbox#${last.id}`);
+    await page.waitForURL(/\/athlete#workout=/);
+    assert.equal((await http("GET", "/v1/notifications/unread", { token: await tokenOf(page) })).unread, 0);
+    watch.close();
+    tell("a mail's button");
+  });
+}
+
+async function settings(browser, tell) {
+  await withPage(browser, { viewport: LAPTOP, quiet: false }, async (page, context) => {
+    await page.goto(`${BASE_URL}/inbox#settings`);
+    await registerByKeyboard(page, "Ben");
+    const heading = page.getByRole("heading", { name: "What you are told" });
+    await heading.waitFor();
+    const workout = page.getByRole("group", { name: /The summary of your workout/ });
+    await workout.waitFor();
+    await speaks(page, "the settings");
+    await fits(page, "the settings");
+    await shot(page, "settings-laptop-dark", { fullPage: true });
+    const safety = page.getByRole("group", { name: /Somebody else may have used/ });
+    assert.match(await safety.innerText(), /E-mail[\s\S]*Always/, "what is about safety is no choice");
+
+    await workout.getByRole("combobox").selectOption("digest");
+    await workout.getByRole("switch").press("Space");
+    await page.getByLabel(/Quiet hours/).check();
+    await page.getByLabel("From", { exact: true }).fill("21:30");
+    await page.getByLabel("Until", { exact: true }).fill("06:45");
+    await page.getByLabel("Gathered mail comes").selectOption("0");
+    await page.getByLabel("At", { exact: true }).selectOption("18");
+    await page.getByLabel("Time zone").selectOption("Europe/Vienna");
+    await page.getByLabel("Language of what").selectOption("de-AT");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText("Saved.").waitFor();
+    const kept = await http("GET", "/v1/notification-preferences", { token: await tokenOf(page) });
+    assert.deepEqual(kept.preferences, {
+      locale: "de-AT",
+      time_zone: "Europe/Vienna",
+      quiet_hours: { begins: 1_290, until: 405 },
+      digest: { hour: 18, weekday: 0 },
+      chosen: { "workout.summarised": { email: "digest", push: "off" } },
+      revision: 1,
+    });
+    tell("chosen");
+
+    // Another tab has changed something meanwhile: nothing is overwritten, and the page says so.
+    const other = { ...kept.preferences, quiet_hours: null };
+    await http("PUT", "/v1/notification-preferences", { token: await tokenOf(page), body: other });
+    await page.getByLabel("At", { exact: true }).selectOption("7");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByText("Another device has changed this").waitFor();
+    assert.equal(await page.getByLabel(/Quiet hours/).isChecked(), false);
+    tell("changed meanwhile");
+
+    await page.reload();
+    await workout.waitFor();
+    await page.setViewportSize(NARROW_PHONE);
+    await fits(page, "the settings on a narrow phone");
+    await page.emulateMedia({ colorScheme: "light" });
+    await shot(page, "settings-phone-light", { fullPage: true });
+    await context.setOffline(false);
+  });
+}
+
+async function sizes(browser, tell) {
+  await withPage(browser, { viewport: PHONE, colorScheme: "light" }, async (page) => {
+    await page.goto(`${BASE_URL}/inbox`);
+    await registerByKeyboard(page, "Cho");
+    await page.getByText("Nothing yet.").waitFor();
+    const watch = await connect(await tokenOf(page));
+    await train(watch, 150);
+    await unread(page).waitFor();
+    await train(watch, 170);
+    await eventually("two", async () => (await notes(page).count()) === 2);
+    await page.getByRole("button", { name: /Mark as read: / }).first().click();
+    for (const viewport of [NARROW_PHONE, PHONE]) {
+      await page.setViewportSize(viewport);
+      await fits(page, `the inbox at ${viewport.width} px`);
+    }
+    await speaks(page, "the inbox");
+    await shot(page, "inbox-phone-light");
+    await page.emulateMedia({ colorScheme: "dark" });
+    await shot(page, "inbox-phone-dark");
+    watch.close();
+  });
+  tell("phones");
+}
+
+/** A push, as a browser's push service would hand it to the worker. */
+async function pushes(browser, tell) {
+  await withPage(browser, { viewport: LAPTOP }, async (page, context) => {
+    await context.grantPermissions(["notifications"], { origin: BASE_URL });
+    await page.goto(`${BASE_URL}/inbox`);
+    const tools = await context.newCDPSession(page);
+    const registered = new Promise((resolve) => {
+      tools.on("ServiceWorker.workerRegistrationUpdated", ({ registrations }) => {
+        const ours = registrations.find(({ scopeURL }) => scopeURL.endsWith("/assets/js/"));
+        if (ours) resolve(ours.registrationId);
+      });
+    });
+    await tools.send("ServiceWorker.enable");
+    await page.evaluate(async () => {
+      const registration = await navigator.serviceWorker.register("/assets/js/push-worker.js");
+      const worker = registration.installing ?? registration.waiting ?? registration.active;
+      if (worker.state !== "activated")
+        await new Promise((resolve) =>
+          worker.addEventListener("statechange", () => worker.state === "activated" && resolve()),
+        );
+    });
+    const registrationId = await registered;
+    const push = (data) =>
+      tools.send("ServiceWorker.deliverPushMessage", { origin: BASE_URL, registrationId, data });
+    const shown = () =>
+      page.evaluate(async () => {
+        const registration = await navigator.serviceWorker.getRegistration("/assets/js/");
+        return (await registration.getNotifications()).map(({ title, body, tag, data }) => ({ title, body, tag, data }));
+      });
+    const told = { title: "Hills", body: "137.4 points", tag: "k1", data: { url: `${BASE_URL}/inbox#1` } };
+    await push(JSON.stringify(told));
+    await eventually("a notification", async () => (await shown()).length === 1);
+    await push(JSON.stringify({ ...told, body: "138.0 points" }));
+    await eventually("the newer one in its place", async () => {
+      const now = await shown();
+      return now.length === 1 && now[0].body === "138.0 points";
+    });
+    await push(JSON.stringify({ ...told, tag: "k2", data: { url: "https://elsewhere.example/" } }));
+    await eventually("another beside it", async () => (await shown()).length === 2);
+    const urls = (await shown()).map(({ data }) => data.url).sort();
+    assert.deepEqual(urls, ["/inbox", "/inbox#1"], "a push leads to our own pages only");
+    await push("this is not JSON");
+    await eventually("words of our own", async () => (await shown()).some(({ body }) => body.includes("news in your inbox")));
+  });
+  tell("pushes");
+}
+
+await journey(async (tell) => {
+  await twoDevices(tell);
+  await withBrowser(async (browser) => {
+    await livePage(browser, tell);
+    await settings(browser, tell);
+    await sizes(browser, tell);
+    await pushes(browser, tell);
+  });
+});
