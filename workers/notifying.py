@@ -25,10 +25,13 @@ from services.kernel.facts import (
     WorkoutSummarised,
 )
 from services.kernel.ids import AccountId, AnnouncementId, ClassId, LoginId, WorkoutId
-from services.notifications.content import ClassContent, LoginEndedContent, WorkoutContent
+from services.notifications.content import ClassContent, LoginEndedContent, Place, WorkoutContent
 from services.notifications.telling import PAGE, News, Telling
 from services.notifications.topics import ANNOUNCEMENT, CLASS_SUMMARISED, LOGIN_ENDED, WORKOUT_SUMMARISED
 from workers.retry import Unprocessable
+
+TOP: Final = 3
+"""Lines of a class's table that everybody is told."""
 
 log = structlog.get_logger(__name__)
 
@@ -87,6 +90,7 @@ class Notifying:
             effort=summary.edwards,
             energy_kcal=None if summary.energy.kcal is None else round(summary.energy.kcal),
             class_title=None if live is None else live.title,
+            zone_ms=tuple(summary.ms_in_zone),
         )
         news = News(workout.account_id, content, str(workout_id))
         await self._telling.tell(stores, WORKOUT_SUMMARISED.name, [news])
@@ -99,6 +103,7 @@ class Notifying:
             return
         table = msgspec.json.decode(stored, type=ClassSummary)
         lines: Mapping[int, ClassStanding] = {line.n: line for line in table.standings}
+        top = tuple(Place(line.rank, line.name, line.effort) for line in table.standings[:TOP])
         members = await stores.classes.members_after(class_id, after, self._page)
         news = [
             News(
@@ -111,6 +116,8 @@ class Notifying:
                     athletes=table.athletes,
                     rank=lines[member.n].rank if member.n in lines else None,
                     effort=lines[member.n].effort if member.n in lines else None,
+                    ended_at_ms=live.ended_ms,
+                    top=top,
                 ),
                 str(class_id),
             )

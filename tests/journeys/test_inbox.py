@@ -26,6 +26,7 @@ from tests.support.server import Server, open_server
 from tests.support.system_parts import require
 
 PASSWORD = "a sentence nobody guesses"
+ADMIN_TOKEN = "kettle-moss-anchor-violet-2031"
 
 
 @asynccontextmanager
@@ -105,3 +106,21 @@ async def ways(http: aiohttp.ClientSession, token: str) -> dict[str, dict[str, s
         topic["topic"]: {channel: choice["way"] for channel, choice in topic["channels"].items()}
         for topic in view["topics"]
     }
+
+
+async def test_the_preview_of_all_words_in_a_browser(tmp_path: Path) -> None:
+    chromium = require("chromium")
+    require("node")
+    require("socket.io-client")
+    with contextlib.ExitStack() as stack:
+        server = await asyncio.to_thread(stack.enter_context, open_server(PACELINE_ADMIN_TOKEN=ADMIN_TOKEN))
+        said, code = await run_node(
+            "words.mjs",
+            BASE_URL=server.base_url,
+            ADMIN_TOKEN=ADMIN_TOKEN,
+            CHROMIUM=str(chromium),
+            ARTIFACTS=os.environ.get("ARTIFACTS") or str(tmp_path),
+        )
+        assert code == 0, said
+        assert not server.said(ADMIN_TOKEN), "the token is in the log"
+        await asyncio.to_thread(stack.close)

@@ -98,7 +98,7 @@ function column({ language, inbox, push, sms, mail }) {
         title: `Mail: ${mail.subject}`,
         sandbox: "",
         width: byId("width").value,
-        height: 640,
+        height: 700,
         srcdoc: mail.html,
       }),
       make("details", {}, make("summary", {}, "As text"), make("pre", {}, mail.text)),
