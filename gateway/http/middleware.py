@@ -43,7 +43,7 @@ PAGE_POLICY: Final = (
 """Our own origin only, no inline script or style. 'self' covers ws: and wss: of the same host."""
 WORDS_POLICY: Final = f"{PAGE_POLICY}; style-src 'self' 'unsafe-inline'"
 """For the preview of mails alone, which are made of inline styles; they stand in frames that may run nothing."""
-_POLICIES: Final = {"/words": WORDS_POLICY}
+_POLICIES: Final = {"/operations/words": WORDS_POLICY}
 DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
 log = structlog.get_logger(__name__)

@@ -24,7 +24,7 @@ PAGES: Final = {
     "/athlete": "athlete.html",
     "/inbox": "inbox.html",
     "/operations": "operations.html",
-    "/words": "words.html",
+    "/operations/words": "words.html",
 }
 _TYPES: Final = {
     ".html": "text/html",

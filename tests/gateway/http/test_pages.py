@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
+from gateway.http.pages import PAGES
 from tests.gateway.http.conftest import Api
 
 
@@ -86,3 +87,9 @@ async def test_nothing_else_is_served(api: Api, web_root: Path, url: str) -> Non
     response = await api.client.get(URL(url, encoded=True))
     assert response.status == 404
     assert await response.text() != "no"
+
+
+async def test_only_the_preview_of_mails_allows_inline_styles(api: Api) -> None:
+    policies = {url: (await api.call("GET", url)).headers["Content-Security-Policy"] for url in PAGES}
+    assert [url for url, policy in policies.items() if "unsafe-inline" in policy] == ["/operations/words"]
+    assert not any("unsafe-eval" in policy or "script-src" in policy for policy in policies.values())

@@ -11,7 +11,7 @@ import { BASE_URL, journey } from "./client.mjs";
 const TOKEN = process.env.ADMIN_TOKEN;
 
 async function open(page) {
-  await page.goto(`${BASE_URL}/words`);
+  await page.goto(`${BASE_URL}/operations/words`);
   await page.getByLabel("Admin token").fill(TOKEN);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: "Words", level: 1 }).waitFor();
@@ -21,7 +21,7 @@ await journey(async (tell) => {
   assert.ok(TOKEN, "say which token opens the server: ADMIN_TOKEN");
   await withBrowser(async (browser) => {
     await withPage(browser, { viewport: LAPTOP, quiet: false }, async (page) => {
-      await page.goto(`${BASE_URL}/words`);
+      await page.goto(`${BASE_URL}/operations/words`);
       await page.getByLabel("Admin token").fill("not-the-token-of-this-server");
       await page.keyboard.press("Enter");
       await page.getByText("this is not the admin token of this server").waitFor();
