@@ -5,24 +5,19 @@ import asyncio
 import contextlib
 import os
 import re
-import uuid
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 
 import aiohttp
 
 from services.accounts.tokens import make_key
-from services.kernel.ids import AccountId, NotificationId
-from services.notifications.links import Linking
-from services.notifications.ports import Reader
-from services.notifications.rendering import Words
-from services.notifications.topics import TOPICS
-from services.notifications.unsubscribe import Unsubscribe
-from services.notifications.wording import TEMPLATES, example
 from tests.journeys.node import run_node
 from tests.support.redis_server import open_redis
-from tests.support.server import Server, open_server
+from tests.support.server import ROOT, Server, open_server
 from tests.support.system_parts import require
 
 PASSWORD = "a sentence nobody guesses"
@@ -65,36 +60,55 @@ async def test_an_inbox_on_two_nodes_and_in_a_browser(fresh_dsn: str, tmp_path: 
         assert code == 0, said
 
 
-async def test_the_link_of_a_rendered_mail_stops_exactly_that_topic(fresh_dsn: str) -> None:
-    key = make_key().decode()
+async def test_the_link_of_a_mail_that_was_sent_stops_exactly_that_topic(fresh_dsn: str, tmp_path: Path) -> None:
+    settings = {
+        "DATABASE_URL": fresh_dsn,
+        "PACELINE_TOKEN_KEY": make_key().decode(),
+        "PACELINE_MAIL_URL": f"file://{tmp_path}",
+    }
     with contextlib.ExitStack() as stack:
-        server = await asyncio.to_thread(
-            stack.enter_context, open_server(DATABASE_URL=fresh_dsn, PACELINE_TOKEN_KEY=key)
-        )
+        server = await asyncio.to_thread(stack.enter_context, open_server(**settings))
         async with aiohttp.ClientSession(server.base_url) as http:
             body = {"email": "jonas@example.org", "password": PASSWORD, "name": "Jonas", "role": "member"}
             async with http.post("/v1/accounts", json=body) as made:
-                reply = await made.json()
-            mail = rendered_mail(server.base_url, key, uuid.UUID(reply["account"]["id"]))
-            [link] = re.findall(r'href="([^"]+/unsubscribe[^"]+)"', mail)
-            before = await ways(http, reply["access_token"])
-            # A scanner looks at it; then the mail program's button is pressed.
-            async with http.get(link) as looked:
+                token = (await made.json())["access_token"]
+            mail = await announced(settings, tmp_path)
+            html = mail.get_body(("html",))
+            assert html is not None
+            [link] = re.findall(r'href="([^"]+/unsubscribe[^"]+)"', html.get_content())
+            assert mail["List-Unsubscribe"] == f"<{link}>"
+            assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+
+            before = await ways(http, token)
+            async with http.get(link) as looked:  # as a scanner does
                 assert looked.status == 200
-            assert await ways(http, reply["access_token"]) == before
+            assert await ways(http, token) == before
             async with http.post(link, data={"List-Unsubscribe": "One-Click"}, allow_redirects=False) as stopped:
                 assert stopped.status == 200
-            after = await ways(http, reply["access_token"])
+            after = await ways(http, token)
             assert after == {**before, "announcement": {**before["announcement"], "email": "off"}}
         await asyncio.to_thread(stack.close)
 
 
-def rendered_mail(base_url: str, key: str, account_id: uuid.UUID) -> str:
-    """An announcement as the program renders it for this person, as HTML."""
-    template = next(each for each in TEMPLATES if each.name == "announcement")
-    linking = Linking(lambda: base_url, Unsubscribe(key.encode()))
-    links = linking.of_notification(AccountId(account_id), TOPICS["announcement"], NotificationId(uuid.uuid4()))
-    return Words().mail(example(template), Reader("Jonas", "en", "UTC"), links).html
+async def announced(settings: dict[str, str], folder: Path) -> EmailMessage:
+    """What everybody gets who is told something now, as their mail program reads it."""
+    announce = (sys.executable, "-m", "paceline", "announce", "--title", "New bikes", "--body", "In hall 2.", "--yes")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PACELINE_")}
+    process = await asyncio.create_subprocess_exec(
+        *announce,
+        cwd=ROOT,
+        env=environ | settings,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, said.decode()
+    async with asyncio.timeout(30):
+        while not (mails := list(folder.rglob("*.eml"))):
+            await asyncio.sleep(0.1)
+    mail = message_from_bytes(mails[0].read_bytes(), policy=policy.default)
+    assert isinstance(mail, EmailMessage)
+    return mail
 
 
 async def ways(http: aiohttp.ClientSession, token: str) -> dict[str, dict[str, str]]:

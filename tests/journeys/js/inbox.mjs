@@ -117,7 +117,7 @@ async function livePage(browser, tell) {
 }
 
 async function settings(browser, tell) {
-  await withPage(browser, { viewport: LAPTOP, quiet: false }, async (page, context) => {
+  await withPage(browser, { viewport: LAPTOP, quiet: false }, async (page) => {
     await page.goto(`${BASE_URL}/inbox#settings`);
     await registerByKeyboard(page, "Ben");
     const heading = page.getByRole("heading", { name: "What you are told" });
@@ -161,13 +161,19 @@ async function settings(browser, tell) {
     assert.equal(await page.getByLabel(/Quiet hours/).isChecked(), false);
     tell("changed meanwhile");
 
+    const phone = { kind: "apns", address: "a1".repeat(32), name: "Ben's iPhone" };
+    await http("POST", "/v1/devices", { token: await tokenOf(page), body: phone });
     await page.reload();
     await workout.waitFor();
+    await page.getByText("Ben's iPhone").waitFor();
     await page.setViewportSize(NARROW_PHONE);
     await fits(page, "the settings on a narrow phone");
     await page.emulateMedia({ colorScheme: "light" });
     await shot(page, "settings-phone-light", { fullPage: true });
-    await context.setOffline(false);
+    await page.getByRole("button", { name: "Forget Ben's iPhone" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Forget" }).click();
+    await page.getByText("Ben's iPhone").waitFor({ state: "detached" });
+    assert.deepEqual(await http("GET", "/v1/devices", { token: await tokenOf(page) }), { devices: [] });
   });
 }
 

@@ -57,7 +57,8 @@ await journey(async (tell) => {
       await page.getByLabel("Mail").selectOption("375");
       await fits(page, "words on a phone");
       await page.locator(".language[lang=de]").frameLocator("iframe").getByRole("link", { name: "Neu anmelden" }).waitFor();
-      await shot(page, "words-phone-light", { fullPage: true });
+      await page.locator(".language[lang=de] iframe").scrollIntoViewIfNeeded();
+      await shot(page, "words-phone-light");
     });
     tell("on a phone");
   });
