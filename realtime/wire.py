@@ -417,6 +417,7 @@ class InboxRead(Shape, frozen=True):
 
     ids: Annotated[tuple[NotificationId, ...], msgspec.Meta(min_length=1, max_length=MAX_READ_AT_ONCE)] | None = None
     up_to: NotificationId | None = None
+    traceparent: TraceParent | None = None
 
 
 class NotificationNew(Shape, frozen=True):

@@ -25,6 +25,7 @@ EVENTS: Final[dict[str, str]] = {
     "chat.send": '{"class_id":"00000000-0000-0000-0000-00000000004d","text":"hello"}',
     "class.create": '{"title":"Ride"}',
     "class.end": f'{{"class_id":"{ROOM}"}}',
+    "inbox.read": f'{{"ids":["{ROOM}"]}}',
 }
 """A good payload for every client event."""
 

@@ -96,6 +96,7 @@ class Hall:
             "chat.send": self.say,
             "class.create": self.create,
             "class.end": self.end,
+            "inbox.read": self.read,
         }
 
     def board_get(self, _: Connection, message: wire.RoomRef, reply: Reply) -> None:
@@ -126,6 +127,9 @@ class Hall:
 
     def create(self, _: Connection, message: wire.ClassCreate, reply: Reply) -> None:
         reply.ok(wire.ClassView(ROOM, "ABCD", message.title, "Kim", "live", 0))
+
+    def read(self, _: Connection, message: wire.InboxRead, reply: Reply) -> None:
+        reply.ok(wire.ReadMarked(len(message.ids or ()), 0))
 
     async def end(self, _: Connection, message: wire.ClassRef, reply: Reply) -> None:
         await self._clock.sleep(THINKING_S)

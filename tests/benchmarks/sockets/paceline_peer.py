@@ -91,6 +91,7 @@ class Work:
             "chat.send": refuse,
             "class.create": refuse,
             "class.end": refuse,
+            "inbox.read": refuse,
         }
 
     def closed(self, connection: Connection, _reason: str) -> None:

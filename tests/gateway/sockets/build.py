@@ -98,6 +98,7 @@ class Calls:
             "class.create": anything,
             "class.end": anything,
             "task.cancel": anything,
+            "inbox.read": anything,
         }
 
     def on_open(self, connection: Connection) -> None:
