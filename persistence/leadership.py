@@ -4,8 +4,8 @@ A leader holds a row with a lease, judged by the database's own clock, which all
 its lease has run out; one that was frozen for longer finds, when it wakes, that the epoch has moved on. It may not notice for
 a while, and it need not: every transaction in which a leader does something begins with `hold`, which fails for an old epoch
 and otherwise makes the next leader's `take` wait until that transaction has ended. So nothing that a leader does can be
-committed after the next one has begun. (A leader frozen in the middle of a transaction holds up its successor until the server
-ends the idle transaction, `IDLE_IN_TX_TIMEOUT_MS` in database.py.)
+committed after the next one has begun. A leader frozen in the middle of a transaction holds up its successor until the server
+ends that transaction: `hold` has it wait `IDLE_MS` for the next word, and no longer.
 
 A lock that lives as long as its connection would know of a killed leader sooner, and of a frozen one never. It would need a
 connection of its own, too, that no pooler in between may share.
@@ -18,6 +18,9 @@ import msgspec
 
 from persistence.database import Tx
 from services.kernel.clock import to_wall_ms
+
+IDLE_MS: Final = 5_000
+"""How long a leader may say nothing in the middle of a transaction: far longer than any work between two statements takes."""
 
 
 class Deposed(Exception):  # noqa: N818 - it says what the leader is
@@ -104,11 +107,18 @@ class Leadership:
 
     async def hold(self, epoch: int) -> None:
         """Lead until this transaction ends: nobody else can take the lead before. Raises `Deposed`."""
-        if await self._tx.fetchval(
-            "SELECT true FROM leadership WHERE name = $1 AND epoch = $2 FOR KEY SHARE", self._name, epoch
-        ):
-            return
-        raise self._deposed(epoch)
+        held = await self._tx.fetchval(
+            """
+            SELECT set_config('idle_in_transaction_session_timeout', $3, true) FROM leadership
+            WHERE name = $1 AND epoch = $2
+            FOR KEY SHARE
+            """,
+            self._name,
+            epoch,
+            str(IDLE_MS),
+        )
+        if held is None:
+            raise self._deposed(epoch)
 
     def _deposed(self, epoch: int) -> Deposed:
         return Deposed(f"{self._name}: the leader of epoch {epoch} has been replaced")
