@@ -18,6 +18,7 @@ from services.kernel.ids import (
     LoginId,
     NotificationId,
     TaskId,
+    WebhookEndpointId,
     WorkoutId,
 )
 
@@ -112,6 +113,15 @@ class NotificationsRead(Fact, frozen=True, tag="notifications.read"):
     up_to: NotificationId | None = None
 
 
+class WebhookPaused(Fact, frozen=True, tag="webhook.paused"):
+    """Nothing is sent to an account's webhook endpoint any more: `reason` "dead" after three days of failures, "gone" after
+    its own 410. Its owner resumes it."""
+
+    account_id: AccountId
+    endpoint_id: WebhookEndpointId
+    reason: str
+
+
 AnyFact = (
     AccountRegistered
     | LoginEnded
@@ -125,6 +135,7 @@ AnyFact = (
     | AudienceTold
     | NotificationsTold
     | NotificationsRead
+    | WebhookPaused
 )
 
 FACTS: Final[tuple[type[Fact], ...]] = (
@@ -140,6 +151,7 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     AudienceTold,
     NotificationsTold,
     NotificationsRead,
+    WebhookPaused,
 )
 
 

@@ -22,6 +22,8 @@ NotificationId = NewType("NotificationId", uuid.UUID)
 DeliveryId = NewType("DeliveryId", uuid.UUID)
 DeviceId = NewType("DeviceId", uuid.UUID)
 AnnouncementId = NewType("AnnouncementId", uuid.UUID)
+WebhookEndpointId = NewType("WebhookEndpointId", uuid.UUID)
+WebhookDeliveryId = NewType("WebhookDeliveryId", uuid.UUID)
 
 
 class Ids(Protocol):

@@ -285,6 +285,30 @@ class TooManyTasks(Problem):
     retry = True
 
 
+# -- webhooks ---------------------------------------------------------------------------------------------------
+
+
+class UrlRefused(Problem):
+    """This address cannot be called; the message says why."""
+
+    code = "url_refused"
+    status = 422
+
+
+class TooManyEndpoints(Problem):
+    """This account has as many webhook endpoints as it may; delete one first."""
+
+    code = "too_many_endpoints"
+    status = 409
+
+
+class EndpointPaused(Problem):
+    """This webhook endpoint is paused, so nothing is sent to it; resume it first."""
+
+    code = "endpoint_paused"
+    status = 409
+
+
 # -- the house itself -------------------------------------------------------------------------------------------
 
 
