@@ -25,6 +25,8 @@ from persistence.outbox import Outbox
 from persistence.schedule import Schedule
 from persistence.streams import Streams
 from persistence.ticks import Ticks
+from persistence.webhook_deliveries import WebhookDeliveries
+from persistence.webhooks import Webhooks
 from persistence.workouts import Workouts
 from services.kernel.clock import Clock
 from services.kernel.ids import Ids
@@ -44,6 +46,8 @@ class Stores:
         self.notification_settings: Final = NotificationSettings(tx)
         self.deliveries: Final = Deliveries(tx)
         self.announcements: Final = Announcements(tx)
+        self.webhooks: Final = Webhooks(tx)
+        self.webhook_deliveries: Final = WebhookDeliveries(tx)
         self.outbox: Final = Outbox(tx, clock, ids, notify=notify)
         self.inbox: Final = Inbox(tx)
         self.followers: Final = Followers(tx)

@@ -47,6 +47,7 @@ from workers.consumer import Handler
 from workers.notifying import Notifying
 from workers.push import Push
 from workers.retry import Unprocessable
+from workers.webhooks import WebhookFacts
 
 WORKOUT_SUMMARIES: Final = Queue("workout-summaries", wants=(WorkoutFinished,), concurrency=2)
 CLASS_SUMMARIES: Final = Queue("class-summaries", wants=(ClassEnded, WorkoutFinished))
@@ -62,8 +63,9 @@ NOTIFICATIONS: Final = Queue(
     concurrency=2,
 )
 LONG_TASKS: Final = Queue("long-tasks", wants=(TaskAsked,))
+WEBHOOKS: Final = Queue("webhooks", wants=(WorkoutSummarised, ClassEnded, ClassSummarised), concurrency=2)
 
-QUEUES: Final = (WORKOUT_SUMMARIES, CLASS_SUMMARIES, PUSHES, NOTIFICATIONS, LONG_TASKS)
+QUEUES: Final = (WORKOUT_SUMMARIES, CLASS_SUMMARIES, PUSHES, NOTIFICATIONS, LONG_TASKS, WEBHOOKS)
 """Every queue there is: the bus needs them all, whichever of them this process consumes."""
 
 log = structlog.get_logger(__name__)
@@ -78,7 +80,11 @@ class Row:
 
 
 def table(
-    clock: Clock, push: Push, notifying: Notifying, wake: Callable[[str], None] = lambda _: None
+    clock: Clock,
+    push: Push,
+    notifying: Notifying,
+    webhooks: WebhookFacts,
+    wake: Callable[[str], None] = lambda _: None,
 ) -> tuple[Row, ...]:
     """Who does what later. `wake` tells this process's workers that there is a long task of a kind."""
     handlers = Handlers(clock, push, wake)
@@ -88,6 +94,7 @@ def table(
         Row(PUSHES, handlers.push),
         Row(NOTIFICATIONS, notifying.tell),
         Row(LONG_TASKS, handlers.wake_long_tasks),
+        Row(WEBHOOKS, webhooks.tell),
     )
 
 

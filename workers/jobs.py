@@ -19,6 +19,7 @@ from workers.digests import Digests
 from workers.exporting import ExportJobs, Exports
 from workers.outbox_upkeep import INBOX_MARGIN_DAYS, OutboxUpkeep
 from workers.schedule import Job
+from workers.webhooks import WebhookUpkeep
 
 BITE: Final = 200
 """Rows of one transaction of a job."""
@@ -40,6 +41,7 @@ def jobs(clock: Clock, outbox: OutboxUpkeep, exports: Exports) -> tuple[Job, ...
     upkeep = Jobs(clock, outbox)
     exported = ExportJobs(exports, clock)
     digests = Digests(clock)
+    webhooks = WebhookUpkeep(clock, BITE)
     return (
         Job("make-outbox-days", Every(3_600), upkeep.make_outbox_days),
         Job("drop-outbox-days", Every(3_600), upkeep.drop_outbox_days),
@@ -53,6 +55,8 @@ def jobs(clock: Clock, outbox: OutboxUpkeep, exports: Exports) -> tuple[Job, ...
         Job("remove-old-exports", Every(300), exported.remove_old_exports),
         Job("prune-long-tasks", Every(3_600), exported.prune_long_tasks),
         Job("prune-ticks", Every(3_600), upkeep.prune_ticks),
+        Job("prune-webhook-deliveries", Every(3_600), webhooks.prune_deliveries),
+        Job("sweep-removed-webhooks", Every(60), webhooks.sweep_removed),
     )
 
 

@@ -10,14 +10,18 @@ from persistence.stores import Stores, Transactions
 from persistence.streams import StreamBatch
 from services.accounts.account import Account
 from services.classes.live_class import LiveClass, Role
+from services.integrations.sealing import Seals
+from services.integrations.telling import Telling
 from services.kernel.caller import AccountRole, Caller
 from services.kernel.clock import ManualClock, utc
 from services.kernel.facts import AnyFact
 from services.kernel.ids import AccountId, ClassId, LoginId, StreamId, Uuid7Ids, WorkoutId
 from services.training.physiology import Physiology
 from services.training.sample import Sample
+from workers.webhooks import WebhookFacts
 
 NOTHING: Final = (0,) * 6
+SEALS: Final = Seals((bytes(range(32)),))
 BODY: Final = Physiology(
     max_hr=190,
     rest_hr=60,
@@ -145,6 +149,10 @@ class World:
         async with self.transactions() as stores:
             (written,) = await stores.streams.write([batch])
         assert not written.fenced
+
+    def webhook_facts(self) -> WebhookFacts:
+        """What makes webhook deliveries of facts."""
+        return WebhookFacts(Telling(self.clock, self.ids, SEALS))
 
     async def told(self) -> list[AnyFact]:
         """The facts waiting in the outbox, oldest first."""

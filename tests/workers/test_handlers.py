@@ -18,6 +18,7 @@ from services.kernel.facts import (
     NotificationsRead,
     NotificationsTold,
     TaskEnded,
+    WebhookPaused,
     WorkoutFinished,
     WorkoutSummarised,
 )
@@ -86,7 +87,7 @@ def pushed() -> Pushed:
 @pytest.fixture
 def rows(world: World, pushed: Pushed) -> dict[str, Row]:
     """The table by queue."""
-    return {row.queue.name: row for row in table(world.clock, pushed, notifying(world))}
+    return {row.queue.name: row for row in table(world.clock, pushed, notifying(world), world.webhook_facts())}
 
 
 async def happen(world: World, row: Row, fact: AnyFact) -> None:
@@ -102,10 +103,10 @@ async def stored_table(world: World, live: LiveClass) -> ClassSummary | None:
     return None if stored is None else msgspec.json.decode(stored, type=ClassSummary)
 
 
-def test_every_queue_has_one_row_and_every_fact_but_registrations_is_wanted(rows: dict[str, Row]) -> None:
+def test_every_queue_has_one_row_and_every_fact_but_two_is_wanted(rows: dict[str, Row]) -> None:
     assert [row.queue for row in rows.values()] == list(QUEUES)
     assert len(rows) == len(QUEUES)
-    assert set(FACTS) - {fact for queue in QUEUES for fact in queue.wants} == {AccountRegistered}
+    assert set(FACTS) - {fact for queue in QUEUES for fact in queue.wants} == {AccountRegistered, WebhookPaused}
 
 
 @pytest.mark.parametrize("queue", QUEUES, ids=lambda queue: str(queue.name))
@@ -245,7 +246,9 @@ async def test_an_ended_login_is_told_to_the_sockets(world: World, rows: dict[st
 
 async def test_the_end_of_a_long_task_is_pushed_to_its_owner_and_one_that_waits_wakes_a_worker(world: World) -> None:
     pushed, woken = Pushed(), list[str]()
-    rows = {row.queue.name: row for row in table(world.clock, pushed, notifying(world), woken.append)}
+    rows = {
+        row.queue.name: row for row in table(world.clock, pushed, notifying(world), world.webhook_facts(), woken.append)
+    }
     ada = await world.account()
     task_id = TaskId(world.ids.next())
     async with world.transactions() as stores:

@@ -76,7 +76,7 @@ async def workers(house: House, push: NodePush) -> AsyncIterator[None]:
     relay = Relay(transactions, bus, clock, wakeups)
     listening = asyncio.create_task(wakeups.run())
     loops = [asyncio.create_task(relay.run())]
-    for row in table(clock, push, notifying(house.world)):
+    for row in table(clock, push, notifying(house.world), house.world.webhook_facts()):
         loops.append(asyncio.create_task(bus.consume(row.queue, Consumer(row.queue, row.handler, transactions, clock))))
     async with AsyncExitStack() as stack:
         stack.callback(listening.cancel)
