@@ -39,7 +39,7 @@ from typing import Any, Final
 import structlog
 from aiohttp.worker import GunicornUVLoopWebWorker
 
-from paceline.keys import admin_token, signing_key, vapid_key
+from paceline.keys import admin_token, sealing_keys, signing_key, vapid_key
 from paceline.logs import configure_logs
 from paceline.program import Program
 from paceline.serving import WITHOUT_DRAIN_S, PortTakenError, listen, serving, show_windows, use_all_descriptors
@@ -114,6 +114,7 @@ def prepare(workers: int) -> None:
         signing_key(settings)
         admin_token(settings)
         vapid_key(settings)
+        sealing_keys(settings)
         ran = asyncio.run(migrate(settings.database_url))
     except (MigrationError, OSError, TimeoutError) as problem:
         print(f"\nPaceline could not start: {problem}", file=sys.stderr)

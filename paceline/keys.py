@@ -1,11 +1,12 @@
-"""What an installation makes for itself at its first start: the key that signs access tokens, the admin token, and the key by
-which browsers' push services know it.
+"""What an installation makes for itself at its first start: the key that signs access tokens, the admin token, the key by
+which browsers' push services know it, and the key that seals secrets in the database.
 
 Each lies in the data folder, readable by its owner alone, and is used whenever the environment does not name another. Nodes
-on several machines do not share a data folder: give all of them the same by PACELINE_TOKEN_KEY, PACELINE_ADMIN_TOKEN and
-PACELINE_VAPID_KEY.
+on several machines do not share a data folder: give all of them the same by PACELINE_TOKEN_KEY, PACELINE_ADMIN_TOKEN,
+PACELINE_VAPID_KEY and PACELINE_SEALING_KEYS.
 """
 
+import base64
 import contextlib
 import os
 import secrets
@@ -15,11 +16,13 @@ from typing import Final
 
 from paceline.settings import Settings
 from services.accounts.tokens import make_key
+from services.integrations.sealing import make_key as make_sealing_key
 from services.notifications.vapid import make_vapid_key
 
 KEY_FILE: Final = "token.key.pem"
 VAPID_KEY_FILE: Final = "vapid.key.pem"
 ADMIN_TOKEN_FILE: Final = "admin.token"  # noqa: S105 - its name
+SEALING_KEY_FILE: Final = "sealing.key"
 _ADMIN_TOKEN_BYTES: Final = 32
 
 
@@ -37,6 +40,14 @@ def vapid_key(settings: Settings) -> str:
     """The key by which browsers' push services know us, PEM; made when there is none. Raises OSError when the folder cannot be
     used."""
     return settings.vapid_key or _kept(settings.data_dir / VAPID_KEY_FILE, make_vapid_key)
+
+
+def sealing_keys(settings: Settings) -> tuple[bytes, ...]:
+    """The keys that seal and open secrets in the database; one is made when there are none. Raises OSError when the folder
+    cannot be used."""
+    if settings.sealing_keys:
+        return settings.sealing_keys
+    return (base64.b64decode(_kept(settings.data_dir / SEALING_KEY_FILE, lambda: f"{make_sealing_key()}\n".encode())),)
 
 
 def known_admin_token(settings: Settings) -> str | None:

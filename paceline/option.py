@@ -237,6 +237,24 @@ def secret_word(least: int) -> Kind[str]:
     return Kind(f"at least {least} random characters: openssl rand -base64 32", parse, show=lambda _: MASK, secret=True)
 
 
+def sealing_keys() -> Kind[tuple[bytes, ...]]:
+    """Keys of 32 bytes in base64, with commas between; the empty text is none."""
+
+    def parse(value: str) -> tuple[bytes, ...]:
+        keys: list[bytes] = []
+        for one in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                keys.append(base64.b64decode(one, validate=True))
+            except binascii.Error as error:
+                raise ValueError("one of them is not base64") from error
+            if len(keys[-1]) != 32:
+                raise ValueError(f"one of them has {len(keys[-1])} bytes")
+        return tuple(dict.fromkeys(keys))
+
+    expects = "keys of 32 random bytes in base64 with commas between: openssl rand -base64 32"
+    return Kind(expects, parse, show=lambda _: MASK, secret=True)
+
+
 def ed25519_key() -> Kind[str]:
     """A private Ed25519 key, unencrypted PKCS#8 in PEM; the empty text is none. `\\n` may stand for a line
     break.

@@ -22,6 +22,7 @@ from paceline.option import (
     option,
     origins,
     redis_urls,
+    sealing_keys,
     secret_word,
     server_url,
     some_of,
@@ -231,6 +232,14 @@ class Settings:
         "",
         "Opens /operations, `paceline sockets` and the Socket.IO Admin UI. All nodes need the same one.",
         empty="made at the first start and kept in the data folder, in the file admin.token",
+    )
+    sealing_keys: tuple[bytes, ...] = option(
+        "PACELINE_SEALING_KEYS",
+        sealing_keys(),
+        "",
+        "Seal what must be read again and may not lie open in the database: the secrets of webhooks. The first seals, all of them "
+        "open; leave the old one behind a new one. All nodes need the same ones.",
+        empty="one is made at the first start and kept in the data folder, in the file sealing.key",
     )
     admin_ui: str = option(
         "PACELINE_ADMIN_UI",

@@ -25,7 +25,7 @@ from gateway.sockets.server import LiveServer, attach
 from gateway.sockets.service_state import ServiceStates
 from gateway.sockets.statistics import Measured
 from paceline.demo import Demo
-from paceline.keys import admin_token, signing_key, vapid_key
+from paceline.keys import admin_token, sealing_keys, signing_key, vapid_key
 from paceline.program import Program
 from paceline.settings import Settings
 from paceline.third_parties import open_third_parties
@@ -36,6 +36,7 @@ from persistence.migrate import pending
 from persistence.outbox import CHANNEL as OUTBOX_CHANNEL
 from persistence.stores import Transactions
 from persistence.tasks import CHANNEL as TASKS_CHANNEL
+from persistence.webhooks import CHANNEL as WEBHOOKS_CHANNEL
 from realtime.broker import Broker, InMemoryBroker
 from realtime.feeds import Feeds
 from realtime.hub import Hub
@@ -60,6 +61,9 @@ from services.accounts.displays import Displays
 from services.accounts.passwords import Passwords
 from services.accounts.tokens import Tokens, load_key
 from services.classes.classes import Classes
+from services.integrations.sealing import Seals
+from services.integrations.telling import Telling as WebhookTelling
+from services.integrations.webhooks import Webhooks
 from services.kernel.clock import Clock
 from services.kernel.ids import Ids
 from services.notifications.inbox import Inbox
@@ -89,6 +93,8 @@ from workers.jobs import jobs
 from workers.long_tasks import LongTasks
 from workers.lookout import Lookout
 from workers.notifying import Notifying
+from workers.outbound.client import Outbound, open_outbound
+from workers.outbound.egress import Egress
 from workers.outbound.providers import WaysOut
 from workers.outbox_upkeep import OutboxUpkeep
 from workers.postgres_bus import PostgresBus
@@ -100,6 +106,7 @@ from workers.schedule import Scheduler
 from workers.sending import LANES, Post, Sender
 from workers.task_statistics import BOUNDS_S, Overview
 from workers.wakeups import Bell, Wakeups
+from workers.webhooks import WebhookFacts, WebhookSender, judging
 
 
 @dataclass
@@ -129,6 +136,7 @@ class Parts:
     providers: WaysOut
     senders: tuple[Sender, ...]
     delivery_watch: DeliveryWatch
+    webhook_sender: WebhookSender
     app: web.Application
     sockets: LiveServer
     login_watch: LoginWatch
@@ -169,7 +177,7 @@ async def open_parts(
         database = await resources.enter_async_context(
             open_database(database_url, size=settings.db_pool, statement_cache=settings.db_statement_cache)
         )
-        wakeups = Wakeups(database, clock, (OUTBOX_CHANNEL, TASKS_CHANNEL, DELIVERIES_CHANNEL))
+        wakeups = Wakeups(database, clock, (OUTBOX_CHANNEL, TASKS_CHANNEL, DELIVERIES_CHANNEL, WEBHOOKS_CHANNEL))
         bell = Bell(database, clock, OUTBOX_CHANNEL, wakeups)
         transactions = Transactions(database, clock, ids, told=bell.ring)
         servers = RedisServers(redis_url) if redis_url else None
@@ -246,15 +254,20 @@ async def open_parts(
         providers = await resources.enter_async_context(open_third_parties(settings, clock))
         leaving = frozenset(channel for channel in CHANNELS if providers.speaks(channel))
         notifying = Notifying(Telling(words, leaving, clock, ids), clock)
+        seals = Seals(sealing_keys(settings))
+        webhook_facts = WebhookFacts(WebhookTelling(clock, ids, seals))
         consumers = tuple(
             Consumer(row.queue, row.handler, transactions, clock)
-            for row in table(clock, NodePush(node, feeds, words), notifying)
+            for row in table(clock, push, notifying, webhook_facts, long_tasks.wake)
         )
         post = Post(words, Linking(lambda: settings.public_url or parts.base_url, unsubscribe))
         senders = tuple(
             Sender(lane, concurrency, transactions, providers, post, clock, wakeups) for lane, concurrency in LANES
         )
         delivery_watch = DeliveryWatch(transactions, clock)
+        egress = Egress(settings.outbound_allow)
+        outbound = await resources.enter_async_context(open_outbound(clock, egress, proxy=settings.outbound_proxy))
+        webhook_sender = WebhookSender(transactions, outbound, seals, clock, wakeups)
 
         # -- the mouth
         login_watch = LoginWatch(node, transactions, clock)
@@ -274,6 +287,7 @@ async def open_parts(
                 words=words,
                 leaving=leaving,
                 web_push_key=load_vapid_key(vapid_key(settings)).public,
+                webhooks=Webhooks(transactions, clock, ids, seals, judging(egress)),
                 identify=identify,
                 demo_code=demo.current_code,
                 checks=_checks(database, node, program, lambda: parts.draining),
@@ -294,6 +308,8 @@ async def open_parts(
                     providers,
                     senders,
                     delivery_watch,
+                    webhook_sender,
+                    outbound,
                     passwords,
                     clock,
                     lambda: parts.sockets,
@@ -335,8 +351,8 @@ async def open_parts(
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, servers, node, presence, rooms, comebacks, streams, accounts, classes, bus,
-            lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, providers, senders, delivery_watch, app,
-            sockets, login_watch, admin_ui, demo,
+            lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, providers, senders, delivery_watch,
+            webhook_sender, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -366,6 +382,7 @@ def start_loops(parts: Parts, program: Program) -> None:
         for sender in parts.senders:
             program.start(f"sending {sender.lane}", sender.run(), sender.stop)
         program.start("delivery watch", parts.delivery_watch.run())
+        program.start("webhooks", parts.webhook_sender.run(), parts.webhook_sender.stop)
     if "relay" in roles:
         program.start("relay", parts.relay.run(), parts.relay.stop)
     if "gateway" in roles:
@@ -425,6 +442,8 @@ def _readings(
     providers: WaysOut,
     senders: tuple[Sender, ...],
     delivery_watch: DeliveryWatch,
+    webhooks: WebhookSender,
+    outbound: Outbound,
     passwords: Passwords,
     clock: Clock,
     sockets: Callable[[], LiveServer],
@@ -582,6 +601,15 @@ def _readings(
         "deliveries_due": lambda: delivery_watch.figures.due,
         "deliveries_oldest_seconds": lambda: delivery_watch.figures.oldest_s,
         "deliveries_in_doubt": lambda: delivery_watch.figures.in_doubt,
+        "webhook_calls": lambda: webhooks.statistics.calls,
+        "webhook_calls_running": lambda: webhooks.statistics.running,
+        "webhook_call_seconds": lambda: webhooks.statistics.call_seconds,
+        "webhook_endpoints_waiting": lambda: webhooks.statistics.waiting,
+        "webhook_age_seconds": lambda: webhooks.statistics.oldest_s,
+        "webhooks_given_up": lambda: webhooks.statistics.given_up,
+        "webhook_endpoints_paused": lambda: webhooks.statistics.paused,
+        "webhook_turns_lost": lambda: webhooks.statistics.lost,
+        "outbound_calls": lambda: outbound.statistics.ended,
         "password_hashes": lambda: passwords.statistics().hashed,
         "password_refused": lambda: passwords.statistics().refused,
         "password_pending": lambda: passwords.statistics().pending,

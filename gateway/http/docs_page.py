@@ -31,6 +31,7 @@ def page() -> str:
     parts = [
         _section("http", "HTTP", _prose(http["info"]["description"])),
         *(_tag(http, tag) for tag in tags),
+        _section("told", "Webhooks that you receive", "".join(_told(http, name) for name in http["webhooks"])),
         _section("live", "The socket", _prose(live["info"]["description"])),
         _section("from-client", "Events from a client", "".join(_event(live, name) for name in received)),
         _section("from-server", "Events from the server", "".join(_event(live, name) for name in sent)),
@@ -65,6 +66,8 @@ def _navigation(http: Json, tags: list[str], received: list[str], sent: list[str
             if tag in operation["tags"]
         ]
         groups.append(f'<h2><a href="#{tag}">{tag.capitalize()}</a></h2>{links(rows)}')
+    told = links((f"webhook-{name}", name) for name in http["webhooks"])
+    groups.append(f'<h2><a href="#told">Webhooks that you receive</a></h2>{told}')
     for anchor, title, names in (("from-client", "From a client", received), ("from-server", "From the server", sent)):
         groups.append(f'<h2><a href="#{anchor}">{title}</a></h2>{links((f"event-{name}", name) for name in names)}')
     rest = (("endings", "Endings"), ("problems", "Problems"), ("shapes", "Shapes"))
@@ -107,6 +110,23 @@ def _operation(url: str, verb: str, operation: Json) -> str:
         parts.append(f'<p class="failures">May answer: {" ".join(failures)}</p>')
     heading = f'<b class="{verb}">{verb.upper()}</b> <code>{escape(url)}</code>'
     return f'<article id="{operation["operationId"]}"><h3>{heading}</h3>{"".join(parts)}</article>'
+
+
+def _told(http: Json, name: str) -> str:
+    """A request that we make and a third party answers."""
+    webhook = http["webhooks"][name]["post"]
+    fields = {row["name"]: {**row["schema"], "description": row["description"]} for row in webhook["parameters"]}
+    answers = "".join(
+        f"<tr><td>{escape(status)}</td><td>{_inline(response['description'])}</td></tr>"
+        for status, response in webhook["responses"].items()
+    )
+    parts = (
+        f"<p>{_inline(webhook['summary'])} {_inline(webhook['description'])}</p>",
+        f"<h4>Headers</h4>{_fields({'properties': fields, 'required': list(fields)})}",
+        f"<h4>Body</h4>{_content(webhook['requestBody']['content'])}",
+        f"<h4>What your answer means</h4>{_table(('Status', 'Meaning'), answers)}",
+    )
+    return f'<article id="webhook-{name}"><h3><b class="out">OUT</b> <code>{escape(name)}</code></h3>{"".join(parts)}</article>'
 
 
 def _codes(response: Json) -> list[str]:

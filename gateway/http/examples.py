@@ -19,12 +19,42 @@ from gateway.http.notifications import MarkRead
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
 from gateway.http.problems import ProblemBody, title_of, type_of
 from gateway.http.tasks import TaskList, TaskStart
+from gateway.http.webhook_deliveries import (
+    AttemptView,
+    DeliveryDetails,
+    DeliveryList,
+    DeliveryView,
+    Replayed,
+    ReplayRequest,
+)
+from gateway.http.webhooks import (
+    EndpointChange,
+    EndpointList,
+    EndpointMade,
+    EndpointRequest,
+    EndpointView,
+    RotateRequest,
+    SecretRotated,
+)
 from gateway.http.workouts import SamplePage, WorkoutList
 from gateway.sockets.statistics import LineView
 from realtime import wire
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
-from services.kernel.ids import AccountId, ClassId, DeviceId, LoginId, NotificationId, StreamId, TaskId, WorkoutId
+from services.classes.live_class import LiveClass
+from services.integrations import events
+from services.kernel.ids import (
+    AccountId,
+    ClassId,
+    DeviceId,
+    LoginId,
+    NotificationId,
+    StreamId,
+    TaskId,
+    WebhookDeliveryId,
+    WebhookEndpointId,
+    WorkoutId,
+)
 from services.kernel.problems import BadShape, SequenceGap
 from services.notifications.addresses import NewDevice
 from services.notifications.choices import choices_of
@@ -37,7 +67,7 @@ from services.tasks.task import RecomputeWorkouts, TaskFile, TaskResult, TaskVie
 from services.training.physiology import Physiology
 from services.training.sample import Sample
 from services.training.summary import summarise
-from services.training.workouts import WorkoutView
+from services.training.workouts import Workout, WorkoutView
 
 _START: Final = 1_790_000_000_000
 
@@ -158,6 +188,42 @@ _preferences = Preferences(
 _device = DeviceView(
     id=DeviceId(_id(10)), kind="webpush", name="Chrome on Android", created_at_ms=_START, seen_at_ms=_START + 86_400_000
 )
+_kept = Workout(
+    id=_workout,
+    account_id=_jonas,
+    class_id=_class,
+    sport="cycling",
+    physiology=_physiology,
+    created_at_ms=_START,
+    finished_at_ms=_START + 1_200_000,
+    revision=1,
+    summary=_summary,
+)
+_endpoint = WebhookEndpointId(_id(7))
+_hook = EndpointView(
+    id=_endpoint,
+    url="https://coach.example.org/hooks/paceline",
+    events=("workout.summarised",),
+    scopes=("samples",),
+    description="The training diary",
+    created_at_ms=_START,
+    state="active",
+    failures=0,
+    failing_since_ms=None,
+    paused_reason=None,
+)
+_delivery = DeliveryView(
+    id=WebhookDeliveryId(_id(8)),
+    event="workout.summarised",
+    subject=f"{_workout}/1",
+    state="delivered",
+    attempts=2,
+    created_at_ms=_START + 1_201_000,
+    due_at_ms=None,
+    finished_at_ms=_START + 1_206_800,
+    last_status=204,
+)
+_told = events.workout_summarised(_kept, _START + 1_201_000, samples=_samples)
 _gap = SequenceGap("samples 118 to 119 are missing", expected=118)
 
 _ALL: Final[tuple[msgspec.Struct, ...]] = (
@@ -303,6 +369,35 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
             ),
         )
     ),
+    EndpointRequest(url=_hook.url, events=("workout.summarised",), scopes=("samples",), description=_hook.description),
+    EndpointChange(scopes=()),
+    _hook,
+    EndpointMade(endpoint=_hook, secret="whsec_Zm9yIHRoZSBkb2N1bWVudGF0aW9uIG9ubHkhISEhISE="),  # noqa: S106
+    EndpointList(endpoints=(_hook,)),
+    RotateRequest(overlap_s=3_600),
+    SecretRotated(
+        secret="whsec_Zm9yIHRoZSBkb2N1bWVudGF0aW9uIG9ubHkhISEhISE=",  # noqa: S106
+        old_until_ms=_START + 3_600_000,
+    ),
+    _delivery,
+    DeliveryList(deliveries=(_delivery,), next_before=None),
+    DeliveryDetails(
+        delivery=_delivery,
+        attempts=(
+            AttemptView(1, _START + 1_201_100, 15_000, "unanswered", None, "no answer within 15 s"),
+            AttemptView(2, _START + 1_206_700, 84, "answered", 204, ""),
+        ),
+        body=msgspec.Raw(events.encode(_told)),
+    ),
+    ReplayRequest(since_ms=_START),
+    Replayed(replayed=12),
+    # What third parties are told.
+    _told,
+    events.class_ended(
+        LiveClass(_class, "K7WQ2M", "Thursday hills", _mira, "Mira", _START, _START + 2_700_000), _START + 2_700_100
+    ),
+    events.class_summarised(_table, _START + 2_702_000, names=True),
+    events.ping(_endpoint, _START),
     # The socket's events and their replies.
     wire.InboxRead(ids=(_notification.id,)),
     wire.NotificationNew(notification=_notification, unread=1),

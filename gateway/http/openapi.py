@@ -16,6 +16,8 @@ from gateway.http.examples import example_of
 from gateway.http.problems import CONTENT_TYPE, ProblemBody
 from gateway.http.router import MAX_BODY, Auth, Nothing, Route
 from gateway.http.routes import ROUTES, WINDOWS, Window
+from services.integrations.events import EVENTS, EventKind
+from services.integrations.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from services.kernel.problems import Problem
 
 API_VERSION: Final = "1.0.0"
@@ -31,6 +33,7 @@ _TAGS: Final = {
     "tasks": "Work that takes long, and how far it is. It is told on the socket, too (`task.progress`).",
     "workouts": "One's own workouts, their summaries and samples.",
     "notifications": "The inbox, what else one wants to be told and where; what mail programs and providers call.",
+    "webhooks": "Programs of third parties that are told what happens. What they are told is in the section `webhooks`.",
     "operation": "For those who look after the server.",
 }
 
@@ -44,7 +47,10 @@ _SECURITY: Final[dict[Auth, list[Json]]] = {
 
 def document() -> Json:
     """The whole document as plain JSON values."""
-    shapes = [shape for route in ROUTES for shape in (route.body, route.reply) if shape not in {Nothing, None}]
+    shapes: list[Any] = [
+        shape for route in ROUTES for shape in (route.body, route.reply) if shape not in {Nothing, None}
+    ]
+    shapes += [kind.shape for kind in EVENTS]
     refs, components = msgspec.json.schema_components(_distinct([*shapes, ProblemBody]), ref_template=_REF)
     ref_of = dict(zip(_distinct([*shapes, ProblemBody]), refs, strict=True))
     paths: defaultdict[str, Json] = defaultdict(dict)
@@ -69,6 +75,7 @@ def document() -> Json:
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": dict(paths),
+        "webhooks": {kind.name: {"post": _webhook(kind, ref_of)} for kind in EVENTS},
         "components": {
             "schemas": components,
             "securitySchemes": {
@@ -115,6 +122,48 @@ def _operation(route: Route[Any, Any, Any], ref_of: dict[type, Json]) -> Json:
             "content": {"application/json": _content(route.body, ref_of)},
         }
     return operation
+
+
+_WEBHOOK_HEADERS: Final = (
+    (ID_HEADER, "The same on every attempt and every replay: do what the event asks for once per id.", "string"),
+    (
+        TIMESTAMP_HEADER,
+        "When this attempt was signed, seconds since 1970: refuse what is older than five minutes.",
+        "integer",
+    ),
+    (
+        SIGNATURE_HEADER,
+        "`v1,` and HMAC-SHA256 in base64 over `id.timestamp.body`; during a rotation two of them, with a space between.",
+        "string",
+    ),
+)
+
+
+def _webhook(kind: EventKind, ref_of: dict[type, Json]) -> Json:
+    """An event as a request to somebody else (OpenAPI 3.1, `webhooks`)."""
+    scopes = ", ".join(f"`{scope}`" for scope in kind.scopes)
+    return {
+        "operationId": f"webhook_{kind.name.replace('.', '_')}",
+        "tags": ["webhooks"],
+        "summary": " ".join((kind.shape.__doc__ or "").split()),
+        "description": f"Scopes that add to it: {scopes}." if scopes else "No scope adds to it.",
+        "security": [],
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": of}}
+            for name, text, of in _WEBHOOK_HEADERS
+        ],
+        "requestBody": {"required": True, "content": {"application/json": _content(kind.shape, ref_of)}},
+        "responses": {
+            "2XX": {"description": "Taken. Nothing of the body is looked at; answer within 15 seconds."},
+            "410": {"description": "Never again: the endpoint is paused at once."},
+            "429": {
+                "description": "Later: Retry-After is heeded, up to an hour, and nothing is held against the endpoint."
+            },
+            "default": {
+                "description": "Not taken, as are redirects and silence: it comes again, ten times over three days."
+            },
+        },
+    }
 
 
 def _window(window: Window, ref_of: dict[type, Json]) -> Json:

@@ -4,8 +4,9 @@ The gateway makes none of it. The composition root builds the use cases and hand
 over the same with a small class or two in place of what they do not want to start.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,9 +18,20 @@ from services.accounts.account import AccountView, ProfileChange, SignupRole
 from services.accounts.accounts import LoggedIn
 from services.accounts.displays import Display
 from services.classes.live_class import LiveClass
+from services.integrations.delivery import Delivery, DeliveryState
+from services.integrations.endpoint import Endpoint, Scope
+from services.integrations.webhooks import Looked, Made, Rotated
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
-from services.kernel.ids import ClassId, DeviceId, NotificationId, TaskId, WorkoutId
+from services.kernel.ids import (
+    ClassId,
+    DeviceId,
+    NotificationId,
+    TaskId,
+    WebhookDeliveryId,
+    WebhookEndpointId,
+    WorkoutId,
+)
 from services.notifications.addresses import NewDevice, PushDevice
 from services.notifications.inbox import InboxView, NotificationView
 from services.notifications.notifications import ReadMarked, Unsubscribed
@@ -121,6 +133,49 @@ class SmsReports(Protocol):
     async def reported(self, path: str, form: Mapping[str, str], signature: str) -> None:
         """Take what the provider says of a message. `path` as it was called, with its query. Raises Forbidden for what the
         provider has not signed, NotFound where there is no provider."""
+
+
+class WebhookCases(Protocol):
+    """See services/integrations/webhooks.py."""
+
+    async def create(
+        self, caller: Caller, url: str, wants: Iterable[str], scopes: Iterable[Scope], description: str
+    ) -> Made: ...
+    async def of_account(self, caller: Caller) -> Sequence[Endpoint]: ...
+    async def by_id(self, caller: Caller, endpoint_id: WebhookEndpointId) -> Endpoint: ...
+    async def change(
+        self,
+        caller: Caller,
+        endpoint_id: WebhookEndpointId,
+        *,
+        url: str | None,
+        wants: Iterable[str] | None,
+        scopes: Iterable[Scope] | None,
+        description: str | None,
+    ) -> Endpoint: ...
+    async def remove(self, caller: Caller, endpoint_id: WebhookEndpointId) -> None: ...
+    async def rotate(self, caller: Caller, endpoint_id: WebhookEndpointId, overlap_s: int) -> Rotated: ...
+    async def test(self, caller: Caller, endpoint_id: WebhookEndpointId) -> Delivery: ...
+    async def resume(self, caller: Caller, endpoint_id: WebhookEndpointId) -> Endpoint: ...
+    async def deliveries(
+        self,
+        caller: Caller,
+        endpoint_id: WebhookEndpointId,
+        *,
+        before: WebhookDeliveryId | None,
+        state: DeliveryState | None,
+        limit: int,
+    ) -> Sequence[Delivery]: ...
+    async def delivery(
+        self, caller: Caller, endpoint_id: WebhookEndpointId, delivery_id: WebhookDeliveryId
+    ) -> Looked: ...
+    async def replay(
+        self, caller: Caller, endpoint_id: WebhookEndpointId, delivery_id: WebhookDeliveryId
+    ) -> Delivery: ...
+    async def replay_since(self, caller: Caller, endpoint_id: WebhookEndpointId, since: datetime) -> int: ...
+
+    async def samples(self, link: str, from_seq: int, limit: int) -> Sequence[Sample]:
+        """A page of what a link from a webhook leads to."""
         ...
 
 
@@ -158,6 +213,7 @@ class GatewayDeps:
     notifications: NotificationCases
     sms_reports: SmsReports
     words: Words
+    webhooks: WebhookCases
     identify: Callable[[str], Caller]
     demo_code: Callable[[], Awaitable[str | None]] | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)

@@ -170,6 +170,7 @@ async def test_a_gateway_starts_answers_and_stops_as_the_image_says_and_writes_n
             PACELINE_TOKEN_KEY_FILE=str(secret_files / "token-key.pem"),
             PACELINE_VAPID_KEY_FILE=str(secret_files / "vapid-key.pem"),
             PACELINE_ADMIN_TOKEN_FILE=str(secret_files / "admin-token"),
+            PACELINE_SEALING_KEYS_FILE=str(secret_files / "sealing-keys"),
         )
         gateway = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -161,6 +161,7 @@ def test_every_process_finds_its_settings_in_order(name: str, secret_files: Path
     assert made.token_key
     assert made.vapid_key
     assert made.admin_token
+    assert made.sealing_keys
     assert not told_in_the_open(environ_of(name))
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from paceline.keys import (
     ADMIN_TOKEN_FILE,
     KEY_FILE,
+    SEALING_KEY_FILE,
     VAPID_KEY_FILE,
     admin_token,
     known_admin_token,
+    sealing_keys,
     signing_key,
     vapid_key,
 )
@@ -69,3 +71,14 @@ def test_the_key_for_browsers_is_made_once_and_the_environment_comes_first(tmp_p
     assert vapid_key(here) == made
     assert stat.S_IMODE((tmp_path / VAPID_KEY_FILE).stat().st_mode) == 0o600
     assert vapid_key(replace(here, vapid_key="another")) == "another"
+
+
+def test_the_sealing_key_is_made_once_as_well_unless_keys_are_given(tmp_path: Path) -> None:
+    here = settings(tmp_path)
+    (made,) = sealing_keys(here)
+    assert len(made) == 32
+    assert sealing_keys(here) == (made,)
+    assert stat.S_IMODE((tmp_path / SEALING_KEY_FILE).stat().st_mode) == 0o600
+    given = (bytes(32), made)
+    assert sealing_keys(replace(settings(tmp_path / "other"), sealing_keys=given)) == given
+    assert not (tmp_path / "other").exists()

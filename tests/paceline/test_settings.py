@@ -111,6 +111,10 @@ def test_every_fault_is_listed_at_once() -> None:
         ("PACELINE_ADMIN_TOKEN", "guessable"),
         ("PACELINE_ADMIN_TOKEN", "has a space in it, and is long"),
         ("PACELINE_ADMIN_TOKEN", "Schlüssel-der-lang-genug-wäre"),
+        ("PACELINE_SEALING_KEYS", "not base64!"),
+        ("PACELINE_SEALING_KEYS", "c2hvcnQ="),
+        ("PACELINE_OUTBOUND_ALLOW", "localhost"),
+        ("PACELINE_OUTBOUND_PROXY", "socks5://proxy.example.org:1080"),
         ("PACELINE_ADMIN_UI", "everything"),
         ("PACELINE_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("PACELINE_TRUSTED_PROXIES", "proxy.example.org"),
@@ -227,6 +231,16 @@ def test_redis_may_be_several_servers_or_a_cluster_and_shows_no_password_of_any(
 )
 def test_redis_servers_that_cannot_be_are_refused(value: str, problem: str) -> None:
     assert problem in faults_of({"REDIS_URL": value})["REDIS_URL"]
+
+
+def test_several_sealing_keys_are_given_the_newest_first_and_none_is_shown() -> None:
+    newer, older = bytes([2]) * 32, bytes([1]) * 32
+    given = ", ".join(base64.b64encode(key).decode() for key in (newer, older))
+    reading = read_settings({"PACELINE_SEALING_KEYS": given})
+    assert reading.settings is not None
+    assert reading.settings.sealing_keys == (newer, older)
+    assert [row.shown for row in reading.rows if row.variable == "PACELINE_SEALING_KEYS"] == ["***"]
+    assert repr(newer) not in repr(reading.settings)
 
 
 def test_settings_never_show_a_secret_when_printed() -> None:

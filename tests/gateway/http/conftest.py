@@ -19,6 +19,8 @@ from services.accounts.passwords import Cost, Passwords
 from services.accounts.tokens import SigningKey, Tokens, load_key, make_key
 from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
+from services.integrations.sealing import Seals
+from services.integrations.webhooks import Webhooks
 from services.kernel.clock import ManualClock
 from services.kernel.ids import ClassId, Uuid7Ids
 from services.notifications.inbox import Inbox
@@ -29,6 +31,8 @@ from services.notifications.unsubscribe import Unsubscribe
 from services.schedule.jobs import Jobs
 from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
+from workers.outbound.egress import Egress
+from workers.webhooks import judging
 
 PASSWORD = "violet anchor moss kettle"
 SECRET = b"the secret of all nodes"
@@ -142,6 +146,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         notifications=notifications,
         sms_reports=SmsReports(notifications, token=SMS_TOKEN, base=PUBLIC_URL),
         words=words,
+        webhooks=Webhooks(transactions, clock, ids, Seals((bytes(32),)), judging(Egress())),
         identify=identifier(tokens, clock),
         checks={"database": database.ping},
         clock=clock,

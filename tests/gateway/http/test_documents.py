@@ -16,6 +16,7 @@ from gateway.http.pages import PAGES
 from gateway.http.router import Nothing
 from gateway.http.routes import ROUTES, WINDOWS
 from realtime.wire import CLIENT_EVENTS, EVENTS, SERVER_EVENTS
+from services.integrations.events import EVENTS as WEBHOOK_EVENTS
 from services.kernel.problems import all_problems
 from tests.gateway.http.conftest import Api
 
@@ -99,7 +100,24 @@ class TestOpenApi:
             "demo",
             "web_push_key",
             "sms_callback",
+            "webhook_samples",
         }
+
+    def test_has_every_webhook_event_with_its_headers_and_an_example_that_fits(self) -> None:
+        assert list(HTTP["webhooks"]) == [kind.name for kind in WEBHOOK_EVENTS]
+        for kind in WEBHOOK_EVENTS:
+            webhook = HTTP["webhooks"][kind.name]["post"]
+            assert [row["name"] for row in webhook["parameters"]] == [
+                "webhook-id",
+                "webhook-timestamp",
+                "webhook-signature",
+            ]
+            media = webhook["requestBody"]["content"]["application/json"]
+            example = media["examples"]["example"]["value"]
+            is_valid(HTTP, media["schema"], example)
+            assert (example["type"], example["version"]) == (kind.name, 1)
+            with pytest.raises(jsonschema.ValidationError):
+                is_valid(HTTP, media["schema"], example | {"type": "something.else"})
 
     async def test_is_what_the_server_serves(self, api: Api) -> None:
         response = await api.call("GET", "/openapi.json")
@@ -198,6 +216,7 @@ class TestPage:
         ids = set(self.page.ids)
         assert {route.name for route in ROUTES} | {window.name for window in WINDOWS} <= ids
         assert {f"event-{event.name}" for event in EVENTS} <= ids
+        assert {f"webhook-{kind.name}" for kind in WEBHOOK_EVENTS} <= ids
         assert {f"problem-{row.code}" for row in reference.problem_rows()} <= ids
 
     def test_every_link_on_it_leads_somewhere(self) -> None:
