@@ -49,8 +49,9 @@ class WebhookDeliveries:
         endpoint has been told of this before."""
         added: str | None = await self._tx.fetchval(
             """
-            INSERT INTO webhook_deliveries (id, endpoint_id, event, subject, body, created_at, state, due_at, finished_at)
-            SELECT $1, $2, $3, $4, $5, $6,
+            INSERT INTO webhook_deliveries (id, endpoint_id, event, subject, body, created_at, traceparent,
+                                            state, due_at, finished_at)
+            SELECT $1, $2, $3, $4, $5, $6, $8,
                    CASE WHEN full_up THEN 'failed' ELSE 'pending' END,
                    CASE WHEN NOT full_up THEN $6::timestamptz END,
                    CASE WHEN full_up THEN $6::timestamptz END
@@ -68,6 +69,7 @@ class WebhookDeliveries:
             delivery.body,
             now,
             MAX_WAITING,
+            delivery.traceparent,
         )
         if added == "pending":
             await self._line_up(delivery.endpoint_id, now)
@@ -238,7 +240,8 @@ class WebhookDeliveries:
                 UPDATE webhook_deliveries AS delivery SET attempts = attempts + 1, calls = calls + 1
                 FROM next
                 WHERE delivery.id = next.delivery_id
-                RETURNING delivery.id, delivery.endpoint_id, delivery.attempts, delivery.calls, delivery.body
+                RETURNING delivery.id, delivery.endpoint_id, delivery.attempts, delivery.calls, delivery.body,
+                          delivery.traceparent
             ), turned AS (
                 UPDATE webhook_endpoints AS endpoint SET turn = turn + 1, leased_until = $3
                 FROM begun
@@ -247,7 +250,7 @@ class WebhookDeliveries:
             )
             SELECT turned.id AS endpoint_id, turned.turn AS number, turned.url, turned.host,
                    turned.state = 'failing' AS failing, begun.id AS delivery_id, begun.attempts AS attempt,
-                   begun.calls AS call, begun.body,
+                   begun.calls AS call, begun.body, begun.traceparent,
                    array(
                        SELECT sealed FROM webhook_secrets
                        WHERE endpoint_id = turned.id AND (not_after IS NULL OR not_after > $2)

@@ -32,6 +32,7 @@ from services.integrations.sealing import CannotOpen, Seals
 from services.integrations.settling import Called, settle
 from services.integrations.signing import headers
 from services.integrations.telling import Telling
+from services.kernel import trace
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact
 from services.kernel.problems import UrlRefused
@@ -180,11 +181,16 @@ class WebhookSender:
         return turns
 
     async def _play(self, turn: Turn, woken: asyncio.Event) -> None:
-        """One turn, from the call to the commit of its end."""
+        """One turn, from the call to the commit of its end. Its place in a trace is ours alone: the receiver is not told."""
         self.statistics.running += 1
         try:
-            called = await self._called(turn)
-            await self._settle(turn, called)
+            parent = trace.parse(turn.traceparent)
+            with trace.span("call webhook", "client", parent=parent, **{"paceline.attempt": turn.attempt}) as span:
+                called = await self._called(turn)
+                span.note(**{"paceline.result": called.result})
+                if called.status is not None:
+                    span.note(**{"http.response.status_code": called.status})
+                await self._settle(turn, called)
         except Exception:
             # Neither delivered nor put back: the lease will run out, and somebody will call again.
             log.exception("webhooks.left_to_its_lease", endpoint=str(turn.endpoint_id), delivery=str(turn.delivery_id))

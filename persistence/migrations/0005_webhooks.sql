@@ -37,7 +37,7 @@ CREATE TABLE webhook_secrets (
 );
 
 -- `id` is the webhook-id, `body` what is sent, byte for byte, on every attempt. `attempts` are counted since it was made or replayed,
--- `calls` over its whole life.
+-- `calls` over its whole life; `traceparent` is where its fact was handled.
 CREATE TABLE webhook_deliveries (
     id              uuid PRIMARY KEY,
     endpoint_id     uuid NOT NULL REFERENCES webhook_endpoints (id) ON DELETE CASCADE,
@@ -51,6 +51,7 @@ CREATE TABLE webhook_deliveries (
     due_at          timestamptz,
     finished_at     timestamptz,
     last_status     smallint,
+    traceparent     text NOT NULL,
     UNIQUE (endpoint_id, event, subject),
     CHECK ((state = 'pending') = (due_at IS NOT NULL))
 );

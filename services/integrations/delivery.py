@@ -27,13 +27,15 @@ connection and without an answer, so it may have arrived."""
 
 
 class NewDelivery(msgspec.Struct, frozen=True):
-    """A delivery to be made. `subject` is what the event is about: one endpoint is told of one subject once per event."""
+    """A delivery to be made. `subject` is what the event is about: one endpoint is told of one subject once per event.
+    `traceparent` is where this was decided (services/kernel/trace.py), empty for nowhere."""
 
     id: WebhookDeliveryId
     endpoint_id: WebhookEndpointId
     event: str
     subject: str
     body: bytes
+    traceparent: str = ""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -78,3 +80,4 @@ class Turn(msgspec.Struct, frozen=True):
     call: int
     body: bytes
     sealed: tuple[bytes, ...]
+    traceparent: str

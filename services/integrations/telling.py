@@ -19,6 +19,7 @@ from services.integrations.sealing import Seals
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact, ClassEnded, ClassSummarised, WorkoutSummarised
 from services.kernel.ids import ClassId, Ids, WebhookDeliveryId, WorkoutId
+from services.kernel.trace import traceparent
 from services.training.sample import Sample
 from services.training.workouts import READ_AT_ONCE, Workout
 
@@ -84,7 +85,7 @@ class Telling:
 
     async def _make(self, stores: WebhookStores, endpoint: Endpoint, event: str, subject: str, told: AnyEvent) -> bool:
         delivery_id = WebhookDeliveryId(self._ids.next())
-        delivery = NewDelivery(delivery_id, endpoint.id, event, subject, events.encode(told))
+        delivery = NewDelivery(delivery_id, endpoint.id, event, subject, events.encode(told), traceparent())
         return await stores.webhook_deliveries.add(delivery, utc(self._clock.wall_ms()))
 
 

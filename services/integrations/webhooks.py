@@ -20,6 +20,7 @@ from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import Ids, WebhookDeliveryId, WebhookEndpointId
 from services.kernel.problems import EndpointPaused, NotFound, RateLimited, TooManyEndpoints
+from services.kernel.trace import traceparent
 from services.training.sample import Sample
 from services.training.workouts import MAX_SAMPLES_PAGE
 
@@ -178,7 +179,7 @@ class Webhooks:
                 raise RateLimited(f"an endpoint takes {PINGS_PER_MINUTE} tests a minute", retry_after_ms=60_000)
             delivery_id = WebhookDeliveryId(self._ids.next())
             body = events.encode(events.ping(endpoint_id, self._clock.wall_ms()))
-            ping = NewDelivery(delivery_id, endpoint_id, _PING, str(delivery_id), body)
+            ping = NewDelivery(delivery_id, endpoint_id, _PING, str(delivery_id), body, traceparent())
             await stores.webhook_deliveries.add(ping, now)
             return await _delivery(stores, endpoint_id, delivery_id)
 

@@ -351,8 +351,8 @@ async def test_the_line_and_what_waits_are_found_by_their_indexes(world: World, 
         )
         await tx.execute(
             """
-            INSERT INTO webhook_deliveries (id, endpoint_id, event, subject, body, created_at, state, due_at)
-            SELECT gen_random_uuid(), id, 'e', n::text, '', now(), 'pending', now() + n * interval '1 s'
+            INSERT INTO webhook_deliveries (id, endpoint_id, event, subject, body, created_at, state, traceparent, due_at)
+            SELECT gen_random_uuid(), id, 'e', n::text, '', now(), 'pending', '', now() + n * interval '1 s'
             FROM webhook_endpoints, generate_series(1, 4) AS n
             """
         )

@@ -1,6 +1,7 @@
 """Webhooks end to end below HTTP: a fact, a real database, a real call, a receiver that verifies, and one that misbehaves."""
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
@@ -14,10 +15,12 @@ from services.integrations.delivery import KEPT_DAYS
 from services.integrations.endpoint import Standing
 from services.integrations.retrying import ATTEMPTS, DELAYS_S
 from services.integrations.webhooks import Made
+from services.kernel import trace
 from services.kernel.caller import Caller
 from services.kernel.facts import ClassEnded, ClassSummarised, WebhookPaused, WorkoutSummarised
 from services.kernel.ids import WorkoutId
 from services.kernel.problems import NotFound, UrlRefused
+from services.kernel.trace import TraceContext
 from services.schedule.jobs import Tick
 from services.training.workouts import summarise
 from tests.support.hostile import Act, HostileServer, Request, answers, open_hostile, resets, says, silence
@@ -509,6 +512,52 @@ async def test_a_secret_that_this_worker_cannot_open_calls_nobody_and_says_so(be
     assert server.requests == []
     assert attempt.result == "not_reached"
     assert "rotate it" in attempt.detail
+
+
+async def test_a_call_belongs_to_the_trace_of_its_fact_and_the_receiver_is_not_told(
+    bench: HookBench, owner: Caller
+) -> None:
+    recorder = _Recorder()
+    trace.use(recorder)
+    try:
+        async with open_hostile(answers(202)) as server, bench.sending() as sender:
+            await bench.endpoint(owner, server.url())
+            with trace.span("process webhooks") as handled:
+                await summarised(bench, owner)
+            await bench.until(calls(sender, 1))
+    finally:
+        trace.use(trace.Passing())
+    (call,) = [begun for begun in recorder.begun if begun.name == "call webhook"]
+    assert call.parent == handled.context
+    assert call.attributes == {"paceline.attempt": 1, "paceline.result": "answered", "http.response.status_code": 202}
+    assert not {"traceparent", "tracestate", "baggage"} & set(server.requests[0].headers)
+
+
+class _Begun:
+    """A span that remembers."""
+
+    def __init__(self, name: str, parent: TraceContext | None, attributes: dict[str, trace.Attribute]) -> None:
+        self.name, self.parent, self.attributes = name, parent, attributes
+        self.context = TraceContext(secrets.token_hex(16), secrets.token_hex(8), sampled=True)
+
+    def note(self, **attributes: trace.Attribute) -> None:
+        self.attributes |= attributes
+
+    def end(self, fault: BaseException | None) -> None:
+        assert fault is None
+
+
+class _Recorder:
+    """Remembers every span."""
+
+    def __init__(self) -> None:
+        self.begun: list[_Begun] = []
+
+    def begin(
+        self, name: str, kind: trace.Kind, parent: TraceContext | None, attributes: dict[str, trace.Attribute]
+    ) -> _Begun:
+        self.begun.append(_Begun(name, parent, attributes))
+        return self.begun[-1]
 
 
 async def test_a_sender_outlasts_a_database_that_is_away(bench: HookBench, owner: Caller) -> None:
