@@ -48,8 +48,9 @@ READ_AT_ONCE: Final = 16 * 1_024
 LOOKUPS: Final = 16
 """Names that are looked up at the same time, each in a thread. A name whose servers are silent holds one for some ten
 seconds; when all are held, further calls wait, and end as not reached at their deadline."""
-IDLE_S: Final = 10.0
-"""How long a connection is kept for the next call. Chosen below the 15 to 75 s after which common servers close."""
+IDLE_S: Final = 1.0
+"""How long a connection is kept for the next call: for bursts. A call on a connection that the other side is just closing ends
+in doubt, and common servers close soon (gunicorn after 2 s, Node and uvicorn after 5 s)."""
 
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a name, as text; raises OSError when there are none. The port is passed along for `getaddrinfo`."""
