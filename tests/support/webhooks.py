@@ -97,7 +97,14 @@ class HookBench:
         """A worker that sends while entered, without jitter."""
         async with open_outbound(self.clock, self.egress) as outbound:
             sender = WebhookSender(
-                self.world.transactions, outbound, SEALS, self.clock, slots=slots, per_host=per_host, luck=lambda: 0.0
+                self.world.transactions,
+                outbound,
+                SEALS,
+                self.clock,
+                slots=slots,
+                per_host=per_host,
+                poll_s=0.1,
+                luck=lambda: 0.0,
             )
             loop = asyncio.create_task(sender.run(), name="webhook sender")
             try:
@@ -125,10 +132,6 @@ class HookBench:
                     return
                 await self.clock.advance(0.05)
                 await asyncio.sleep(0.01)
-
-    async def at_rest(self, sender: WebhookSender, owner: Caller, endpoint_id: WebhookEndpointId, calls: int) -> None:
-        """Return when so many calls have ended, as the sender counts them."""
-        await self.until(lambda: sum(sender.statistics.calls.values()) >= calls)
 
 
 def plain(body: bytes) -> dict[str, object]:

@@ -314,6 +314,16 @@ async def test_one_private_address_among_several_blocks_the_name(clock: ManualCl
         assert isinstance(await outbound.call("POST", "https://hook.example.org/"), Blocked)
 
 
+async def test_one_private_address_blocks_a_name_although_the_good_one_would_answer(clock: ManualClock) -> None:
+    this_machine = Egress((ipaddress.ip_network("127.0.0.1/32"),))
+    async with (
+        open_hostile(answers(200)) as server,
+        open_outbound(clock, this_machine, look_up=found("127.0.0.1", "10.0.0.1")) as outbound,
+    ):
+        assert isinstance(await outbound.call("GET", server.url(host="hook.example.org")), Blocked)
+        assert server.connections == 0
+
+
 async def test_a_name_is_asked_for_once_and_what_it_meant_then_is_what_is_called(
     clock: ManualClock, tmp_path: Path
 ) -> None:
