@@ -24,6 +24,7 @@ from services.kernel.trace import TraceContext
 from services.schedule.jobs import Tick
 from services.training.workouts import summarise
 from tests.support.hostile import Act, HostileServer, Request, answers, open_hostile, resets, says, silence
+from tests.support.notified import notifying
 from tests.support.webhooks import HookBench, NotOurs, ids_of, plain, verify
 from tests.support.world import SEALS, World, steady
 from workers.exporting import Exports
@@ -154,7 +155,10 @@ async def test_a_class_is_told_to_its_coach_alone_and_names_only_with_the_scope(
     await world.workout(ada, steady(60), live=live, zone_ms=(0, 0, 0, 60_000, 0, 0))
     await bench.happen(ClassEnded(class_id=live.id))  # it is live: nothing is told yet
     await world.end(live)
-    rows = {row.queue.name: row for row in table(world.clock, cast(Push, _Nobody()), world.webhook_facts())}
+    rows = {
+        row.queue.name: row
+        for row in table(world.clock, cast(Push, _Nobody()), notifying(world), world.webhook_facts())
+    }
     async with world.transactions() as stores:
         await rows[CLASS_SUMMARIES.name].handler(stores, ClassEnded(class_id=live.id))
     for _ in range(2):  # a fact that is handled again tells nothing anew
