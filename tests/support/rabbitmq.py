@@ -63,6 +63,12 @@ class RabbitMQ:
         """Whether its process lives."""
         return self._node is not None and self._node.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        assert self._node is not None, "start it first"
+        return self._node.pid
+
     def start(self) -> None:
         """Start the node and wait until it talks AMQP."""
         self.launch()
