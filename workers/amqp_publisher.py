@@ -23,6 +23,9 @@ from workers.fact_log import family_of
 from workers.retry import Ladder
 from workers.task_statistics import BusStatistics
 
+OPEN_TIMEOUT_S: Final = 30.0
+"""For connecting and declaring everything. Measured: above 5 s on a broker that was just killed and started on a busy machine."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -39,7 +42,7 @@ class Publisher:
         self._timeout_s: Final = timeout_s
         self._link: Link | None = None
         self._facts: AbstractExchange | None = None
-        self._connecting: Final = asyncio.Lock()
+        self._opening: asyncio.Task[None] | None = None
 
     async def publish(self, *envelopes: Envelope) -> None:
         """See `TaskBus.publish`. Confirms are awaited together; what was confirmed is in `BusUnavailable.taken`."""
@@ -64,6 +67,12 @@ class Publisher:
 
     async def close(self) -> None:
         """Let go of the connection."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         link, self._link, self._facts = self._link, None, None
         if link is not None:
             await close(link)
@@ -86,17 +95,30 @@ class Publisher:
                 await target.publish(message, key, mandatory=must_arrive, timeout=self._timeout_s)
 
     async def _ready(self) -> Link:
-        """The link, made anew when it is lost."""
-        if self._link is not None and self._link.alive():
-            return self._link
-        async with self._connecting:
-            if self._link is not None and self._link.alive():
-                return self._link
+        """The link, made anew when it is lost.
+
+        A broker that has just been started may take longer to declare everything than a publish may take. So the link is made by
+        a task of its own, which goes on when the publish that wanted it has given up: the next one finds it further, not at the
+        beginning again. It ends with itself, after `OPEN_TIMEOUT_S`, or with `close`.
+        """
+        while self._link is None or not self._link.alive():
+            if self._opening is None:
+                self._opening = asyncio.create_task(self._reopen(), name="bus publisher opens")
+                self._opening.add_done_callback(self._opened)
+            await asyncio.shield(self._opening)
+        return self._link
+
+    def _opened(self, opening: asyncio.Task[None]) -> None:
+        self._opening = None
+        if not opening.cancelled():
+            opening.exception()  # whoever waited has seen it; when nobody did, the next publish will
+
+    async def _reopen(self) -> None:
+        async with asyncio.timeout(OPEN_TIMEOUT_S):
             if self._link is not None:
                 self._statistics.reconnects += 1
-                await self.close()
+                await self._let_go()
             self._link, self._facts = await self._open()
-            return self._link
 
     async def _open(self) -> tuple[Link, AbstractExchange]:
         """A link on which everything is declared. A queue that lies there with other arguments takes messages all the same:
