@@ -2,8 +2,8 @@
 
 Everything runs on two cores, also on a machine that has more, since that is what is promised. `--only` measures some scenarios
 again and keeps the others; `--quick` shows in a few minutes that the measurements work, and writes nothing; `--page` only
-writes the page. Last comes the comparison of the socket engine with its peers (tests/benchmarks/sockets/), which keeps
-a file of its own.
+writes the page. Last come the comparisons with peers, of the task path (tests/benchmarks/tasks/) and of the socket engine
+(tests/benchmarks/sockets/); each keeps a file of its own.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
@@ -27,6 +27,7 @@ from tests.benchmarks.render import page, render
 from tests.benchmarks.results import COMMAND, FILE, AnotherMachine, Results, Scenario, joined, load, save
 from tests.benchmarks.scenarios import class_run, durable_run, fan_out_round, idle_pair
 from tests.benchmarks.sockets.__main__ import main as compare_sockets
+from tests.benchmarks.tasks.__main__ import main as compare_tasks
 
 PAGE: Final = FILE.parent / "README.md"
 CORES: Final = 2
@@ -138,8 +139,8 @@ SCENARIOS: Final[Mapping[str, Measure]] = {
 }
 
 
-SOCKETS: Final = "sockets"
-"""The engine beside its peers: a benchmark of its own, with a file and a page of its own (tests/benchmarks/sockets/)."""
+COMPARISONS: Final[Mapping[str, Callable[[list[str]], int]]] = {"tasks": compare_tasks, "sockets": compare_sockets}
+"""Paceline beside its peers: benchmarks of their own, each with a file and a page of its own."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -147,7 +148,7 @@ def parser() -> argparse.ArgumentParser:
     command = argparse.ArgumentParser(
         prog="python -m tests.benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = (*SCENARIOS, SOCKETS)
+    names = (*SCENARIOS, *COMPARISONS)
     command.add_argument("--only", nargs="+", metavar="NAME", choices=names, help=f"some of: {', '.join(names)}")
     command.add_argument("--quick", action="store_true", help="small and once; prints, writes nothing")
     command.add_argument("--page", action="store_true", help="measure nothing, write the page anew from results.json")
@@ -165,11 +166,11 @@ def main(argv: list[str] | None = None) -> int:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     here = machine(Path(tempfile.gettempdir()))
     size = QUICK if args.quick else FULL
-    only = args.only or [*SCENARIOS, SOCKETS]
-    chosen = [name for name in only if name != SOCKETS]
-    sockets = SOCKETS in only
+    only = args.only or [*SCENARIOS, *COMPARISONS]
+    chosen = [name for name in only if name in SCENARIOS]
+    comparisons = [name for name in COMPARISONS if name in only]
     if not chosen:
-        return compare_sockets(["--quick"] if args.quick else [])
+        return _compared(comparisons, quick=args.quick)
     results = Results(COMMAND, here, {})
     try:
         kept = joined(load() if args.only and not args.quick else None, results)
@@ -189,8 +190,12 @@ def main(argv: list[str] | None = None) -> int:
     faults = list(faults_of(results))
     for fault in faults:
         print(f"{fault}: that is a fault, not a figure", file=sys.stderr)
-    compared = compare_sockets(["--quick"] if args.quick else []) if sockets else 0
+    compared = _compared(comparisons, quick=args.quick)
     return 1 if faults else compared
+
+
+def _compared(names: Sequence[str], *, quick: bool) -> int:
+    return max((COMPARISONS[name](["--quick"] if quick else []) for name in names), default=0)
 
 
 def faults_of(results: Results) -> Iterator[str]:
