@@ -5,8 +5,10 @@ mended (the case); all becomes quiet; what is stored is read back; and only then
 the history of what everybody did and saw. What could not be known, because an answer was lost, stays unknown.
 
     stand.py       two gateways, a worker, Postgres and Redis, each behind breakable networks (tests/support/proxy.py);
-                   process.py one gateway, gateway.py the program with its side door, balancer.py HAProxy
+                   process.py one process of it, gateway.py the program with its side door
+                   (door.py), balancer.py HAProxy
     swarm.py       devices, members, coaches and clerks, who note what they do and see
+    works.py       those who tell facts, to be done later; ledger.py which effects they had, worker.py the program that notes them
     history.py     every operation as invoke, ok, fail or info, as JSON lines
     checkers.py    what a history proves
     cases/         the faults, by their numbers in the catalogue of faults
@@ -14,7 +16,7 @@ the history of what everybody did and saw. What could not be known, because an a
     page.py        the table, docs/performance/faults.json and faults.md
 
     test_proxy.py  test_checkers.py  test_page.py   that the bench does what it says
-    test_cases.py                                   every fault in its short form
+    test_cases.py, test_task_cases.py               every fault in its short form, on a stand that session.py keeps
     test_kill.py                                    a whole program killed in the middle of ten workouts
 
 `python -m tests.faults` (`make faults`) runs the full forms and writes the page; `--only F-10 --seed 7` some of them.

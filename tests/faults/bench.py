@@ -21,26 +21,35 @@ from realtime.wire import BY_NAME
 from tests.faults.checkers import FRESH_S, Counts, check, load
 from tests.faults.history import Fault, History
 from tests.faults.stand import Stand
-from tests.faults.swarm import FULL, SHORT, Plan, Swarm
+from tests.faults.swarm import FEW, FULL, SHORT, Plan, Swarm
+from tests.faults.works import Works
+from workers.bus import BusUnavailable
 
 Form = Literal["short", "full"]
 
 BACK_S: Final = 30.0
 """How long everything may take to be as before."""
+DONE_S: Final = 60.0
+"""How long all that was told during a fault may take to be done, once it is over."""
 REST_S: Final = 10.0
 SLOW: Final = 0.05
 """This share of answers may be slower than it should be: a machine that two cores are too few for makes some of them so. A handler
 that waits for what is broken makes most of them so, for seconds."""
 LOAD_S: Final = 2.5
 """The least time that people send and speak in a case: what is over at once shall be seen to do no harm afterwards either."""
-ZERO: Final = ("lost", "duplicated", "reordered", "late", "silent_gaps", "stale_boards", "leaks")
+ZERO: Final = (
+    *("lost", "duplicated", "reordered", "late", "silent_gaps", "stale_boards", "leaks"),
+    *("undone", "redone"),
+)
 """What must be zero, whatever the fault."""
 
 
 class Bench:
     """What a case works with. `found` takes what is wrong beyond what the checkers see; `said` what is worth telling besides."""
 
-    def __init__(self, stand: Stand, swarm: Swarm, history: History, rng: random.Random, form: Form) -> None:
+    def __init__(
+        self, stand: Stand, swarm: Swarm, history: History, rng: random.Random, form: Form, works: Works | None = None
+    ) -> None:
         self.stand: Final = stand
         self.swarm: Final = swarm
         self.history: Final = history
@@ -49,6 +58,14 @@ class Bench:
         self.ping_s: Final = stand.ping_s
         self.found: list[str] = []
         self.said: dict[str, float | str] = {}
+        self._works: Final = works
+
+    @property
+    def works(self) -> Works:
+        """What is done later. Raises LookupError on a stand without a broker."""
+        if self._works is None:
+            raise LookupError("this stand has no broker: the case belongs among cases/tasks.py")
+        return self._works
 
     def of(self, short: float, full: float) -> float:
         """A number that depends on the form."""
@@ -98,6 +115,16 @@ class Bench:
             self.found.append(f"{len(away)} clients are not back after {BACK_S:g} s: {away[:3]}")
         await self.swarm.look()
 
+    async def all_done(self) -> None:
+        """Tell nothing more, and wait until all that was told has had its effects."""
+        if self._works is None:
+            return
+        await self._works.quiet()
+        done = await self._works.drained(DONE_S)
+        ended = max((fault.t for fault in self.history.of(Fault)), default=0.0)
+        self.said["all done after, s"] = "never" if done is None else round(self.history.now() - ended, 1)
+        self.found += self._works.faults
+
 
 Inject = Callable[[Bench], Awaitable[None]]
 
@@ -142,19 +169,37 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         return f"missing: {', '.join(self.missing)}" if self.missing else "holds"
 
 
-def plan_of(form: Form) -> Plan:
-    """How many people there are in this form."""
-    return FULL if form == "full" else SHORT
+def plan_of(form: Form, *, broker: bool = False) -> Plan:
+    """How many people there are in this form, on a stand with or without a broker."""
+    if form == "full":
+        return FULL
+    return FEW if broker else SHORT
 
 
-async def run_case(case: Case, stand: Stand, swarm: Swarm, *, seed: int, form: Form, keep: Path | None = None) -> Row:
+async def run_case(
+    case: Case,
+    stand: Stand,
+    swarm: Swarm,
+    *,
+    seed: int,
+    form: Form,
+    keep: Path | None = None,
+    works: Works | None = None,
+) -> Row:
     """Run one case on a stand with a settled swarm, and leave both as they were. `keep`: where its history goes."""
-    (row,) = await run_together([case], stand, swarm, seed=seed, form=form, keep=keep)
+    (row,) = await run_together([case], stand, swarm, seed=seed, form=form, keep=keep, works=works)
     return row
 
 
 async def run_together(
-    cases: Sequence[Case], stand: Stand, swarm: Swarm, *, seed: int, form: Form, keep: Path | None = None
+    cases: Sequence[Case],
+    stand: Stand,
+    swarm: Swarm,
+    *,
+    seed: int,
+    form: Form,
+    keep: Path | None = None,
+    works: Works | None = None,
 ) -> list[Row]:
     """Run several cases at once, which share a history and what the checkers find in it: for cases that mostly wait, and do not
     get into each other's way."""
@@ -163,23 +208,29 @@ async def run_together(
     history = History()
     swarm.begin(history)
     swarm.loud()
+    if works is not None:
+        await works.begin(history)
+        works.loud()
     with contextlib.suppress(TimeoutError):
         await swarm.settled()
     await stand.note_rest()
     injecting = time.monotonic()
-    benches = [Bench(stand, swarm, history, random.Random(f"{seed} {case.id}"), form) for case in cases]
+    benches = [Bench(stand, swarm, history, random.Random(f"{seed} {case.id}"), form, works) for case in cases]
     await asyncio.gather(*(_injected(case, bench) for case, bench in zip(cases, benches, strict=True)))
     await asyncio.sleep(injecting + LOAD_S - time.monotonic())
-    common = Bench(stand, swarm, history, random.Random(seed), form)
+    common = Bench(stand, swarm, history, random.Random(seed), form, works)
     await common.recovered()
     common.found += stand.ended()
+    await common.all_done()
     try:
         if stand.ended():
             await stand.whole()
         await swarm.quiet()
         await swarm.note_stored()
+        if works is not None:
+            await works.note_done()
         await _at_rest(common)
-    except (OutOfPatience, Refusal, OSError, AssertionError) as fault:
+    except (OutOfPatience, Refusal, OSError, AssertionError, BusUnavailable) as fault:
         common.found.append(f"the end could not be read: {type(fault).__name__}: {fault}")
     history.close()
     common.found += swarm.faults

@@ -6,6 +6,8 @@
     boards       some seconds after the fault is over every board shows what devices send now, and is the server's own; whatever the
                  fault, a board goes forward, never back
     leaks        every message names its room; a client that is not in there must not have it
+    tasks        every fact that was told has its effect once for every queue that wants it; what nobody can handle, and nothing
+                 else, is parked with a reason
     recovery     how long until every node said that it was ready, and stayed it
     load         memory, descriptors and tasks as before
 
@@ -21,8 +23,11 @@ from typing import Final
 import msgspec
 
 from tests.faults.history import (
+    Effect,
+    FactTold,
     Fault,
     Framed,
+    Handed,
     Heard,
     History,
     Joined,
@@ -31,6 +36,8 @@ from tests.faults.history import (
     Look,
     Lost,
     Op,
+    Parked,
+    Poisoned,
     Ready,
     RowSeen,
     Stored,
@@ -52,7 +59,9 @@ FDS_TOLERANCE: Final = 3
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table. `lost`: acknowledged samples; `missed`: messages that were owed and never came, of which `silent_gaps`
-    were not told. `recovery_s` None: not ready again; `rss_slope_kb_per_s` of all nodes together, by least squares."""
+    were not told. Of tasks: `facts` told, the `effects` that are owed for them, of which `undone` are not there and `redone` there
+    again, `handed` how often handlers were called for them, `parked` what was given up. `recovery_s` None: not ready again;
+    `rss_slope_kb_per_s` of all nodes together, by least squares."""
 
     sent: int = 0
     acknowledged: int = 0
@@ -67,6 +76,12 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     silent_gaps: int = 0
     stale_boards: int = 0
     leaks: int = 0
+    facts: int = 0
+    effects: int = 0
+    undone: int = 0
+    redone: int = 0
+    handed: int = 0
+    parked: int = 0
     recovery_s: float | None = 0.0
     rss_slope_kb_per_s: float = 0.0
     findings: tuple[str, ...] = ()
@@ -74,16 +89,16 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 def check(history: History, *, recovery_limit_s: float = 30.0) -> Counts:
     """Everything that can be said about a history."""
-    parts = [samples(history), events(history), boards(history), leaks(history), recovery(history, recovery_limit_s)]
-    parts.append(load(history))
+    parts = [samples(history), events(history), boards(history), leaks(history), tasks(history)]
+    parts += [recovery(history, recovery_limit_s), load(history)]
     numbers: Counter[str] = Counter()
     for part in parts:
         for name in _ADDED:
             numbers[name] += getattr(part, name)
     return Counts(
         **{name: numbers[name] for name in _ADDED},
-        recovery_s=parts[4].recovery_s,
-        rss_slope_kb_per_s=parts[5].rss_slope_kb_per_s,
+        recovery_s=parts[5].recovery_s,
+        rss_slope_kb_per_s=parts[6].rss_slope_kb_per_s,
         findings=tuple(finding for part in parts for finding in part.findings),
     )
 
@@ -91,6 +106,7 @@ def check(history: History, *, recovery_limit_s: float = 30.0) -> Counts:
 _ADDED: Final = (
     *("sent", "acknowledged", "stored", "said", "heard", "lost", "missed"),
     *("duplicated", "reordered", "late", "silent_gaps", "stale_boards", "leaks"),
+    *("facts", "effects", "undone", "redone", "handed", "parked"),
 )
 
 
@@ -336,6 +352,44 @@ def leaks(history: History) -> Counts:
     return Counts(leaks=len(found), findings=tuple(found[:5]))
 
 
+# -- tasks ----------------------------------------------------------------------------------------------------------------------
+
+
+def tasks(history: History) -> Counts:
+    """Every fact has its effect once for every queue that wants it, and only poison is parked."""
+    told = list(history.of(FactTold))
+    poison = {(one.who, one.fact) for one in history.of(Poisoned)}
+    # More than once is no harm: a worker may be killed when a message is parked and not yet acknowledged.
+    parked = Counter((one.who, one.fact) for one in history.of(Parked))
+    owed = {(queue, one.fact) for one in told for queue in one.owed} - poison
+    effects = Counter((one.who, one.fact) for one in history.of(Effect))
+    undone = sorted(owed - set(effects))
+    redone = {key: count - 1 for key, count in effects.items() if count > 1}
+    findings = [f"{queue}: fact {fact} had its effect {effects[queue, fact]} times" for queue, fact in redone]
+    if undone:
+        by_queue = dict(Counter(queue for queue, _ in undone))
+        findings.append(f"{len(undone)} effects never came, by queue {by_queue}; one is that of fact {undone[0][1]}")
+    findings += [f"{queue}: an innocent fact was parked, {fact}" for queue, fact in sorted(set(parked) - poison)]
+    findings += [f"{queue}: poison was not parked, {fact}" for queue, fact in sorted(poison - set(parked))]
+    findings += [f"{one.who}: {one.fact} is parked without a reason" for one in history.of(Parked) if not one.reason]
+    findings += [f"{queue}: poison had an effect, {fact}" for queue, fact in sorted(set(effects) & poison)]
+    orders = {one.order for one in told if one.order is not None}
+    kept = {op.value for op in history.of(Op) if op.kind == "order" and op.outcome == "ok"}
+    if lost := kept - orders:
+        findings.append(f"{len(lost)} orders were committed and nothing was told of them, the first is {min(lost)}")
+    if waiting := max((one.waiting for one in history.of(Handed)), default=0):
+        findings.append(f"{waiting} facts still wait in the outbox")
+    return Counts(
+        facts=len(told),
+        effects=len(owed),
+        undone=len(undone),
+        redone=sum(redone.values()),
+        handed=sum(one.deliveries for one in history.of(Handed)),
+        parked=sum(parked.values()),
+        findings=tuple(findings),
+    )
+
+
 # -- recovery and load ------------------------------------------------------------------------------------------------------------
 
 
@@ -383,6 +437,21 @@ def load(history: History) -> Counts:
 def goodbyes(history: History) -> Counter[int | None]:
     """How connections ended, by code."""
     return Counter(entry.code for entry in history.of(Lost))
+
+
+def answer_ms(history: History, of: str, began: float = 0.0, ended: float = float("inf")) -> list[float]:
+    """How long the answers to clerks whose names begin so took, of questions begun in this span, sorted, ms; what was never
+    answered took as long as it was waited for."""
+    asked: dict[int, float] = {}
+    took = []
+    for op in history.of(Op):
+        if op.kind != "ask" or not op.who.startswith(of):
+            continue
+        if op.outcome == "invoke":
+            asked[op.op] = op.t
+        elif began <= asked[op.op] <= ended:
+            took.append((op.t - asked[op.op]) * 1000)
+    return sorted(took)
 
 
 def slow_answers(

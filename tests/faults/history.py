@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-OpKind = Literal["sample", "cue", "ask"]
+OpKind = Literal["sample", "cue", "ask", "order"]
 Outcome = Literal["invoke", "ok", "fail", "info"]
 
 
@@ -134,7 +134,45 @@ class Load(Entry, frozen=True, kw_only=True):
     warm: bool = False
 
 
-AnyEntry = Op | Stored | Joined | Left | Lost | Heard | Framed | Look | Told | Fault | Ready | Load
+class FactTold(Entry, frozen=True, kw_only=True):
+    """A fact that the database has told, of the type `who`; `owed` are the queues that want it, `order` the value of the
+    operation that told it, None when it is a consequence of another fact."""
+
+    fact: str
+    owed: list[str]
+    order: int | None = None
+
+
+class Effect(Entry, frozen=True, kw_only=True):
+    """A fact had its effect for the queue `who`: noted in the end, in the order in which they were stored."""
+
+    fact: str
+
+
+class Poisoned(Entry, frozen=True, kw_only=True):
+    """The bench has put something into the queue `who` that nobody can handle; `fact` as a person finds it among what is parked."""
+
+    fact: str
+    how: str
+
+
+class Parked(Entry, frozen=True, kw_only=True):
+    """What was given up in the queue `who`, and why; `fact` empty when not even that could be read."""
+
+    fact: str
+    reason: str
+
+
+class Handed(Entry, frozen=True, kw_only=True):
+    """How often handlers of the worker `who` were handed something since the history began, and how many facts still wait in the
+    outbox."""
+
+    deliveries: int
+    waiting: int = 0
+
+
+_OfClasses = Op | Stored | Joined | Left | Lost | Heard | Framed | Look | Told | Fault | Ready | Load
+AnyEntry = _OfClasses | FactTold | Effect | Poisoned | Parked | Handed
 _E = TypeVar("_E", bound=Entry)
 
 

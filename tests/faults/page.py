@@ -70,12 +70,12 @@ def part(results: Results) -> str:
     """The table, what was injected, each fault's own figures and whatever was found, Markdown."""
     rows = list(results.rows.values())
     lines = [table([one.row for one in rows]), ""]
+    if later := [one.row for one in rows if one.row.counts.facts]:
+        lines += ["What was to be done later:", "", tasks_table(later), ""]
     lines += ["| fault | injected | figures of its own | form | measured |", "|---|---|---|---|---|"]
     for one in rows:
         row = one.row
-        lines.append(
-            f"| {row.id} | {row.injected} | {_said(row)} | {row.form}, seed {row.seed} | {_stamp(one.stamp)} |"
-        )
+        lines.append(f"| {row.id} | {row.injected} | {said(row)} | {row.form}, seed {row.seed} | {_stamp(one.stamp)} |")
     found = [(row.id, finding) for row in (one.row for one in rows) for finding in row.findings[:8]]
     if found:
         lines += ["", "What was found:", "", *(f"- {number}: {finding}" for number, finding in found)]
@@ -92,6 +92,24 @@ def table(rows: Sequence[Row]) -> str:
     """One line per fault, Markdown."""
     lines = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
     return "\n".join([*lines, *(f"| {' | '.join(map(str, _cells(row)))} |" for row in rows)])
+
+
+_TASK_COLUMNS: Final = (
+    "fault", "what", "facts told", "effects owed", "not done", "done twice", "handlers called", "parked", "verdict",
+)  # fmt: skip
+
+
+def tasks_table(rows: Sequence[Row]) -> str:
+    """One line per fault that facts were told in, Markdown."""
+    lines = ["| " + " | ".join(_TASK_COLUMNS) + " |", "|" + "---|" * len(_TASK_COLUMNS)]
+    for row in rows:
+        counts = row.counts
+        cells = (
+            *(row.id, row.title, f"{counts.facts:,}", f"{counts.effects:,}", counts.undone, counts.redone),
+            *(f"{counts.handed:,}", counts.parked, row.verdict),
+        )
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
 
 
 def _cells(row: Row) -> tuple[object, ...]:
@@ -115,7 +133,8 @@ def _cells(row: Row) -> tuple[object, ...]:
     )
 
 
-def _said(row: Row) -> str:
+def said(row: Row) -> str:
+    """The figures of its own in a line."""
     figures = ((name, value if isinstance(value, str) else f"{value:g}") for name, value in row.said.items())
     return "; ".join(f"{name} {value}" for name, value in figures)
 

@@ -1,4 +1,4 @@
-"""A gateway process of the stand: its signals, the door into it, the networks around it, and what it holds."""
+"""A process of the stand: its signals, the door into it, the networks around it, and what it holds."""
 
 import asyncio
 import json
@@ -10,6 +10,7 @@ from typing import Any, Final
 from tests.faults.history import Load
 from tests.support.census import descriptors, rss_kb
 from tests.support.proxy import Line, Proxy
+from tests.support.rabbitmq import RabbitMQ
 from tests.support.server import Server
 
 
@@ -18,23 +19,16 @@ def subscriber(line: Line) -> bool:
     return line.said(b"subscribe")
 
 
-class Gateway:
-    """A gateway process, the door into it, and the networks around it. `name` is its node id; `generation` counts its starts."""
+class Process:
+    """A process, the door into it, and its way to Redis. `name` is its node id; `generation` counts its starts."""
 
-    def __init__(self, name: str, server: Server, door: Path, front: Proxy, redis: Proxy, postgres: Proxy) -> None:
+    def __init__(self, name: str, server: Server, door: Path, redis: Proxy) -> None:
         self.name: Final = name
         self.server: Final = server
-        self.front: Final = front
         self.redis: Final = redis
-        self.postgres: Final = postgres
         self.generation = 0
         self.frozen = False
         self._door: Final = door
-
-    @property
-    def url(self) -> str:
-        """Where clients reach it: its front."""
-        return f"http://127.0.0.1:{self.front.port}"
 
     @property
     def who(self) -> str:
@@ -47,6 +41,8 @@ class Gateway:
 
     async def start(self) -> None:
         """Start it; returns when it serves."""
+        if self.generation:
+            await self.kill()  # it has ended; what is left of it is tidied up
         self.generation += 1
         self.frozen = False
         await asyncio.to_thread(self.server.start)
@@ -70,7 +66,7 @@ class Gateway:
         self.frozen = False
 
     async def ask(self, do: str, **more: Any) -> Any:
-        """Ask at the side door: see tests/faults/gateway.py."""
+        """Ask at the side door: see tests/faults/door.py, worker.py."""
         reader, writer = await asyncio.open_unix_connection(self._door)
         try:
             writer.write(json.dumps({"do": do, **more}).encode() + b"\n")
@@ -87,3 +83,43 @@ class Gateway:
         """What it holds now. Raises OSError when it is gone."""
         held, fds = rss_kb(self.pid), descriptors(self.pid)
         return Load(t=t, who=self.who, rss_kb=held, fds=fds, tasks=tasks, rest=rest, warm=warm)
+
+
+class Gateway(Process):
+    """A gateway, and the networks around it: its front towards clients, its ways to Redis and Postgres."""
+
+    def __init__(self, name: str, server: Server, door: Path, front: Proxy, redis: Proxy, postgres: Proxy) -> None:
+        super().__init__(name, server, door, redis)
+        self.front: Final = front
+        self.postgres: Final = postgres
+
+    @property
+    def url(self) -> str:
+        """Where clients reach it: its front."""
+        return f"http://127.0.0.1:{self.front.port}"
+
+
+class Worker(Process):
+    """A worker, with its ways to Redis and, where the bus is on RabbitMQ, to the broker; without a broker it has no door."""
+
+    def __init__(self, name: str, server: Server, door: Path, redis: Proxy, amqp: Proxy | None) -> None:
+        super().__init__(name, server, door, redis)
+        self._amqp: Final = amqp
+        self._deliveries: Final = Path(f"{door}.deliveries")
+
+    @property
+    def network(self) -> Proxy:
+        """Its way to the broker. Raises LookupError where there is none."""
+        if self._amqp is None:
+            raise LookupError(f"{self.name} has its bus on Postgres")
+        return self._amqp
+
+    def lead_to(self, broker: RabbitMQ) -> None:
+        """Its broker is this one from now on; lines to another one are cut."""
+        if self.network.upstream != broker.port:
+            self.network.upstream = broker.port
+            self.network.cut()
+
+    def deliveries(self) -> int:
+        """How often its handlers were handed something, over all its lives."""
+        return self._deliveries.read_bytes().count(b"\n") if self._deliveries.exists() else 0

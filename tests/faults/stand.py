@@ -6,7 +6,8 @@
 
 Two gateways (`paceline run`, by tests/faults/gateway.py) and one worker, a Postgres and a Redis of their own. Every gateway sees
 each service through a proxy of its own, so that one of them can be cut off and the other not; clients see each gateway through its
-front. Only processes started here are ever signalled, by their pid.
+front. With a broker (`open_stand(broker=…)`) the task bus is on RabbitMQ, and there are two workers (tests/faults/worker.py), each
+with a proxy of its own before it. Only processes started here are ever signalled, by their pid.
 
 `whole()` undoes whatever a case has done: it heals the networks, thaws and starts what was frozen or killed, and takes back what
 was set on Redis. So one stand serves many cases.
@@ -33,12 +34,14 @@ from redis.exceptions import RedisError
 from paceline.embedded import open_embedded
 from realtime.peer import EVERY_NODE
 from services.accounts.tokens import make_key
+from tests.faults import ledger
 from tests.faults.balancer import Balancer, open_balancer
 from tests.faults.history import History, Ready
-from tests.faults.process import Gateway
-from tests.support.proxy import Proxy, open_proxy
+from tests.faults.process import Gateway, Process, Worker
+from tests.support.proxy import open_proxy
+from tests.support.rabbitmq import RabbitMQ
 from tests.support.redis_server import RedisServer
-from tests.support.server import Server, free_port
+from tests.support.server import PROGRAM, Server, free_port
 from tests.support.system_parts import redis as redis_7
 
 LOOK_EVERY_S: Final = 0.1
@@ -53,8 +56,7 @@ class Stand:
     """The running installation. `database_url` leads to Postgres directly, for whoever reads the truth."""
 
     gateways: list[Gateway]
-    worker: Server
-    worker_redis: Proxy
+    workers: list[Worker]
     database_url: str
     redis: RedisServer
     token_key: str
@@ -65,10 +67,16 @@ class Stand:
     primary: RedisServer = field(init=False)
     primary_port: int = 0
     replica: RedisServer | None = None
+    broker: RabbitMQ | None = None
     history: History = field(default_factory=History)
 
     def __post_init__(self) -> None:
         self.primary = self.redis
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """All of Paceline that runs here."""
+        return (*self.gateways, *self.workers)
 
     # -- Redis's own knobs ----------------------------------------------------------------------------------------------
 
@@ -137,9 +145,9 @@ class Stand:
 
     def _lead_to(self, server: RedisServer) -> None:
         self.redis = server
-        for network in (self.worker_redis, *(gateway.redis for gateway in self.gateways)):
-            network.upstream = server.socket
-            network.cut()
+        for process in self.processes:
+            process.redis.upstream = server.socket
+            process.redis.cut()
 
     # -- more processes ---------------------------------------------------------------------------------------------------
 
@@ -174,33 +182,65 @@ class Stand:
         async with open_balancer(self.folder, self.gateways) as balancer:
             yield balancer
 
+    async def open_worker(self, name: str, resources: AsyncExitStack, **environ: str) -> Worker:
+        """One more process for all that is done later, started, ended with `resources`."""
+        door = self.folder / f"{name}.door"
+        redis = await resources.enter_async_context(open_proxy(self.redis.socket))
+        amqp = None
+        environ = {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": f"redis://127.0.0.1:{redis.port}/0",
+            "PACELINE_ROLES": "worker,relay,scheduler",
+            "PACELINE_NODE_ID": name,
+            **environ,
+        }
+        program: tuple[str, ...] = PROGRAM
+        if self.broker is not None:
+            amqp = await resources.enter_async_context(open_proxy(self.broker.port))
+            environ["AMQP_URL"] = f"amqp://guest:guest@127.0.0.1:{amqp.port}/"
+            program = (sys.executable, "-m", "tests.faults.worker", str(door))
+        server = Server(self.folder / name, free_port(), self.environ | environ, program)
+        worker = Worker(name, server, door, redis, amqp)
+        resources.push_async_callback(_ended, server)
+        await worker.start()
+        return worker
+
     # -- whole and at rest ------------------------------------------------------------------------------------------------
 
     async def whole(self) -> None:
         """Everything as it was at first: see the module."""
+        for process in self.processes:
+            if process.frozen:
+                process.thaw()
         for gateway in self.gateways:
-            if gateway.frozen:
-                gateway.thaw()
             for network in (gateway.front, gateway.redis, gateway.postgres):
                 network.heal()
+        await self._broker_whole()
         await self._back_to_primary()
         if not await self._redis_answers():
             await self.primary.start()
         async with self.knobs() as client:
             await client.config_set("maxmemory", "0")
             await client.config_set("client-output-buffer-limit", "pubsub 33554432 8388608 60")
-        await asyncio.gather(*(gateway.start() for gateway in self.gateways if not gateway.server.runs))
-        if not self.worker.runs:
-            await asyncio.to_thread(self.worker.start)
+        await asyncio.gather(*(process.start() for process in self.processes if not process.server.runs))
         await self.ready()
+
+    async def _broker_whole(self) -> None:
+        if self.broker is None:
+            return
+        if not self.broker.runs:
+            self.broker.launch()
+        await asyncio.to_thread(self.broker.wait)
+        for worker in self.workers:
+            worker.lead_to(self.broker)
+            worker.network.heal()
 
     def ended(self) -> list[str]:
         """Processes that have ended though nobody ended them, with their last words."""
-        servers = {gateway.name: gateway.server for gateway in self.gateways} | {"worker": self.worker}
         return [
-            f"{name} has ended by itself: {' '.join(server.output[-3:]).strip()[:300]}"
-            for name, server in servers.items()
-            if not server.runs
+            f"{process.name} has ended by itself: {' '.join(process.server.output[-3:]).strip()[:300]}"
+            for process in self.processes
+            if not process.server.runs
         ]
 
     async def _redis_answers(self) -> bool:
@@ -302,8 +342,11 @@ def _postgres_socket(url: str) -> tuple[Path, str, str]:
 
 
 @asynccontextmanager
-async def open_stand(*, ping_s: float | None = None) -> AsyncIterator[Stand]:
-    """A running stand. `ping_s`: seconds between pings, None for what is shipped."""
+async def open_stand(
+    *, ping_s: float | None = None, broker: RabbitMQ | None = None, **workers_environ: str
+) -> AsyncIterator[Stand]:
+    """A running stand. `ping_s`: seconds between pings, None for what is shipped; `broker`: a RabbitMQ that runs, for the task bus;
+    `workers_environ`: what workers are told besides."""
     folder = Path(tempfile.mkdtemp(prefix="paceline-faults-"))
     folder.chmod(0o711)
     async with AsyncExitStack() as resources:
@@ -322,25 +365,13 @@ async def open_stand(*, ping_s: float | None = None) -> AsyncIterator[Stand]:
         environ = {"PACELINE_TOKEN_KEY": key, "PACELINE_ADMIN_TOKEN": secrets.token_urlsafe(32)}
         if ping_s is not None:
             environ["BENCH_PING_S"] = str(ping_s)
-        worker_redis = await resources.enter_async_context(open_proxy(redis.socket))
-        worker = Server(
-            folder / "worker",
-            free_port(),
-            environ
-            | {
-                "DATABASE_URL": embedded.database_url,
-                "REDIS_URL": f"redis://127.0.0.1:{worker_redis.port}/0",
-                "PACELINE_ROLES": "worker,relay,scheduler",
-                "PACELINE_NODE_ID": "worker",
-            },
-        )
-        stand = Stand(
-            [], worker, worker_redis, embedded.database_url, redis, key, http, folder, environ, ping_s or 25.0
-        )
-        resources.push_async_callback(_ended, worker)
+        stand = Stand([], [], embedded.database_url, redis, key, http, folder, environ, ping_s or 25.0, broker=broker)
         stand.primary_port = redis_port
-        # The worker first: it migrates the database, and the gateways need not wait for each other.
-        await asyncio.to_thread(worker.start)
+        # The workers first: they migrate the database, and the gateways need not wait for each other.
+        if broker is not None:
+            await ledger.prepare(embedded.database_url)
+        for name in ("worker",) if broker is None else ("worker-1", "worker-2"):
+            stand.workers.append(await stand.open_worker(name, resources, **workers_environ))
         for name in ("a", "b"):
             stand.gateways.append(await stand.open_gateway(name, resources))
         await stand.ready()

@@ -46,6 +46,8 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 SHORT: Final = Plan()
+FEW: Final = Plan(rooms=1, devices=2, members=3)
+"""For short cases that are about something else, and want to see that people do not notice."""
 FULL: Final = Plan(rooms=15, devices=8, members=12, hz=2.0, say_every_s=0.25)
 """300 clients, as many as the catalogue of faults asks for, and 15 coaches."""
 

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.faults.checkers import check, goodbyes, slow_answers
+from tests.faults.checkers import answer_ms, check, goodbyes, slow_answers
 from tests.faults.history import (
     AnyEntry,
+    Effect,
+    FactTold,
     Fault,
     Framed,
+    Handed,
     Heard,
     History,
     Joined,
@@ -17,6 +20,8 @@ from tests.faults.history import (
     Load,
     Look,
     Lost,
+    Parked,
+    Poisoned,
     Ready,
     RowSeen,
     Stored,
@@ -254,6 +259,75 @@ def test_a_snapshot_and_another_epoch_begin_anew() -> None:
     told = quiet_class().note(Framed, "ada", room=ROOM, epoch="e", v=1, snapshot=True)
     told.note(Framed, "ada", room=ROOM, epoch="f", v=1, snapshot=False)
     assert told.counts.findings == ()
+
+
+# -- tasks ----------------------------------------------------------------------------------------------------------------------
+
+
+def a_fact(fact: str = "f", *owed: str, order: int | None = None, told: Told | None = None) -> Told:
+    """A fact that is owed to these queues."""
+    return (told or Told()).note(FactTold, "workout.finished", fact=fact, owed=list(owed or ("mail",)), order=order)
+
+
+def test_a_fact_that_has_its_effect_once_for_every_queue_is_no_finding() -> None:
+    told = a_fact("f", "mail", "summary").note(Effect, "mail", fact="f").note(Effect, "summary", fact="f")
+    counts = told.note(Handed, "worker", deliveries=3).counts
+    assert counts.findings == ()
+    assert (counts.facts, counts.effects, counts.undone, counts.redone, counts.handed) == (1, 2, 0, 0, 3)
+
+
+def test_an_effect_that_never_came_is_named_with_its_queue() -> None:
+    counts = a_fact("f", "mail", "summary").note(Effect, "mail", fact="f").counts
+    assert counts.undone == 1
+    assert "'summary': 1" in counts.findings[0]
+
+
+def test_an_effect_that_came_twice_is_counted() -> None:
+    counts = a_fact().note(Effect, "mail", fact="f").note(Effect, "mail", fact="f").counts
+    assert (counts.undone, counts.redone) == (0, 1)
+    assert "2 times" in counts.findings[0]
+
+
+def test_poison_has_to_be_parked_with_a_reason_and_is_owed_to_nobody() -> None:
+    poisoned = a_fact().note(Poisoned, "mail", fact="f", how="raises")
+    assert "was not parked" in poisoned.counts.findings[0]
+    parked = poisoned.note(Parked, "mail", fact="f", reason="ValueError").counts
+    assert (parked.findings, parked.undone, parked.parked) == ((), 0, 1)
+    mute = a_fact().note(Poisoned, "mail", fact="f", how="raises").note(Parked, "mail", fact="f", reason="")
+    assert "without a reason" in mute.counts.findings[0]
+
+
+def test_a_neighbour_of_poison_that_is_parked_with_it_is_innocent() -> None:
+    counts = a_fact().note(Parked, "mail", fact="f", reason="its worker died").counts
+    assert counts.undone == 1
+    assert any("innocent" in finding for finding in counts.findings)
+
+
+def test_poison_that_is_parked_twice_is_no_harm() -> None:
+    told = a_fact().note(Poisoned, "mail", fact="f", how="raises").note(Parked, "mail", fact="f", reason="ValueError")
+    counts = told.note(Parked, "mail", fact="f", reason="ValueError").counts
+    assert (counts.findings, counts.parked) == ((), 2)
+
+
+@pytest.mark.parametrize(("outcome", "findings"), [("ok", 1), ("info", 0)])
+def test_an_order_that_was_committed_must_have_been_told(outcome: Any, findings: int) -> None:
+    told = Told()
+    told.history.end(told.history.invoke("orders", "order", value=7), outcome)
+    assert len(told.counts.findings) == findings
+    assert a_fact("f", order=7, told=told).note(Effect, "mail", fact="f").counts.findings == ()
+
+
+def test_what_still_waits_in_the_outbox_is_a_finding() -> None:
+    assert "2 facts still wait" in Told().note(Handed, "worker", deliveries=0, waiting=2).counts.findings[0]
+
+
+def test_answers_of_one_kind_of_clerk_in_a_span_are_sorted() -> None:
+    told = Told()
+    for who, seconds in (("http-a", 0.3), ("http-b", 0.1), ("clerk-a", 9.0), ("http-a", 0.2)):
+        op = told.history.invoke(who, "ask")
+        told.then(seconds).history.end(op, "ok")
+    assert answer_ms(told.history, "http-") == pytest.approx([100, 200, 300])
+    assert answer_ms(told.history, "http-", 0.2, 0.35) == pytest.approx([100])
 
 
 # -- leaks, recovery, load --------------------------------------------------------------------------------------------------------

@@ -38,6 +38,13 @@ def test_a_loss_that_was_told_is_counted_apart_from_a_silent_gap() -> None:
     assert (cells[3], cells[5], cells[9]) == ("1,234", "3", "2")
 
 
+def test_what_was_to_be_done_later_has_a_table_of_its_own() -> None:
+    assert "effects owed" not in part(Results("make faults", {"F-10": Kept(STAMP, row())}))
+    told = row("F-20", facts=1_500, effects=3_000, undone=1, redone=2, handed=3_010, parked=3)
+    text = part(Results("make faults", {"F-20": Kept(STAMP, told)}))
+    assert "| F-20 | Redis dies | 1,500 | 3,000 | 1 | 2 | 3,010 | 3 | holds |" in text
+
+
 def test_a_new_row_replaces_the_old_one_of_the_same_fault_and_no_other() -> None:
     kept = joined(Results("make faults", {}), [Kept(STAMP, row("F-11")), Kept(STAMP, row("F-10", lost=1))])
     anew = joined(kept, [Kept(STAMP, row("F-10"))])
