@@ -1,4 +1,4 @@
-"""What the tests need beyond Python: RabbitMQ, Redis 7, HAProxy, Node with the official Socket.IO client, and Chromium.
+"""What the tests need beyond Python: RabbitMQ, Redis 7, HAProxy, promtool, Node with the official Socket.IO client, Chromium.
 
 `python -m tests.support.system_parts` looks for each. What is missing it installs with apt-get when it may
 (as root, on Debian and its kin), else it names it with the command that installs it. In continuous
@@ -63,6 +63,11 @@ def haproxy() -> Path | None:
     return _program("haproxy", "/usr/sbin/haproxy")
 
 
+def promtool() -> Path | None:
+    """The program promtool."""
+    return _program("promtool")
+
+
 def node() -> Path | None:
     """A Node.js new enough for the client."""
     found = _program("node", "/usr/bin/nodejs")
@@ -105,6 +110,7 @@ PARTS = {
             f"sudo apt-get install redis-server (Redis {REDIS_AT_LEAST} or newer)",
         ),
         Part("haproxy", "nodes behind a proxy", haproxy, ("haproxy",), "sudo apt-get install haproxy"),
+        Part("promtool", "alert rules", promtool, ("prometheus",), "sudo apt-get install prometheus"),
         Part(
             "node",
             "journeys with the official client",
