@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
+from ruamel.yaml import YAML
 
 from gateway.probes import FAMILIES
 from tests.support.system_parts import require
@@ -16,7 +16,7 @@ from tests.support.system_parts import require
 ROOT: Final = Path(__file__).parents[2]
 RULES: Final = ROOT / "deploy" / "observe" / "alerts.yaml"
 ALERTS: Final[dict[str, dict[str, Any]]] = {
-    rule["alert"]: rule for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"] for rule in group["rules"]
+    rule["alert"]: rule for group in YAML(typ="safe").load(RULES)["groups"] for rule in group["rules"]
 }
 _SUFFIXES: Final = {
     "counter": ("_total",),
