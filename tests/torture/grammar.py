@@ -26,6 +26,7 @@ EVENTS: Final[dict[str, str]] = {
     "class.create": '{"title":"Ride"}',
     "class.end": f'{{"class_id":"{ROOM}"}}',
     "inbox.read": f'{{"ids":["{ROOM}"]}}',
+    "task.cancel": f'{{"task":"{ROOM}"}}',
 }
 """A good payload for every client event."""
 

@@ -42,7 +42,7 @@ from realtime.position import NOWHERE
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import AccountId, ClassId, LoginId, WorkoutId
-from services.kernel.problems import NotInRoom, TokenExpired
+from services.kernel.problems import NotFound, NotInRoom, TokenExpired
 from tests.support.census import Census, descriptors, objects_of, rss_kb, tasks_here
 
 ROOM: Final = ClassId(uuid.UUID(int=77))
@@ -97,6 +97,7 @@ class Hall:
             "class.create": self.create,
             "class.end": self.end,
             "inbox.read": self.read,
+            "task.cancel": self.cancel,
         }
 
     def board_get(self, _: Connection, message: wire.RoomRef, reply: Reply) -> None:
@@ -130,6 +131,9 @@ class Hall:
 
     def read(self, _: Connection, message: wire.InboxRead, reply: Reply) -> None:
         reply.ok(wire.ReadMarked(len(message.ids or ()), 0))
+
+    def cancel(self, _: Connection, __: wire.TaskRef, ___: Reply) -> None:
+        raise NotFound
 
     async def end(self, _: Connection, message: wire.ClassRef, reply: Reply) -> None:
         await self._clock.sleep(THINKING_S)

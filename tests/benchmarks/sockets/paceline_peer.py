@@ -92,6 +92,7 @@ class Work:
             "class.create": refuse,
             "class.end": refuse,
             "inbox.read": refuse,
+            "task.cancel": refuse,
         }
 
     def closed(self, connection: Connection, _reason: str) -> None:
