@@ -68,8 +68,10 @@ async def resets(_request: Request, writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def open_hostile(act: Act, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[HostileServer]:
-    """A server, and an end to whatever it is at on leaving."""
+async def open_hostile(
+    act: Act, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[HostileServer]:
+    """A server on this address of this machine, and an end to whatever it is at on leaving."""
     running: Final[set[asyncio.Task[None]]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -88,7 +90,7 @@ async def open_hostile(act: Act, *, tls: ssl.SSLContext | None = None) -> AsyncI
             running.discard(task)
             writer.close()
 
-    listening = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    listening = await asyncio.start_server(connected, host, 0, ssl=tls)
     server = HostileServer(listening.sockets[0].getsockname()[1], act)
     try:
         yield server

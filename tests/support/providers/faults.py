@@ -48,6 +48,11 @@ class Faults:
         """Order faults; None is a message that is well."""
         self._ordered.extend(faults)
 
+    @property
+    def left(self) -> int:
+        """How many of those that were ordered by `next` nobody has met yet."""
+        return len(self._ordered)
+
     def meet(self) -> Fault | None:
         """What the message that has come now meets."""
         return self._ordered.popleft() if self._ordered else self.always

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from email.message import EmailMessage
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
@@ -43,7 +43,6 @@ class SmtpServer:
         self.lines: Final[set[SMTP]] = set()
         self.over: Final = asyncio.Event()
         """Set when the server ends: what hangs lets go."""
-        self.now: Fault | None = None
 
     def hang_up(self) -> None:
         """End all connections, as a server does that has waited long enough."""
@@ -62,9 +61,9 @@ class SmtpServer:
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        self.now = self.faults.meet()
+        fault = _line(server).fault = self.faults.meet()
         self.asked += 1
-        match self.now:
+        match fault:
             case Fault("away"):
                 return "421 4.3.2 closing for now"
             case Fault("hang_up_early"):
@@ -75,9 +74,9 @@ class SmtpServer:
         return "250 OK"
 
     async def handle_RCPT(
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+        self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
-        fault = self.now
+        fault = _line(server).fault
         if fault is not None and fault.code and fault.kind in {"dead", "refused"}:
             return f"{fault.code} <{address}> is not to be had"
         match fault:
@@ -91,7 +90,7 @@ class SmtpServer:
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
-        match self.now:
+        match _line(server).fault:
             case Fault("hang"):
                 await self.over.wait()
             case Fault("hang_up"):
@@ -121,12 +120,13 @@ class SmtpServer:
 
 
 class _Line(SMTP):
-    """One connection; the server knows all of them, so as to end them."""
+    """One connection; the server knows all of them, so as to end them. `fault`: what the mail that comes over it now meets."""
 
     def __init__(self, server: SmtpServer, **words: Any) -> None:
         super().__init__(server, **words)
         self._server: Final = server
         self.task: asyncio.Task[None] | None = None
+        self.fault: Fault | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         first = self.transport is None
@@ -189,8 +189,11 @@ async def open_smtp(
         await listening.wait_closed()
 
 
+def _line(server: SMTP) -> _Line:
+    assert isinstance(server, _Line)
+    return server
+
+
 def _abort(server: SMTP) -> None:
-    transport = server.transport
-    assert isinstance(transport, asyncio.WriteTransport)
-    transport.abort()
+    cast(asyncio.WriteTransport, server.transport).abort()  # uvloop's is none by its class
     raise ConnectionResetError
