@@ -9,6 +9,8 @@ the history of what everybody did and saw. What could not be known, because an a
                    (door.py), balancer.py HAProxy
     swarm.py       devices, members, coaches and clerks, who note what they do and see
     works.py       those who tell facts, to be done later; ledger.py which effects they had, worker.py the program that notes them
+    outside.py     everybody whom workers call: providers, receivers of webhooks, strangers; post.py people who are told things
+                   that leave for their pockets, and what became of every message
     history.py     every operation as invoke, ok, fail or info, as JSON lines
     checkers.py    what a history proves
     cases/         the faults, by their numbers in the catalogue of faults

@@ -22,6 +22,7 @@ from tests.benchmarks.machine import ROOT, stamp
 from tests.faults.bench import Form, Row, plan_of, run_case
 from tests.faults.cases import CASES, WITH_BROKER
 from tests.faults.cases.tasks import NODES
+from tests.faults.outside import open_outside
 from tests.faults.page import Kept, joined, load, said, save, table, tasks_table
 from tests.faults.stand import open_stand
 from tests.faults.swarm import open_swarm
@@ -59,12 +60,14 @@ async def run(
     tempo = BRISK if form == "short" else FULL
     async with AsyncExitStack() as resources:
         ping_s = BRISK_PING_S if form == "short" else None
-        stand = await resources.enter_async_context(open_stand(ping_s=ping_s, broker=broker, **tempo.environ()))
+        outside = await resources.enter_async_context(open_outside()) if broker is not None else None
+        environ = tempo.environ() | (outside.environ() if outside is not None else {})
+        stand = await resources.enter_async_context(open_stand(ping_s=ping_s, broker=broker, **environ))
         swarm = await resources.enter_async_context(open_swarm(stand, plan_of(form, broker=broker is not None), seed))
         works = None
         if broker is not None:
             nodes = NODES if "F-28" in numbers else 0
-            works = await resources.enter_async_context(open_works(stand, tempo, nodes=nodes))
+            works = await resources.enter_async_context(open_works(stand, tempo, nodes=nodes, outside=outside))
         for number in numbers:
             row = await run_case(CASES[number], stand, swarm, seed=seed, form=form, keep=keep, works=works)
             print(f"{row.id} {row.title}: {row.verdict} ({row.seconds:.0f} s)", flush=True)

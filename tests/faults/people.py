@@ -49,8 +49,8 @@ class Registry:
         self._ids: Final = Uuid7Ids(self._clock)
         self._maker: Final = TokenMaker(load_key(key), access_ttl_s=TOKEN_S)
 
-    async def people(self, names: Sequence[str], *roles: AccountRole) -> list[Person]:
-        """So many accounts, each with a login."""
+    async def people(self, names: Sequence[str], *roles: AccountRole, at: str = "bench.invalid") -> list[Person]:
+        """So many accounts, each with a login, and a mail address at this domain; one under .invalid is nobody's."""
         made = []
         now_ms = self._clock.wall_ms()
         async with self._transactions() as stores:
@@ -58,7 +58,7 @@ class Registry:
                 account_id, login_id = AccountId(self._ids.next()), LoginId(self._ids.next())
                 account = Account(
                     id=account_id,
-                    email=f"{account_id.hex}@bench.invalid",
+                    email=f"{account_id.hex}@{at}",
                     name=name,
                     roles=frozenset(roles or ("member",)),
                     created_at_ms=now_ms,

@@ -7,6 +7,7 @@ from typing import Final
 from tests.faults.bench import Row, plan_of, run_together
 from tests.faults.cases import CASES, TOGETHER
 from tests.faults.cases.tasks import NODES
+from tests.faults.outside import open_outside
 from tests.faults.stand import open_stand
 from tests.faults.swarm import open_swarm
 from tests.faults.works import BRISK, open_works
@@ -54,15 +55,15 @@ class Session:
 
     async def _run(self) -> None:
         async with AsyncExitStack() as resources:
-            stand = await resources.enter_async_context(
-                open_stand(ping_s=PING_S, broker=self._broker, **BRISK.environ())
-            )
+            outside = await resources.enter_async_context(open_outside()) if self._broker is not None else None
+            environ = BRISK.environ() | (outside.environ() if outside is not None else {})
+            stand = await resources.enter_async_context(open_stand(ping_s=PING_S, broker=self._broker, **environ))
             swarm = await resources.enter_async_context(
                 open_swarm(stand, plan_of("short", broker=self._broker is not None), SEED)
             )
             works = None
             if self._broker is not None:
-                works = await resources.enter_async_context(open_works(stand, BRISK, nodes=NODES))
+                works = await resources.enter_async_context(open_works(stand, BRISK, nodes=NODES, outside=outside))
             while (number := await self._asked.get()) is not None:
                 together = next((group for group in TOGETHER if number in group), (number,))
                 cases = [CASES[one] for one in together]

@@ -12,29 +12,38 @@ nothing but a power cut could end it: {"do": "die", "at": PLACE, "queue": NAME};
 
 How often each queue was handed something stands in the file PATH.deliveries, a line each, which survives the process.
 
-The environment may say BENCH_LADDER_S, the delays of the retry ladder, BENCH_HEARTBEAT_S of the connections to the broker, and
-BENCH_LEASE_S of whoever leads the schedule, so that a run need not wait for an hour. The product knows nothing of any of it.
+The environment may say BENCH_LADDER_S, the delays of every retry (of a fact, of what is on its way to somebody, of a webhook),
+BENCH_HEARTBEAT_S of the connections to the broker, BENCH_LEASE_S of whoever leads the schedule, BENCH_ANSWER_S that a stranger may
+take with an answer, and BENCH_CIRCUIT_S for which a circuit opens, so that a run need not wait for an hour. The product knows
+nothing of any of it.
 """
 
+import dataclasses
 import functools
 import os
 import signal
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import ModuleType
 from typing import Any, Final
 
 from paceline import wiring
 from paceline.__main__ import main
 from persistence.stores import Stores
+from services.integrations import retrying
 from services.kernel.facts import AnyFact, Envelope
+from services.notifications import delivery
 from tests.faults.door import Asked, open_door
 from tests.faults.ledger import ALL_QUEUES, LEDGER, note_effect, poison_in
-from workers import amqp_link
+from workers import amqp_link, sending, webhooks
 from workers.amqp import open_amqp_bus
 from workers.bus import Delivery, TaskBus
 from workers.consumer import Consumer, Handler
 from workers.handlers import Row, table
+from workers.outbound import breaker, fcm, providers, sms, web_push
+from workers.outbound.apns import ApnsProvider
+from workers.outbound.smtp import SmtpProvider
 from workers.relay import Relay
 from workers.retry import Ladder
 from workers.schedule import Scheduler
@@ -130,16 +139,47 @@ def as_the_bench_wants_it() -> None:
         "Consumer": NotingConsumer,
         "Relay": deadly_relay,
     }.items():
-        if not hasattr(wiring, name):
-            raise LookupError(f"paceline/wiring.py has no {name} any more: tests/faults/worker.py has to follow")
-        setattr(wiring, name, part)
+        replace(wiring, name, part)
     if delays := os.environ.get("BENCH_LADDER_S"):
-        ladder = Ladder(tuple(float(delay) for delay in delays.split(",")))
-        setattr(wiring, "open_amqp_bus", functools.partial(open_amqp_bus, ladder=ladder))  # noqa: B010
+        climb_everywhere(tuple(float(delay) for delay in delays.split(",")))
     if seconds := os.environ.get("BENCH_LEASE_S"):
-        setattr(wiring, "Scheduler", functools.partial(Scheduler, lease_s=float(seconds)))  # noqa: B010
+        replace(wiring, "Scheduler", functools.partial(Scheduler, lease_s=float(seconds)))
     if seconds := os.environ.get("BENCH_HEARTBEAT_S"):
-        setattr(amqp_link, "HEARTBEAT_S", int(seconds))  # noqa: B010
+        replace(amqp_link, "HEARTBEAT_S", int(seconds))
+    if seconds := os.environ.get("BENCH_ANSWER_S"):
+        be_patient_with_strangers(float(seconds))
+    if seconds := os.environ.get("BENCH_CIRCUIT_S"):
+        for name in ("FIRST_OPEN_S", "LONGEST_OPEN_S"):
+            replace(breaker, name, float(seconds))
+
+
+def climb_everywhere(delays_s: tuple[float, ...]) -> None:
+    """The same ladder for whatever is tried again."""
+    replace(wiring, "open_amqp_bus", functools.partial(open_amqp_bus, ladder=Ladder(delays_s)))
+    policies = {
+        channel: dataclasses.replace(policy, ladder_s=delays_s) for channel, policy in delivery.POLICIES.items()
+    }
+    for module in (delivery, sending):
+        replace(module, "POLICIES", policies)
+    more = len(retrying.DELAYS_S) - len(delays_s)
+    replace(retrying, "DELAYS_S", (*delays_s, *more * delays_s[-1:]))
+
+
+def be_patient_with_strangers(seconds: float) -> None:
+    """So long may an answer take, of a provider or of a receiver of webhooks."""
+    replace(providers, "SmtpProvider", functools.partial(SmtpProvider, answer_s=seconds, take_s=seconds))
+    replace(providers, "ApnsProvider", functools.partial(ApnsProvider, answer_s=seconds))
+    for name, module in (("FcmProvider", fcm), ("WebPushProvider", web_push), ("SmsProvider", sms)):
+        limits = dataclasses.replace(module.LIMITS, total_s=seconds)
+        replace(providers, name, functools.partial(getattr(module, name), limits=limits))
+    replace(webhooks, "LIMITS", dataclasses.replace(webhooks.LIMITS, total_s=seconds))
+
+
+def replace(module: ModuleType, name: str, part: object) -> None:
+    """Put this in the place of a module's own. Raises LookupError when it has none of this name."""
+    if not hasattr(module, name):
+        raise LookupError(f"{module.__name__} has no {name} any more: tests/faults/worker.py has to follow")
+    setattr(module, name, part)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from services.kernel.ids import FactId, LoginId, TaskId, Uuid7Ids, WorkoutId
 from services.kernel.problems import Unavailable
 from tests.faults.history import Effect, FactTold, Handed, History, Parked, Poisoned
 from tests.faults.ledger import ALL_QUEUES, LEDGER, Ledger, queues_wanting, reason_of
+from tests.faults.outside import Outside
 from tests.faults.people import Person, open_registry
 from tests.faults.process import Gateway
 from tests.faults.stand import Stand
@@ -38,26 +39,31 @@ from workers.schedule import LEASE_S
 
 
 class Tempo(msgspec.Struct, frozen=True):
-    """How fast things are: orders a second; the heartbeat of connections to the broker, the ladder of retries, and how long
-    whoever leads the schedule may be silent."""
+    """How fast things are: orders a second; the heartbeat of connections to the broker, the ladder of every retry, how long
+    whoever leads the schedule may be silent, how long a stranger may take with an answer, and for how long a circuit opens (None:
+    as it is shipped)."""
 
     orders_per_s: float
     heartbeat_s: int
     ladder: Ladder
     lease_s: float
+    answer_s: float
+    circuit_s: float | None
 
     def environ(self) -> dict[str, str]:
         """What the workers have to be told of it."""
         delays = ",".join(str(delay) for delay in self.ladder.delays_s)
-        return {
+        told = {
             "BENCH_HEARTBEAT_S": str(self.heartbeat_s),
             "BENCH_LADDER_S": delays,
             "BENCH_LEASE_S": str(self.lease_s),
+            "BENCH_ANSWER_S": str(self.answer_s),
         }
+        return told if self.circuit_s is None else told | {"BENCH_CIRCUIT_S": str(self.circuit_s)}
 
 
-BRISK: Final = Tempo(15.0, 1, Ladder((0.2, 0.4)), 3.0)
-FULL: Final = Tempo(50.0, HEARTBEAT_S, Ladder((1.0, 2.0, 4.0, 8.0)), LEASE_S)
+BRISK: Final = Tempo(15.0, 1, Ladder((0.2, 0.4)), 3.0, answer_s=1.0, circuit_s=3.0)
+FULL: Final = Tempo(50.0, HEARTBEAT_S, Ladder((1.0, 2.0, 4.0, 8.0)), LEASE_S, answer_s=10.0, circuit_s=None)
 """With the heartbeat that is shipped; with the ladder that is, a message would be parked after an hour and a quarter."""
 ASK_EVERY_S: Final = 0.1
 ASK_TIMEOUT_S: Final = 10.0
@@ -67,18 +73,22 @@ LOOK_EVERY_S: Final = 0.1
 class Works:
     """Whoever tells facts, and the ledger. `poisoned` is what nobody can handle; `cluster` is another broker, of several nodes."""
 
-    def __init__(self, stand: Stand, database: Database, clerk: Person, tempo: Tempo) -> None:
+    def __init__(
+        self, stand: Stand, database: Database, clerk: Person, tempo: Tempo, outside: Outside | None = None
+    ) -> None:
         self.stand: Final = stand
         self.tempo: Final = tempo
+        self.database: Final = database
         self.ledger: Final = Ledger(database)
         self.poisoned: set[uuid.UUID] = set()
         self.faults: list[str] = []
         self.cluster: asyncio.Task[tuple[RabbitMQ, ...]] | None = None
         self.history = History()
-        self._clock: Final = SystemClock()
-        self._ids: Final = Uuid7Ids(self._clock)
-        self._transactions: Final = Transactions(database, self._clock, self._ids)
-        self._clerk: Final = clerk
+        self.clock: Final = SystemClock()
+        self.ids: Final = Uuid7Ids(self.clock)
+        self.transactions: Final = Transactions(database, self.clock, self.ids)
+        self.clerk: Final = clerk
+        self._outside: Final = outside
         self._hushed = True
         self._busy = 0
         self._orders = 0
@@ -104,6 +114,13 @@ class Works:
         self._hushed = True
         while self._busy:
             await asyncio.sleep(LOOK_EVERY_S)
+
+    @property
+    def outside(self) -> Outside:
+        """Everybody whom the workers call. Raises LookupError where they were told of nobody."""
+        if self._outside is None:
+            raise LookupError("these works were opened without anybody outside")
+        return self._outside
 
     async def owed(self) -> int:
         """How many effects are still to come."""
@@ -176,21 +193,21 @@ class Works:
                 began += 1 / self.tempo.orders_per_s
 
     async def _order(self, number: int) -> None:
-        workout_id = WorkoutId(self._ids.next())
+        workout_id = WorkoutId(self.ids.next())
         op = self.history.invoke("orders", "order", value=number)
         history = self.history
         self._busy += 1
         try:
-            async with self._transactions() as stores:
+            async with self.transactions() as stores:
                 await stores.workouts.create(
                     workout_id,
-                    account_id=self._clerk.account_id,
+                    account_id=self.clerk.account_id,
                     class_id=None,
                     sport="run",
                     physiology=BODY,
-                    created_at=utc(self._clock.wall_ms()),
+                    created_at=utc(self.clock.wall_ms()),
                 )
-                fact = WorkoutFinished(workout_id=workout_id, account_id=self._clerk.account_id)
+                fact = WorkoutFinished(workout_id=workout_id, account_id=self.clerk.account_id)
                 self._order_of[await stores.outbox.add(fact, workout_id)] = number
         except Unavailable as problem:
             history.end(op, "info", problem=problem.code)
@@ -201,35 +218,35 @@ class Works:
 
     async def tell(self, fact: AnyFact, about: uuid.UUID) -> FactId:
         """One fact more, whatever it is."""
-        async with self._transactions() as stores:
+        async with self.transactions() as stores:
             return await stores.outbox.add(fact, about)
 
     async def later(self, count: int, within_s: float) -> set[uuid.UUID]:
         """So many facts that are to be told later, evenly over the next seconds; what each is about."""
-        about = [WorkoutId(self._ids.next()) for _ in range(count)]
-        now_ms = self._clock.wall_ms()
-        async with self._transactions() as stores:
+        about = [WorkoutId(self.ids.next()) for _ in range(count)]
+        now_ms = self.clock.wall_ms()
+        async with self.transactions() as stores:
             for n, workout_id in enumerate(about):
-                fact = WorkoutFinished(workout_id=workout_id, account_id=self._clerk.account_id)
+                fact = WorkoutFinished(workout_id=workout_id, account_id=self.clerk.account_id)
                 at_ms = now_ms + round(1_000 * within_s * n / count)
                 await stores.schedule.once(fact, workout_id, at_ms=at_ms, key=str(workout_id))
         return set(about)
 
     async def leader(self) -> str | None:
         """The node that leads the schedule, by the database's own clock; None while nobody does."""
-        async with self._transactions() as stores:
+        async with self.transactions() as stores:
             leader = await stores.ticks.leader()
         return None if leader is None or not leader.leads else leader.node
 
     async def ask_for_a_task(self) -> FactId:
         """The word that a long task waits, of a kind that nobody does: it wakes nobody."""
-        task_id = TaskId(self._ids.next())
-        return await self.tell(TaskAsked(task_id=task_id, account_id=self._clerk.account_id, kind="bench"), task_id)
+        task_id = TaskId(self.ids.next())
+        return await self.tell(TaskAsked(task_id=task_id, account_id=self.clerk.account_id, kind="bench"), task_id)
 
     async def poison(self, kind: str) -> FactId:
         """A fact that makes its handler raise, or kills its process."""
-        login_id = LoginId(self._ids.next())
-        fact = LoginEnded(account_id=self._clerk.account_id, login_id=login_id, reason=reason_of(kind))
+        login_id = LoginId(self.ids.next())
+        fact = LoginEnded(account_id=self.clerk.account_id, login_id=login_id, reason=reason_of(kind))
         fact_id = await self.tell(fact, login_id)
         self.note_poison(LEDGER.name, fact_id, kind)
         return fact_id
@@ -261,7 +278,7 @@ class Works:
             async with self.stand.http.post(
                 gateway.server.base_url + path,
                 json=body,
-                headers={"Authorization": f"Bearer {self._clerk.token}"},
+                headers={"Authorization": f"Bearer {self.clerk.token}"},
                 timeout=aiohttp.ClientTimeout(total=ASK_TIMEOUT_S),
             ) as answer:
                 content = await answer.read()
@@ -277,13 +294,16 @@ class Works:
 
 
 @asynccontextmanager
-async def open_works(stand: Stand, tempo: Tempo, *, nodes: int = 0) -> AsyncIterator[Works]:
-    """The works of a stand with a broker; nobody tells anything before `loud`. `nodes`: a cluster of so many is made meanwhile."""
+async def open_works(
+    stand: Stand, tempo: Tempo, *, nodes: int = 0, outside: Outside | None = None
+) -> AsyncIterator[Works]:
+    """The works of a stand with a broker; nobody tells anything before `loud`. `nodes`: a cluster of so many is made meanwhile;
+    `outside`: whom the workers were told to call."""
     async with AsyncExitStack() as resources:
         registry = await resources.enter_async_context(open_registry(stand))
         database = await resources.enter_async_context(open_database(stand.database_url, size=4))
         (clerk,) = await registry.people(["Clerk of the works"], "coach", "member")
-        works = Works(stand, database, clerk, tempo)
+        works = Works(stand, database, clerk, tempo, outside)
         if nodes:
             works.cluster = asyncio.create_task(
                 resources.enter_async_context(open_cluster(nodes)), name="a cluster starts"
