@@ -12,6 +12,7 @@ from typing import Final
 from persistence.accounts import Accounts
 from persistence.activity import ActivityDays
 from persistence.announcements import Announcements
+from persistence.bus_queues import BusQueues
 from persistence.classes import Classes
 from persistence.database import Database, Tx
 from persistence.deliveries import Deliveries
@@ -50,6 +51,7 @@ class Stores:
         self.webhook_deliveries: Final = WebhookDeliveries(tx)
         self.outbox: Final = Outbox(tx, clock, ids, notify=notify)
         self.inbox: Final = Inbox(tx)
+        self.bus_queues: Final = BusQueues(tx)
         self.followers: Final = Followers(tx)
         self.activity: Final = ActivityDays(tx)
         self.schedule: Final = Schedule(tx)

@@ -23,6 +23,10 @@ class Explaining:
         await self._explain(query, args)
         return await self._tx.fetchrow(query, *args)
 
+    async def fetchval(self, query: str, *args: Any) -> Any:
+        await self._explain(query, args)
+        return await self._tx.fetchval(query, *args)
+
     async def execute(self, query: str, *args: Any) -> Any:
         await self._explain(query, args)
         return await self._tx.execute(query, *args)
