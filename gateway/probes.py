@@ -293,6 +293,12 @@ FAMILIES: Final = (
         "Attempts at durable tasks, by queue and outcome: handled, retried, parked, lost (to another worker, or with the bus).",
         ("queue", "outcome"),
     ),
+    Family(
+        "tasks_refilled",
+        "counter",
+        "Facts told again to a queue that the broker had lost, from the outbox, by queue.",
+        "queue",
+    ),
     Family("tasks_seconds", "histogram", "How long handlers of durable tasks took, by queue.", "queue"),
     Family("schedule_leads", "gauge", "1 while this node does what is due by the clock, else 0."),
     Family("schedule_epoch", "gauge", "Which leader of the schedule this node was last, counted over all nodes."),

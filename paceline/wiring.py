@@ -101,6 +101,7 @@ from workers.postgres_bus import PostgresBus
 from workers.postgres_log import PostgresLog
 from workers.push import NodePush
 from workers.recomputing import RecomputeKind
+from workers.refill import OutboxRefill
 from workers.relay import Relay
 from workers.schedule import Scheduler
 from workers.sending import LANES, Post, Sender
@@ -237,7 +238,8 @@ async def open_parts(
         fact_log: FactLog = PostgresLog(database, clock)
         if settings.amqp_url:
             fact_log = AmqpLog(settings.amqp_url, clock)
-            bus = await resources.enter_async_context(open_amqp_bus(settings.amqp_url, clock, QUEUES))
+            refill = OutboxRefill(transactions, clock)
+            bus = await resources.enter_async_context(open_amqp_bus(settings.amqp_url, clock, QUEUES, refill=refill))
         lookout = Lookout(bus, clock)
         relay = Relay(transactions, bus, clock, wakeups)
         outbox = OutboxUpkeep(clock, keep_days=settings.outbox_days)
@@ -565,6 +567,7 @@ def _readings(
             for name, queue in bus.statistics().queues.items()
             for outcome, count in queue.outcomes().items()
         },
+        "tasks_refilled": lambda: {name: queue.refilled for name, queue in bus.statistics().queues.items()},
         "tasks_seconds": lambda: {
             name: Histogram(BOUNDS_S, queue.seconds.counts, queue.seconds.total_s)
             for name, queue in bus.statistics().queues.items()

@@ -21,6 +21,7 @@ from workers.amqp_parking import Overseer, Parking
 from workers.amqp_publisher import Publisher
 from workers.amqp_topology import ForeignQueue
 from workers.bus import PUBLISH_TIMEOUT_S, BusUnavailable, Handle, Parked, Queue, Told
+from workers.refill import Refill
 from workers.retry import Ladder
 from workers.task_statistics import BusStatistics, Overview
 from workers.wakeups import pause
@@ -41,17 +42,19 @@ class AmqpBus:
         publish_timeout_s: float = PUBLISH_TIMEOUT_S,
         watch_s: float = WATCH_S,
         alone_poll_s: float = ALONE_POLL_S,
+        refill: Refill | None = None,
     ) -> None:
+        """`refill` makes good what a lost queue lacks; without it such a queue is only made again."""
         self._url: Final = url
         self._clock: Final = clock
         self._stopping: Final = asyncio.Event()
         self._statistics: Final = BusStatistics()
         rungs = ladder or Ladder()
-        self._publisher: Final = Publisher(url, queues, rungs, self._statistics, publish_timeout_s)
+        self._publisher: Final = Publisher(url, queues, rungs, self._statistics, publish_timeout_s, refill)
         self._parking: Final = Parking(url, self.send)
         self._overseer: Final = Overseer(url, queues, rungs, clock, self._statistics)
         self._means: Final = Means(
-            clock, rungs, self._statistics, self.send, self._stopping, asyncio.Lock(), watch_s, alone_poll_s
+            clock, rungs, self._statistics, self.send, self._stopping, asyncio.Lock(), watch_s, alone_poll_s, refill
         )
 
     async def publish(self, *envelopes: Envelope) -> None:
@@ -133,9 +136,10 @@ async def open_amqp_bus(
     *,
     ladder: Ladder | None = None,
     alone_poll_s: float = ALONE_POLL_S,
+    refill: Refill | None = None,
 ) -> AsyncIterator[AmqpBus]:
     """A bus on the broker at `url` (amqp:// or amqps://). Connects when it is first needed, and again whenever needed."""
-    bus = AmqpBus(url, clock, queues, ladder=ladder, alone_poll_s=alone_poll_s)
+    bus = AmqpBus(url, clock, queues, ladder=ladder, alone_poll_s=alone_poll_s, refill=refill)
     try:
         yield bus
     finally:

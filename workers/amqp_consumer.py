@@ -15,14 +15,15 @@ handles its message, and the one behind would overtake it (seen on 3.10).
 
 The subscription is watched: every `WATCH_S` the broker is asked on the same channel how the queue does. No answer, no consumer,
 or messages that wait while nothing comes although there is room for them, and the link is taken for lost.
+
+A queue that was lost is consumed again at once, and refilled beside that (amqp_refilling.py).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Final
 
-import aio_pika
 import structlog
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, HeadersType
 
@@ -30,7 +31,8 @@ from persistence.database import Tx
 from services.kernel import facts
 from services.kernel.clock import Clock
 from services.kernel.facts import Envelope
-from workers.amqp_link import Link, broker_faults, heed_cancellation
+from workers.amqp_link import Link, Send, broker_faults, heed_cancellation
+from workers.amqp_refilling import Refilling, note_what_lies_there
 from workers.amqp_topology import (
     ATTEMPT,
     PARKED_MS,
@@ -46,6 +48,7 @@ from workers.amqp_topology import (
     work_queue,
 )
 from workers.bus import FINISH_S, HELD_S, UNREADABLE, BusUnavailable, Handle, Queue, TaskTaken, within_limit
+from workers.refill import Refill
 from workers.retry import Again, Ladder, Park, after_failure
 from workers.task_statistics import BusStatistics, QueueStatistics
 from workers.wakeups import finish, pause
@@ -58,9 +61,6 @@ ASK_TIMEOUT_S: Final = 5.0
 """How long the broker may take to answer a question about a queue."""
 RETRY_FIRST_S: Final = 0.5
 RETRY_MOST_S: Final = 10.0
-
-Send = Callable[[str, aio_pika.Message], Awaitable[None]]
-"""Puts a message into one of the broker's queues and returns when it is safe there. Raises `BusUnavailable`."""
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +78,7 @@ class Means:
     alone: asyncio.Lock
     watch_s: float = WATCH_S
     alone_poll_s: float = ALONE_POLL_S
+    refill: Refill | None = None
 
 
 class _AmqpDelivery:
@@ -114,6 +115,8 @@ class Consumption:
     async def run(self) -> None:
         """Handle messages until the link is lost or the bus stops; what runs is finished either way."""
         queue, link, means = self._queue, self._link, self._means
+        if means.refill is not None:
+            await note_what_lies_there(link, (queue,), means.refill)
         await declare(link.channel, (queue,), means.ladder)
         await link.channel.set_qos(prefetch_count=queue.ahead)
         work = await link.channel.get_queue(work_queue(queue), ensure=False)
@@ -126,6 +129,11 @@ class Consumption:
             ]
             if not queue.ordered:
                 hands.append(group.create_task(self._outlast(self._suspects()), name=f"{queue.name} alone"))
+            if means.refill is not None:
+                refilling = Refilling(
+                    queue, link, means.refill, means.send, self._statistics, means.clock, means.stopping
+                )
+                hands.append(group.create_task(self._outlast(refilling.run()), name=f"{queue.name} refill"))
             await _first_of(means.stopping, link.lost)
             watch.cancel()
             if means.stopping.is_set() and not queue.ordered:

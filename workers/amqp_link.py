@@ -8,7 +8,7 @@ A `Link` holds the only strong references to its connection and channel; the lib
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +24,9 @@ HEARTBEAT_S: Final = 10
 """A dead peer is noticed after three of these and a bit."""
 CONNECT_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 2.0
+
+Send = Callable[[str, aio_pika.Message], Awaitable[None]]
+"""Puts a message into one of the broker's queues and returns when it is safe there. Raises `BusUnavailable`."""
 
 log = structlog.get_logger(__name__)
 

@@ -13,8 +13,8 @@ import aio_pika
 from aio_pika.abc import AbstractIncomingMessage
 
 from services.kernel.clock import Clock
-from workers.amqp_consumer import Send, ask
-from workers.amqp_link import Link, broker_faults, close, connect
+from workers.amqp_consumer import ask
+from workers.amqp_link import Link, Send, broker_faults, close, connect
 from workers.amqp_topology import (
     ATTEMPT,
     alone_queue,

@@ -17,9 +17,11 @@ from services.kernel.facts import Envelope
 from services.kernel.ids import FactId
 from workers.amqp_link import Link, broker_faults, close, connect
 from workers.amqp_log import declare_streams, stream_of
+from workers.amqp_refilling import note_what_lies_there
 from workers.amqp_topology import EXCHANGE, ForeignQueue, declare, message_of
 from workers.bus import BusUnavailable, Queue, wanted_by
 from workers.fact_log import family_of
+from workers.refill import Refill
 from workers.retry import Ladder
 from workers.task_statistics import BusStatistics
 
@@ -33,13 +35,20 @@ class Publisher:
     """Publishes over one link, which is made when it is first needed and again when it was lost."""
 
     def __init__(
-        self, url: str, queues: tuple[Queue, ...], ladder: Ladder, statistics: BusStatistics, timeout_s: float
+        self,
+        url: str,
+        queues: tuple[Queue, ...],
+        ladder: Ladder,
+        statistics: BusStatistics,
+        timeout_s: float,
+        refill: Refill | None = None,
     ) -> None:
         self._url: Final = url
         self._queues: Final = queues
         self._ladder: Final = ladder
         self._statistics: Final = statistics
         self._timeout_s: Final = timeout_s
+        self._refill: Final = refill
         self._link: Link | None = None
         self._facts: AbstractExchange | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -128,6 +137,8 @@ class Publisher:
             link = await connect(self._url, "publisher")
             try:
                 ours = [queue for queue in self._queues if queue.name not in foreign]
+                if self._refill is not None:
+                    await note_what_lies_there(link, ours, self._refill)
                 exchange = await declare(link.channel, ours, self._ladder)
                 await declare_streams(link.channel)
             except ForeignQueue as problem:

@@ -29,7 +29,8 @@ class QueueStatistics:
     """What became of one queue's deliveries on this process since its start, and how many run now.
 
     `lost`: begun here, but another worker had the task by then, or the broker was away before it could be told. `newest_ms`
-    is when the fact of the latest first delivery became true (wall ms).
+    is when the fact of the latest first delivery became true (wall ms); `refilled` counts facts told again to a queue that the
+    broker had lost.
     """
 
     handled: int = 0
@@ -37,6 +38,7 @@ class QueueStatistics:
     parked: int = 0
     lost: int = 0
     running: int = 0
+    refilled: int = 0
     newest_ms: int | None = None
     seconds: Durations = field(default_factory=Durations)
 

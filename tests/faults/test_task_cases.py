@@ -11,10 +11,7 @@ from tests.faults.cases import CASES, WITH_BROKER
 from tests.faults.session import Session
 from tests.support.rabbitmq import RabbitMQ
 
-NOT_YET: Final = {
-    "F-27": "a fact that is told after a queue was deleted and before it is declared again reaches the other queues and counts as "
-    "taken: the broker reports a message as unroutable only when it reaches no queue at all"
-}
+NOT_YET: Final[dict[str, str]] = {}
 """What is not kept yet, and why."""
 
 pytestmark = pytest.mark.timeout(600)  # the first test starts a stand, and a fault may take a minute to heal
@@ -32,7 +29,7 @@ def session(rabbitmq: RabbitMQ) -> Iterator[Session]:
 
 
 def numbers() -> Iterator[object]:
-    """Every fault, marked with what is not kept yet. Not strictly: the gap is as long as a consumer needs to notice."""
+    """Every fault, marked with what is not kept yet."""
     for number in (number for number in CASES if number in WITH_BROKER):
         reason = NOT_YET.get(number, "")
         mark = pytest.mark.xfail(bool(reason), reason=reason, raises=AssertionError, strict=False)
