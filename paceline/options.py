@@ -39,6 +39,7 @@ _REDIS_URL = redis_urls("redis://:password@cache.example.org:6379/0")
 _AMQP_URL = server_url("amqp://user:password@queue.example.org/", "amqp", "amqps")
 _APPLE_ID = text("ten capital letters and digits, for example KEY1234567", r"|[A-Z0-9]{10}")
 _EMBEDDED_CONNECTIONS = 50  # the local PostgreSQL takes 60; ten are for migrations, the relay and a curious psql
+_BUS_CONNECTIONS = 3  # one listens, one publishes inside its transaction, one looks up queues (workers/refill.py)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -493,6 +494,15 @@ def relations(settings: Settings) -> Iterator[tuple[tuple[str, ...], Fault]]:
                 "PACELINE_DB_POOL",
                 f"the local PostgreSQL has room for {_EMBEDDED_CONNECTIONS}, not for {settings.db_pool}",
                 f"Give at most {_EMBEDDED_CONNECTIONS}, or give DATABASE_URL",
+            ),
+        )
+    if settings.amqp_url and settings.db_pool < _BUS_CONNECTIONS and {"relay", "worker"} & set(settings.roles):
+        yield (
+            ("amqp_url", "db_pool", "roles"),
+            Fault(
+                "PACELINE_DB_POOL",
+                "a relay or worker holds two connections when it opens the task bus, and asks on a third which queues were lost",
+                f"Give at least {_BUS_CONNECTIONS}",
             ),
         )
     if settings.demo == "on" and "gateway" not in settings.roles:

@@ -171,6 +171,14 @@ def test_a_signing_key_of_another_kind_is_refused_without_being_shown(key: str) 
 def test_relations_between_options_are_checked_when_each_is_right_by_itself() -> None:
     assert "worker, relay, scheduler" in faults_of({"PACELINE_ROLES": "gateway"})["PACELINE_ROLES"]
     assert "DATABASE_URL" in faults_of({"PACELINE_DB_POOL": "60"})["PACELINE_DB_POOL"]
+    few = {
+        "PACELINE_DB_POOL": "2",
+        "AMQP_URL": "amqp://bus/",
+        "DATABASE_URL": "postgresql://db/x",
+        "PACELINE_ROLES": "relay",
+    }
+    assert "at least 3" in faults_of(few)["PACELINE_DB_POOL"]
+    assert read_settings({**few, "PACELINE_ROLES": "gateway"}).settings is not None
     demo = {"PACELINE_ROLES": "worker", "PACELINE_DEMO": "on", "DATABASE_URL": "postgresql://db/x"}
     assert list(faults_of(demo)) == ["PACELINE_DEMO"]
     tokens = {"PACELINE_ACCESS_TOKEN_MINUTES": "1440", "PACELINE_REFRESH_TOKEN_DAYS": "1"}
