@@ -12,7 +12,7 @@ earlier and commit later that it has left. `passed` waits for the relay that hol
 that was published after it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -27,11 +27,11 @@ _LOCK: Final = 0x2EF1
 
 
 class Loss(msgspec.Struct, frozen=True):
-    """A loss that is not made good yet: its number, the positions from which on the queue was told facts, how far along the outbox
-    the refilling has got (`seq`), and how many facts it has told."""
+    """A loss that is not made good yet: its number, from which positions on the queue was told facts, by type (JSON), how far along
+    the outbox the refilling has got (`seq`), and how many facts it has told."""
 
     number: int
-    positions: list[int]
+    since: str
     reached: int
     refilled: int
 
@@ -56,40 +56,48 @@ class BusQueues:
     def __init__(self, tx: Tx) -> None:
         self._tx: Final = tx
 
-    async def present(self, names: Collection[str], at: datetime) -> None:
-        """These queues lie on the broker. One that is not known yet is older than this table: it may have been told everything."""
-        await self._tx.execute(
-            """
-            INSERT INTO bus_queues (name, made_at, positions)
-            SELECT name, $2, array_fill(0::bigint, ARRAY[$3::int]) FROM unnest($1::text[]) AS name
-            ORDER BY name
-            ON CONFLICT (name) DO NOTHING
-            """,
-            list(names),
-            at,
-            SHARDS,
-        )
+    async def present(self, queues: Mapping[str, Collection[str]], at: datetime) -> None:
+        """These queues lie on the broker and are about to be told these types. One that is not known yet is older than this
+        table: it may have been told everything."""
+        now = await self._positions()
+        for name, types in sorted(queues.items()):
+            await self._tx.execute(
+                """
+                INSERT INTO bus_queues (name, made_at, since) VALUES ($1, $2, $3)
+                ON CONFLICT (name) DO UPDATE SET since = $4::jsonb || bus_queues.since
+                WHERE NOT bus_queues.since ?& $5::text[]
+                """,
+                name,
+                at,
+                _since(types, [0] * SHARDS),
+                _since(types, now),
+                list(types),
+            )
 
-    async def missing(self, names: Collection[str], at: datetime) -> None:
+    async def missing(self, queues: Mapping[str, Collection[str]], at: datetime) -> None:
         """These queues do not lie on the broker and are about to be made; those that are known are lost."""
-        await self._tx.execute(
-            """
-            INSERT INTO bus_queues (name, made_at, positions)
-            SELECT name, $2, (SELECT array_agg(position ORDER BY shard) FROM outbox_shards)
-            FROM unnest($1::text[]) AS name
-            ORDER BY name
-            ON CONFLICT (name) DO UPDATE
-            SET losses = bus_queues.losses + 1, lost_at = excluded.made_at, reached = 0, refilled = 0
-            """,
-            list(names),
-            at,
-        )
+        now = await self._positions()
+        for name, types in sorted(queues.items()):
+            await self._tx.execute(
+                """
+                INSERT INTO bus_queues (name, made_at, since) VALUES ($1, $2, $3)
+                ON CONFLICT (name) DO UPDATE
+                SET since = excluded.since || bus_queues.since,
+                    losses = bus_queues.losses + 1, lost_at = excluded.made_at, reached = 0, refilled = 0
+                """,
+                name,
+                at,
+                _since(types, now),
+            )
+
+    async def _positions(self) -> list[int]:
+        return [row["position"] for row in await self._tx.fetch("SELECT position FROM outbox_shards ORDER BY shard")]
 
     async def lost(self, name: str) -> Loss | None:
         """The loss of this queue that is to be made good, if there is one."""
         row = await self._tx.fetchrow(
             """
-            SELECT losses AS number, positions, reached, refilled FROM bus_queues
+            SELECT losses AS number, since, reached, refilled FROM bus_queues
             WHERE name = $1 AND lost_at IS NOT NULL
             """,
             name,
@@ -113,8 +121,8 @@ class BusQueues:
         return held
 
     async def lacking(self, loss: Loss, upto: Reach, consumer: str, types: Collection[str], limit: int) -> Lacking:
-        """Up to `limit` facts of these types, after the one `loss` has reached, that left between the queue's first making and
-        `upto`, and that `consumer` has not handled; in the order in which they were told."""
+        """Up to `limit` facts of these types, after the one `loss` has reached, that left after the queue was first told the
+        type and by `upto`, and that `consumer` has not handled; in the order in which they were told."""
         await in_order_of_an_index(self._tx)
         last: int | None = await self._tx.fetchval(
             """
@@ -133,7 +141,7 @@ class BusQueues:
             """
             SELECT seq, envelope FROM outbox
             WHERE seq > $1 AND seq <= $2
-              AND position > ($3::bigint[])[shard + 1] AND position <= ($4::bigint[])[shard + 1]
+              AND position > ($3::jsonb -> type -> shard::int)::bigint AND position <= ($4::bigint[])[shard + 1]
               AND type = ANY($5::text[])
               AND (SELECT true FROM inbox WHERE consumer = $6 AND fact_id = outbox.id) IS NULL
             ORDER BY seq
@@ -141,7 +149,7 @@ class BusQueues:
             """,
             loss.reached,
             last,
-            loss.positions,
+            loss.since,
             upto.positions,
             list(types),
             consumer,
@@ -171,3 +179,7 @@ class BusQueues:
             loss.number,
         )
         return status.endswith(" 1")
+
+
+def _since(types: Collection[str], positions: list[int]) -> str:
+    return msgspec.json.encode(dict.fromkeys(types, positions)).decode()

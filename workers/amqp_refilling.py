@@ -8,7 +8,7 @@ Only work queues are looked at. A message on a rung waits there until its work q
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import aio_pika
@@ -32,11 +32,12 @@ log = structlog.get_logger(__name__)
 
 async def note_what_lies_there(link: Link, queues: Iterable[Queue], refill: Refill) -> None:
     """Say which of these work queues lie on the broker, before they are declared. Raises `BusUnavailable`."""
-    present: list[str] = []
-    missing: list[str] = []
+    present: dict[str, Collection[str]] = {}
+    missing: dict[str, Collection[str]] = {}
     with broker_faults("the broker did not say what lies there"):
-        for name in map(work_queue, queues):
-            (present if await _lies_there(link.connection, name) else missing).append(name)
+        for queue in queues:
+            name = work_queue(queue)
+            (present if await _lies_there(link.connection, name) else missing)[name] = queue.types()
     await refill.note(present, missing)
 
 

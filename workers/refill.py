@@ -4,7 +4,7 @@ A broker can lose a queue with all that lay in it, and takes what is told until 
 want it. The outbox's log and the inbox know what is lacking (persistence/bus_queues.py). `Refill` is what a bus asks for it:
 
 1. Before it makes queues it says which lie on the broker and which do not (`note`). One that is missing and was there
-   once is lost; one that is new is told nothing old.
+   once is lost; one that is new is told nothing old, and neither is one that wants a type anew.
 2. When a lost queue is there again and bound, it asks how far the log went (`reach`) and fetches `page` after page.
 
 A page is one transaction and its facts are published inside it, so a process that dies in between leaves the page to the next one,
@@ -12,7 +12,7 @@ and a fact told twice is known to the inbox. One process at a time; others look 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Literal, Protocol
 
@@ -32,6 +32,8 @@ PAGE: Final = 200
 
 Progress = Literal["more", "done", "elsewhere"]
 """What a page says: there are more, that was all, or another process is at it or the queue was lost once more."""
+Types = Mapping[str, Collection[str]]
+"""By the broker's name of a queue, the types of facts that it wants."""
 Tell = Callable[[Sequence[Envelope]], Awaitable[None]]
 """Puts facts into the queue, in order, and returns when they are safe there. Raises `BusUnavailable`."""
 
@@ -41,8 +43,8 @@ log = structlog.get_logger(__name__)
 class Refill(Protocol):
     """See the module's docstring. `name` is the broker's own name of a queue. Everything raises `BusUnavailable`."""
 
-    async def note(self, present: Collection[str], missing: Collection[str]) -> None:
-        """These queues lie on the broker, and these do not and are about to be made."""
+    async def note(self, present: Types, missing: Types) -> None:
+        """These queues lie on the broker, and these do not and are about to be made; all are about to be bound to these types."""
         ...
 
     async def lost(self, name: str) -> Loss | None:
@@ -70,7 +72,7 @@ class OutboxRefill:
         self._one: Final = asyncio.Lock()
         """One page at a time on this process: after a broker has lost its disk every queue wants one, each with a connection."""
 
-    async def note(self, present: Collection[str], missing: Collection[str]) -> None:
+    async def note(self, present: Types, missing: Types) -> None:
         """See `Refill.note`."""
         at = utc(self._clock.wall_ms())
         async with self._open() as stores:

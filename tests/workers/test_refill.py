@@ -255,12 +255,12 @@ async def test_a_page_that_the_broker_does_not_take_is_told_by_the_next_who_come
     works, queue = Works(world, ""), Queue("q", wants=(WorkoutFinished,))
     refill = OutboxRefill(world.transactions, CLOCK, page=2)
     name = work_queue(queue)
-    await refill.note([], [name])
+    await refill.note({}, {name: queue.types()})
     await works.tell(3)
     async with world.transactions() as stores:
         held = await stores.outbox.hold(-1, 16)
         await stores.outbox.left(held, await stores.outbox.waiting_in(held, 10))
-    await refill.note([], [name])
+    await refill.note({}, {name: queue.types()})
     loss, upto, told = await refill.lost(name), await refill.reach(), list[WorkoutId]()
     assert loss is not None
 
