@@ -95,6 +95,8 @@ class AmqpBus:
 
     def stop(self) -> None:
         """See `TaskBus.stop`."""
+        if not self._stopping.is_set():
+            log.info("bus.stopping")  # from here on nothing new is begun
         self._stopping.set()
 
     async def parked(self, queue: Queue, limit: int = 100) -> list[Parked]:

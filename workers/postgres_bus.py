@@ -126,6 +126,8 @@ class PostgresBus:
 
     def stop(self) -> None:
         """See `TaskBus.stop`."""
+        if not self._stopping.is_set():
+            log.info("bus.stopping")  # from here on nothing new is begun
         self._stopping.set()
 
     async def parked(self, queue: Queue, limit: int = 100) -> list[Parked]:

@@ -24,19 +24,21 @@ async def test_a_worker_finishes_what_runs_and_begins_nothing_new(database: Data
         Envelope(id=FactId(world.ids.next()), at_ms=SystemClock().wall_ms(), fact=ClassEnded(class_id=live.id))
         for live in classes
     ]
-    await PostgresBus(database, SystemClock(), QUEUES).publish(*facts)
 
     async def blocked() -> bool:
         async with database.connection() as look:
             waiting = await look.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        return bool(waiting)
+            begun = await look.fetchval("SELECT count(*) FROM tasks WHERE queue = 'class-summaries' AND leased")
+        return bool(waiting and begun)  # others want the class, too
 
     with open_program(PROGRAM, PACELINE_ROLES="worker", DATABASE_URL=fresh_dsn) as server:
         async with database.tx() as holder:
             # The handler of the first one cannot go on before this transaction ends.
             await holder.fetch("SELECT FROM classes FOR UPDATE")
+            await PostgresBus(database, SystemClock(), QUEUES).publish(*facts)
             await eventually(blocked)
             server.send(signal.SIGTERM)
+            await eventually(lambda: server.said("bus.stopping"))
         assert await asyncio.to_thread(server.wait) == 0
     async with database.connection() as look:
         left = await look.fetch(
