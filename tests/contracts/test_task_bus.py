@@ -286,7 +286,11 @@ async def test_all_that_is_parked_is_replayed_once_although_it_fails_again_meanw
         async def all_parked() -> bool:
             return len(await bus.parked(queue)) == 7
 
+        async def let_go_again() -> bool:
+            return (await bus.overview())[queue.name].parked == 7  # a look holds them for a moment
+
         await eventually(all_parked)
+        await eventually(let_go_again)
         assert await bus.replay_all(queue, told.append) == 7
         await seen.times(14)
         await eventually(all_parked)
