@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Final
 
 import pytest
 import uvloop
@@ -10,9 +9,6 @@ import uvloop
 from tests.faults.cases import CASES, WITH_BROKER
 from tests.faults.session import Session
 from tests.support.rabbitmq import RabbitMQ
-
-NOT_YET: Final[dict[str, str]] = {}
-"""What is not kept yet, and why."""
 
 pytestmark = pytest.mark.timeout(600)  # the first test starts a stand, and a fault may take a minute to heal
 
@@ -28,15 +24,7 @@ def session(rabbitmq: RabbitMQ) -> Iterator[Session]:
             session.close()
 
 
-def numbers() -> Iterator[object]:
-    """Every fault, marked with what is not kept yet."""
-    for number in (number for number in CASES if number in WITH_BROKER):
-        reason = NOT_YET.get(number, "")
-        mark = pytest.mark.xfail(bool(reason), reason=reason, raises=AssertionError, strict=False)
-        yield pytest.param(number, marks=mark)
-
-
-@pytest.mark.parametrize("number", list(numbers()))
+@pytest.mark.parametrize("number", [number for number in CASES if number in WITH_BROKER])
 def test_what_was_told_is_done_once_through(session: Session, number: str) -> None:
     row = session.row(number)
     assert row.findings == ()
