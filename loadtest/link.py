@@ -22,6 +22,7 @@ from loadtest import packets
 from loadtest.api import Refusal, reason_of
 from loadtest.patience import PATIENCE_S, OutOfPatience, Patience
 from loadtest.tokens import Tokens
+from realtime.limits import BYTES_PER_TOKEN, EVENTS_BURST, EVENTS_PER_SECOND, TokenBucket
 from realtime.wire import BY_NAME, Bye
 from services.kernel.clock import Clock
 from services.kernel.problems import ProblemView
@@ -34,6 +35,9 @@ OPENING_S: Final = 15.0
 """How long a server may take from the TCP connection to the namespace."""
 STEADY_S: Final = 5.0
 """A connection that lasted this long was a success: the wait after it starts from the smallest again."""
+PACE: Final = 0.8
+"""How much of what the server grants a connection is used. Who sends until it refuses is refused all that is under way, and sent
+away for it."""
 LARGEST_FRAME: Final = 8 * 1024 * 1024
 
 _RENEWABLE: Final = frozenset({"token_expired", "not_authenticated"})
@@ -94,6 +98,7 @@ class Link:
         self._patience = Patience(clock, rng, patience_s)
         self._tell = tell
         self._ws: aiohttp.ClientWebSocketResponse[bool] | None = None
+        self._pace = self._new_pace()
         self._count = 0
         self._open = asyncio.Event()
         self._closing = False
@@ -156,15 +161,28 @@ class Link:
             raise LinkLost(f"not connected, {event} was not sent")
         self._next_id += 1
         ack_id = self._next_id
+        text = packets.event(event, ack_id, payload)
+        await self._paced(1.0 + len(text) // BYTES_PER_TOKEN)
+        if self._ws is not ws:
+            raise LinkLost(f"the connection broke before {event} was sent")
         self._waiting[ack_id] = answered
         try:
-            await ws.send_str(packets.event(event, ack_id, payload))
+            await ws.send_str(text)
         except ConnectionError as error:
             # Left at once, not when the reader finds out: until then `opened` would return without waiting, and whoever sends
             # again after a loss would do so for ever, never letting the reader have its turn.
             if self._ws is ws:
                 self._leave()
             raise LinkLost(f"the connection broke while {event} was sent") from error
+
+    def _new_pace(self) -> TokenBucket:
+        return TokenBucket(PACE * EVENTS_PER_SECOND, PACE * EVENTS_BURST, self._clock.monotonic())
+
+    async def _paced(self, cost: float) -> None:
+        """Wait until this connection may send that much more: what the server would refuse is not sent."""
+        pace = self._pace
+        while not pace.take(now := self._clock.monotonic(), cost):
+            await self._clock.sleep(max(pace.wait_s(now, cost), 0.001))
 
     async def call(self, event: str, payload: msgspec.Struct, shape: type[T]) -> T:
         """Send an event and wait for its reply. Raises Refusal, or LinkLost when nobody can know what became of it."""
@@ -308,6 +326,7 @@ class Link:
 
     def _enter(self, ws: aiohttp.ClientWebSocketResponse[bool]) -> None:
         self._ws = ws
+        self._pace = self._new_pace()
         self._count += 1
         self._open.set()
         self._changed()

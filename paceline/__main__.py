@@ -7,7 +7,10 @@ call, the settings or the input are wrong, 3 the server did not answer, 130 inte
 import argparse
 import importlib
 import sys
+from contextlib import nullcontext
 from typing import Final
+
+from paceline.logs import only_warnings
 
 COMMANDS: Final = (
     "run", "check", "sockets", "schedule", "tasks", "migrate", "account", "activity", "announce", "deliveries",
@@ -56,8 +59,11 @@ def main(argv: list[str] | None = None) -> int:
         top = parser()
     args = top.parse_args(arguments)
     command = importlib.import_module(f"paceline.commands.{args.command}")
+    # `run` sets its logs up by its settings; what the others print is for people and pipes.
+    quietly = nullcontext() if args.command == "run" else only_warnings()
     try:
-        code: int = command.run(args)
+        with quietly:
+            code: int = command.run(args)
     except KeyboardInterrupt:
         return 130
     return code

@@ -19,7 +19,8 @@ import re
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -90,6 +91,31 @@ def configure_logs(form: str = "auto", level: str = "info", *, stream: TextIO | 
         cache_logger_on_first_use=False,
     )
     return limit
+
+
+@contextmanager
+def only_warnings() -> Iterator[None]:
+    """For a command whose output somebody reads or pipes: what the parts it uses have to say goes to stderr, as text, from a
+    warning on, without secrets."""
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            redact,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            redact_exception,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -11,6 +11,7 @@ import pytest
 from loadtest.api import Grant, Refusal
 from loadtest.link import Link, LinkEnded, LinkLost
 from loadtest.tokens import Tokens
+from realtime.limits import EVENTS_BURST, EVENTS_PER_SECOND, TokenBucket
 from realtime.wire import BoardChanges, Done, RoomRef
 from services.kernel.ids import ClassId, Uuid7Ids
 from tests.loadtest.gateway import Peer, ScriptedGateway, open_gateway
@@ -73,6 +74,20 @@ async def test_an_answer_that_was_under_way_when_the_connection_broke_is_lost_no
         with pytest.raises(LinkLost, match=r"before room\.leave was answered"):
             await link.call("room.leave", REF, Done)
         assert await link.opened() == 2
+
+
+async def test_no_more_is_sent_than_a_server_grants_a_connection() -> None:
+    async def serve(peer: Peer) -> None:
+        await peer.let_in()
+        await peer.stay()
+
+    clock = QuickClock()
+    async with linked(serve, clock=clock) as (link, _, _):
+        await link.opened()
+        granted = TokenBucket(EVENTS_PER_SECOND, EVENTS_BURST, clock.monotonic())
+        for _ in range(5 * int(EVENTS_BURST)):
+            await link.request("room.leave", REF, lambda _: None)
+            assert granted.take(clock.monotonic())
 
 
 async def test_a_ping_is_answered_at_once() -> None:

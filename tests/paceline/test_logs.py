@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from paceline.logs import RateLimit, clean_text, configure_logs
+from paceline.logs import RateLimit, clean_text, configure_logs, only_warnings
 
 
 @pytest.fixture
@@ -127,3 +127,15 @@ def test_held_back_lines_are_reported_for_our_lines_and_for_those_of_libraries()
         assert isinstance(held, int)
         assert 0 < held <= 80
     assert len(written) < 200
+
+
+def test_a_command_whose_output_is_read_says_its_warnings_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = structlog.get_logger("workers.amqp")
+    with only_warnings():
+        logger.info("bus.stopping")
+        logger.warning("bus.broker_away", url="amqp://guest:p1@127.0.0.1/")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "bus.stopping" not in said.err
+    assert "bus.broker_away" in said.err
+    assert "p1" not in said.err

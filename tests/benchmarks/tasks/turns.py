@@ -86,7 +86,8 @@ class Program:
 
     def __init__(self, words: Sequence[str], environ: Mapping[str, str]) -> None:
         self.said: list[str] = []
-        self._ready = threading.Event()
+        self._settled = threading.Event()  # it is ready, or it has ended
+        self._ended = False
         self._answers: list[str] = []
         self._answered = threading.Condition()
         self._process = subprocess.Popen(
@@ -108,7 +109,7 @@ class Program:
 
     def wait_until_ready(self) -> None:
         """Raises Failed with its last words."""
-        if not self._ready.wait(START_S) or self._process.poll() is not None:
+        if not self._settled.wait(START_S) or self._ended:
             raise Failed(f"it did not start: {' '.join(self.said[-5:])[-500:]}")
 
     def ask(self, line: object) -> Callable[[], Any]:
@@ -119,7 +120,7 @@ class Program:
 
         def answer() -> Any:
             with self._answered:
-                if not self._answered.wait_for(lambda: self._answers or self._process.poll() is not None, DONE_S):
+                if not self._answered.wait_for(lambda: self._answers or self._ended, DONE_S):
                     raise Failed("the producer does not answer")
                 if not self._answers:
                     raise Failed(f"the producer has ended: {' '.join(self.said[-5:])[-500:]}")
@@ -145,14 +146,15 @@ class Program:
         assert lines is not None
         for line in lines:
             if line.startswith(READY):
-                self._ready.set()
+                self._settled.set()
             elif line.startswith("[["):
                 with self._answered:
                     self._answers.append(line)
                     self._answered.notify_all()
             else:
                 self.said.append(line)
-        self._ready.set()  # it ended
+        self._ended = True  # its output is closed; the system may not have noticed yet that it is gone
+        self._settled.set()
         with self._answered:
             self._answered.notify_all()
 
