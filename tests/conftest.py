@@ -24,6 +24,7 @@ WITH_RABBITMQ = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook too: given later, they would mean nothing
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Every coroutine test is watched, from before its first fixture to after its last.
 

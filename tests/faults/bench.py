@@ -124,6 +124,14 @@ class Bench:
         ended = max((fault.t for fault in self.history.of(Fault)), default=0.0)
         self.said["all done after, s"] = "never" if done is None else round(self.history.now() - ended, 1)
         self.found += self._works.faults
+        if done is None:
+            self.found += [f"{worker.name}: {_complaints(worker.server.output)}" for worker in self.stand.workers]
+
+
+def _complaints(output: Sequence[str], most: int = 12) -> str:
+    """The last things that a process has complained about, for whoever has to find out why."""
+    lines = [line.strip()[:250] for line in output if "[warning" in line or "[error" in line]
+    return " | ".join(lines[-most:]) or "no complaints"
 
 
 Inject = Callable[[Bench], Awaitable[None]]

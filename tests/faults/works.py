@@ -62,7 +62,7 @@ class Tempo(msgspec.Struct, frozen=True):
         return told if self.circuit_s is None else told | {"BENCH_CIRCUIT_S": str(self.circuit_s)}
 
 
-BRISK: Final = Tempo(15.0, 1, Ladder((0.2, 0.4)), 3.0, answer_s=1.0, circuit_s=3.0)
+BRISK: Final = Tempo(15.0, 1, Ladder((0.2, 0.4)), 3.0, answer_s=2.5, circuit_s=3.0)
 FULL: Final = Tempo(50.0, HEARTBEAT_S, Ladder((1.0, 2.0, 4.0, 8.0)), LEASE_S, answer_s=10.0, circuit_s=None)
 """With the heartbeat that is shipped; with the ladder that is, a message would be parked after an hour and a quarter."""
 ASK_EVERY_S: Final = 0.1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib.machinery
 import importlib.util
 import json
@@ -319,7 +320,9 @@ async def test_a_pid_file_whose_number_now_belongs_to_somebody_else_is_no_obstac
 
 async def test_a_process_that_still_sits_in_the_cluster_is_ended_first(copy: Path) -> None:
     folder = DataDir(copy).cluster
-    orphan = await asyncio.create_subprocess_exec("sleep", "600", cwd=folder)
+    # A shell starts what it puts into the background with SIGQUIT ignored, and that is inherited.
+    heeds = functools.partial(signal.signal, signal.SIGQUIT, signal.SIG_DFL)
+    orphan = await asyncio.create_subprocess_exec("sleep", "600", cwd=folder, preexec_fn=heeds)
     (folder / "postmaster.pid").write_text(f"{orphan.pid}\n")
     assert leftovers.sitting_in(folder) == [orphan.pid]
     await leftovers.clear(folder)
