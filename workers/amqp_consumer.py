@@ -31,7 +31,7 @@ from persistence.database import Tx
 from services.kernel import facts
 from services.kernel.clock import Clock
 from services.kernel.facts import Envelope
-from workers.amqp_link import Link, Send, broker_faults, heed_cancellation
+from workers.amqp_link import OPEN_TIMEOUT_S, Link, Send, broker_faults, heed_cancellation
 from workers.amqp_refilling import Refilling, note_what_lies_there
 from workers.amqp_topology import (
     ATTEMPT,
@@ -115,12 +115,13 @@ class Consumption:
     async def run(self) -> None:
         """Handle messages until the link is lost or the bus stops; what runs is finished either way."""
         queue, link, means = self._queue, self._link, self._means
-        if means.refill is not None:
-            await note_what_lies_there(link, (queue,), means.refill)
-        await declare(link.channel, (queue,), means.ladder)
-        await link.channel.set_qos(prefetch_count=queue.ahead)
-        work = await link.channel.get_queue(work_queue(queue), ensure=False)
-        tag = await work.consume(self._arrive, timeout=ASK_TIMEOUT_S)
+        async with asyncio.timeout(OPEN_TIMEOUT_S):  # a broker that answers heartbeats may still owe an answer for ever
+            if means.refill is not None:
+                await note_what_lies_there(link, (queue,), means.refill)
+            await declare(link.channel, (queue,), means.ladder)
+            await link.channel.set_qos(prefetch_count=queue.ahead)
+            work = await link.channel.get_queue(work_queue(queue), ensure=False)
+            tag = await work.consume(self._arrive)
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(self._watch(work), name=f"{queue.name} watch")
             hands = [

@@ -23,6 +23,9 @@ from workers.bus import BusUnavailable
 HEARTBEAT_S: Final = 10
 """A dead peer is noticed after three of these and a bit."""
 CONNECT_TIMEOUT_S: Final = 10.0
+OPEN_TIMEOUT_S: Final = 30.0
+"""For all that is declared before a link is of use. Measured: above 5 s on a broker that was just killed and started on a busy
+machine."""
 CLOSE_TIMEOUT_S: Final = 2.0
 
 Send = Callable[[str, aio_pika.Message], Awaitable[None]]

@@ -15,7 +15,7 @@ from aio_pika.abc import AbstractExchange
 from services.kernel import facts
 from services.kernel.facts import Envelope
 from services.kernel.ids import FactId
-from workers.amqp_link import Link, broker_faults, close, connect
+from workers.amqp_link import OPEN_TIMEOUT_S, Link, broker_faults, close, connect
 from workers.amqp_log import declare_streams, stream_of
 from workers.amqp_refilling import note_what_lies_there
 from workers.amqp_topology import EXCHANGE, ForeignQueue, declare, message_of
@@ -24,9 +24,6 @@ from workers.fact_log import family_of
 from workers.refill import Refill
 from workers.retry import Ladder
 from workers.task_statistics import BusStatistics
-
-OPEN_TIMEOUT_S: Final = 30.0
-"""For connecting and declaring everything. Measured: above 5 s on a broker that was just killed and started on a busy machine."""
 
 log = structlog.get_logger(__name__)
 

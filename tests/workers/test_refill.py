@@ -4,7 +4,7 @@ import asyncio
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import pytest
@@ -18,7 +18,7 @@ from tests.support.rabbitmq import RabbitMQ, open_rabbitmq
 from tests.support.system_parts import require
 from tests.support.task_buses import CLOCK, LADDER, WAIT_S, AmqpBench, consuming, eventually
 from tests.support.world import World
-from workers import amqp_refilling
+from workers import amqp_consumer, amqp_refilling
 from workers.amqp import AmqpBus, open_amqp_bus
 from workers.amqp_link import close, connect
 from workers.amqp_refilling import note_what_lies_there
@@ -182,6 +182,25 @@ async def test_a_queue_that_is_deleted_under_its_consumer_while_facts_are_told_l
             await works.tell(5)
             await eventually(lambda: works.had(lossy, works.told))
         await eventually(lambda: works.had(other, works.told))
+
+
+async def test_who_waits_in_vain_for_what_a_subscription_needs_begins_anew(
+    bench: AmqpBench, works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = bench.queue()
+    async with works.bus(queue) as bus:
+        async with works.relaying(bus):
+            await works.tell(1)  # the queue is there, and noted
+            await eventually(works.all_left)
+        monkeypatch.setattr(amqp_consumer, "OPEN_TIMEOUT_S", 0.3)
+        async with AsyncExitStack() as locked:
+            stores = await locked.enter_async_context(works.world.transactions())
+            await stores.tx.execute("LOCK TABLE bus_queues")
+            async with consuming(bus, queue, works.consumer(queue)):
+                await eventually(lambda: bus.statistics().reconnects >= 1)
+                await locked.aclose()
+                monkeypatch.undo()
+                await eventually(lambda: works.had(queue, works.told))
 
 
 async def test_a_broker_that_has_lost_its_disk_gets_everything_again(world: World) -> None:
