@@ -19,8 +19,6 @@ ifeq ($(origin PYTHON),command line)
 export PYTHON
 endif
 
-# Tests mostly wait for servers, so more of them run at once than there are processors.
-PROCESSES ?= $(shell echo $$(( $$(nproc) + 1 )))
 USERS ?= 50
 SECONDS ?= 30
 URL ?= http://127.0.0.1:$(or $(PACELINE_PORT),8080)
@@ -59,7 +57,7 @@ test: ## everything that must hold: format, lint, import contracts, types, tests
 	@echo "lint"; $(PY) -m ruff check --quiet .
 	@echo "import contracts"; $(PY) -c 'from importlinter.cli import lint_imports_command as main; main()'
 	@echo "types"; $(PY) -m mypy --strict $(PACKAGES)
-	@echo "tests"; $(PY) -m pytest --numprocesses $(PROCESSES) --dist loadgroup $(ARGS)
+	@echo "tests"; $(PY) -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 lint: ## style and import contracts only
 	@.ci/environment dev

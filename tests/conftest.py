@@ -6,9 +6,13 @@ Warnings are errors (pyproject.toml), which also catches coroutines nobody await
 import asyncio
 import inspect
 from collections.abc import AsyncIterator
+from typing import Final
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler.protocol import Scheduling
 
 settings.register_profile("paceline", deadline=None)  # no test measures time: a busy machine is no finding
 settings.load_profile("paceline")
@@ -16,27 +20,44 @@ settings.load_profile("paceline")
 pytest_plugins = ["tests.support.postgres", "tests.support.rabbitmq", "tests.support.fact_logs"]
 
 
-WITH_RABBITMQ = (
+WITH_RABBITMQ: Final = (
     "tests/workers/",
     "tests/contracts/test_task_bus",
     "tests/contracts/test_fact_log",
     "tests/paceline/test_tasks_command",
 )
+LONGEST_FIRST: Final = ("faults", "rabbitmq", "tests/torture/test_leftovers.py", "tests/journeys/")
+"""What takes longest is begun first, so that nobody waits for it at the end."""
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in this hook too: given later, they would mean nothing
+def group_of(nodeid: str) -> str:
+    """What stays in one process when several run the tests: a file, whose servers are started once; all that needs RabbitMQ,
+    because two brokers starting at once on two cores have failed each other; and the tests that break whole installations: each of
+    them wants a machine's patience for itself."""
+    file = nodeid.partition("::")[0]
+    if file.startswith("tests/faults/"):
+        return "faults"
+    return "rabbitmq" if file.startswith(WITH_RABBITMQ) else file
+
+
+class InGroups(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands out groups. pytest-xdist's own `loadgroup` writes the group into a test's id, which pytest 9 does not let it: it then
+    hands out every test by itself, and says nothing."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Several processes always share the tests by group."""
+    config.option.loadscopereorder = False
+    return InGroups(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every coroutine test is watched, from before its first fixture to after its last.
-
-    Run in several processes (`make test` takes one per core), a file stays in one of them, and all that needs RabbitMQ in
-    the same one: two brokers starting at once on two cores have failed each other. So have the tests that break whole
-    installations: each of them wants a machine's patience for itself.
-    """
+    """The longest first; and every coroutine test is watched, from before its first fixture to after its last."""
+    items.sort(key=lambda item: [not group_of(item.nodeid).startswith(long) for long in LONGEST_FIRST])
     for item in items:
-        file = item.nodeid.partition("::")[0]
-        together = "rabbitmq" if file.startswith(WITH_RABBITMQ) else file
-        together = "faults" if file.startswith("tests/faults/") else together
-        item.add_marker(pytest.mark.xdist_group(together))
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             item.fixturenames.insert(0, "nothing_left_running")
 
