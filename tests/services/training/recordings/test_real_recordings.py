@@ -1,34 +1,20 @@
 """Real recordings of real devices, where their folder is present: every file against its expected values.
 
-The folder is named by PACELINE_RECORDINGS, else it is looked for beside the checkout. Its MANIFEST.json
-holds values that were computed by other programs; where ours differ, they differ on purpose and by the
-counts of the cleaning rule (docs/reference/recordings.md says why).
+MANIFEST.json holds values that were computed by other programs; where ours differ, they differ on purpose and
+by the counts of the cleaning rule (docs/reference/recordings.md says why).
 """
 
-import os
 from datetime import datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from services.training.recordings import Recording, RecordingError, Timeline, read_recording, to_samples
+from services.training.recordings import Recording, RecordingError, Timeline, read_recording
+from tests.services.training.recordings.real import DAMAGED, ENTRIES, FOLDER, SILENT, needs_recordings, read_once
 
-FOLDER = Path(os.environ.get("PACELINE_RECORDINGS") or Path(__file__).parents[5] / "shared" / "recordings")
-MANIFEST = FOLDER / "MANIFEST.json"
-ENTRIES: list[dict[str, Any]] = msgspec.json.decode(MANIFEST.read_bytes())["recordings"] if MANIFEST.is_file() else []
+pytestmark = needs_recordings
 
-pytestmark = pytest.mark.skipif(
-    not ENTRIES, reason=f"no recordings at {FOLDER}: set PACELINE_RECORDINGS to a folder with a MANIFEST.json"
-)
-
-SILENT = {"night-hrv-garmin.json", "sleep-summary-garmin.json"}
-DAMAGED = {
-    "broken/bike-sigma-cut-off.fit": "byte 403437 of 403456",
-    "broken/run-polar-v800-bad-xml.tcx": "line 1 column 11",
-}
 LATE = "swim-pool-fr735xt-hr-after.fit"
 LOG = "garmin-companion-event-stream.csv"
 
@@ -41,12 +27,6 @@ def entries(*, beats: bool) -> list[Any]:
 
 def read(entry: dict[str, Any]) -> tuple[Recording, Timeline]:
     return read_once(entry["file"])
-
-
-@cache
-def read_once(name: str) -> tuple[Recording, Timeline]:
-    recording = read_recording((FOLDER / name).read_bytes(), name, keep_going=name in DAMAGED)
-    return recording, to_samples(recording)
 
 
 @pytest.mark.parametrize("entry", entries(beats=False))

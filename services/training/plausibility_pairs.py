@@ -1,0 +1,145 @@
+"""Fair play, two things at a time: the same heart in two accounts, two hearts in one account, one person in two places, and a
+sensor that counts steps instead of beats.
+
+Streams are compared as curves: the heart rate at each whole second, None where it is unknown. Two devices on one heart, smoothing
+differently and with clocks 12 s apart, still stand within 2 bpm of each other most of the time once they are moved together; two
+people in the same class do not, though both go up and down with the music. So the measure is the share of seconds that are near,
+at the best shift, over four minutes at least in which something happened. It costs 35 ms a pair (the mean of 231 pairs of real
+recordings): ask it of those whom `fingerprint` or a suspicion has brought together, not of all pairs of a challenge.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from statistics import median, pstdev
+from typing import Final
+
+import msgspec
+
+from services.training.plausibility import Judgement, judgement
+from services.training.sample import HOLD_MS, Sample
+
+NEAR_BPM: Final = 2
+MAX_SHIFT_S: Final = 60
+"""How far two clocks may be apart. A copy that was started later is aligned by its beginning before."""
+MIN_OVERLAP_S: Final = 240
+"""Seconds both must know. By feeling: below four minutes even strangers on one treadmill may be near."""
+MIN_SPREAD_BPM: Final = 5.0
+"""Standard deviation that the common part must have: two people who sit still are near each other, and prove nothing."""
+LOCK_BPM: Final = 3
+LOCK_CORRELATION: Final = 0.9
+EARTH_KM: Final = 6_371.0
+SAME_PLACE_KM: Final = 50.0
+"""Nearer than this nobody is suspected: what is known of a place is often only where its network is."""
+
+Curve = Sequence[int | None]
+
+
+def curve_of(samples: Iterable[Sample]) -> list[int | None]:
+    """The heart rate at each whole second of a stream, from 0; a reading holds as everywhere, 5 s at the most. Where the clock
+    steps back, what was first known of a second stays."""
+    curve: list[int | None] = []
+    last: Sample | None = None
+    for sample in samples:
+        if last is not None and sample.t > last.t:
+            _fill(curve, last, min(sample.t, last.t + HOLD_MS))
+        last = sample
+    if last is not None:
+        _fill(curve, last, last.t + 1)
+    return curve
+
+
+def _fill(curve: list[int | None], sample: Sample, until_ms: int) -> None:
+    for second in range(-(-sample.t // 1_000), -(-until_ms // 1_000)):
+        curve.extend([None] * (second + 1 - len(curve)))
+        if curve[second] is None:
+            curve[second] = sample.bpm
+
+
+def fingerprint(curve: Curve) -> str:
+    """The same for every copy of a recording, wherever it begins and however often it reports: a digest of its rates in their
+    order, each change once. What is equal here is equal; what differs may still be near (`copied`)."""
+    known = [bpm for bpm in curve if bpm is not None]
+    turns = known[:1] + [after for before, after in pairwise(known) if after != before]
+    return hashlib.sha256(bytes(turns)).hexdigest()
+
+
+def likeness_percent(one: Curve, other: Curve) -> float:
+    """Of the seconds that both know, how many are near each other at the best shift, in %; 0 when they have too few in common, or
+    nothing happens in them."""
+    return max(_near_percent(one, other, shift) for shift in range(-MAX_SHIFT_S, MAX_SHIFT_S + 1))
+
+
+def _near_percent(one: Curve, other: Curve, shift_s: int) -> float:
+    together = zip(one[max(shift_s, 0) :], other[max(-shift_s, 0) :], strict=False)
+    both = [(a, b) for a, b in together if a is not None and b is not None]
+    if len(both) < MIN_OVERLAP_S:
+        return 0.0
+    near = sum(-NEAR_BPM <= a - b <= NEAR_BPM for a, b in both)
+    if near * 2 < len(both) or any(pstdev(curve) < MIN_SPREAD_BPM for curve in zip(*both, strict=True)):
+        return 0.0
+    return round(100 * near / len(both), 1)
+
+
+def copied(one: Curve, other: Curve) -> Judgement:
+    """Whether two accounts have sent the same heart. A copy to the last bit is flagged like a near one: which of the two is the
+    original no curve can say, so a person decides."""
+    return judgement([("copied", likeness_percent(one, other))])
+
+
+def two_hearts(one: Curve, other: Curve) -> Judgement:
+    """Whether two streams of one account, at the same seconds of the same clock, come from one heart."""
+    apart = [abs(a - b) for a, b in zip(one, other, strict=False) if a is not None and b is not None]
+    return judgement([("two_hearts", median(apart) if len(apart) >= MIN_OVERLAP_S else 0)])
+
+
+class Whereabouts(msgspec.Struct, frozen=True):
+    """Where somebody was, in degrees, from when to when, both ms since 1970."""
+
+    latitude: float
+    longitude: float
+    from_ms: int
+    until_ms: int
+
+
+def two_places(one: Whereabouts, other: Whereabouts) -> Judgement:
+    """Whether one person can have been at both: the speed that the way between them takes. Two at the same time are infinitely fast
+    apart."""
+    km = distance_km(one, other)
+    if km < SAME_PLACE_KM:
+        return judgement([])
+    between_ms = max(one.from_ms, other.from_ms) - min(one.until_ms, other.until_ms)
+    return judgement([("two_places", km * 3_600_000 / between_ms if between_ms > 0 else math.inf)])
+
+
+def distance_km(one: Whereabouts, other: Whereabouts) -> float:
+    """The way between two places over the earth (haversine)."""
+    lat, other_lat = math.radians(one.latitude), math.radians(other.latitude)
+    east = math.radians(other.longitude - one.longitude)
+    chord = math.sin((other_lat - lat) / 2) ** 2 + math.cos(lat) * math.cos(other_lat) * math.sin(east / 2) ** 2
+    return 2 * EARTH_KM * math.asin(min(1.0, math.sqrt(chord)))
+
+
+def cadence_lock(rates: Curve, cadence: Curve) -> Judgement:
+    """Whether an optical sensor counts steps: the longest time in which the rate keeps to the cadence (steps per minute, second by
+    second) and moves with it. A steady runner whose heart happens to beat as often as the feet fall moves in nothing together."""
+    longest = 0
+    begin: int | None = None
+    for second, (rate, steps) in enumerate([*zip(rates, cadence, strict=False), (None, None)]):
+        near = rate is not None and steps is not None and abs(rate - steps) <= LOCK_BPM
+        if near and begin is None:
+            begin = second
+        elif not near and begin is not None:
+            if _correlation(rates[begin:second], cadence[begin:second]) >= LOCK_CORRELATION:
+                longest = max(longest, second - begin)
+            begin = None
+    return judgement([("cadence_lock", longest)])
+
+
+def _correlation(one: Curve, other: Curve) -> float:
+    """Pearson's r of the seconds that both know; 0 where one of them stands still."""
+    both = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
+    mean_a, mean_b = sum(a for a, _ in both) / len(both), sum(b for _, b in both) / len(both)
+    spread = math.sqrt(sum((a - mean_a) ** 2 for a, _ in both) * sum((b - mean_b) ** 2 for _, b in both))
+    return sum((a - mean_a) * (b - mean_b) for a, b in both) / spread if spread else 0.0
