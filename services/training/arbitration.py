@@ -1,18 +1,19 @@
 """Several sensors on one athlete: which of them feeds the board, and since when.
 
 A strap, a watch and the grips of a bike may all send at once. All of it is stored; one of them is believed at a time, because the
-mean of a good and a bad sensor is a bad one. The choice is a fold over readings: `heard` notes what came, `decide` looks at what
-is noted and says who feeds. Three rules, in this order:
+mean of a good and a bad sensor is a bad one. The choice is a fold over readings: `opened` and `heard` note what came, `decide`
+looks at what is noted and says who feeds. Four rules, in this order:
 
 1. **A dead source is left.** Without a heart rate for `DEAD_MS`, it gives way to the best of those alive, at once.
-2. **A living source is kept** until another has been better without a break for `DWELL_MS`, and it has itself fed for as long. A
+2. **Who opens a source means it.** At its first heart rate it takes over, once, unless it is worse than the one that feeds.
+3. **A living source is kept** until another has been better without a break for `DWELL_MS`, and it has itself fed for as long. A
    board that jumps between two sensors that disagree by 5 bpm looks broken though both are right.
-3. **Better** is: its readings are plausible; then its grade. Freshness decides only between dead and alive, so the sensor that
+4. **Better** is: its readings are plausible; then its grade. Freshness decides only between dead and alive, so the sensor that
    notifies more often does not win by that. Between equals the one that feeds goes on.
 
-Laws, held by tests: a living source is never left before it has fed `DWELL_MS`; a dead one never feeds `DEAD_MS` after its last
-heart rate, if another is alive and there is anything to decide on; between two decisions readings of different sources may come in
-any order; who feeds depends on nothing but what was heard and when.
+Laws, held by tests: a living source is never left before it has fed `DWELL_MS`, but for one that was opened since; a dead one never
+feeds `DEAD_MS` after its last heart rate, if another is alive and there is anything to decide on; between two decisions readings of
+different sources may come in any order; who feeds depends on nothing but what was heard and when.
 
 Time is the server's wall clock, ms since 1970; it comes in, nothing here waits.
 """
@@ -31,18 +32,20 @@ DWELL_MS: Final = 10_000
 """How long another must be better, and how long a source feeds at least while it lives. By feeling: longer than a strap that slips
 needs to be felt, shorter than anybody would wait for the better number."""
 
-Reason = Literal["first", "dead", "gone", "better"]
+Reason = Literal["first", "opened", "dead", "gone", "better"]
 
 
 class Source(msgspec.Struct, frozen=True):
     """What is known of one sensor. `read_ms` when it last had a heart rate; `alive_since_ms` since when without a break of
-    `DEAD_MS`; None before the first. `standing_since_ms` since when it has its grade and plausibility."""
+    `DEAD_MS`; None before the first. `standing_since_ms` since when it has its grade and plausibility; `claims` while it was opened
+    and has not fed yet."""
 
     grade: Grade
     plausible: bool = True
     read_ms: int | None = None
     alive_since_ms: int | None = None
     standing_since_ms: int = 0
+    claims: bool = False
 
     def alive(self, now_ms: int) -> bool:
         """Whether it had a heart rate just now."""
@@ -67,6 +70,12 @@ class Shift(msgspec.Struct, frozen=True):
     at_ms: int
     source: StreamId | None
     reason: Reason
+
+
+def opened(state: Arbitration, source: StreamId, at_ms: int, grade: Grade) -> Arbitration:
+    """The state after somebody has opened a source, first or again."""
+    known = Source(grade, standing_since_ms=at_ms, claims=True)
+    return msgspec.structs.replace(state, sources={**state.sources, source: known})
 
 
 def heard(
@@ -104,17 +113,25 @@ def decide(state: Arbitration, now_ms: int) -> tuple[Arbitration, Shift | None]:
         reason = "gone"
     elif not feeding.alive(now_ms):
         reason = "dead"
+    elif state.sources[chosen].claims:
+        reason = "opened"
     elif _has_proved_better(state.sources[chosen], feeding, state.since_ms, now_ms):
         reason = "better"
     else:
         return state, None
-    return msgspec.structs.replace(state, feeds=chosen, since_ms=now_ms), Shift(now_ms, chosen, reason)
+    sources = {**state.sources, chosen: msgspec.structs.replace(state.sources[chosen], claims=False)}
+    return Arbitration(sources, chosen, now_ms), Shift(now_ms, chosen, reason)
 
 
 def _best(state: Arbitration, now_ms: int) -> StreamId | None:
-    """The best source that is alive, the one that feeds before its equals, then the smallest id; None when all are dead."""
-    alive = [(one.standing(), name != state.feeds, name) for name, one in state.sources.items() if one.alive(now_ms)]
-    return min(alive)[2] if alive else None
+    """The best source that is alive; of equals one that claims, then the one that feeds, then the smallest id. None when all are
+    dead."""
+    alive = [
+        (one.standing(), not one.claims, name != state.feeds, name)
+        for name, one in state.sources.items()
+        if one.alive(now_ms)
+    ]
+    return min(alive)[3] if alive else None
 
 
 def _has_proved_better(one: Source, feeding: Source, fed_since_ms: int, now_ms: int) -> bool:

@@ -19,6 +19,7 @@ from services.training.arbitration import (
     gone,
     heard,
     ledger,
+    opened,
 )
 from services.training.provenance import GRADES, Grade
 
@@ -94,6 +95,24 @@ def test_equals_do_not_take_over_from_each_other() -> None:
     two = [Heard(at + offset, name) for at in seconds(0, 60) for offset, name in ((0, BIKE), (300, WATCH))]
     _, shifts = fold(two)
     assert shifts == [Shift(0, BIKE, "first")]
+
+
+def test_who_opens_a_sensor_means_it_and_has_it_at_its_first_heart_rate() -> None:
+    state, _ = fold(map(watch, seconds(0, 5)))
+    state = opened(state, BIKE, 4_200, "optical")
+    assert decide(state, 4_300) == (state, None)
+    state, shifts = fold([watch(5_000), Heard(5_500, BIKE), watch(6_000)], state)
+    assert shifts == [Shift(5_500, BIKE, "opened")]
+    # Once: when it has died and lives again, it is one of two equals.
+    _, shifts = fold([*map(watch, seconds(7, 20)), Heard(20_000, BIKE), watch(20_500)], state)
+    assert shifts == [Shift(9_000, WATCH, "dead")]
+
+
+def test_a_worse_sensor_that_is_opened_waits_until_it_is_needed() -> None:
+    state, _ = fold(map(strap, seconds(0, 5)))
+    state = opened(state, WATCH, 4_200, "optical")
+    _, shifts = fold(sorted([*map(strap, seconds(5, 20)), *map(watch, seconds(5, 30))]), state)
+    assert shifts == [Shift(22_000, WATCH, "dead")]
 
 
 def test_a_source_that_ends_is_replaced_at_the_next_decision() -> None:
