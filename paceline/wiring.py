@@ -52,6 +52,7 @@ from realtime.redis_servers import RedisServers
 from realtime.register import MemoryRegister, Register, Terms
 from realtime.room_log import MemoryRoomLog, RoomLog
 from rooms.comebacks import Comebacks
+from rooms.driving import Driving
 from rooms.rooms import Rooms
 from rooms.speaking import Speaking
 from rooms.streams import Streams
@@ -324,7 +325,9 @@ async def open_parts(
                 proxies=proxies,
             )
         )
-        live = Live(streams, rooms, classes, Speaking(rooms, clock), comebacks, notifications, tasks)
+        live = Live(
+            streams, rooms, classes, Speaking(rooms, clock), Driving(rooms, clock), comebacks, notifications, tasks
+        )
         service_states = ServiceStates(node, clock)
         sockets = attach(
             app,

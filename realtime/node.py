@@ -36,6 +36,7 @@ from realtime.peer import (
 from realtime.sparingly import Sparingly
 from realtime.watchdog import HEARTBEAT_EVERY_S, Standing, Watchdog
 from services.kernel.clock import Clock
+from services.kernel.ids import AccountId
 
 log = structlog.get_logger(__name__)
 
@@ -364,4 +365,9 @@ class Node:
 
 def account_channel(connection: Connection) -> str:
     """The channel of a connection's account: what is meant for one person, on whatever devices."""
-    return f"account:{connection.caller.account_id}"
+    return channel_of_account(connection.caller.account_id)
+
+
+def channel_of_account(account_id: AccountId) -> str:
+    """The same for an account that need not be connected here."""
+    return f"account:{account_id}"

@@ -31,12 +31,17 @@ from services.notifications.inbox import NotificationView
 from services.notifications.notifications import MAX_READ_AT_ONCE
 from services.notifications.notifications import ReadMarked as ReadMarked
 from services.tasks.task import TaskView as TaskView
-from services.training.sample import Sample
+from services.training.ftms_control import Pause, Simulation, Start, Stop, TargetPower, TargetResistance
+from services.training.provenance import SensorKind
+from services.training.raw_sample import UUID_PATTERN
+from services.training.sample import ElapsedMs, Sample
 from services.training.summary import WorkoutSummary
 
 NAMESPACE: Final = "/live"
 MAX_BATCH_SAMPLES: Final = 1_000
 """Samples in one `stream.samples`: 15 minutes at 1 Hz, about 20 KB."""
+MAX_PIECES: Final = 4
+"""Notifications in which a machine may tell one moment. All fields of a treadmill fit into two of 20 bytes."""
 MAX_UNACKED_SAMPLES: Final = 20_000
 """Samples a device may have in flight on one stream before it must wait for an acknowledgement."""
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
@@ -65,6 +70,13 @@ TraceParent = Annotated[
         description="W3C trace context: the trace to which what follows belongs; one that cannot be read is ignored",
     ),
 ]
+Uuid16 = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=UUID_PATTERN, description='a Bluetooth characteristic: "2a37", or the whole UUID it is short for'
+    ),
+]
+RawBytes = Annotated[bytes, msgspec.Meta(max_length=512, description="base64 of what the sensor sent, nothing added")]
 PositionText = Annotated[
     str,
     msgspec.Meta(
@@ -90,7 +102,8 @@ class StreamOpen(Shape, frozen=True):
     """Open a stream, or take it up again after a lost connection (same `stream`).
 
     `stream` a UUID made by the device, kept until the stream is finished; `class_code` the live class it feeds (none: a
-    workout of one's own); `started_at_ms` the device's wall clock at t = 0, ms since 1970.
+    workout of one's own); `started_at_ms` the device's wall clock at t = 0, ms since 1970; `sensor` what feeds it, as far as the
+    device knows: it decides which of several streams of one athlete the board believes.
     """
 
     stream: StreamId
@@ -98,6 +111,7 @@ class StreamOpen(Shape, frozen=True):
     class_code: Code | None = None
     device: Label = ""
     sport: Label = ""
+    sensor: SensorKind | None = None
     traceparent: TraceParent | None = None
 
 
@@ -122,6 +136,31 @@ class SampleBatch(Shape, frozen=True):
     stream: StreamId
     seq: Seq
     samples: Annotated[tuple[Sample, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH_SAMPLES)]
+
+
+class RawMoment(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One moment as a sensor told it, on the wire an array `[t, data, [more, …]]`.
+
+    `t` as in a sample; `data` the notification, empty for a moment that is to count without a heart rate; `more` where a machine
+    needs further notifications for the same moment.
+    """
+
+    t: ElapsedMs
+    data: RawBytes
+    more: Annotated[tuple[RawBytes, ...], msgspec.Meta(max_length=MAX_PIECES - 1)] = ()
+
+
+class SensorFrame(Shape, frozen=True):
+    """Samples number `seq`, `seq + 1`, … of a stream, as they came from the sensor: each of `frames` becomes one, with its heart
+    rate and its beats. They may be sent again, and mixed with `stream.samples`, like any samples.
+
+    `characteristic` is where they came from: Heart Rate Measurement (2a37), Indoor Bike Data (2ad2) or Treadmill Data (2acd).
+    """
+
+    stream: StreamId
+    seq: Seq
+    characteristic: Uuid16
+    frames: Annotated[tuple[RawMoment, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH_SAMPLES)]
 
 
 class SamplesStored(Shape, frozen=True):
@@ -330,6 +369,35 @@ class CueSend(Shape, frozen=True):
     key: SayKey | None = None
 
 
+TrainerRequest = TargetPower | TargetResistance | Simulation | Start | Stop | Pause
+"""What a coach may ask of trainers. To ask for control is the business of the phone that holds one."""
+
+
+class TrainerSet(Shape, frozen=True):
+    """Drive the trainers of a class (its coach): that of member `n`, or, without it, those of all athletes who are there."""
+
+    class_id: ClassId
+    target: TrainerRequest
+    n: int | None = None
+
+
+class TrainerAsked(Shape, frozen=True):
+    """The target is on its way to so many `athletes`. Whether a trainer obeys, its machine decides."""
+
+    athletes: int
+
+
+class TrainerTarget(Shape, frozen=True):
+    """The coach drives your trainer: write `data` to the characteristic `characteristic` (Fitness Machine Control Point) of the
+    machine you hold, if there is one and its rider agrees; `target` says the same in words. `at_ms` server's wall clock."""
+
+    class_id: ClassId
+    target: TrainerRequest
+    characteristic: str
+    data: bytes
+    at_ms: int
+
+
 class ChatSend(Shape, frozen=True):
     """Say something in the room's chat (members). Control characters go, white space becomes one space; what is left must be
     something. `key` as for cues."""
@@ -487,6 +555,12 @@ EVENTS: Final[tuple[Event, ...]] = (
         "Send samples; acknowledged once they are committed.",
         reply=SamplesStored,
     ),
+    Event(
+        "sensor.frame",
+        SensorFrame,
+        "Send samples as the sensor gave them; acknowledged once they are committed.",
+        reply=SamplesStored,
+    ),
     Event("stream.finish", StreamFinish, "End a stream; its summary follows.", reply=StreamFinished),
     Event("room.join", RoomJoin, "Join the room of a live class by its code.", reply=RoomJoined),
     Event("room.leave", RoomRef, "Leave a room; the score stays.", reply=Done),
@@ -494,6 +568,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("class.create", ClassCreate, "Create a live class (coach).", reply=ClassView),
     Event("class.end", ClassRef, "End a class (its coach).", reply=ClassView),
     Event("cue.send", CueSend, "Say something to the room (its coach).", reply=Said),
+    Event("trainer.set", TrainerSet, "Drive the trainers of a class (its coach).", reply=TrainerAsked),
     Event("chat.send", ChatSend, "Say something in the room's chat.", reply=Said),
     Event("task.cancel", TaskRef, "Cancel one of your long tasks; the reply is how it stands.", reply=TaskView),
     Event("inbox.read", InboxRead, "Mark notifications as read, on all your devices.", reply=ReadMarked),
@@ -524,6 +599,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("notification.new", NotificationNew, "Something new in your inbox.", delivery=Delivery.MUST),
     Event("notifications.read", NotificationsRead, "Some of your inbox was read.", delivery=Delivery.MUST),
     Event("stream.taken", StreamTaken, "Another connection took this stream.", delivery=Delivery.MUST),
+    Event("trainer.target", TrainerTarget, "The coach drives your trainer.", delivery=Delivery.MUST),
     Event("problem", ProblemEvent, "A problem with an unacknowledged event.", delivery=Delivery.DROPPABLE),
     Event("bye", Bye, "The server is about to close this connection.", delivery=Delivery.MUST),
 )

@@ -64,6 +64,8 @@ from services.notifications.preferences import DigestTime, Preferences, QuietHou
 from services.notifications.previewing import MailPreview, Preview, Previews, ShortPreview, SmsPreview
 from services.schedule.jobs import JobView, LeaderView, ScheduleNow, TickView
 from services.tasks.task import RecomputeWorkouts, TaskFile, TaskResult, TaskView
+from services.training.ftms_control import TargetPower, encode_request
+from services.training.heart_rate_frames import HeartRateMeasurement, encode_heart_rate
 from services.training.physiology import Physiology
 from services.training.sample import Sample
 from services.training.summary import summarise
@@ -111,6 +113,7 @@ _cue: Final = wire.Cue(
 _snapshot = wire.BoardSnapshot(
     class_id=_class, epoch="9f2c41aa", v=12, at_ms=_START + 900_000, members=(_rider,), rows=(_row,)
 )
+_power = TargetPower(watts=220)
 _samples = (Sample(t=0, bpm=96), Sample(t=1_000, bpm=97, rr=(618, 622)), Sample(t=2_000, bpm=None))
 _physiology = Physiology(
     max_hr=185, rest_hr=52, sex="male", mass_kg=72.5, age_years=36, max_hr_source="measured", rest_hr_source="measured"
@@ -402,9 +405,17 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.InboxRead(ids=(_notification.id,)),
     wire.NotificationNew(notification=_notification, unread=1),
     wire.NotificationsRead(unread=0, up_to=_notification.id),
-    wire.StreamOpen(stream=_stream, started_at_ms=_START, class_code="K7WQ2M", device="chest strap", sport="cycling"),
+    wire.StreamOpen(
+        stream=_stream, started_at_ms=_START, class_code="K7WQ2M", device="chest strap", sport="cycling", sensor="strap"
+    ),
     wire.StreamOpened(stream=_stream, workout=_workout, epoch=1, next_seq=0, class_id=_class),
     wire.SampleBatch(stream=_stream, seq=0, samples=_samples),
+    wire.SensorFrame(
+        stream=_stream,
+        seq=3,
+        characteristic="2a37",
+        frames=(wire.RawMoment(3_000, encode_heart_rate(HeartRateMeasurement(142, contact=True, rr_ticks=(433,)))),),
+    ),
     wire.SamplesStored(stream=_stream, next_seq=3),
     wire.StreamFinish(stream=_stream, samples=3),
     wire.StreamFinished(stream=_stream, workout=_workout, next_seq=3),
@@ -420,6 +431,11 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         missed=(wire.Missed("cue", msgspec.Raw(msgspec.json.encode(_cue))),),
     ),
     wire.CueSend(class_id=_class, text="Last minute, all you have!", key="b7f1c2"),
+    wire.TrainerSet(class_id=_class, target=_power, n=2),
+    wire.TrainerAsked(athletes=1),
+    wire.TrainerTarget(
+        class_id=_class, target=_power, characteristic="2ad9", data=encode_request(_power), at_ms=_START + 60_000
+    ),
     wire.ChatSend(class_id=_class, text="Hello from Graz 👋", key="0c9d41"),
     wire.Said(position=_position),
     _cue,

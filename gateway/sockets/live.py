@@ -11,6 +11,8 @@ from gateway.sockets.dispatch import Handler, Reply
 from realtime import wire
 from realtime.connection import Connection
 from rooms.comebacks import Comebacks
+from rooms.driving import Driving
+from rooms.raw_frames import batch_of
 from rooms.room import view_of
 from rooms.rooms import Rooms
 from rooms.speaking import Speaking
@@ -30,6 +32,7 @@ class Live:
         rooms: Rooms,
         classes: Classes,
         speaking: Speaking,
+        driving: Driving,
         comebacks: Comebacks,
         notifications: Notifications,
         tasks: Tasks,
@@ -38,6 +41,7 @@ class Live:
         self._rooms = rooms
         self._classes = classes
         self._speaking = speaking
+        self._driving = driving
         self._comebacks = comebacks
         self._tasks = tasks
         self._notifications = notifications
@@ -47,11 +51,13 @@ class Live:
         return {
             "stream.open": self.stream_open,
             "stream.samples": self.stream_samples,
+            "sensor.frame": self.sensor_frame,
             "stream.finish": self.stream_finish,
             "room.join": self.room_join,
             "room.leave": self.room_leave,
             "board.get": self.board_get,
             "cue.send": self.cue_send,
+            "trainer.set": self.trainer_set,
             "chat.send": self.chat_send,
             "class.create": self.class_create,
             "class.end": self.class_end,
@@ -70,6 +76,9 @@ class Live:
 
     def stream_samples(self, connection: Connection, message: wire.SampleBatch, reply: Reply) -> None:
         self._streams.accept(connection, message, reply)
+
+    def sensor_frame(self, connection: Connection, message: wire.SensorFrame, reply: Reply) -> None:
+        self._streams.accept(connection, batch_of(message), reply)
 
     async def stream_finish(self, connection: Connection, message: wire.StreamFinish, reply: Reply) -> None:
         reply.ok(await self._streams.finish(connection, message))
@@ -90,6 +99,9 @@ class Live:
 
     def cue_send(self, connection: Connection, message: wire.CueSend, reply: Reply) -> None:
         reply.when(self._speaking.cue(connection, message))
+
+    def trainer_set(self, connection: Connection, message: wire.TrainerSet, reply: Reply) -> None:
+        reply.ok(self._driving.set(connection, message))
 
     def chat_send(self, connection: Connection, message: wire.ChatSend, reply: Reply) -> None:
         reply.when(self._speaking.chat(connection, message))

@@ -25,27 +25,27 @@ RESULTS: Final[tuple[Result, ...]] = ("success", "not_supported", "invalid_param
 """By result code, from 1 on."""
 
 
-class RequestControl(msgspec.Struct, frozen=True, tag="control"):
+class RequestControl(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="control"):
     """May I drive? To be answered with success before anything else is asked."""
 
 
-class Reset(msgspec.Struct, frozen=True, tag="reset"):
+class Reset(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="reset"):
     """Back to the settings of the machine itself; control is given up."""
 
 
-class TargetPower(msgspec.Struct, frozen=True, tag="power"):
+class TargetPower(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="power"):
     """Hold this power whatever the cadence, W."""
 
     watts: int
 
 
-class TargetResistance(msgspec.Struct, frozen=True, tag="resistance"):
+class TargetResistance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="resistance"):
     """Brake at this level; its range is the machine's own."""
 
     level: float
 
 
-class Simulation(msgspec.Struct, frozen=True, tag="simulation"):
+class Simulation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="simulation"):
     """Ride as on a road: head wind in m/s, grade in %, rolling resistance coefficient, wind resistance in kg/m.
 
     The defaults are what riding programs send for a road bike in still air.
@@ -57,15 +57,15 @@ class Simulation(msgspec.Struct, frozen=True, tag="simulation"):
     drag_kg_m: float = 0.51
 
 
-class Start(msgspec.Struct, frozen=True, tag="start"):
+class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="start"):
     """Start, or go on."""
 
 
-class Stop(msgspec.Struct, frozen=True, tag="stop"):
+class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="stop"):
     """End."""
 
 
-class Pause(msgspec.Struct, frozen=True, tag="pause"):
+class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="pause"):
     """Stop for now."""
 
 

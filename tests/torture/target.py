@@ -88,12 +88,14 @@ class Hall:
         return {
             "board.get": self.board_get,
             "stream.samples": self.samples,
+            "sensor.frame": self.frames,
             "room.join": self.join,
             "room.leave": self.leave,
             "stream.open": self.open,
             "stream.finish": self.finish,
             "cue.send": self.say,
             "chat.send": self.say,
+            "trainer.set": self.drive,
             "class.create": self.create,
             "class.end": self.end,
             "inbox.read": self.read,
@@ -107,6 +109,12 @@ class Hall:
 
     def samples(self, _: Connection, message: wire.SampleBatch, reply: Reply) -> None:
         reply.ok(wire.SamplesStored(message.stream, message.seq + len(message.samples)))
+
+    def frames(self, _: Connection, message: wire.SensorFrame, reply: Reply) -> None:
+        reply.ok(wire.SamplesStored(message.stream, message.seq + len(message.frames)))
+
+    def drive(self, _: Connection, _message: wire.TrainerSet, reply: Reply) -> None:
+        reply.ok(wire.TrainerAsked(athletes=0))
 
     def join(self, connection: Connection, message: wire.RoomJoin, reply: Reply) -> None:
         self._node.join(connection, f"room:{message.code}")
