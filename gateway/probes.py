@@ -200,6 +200,7 @@ FAMILIES: Final = (
     Family("event_problems", "counter", "Problems answered on sockets, by code.", "code"),
     Family("streams_open", "gauge", "Streams that are fed on this node."),
     Family("streams_taken_over", "counter", "Streams that another connection took over."),
+    Family("stream_shifts", "counter", "Times one of several sensors of an athlete was chosen to feed a board."),
     Family("samples_accepted", "counter", "New samples taken in."),
     Family("samples_repeated", "counter", "Samples that came again and were not stored twice."),
     Family("samples_stored", "counter", "Samples committed."),

@@ -497,6 +497,7 @@ def _readings(
         "event_problems": lambda: sockets().dispatcher.statistics().problems,
         "streams_open": lambda: streams.statistics.open,
         "streams_taken_over": lambda: streams.statistics.taken_over,
+        "stream_shifts": lambda: streams.statistics.shifts,
         "samples_accepted": lambda: streams.statistics.accepted,
         "samples_repeated": lambda: streams.statistics.repeated,
         "samples_stored": lambda: recorder.samples,

@@ -140,21 +140,32 @@ class Streams:
         )
         return status.endswith(" 1")
 
-    async def tallies(self, class_id: ClassId, *, but: StreamId | None = None) -> list[Tally]:
-        """What each member of a class has earned so far, leaving out one stream if asked."""
+    async def tallies(self, class_id: ClassId) -> list[Tally]:
+        """What each member of a class has earned so far."""
         rows = await self._tx.fetch(
             """
             SELECT account_id,
                    array[sum(zone_ms[1]), sum(zone_ms[2]), sum(zone_ms[3]),
                          sum(zone_ms[4]), sum(zone_ms[5]), sum(zone_ms[6])]::bigint[] AS zone_ms
             FROM streams
-            WHERE class_id = $1 AND id IS DISTINCT FROM $2
+            WHERE class_id = $1
             GROUP BY account_id
             """,
             class_id,
-            but,
         )
         return [Tally(account_id=AccountId(row["account_id"]), zone_ms=tuple(row["zone_ms"])) for row in rows]
+
+    async def earned(
+        self, class_id: ClassId, account_id: AccountId, *, but: StreamId
+    ) -> dict[StreamId, tuple[int, ...]]:
+        """What each stream of a member has earned in a class (ms in zone 0 to 5), leaving out one."""
+        rows = await self._tx.fetch(
+            "SELECT id, zone_ms FROM streams WHERE class_id = $1 AND account_id = $2 AND id <> $3",
+            class_id,
+            account_id,
+            but,
+        )
+        return {StreamId(row["id"]): tuple(row["zone_ms"]) for row in rows}
 
     async def write(self, batches: Sequence[StreamBatch]) -> list[Written]:
         """Store batches of several streams (one per stream) and move their high-water marks.

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from persistence.stores import Stores, Transactions
 from persistence.streams import StreamRecord
 from realtime.wire import StreamOpen
-from rooms.effort import NOTHING
 from rooms.seating import seat
 from services.classes.live_class import LiveClass, may_enter, normal_code
 from services.kernel.caller import Caller
@@ -30,12 +29,12 @@ from services.training.physiology import Physiology
 
 
 class Opened(NamedTuple):
-    """A stream that is open: its row, the body of its workout, and what the member earned in this class by other streams (ms
-    in zone 0 to 5)."""
+    """A stream that is open: its row, the body of its workout, and what each other stream of the member has earned in this class
+    (ms in zone 0 to 5)."""
 
     record: StreamRecord
     physiology: Physiology
-    base_ms: tuple[int, ...]
+    earned: dict[StreamId, tuple[int, ...]]
 
 
 class Openings:
@@ -72,12 +71,10 @@ class Openings:
             record, physiology = await self._create(stores, caller, request, live_class)
         else:
             record, physiology = await self._take_up(stores, caller, record, live_class)
-        base_ms = NOTHING
+        earned: dict[StreamId, tuple[int, ...]] = {}
         if record.class_id is not None:
-            for tally in await stores.streams.tallies(record.class_id, but=record.id):
-                if tally.account_id == caller.account_id:
-                    base_ms = tally.zone_ms
-        return Opened(record, physiology, base_ms)
+            earned = await stores.streams.earned(record.class_id, caller.account_id, but=record.id)
+        return Opened(record, physiology, earned)
 
     async def _create(
         self, stores: Stores, caller: Caller, request: StreamOpen, live_class: LiveClass | None

@@ -9,8 +9,8 @@ Opening raises the stream's epoch in the database. That is the fence: whatever a
 believed dead, still tries to commit for it changes nothing. Within one node the older connection is told at once
 (`stream.taken`), on other nodes when their next commit is refused.
 
-A member may have several devices. Each has its own stream and every sample of each is stored; the one opened last feeds the
-member's line on the board, so nobody scores twice.
+A member may have several devices. Each has its own stream and every sample of each is stored; one of them feeds the member's line
+on the board, so nobody scores twice. Which one, `feeding.py` knows.
 """
 
 import asyncio
@@ -36,7 +36,8 @@ from realtime.wire import (
     StreamOpened,
     StreamTaken,
 )
-from rooms.effort import NOTHING, Effort, advance, total
+from rooms.effort import Effort
+from rooms.feeding import Feeding, earned
 from rooms.intake import Intake
 from rooms.openings import Openings
 from rooms.reading import DeviceClock
@@ -45,8 +46,8 @@ from rooms.room import Room
 from rooms.rooms import Rooms
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
-from services.kernel.facts import WorkoutFinished
-from services.kernel.ids import Ids, StreamId, WorkoutId
+from services.kernel.facts import SensorChosen, WorkoutFinished
+from services.kernel.ids import AccountId, ClassId, Ids, StreamId, WorkoutId
 from services.kernel.problems import (
     BadShape,
     Busy,
@@ -57,7 +58,9 @@ from services.kernel.problems import (
     Unavailable,
     WindowFull,
 )
+from services.training.arbitration import Shift
 from services.training.physiology import Physiology
+from services.training.provenance import SensorKind
 from services.training.sample import Sample
 from services.training.zones import DisplayZone, advance_display
 
@@ -67,6 +70,9 @@ MAX_STREAMS_PER_CONNECTION: Final = 20
 FLUSH_TIMEOUT_S: Final = 2.0
 FINISH_TIMEOUT_S: Final = 10.0
 """Below the ping timeout: while a finish waits for its commit, its connection reads nothing else."""
+
+MAX_LEDGER: Final = 10_000
+"""Lines of who feeds that may wait for a commit: ten minutes of 500 athletes, one of whose two sensors drops out every minute."""
 
 NO_ZONE: Final = DisplayZone()
 
@@ -84,24 +90,27 @@ class Reply(Protocol):
 class LiveStream:
     """A stream while this node receives it. `durable` is its high-water mark: all before it is committed.
 
-    `base_ms` is what the member earned in this class by other streams; `read_at_ms` when the last heart rate was measured,
-    as far as can be told (wall clock).
+    `feeding` are the member's streams in this class, this one among them; `read_at_ms` is when the last heart rate was measured,
+    `made_at_ms` when the last sample was made, as far as can be told (wall clock); intervals that began before `earns_from_ms` earn
+    nothing, because another stream has earned in them.
     """
 
     id: StreamId
     workout: WorkoutId
     epoch: int
-    feed_epoch: int
     connection: Connection
     intake: Intake
     durable: int
     effort: Effort
     physiology: Physiology
     clock: DeviceClock
+    sensor: SensorKind | None = None
     room: Room | None = None
-    base_ms: tuple[int, ...] = NOTHING
+    feeding: Feeding | None = None
     shown: DisplayZone = NO_ZONE
     read_at_ms: int | None = None
+    made_at_ms: int | None = None
+    earns_from_ms: int | None = None
     waiting: list[tuple[int, Reply]] = field(default_factory=list)
 
 
@@ -114,6 +123,7 @@ class StreamsStatistics:
     accepted: int = 0
     repeated: int = 0
     taken_over: int = 0
+    shifts: int = 0
 
 
 class Streams:
@@ -134,6 +144,9 @@ class Streams:
         self._clock = clock
         self._openings = Openings(transactions, clock, ids)
         self._live: dict[StreamId, LiveStream] = {}
+        self._feedings: dict[tuple[ClassId, AccountId], Feeding] = {}
+        # Full: what more shifts there are is not told. The samples are all there, and say who could have fed.
+        self._ledger: list[SensorChosen] = []
         limits = {} if max_buffered is None else {"max_samples": max_buffered}
         self.recorder: Final = Recorder(
             self._write,
@@ -174,13 +187,19 @@ class Streams:
 
     def _advance(self, live: LiveStream, fresh: tuple[Sample, ...], received_ms: int) -> None:
         room = live.room
+        made_at_ms = received_ms
+        made: list[int | None] = [live.made_at_ms]
         for sample in fresh:
             made_at_ms = live.clock.read(sample.t, received_ms)
+            made.append(made_at_ms)
             live.shown = advance_display(live.shown, sample.t, sample.bpm, live.physiology.max_hr)
             if sample.bpm is not None:
                 live.read_at_ms = made_at_ms
+        live.made_at_ms = made_at_ms
+        if live.feeding is not None:
+            live.feeding.hears(live, fresh, made_at_ms, received_ms)
         counts = room is not None and self._counts(live, room)
-        live.effort = advance(live.effort, fresh, live.physiology.max_hr, counts=counts)
+        live.effort = earned(live, fresh, made, counts=counts)
         if room is not None and counts:
             self._feed(live, room, fresh[-1].bpm)
         self.recorder.append(
@@ -196,31 +215,40 @@ class Streams:
 
     @staticmethod
     def _counts(live: LiveStream, room: Room) -> bool:
-        """Whether these samples move the board: this stream is the member's newest, and the class was not over."""
-        if not room.feeds_for(live.connection.caller.account_id, live.feed_epoch):
+        """Whether these samples move the board: this stream is the one of the member's that feeds, and the class was not over."""
+        feeding = live.feeding
+        if feeding is None or not feeding.feeds(live):
+            return False
+        if not room.feeds_for(live.connection.caller.account_id, feeding.epoch):
             return False
         ended_ms = room.live.ended_ms
         return ended_ms is None or (live.read_at_ms is not None and live.read_at_ms <= ended_ms)
 
     def _show_only(self, live: LiveStream, newest: Sample, received_ms: int) -> None:
         """The buffer is full: the board goes on with what the sensor says, the score waits for the samples to come again."""
-        if live.room is None or not self._counts(live, live.room):
+        if live.room is None or live.feeding is None:
+            return
+        made_at_ms = live.clock.read(newest.t, received_ms)
+        live.feeding.hears(live, (newest,), made_at_ms, received_ms)
+        if not self._counts(live, live.room):
             return
         if newest.bpm is not None:
-            live.read_at_ms = live.clock.read(newest.t, received_ms)
+            live.read_at_ms = made_at_ms
         live.shown = advance_display(live.shown, newest.t, newest.bpm, live.physiology.max_hr)
         self._feed(live, live.room, newest.bpm)
 
     @staticmethod
     def _feed(live: LiveStream, room: Room, bpm: int | None, *, finished: bool = False) -> None:
+        if live.feeding is None:
+            return
         room.feed(
             live.connection.caller.account_id,
-            feed_epoch=live.feed_epoch,
+            feed_epoch=live.feeding.epoch,
             bpm=bpm,
             zone=live.shown.zone,
             at_ms=live.read_at_ms,
             max_hr=live.physiology.max_hr,
-            zone_ms=total(live.base_ms, live.effort.zone_ms),
+            zone_ms=live.feeding.zone_ms(),
             finished=finished,
         )
 
@@ -242,7 +270,7 @@ class Streams:
             # Commit what the lost connection has sent, so that it need not be sent again; and what this person's other
             # device has earned, so that the score goes on from there.
             await self._flush(FLUSH_TIMEOUT_S)
-        record, physiology, base_ms = await self._openings.open(caller, request)
+        record, physiology, earned = await self._openings.open(caller, request)
         room = None if record.class_id is None else await self._rooms.load(record.class_id)
         if room is not None:
             await self._seat(room, caller)
@@ -257,21 +285,19 @@ class Streams:
             id=record.id,
             workout=record.workout_id,
             epoch=record.epoch,
-            feed_epoch=record.feed_epoch,
             connection=connection,
             intake=Intake(record.next_seq),
             durable=record.next_seq,
             effort=Effort(record.zone_ms, record.last_t, record.last_bpm),
             physiology=physiology,
             clock=DeviceClock(record.clock_offset_ms),
+            sensor=request.sensor,
             room=room,
-            base_ms=base_ms,
         )
         self._live[live.id] = live
         connection.streams.add(live.id)
         if room is not None:
-            room.feeds += 1
-            self._feed(live, room, None)
+            self._join(live, room, record.feed_epoch, earned)
         self.statistics.opened += 1
         self.statistics.open = len(self._live)
         self._rooms.node.publish(account_channel(connection), StreamOpenedHere(stream=live.id, epoch=live.epoch))
@@ -282,6 +308,33 @@ class Streams:
             next_seq=live.durable,
             class_id=record.class_id,
         )
+
+    def _join(self, live: LiveStream, room: Room, feed_epoch: int, earned: dict[StreamId, tuple[int, ...]]) -> None:
+        """The stream is one of those that may feed its member's line. Until it does, the line says what it said."""
+        room.feeds += 1
+        key = (room.live.id, live.connection.caller.account_id)
+        feeding = self._feedings.setdefault(key, Feeding(self._shifted))
+        live.feeding = feeding
+        feeding.open(live, feed_epoch=feed_epoch, earned=earned, now_ms=self._clock.wall_ms())
+        feeder = feeding.feeder()
+        said = live if feeder is None else self._live[feeder.id]
+        self._feed(said, room, said.effort.last_bpm if said is not live else None)
+
+    def _shifted(self, stream_id: StreamId, shift: Shift) -> None:
+        """Another stream of a member feeds: a line of the ledger, told with the next commit."""
+        self.statistics.shifts += 1
+        live = self._live.get(stream_id)
+        if live is not None and live.room is not None and len(self._ledger) < MAX_LEDGER:
+            caller = live.connection.caller
+            self._ledger.append(
+                SensorChosen(
+                    workout_id=live.workout,
+                    account_id=caller.account_id,
+                    class_id=live.room.live.id,
+                    from_ms=shift.at_ms,
+                    reason=shift.reason,
+                )
+            )
 
     async def _seat(self, room: Room, caller: Caller) -> None:
         """The room was loaded before this member came: read their seat."""
@@ -310,10 +363,14 @@ class Streams:
         if live.durable < request.samples:
             raise Unavailable("the samples could not be stored yet: finish again", retry_after_ms=1_000)
         await self._openings.finish(connection.caller, live.id, live.workout, live.epoch)
-        if live.room is not None and live.room.feeds_for(connection.caller.account_id, live.feed_epoch):
-            self._feed(live, live.room, None, finished=True)
+        finished = StreamFinished(stream=live.id, workout=live.workout, next_seq=live.durable)
+        room, feeding = live.room, live.feeding
         self._forget(live)
-        return StreamFinished(stream=live.id, workout=live.workout, next_seq=live.durable)
+        if room is None or feeding is None or feeding:
+            return finished
+        if room.feeds_for(connection.caller.account_id, feeding.epoch):
+            self._feed(live, room, None, finished=True)
+        return finished
 
     def drop(self, connection: Connection) -> None:
         """A connection is gone. What it sent is still committed; its streams wait for it in the database."""
@@ -361,7 +418,17 @@ class Streams:
             del self._live[live.id]
             if live.room is not None:
                 live.room.feeds -= 1
+                self._leave(live, live.room)
         self.statistics.open = len(self._live)
+
+    def _leave(self, live: LiveStream, room: Room) -> None:
+        feeding = live.feeding
+        if feeding is None:
+            return
+        feeding.leave(live, self._clock.wall_ms())
+        key = (room.live.id, live.connection.caller.account_id)
+        if not feeding and self._feedings.get(key) is feeding:
+            del self._feedings[key]
 
     # -- commits --------------------------------------------------------------------------------------------------
 
@@ -378,13 +445,17 @@ class Streams:
 
     async def _write(self, batches: list[StreamBatch]) -> list[Written]:
         now = utc(self._clock.wall_ms())
+        lines = tuple(self._ledger)
         async with self._transactions() as stores:
             results = await stores.streams.write(batches)
+            for line in lines:
+                await stores.outbox.add(line, line.workout_id)
             for result in results:
                 if result.late is not None:
                     workout_id, account_id = result.late
                     await stores.workouts.finish(workout_id, now)
                     await stores.outbox.add(WorkoutFinished(workout_id=workout_id, account_id=account_id), workout_id)
+        del self._ledger[: len(lines)]
         return results
 
     def _stored(self, stream_id: StreamId, epoch: int, next_seq: int) -> None:

@@ -61,6 +61,17 @@ class WorkoutFinished(Fact, frozen=True, tag="workout.finished"):
     account_id: AccountId
 
 
+class SensorChosen(Fact, frozen=True, tag="workout.sensor_chosen"):
+    """Of several sensors that an athlete wears in a class one was chosen: from `from_ms` on (wall ms) the stream of this workout
+    feeds their line, until the next of these for the same athlete and class. `reason`: services/training/arbitration.py."""
+
+    workout_id: WorkoutId
+    account_id: AccountId
+    class_id: ClassId
+    from_ms: int
+    reason: str
+
+
 class WorkoutSummarised(Fact, frozen=True, tag="workout.summarised"):
     """A workout's summary is stored (again, with a higher revision, when late samples arrived)."""
 
@@ -128,6 +139,7 @@ AnyFact = (
     | ClassEnded
     | ClassSummarised
     | WorkoutFinished
+    | SensorChosen
     | WorkoutSummarised
     | TaskAsked
     | TaskEnded
@@ -144,6 +156,7 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     ClassEnded,
     ClassSummarised,
     WorkoutFinished,
+    SensorChosen,
     WorkoutSummarised,
     TaskAsked,
     TaskEnded,

@@ -153,6 +153,28 @@ BAD: dict[str, tuple[str, Any, str, str | None]] = {
 }  # fmt: skip
 
 
+def frames(*moments: Any, stream: str = "S", characteristic: str = "2a37") -> dict[str, Any]:
+    return {"stream": stream, "seq": 0, "characteristic": characteristic, "frames": list(moments)}
+
+
+def driving(target: str, class_id: str = "CLASS") -> dict[str, Any]:
+    return {"class_id": class_id, "target": {"type": target}}
+
+
+FRAMES = "sensor.frame"
+OPENING = {"stream": "NEW", "started_at_ms": 0}
+BAD |= {
+    "a frame cut in an interval": (FRAMES, frames([0, "AIw="], [1_000, "EIwA"]), "bad_shape", "$.frames[1][1]"),
+    "a frame that is not base64": (FRAMES, frames([0, "00 8c"]), "bad_shape", "$.frames[0][1]"),
+    "a battery for a heart": (FRAMES, frames([0, "ZA=="], characteristic="2a19"), "bad_shape", "$.characteristic"),
+    "no characteristic": (FRAMES, frames([0, "AIw="], characteristic="heart"), "bad_shape", "$.characteristic"),
+    "frames of somebody else": (FRAMES, frames([0, "AIw="], stream="GOOD"), "stream_not_open", None),
+    "a sensor that does not exist": ("stream.open", OPENING | {"sensor": "tooth"}, "bad_shape", "$.sensor"),
+    "driving where one is not": ("trainer.set", driving("start", "NEW"), "not_in_room", None),
+    "a target that does not exist": ("trainer.set", driving("speed"), "bad_shape", "$.target.type"),
+}
+
+
 def filled(payload: Any, hall: Hall) -> Any:
     """The payload with the hall's own ids in place of the words."""
     words = {

@@ -34,6 +34,7 @@ from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, LoginId, StreamId, Uuid7Ids
 from services.kernel.problems import Problem
+from services.training.provenance import SensorKind
 from services.training.sample import Sample
 
 
@@ -185,11 +186,15 @@ class TestNode:
         return await self.rooms.join(connection, RoomJoin(code=code, role=role))  # type: ignore[arg-type]
 
     async def open(
-        self, connection: Connection, code: str | None = None, stream: StreamId | None = None
+        self,
+        connection: Connection,
+        code: str | None = None,
+        stream: StreamId | None = None,
+        sensor: SensorKind | None = None,
     ) -> StreamOpened:
         return await self.streams.open(
             connection,
-            StreamOpen(stream=stream or StreamId(uuid.uuid4()), started_at_ms=0, class_code=code),
+            StreamOpen(stream=stream or StreamId(uuid.uuid4()), started_at_ms=0, class_code=code, sensor=sensor),
         )
 
     def send(self, connection: Connection, stream: StreamId, seq: int, samples: tuple[Sample, ...]) -> Answer:

@@ -15,6 +15,7 @@ from tests.gateway.sockets.build import ROOM, Calls, open_client, open_gateway
 
 BOARD = {"class_id": str(ROOM)}
 STREAM = str(uuid.UUID(int=3))
+FRAMES = {"stream": STREAM, "seq": 0, "characteristic": "2a37", "frames": [[0, "AIw="]]}
 
 
 def batch(seq: int) -> dict[str, object]:
@@ -120,6 +121,9 @@ async def test_an_unknown_event_is_refused_and_the_connection_kept(name: str) ->
         ("stream.samples", batch(0) | {"samples": [[0, 140], [1000, "140"]]}, "$.samples[1][1]"),
         ("stream.samples", batch(0) | {"samples": [[0, float("nan")]]}, "$.samples[0][1]"),
         ("stream.samples", batch(0) | {"samples": [[float("inf"), 140]]}, "$.samples[0][0]"),
+        ("sensor.frame", FRAMES | {"frames": [[0, "AIw"]]}, "$.frames[0][1]"),
+        ("sensor.frame", FRAMES | {"frames": [[0, "AIw=", ["AIw="] * 4]]}, "$.frames[0][2]"),
+        ("sensor.frame", FRAMES | {"characteristic": "0x2a37"}, "$.characteristic"),
     ],
 )
 async def test_a_wrong_shape_is_refused_with_the_place_and_never_handled(name: str, payload: object, path: str) -> None:
