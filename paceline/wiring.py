@@ -51,6 +51,7 @@ from realtime.redis_room_log import RedisRoomLog
 from realtime.redis_servers import RedisServers
 from realtime.register import MemoryRegister, Register, Terms
 from realtime.room_log import MemoryRoomLog, RoomLog
+from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.rooms import Rooms
 from rooms.speaking import Speaking
@@ -61,6 +62,7 @@ from services.accounts.displays import Displays
 from services.accounts.passwords import Passwords
 from services.accounts.tokens import Tokens, load_key
 from services.classes.classes import Classes
+from services.classes.timelines import Timelines
 from services.integrations.sealing import Seals
 from services.integrations.telling import Telling as WebhookTelling
 from services.integrations.webhooks import Webhooks
@@ -121,6 +123,7 @@ class Parts:
     node: Node
     presence: Presence
     rooms: Rooms
+    clocks: Clocks
     comebacks: Comebacks
     streams: Streams
     accounts: Accounts
@@ -204,9 +207,11 @@ async def open_parts(
         # -- live
         feeds = Feeds(node, room_log, clock)
         rooms = Rooms(node, transactions, clock, feeds, board_hz=settings.board_hz, presence=presence)
+        clocks = Clocks(rooms, transactions, clock)
         comebacks = Comebacks(rooms, records, transactions, clock)
         streams = Streams(transactions, rooms, clock, ids, commit_interval_s=settings.commit_interval_ms / 1000)
         classes = Classes(transactions, clock, ids, rooms)
+        timelines = Timelines(transactions, clock, clocks)
 
         # -- people
         passwords = Passwords()
@@ -280,6 +285,7 @@ async def open_parts(
                 accounts=accounts,
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,
+                timelines=timelines,
                 workouts=Workouts(transactions),
                 tasks=tasks,
                 schedule=Jobs(transactions, clock),
@@ -324,7 +330,7 @@ async def open_parts(
                 proxies=proxies,
             )
         )
-        live = Live(streams, rooms, classes, Speaking(rooms, clock), comebacks, notifications, tasks)
+        live = Live(streams, rooms, classes, timelines, Speaking(rooms, clock), comebacks, notifications, tasks, clock)
         service_states = ServiceStates(node, clock)
         sockets = attach(
             app,
@@ -352,7 +358,7 @@ async def open_parts(
             level = cast(Level, settings.admin_ui)
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
-            settings, clock, database, servers, node, presence, rooms, comebacks, streams, accounts, classes, bus,
+            settings, clock, database, servers, node, presence, rooms, clocks, comebacks, streams, accounts, classes, bus,
             lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, providers, senders, delivery_watch,
             webhook_sender, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
@@ -392,6 +398,7 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("presence", parts.presence.run(), parts.presence.stop)
         program.start("rooms", parts.rooms.run(), parts.rooms.stop)
         program.start("feeds", parts.rooms.feeds.run())
+        program.start("clocks", parts.clocks.run())
         program.start("comebacks", parts.comebacks.run())
         program.start("sockets", parts.sockets.run())
         program.start("login watch", parts.login_watch.run())

@@ -14,10 +14,11 @@ import msgspec
 from realtime.codec import Frame, event_frame
 from realtime.connection import Connection
 from realtime.peer import Share, ShareEntry
-from realtime.wire import BoardChanges, BoardSnapshot, ClassView, Member
+from realtime.wire import BoardChanges, BoardSnapshot, ClassView, ClockView, Member
 from rooms.board import Board
 from rooms.effort import NOTHING
 from services.classes.live_class import LiveClass, Membership
+from services.classes.timeline import Timeline, clocks_of
 from services.kernel.ids import AccountId, ClassId
 
 DEFAULT_MAX_HR: Final = 190
@@ -43,6 +44,32 @@ def view_of(live: LiveClass) -> ClassView:
     )
 
 
+def clock_view(class_id: ClassId, timeline: Timeline) -> ClockView | None:
+    """The clock of a class as clients see it now; None while it has no script."""
+    views = clock_views(class_id, timeline)
+    return views[-1] if views else None
+
+
+def clock_views(class_id: ClassId, timeline: Timeline) -> tuple[ClockView, ...]:
+    """All the clocks of a class as clients saw them, the present one last."""
+    return tuple(
+        ClockView(
+            class_id=class_id,
+            n=timeline.revision + clock.events,
+            script=timeline.revision,
+            state=clock.state,
+            noted_at_ms=clock.noted_ms,
+            at_ms=clock.at_ms,
+            class_ms=clock.class_ms,
+            ran_ms=clock.ran_ms,
+            duration_ms=clock.duration_ms,
+            rests=clock.rests,
+            programme=clock.programme,
+        )
+        for clock in clocks_of(timeline)
+    )
+
+
 class Room:
     """A room as this node holds it. `node` is this node's name; times are wall clock, ms since 1970.
 
@@ -54,6 +81,7 @@ class Room:
         self.live = live
         self.channel: Final = channel_of(live.id)
         self.board: Final = Board()
+        self.clock: ClockView | None = None
         self.idle_since: float | None = None
         self.feeds = 0
         self._node = node
@@ -220,6 +248,13 @@ class Room:
         if self._snapshot is None or self._snapshot[0] != self._version:
             self._snapshot = (self._version, event_frame("board.snapshot", self.snapshot(now_ms)))
         return self._snapshot[1]
+
+    def take_clock(self, clock: ClockView) -> bool:
+        """Take what is said about the class clock; False when something as new was known."""
+        if self.clock is not None and self.clock.n >= clock.n:
+            return False
+        self.clock = clock
+        return True
 
     def member(self, account_id: AccountId) -> Member | None:
         """Somebody's entry on the board."""

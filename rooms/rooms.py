@@ -43,7 +43,7 @@ from realtime.wire import (
     Said,
 )
 from rooms.effort import NOTHING
-from rooms.room import Room, channel_of, view_of
+from rooms.room import Room, channel_of, clock_view, view_of
 from rooms.seating import seat
 from services.classes.live_class import LiveClass, Membership, may_enter, normal_code
 from services.kernel.caller import Caller
@@ -65,6 +65,7 @@ ENDED_KEY: Final = "class.ended"
 log = structlog.get_logger(__name__)
 
 JoinNoted = Callable[[Connection, ClassId, RoomJoin], Awaitable[None]]
+OnReset = Callable[[Room, str], None]
 
 
 @dataclass(slots=True)
@@ -83,7 +84,8 @@ class RoomsStatistics:
 
 class Rooms:
     """All rooms of this node. `flush` commits what streams have sent; set by the wiring (see `streams.py`). `on_join` is
-    awaited before a join is answered (see `comebacks.py`). Without a `presence` of all nodes, who is there is known of this
+    awaited before a join is answered (see `comebacks.py`); `on_reset` hears that events of a room may have been missed here, up to
+    a position (see `clocks.py`). Without a `presence` of all nodes, who is there is known of this
     process alone."""
 
     def __init__(
@@ -111,6 +113,7 @@ class Rooms:
         self._stopping = asyncio.Event()
         self.flush: Callable[[], Awaitable[None]] = _nothing_to_flush
         self.on_join: JoinNoted = _nobody_notes
+        self.on_reset: OnReset = _nothing_in_doubt
         self.statistics: Final = RoomsStatistics()
         node.listen(Share, self._merge)
         node.listen(WholeWanted, self._want_whole)
@@ -155,6 +158,7 @@ class Rooms:
             you=None if membership is None else room.member(caller.account_id),
             present=self._presence.tell_count(room.channel),
             position=None if at is None else str(at),
+            clock=room.clock,
             missed=tuple(Missed(frame.event, payload_of(frame)) for frame in missed or ()),
         )
 
@@ -253,9 +257,12 @@ class Rooms:
                 raise ClassNotFound
             members = await stores.classes.members(class_id)
             tallies = {tally.account_id: tally.zone_ms for tally in await stores.streams.tallies(class_id)}
+            clock = clock_view(class_id, await stores.timelines.of(class_id))
         room = Room(live, self.node.id, self._clock.wall_ms())
         for membership in members:
             room.seat(membership, tallies.get(membership.account_id, NOTHING))
+        if clock is not None:
+            room.take_clock(clock)
         room.beat(self._clock.wall_ms())
         self._rooms[class_id] = self._by_channel[room.channel] = room
         self.node.follow(room.channel)
@@ -309,9 +316,12 @@ class Rooms:
 
     def _reset(self, channel: str, position: Position) -> None:
         room = self._of_channel(channel)
-        if room is not None and self.node.count(channel):
+        if room is None:
+            return
+        self.on_reset(room, str(position))
+        if self.node.count(channel):
             board = room.snapshot(self._clock.wall_ms())
-            reset = RoomReset(room=view_of(room.live), board=board, position=str(position))
+            reset = RoomReset(room=view_of(room.live), board=board, clock=room.clock, position=str(position))
             self.node.broadcast(channel, event_frame("room.reset", reset))
 
     # -- the beat -------------------------------------------------------------------------------------------------
@@ -443,6 +453,10 @@ def ended_view(live: LiveClass) -> ClassEndedView:
 
 async def _nobody_notes(connection: Connection, class_id: ClassId, request: RoomJoin) -> None:
     """Nobody keeps records of who is in which room."""
+
+
+def _nothing_in_doubt(room: Room, position: str) -> None:
+    """Nobody keeps anything that a lost event would make wrong."""
 
 
 async def _nothing_to_flush() -> None:

@@ -25,6 +25,9 @@ EVENTS: Final[dict[str, str]] = {
     "chat.send": '{"class_id":"00000000-0000-0000-0000-00000000004d","text":"hello"}',
     "class.create": '{"title":"Ride"}',
     "class.end": f'{{"class_id":"{ROOM}"}}',
+    "class.control": f'{{"class_id":"{ROOM}","do":{{"type":"extend","by_ms":60000}}}}',
+    "timeline.get": f'{{"class_id":"{ROOM}"}}',
+    "clock.sync": '{"sent_ms":1000.25}',
     "inbox.read": f'{{"ids":["{ROOM}"]}}',
     "task.cancel": f'{{"task":"{ROOM}"}}',
 }

@@ -97,6 +97,9 @@ class Calls:
             "chat.send": anything,
             "class.create": anything,
             "class.end": anything,
+            "class.control": anything,
+            "timeline.get": anything,
+            "clock.sync": anything,
             "task.cancel": anything,
             "inbox.read": anything,
         }
