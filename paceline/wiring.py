@@ -51,6 +51,7 @@ from realtime.redis_room_log import RedisRoomLog
 from realtime.redis_servers import RedisServers
 from realtime.register import MemoryRegister, Register, Terms
 from realtime.room_log import MemoryRoomLog, RoomLog
+from rooms.clocks import BOUNDS_S as CLOCK_BOUNDS_S
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.rooms import Rooms
@@ -304,6 +305,7 @@ async def open_parts(
                     presence,
                     login_watch,
                     rooms,
+                    clocks,
                     comebacks,
                     streams,
                     outbox,
@@ -330,7 +332,7 @@ async def open_parts(
                 proxies=proxies,
             )
         )
-        live = Live(streams, rooms, classes, timelines, Speaking(rooms, clock), comebacks, notifications, tasks, clock)
+        live = Live(streams, rooms, classes, timelines, clocks, Speaking(rooms, clock), comebacks, notifications, tasks)
         service_states = ServiceStates(node, clock)
         sockets = attach(
             app,
@@ -439,6 +441,7 @@ def _readings(
     presence: Presence,
     login_watch: LoginWatch,
     rooms: Rooms,
+    clocks: Clocks,
     comebacks: Comebacks,
     streams: Streams,
     outbox: OutboxUpkeep,
@@ -573,6 +576,10 @@ def _readings(
             (name, outcome): count
             for name, queue in bus.statistics().queues.items()
             for outcome, count in queue.outcomes().items()
+        },
+        "clock_sync_seconds": lambda: {
+            "moved": Histogram(CLOCK_BOUNDS_S, clocks.statistics.moved.counts, clocks.statistics.moved.total_s),
+            "delay": Histogram(CLOCK_BOUNDS_S, clocks.statistics.delay.counts, clocks.statistics.delay.total_s),
         },
         "tasks_refilled": lambda: {name: queue.refilled for name, queue in bus.statistics().queues.items()},
         "tasks_seconds": lambda: {

@@ -24,7 +24,7 @@ import msgspec
 
 from realtime.position import PATTERN
 from services.classes.class_clock import ClockState, Command, Programme, Rest
-from services.classes.clock_sync import AGAIN_AFTER_S, SEVERAL, ClockMs
+from services.classes.clock_sync import AGAIN_AFTER_S, SEVERAL, ClockMs, Report
 from services.classes.script import Script
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
@@ -270,9 +270,10 @@ class Missed(Shape, frozen=True, array_like=True):
 
 
 class ClockSync(Shape, frozen=True):
-    """Ask for the server's time. `sent_ms` your clock, ms, whatever it counts from."""
+    """Ask for the server's time. `sent_ms` your clock, ms, whatever it counts from. `report` what came of the last time, once."""
 
     sent_ms: ClockMs
+    report: Report | None = None
 
 
 class ClockSynced(Shape, frozen=True):

@@ -10,6 +10,8 @@ in between.
 """
 
 import asyncio
+from bisect import bisect_left
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -20,7 +22,7 @@ from realtime.codec import Frame, payload_of
 from realtime.crew import Crew
 from realtime.position import NOWHERE
 from realtime.sparingly import Sparingly
-from realtime.wire import ClassClockView, ClockView
+from realtime.wire import ClassClockView, ClockSync, ClockSynced, ClockView
 from rooms.room import Room, clock_view
 from rooms.rooms import Rooms
 from services.classes.timeline import Timeline
@@ -32,15 +34,40 @@ CLOCK_EVENT: Final = "class.clock"
 AGAIN_S: Final = 1.0
 """Pause after the database or a log did not answer."""
 END_WITHIN_S: Final = 5.0
+BOUNDS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Upper bounds of the classes in which reports are counted, seconds; the last class has none."""
 
 log = structlog.get_logger(__name__)
 _decode: Final = msgspec.json.Decoder(ClassClockView).decode
 
 
+@dataclass(slots=True)
+class Counted:
+    """How many values fell into each class of `BOUNDS_S`, and their sum in seconds."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
+    total_s: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
+        self.total_s += seconds
+
+
+@dataclass(slots=True)
+class ClocksStatistics:
+    """What clients reported since start: how far their clocks had `moved` since they last asked, and the round trip (`delay`) they
+    believed."""
+
+    moved: Counted = field(default_factory=Counted)
+    delay: Counted = field(default_factory=Counted)
+
+
 class Clocks:
-    """The clocks of this node's rooms."""
+    """The clocks of this node's rooms, and the server's time for whoever asks."""
 
     def __init__(self, rooms: Rooms, transactions: Transactions, clock: Clock) -> None:
+        self.statistics: Final = ClocksStatistics()
         self._rooms: Final = rooms
         self._transactions: Final = transactions
         self._clock: Final = clock
@@ -49,6 +76,14 @@ class Clocks:
         self._wake: Final = asyncio.Event()
         rooms.on_reset = self._reset
         rooms.feeds.on_delivered = self._delivered
+
+    def sync(self, question: ClockSync, age_ms: int) -> ClockSynced:
+        """Answer a client that asks for the time, `age_ms` after its question was read; note what it reports."""
+        if question.report is not None:
+            self.statistics.moved.add(abs(question.report.moved_ms) / 1_000)
+            self.statistics.delay.add(question.report.delay_ms / 1_000)
+        now_ms = self._clock.wall_ms()
+        return ClockSynced(question.sent_ms, now_ms - age_ms, now_ms)
 
     async def moved(self, class_id: ClassId, timeline: Timeline) -> None:
         """A timeline was changed and is stored: everybody in the room hears it, here and on the other nodes."""

@@ -42,6 +42,7 @@ from realtime import wire
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
 from services.classes.class_clock import Extend, Rest
+from services.classes.clock_sync import Report
 from services.classes.live_class import LiveClass
 from services.classes.script import (
     Block,
@@ -463,7 +464,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.ClassControl(class_id=_class, do=Extend(by_ms=60_000), key="5d20aa"),
     _clock,
     wire.ClassTimeline(class_id=_class, script=_script, clocks=(_clock,)),
-    wire.ClockSync(sent_ms=81_250.4),
+    wire.ClockSync(sent_ms=81_250.4, report=Report(delay_ms=24.5, moved_ms=-1.25)),
     wire.ClockSynced(sent_ms=81_250.4, received_ms=_START + 900_021, answered_ms=_START + 900_021),
     wire.ClassClockView(**msgspec.structs.asdict(_clock), position=_position),
     ScriptDraft(script=_script),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from gateway.sockets.dispatch import Handler, Reply
 from realtime import wire
 from realtime.connection import Connection
+from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.room import clock_views, view_of
 from rooms.rooms import Rooms
@@ -17,7 +18,6 @@ from rooms.speaking import Speaking
 from rooms.streams import Streams
 from services.classes.classes import Classes
 from services.classes.timelines import Timelines
-from services.kernel.clock import Clock
 from services.kernel.problems import BadShape, NotInRoom
 from services.notifications.notifications import Notifications
 from services.tasks.tasks import Tasks
@@ -32,21 +32,21 @@ class Live:
         rooms: Rooms,
         classes: Classes,
         timelines: Timelines,
+        clocks: Clocks,
         speaking: Speaking,
         comebacks: Comebacks,
         notifications: Notifications,
         tasks: Tasks,
-        clock: Clock,
     ) -> None:
         self._streams = streams
         self._rooms = rooms
         self._classes = classes
         self._timelines = timelines
+        self._clocks = clocks
         self._speaking = speaking
         self._comebacks = comebacks
         self._tasks = tasks
         self._notifications = notifications
-        self._clock = clock
 
     def handlers(self) -> Mapping[str, Handler]:
         """One handler per client event of the catalogue."""
@@ -122,8 +122,7 @@ class Live:
         reply.ok(wire.ClassTimeline(class_id, timeline.script, clock_views(class_id, timeline)))
 
     def clock_sync(self, _: Connection, message: wire.ClockSync, reply: Reply) -> None:
-        now_ms = self._clock.wall_ms()
-        reply.ok(wire.ClockSynced(message.sent_ms, now_ms - reply.age_ms(), now_ms))
+        reply.ok(self._clocks.sync(message, reply.age_ms()))
 
     async def task_cancel(self, connection: Connection, message: wire.TaskRef, reply: Reply) -> None:
         reply.ok(await self._tasks.cancel(connection.caller, message.task))

@@ -23,6 +23,16 @@ ClockMs = Annotated[
         ge=0, le=2.0**53, description="a clock's reading in ms, whatever it counts from; fractions are welcome"
     ),
 ]
+MovedMs = Annotated[float, msgspec.Meta(ge=-3_600_000, le=3_600_000, description="ms")]
+DelayMs = Annotated[float, msgspec.Meta(ge=0, le=60_000, description="ms")]
+
+
+class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a client found when it asked for the time before: the `delay_ms` of the exchange it believed, and by how much its new
+    offset differs from the one it had used until then, `moved_ms`: so far off were its cues."""
+
+    delay_ms: DelayMs
+    moved_ms: MovedMs = 0.0
 
 
 class Exchange(msgspec.Struct, frozen=True):
