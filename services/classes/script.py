@@ -152,8 +152,13 @@ def laid_out(script: Script) -> tuple[Laid, ...]:
 def interval_at(laid: Sequence[Laid], class_ms: int) -> Laid | None:
     """The interval in which a class time lies; None at the end of the script and after it. A border belongs to what begins
     there."""
-    place = bisect_right(laid, class_ms, key=lambda each: each.ends_ms)
+    place = place_at(laid, class_ms)
     return laid[place] if place < len(laid) else None
+
+
+def place_at(laid: Sequence[Laid], class_ms: int) -> int:
+    """Which interval of the laid-out script it is, counted from 0; `len(laid)` from its end on."""
+    return bisect_right(laid, class_ms, key=lambda each: each.ends_ms)
 
 
 def cues_between(script: Script, after_ms: int, to_ms: int) -> tuple[ScriptCue, ...]:

@@ -190,6 +190,11 @@ def begin(at_ms: int) -> Progress:
     return Progress(0, 0, 0, began_ms=at_ms, known_ms=at_ms, seen_ms=at_ms)
 
 
+def begin_after(plan: Plan, body: Body, before: Progress, at_ms: int) -> Progress:
+    """At the first step of another plan, with the last reading that was heard in the one before."""
+    return _entered(plan, body, before, (0, 0, 0), at_ms)
+
+
 def is_over(plan: Plan, progress: Progress) -> bool:
     """Whether nothing of the plan is left."""
     return progress.item >= len(plan)
@@ -268,7 +273,11 @@ def _due(plan: Plan, progress: Progress) -> tuple[Ended, int] | None:
 def _go_on(plan: Plan, body: Body, progress: Progress, how: Ended, at_ms: int, turns: list[Turn]) -> Progress:
     """Enter the next step at `at_ms`. The last reading counts for it from then on, as long as it holds."""
     turns.append(Turn(progress.item, progress.round, progress.step, how, at_ms))
-    item, round_, number = _next(plan, body, progress, at_ms)
+    return _entered(plan, body, progress, _next(plan, body, progress, at_ms), at_ms)
+
+
+def _entered(plan: Plan, body: Body, progress: Progress, place: tuple[int, int, int], at_ms: int) -> Progress:
+    item, round_, number = place
     entered = msgspec.structs.replace(
         progress, item=item, round=round_, step=number, began_ms=at_ms, held_ms=0, inside=False
     )
