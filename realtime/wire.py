@@ -333,6 +333,32 @@ class ClassTimeline(Shape, frozen=True):
     clocks: tuple[ClockView, ...] = ()
 
 
+class StepRow(msgspec.Struct, frozen=True, array_like=True):
+    """Where one athlete is in the steps of an interval, on the wire an array of exactly these fields in this order.
+
+    `n` member number; `interval` counted from 0 in the script with all repeats written out; `item`, `round`, `step` in its `steps`,
+    from 0; `held_ms` what counts of the step so far; `inside` whether the last reading was in its band; `over` all are done.
+    """
+
+    n: int
+    interval: int
+    item: int
+    round: int
+    step: int
+    held_ms: int
+    inside: bool
+    over: bool
+
+
+class StepsProgress(Shape, frozen=True):
+    """Rows to put in place of older ones, by `n`: an athlete gets their own, the coach of the class everybody's. `at_ms` server's
+    wall clock."""
+
+    class_id: ClassId
+    at_ms: int
+    rows: tuple[StepRow, ...]
+
+
 class RoomJoined(Shape, frozen=True):
     """You are in: the class, your own member entry (none for a display), and the board as it stands. `present` is how many
     people are in the room on all nodes; `room.presence` goes on from it.
@@ -585,6 +611,12 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("inbox.read", InboxRead, "Mark notifications as read, on all your devices.", reply=ReadMarked),
     Event("board.snapshot", BoardSnapshot, "The whole board.", delivery=Delivery.LATEST),
     Event("board.changes", BoardChanges, "What changed on the board.", delivery=Delivery.LATEST),
+    Event(
+        "steps.progress",
+        StepsProgress,
+        "Where athletes are in the steps of an interval: one's own, or to the coach everybody's.",
+        delivery=Delivery.LATEST,
+    ),
     Event("room.presence", RoomPresence, "Who came and who left.", delivery=Delivery.MUST, positioned=True),
     Event(
         "service.state",

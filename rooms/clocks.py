@@ -1,9 +1,10 @@
 """The class clocks that this node tells its members: a copy of what is stored, kept right by the rooms' logs.
 
 A room's clock is read when the room is loaded and follows what its log says (`class.clock`), so whoever joins gets the clock that
-fits the position they are told: every later change comes to them through the log. Only where the log could prove nothing, because
-it began anew or the node had not yet heard where it stands, may a change have been missed; such a clock is in doubt, is read from
-the database, and if it was behind is said into the log again.
+fits the position they are told: every later change comes to them through the log. A script does not come with it; a node that lacks
+it reads it from the database. Only where the log could prove nothing, because it began anew or the node had not yet heard where it
+stands, may a change have been missed; such a clock is in doubt, is read from the database, and if it was behind is said into the
+log again.
 
 A change is stored first, then said; a worker says it once more under the same key (workers/push.py), should this node have died
 in between.
@@ -74,7 +75,7 @@ class Clocks:
         self._say: Final = Sparingly(log, clock.monotonic)
         self._doubted: dict[ClassId, str] = {}
         self._wake: Final = asyncio.Event()
-        rooms.on_reset = self._reset
+        rooms.on_reset = self._doubt
         rooms.feeds.on_delivered = self._delivered
 
     def sync(self, question: ClockSync, age_ms: int) -> ClockSynced:
@@ -92,7 +93,7 @@ class Clocks:
             return
         room = self._rooms.get(class_id)
         if room is not None:
-            room.take_clock(view)
+            room.take_timeline(timeline)
         try:
             await self._rooms.say(class_id, CLOCK_EVENT, said_clock(view), key=clock_key(view))
         except Unavailable as problem:
@@ -105,8 +106,10 @@ class Clocks:
         room = self._rooms.get(said.class_id)
         if room is not None and room.channel == channel:
             room.take_clock(view_of_said(said))
+            if room.stepping.lacks_script:
+                self._doubt(room, said.position)
 
-    def _reset(self, room: Room, position: str) -> None:
+    def _doubt(self, room: Room, position: str) -> None:
         self._doubted[room.live.id] = position
         self._wake.set()
 
@@ -136,7 +139,9 @@ class Clocks:
         if room is None:
             return
         async with self._transactions() as stores:
-            view = clock_view(class_id, await stores.timelines.of(class_id))
+            timeline = await stores.timelines.of(class_id)
+        room.stepping.take_script(timeline.revision, timeline.script)
+        view = clock_view(class_id, timeline)
         if view is not None and (room.clock is None or room.clock.n < view.n):
             # Said before perhaps, but not to the members here: so not under the key it had then. From the log it comes back here.
             await self._rooms.say(class_id, CLOCK_EVENT, said_clock(view), key=f"{clock_key(view)}:{position}")

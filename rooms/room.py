@@ -6,7 +6,7 @@ off the page. What this node sees becomes entries on the board under the node's 
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -14,10 +14,12 @@ import msgspec
 from realtime.codec import Frame, event_frame
 from realtime.connection import Connection
 from realtime.peer import Share, ShareEntry
-from realtime.wire import BoardChanges, BoardSnapshot, ClassView, ClockView, Member
+from realtime.wire import BoardChanges, BoardSnapshot, ClassView, ClockView, Member, StepRow
 from rooms.board import Board
 from rooms.effort import NOTHING
-from services.classes.live_class import LiveClass, Membership
+from rooms.stepping import Readings, Stepping
+from services.classes.live_class import LiveClass, Membership, Role
+from services.classes.steps import Body
 from services.classes.timeline import Timeline, clocks_of
 from services.kernel.ids import AccountId, ClassId
 
@@ -82,6 +84,7 @@ class Room:
         self.channel: Final = channel_of(live.id)
         self.board: Final = Board()
         self.clock: ClockView | None = None
+        self.stepping: Final = Stepping()
         self.idle_since: float | None = None
         self.feeds = 0
         self._node = node
@@ -140,6 +143,7 @@ class Room:
         if connections is None:
             return False
         connections.discard(connection.id)
+        self.stepping.forget(connection.id)
         if connections:
             return False
         del self._connections[account_id]
@@ -172,6 +176,13 @@ class Room:
             )
         )
 
+    def step(self, account_id: AccountId, body: Body, readings: Readings) -> None:
+        """What the stream that feeds a member's line has heard, for the steps of the class: they go on where they have got to, on
+        whatever node. `feed` follows and tells it."""
+        own = self._own[account_id]
+        doing = self.stepping.heard(body, self.board.doing(account_id), readings)
+        self._own[account_id] = msgspec.structs.replace(own, doing=doing)
+
     def feeds_for(self, account_id: AccountId, feed_epoch: int) -> bool:
         """Whether a stream of this feed epoch is still the one that counts: no newer was opened anywhere."""
         line = self.board.line(account_id)
@@ -187,6 +198,18 @@ class Room:
         self._own[entry.account_id] = entry
         self._dirty.add(entry.account_id)
         self.board.put(self._node, entry)
+
+    def moved_in_steps(self, now_ms: int) -> dict[AccountId, StepRow]:
+        """The members that have moved in their steps since this was last asked."""
+        if self.live.over:
+            return {}
+        return self.stepping.moved(self.board.in_steps(), now_ms)
+
+    def seated(self) -> Iterator[tuple[AccountId, Role, str]]:
+        """The connections of members to this room through this node, with account and role."""
+        for account_id, connections in self._connections.items():
+            for connection_id in connections:
+                yield account_id, self._own[account_id].role, connection_id
 
     # -- between nodes --------------------------------------------------------------------------------------------
 
@@ -254,7 +277,15 @@ class Room:
         if self.clock is not None and self.clock.n >= clock.n:
             return False
         self.clock = clock
+        self.stepping.take_clock(clock)
         return True
+
+    def take_timeline(self, timeline: Timeline) -> None:
+        """Take script and clock as they are stored."""
+        self.stepping.take_script(timeline.revision, timeline.script)
+        view = clock_view(self.live.id, timeline)
+        if view is not None:
+            self.take_clock(view)
 
     def member(self, account_id: AccountId) -> Member | None:
         """Somebody's entry on the board."""

@@ -41,9 +41,11 @@ from realtime.wire import (
     RoomPresence,
     RoomReset,
     Said,
+    StepRow,
+    StepsProgress,
 )
 from rooms.effort import NOTHING
-from rooms.room import Room, channel_of, clock_view, view_of
+from rooms.room import Room, channel_of, view_of
 from rooms.seating import seat
 from services.classes.live_class import LiveClass, Membership, may_enter, normal_code
 from services.kernel.caller import Caller
@@ -56,6 +58,8 @@ WHOLE_SHARE_EVERY_S: Final = 5.0
 SHARE_AHEAD: Final = 0.25
 """So much of a beat before the boards the shares go out: 42 ms at 6 Hz, in which they are on the other nodes also when these are
 busy. Chosen by feeling; what misses its board is on the next one."""
+STEPS_EVERY_S: Final = 1.0
+"""How often an athlete and the coach are told of steps: as often as a heart rate comes."""
 FORGET_ROOM_AFTER_S: Final = 60.0
 SETTLE_TIMEOUT_S: Final = 3.0
 SAY_AGAIN_MS: Final = 1_000
@@ -110,6 +114,7 @@ class Rooms:
         self._loading: dict[ClassId, asyncio.Future[Room]] = {}
         self._whole_wanted: set[ClassId] = set()
         self._next_whole = 0.0
+        self._next_steps = 0.0
         self._stopping = asyncio.Event()
         self.flush: Callable[[], Awaitable[None]] = _nothing_to_flush
         self.on_join: JoinNoted = _nobody_notes
@@ -257,12 +262,11 @@ class Rooms:
                 raise ClassNotFound
             members = await stores.classes.members(class_id)
             tallies = {tally.account_id: tally.zone_ms for tally in await stores.streams.tallies(class_id)}
-            clock = clock_view(class_id, await stores.timelines.of(class_id))
+            timeline = await stores.timelines.of(class_id)
         room = Room(live, self.node.id, self._clock.wall_ms())
         for membership in members:
             room.seat(membership, tallies.get(membership.account_id, NOTHING))
-        if clock is not None:
-            room.take_clock(clock)
+        room.take_timeline(timeline)
         room.beat(self._clock.wall_ms())
         self._rooms[class_id] = self._by_channel[room.channel] = room
         self.node.follow(room.channel)
@@ -370,9 +374,14 @@ class Rooms:
     def broadcast_boards(self) -> None:
         """Every board to its members."""
         now_ms, now = self._clock.wall_ms(), self._clock.monotonic()
+        steps_due = now >= self._next_steps
+        if steps_due:
+            self._next_steps = now + STEPS_EVERY_S
         for room in list(self._rooms.values()):
             room.forget_silent_nodes(self.node.gone)
             self._tell(room, now_ms)
+            if steps_due:
+                self._tell_steps(room, now_ms)
             self._forget_if_idle(room, now)
         self.statistics.beats += 1
         self.statistics.rooms = len(self._rooms)
@@ -383,6 +392,29 @@ class Rooms:
             self.statistics.frames += self.node.broadcast(
                 room.channel, frame, key=room.channel, whole=lambda: room.snapshot_frame(now_ms)
             )
+
+    def _tell_steps(self, room: Room, now_ms: int) -> None:
+        """To each athlete where they are now, to the coach everybody who has moved."""
+        moved = room.moved_in_steps(now_ms)
+        key = f"steps {room.channel}"
+
+        def frame(rows: tuple[StepRow, ...]) -> Frame:
+            return event_frame("steps.progress", StepsProgress(class_id=room.live.id, at_ms=now_ms, rows=rows))
+
+        def whole() -> Frame:
+            return frame(room.stepping.rows())
+
+        for account_id, role, connection_id in room.seated():
+            connection = self.node.hub.get(connection_id)
+            if connection is None:
+                continue
+            if role == "coach" and room.stepping.rows():
+                if not room.stepping.knows(connection_id):
+                    connection.push(whole(), key=key)
+                elif moved:
+                    connection.push(frame(tuple(moved.values())), key=key, whole=whole)
+            elif account_id in moved:
+                connection.push(frame((moved[account_id],)), key=key)
 
     def _forget_if_idle(self, room: Room, now: float) -> None:
         if room.feeds or room.has_connections() or self.node.count(room.channel):

@@ -43,6 +43,7 @@ from rooms.reading import DeviceClock
 from rooms.recorder import Recorder
 from rooms.room import Room
 from rooms.rooms import Rooms
+from services.classes.steps import Body
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import WorkoutFinished
@@ -103,6 +104,11 @@ class LiveStream:
     shown: DisplayZone = NO_ZONE
     read_at_ms: int | None = None
     waiting: list[tuple[int, Reply]] = field(default_factory=list)
+
+    @property
+    def body(self) -> Body:
+        """What the steps of a class are measured by."""
+        return Body(self.physiology.max_hr, self.physiology.rest_hr)
 
 
 @dataclass(slots=True)
@@ -174,14 +180,20 @@ class Streams:
 
     def _advance(self, live: LiveStream, fresh: tuple[Sample, ...], received_ms: int) -> None:
         room = live.room
+        steps = room is not None and room.stepping.course is not None
+        readings: list[tuple[int, int | None]] = []
         for sample in fresh:
             made_at_ms = live.clock.read(sample.t, received_ms)
+            if steps:
+                readings.append((made_at_ms, sample.bpm))
             live.shown = advance_display(live.shown, sample.t, sample.bpm, live.physiology.max_hr)
             if sample.bpm is not None:
                 live.read_at_ms = made_at_ms
         counts = room is not None and self._counts(live, room)
         live.effort = advance(live.effort, fresh, live.physiology.max_hr, counts=counts)
         if room is not None and counts:
+            if readings:
+                room.step(live.connection.caller.account_id, live.body, readings)
             self._feed(live, room, fresh[-1].bpm)
         self.recorder.append(
             live.id,

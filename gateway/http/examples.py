@@ -464,6 +464,9 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.ClassControl(class_id=_class, do=Extend(by_ms=60_000), key="5d20aa"),
     _clock,
     wire.ClassTimeline(class_id=_class, script=_script, clocks=(_clock,)),
+    wire.StepsProgress(
+        class_id=_class, at_ms=_START + 900_500, rows=(wire.StepRow(1, 2, 0, 0, 0, 4_000, True, False),)
+    ),
     wire.ClockSync(sent_ms=81_250.4, report=Report(delay_ms=24.5, moved_ms=-1.25)),
     wire.ClockSynced(sent_ms=81_250.4, received_ms=_START + 900_021, answered_ms=_START + 900_021),
     wire.ClassClockView(**msgspec.structs.asdict(_clock), position=_position),
