@@ -253,6 +253,12 @@ FAMILIES: Final = (
     Family("peer_frames", "counter", "Frames of other nodes, handed to members here as they came."),
     Family("peer_messages", "counter", "Messages of other nodes that were decoded, by message.", "message"),
     Family("peer_not_understood", "counter", "What was on the bus and no node of this level has said."),
+    Family(
+        "clock_sync_seconds",
+        "histogram",
+        "What clients report of their clocks: how far they had moved since they last asked, and the delay they believed.",
+        "what",
+    ),
     Family("peer_refused", "counter", "Messages of nodes that speak another protocol level."),
     Family(
         "outbox_waiting", "gauge", "Facts waiting to leave, counted up to 10,000; beyond that only their age grows."

@@ -51,6 +51,8 @@ from realtime.redis_room_log import RedisRoomLog
 from realtime.redis_servers import RedisServers
 from realtime.register import MemoryRegister, Register, Terms
 from realtime.room_log import MemoryRoomLog, RoomLog
+from rooms.clocks import BOUNDS_S as CLOCK_BOUNDS_S
+from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.driving import Driving
 from rooms.rooms import Rooms
@@ -62,6 +64,7 @@ from services.accounts.displays import Displays
 from services.accounts.passwords import Passwords
 from services.accounts.tokens import Tokens, load_key
 from services.classes.classes import Classes
+from services.classes.timelines import Timelines
 from services.integrations.sealing import Seals
 from services.integrations.telling import Telling as WebhookTelling
 from services.integrations.webhooks import Webhooks
@@ -122,6 +125,7 @@ class Parts:
     node: Node
     presence: Presence
     rooms: Rooms
+    clocks: Clocks
     comebacks: Comebacks
     streams: Streams
     accounts: Accounts
@@ -205,9 +209,11 @@ async def open_parts(
         # -- live
         feeds = Feeds(node, room_log, clock)
         rooms = Rooms(node, transactions, clock, feeds, board_hz=settings.board_hz, presence=presence)
+        clocks = Clocks(rooms, transactions, clock)
         comebacks = Comebacks(rooms, records, transactions, clock)
         streams = Streams(transactions, rooms, clock, ids, commit_interval_s=settings.commit_interval_ms / 1000)
         classes = Classes(transactions, clock, ids, rooms)
+        timelines = Timelines(transactions, clock, clocks)
 
         # -- people
         passwords = Passwords()
@@ -281,6 +287,7 @@ async def open_parts(
                 accounts=accounts,
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,
+                timelines=timelines,
                 workouts=Workouts(transactions),
                 tasks=tasks,
                 schedule=Jobs(transactions, clock),
@@ -299,6 +306,7 @@ async def open_parts(
                     presence,
                     login_watch,
                     rooms,
+                    clocks,
                     comebacks,
                     streams,
                     outbox,
@@ -326,7 +334,16 @@ async def open_parts(
             )
         )
         live = Live(
-            streams, rooms, classes, Speaking(rooms, clock), Driving(rooms, clock), comebacks, notifications, tasks
+            streams,
+            rooms,
+            classes,
+            timelines,
+            clocks,
+            Speaking(rooms, clock),
+            Driving(rooms, clock),
+            comebacks,
+            notifications,
+            tasks,
         )
         service_states = ServiceStates(node, clock)
         sockets = attach(
@@ -355,7 +372,7 @@ async def open_parts(
             level = cast(Level, settings.admin_ui)
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
-            settings, clock, database, servers, node, presence, rooms, comebacks, streams, accounts, classes, bus,
+            settings, clock, database, servers, node, presence, rooms, clocks, comebacks, streams, accounts, classes, bus,
             lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, providers, senders, delivery_watch,
             webhook_sender, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
@@ -395,6 +412,7 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("presence", parts.presence.run(), parts.presence.stop)
         program.start("rooms", parts.rooms.run(), parts.rooms.stop)
         program.start("feeds", parts.rooms.feeds.run())
+        program.start("clocks", parts.clocks.run())
         program.start("comebacks", parts.comebacks.run())
         program.start("sockets", parts.sockets.run())
         program.start("login watch", parts.login_watch.run())
@@ -435,6 +453,7 @@ def _readings(
     presence: Presence,
     login_watch: LoginWatch,
     rooms: Rooms,
+    clocks: Clocks,
     comebacks: Comebacks,
     streams: Streams,
     outbox: OutboxUpkeep,
@@ -570,6 +589,10 @@ def _readings(
             (name, outcome): count
             for name, queue in bus.statistics().queues.items()
             for outcome, count in queue.outcomes().items()
+        },
+        "clock_sync_seconds": lambda: {
+            "moved": Histogram(CLOCK_BOUNDS_S, clocks.statistics.moved.counts, clocks.statistics.moved.total_s),
+            "delay": Histogram(CLOCK_BOUNDS_S, clocks.statistics.delay.counts, clocks.statistics.delay.total_s),
         },
         "tasks_refilled": lambda: {name: queue.refilled for name, queue in bus.statistics().queues.items()},
         "tasks_seconds": lambda: {

@@ -26,6 +26,7 @@ from persistence.outbox import Outbox
 from persistence.schedule import Schedule
 from persistence.streams import Streams
 from persistence.ticks import Ticks
+from persistence.timelines import Timelines
 from persistence.webhook_deliveries import WebhookDeliveries
 from persistence.webhooks import Webhooks
 from persistence.workouts import Workouts
@@ -41,6 +42,7 @@ class Stores:
         self.accounts: Final = Accounts(tx)
         self.logins: Final = Logins(tx)
         self.classes: Final = Classes(tx)
+        self.timelines: Final = Timelines(tx)
         self.streams: Final = Streams(tx)
         self.workouts: Final = Workouts(tx)
         self.notifications: Final = Notifications(tx)

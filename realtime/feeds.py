@@ -58,6 +58,7 @@ END_WITHIN_S: Final = 5.0
 log = structlog.get_logger(__name__)
 
 OnReset = Callable[[str, Position], None]
+OnDelivered = Callable[[str, Frame], None]
 _Saying = deque[tuple[Entry, "asyncio.Future[Appended]"]]
 
 
@@ -88,10 +89,11 @@ class Feed:
 
 class Feeds:
     """The feeds of one node. `on_reset(channel, position)` is called when members here may have missed something: they go on
-    from `position`."""
+    from `position`. `on_delivered(channel, frame)` is called for each event just before members here get it."""
 
     def __init__(self, node: Node, room_log: RoomLog, clock: Clock) -> None:
         self.on_reset: OnReset = _reset_for_nobody
+        self.on_delivered: OnDelivered = _delivered_to_nobody
         self.statistics: Final = FeedsStatistics()
         self._node: Final = node
         self._log: Final = room_log
@@ -243,6 +245,7 @@ class Feeds:
     def _deliver(self, feed: Feed, position: Position, frame: Frame) -> None:
         feed.at = position
         self.statistics.delivered += 1
+        self.on_delivered(feed.channel, frame)
         self._node.broadcast(feed.channel, frame)
 
     def _release(self, feed: Feed) -> None:
@@ -371,6 +374,10 @@ def _frames_of(messages: tuple[bytes, ...] | None) -> tuple[Frame, ...] | None:
 
 def _reset_for_nobody(channel: str, position: Position) -> None:
     """Nobody asked to hear of resets."""
+
+
+def _delivered_to_nobody(channel: str, frame: Frame) -> None:
+    """Nobody asked to hear of deliveries."""
 
 
 def _refuse(said: Iterable[tuple[Entry, "asyncio.Future[Appended]"]], why: str) -> None:

@@ -35,6 +35,7 @@ import msgspec
 
 from realtime.codec import Frame, relayed_frame
 from realtime.wire import Role
+from services.classes.course import Doing
 from services.kernel.ids import AccountId, ClassId, LoginId, StreamId
 
 LEVEL: Final = 1
@@ -47,13 +48,13 @@ class PeerMessage(msgspec.Struct, frozen=True, tag=True):
     """Base of everything nodes say to each other."""
 
 
-class ShareEntry(msgspec.Struct, frozen=True):
+class ShareEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """What one node knows first-hand about one member of a room.
 
     `n` the member's number; `feed_epoch` which opening of a stream feeds the score (0 none yet); `rev` grows with every
     change on the node that speaks; `bpm` beats per minute, None without contact, and its `zone` 0 to 5; `at_ms` when the
     reading was made, wall ms, None before the first; `max_hr` bpm that percentages refer to; `zone_ms` ms earned in zone
-    0 to 5; `finished` the stream has ended.
+    0 to 5; `finished` the stream has ended; `doing` where they are in the steps of the class.
     """
 
     n: int
@@ -69,6 +70,7 @@ class ShareEntry(msgspec.Struct, frozen=True):
     max_hr: int
     zone_ms: tuple[int, ...]
     finished: bool
+    doing: Doing | None = None
 
 
 class Share(PeerMessage, frozen=True):

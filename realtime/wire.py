@@ -23,6 +23,9 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from realtime.position import PATTERN
+from services.classes.class_clock import ClockState, Command, Programme, Rest
+from services.classes.clock_sync import AGAIN_AFTER_S, SEVERAL, ClockMs, Report
+from services.classes.script import Script
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
 from services.kernel.ids import AccountId, ClassId, NotificationId, StreamId, TaskId, WorkoutId
@@ -302,13 +305,106 @@ class Missed(Shape, frozen=True, array_like=True):
     payload: msgspec.Raw
 
 
+# -- class time -------------------------------------------------------------------------------------------------
+
+
+class ClockSync(Shape, frozen=True):
+    """Ask for the server's time. `sent_ms` your clock, ms, whatever it counts from. `report` what came of the last time, once."""
+
+    sent_ms: ClockMs
+    report: Report | None = None
+
+
+class ClockSynced(Shape, frozen=True):
+    """The server's wall clock, ms since 1970, when your question came and when it was answered; `sent_ms` as you gave it.
+
+    With `back`, your clock when this is there: add `((received_ms - sent_ms) + (answered_ms - back)) / 2` to your clock. Of several
+    exchanges believe the one with the least `(back - sent_ms) - (answered_ms - received_ms)`.
+    """
+
+    sent_ms: float
+    received_ms: int
+    answered_ms: int
+
+
+class ClockView(Shape, frozen=True):
+    """The clock of a class: which class time it is at which server time (docs/systems/class-clock.md).
+
+    While `state` is "running", class time goes on from `class_ms` since the server time `at_ms` (before that it stands), up to
+    `duration_ms`; at the class time of each of `rests`, `[class_ms, for_ms]`, it stands for so long. Otherwise it stands at
+    `class_ms`. `ran_ms` is how long the class had run at `at_ms`, pauses left out. `n` counts the changes: a clock with a lower
+    one is older. `script` is the revision of the script it runs through; ask for it with `timeline.get`. `noted_at_ms` is the
+    server time from which on this clock holds. `programme` ties server time to the programme time of a video.
+    """
+
+    class_id: ClassId
+    n: int
+    script: int
+    state: ClockState
+    noted_at_ms: int
+    at_ms: int
+    class_ms: int
+    ran_ms: int
+    duration_ms: int
+    rests: tuple[Rest, ...] = ()
+    programme: Programme | None = None
+
+
+class ClassControl(Shape, frozen=True):
+    """Do something to the clock of a class (its coach).
+
+    `key`, made by you, new for each command: the same command sent again with it, after an answer that did not come, is done once.
+    """
+
+    class_id: ClassId
+    do: Command
+    key: SayKey | None = None
+    traceparent: TraceParent | None = None
+
+
+class ClassTimeline(Shape, frozen=True):
+    """The script of a class and all the clocks it has had, the present one last; no script, no clock. Cues are shown by each client
+    at their class time: there is no event for them. A player that is behind asks the clock that held when its picture was taken.
+    """
+
+    class_id: ClassId
+    script: Script | None = None
+    clocks: tuple[ClockView, ...] = ()
+
+
+class StepRow(msgspec.Struct, frozen=True, array_like=True):
+    """Where one athlete is in the steps of an interval, on the wire an array of exactly these fields in this order.
+
+    `n` member number; `interval` counted from 0 in the script with all repeats written out; `item`, `round`, `step` in its `steps`,
+    from 0; `held_ms` what counts of the step so far; `inside` whether the last reading was in its band; `over` all are done.
+    """
+
+    n: int
+    interval: int
+    item: int
+    round: int
+    step: int
+    held_ms: int
+    inside: bool
+    over: bool
+
+
+class StepsProgress(Shape, frozen=True):
+    """Rows to put in place of older ones, by `n`: an athlete gets their own, the coach of the class everybody's. `at_ms` server's
+    wall clock."""
+
+    class_id: ClassId
+    at_ms: int
+    rows: tuple[StepRow, ...]
+
+
 class RoomJoined(Shape, frozen=True):
     """You are in: the class, your own member entry (none for a display), and the board as it stands. `present` is how many
     people are in the room on all nodes; `room.presence` goes on from it.
 
     `recovered` is said only with proof: `missed` are then all events of the room since your `since`, in order. When it is
     false, events may be lost: start from what stands here. Either way `position` is where you stand now; it is missing while
-    the room's log cannot be reached, and `room.reset` will bring it.
+    the room's log cannot be reached, and `room.reset` will bring it. `clock` is there when the class has a script.
     """
 
     room: ClassView
@@ -317,6 +413,7 @@ class RoomJoined(Shape, frozen=True):
     you: Member | None = None
     present: int = 0
     position: PositionText | None = None
+    clock: ClockView | None = None
     missed: tuple[Missed, ...] = ()
 
 
@@ -354,6 +451,12 @@ class ClassEndedView(ClassView, frozen=True, kw_only=True):
 
 class ClassSummaryView(ClassSummary, frozen=True, kw_only=True):
     """The final table of a class."""
+
+    position: PositionText
+
+
+class ClassClockView(ClockView, frozen=True, kw_only=True):
+    """The clock of a class was changed, or its script was."""
 
     position: PositionText
 
@@ -442,11 +545,12 @@ class RoomPosition(Shape, frozen=True):
     position: PositionText
 
 
-class RoomReset(Shape, frozen=True):
+class RoomReset(Shape, frozen=True, kw_only=True):
     """Events of this room may be lost: forget what you derived from them and start from what stands here."""
 
     room: ClassView
     board: BoardSnapshot
+    clock: ClockView | None = None
     position: PositionText
 
 
@@ -567,6 +671,14 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("board.get", RoomRef, "Ask for the whole board of a room one is in.", reply=BoardSnapshot),
     Event("class.create", ClassCreate, "Create a live class (coach).", reply=ClassView),
     Event("class.end", ClassRef, "End a class (its coach).", reply=ClassView),
+    Event("class.control", ClassControl, "Start, pause, resume, skip or extend a class (its coach).", reply=ClockView),
+    Event("timeline.get", RoomRef, "Ask for the script and the clocks of a class one is in.", reply=ClassTimeline),
+    Event(
+        "clock.sync",
+        ClockSync,
+        f"Ask for the server's time: {SEVERAL} times at first, again every {AGAIN_AFTER_S} s.",
+        reply=ClockSynced,
+    ),
     Event("cue.send", CueSend, "Say something to the room (its coach).", reply=Said),
     Event("trainer.set", TrainerSet, "Drive the trainers of a class (its coach).", reply=TrainerAsked),
     Event("chat.send", ChatSend, "Say something in the room's chat.", reply=Said),
@@ -574,6 +686,12 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("inbox.read", InboxRead, "Mark notifications as read, on all your devices.", reply=ReadMarked),
     Event("board.snapshot", BoardSnapshot, "The whole board.", delivery=Delivery.LATEST),
     Event("board.changes", BoardChanges, "What changed on the board.", delivery=Delivery.LATEST),
+    Event(
+        "steps.progress",
+        StepsProgress,
+        "Where athletes are in the steps of an interval: one's own, or to the coach everybody's.",
+        delivery=Delivery.LATEST,
+    ),
     Event("room.presence", RoomPresence, "Who came and who left.", delivery=Delivery.MUST, positioned=True),
     Event(
         "service.state",
@@ -589,6 +707,13 @@ EVENTS: Final[tuple[Event, ...]] = (
         positioned=True,
     ),
     Event("class.summary", ClassSummaryView, "The final table of a class.", delivery=Delivery.MUST, positioned=True),
+    Event(
+        "class.clock",
+        ClassClockView,
+        "The clock of the class has changed.",
+        delivery=Delivery.MUST,
+        positioned=True,
+    ),
     Event("cue", Cue, "The coach says something to the room.", delivery=Delivery.MUST, positioned=True),
     Event("chat.said", ChatSaid, "A member says something.", delivery=Delivery.MUST, positioned=True),
     Event("room.position", RoomPosition, "Where you stand after a join.", delivery=Delivery.MUST, positioned=True),

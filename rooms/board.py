@@ -22,6 +22,7 @@ import msgspec
 from realtime.peer import ShareEntry
 from realtime.wire import Member, Row
 from rooms.reading import freshness_of
+from services.classes.course import Doing
 from services.classes.ranking import ranked, weight
 from services.kernel.ids import AccountId
 from services.training.zones import percent_of_max
@@ -73,6 +74,17 @@ class Board:
         """Every node that has told of a member."""
         return {node for of_member in self._entries.values() for node in of_member}
 
+    def doing(self, account_id: AccountId) -> Doing | None:
+        """Where a member is in the steps of the class: the furthest that any node has told. Nobody goes back in them."""
+        return _furthest(self._entries.get(account_id, {}).values())
+
+    def in_steps(self) -> Iterator[tuple[AccountId, int, Doing]]:
+        """Everybody who is in the steps of the class, with their number."""
+        for account_id, of_member in self._entries.items():
+            doing = _furthest(of_member.values())
+            if doing is not None:
+                yield account_id, next(iter(of_member.values())).n, doing
+
     def line(self, account_id: AccountId) -> Line | None:
         """The merged line of one member, None for a stranger."""
         of_member = self._entries.get(account_id)
@@ -116,6 +128,11 @@ class Board:
         feed = max(of_member.items(), key=_precedence)[1]
         present = any(entry.present and node not in self._silent for node, entry in of_member.items())
         return Line(feed=feed, present=present)
+
+
+def _furthest(entries: Iterable[ShareEntry]) -> Doing | None:
+    told = (entry.doing for entry in entries if entry.doing is not None)
+    return max(told, key=lambda doing: (doing.interval, doing.progress.seen_ms, doing.progress.began_ms), default=None)
 
 
 def _precedence(of_node: tuple[str, ShareEntry]) -> tuple[int, int, int, str]:

@@ -6,7 +6,7 @@ off the page. What this node sees becomes entries on the board under the node's 
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
@@ -14,10 +14,13 @@ import msgspec
 from realtime.codec import Frame, event_frame
 from realtime.connection import Connection
 from realtime.peer import Share, ShareEntry
-from realtime.wire import BoardChanges, BoardSnapshot, ClassView, Member
+from realtime.wire import BoardChanges, BoardSnapshot, ClassView, ClockView, Member, StepRow
 from rooms.board import Board
 from rooms.effort import NOTHING
-from services.classes.live_class import LiveClass, Membership
+from rooms.stepping import Readings, Stepping
+from services.classes.live_class import LiveClass, Membership, Role
+from services.classes.steps import Body
+from services.classes.timeline import Timeline, clocks_of
 from services.kernel.ids import AccountId, ClassId
 
 DEFAULT_MAX_HR: Final = 190
@@ -43,6 +46,32 @@ def view_of(live: LiveClass) -> ClassView:
     )
 
 
+def clock_view(class_id: ClassId, timeline: Timeline) -> ClockView | None:
+    """The clock of a class as clients see it now; None while it has no script."""
+    views = clock_views(class_id, timeline)
+    return views[-1] if views else None
+
+
+def clock_views(class_id: ClassId, timeline: Timeline) -> tuple[ClockView, ...]:
+    """All the clocks of a class as clients saw them, the present one last."""
+    return tuple(
+        ClockView(
+            class_id=class_id,
+            n=timeline.revision + clock.events,
+            script=timeline.revision,
+            state=clock.state,
+            noted_at_ms=clock.noted_ms,
+            at_ms=clock.at_ms,
+            class_ms=clock.class_ms,
+            ran_ms=clock.ran_ms,
+            duration_ms=clock.duration_ms,
+            rests=clock.rests,
+            programme=clock.programme,
+        )
+        for clock in clocks_of(timeline)
+    )
+
+
 class Room:
     """A room as this node holds it. `node` is this node's name; times are wall clock, ms since 1970.
 
@@ -54,6 +83,8 @@ class Room:
         self.live = live
         self.channel: Final = channel_of(live.id)
         self.board: Final = Board()
+        self.clock: ClockView | None = None
+        self.stepping: Final = Stepping()
         self.idle_since: float | None = None
         self.feeds = 0
         self._node = node
@@ -112,6 +143,7 @@ class Room:
         if connections is None:
             return False
         connections.discard(connection.id)
+        self.stepping.forget(connection.id)
         if connections:
             return False
         del self._connections[account_id]
@@ -144,6 +176,13 @@ class Room:
             )
         )
 
+    def step(self, account_id: AccountId, body: Body, readings: Readings) -> None:
+        """What the stream that feeds a member's line has heard, for the steps of the class: they go on where they have got to, on
+        whatever node. `feed` follows and tells it."""
+        own = self._own[account_id]
+        doing = self.stepping.heard(body, self.board.doing(account_id), readings)
+        self._own[account_id] = msgspec.structs.replace(own, doing=doing)
+
     def feeds_for(self, account_id: AccountId, feed_epoch: int) -> bool:
         """Whether a stream of this feed epoch is still the one that counts: no newer was opened anywhere."""
         line = self.board.line(account_id)
@@ -159,6 +198,18 @@ class Room:
         self._own[entry.account_id] = entry
         self._dirty.add(entry.account_id)
         self.board.put(self._node, entry)
+
+    def moved_in_steps(self, now_ms: int) -> dict[AccountId, StepRow]:
+        """The members that have moved in their steps since this was last asked."""
+        if self.live.over:
+            return {}
+        return self.stepping.moved(self.board.in_steps(), now_ms)
+
+    def seated(self) -> Iterator[tuple[AccountId, Role, str]]:
+        """The connections of members to this room through this node, with account and role."""
+        for account_id, connections in self._connections.items():
+            for connection_id in connections:
+                yield account_id, self._own[account_id].role, connection_id
 
     # -- between nodes --------------------------------------------------------------------------------------------
 
@@ -220,6 +271,21 @@ class Room:
         if self._snapshot is None or self._snapshot[0] != self._version:
             self._snapshot = (self._version, event_frame("board.snapshot", self.snapshot(now_ms)))
         return self._snapshot[1]
+
+    def take_clock(self, clock: ClockView) -> bool:
+        """Take what is said about the class clock; False when something as new was known."""
+        if self.clock is not None and self.clock.n >= clock.n:
+            return False
+        self.clock = clock
+        self.stepping.take_clock(clock)
+        return True
+
+    def take_timeline(self, timeline: Timeline) -> None:
+        """Take script and clock as they are stored."""
+        self.stepping.take_script(timeline.revision, timeline.script)
+        view = clock_view(self.live.id, timeline)
+        if view is not None:
+            self.take_clock(view)
 
     def member(self, account_id: AccountId) -> Member | None:
         """Somebody's entry on the board."""

@@ -41,6 +41,8 @@ from realtime.wire import (
     RoomPresence,
     RoomReset,
     Said,
+    StepRow,
+    StepsProgress,
 )
 from rooms.effort import NOTHING
 from rooms.room import Room, channel_of, view_of
@@ -56,6 +58,8 @@ WHOLE_SHARE_EVERY_S: Final = 5.0
 SHARE_AHEAD: Final = 0.25
 """So much of a beat before the boards the shares go out: 42 ms at 6 Hz, in which they are on the other nodes also when these are
 busy. Chosen by feeling; what misses its board is on the next one."""
+STEPS_EVERY_S: Final = 1.0
+"""How often an athlete and the coach are told of steps: as often as a heart rate comes."""
 FORGET_ROOM_AFTER_S: Final = 60.0
 SETTLE_TIMEOUT_S: Final = 3.0
 SAY_AGAIN_MS: Final = 1_000
@@ -65,6 +69,7 @@ ENDED_KEY: Final = "class.ended"
 log = structlog.get_logger(__name__)
 
 JoinNoted = Callable[[Connection, ClassId, RoomJoin], Awaitable[None]]
+OnReset = Callable[[Room, str], None]
 
 
 @dataclass(slots=True)
@@ -83,7 +88,8 @@ class RoomsStatistics:
 
 class Rooms:
     """All rooms of this node. `flush` commits what streams have sent; set by the wiring (see `streams.py`). `on_join` is
-    awaited before a join is answered (see `comebacks.py`). Without a `presence` of all nodes, who is there is known of this
+    awaited before a join is answered (see `comebacks.py`); `on_reset` hears that events of a room may have been missed here, up to
+    a position (see `clocks.py`). Without a `presence` of all nodes, who is there is known of this
     process alone."""
 
     def __init__(
@@ -108,9 +114,11 @@ class Rooms:
         self._loading: dict[ClassId, asyncio.Future[Room]] = {}
         self._whole_wanted: set[ClassId] = set()
         self._next_whole = 0.0
+        self._next_steps = 0.0
         self._stopping = asyncio.Event()
         self.flush: Callable[[], Awaitable[None]] = _nothing_to_flush
         self.on_join: JoinNoted = _nobody_notes
+        self.on_reset: OnReset = _nothing_in_doubt
         self.statistics: Final = RoomsStatistics()
         node.listen(Share, self._merge)
         node.listen(WholeWanted, self._want_whole)
@@ -155,6 +163,7 @@ class Rooms:
             you=None if membership is None else room.member(caller.account_id),
             present=self._presence.tell_count(room.channel),
             position=None if at is None else str(at),
+            clock=room.clock,
             missed=tuple(Missed(frame.event, payload_of(frame)) for frame in missed or ()),
         )
 
@@ -253,9 +262,11 @@ class Rooms:
                 raise ClassNotFound
             members = await stores.classes.members(class_id)
             tallies = {tally.account_id: tally.zone_ms for tally in await stores.streams.tallies(class_id)}
+            timeline = await stores.timelines.of(class_id)
         room = Room(live, self.node.id, self._clock.wall_ms())
         for membership in members:
             room.seat(membership, tallies.get(membership.account_id, NOTHING))
+        room.take_timeline(timeline)
         room.beat(self._clock.wall_ms())
         self._rooms[class_id] = self._by_channel[room.channel] = room
         self.node.follow(room.channel)
@@ -309,9 +320,12 @@ class Rooms:
 
     def _reset(self, channel: str, position: Position) -> None:
         room = self._of_channel(channel)
-        if room is not None and self.node.count(channel):
+        if room is None:
+            return
+        self.on_reset(room, str(position))
+        if self.node.count(channel):
             board = room.snapshot(self._clock.wall_ms())
-            reset = RoomReset(room=view_of(room.live), board=board, position=str(position))
+            reset = RoomReset(room=view_of(room.live), board=board, clock=room.clock, position=str(position))
             self.node.broadcast(channel, event_frame("room.reset", reset))
 
     # -- the beat -------------------------------------------------------------------------------------------------
@@ -360,9 +374,14 @@ class Rooms:
     def broadcast_boards(self) -> None:
         """Every board to its members."""
         now_ms, now = self._clock.wall_ms(), self._clock.monotonic()
+        steps_due = now >= self._next_steps
+        if steps_due:
+            self._next_steps = now + STEPS_EVERY_S
         for room in list(self._rooms.values()):
             room.forget_silent_nodes(self.node.gone)
             self._tell(room, now_ms)
+            if steps_due:
+                self._tell_steps(room, now_ms)
             self._forget_if_idle(room, now)
         self.statistics.beats += 1
         self.statistics.rooms = len(self._rooms)
@@ -373,6 +392,29 @@ class Rooms:
             self.statistics.frames += self.node.broadcast(
                 room.channel, frame, key=room.channel, whole=lambda: room.snapshot_frame(now_ms)
             )
+
+    def _tell_steps(self, room: Room, now_ms: int) -> None:
+        """To each athlete where they are now, to the coach everybody who has moved."""
+        moved = room.moved_in_steps(now_ms)
+        key = f"steps {room.channel}"
+
+        def frame(rows: tuple[StepRow, ...]) -> Frame:
+            return event_frame("steps.progress", StepsProgress(class_id=room.live.id, at_ms=now_ms, rows=rows))
+
+        def whole() -> Frame:
+            return frame(room.stepping.rows())
+
+        for account_id, role, connection_id in room.seated():
+            connection = self.node.hub.get(connection_id)
+            if connection is None:
+                continue
+            if role == "coach" and room.stepping.rows():
+                if not room.stepping.knows(connection_id):
+                    connection.push(whole(), key=key)
+                elif moved:
+                    connection.push(frame(tuple(moved.values())), key=key, whole=whole)
+            elif account_id in moved:
+                connection.push(frame((moved[account_id],)), key=key)
 
     def _forget_if_idle(self, room: Room, now: float) -> None:
         if room.feeds or room.has_connections() or self.node.count(room.channel):
@@ -443,6 +485,10 @@ def ended_view(live: LiveClass) -> ClassEndedView:
 
 async def _nobody_notes(connection: Connection, class_id: ClassId, request: RoomJoin) -> None:
     """Nobody keeps records of who is in which room."""
+
+
+def _nothing_in_doubt(room: Room, position: str) -> None:
+    """Nobody keeps anything that a lost event would make wrong."""
 
 
 async def _nothing_to_flush() -> None:

@@ -44,6 +44,7 @@ from rooms.reading import DeviceClock
 from rooms.recorder import Recorder
 from rooms.room import Room
 from rooms.rooms import Rooms
+from services.classes.steps import Body
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import SensorChosen, WorkoutFinished
@@ -112,6 +113,11 @@ class LiveStream:
     made_at_ms: int | None = None
     earns_from_ms: int | None = None
     waiting: list[tuple[int, Reply]] = field(default_factory=list)
+
+    @property
+    def body(self) -> Body:
+        """What the steps of a class are measured by."""
+        return Body(self.physiology.max_hr, self.physiology.rest_hr)
 
 
 @dataclass(slots=True)
@@ -187,11 +193,15 @@ class Streams:
 
     def _advance(self, live: LiveStream, fresh: tuple[Sample, ...], received_ms: int) -> None:
         room = live.room
+        steps = room is not None and room.stepping.course is not None
+        readings: list[tuple[int, int | None]] = []
         made_at_ms = received_ms
         made: list[int | None] = [live.made_at_ms]
         for sample in fresh:
             made_at_ms = live.clock.read(sample.t, received_ms)
             made.append(made_at_ms)
+            if steps:
+                readings.append((made_at_ms, sample.bpm))
             live.shown = advance_display(live.shown, sample.t, sample.bpm, live.physiology.max_hr)
             if sample.bpm is not None:
                 live.read_at_ms = made_at_ms
@@ -201,6 +211,8 @@ class Streams:
         counts = room is not None and self._counts(live, room)
         live.effort = earned(live, fresh, made, counts=counts)
         if room is not None and counts:
+            if readings:
+                room.step(live.connection.caller.account_id, live.body, readings)
             self._feed(live, room, fresh[-1].bpm)
         self.recorder.append(
             live.id,

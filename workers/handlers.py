@@ -29,6 +29,7 @@ from services.kernel.facts import (
     AnnouncementMade,
     AnyFact,
     AudienceTold,
+    ClassClockMoved,
     ClassEnded,
     ClassSummarised,
     LoginEnded,
@@ -53,7 +54,15 @@ WORKOUT_SUMMARIES: Final = Queue("workout-summaries", wants=(WorkoutFinished,), 
 CLASS_SUMMARIES: Final = Queue("class-summaries", wants=(ClassEnded, WorkoutFinished))
 PUSHES: Final = Queue(
     "pushes",
-    wants=(WorkoutSummarised, ClassSummarised, LoginEnded, TaskEnded, NotificationsTold, NotificationsRead),
+    wants=(
+        WorkoutSummarised,
+        ClassSummarised,
+        ClassClockMoved,
+        LoginEnded,
+        TaskEnded,
+        NotificationsTold,
+        NotificationsRead,
+    ),
     concurrency=4,
     prefetch=16,
 )
@@ -137,6 +146,8 @@ class Handlers:
                 await self._push_workout(stores, workout_id)
             case ClassSummarised(class_id=class_id):
                 await self._push_class(stores, class_id)
+            case ClassClockMoved(class_id=class_id):
+                await self._push.class_clock(class_id, await stores.timelines.of(class_id))
             case LoginEnded(account_id=account_id, login_id=login_id, reason=reason):
                 self._push.login_ended(account_id, login_id, reason)
             case TaskEnded(task_id=task_id):

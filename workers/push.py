@@ -23,9 +23,11 @@ from realtime.wire import (
     TaskView,
     WorkoutSummaryView,
 )
-from rooms.room import channel_of
+from rooms.clocks import CLOCK_EVENT, clock_key, said_clock
+from rooms.room import channel_of, clock_view
 from rooms.rooms import ENDED_KEY, ended_view
 from services.classes.live_class import LiveClass
+from services.classes.timeline import Timeline
 from services.kernel.ids import AccountId, ClassId, LoginId, NotificationId
 from services.notifications.inbox import view_of
 from services.notifications.notification import Notification
@@ -45,6 +47,10 @@ class Push(Protocol):
 
     async def class_summary(self, class_id: ClassId, summary: ClassSummary) -> None:
         """To everybody in the class's room. Raises `LogAway`."""
+        ...
+
+    async def class_clock(self, class_id: ClassId, timeline: Timeline) -> None:
+        """To everybody in the class's room, if they have not been told. Raises `LogAway`."""
         ...
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
@@ -87,6 +93,12 @@ class NodePush:
         view = ClassSummaryView(**msgspec.structs.asdict(summary), position=NOWHERE)
         digest = hashlib.sha256(msgspec.json.encode(summary)).hexdigest()[:16]
         await self._feeds.append(channel_of(class_id), "class.summary", view, f"class.summary:{digest}")
+
+    async def class_clock(self, class_id: ClassId, timeline: Timeline) -> None:
+        """See `Push.class_clock`."""
+        view = clock_view(class_id, timeline)
+        if view is not None:
+            await self._feeds.append(channel_of(class_id), CLOCK_EVENT, said_clock(view), clock_key(view))
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         """See `Push.login_ended`."""

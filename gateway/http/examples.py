@@ -41,7 +41,22 @@ from gateway.sockets.statistics import LineView
 from realtime import wire
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
+from services.classes.class_clock import Extend, Rest
+from services.classes.clock_sync import Report
 from services.classes.live_class import LiveClass
+from services.classes.script import (
+    Block,
+    CadenceTarget,
+    ExertionTarget,
+    Interval,
+    ReserveTarget,
+    Script,
+    ScriptCue,
+    ZoneTarget,
+    duration_ms,
+)
+from services.classes.steps import Below, Step
+from services.classes.timelines import ScriptDraft, ScriptView
 from services.integrations import events
 from services.kernel.ids import (
     AccountId,
@@ -101,6 +116,32 @@ _table = wire.ClassSummary(
             n=1, rank=1, name="Jonas", effort=137.4, zone_ms=(0, 240_000, 600_000, 960_000, 720_000, 180_000)
         ),
     ),
+)
+_script = Script(
+    blocks=(
+        Block(title="Warm up", intervals=(Interval(600_000, targets=(ZoneTarget(1, 2), CadenceTarget(85, 95))),)),
+        Block(
+            title="Hills",
+            repeat=4,
+            intervals=(
+                Interval(240_000, title="Up", targets=(ReserveTarget(75, 85), ExertionTarget(7, 8))),
+                Interval(120_000, title="Down", steps=(Step(Below(120), for_ms=10_000, within_ms=110_000),)),
+            ),
+        ),
+    ),
+    cues=(ScriptCue(0, "Easy legs"), ScriptCue(595_000, "First hill in five"), ScriptCue(600_000, "Go")),
+)
+_clock = wire.ClockView(
+    class_id=_class,
+    n=3,
+    script=1,
+    state="running",
+    noted_at_ms=_START + 660_000,
+    at_ms=_START + 660_000,
+    class_ms=650_000,
+    ran_ms=650_000,
+    duration_ms=duration_ms(_script),
+    rests=(Rest(839_999, 60_000),),
 )
 _position: Final = "0f3a9c41-000000000012"
 _cue: Final = wire.Cue(
@@ -428,8 +469,20 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         you=_rider,
         present=1,
         position=_position,
+        clock=_clock,
         missed=(wire.Missed("cue", msgspec.Raw(msgspec.json.encode(_cue))),),
     ),
+    wire.ClassControl(class_id=_class, do=Extend(by_ms=60_000), key="5d20aa"),
+    _clock,
+    wire.ClassTimeline(class_id=_class, script=_script, clocks=(_clock,)),
+    wire.StepsProgress(
+        class_id=_class, at_ms=_START + 900_500, rows=(wire.StepRow(1, 2, 0, 0, 0, 4_000, True, False),)
+    ),
+    wire.ClockSync(sent_ms=81_250.4, report=Report(delay_ms=24.5, moved_ms=-1.25)),
+    wire.ClockSynced(sent_ms=81_250.4, received_ms=_START + 900_021, answered_ms=_START + 900_021),
+    wire.ClassClockView(**msgspec.structs.asdict(_clock), position=_position),
+    ScriptDraft(script=_script),
+    ScriptView(script=_script, revision=1, duration_ms=duration_ms(_script)),
     wire.CueSend(class_id=_class, text="Last minute, all you have!", key="b7f1c2"),
     wire.TrainerSet(class_id=_class, target=_power, n=2),
     wire.TrainerAsked(athletes=1),

@@ -18,6 +18,7 @@ from services.accounts.account import AccountView, ProfileChange, SignupRole
 from services.accounts.accounts import LoggedIn
 from services.accounts.displays import Display
 from services.classes.live_class import LiveClass
+from services.classes.timelines import ScriptDraft, ScriptView
 from services.integrations.delivery import Delivery, DeliveryState
 from services.integrations.endpoint import Endpoint, Scope
 from services.integrations.webhooks import Looked, Made, Rotated
@@ -78,6 +79,13 @@ class ClassCases(Protocol):
     async def summary(self, caller: Caller, class_id: ClassId) -> str:
         """The final table as JSON text of `realtime.wire.ClassSummary`."""
         ...
+
+
+class TimelineCases(Protocol):
+    """See services/classes/timelines.py."""
+
+    async def script(self, caller: Caller, class_id: ClassId) -> ScriptView: ...
+    async def save_script(self, caller: Caller, class_id: ClassId, draft: ScriptDraft) -> ScriptView: ...
 
 
 class WorkoutCases(Protocol):
@@ -206,6 +214,7 @@ class GatewayDeps:
     accounts: AccountCases
     displays: DisplayCases
     classes: ClassCases
+    timelines: TimelineCases
     workouts: WorkoutCases
     tasks: TaskCases
     schedule: ScheduleCases

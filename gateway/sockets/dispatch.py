@@ -116,6 +116,10 @@ class Reply(msgspec.Struct, eq=False):
         else:
             connection.push(ack_frame(ack))
 
+    def age_ms(self) -> int:
+        """How long ago the event was read, whole ms."""
+        return int((self._dispatcher.monotonic() - self._began) * 1_000)
+
     def when(self, done: "asyncio.Future[Any]") -> None:
         """Answer with what comes of `done`: its result, or the problem it raises."""
         done.add_done_callback(self._settle)

@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from gateway.sockets.dispatch import Handler, Reply
 from realtime import wire
 from realtime.connection import Connection
+from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.driving import Driving
 from rooms.raw_frames import batch_of
-from rooms.room import view_of
+from rooms.room import clock_views, view_of
 from rooms.rooms import Rooms
 from rooms.speaking import Speaking
 from rooms.streams import Streams
 from services.classes.classes import Classes
-from services.kernel.problems import BadShape
+from services.classes.timelines import Timelines
+from services.kernel.problems import BadShape, NotInRoom
 from services.notifications.notifications import Notifications
 from services.tasks.tasks import Tasks
 
@@ -31,6 +33,8 @@ class Live:
         streams: Streams,
         rooms: Rooms,
         classes: Classes,
+        timelines: Timelines,
+        clocks: Clocks,
         speaking: Speaking,
         driving: Driving,
         comebacks: Comebacks,
@@ -40,6 +44,8 @@ class Live:
         self._streams = streams
         self._rooms = rooms
         self._classes = classes
+        self._timelines = timelines
+        self._clocks = clocks
         self._speaking = speaking
         self._driving = driving
         self._comebacks = comebacks
@@ -61,6 +67,9 @@ class Live:
             "chat.send": self.chat_send,
             "class.create": self.class_create,
             "class.end": self.class_end,
+            "class.control": self.class_control,
+            "timeline.get": self.timeline_get,
+            "clock.sync": self.clock_sync,
             "task.cancel": self.task_cancel,
             "inbox.read": self.inbox_read,
         }
@@ -111,6 +120,21 @@ class Live:
 
     async def class_end(self, connection: Connection, message: wire.ClassRef, reply: Reply) -> None:
         reply.ok(view_of(await self._classes.end(connection.caller, message.class_id)))
+
+    async def class_control(self, connection: Connection, message: wire.ClassControl, reply: Reply) -> None:
+        class_id = message.class_id
+        timeline = await self._timelines.control(connection.caller, class_id, message.do, message.key)
+        reply.ok(clock_views(class_id, timeline)[-1])
+
+    async def timeline_get(self, connection: Connection, message: wire.RoomRef, reply: Reply) -> None:
+        class_id = message.class_id
+        if class_id not in connection.rooms:
+            raise NotInRoom
+        timeline = await self._timelines.of(class_id)
+        reply.ok(wire.ClassTimeline(class_id, timeline.script, clock_views(class_id, timeline)))
+
+    def clock_sync(self, _: Connection, message: wire.ClockSync, reply: Reply) -> None:
+        reply.ok(self._clocks.sync(message, reply.age_ms()))
 
     async def task_cancel(self, connection: Connection, message: wire.TaskRef, reply: Reply) -> None:
         reply.ok(await self._tasks.cancel(connection.caller, message.task))

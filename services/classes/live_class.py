@@ -79,6 +79,14 @@ def may_enter(live: LiveClass, caller: Caller, role: Role, *, over: bool = False
         raise Forbidden("you are not the coach of this class")
 
 
+def may_control(live: LiveClass, caller: Caller) -> None:
+    """Raise unless `caller` is the coach of this class, in person, and it is still live."""
+    if live.coach_id != caller.account_id or "display" in caller.roles:
+        raise Forbidden("only the coach of this class may control it")
+    if live.over:
+        raise ClassOver(class_id=str(live.id))
+
+
 def may_end(live: LiveClass, caller: Caller) -> None:
     """Raise unless `caller` is the coach of this class and it is still live."""
     if live.coach_id != caller.account_id:

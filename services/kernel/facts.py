@@ -54,6 +54,12 @@ class ClassSummarised(Fact, frozen=True, tag="class.summarised"):
     class_id: ClassId
 
 
+class ClassClockMoved(Fact, frozen=True, tag="class.clock_moved"):
+    """The timeline of a class was changed: another script, or its coach did something to its clock."""
+
+    class_id: ClassId
+
+
 class WorkoutFinished(Fact, frozen=True, tag="workout.finished"):
     """A workout is finished, or late samples were added to a finished one: its summary is due."""
 
@@ -138,6 +144,7 @@ AnyFact = (
     | LoginEnded
     | ClassEnded
     | ClassSummarised
+    | ClassClockMoved
     | WorkoutFinished
     | SensorChosen
     | WorkoutSummarised
@@ -155,6 +162,7 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     LoginEnded,
     ClassEnded,
     ClassSummarised,
+    ClassClockMoved,
     WorkoutFinished,
     SensorChosen,
     WorkoutSummarised,

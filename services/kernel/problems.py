@@ -213,6 +213,20 @@ class ClassFull(Problem):
     status = 409
 
 
+class ClassStarted(Problem):
+    """The clock of this class has begun, so its script stays as it is; skip or extend with `class.control`."""
+
+    code = "class_started"
+    status = 409
+
+
+class ClockRefused(Problem):
+    """The class clock is not in a state for this; `state` says in which it is."""
+
+    code = "clock_refused"
+    status = 409
+
+
 class NotInRoom(Problem):
     """Join the room first."""
 

@@ -1,4 +1,4 @@
-"""Two whole processes on one database and one Redis: who is there, who is thrown out, who has gone deaf."""
+"""Two whole processes on one database and one Redis: who is there, where the class is, who is thrown out, who has gone deaf."""
 
 import asyncio
 import contextlib
@@ -16,9 +16,24 @@ import msgspec
 from loadtest.api import Api
 from loadtest.client import PacelineClient, account_tokens, open_client
 from loadtest.tokens import Tokens
-from realtime.wire import BoardChanges, Bye, RoomPresence, ServiceState
+from realtime.wire import (
+    BoardChanges,
+    Bye,
+    ClassClockView,
+    ClassControl,
+    ClassTimeline,
+    ClockSync,
+    ClockSynced,
+    ClockView,
+    RoomPresence,
+    RoomRef,
+    ServiceState,
+)
 from services.accounts.tokens import make_key
+from services.classes.class_clock import Start
+from services.classes.timelines import ScriptDraft
 from services.kernel.ids import AccountId
+from tests.services.classes.scripts import script
 from tests.support.redis_server import RedisServer, open_redis
 from tests.support.server import Server, open_server
 
@@ -36,11 +51,13 @@ class Person:
     absent: set[AccountId] = field(default_factory=set)
     states: list[ServiceState] = field(default_factory=list)
     byes: list[Bye] = field(default_factory=list)
+    clocks: list[ClassClockView] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.client.link.on("room.presence", self.presence.append)
         self.client.link.on("service.state", self.states.append)
         self.client.link.on("bye", self.byes.append)
+        self.client.link.on("class.clock", self.clocks.append)
         self.client.link.on("board.changes", self._board)
 
     def _board(self, changes: BoardChanges) -> None:
@@ -121,7 +138,7 @@ def readiness(server: Server) -> dict[str, str]:
     return checks
 
 
-async def test_presence_revocation_and_deafness_across_two_processes(fresh_dsn: str) -> None:
+async def test_presence_class_time_revocation_and_deafness_across_two_processes(fresh_dsn: str) -> None:
     async with installation(fresh_dsn) as here:
         mia = await here.person(here.one, "Mia", coach=True)
         api = Api(here.http, here.one.base_url)
@@ -133,6 +150,21 @@ async def test_presence_revocation_and_deafness_across_two_processes(fresh_dsn: 
         everybody = {mia.account, ada.account, bob.account}
         await within(3, lambda: mia.joined() >= everybody - {mia.account}, "the joins on the other node")
         assert mia.presence[-1].count == 3
+
+        # The coach runs the class on one node; on the other they have its script and its clock, and the server's time.
+        url = f"{here.one.base_url}/v1/classes/{live.id}/script"
+        draft = msgspec.to_builtins(ScriptDraft(script(60, 30, cues=(0, 50))))
+        async with here.http.put(url, json=draft, headers=await bearer(mia.tokens)) as answer:
+            assert answer.status == 200, await answer.text()
+        begun = await mia.client.call("class.control", ClassControl(live.id, Start(in_ms=5_000), key="go"), ClockView)
+        await within(5, lambda: any(clock.n == begun.n for clock in bob.clocks), "the clock on the other node")
+        assert bob.clocks[-1].at_ms == begun.at_ms
+        timeline = await bob.client.call("timeline.get", RoomRef(live.id), ClassTimeline)
+        assert timeline.script == script(60, 30, cues=(0, 50))
+        assert timeline.clocks[-1] == begun
+        synced = await bob.client.call("clock.sync", ClockSync(sent_ms=1.5), ClockSynced)
+        assert synced.sent_ms == 1.5
+        assert synced.received_ms <= synced.answered_ms
 
         # Logged out through one node, thrown out of the other.
         url = f"{here.one.base_url}/v1/logins/current"

@@ -24,12 +24,14 @@ from realtime.records import MemoryRecords
 from realtime.register import MemoryRegister
 from realtime.room_log import MemoryRoomLog
 from realtime.wire import RoomJoin, RoomJoined, SampleBatch, SamplesStored, StreamOpen, StreamOpened
+from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.rooms import Rooms
 from rooms.speaking import Speaking
 from rooms.streams import Streams
 from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
+from services.classes.timelines import Timelines
 from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, LoginId, StreamId, Uuid7Ids
@@ -99,6 +101,7 @@ class World:
             asyncio.ensure_future(made.presence.run()),
             asyncio.ensure_future(made.rooms.feeds.run()),
             asyncio.ensure_future(made.comebacks.run()),
+            asyncio.ensure_future(made.clocks.run()),
         ]
         self._tasks += made.tasks
         self.nodes.append(made)
@@ -152,12 +155,14 @@ class TestNode:
         self.presence = Presence(name, world.register, world.clock)
         feeds = Feeds(self.node, world.log, world.clock)
         self.rooms = Rooms(self.node, transactions, world.clock, feeds, board_hz=2, presence=self.presence)
+        self.clocks = Clocks(self.rooms, transactions, world.clock)
         self.comebacks = Comebacks(self.rooms, world.records, transactions, world.clock)
         self.speaking = Speaking(self.rooms, world.clock)
         self.streams = Streams(
             transactions, self.rooms, world.clock, ids, commit_interval_s=0.2, max_buffered=max_buffered
         )
         self.classes = Classes(transactions, world.clock, ids, self.rooms)
+        self.timelines = Timelines(transactions, world.clock, self.clocks)
 
     def connect(self, caller: Caller) -> Connection:
         """A connection of somebody to this node."""

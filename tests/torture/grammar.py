@@ -27,6 +27,9 @@ EVENTS: Final[dict[str, str]] = {
     "trainer.set": f'{{"class_id":"{ROOM}","target":{{"type":"power","watts":200}}}}',
     "class.create": '{"title":"Ride"}',
     "class.end": f'{{"class_id":"{ROOM}"}}',
+    "class.control": f'{{"class_id":"{ROOM}","do":{{"type":"extend","by_ms":60000}}}}',
+    "timeline.get": f'{{"class_id":"{ROOM}"}}',
+    "clock.sync": '{"sent_ms":1000.25}',
     "inbox.read": f'{{"ids":["{ROOM}"]}}',
     "task.cancel": f'{{"task":"{ROOM}"}}',
 }

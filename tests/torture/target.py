@@ -98,6 +98,9 @@ class Hall:
             "trainer.set": self.drive,
             "class.create": self.create,
             "class.end": self.end,
+            "class.control": self.control,
+            "timeline.get": self.timeline,
+            "clock.sync": self.sync,
             "inbox.read": self.read,
             "task.cancel": self.cancel,
         }
@@ -136,6 +139,16 @@ class Hall:
 
     def create(self, _: Connection, message: wire.ClassCreate, reply: Reply) -> None:
         reply.ok(wire.ClassView(ROOM, "ABCD", message.title, "Kim", "live", 0))
+
+    def control(self, _: Connection, message: wire.ClassControl, reply: Reply) -> None:
+        reply.ok(wire.ClockView(message.class_id, 1, 1, "waiting", 0, 0, 0, 0, 60_000))
+
+    def timeline(self, _: Connection, message: wire.RoomRef, reply: Reply) -> None:
+        reply.ok(wire.ClassTimeline(message.class_id))
+
+    def sync(self, _: Connection, message: wire.ClockSync, reply: Reply) -> None:
+        now_ms = self._clock.wall_ms()
+        reply.ok(wire.ClockSynced(message.sent_ms, now_ms, now_ms))
 
     def read(self, _: Connection, message: wire.InboxRead, reply: Reply) -> None:
         reply.ok(wire.ReadMarked(len(message.ids or ()), 0))

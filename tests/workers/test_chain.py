@@ -10,6 +10,7 @@ from persistence import outbox, tasks
 from persistence.database import Database
 from realtime.wire import ClassSummary, TaskView, WorkoutSummaryView
 from services.classes.live_class import LiveClass
+from services.classes.timeline import Timeline
 from services.kernel.clock import SystemClock
 from services.kernel.facts import ClassEnded, WorkoutFinished
 from services.kernel.ids import AccountId, ClassId, LoginId, NotificationId
@@ -49,6 +50,9 @@ class Inboxes:
 
     async def class_summary(self, class_id: ClassId, summary: ClassSummary) -> None:
         self.tables.append(summary)
+
+    async def class_clock(self, class_id: ClassId, timeline: Timeline) -> None:
+        raise NotImplementedError
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         raise NotImplementedError

@@ -5,13 +5,16 @@ import pytest
 
 from persistence.database import Database
 from realtime.wire import TaskView, WorkoutSummaryView
+from services.classes.class_clock import Started
 from services.classes.live_class import LiveClass
 from services.classes.summary import ClassSummary
+from services.classes.timeline import Timeline
 from services.kernel.clock import utc
 from services.kernel.facts import (
     FACTS,
     AccountRegistered,
     AnyFact,
+    ClassClockMoved,
     ClassEnded,
     ClassSummarised,
     LoginEnded,
@@ -29,6 +32,7 @@ from services.notifications.ports import Reader
 from services.tasks.task import ExportAccount
 from services.tasks.tasks import start
 from services.training.summary import summarise
+from tests.services.classes.scripts import script
 from tests.support.notified import Notified, announced, notifying
 from tests.support.world import BODY, World, steady
 from workers.handlers import CLASS_SUMMARIES, LONG_TASKS, PUSHES, QUEUES, WORKOUT_SUMMARIES, Row, table
@@ -44,6 +48,7 @@ class Pushed:
         self.workouts: list[tuple[AccountId, WorkoutSummaryView]] = []
         self.ended: list[ClassId] = []
         self.classes: list[tuple[ClassId, ClassSummary]] = []
+        self.clocks: list[tuple[ClassId, Timeline]] = []
         self.logins: list[tuple[AccountId, LoginId, str]] = []
         self.tasks: list[tuple[AccountId, TaskView]] = []
         self.new: list[tuple[Notification, Reader, int]] = []
@@ -57,6 +62,9 @@ class Pushed:
 
     async def class_summary(self, class_id: ClassId, summary: ClassSummary) -> None:
         self.classes.append((class_id, summary))
+
+    async def class_clock(self, class_id: ClassId, timeline: Timeline) -> None:
+        self.clocks.append((class_id, timeline))
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         self.logins.append((account_id, login_id, reason))
@@ -237,6 +245,16 @@ async def test_a_final_table_is_pushed_to_the_room(world: World, rows: dict[str,
     assert class_id == live.id
     assert pushed.ended == [live.id]
     assert [line.name for line in summary.standings] == ["Ada"]
+
+
+async def test_a_changed_class_clock_is_pushed_as_it_is_now(world: World, rows: dict[str, Row], pushed: Pushed) -> None:
+    live = await world.live_class(await world.account("Cleo", "coach"))
+    ride = script(60)
+    async with world.transactions() as stores:
+        await stores.timelines.save_script(live.id, ride, 1, utc(world.clock.wall_ms()))
+        await stores.timelines.add(live.id, 1, Started(5_000, 8_000), None)
+    await happen(world, rows[PUSHES.name], ClassClockMoved(class_id=live.id))
+    assert pushed.clocks == [(live.id, Timeline(ride, 1, (Started(5_000, 8_000),)))]
 
 
 async def test_an_ended_login_is_told_to_the_sockets(world: World, rows: dict[str, Row], pushed: Pushed) -> None:

@@ -19,6 +19,8 @@ from services.accounts.passwords import Cost, Passwords
 from services.accounts.tokens import SigningKey, Tokens, load_key, make_key
 from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
+from services.classes.timeline import Timeline
+from services.classes.timelines import Timelines
 from services.integrations.sealing import Seals
 from services.integrations.webhooks import Webhooks
 from services.kernel.clock import ManualClock
@@ -47,6 +49,9 @@ class EmptyStage:
         """Nothing is waiting to be stored."""
 
     async def ended(self, live: LiveClass) -> None:
+        """Nobody is there to be told."""
+
+    async def moved(self, class_id: ClassId, timeline: Timeline) -> None:
         """Nobody is there to be told."""
 
 
@@ -139,6 +144,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         accounts=Accounts(transactions, passwords, tokens, clock, ids),
         displays=Displays(classes, tokens, clock, ids),
         classes=classes,
+        timelines=Timelines(transactions, clock, EmptyStage()),
         workouts=Workouts(transactions),
         tasks=Tasks(transactions, clock, ids, web_root.parent / "exports"),
         schedule=Jobs(transactions, clock),

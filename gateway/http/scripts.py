@@ -1,0 +1,48 @@
+"""The script of a class over HTTP: written before the class, read at any time. The clock is controlled on the socket."""
+
+from gateway.http.classes import ClassPath
+from gateway.http.ports import GatewayDeps
+from gateway.http.router import Call, Nothing, Route
+from services.classes.timelines import ScriptDraft, ScriptView
+from services.kernel.problems import ChangedMeanwhile, ClassNotFound, ClassOver, ClassStarted, Forbidden, NotFound
+
+
+async def class_script(deps: GatewayDeps, call: Call[Nothing, Nothing, ClassPath]) -> ScriptView:
+    return await deps.timelines.script(call.caller, call.path.id)
+
+
+async def save_script(deps: GatewayDeps, call: Call[ScriptDraft, Nothing, ClassPath]) -> ScriptView:
+    return await deps.timelines.save_script(call.caller, call.path.id, call.body)
+
+
+CLASS_SCRIPT = Route(
+    "GET",
+    "/v1/classes/{id}/script",
+    name="class_script",
+    tag="classes",
+    does="The script of a class: blocks, intervals, targets, steps and cues.",
+    handler=class_script,
+    body=Nothing,
+    query=Nothing,
+    path=ClassPath,
+    reply=ScriptView,
+    problems=(ClassNotFound, NotFound),
+)
+SAVE_SCRIPT = Route(
+    "PUT",
+    "/v1/classes/{id}/script",
+    name="save_script",
+    tag="classes",
+    does="Store the script of a class, in place of the one it has (its coach).",
+    more=(
+        "Give the `revision` that yours was made from, 0 for the first. Cues are in the order of their times; an interval has at"
+        " most one target of each kind, and zone or reserve, not both. What contradicts itself is refused with its place as `path`."
+        " Once the clock of the class has begun the script stays as it is: skip or extend with `class.control` on the socket."
+    ),
+    handler=save_script,
+    body=ScriptDraft,
+    query=Nothing,
+    path=ClassPath,
+    reply=ScriptView,
+    problems=(ChangedMeanwhile, ClassNotFound, ClassOver, ClassStarted, Forbidden),
+)

@@ -1,0 +1,154 @@
+"""The timelines of classes: write a script, read it, control the clock.
+
+What is stored is the truth, and it is stored before anybody hears of it. So another node carries on where one has died, and a
+command that was answered has happened. Two coaches' devices that press at the same moment wait for one row and are judged one
+after the other.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from services.classes import script as scripts
+from services.classes.class_clock import Command, Event, decide
+from services.classes.live_class import LiveClass, may_control
+from services.classes.script import Script, laid_out
+from services.classes.timeline import Timeline, clocks_of
+from services.kernel.caller import Caller
+from services.kernel.clock import Clock, utc
+from services.kernel.facts import AnyFact, ClassClockMoved
+from services.kernel.ids import ClassId, FactId
+from services.kernel.problems import ChangedMeanwhile, ClassNotFound, ClassStarted, ClockRefused, NotFound
+
+
+class ScriptDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A script to be stored, with the `revision` that it was made from: 0 for the first."""
+
+    script: Script
+    revision: int = 0
+
+
+class ScriptView(msgspec.Struct, frozen=True):
+    """The script of a class. `revision` grows whenever it is replaced; `duration_ms` of class time."""
+
+    script: Script
+    revision: int
+    duration_ms: int
+
+
+class ClassStore(Protocol):
+    """What this needs of the classes' store (persistence/classes.py)."""
+
+    async def by_id(self, class_id: ClassId) -> LiveClass | None: ...
+    async def lock(self, class_id: ClassId) -> LiveClass | None: ...
+
+
+class TimelineStore(Protocol):
+    """See persistence/timelines.py. Whoever writes holds the lock of the class."""
+
+    async def of(self, class_id: ClassId) -> Timeline: ...
+    async def save_script(self, class_id: ClassId, script: Script, revision: int, at: datetime) -> None: ...
+    async def has(self, class_id: ClassId, key: str) -> bool: ...
+    async def add(self, class_id: ClassId, n: int, event: Event, key: str | None) -> None: ...
+
+
+class OutboxStore(Protocol):
+    """Where facts are told."""
+
+    async def add(self, fact: AnyFact, aggregate_id: UUID) -> FactId: ...
+
+
+class TimelineStores(Protocol):
+    """The stores of one transaction."""
+
+    @property
+    def classes(self) -> ClassStore: ...
+    @property
+    def timelines(self) -> TimelineStore: ...
+    @property
+    def outbox(self) -> OutboxStore: ...
+
+
+class Room(Protocol):
+    """The room of the class, on every node."""
+
+    async def moved(self, class_id: ClassId, timeline: Timeline) -> None:
+        """Tell everybody there how the timeline is now. Raises nothing: it is stored, and a worker says it again."""
+        ...
+
+
+class Timelines:
+    """The use cases."""
+
+    def __init__(
+        self, transactions: Callable[[], AbstractAsyncContextManager[TimelineStores]], clock: Clock, room: Room
+    ) -> None:
+        self._transactions = transactions
+        self._clock = clock
+        self._room = room
+
+    async def script(self, caller: Caller, class_id: ClassId) -> ScriptView:
+        """The script of a class, for anybody who may see the class. Raises `ClassNotFound`, or `NotFound` when it has none."""
+        async with self._transactions() as stores:
+            live = await stores.classes.by_id(class_id)
+            timeline = await stores.timelines.of(class_id)
+        if live is None or ("display" in caller.roles and caller.class_id != class_id):
+            raise ClassNotFound
+        if timeline.script is None:
+            raise NotFound("this class has no script")
+        return _view(timeline.script, timeline.revision)
+
+    async def save_script(self, caller: Caller, class_id: ClassId, draft: ScriptDraft) -> ScriptView:
+        """Store the script of a class in place of the one it has (its coach). Raises `ClassNotFound`, `Forbidden`, `ClassOver`,
+        `ClassStarted` once the clock has begun, `ChangedMeanwhile`, and `BadShape` with the place of a contradiction."""
+        script = scripts.checked(draft.script, "$.script")
+        async with self._transactions() as stores:
+            timeline = await self._locked(stores, caller, class_id)
+            if timeline.begun:
+                raise ClassStarted
+            if timeline.revision != draft.revision:
+                raise ChangedMeanwhile(path="$.revision", revision=timeline.revision)
+            revision = draft.revision + 1
+            await stores.timelines.save_script(class_id, script, revision, utc(self._clock.wall_ms()))
+            await stores.outbox.add(ClassClockMoved(class_id=class_id), class_id)
+        await self._room.moved(class_id, Timeline(script, revision))
+        return _view(script, revision)
+
+    async def control(self, caller: Caller, class_id: ClassId, command: Command, key: str | None) -> Timeline:
+        """Do something to the clock of a class (its coach); how the timeline is then. The same `key` again does nothing more.
+        Raises `ClassNotFound`, `Forbidden`, `ClassOver`, `ClockRefused`, `BadShape`."""
+        async with self._transactions() as stores:
+            timeline = await self._locked(stores, caller, class_id)
+            if timeline.script is None:
+                raise ClockRefused("a class without a script has no clock: store one first", state="none")
+            if key is not None and await stores.timelines.has(class_id, key):
+                return timeline
+            clock = clocks_of(timeline)[-1]
+            event = decide(clock, laid_out(timeline.script), command, self._clock.wall_ms())
+            await stores.timelines.add(class_id, clock.events + 1, event, key)
+            await stores.outbox.add(ClassClockMoved(class_id=class_id), class_id)
+        moved = msgspec.structs.replace(timeline, events=(*timeline.events, event))
+        await self._room.moved(class_id, moved)
+        return moved
+
+    async def of(self, class_id: ClassId) -> Timeline:
+        """The timeline of a class, for whoever is in its room."""
+        async with self._transactions() as stores:
+            return await stores.timelines.of(class_id)
+
+    @staticmethod
+    async def _locked(stores: TimelineStores, caller: Caller, class_id: ClassId) -> Timeline:
+        """The timeline of a class that the caller may control, its row locked."""
+        live = await stores.classes.lock(class_id)
+        if live is None:
+            raise ClassNotFound
+        may_control(live, caller)
+        return await stores.timelines.of(class_id)
+
+
+def _view(script: Script, revision: int) -> ScriptView:
+    return ScriptView(script, revision, scripts.duration_ms(script))

@@ -1,0 +1,40 @@
+"""The script of a class over HTTP."""
+
+from typing import Any
+
+import msgspec
+
+from services.classes.timelines import ScriptDraft
+from tests.gateway.http.conftest import Api
+from tests.services.classes.scripts import script
+
+
+def body(draft: ScriptDraft) -> Any:
+    """A draft as a client writes it."""
+    return msgspec.json.decode(msgspec.json.encode(draft))
+
+
+async def test_a_coach_stores_a_script_and_everybody_reads_it(api: Api) -> None:
+    coach, member = await api.token("coach"), await api.token()
+    live = await (await api.call("POST", "/v1/classes", {"title": "Hills"}, token=coach)).json()
+    url = f"/v1/classes/{live['id']}/script"
+    missing = await api.call("GET", url, token=member)
+    assert (missing.status, (await missing.json())["code"]) == (404, "not_found")
+    draft = body(ScriptDraft(script(60, 30, cues=(0, 50))))
+    stored = await api.call("PUT", url, draft, token=coach)
+    assert stored.status == 200
+    assert await stored.json() == {"script": draft["script"], "revision": 1, "duration_ms": 90_000}
+    assert await (await api.call("GET", url, token=member)).json() == await stored.json()
+    again = await api.call("PUT", url, draft, token=coach)
+    assert (again.status, (await again.json())["code"]) == (409, "changed_meanwhile")
+    strange = await api.call("PUT", url, draft, token=member)
+    assert (strange.status, (await strange.json())["code"]) == (403, "forbidden")
+
+
+async def test_a_script_that_contradicts_itself_is_refused_with_the_place(api: Api) -> None:
+    coach = await api.token("coach")
+    live = await (await api.call("POST", "/v1/classes", {"title": "Hills"}, token=coach)).json()
+    draft = ScriptDraft(script(60, cues=(10, 5)))
+    refused = await api.call("PUT", f"/v1/classes/{live['id']}/script", body(draft), token=coach)
+    problem = await refused.json()
+    assert (refused.status, problem["code"], problem["path"]) == (422, "bad_shape", "$.script.cues[1].at_ms")
