@@ -36,7 +36,7 @@ MOST_MEMBERS: Final = 1_000_000
 MOST_IN_TEAMS: Final = 10_000
 """Members of a challenge with teams, whose scores are added up whenever somebody looks."""
 MOST_OPEN: Final = 20
-"""Challenges that one account may be in at a time: each is a row to be locked when a workout of theirs ends."""
+"""Challenges that one account may be in, or have made, at a time: each is a row to be locked when a workout of theirs ends."""
 PRIZES: Final = 3
 """The ranks that win something."""
 COUNTS_FROM_MS: Final = 600_000
@@ -65,8 +65,8 @@ class Rules(msgspec.Struct, frozen=True):
 class Challenge(msgspec.Struct, frozen=True):
     """A challenge as stored. Times are wall clock, ms since 1970; `finished_ms` None until it is closed.
 
-    `seq` counts the entries of its score log and `head` is the hash of the last one; `members` is how many numbers were given
-    out. `owner_id` None once that account is gone.
+    `seq` counts the entries of its score log and `head` is the hash of the last one. `numbers` were given out to members,
+    `members` of them are in. `owner_id` None once that account is gone.
     """
 
     id: ChallengeId
@@ -76,6 +76,7 @@ class Challenge(msgspec.Struct, frozen=True):
     rules: Rules
     created_ms: int
     finished_ms: int | None
+    numbers: int
     members: int
     seq: int
     head: bytes
@@ -87,7 +88,8 @@ class Challenge(msgspec.Struct, frozen=True):
 
 class Entrant(msgspec.Struct, frozen=True):
     """Somebody in a challenge. `n` is their number in its log, `zone` the time zone that their days are in, `team` an index into
-    the rules' teams. `left_ms` None while they are in. `seq` is the last entry of the log about them."""
+    the rules' teams. `left_ms` None while they are in. `value` and `tie` are their line of the table (ranking.py), `seq` is the
+    last entry of the log about them."""
 
     n: int
     account_id: AccountId | None
@@ -96,8 +98,12 @@ class Entrant(msgspec.Struct, frozen=True):
     joined_ms: int
     left_ms: int | None
     value: int
-    reached_ms: int
+    tie: int
     seq: int
+
+    @property
+    def here(self) -> bool:
+        return self.left_ms is None
 
 
 def rules_from(

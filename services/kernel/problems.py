@@ -317,7 +317,7 @@ class ChallengeFull(Problem):
 
 
 class TooManyChallenges(Problem):
-    """You are in as many challenges as you may be at a time; leave one, or wait for one to end."""
+    """You are in as many challenges, or have made as many, as may be open at a time; leave one, or wait for one to end."""
 
     code = "too_many_challenges"
     status = 409

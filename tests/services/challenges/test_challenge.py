@@ -84,6 +84,6 @@ def test_zones_and_teams_that_do_not_exist_are_refused() -> None:
     assert team_from(rules_from(**ASKED), None) is None
     refused: tuple[tuple[Rules, str | None], ...]
     refused = ((rules, None), (rules, "Green"), (rules_from(**ASKED), "Red"))
-    for wrong, name in refused:
+    for wrong, team in refused:
         with pytest.raises(BadShape):
-            team_from(wrong, name)
+            team_from(wrong, team)
