@@ -244,6 +244,7 @@ class Challenges:
             else:
                 challenge = await append(stores.challenges, challenge, Joined(me.n, me.zone, me.team, now_ms))
                 await stores.challenges.come_and_go(challenge.id, me.n, None, challenge.seq)
+                me = msgspec.structs.replace(me, left_ms=None, seq=challenge.seq)
             await stores.outbox.add(ChallengeMoved(challenge.id), challenge.id)
         return view_of(msgspec.structs.replace(challenge, members=challenge.members + 1), caller, me)
 
