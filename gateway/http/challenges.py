@@ -172,7 +172,10 @@ JOIN_CHALLENGE = Route(
     name="join_challenge",
     tag="challenges",
     does="Come into a challenge by its code; what you do from now on counts, and its members see you on the table.",
-    more="Again is fine, also after you left: you keep your number, your time zone, your team and what you had.",
+    more=(
+        "Its members can also see, in its log, at what times your number has worked out. Again is fine, also after you left: you "
+        "keep your number, your time zone, your team and what you had."
+    ),
     handler=join_challenge,
     body=ChallengeJoin,
     query=Nothing,
