@@ -92,14 +92,21 @@ async def catch_up(store: LineStore, hot: HotTable, challenge_id: ChallengeId) -
     for _ in range(BITES):
         changed = await store.changed_after(challenge_id, seq, BITE)
         if not changed:
-            # The last entries may be about nobody. What they end has been seen: the challenge was read before its members.
-            return challenge is None or seq >= challenge.seq or await _up_to(hot, challenge, seq)
-        seq = await hot.take(challenge_id, seq, changed[-1].seq, changed)
+            # The last entries may be about nobody. What came before them was seen: the challenge was read before its members.
+            if challenge is not None and seq < challenge.seq:
+                await _taken(hot, challenge_id, seq, challenge.seq, ())
+            return True
+        seq = await _taken(hot, challenge_id, seq, changed[-1].seq, changed)
     return False
 
 
-async def _up_to(hot: HotTable, challenge: Challenge, seq: int) -> bool:
-    return await hot.take(challenge.id, seq, challenge.seq, ()) == challenge.seq
+async def _taken(hot: HotTable, challenge_id: ChallengeId, after: int, to: int, changed: Sequence[Changed]) -> int:
+    """Where the copy stands now. Raises `TableAway` when it stands further back than before: it does not keep what it is given,
+    and would be made anew for ever."""
+    stands = await hot.take(challenge_id, after, to, changed)
+    if stands < after:
+        raise TableAway("the copy was lost while it was made; has Redis too little memory?")
+    return stands
 
 
 async def true_page(store: LineStore, challenge: Challenge, start: int, limit: int) -> Page:

@@ -117,6 +117,16 @@ async def test_a_copy_of_which_a_part_was_evicted_is_none_and_is_made_anew(
     assert [each.line.n for each in page.rows] == [2]
 
 
+async def test_a_full_redis_takes_a_change_whole_or_not_at_all(hot: RedisTables, server: RedisServer) -> None:
+    await hot.take(ID, 0, 2, all_here(Line(1, 5, 0), Line(2, 3, 0)))
+    await server.command("CONFIG", "SET", "maxmemory", "1")
+    with pytest.raises(TableAway):
+        await hot.take(ID, 2, 3, [Changed(Line(3, 9, 0), True, 3)])
+    page = await hot.page(ID, 0, 10)
+    assert page is not None
+    assert (page.seq, [each.line.n for each in page.rows]) == (2, [1, 2])
+
+
 async def test_without_redis_it_says_so(server: RedisServer) -> None:
     servers = RedisServers("redis://127.0.0.1:1/0")
     hot = RedisTables(RedisCommands(servers))

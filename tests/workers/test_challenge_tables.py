@@ -1,7 +1,7 @@
 """The copy of a table in Redis follows the one in Postgres, and readers know when it does not."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -11,7 +11,7 @@ from realtime.redis_servers import RedisServers
 from realtime.redis_tables import RedisTables
 from services.challenges import tables
 from services.challenges.challenges import ChallengeView
-from services.challenges.tables import MOST_BEHIND
+from services.challenges.tables import MOST_BEHIND, Changed
 from services.kernel.caller import Caller
 from services.kernel.facts import ChallengeMoved
 from services.kernel.ids import ChallengeId
@@ -126,6 +126,28 @@ async def test_who_is_not_done_goes_on_in_the_next_handling(
     before = len(await world.told())
     await follow(world, view)
     assert (await world.told())[before:] == [ChallengeMoved(view.id)]
+
+
+class Forgetful(RedisTables):
+    """Copies in a Redis that has too little memory: what is given is evicted at once."""
+
+    async def take(self, challenge_id: ChallengeId, after: int, to: int, changed: Sequence[Changed]) -> int:
+        await super().take(challenge_id, after, to, changed)
+        await self.forget(challenge_id)
+        return await super().take(challenge_id, after, to, changed) if after else to
+
+
+async def test_a_copy_that_keeps_nothing_is_not_made_for_ever(
+    database: Database, server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "BITE", 2)
+    servers = RedisServers(server.url)
+    world = Challenged(database, Forgetful(RedisCommands(servers)))
+    view, _ = await raced(world)
+    before = len(await world.told())
+    await follow(world, view)
+    assert len(await world.told()) == before, "nobody is asked to go on"
+    await servers.close()
 
 
 async def test_a_page_comes_from_the_copy_and_oneself_is_never_shown_older_than_one_is(
