@@ -14,7 +14,7 @@ from paceline.logs import only_warnings
 
 COMMANDS: Final = (
     "run", "check", "sockets", "schedule", "tasks", "migrate", "account", "activity", "announce", "deliveries",
-    "notify", "replay",
+    "notify", "replay", "challenge",
 )  # fmt: skip
 """Each is a module in paceline/commands/; the order is that of the help."""
 
@@ -28,6 +28,7 @@ first steps:
   paceline sockets --watch                      the slowest connections of a running gateway, again and again
   paceline tasks list                           the queues of durable tasks, and what was given up
   paceline schedule                             what is done by the clock, and how the last time went
+  paceline challenge derive 0199…               the table of a challenge, made again from its score log
 
 Options come from the environment; `paceline check` lists them all with what they are set to.
 """

@@ -49,6 +49,7 @@ from realtime.redis_presence import RedisRegister
 from realtime.redis_records import RedisRecords
 from realtime.redis_room_log import RedisRoomLog
 from realtime.redis_servers import RedisServers
+from realtime.redis_tables import RedisTables
 from realtime.register import MemoryRegister, Register, Terms
 from realtime.room_log import MemoryRoomLog, RoomLog
 from rooms.clocks import BOUNDS_S as CLOCK_BOUNDS_S
@@ -63,6 +64,7 @@ from services.accounts.attempts import Attempts
 from services.accounts.displays import Displays
 from services.accounts.passwords import Passwords
 from services.accounts.tokens import Tokens, load_key
+from services.challenges.challenges import Challenges
 from services.classes.classes import Classes
 from services.classes.timelines import Timelines
 from services.integrations.sealing import Seals
@@ -190,10 +192,12 @@ async def open_parts(
         broker: Broker
         room_log: RoomLog
         records: Records
+        hot: RedisTables | None = None
         if servers is not None:
             resources.push_async_callback(servers.close)
             commands = RedisCommands(servers)
             broker, room_log, records = RedisBroker(servers, clock), RedisRoomLog(commands), RedisRecords(commands)
+            hot = RedisTables(commands)
         else:
             broker = InMemoryBroker()
             room_log, records = MemoryRoomLog(broker.publish, clock), MemoryRecords(clock)
@@ -267,7 +271,7 @@ async def open_parts(
         webhook_facts = WebhookFacts(WebhookTelling(clock, ids, seals))
         consumers = tuple(
             Consumer(row.queue, row.handler, transactions, clock)
-            for row in table(clock, push, notifying, webhook_facts, long_tasks.wake)
+            for row in table(clock, push, notifying, webhook_facts, long_tasks.wake, hot)
         )
         post = Post(words, Linking(lambda: settings.public_url or parts.base_url, unsubscribe))
         senders = tuple(
@@ -288,6 +292,7 @@ async def open_parts(
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,
                 timelines=timelines,
+                challenges=Challenges(transactions, clock, ids, hot),
                 workouts=Workouts(transactions),
                 tasks=tasks,
                 schedule=Jobs(transactions, clock),

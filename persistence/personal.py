@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from persistence.database import Tx
-from services.kernel.ids import AccountId, ClassId, LoginId
+from services.kernel.ids import AccountId, ChallengeId, ClassId, LoginId
 
 
 class LoginLine(msgspec.Struct, frozen=True):
@@ -29,11 +29,24 @@ class MembershipLine(msgspec.Struct, frozen=True):
     class_ended_at: datetime | None
 
 
+class ChallengeLine(msgspec.Struct, frozen=True):
+    """One challenge that somebody is or was in; `n` is what its log calls them, `value` in the unit of its kind."""
+
+    challenge_id: ChallengeId
+    title: str
+    n: int
+    zone: str
+    joined_at: datetime
+    left_at: datetime | None
+    value: int
+
+
 class Personal(msgspec.Struct, frozen=True):
     """The small things: each list is bounded, the newest first."""
 
     logins: list[LoginLine]
     memberships: list[MembershipLine]
+    challenges: list[ChallengeLine]
 
 
 MOST_LINES: Final = 20_000
@@ -41,7 +54,7 @@ MOST_LINES: Final = 20_000
 
 
 async def personal(tx: Tx, account_id: AccountId) -> Personal:
-    """The logins and memberships of an account."""
+    """The logins, memberships and challenges of an account."""
     logins = await tx.fetch(
         """
         SELECT id, device, created_at, ended_at, end_reason FROM logins
@@ -63,4 +76,19 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
         account_id,
         MOST_LINES,
     )
-    return Personal([LoginLine(**row) for row in logins], [MembershipLine(**row) for row in memberships])
+    challenges = await tx.fetch(
+        """
+        SELECT member.challenge_id, challenges.title, member.n, member.zone, member.joined_at, member.left_at, member.value
+        FROM challenge_members AS member JOIN challenges ON challenges.id = member.challenge_id
+        WHERE member.account_id = $1
+        ORDER BY member.joined_at DESC
+        LIMIT $2
+        """,
+        account_id,
+        MOST_LINES,
+    )
+    return Personal(
+        [LoginLine(**row) for row in logins],
+        [MembershipLine(**row) for row in memberships],
+        [ChallengeLine(**row) for row in challenges],
+    )

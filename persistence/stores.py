@@ -13,6 +13,7 @@ from persistence.accounts import Accounts
 from persistence.activity import ActivityDays
 from persistence.announcements import Announcements
 from persistence.bus_queues import BusQueues
+from persistence.challenges import Challenges
 from persistence.classes import Classes
 from persistence.database import Database, Tx
 from persistence.deliveries import Deliveries
@@ -43,6 +44,7 @@ class Stores:
         self.logins: Final = Logins(tx)
         self.classes: Final = Classes(tx)
         self.timelines: Final = Timelines(tx)
+        self.challenges: Final = Challenges(tx)
         self.streams: Final = Streams(tx)
         self.workouts: Final = Workouts(tx)
         self.notifications: Final = Notifications(tx)

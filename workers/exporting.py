@@ -4,6 +4,7 @@
     profile.json                  the account and what it says about the body
     logins.jsonl                  one device per line
     memberships.jsonl             one class per line
+    challenges.jsonl              one challenge per line
     workouts/DAY_ID.jsonl         a line with the workout and its summary, then one line per sample
 
 The first step writes the small things, each further one a few workouts, the last one the list of entries. A workout is read and
@@ -52,6 +53,7 @@ README: Final = """What Paceline has about you, as of the day you asked for it.
 profile.json       your account and what you told about your body
 logins.jsonl       one line per device that was logged in
 memberships.jsonl  one line per class you took part in or gave
+challenges.jsonl   one line per challenge you are or were in
 workouts/          one file per finished workout. Its first line is the workout with its summary and the body it was
                    judged by. Each further line is one sample: [ms since the start, beats per minute or null, the
                    intervals between beats in ms as far as the sensor measured them].
@@ -177,6 +179,7 @@ class ExportKind:
                     ("profile.json", profile),
                     ("logins.jsonl", b"".join(map(_line, small.logins))),
                     ("memberships.jsonl", b"".join(map(_line, small.memberships))),
+                    ("challenges.jsonl", b"".join(map(_line, small.challenges))),
                 ):
                     file.begin(name, at)
                     file.write(content)

@@ -23,12 +23,16 @@ import structlog
 
 from persistence.stores import Stores
 from realtime.wire import WorkoutSummaryView
+from services.challenges.tables import HotTable
 from services.classes.summary import ClassSummary, final_table
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import (
     AnnouncementMade,
     AnyFact,
     AudienceTold,
+    ChallengeDue,
+    ChallengeFinished,
+    ChallengeMoved,
     ClassClockMoved,
     ClassEnded,
     ClassSummarised,
@@ -44,6 +48,7 @@ from services.kernel.ids import ClassId, NotificationId, WorkoutId
 from services.tasks.task import view_of
 from services.training import workouts
 from workers.bus import Queue
+from workers.challenging import ChallengeFacts
 from workers.consumer import Handler
 from workers.notifying import Notifying
 from workers.push import Push
@@ -73,8 +78,19 @@ NOTIFICATIONS: Final = Queue(
 )
 LONG_TASKS: Final = Queue("long-tasks", wants=(TaskAsked,))
 WEBHOOKS: Final = Queue("webhooks", wants=(WorkoutSummarised, ClassEnded, ClassSummarised), concurrency=2)
+CHALLENGES: Final = Queue("challenges", wants=(WorkoutSummarised, ChallengeDue), concurrency=2)
+CHALLENGE_TABLES: Final = Queue("challenge-tables", wants=(ChallengeMoved, ChallengeFinished))
 
-QUEUES: Final = (WORKOUT_SUMMARIES, CLASS_SUMMARIES, PUSHES, NOTIFICATIONS, LONG_TASKS, WEBHOOKS)
+QUEUES: Final = (
+    WORKOUT_SUMMARIES,
+    CLASS_SUMMARIES,
+    PUSHES,
+    NOTIFICATIONS,
+    LONG_TASKS,
+    WEBHOOKS,
+    CHALLENGES,
+    CHALLENGE_TABLES,
+)
 """Every queue there is: the bus needs them all, whichever of them this process consumes."""
 
 log = structlog.get_logger(__name__)
@@ -94,9 +110,12 @@ def table(
     notifying: Notifying,
     webhooks: WebhookFacts,
     wake: Callable[[str], None] = lambda _: None,
+    hot: HotTable | None = None,
 ) -> tuple[Row, ...]:
-    """Who does what later. `wake` tells this process's workers that there is a long task of a kind."""
+    """Who does what later. `wake` tells this process's workers that there is a long task of a kind; `hot` are the copies of
+    challenges' tables, None where nothing is there to hold them."""
     handlers = Handlers(clock, push, wake)
+    challenges = ChallengeFacts(clock, hot)
     return (
         Row(WORKOUT_SUMMARIES, handlers.summarise_workout),
         Row(CLASS_SUMMARIES, handlers.summarise_class),
@@ -104,6 +123,8 @@ def table(
         Row(NOTIFICATIONS, notifying.tell),
         Row(LONG_TASKS, handlers.wake_long_tasks),
         Row(WEBHOOKS, webhooks.tell),
+        Row(CHALLENGES, challenges.keep_score),
+        Row(CHALLENGE_TABLES, challenges.keep_tables),
     )
 
 

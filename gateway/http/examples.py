@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from gateway.http.accounts import Registration
+from gateway.http.challenges import ChallengeCreate, ChallengeJoin, ChallengeList, LogEntry, LogPage
 from gateway.http.classes import ClassList
 from gateway.http.devices import DeviceList, DeviceView, WebPushKey
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
@@ -41,6 +42,9 @@ from gateway.sockets.statistics import LineView
 from realtime import wire
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
+from services.challenges.challenge import Rules, closes_ms
+from services.challenges.challenges import ChallengeTable, ChallengeView, TableLine, TeamLine
+from services.challenges.score_log import BEGINNING, Joined, Opened, linked
 from services.classes.class_clock import Extend, Rest
 from services.classes.clock_sync import Report
 from services.classes.live_class import LiveClass
@@ -60,6 +64,7 @@ from services.classes.timelines import ScriptDraft, ScriptView
 from services.integrations import events
 from services.kernel.ids import (
     AccountId,
+    ChallengeId,
     ClassId,
     DeviceId,
     LoginId,
@@ -143,6 +148,26 @@ _clock = wire.ClockView(
     duration_ms=duration_ms(_script),
     rests=(Rest(839_999, 60_000),),
 )
+_rules = Rules("effort", date(2026, 9, 21), date(2026, 9, 27), teams=("Hills", "Flats"))
+_challenge = ChallengeView(
+    id=ChallengeId(_id(20)),
+    code="K7WQ2MXB4T",
+    title="A week of climbing",
+    kind=_rules.kind,
+    first_day=_rules.first_day,
+    last_day=_rules.last_day,
+    ties=_rules.ties,
+    from_zone=None,
+    teams=_rules.teams,
+    members=1,
+    closes_ms=closes_ms(_rules),
+    finished_ms=None,
+    yours=False,
+    you=1,
+    time_zone="Europe/Vienna",
+)
+_opened = linked(0, BEGINNING, Opened(_challenge.id, _rules))
+_joined = linked(_opened.seq, _opened.hash, Joined(1, "Europe/Vienna", 0, _START))
 _position: Final = "0f3a9c41-000000000012"
 _cue: Final = wire.Cue(
     class_id=_class,
@@ -290,6 +315,31 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     ),
     Demo(code="K7WQ2M"),
     ClassList(classes=(_view,)),
+    ChallengeCreate(
+        title="A week of climbing",
+        kind="effort",
+        first_day=_rules.first_day,
+        last_day=_rules.last_day,
+        teams=("Hills", "Flats"),
+    ),
+    ChallengeJoin(code="K7WQ2MXB4T", time_zone="Europe/Vienna", team="Hills"),
+    _challenge,
+    ChallengeList(challenges=(_challenge,)),
+    ChallengeTable(
+        challenge_id=_challenge.id,
+        revision=_joined.seq,
+        members=1,
+        start=0,
+        lines=(TableLine(rank=1, n=1, name="Jonas", value=8_244_000, team="Hills"),),
+        teams=(TeamLine(rank=1, team="Hills", value=8_244_000), TeamLine(rank=2, team="Flats", value=0)),
+        head=_joined.hash.hex(),
+        entries=_joined.seq,
+        final=False,
+    ),
+    LogPage(
+        entries=tuple(LogEntry(link.seq, link.body.decode(), link.hash.hex()) for link in (_opened, _joined)),
+        next_after=None,
+    ),
     _saved,
     WorkoutList(workouts=(_saved,), next_before=None),
     SamplePage(samples=_samples, next_seq=3),

@@ -30,6 +30,7 @@ _TAGS: Final = {
     "logins": "A login is one device: an access token for minutes, a refresh token for weeks.",
     "displays": "Big screens, which watch a class without an account.",
     "classes": "Live classes, before and after. What happens inside is on the socket.",
+    "challenges": "Who does most of something, over days or weeks, and the log that proves it.",
     "tasks": "Work that takes long, and how far it is. It is told on the socket, too (`task.progress`).",
     "workouts": "One's own workouts, their summaries and samples.",
     "notifications": "The inbox, what else one wants to be told and where; what mail programs and providers call.",

@@ -6,7 +6,7 @@ over the same with a small class or two in place of what they do not want to sta
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,6 +17,9 @@ from gateway.sockets.statistics import LineView, Order, SocketsStatistics
 from services.accounts.account import AccountView, ProfileChange, SignupRole
 from services.accounts.accounts import LoggedIn
 from services.accounts.displays import Display
+from services.challenges.challenge import Kind, Ties
+from services.challenges.challenges import ChallengeTable, ChallengeView
+from services.challenges.score_log import Link
 from services.classes.live_class import LiveClass
 from services.classes.timelines import ScriptDraft, ScriptView
 from services.integrations.delivery import Delivery, DeliveryState
@@ -25,6 +28,7 @@ from services.integrations.webhooks import Looked, Made, Rotated
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import (
+    ChallengeId,
     ClassId,
     DeviceId,
     NotificationId,
@@ -86,6 +90,32 @@ class TimelineCases(Protocol):
 
     async def script(self, caller: Caller, class_id: ClassId) -> ScriptView: ...
     async def save_script(self, caller: Caller, class_id: ClassId, draft: ScriptDraft) -> ScriptView: ...
+
+
+class ChallengeCases(Protocol):
+    """See services/challenges/challenges.py."""
+
+    async def create(
+        self,
+        caller: Caller,
+        *,
+        title: str,
+        kind: Kind,
+        first_day: date,
+        last_day: date | None,
+        ties: Ties,
+        from_zone: int | None,
+        teams: tuple[str, ...],
+    ) -> ChallengeView: ...
+    async def invite_anew(self, caller: Caller, challenge_id: ChallengeId) -> ChallengeView: ...
+    async def join(self, caller: Caller, code: str, time_zone: str, team: str | None) -> ChallengeView: ...
+    async def leave(self, caller: Caller, challenge_id: ChallengeId) -> None: ...
+    async def of_account(self, caller: Caller) -> Sequence[ChallengeView]: ...
+    async def by_id(self, caller: Caller, challenge_id: ChallengeId) -> ChallengeView: ...
+    async def table(
+        self, caller: Caller, challenge_id: ChallengeId, *, start: int, limit: int, around_me: bool
+    ) -> ChallengeTable: ...
+    async def log(self, caller: Caller, challenge_id: ChallengeId, after: int, limit: int) -> Sequence[Link]: ...
 
 
 class WorkoutCases(Protocol):
@@ -215,6 +245,7 @@ class GatewayDeps:
     displays: DisplayCases
     classes: ClassCases
     timelines: TimelineCases
+    challenges: ChallengeCases
     workouts: WorkoutCases
     tasks: TaskCases
     schedule: ScheduleCases

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from gateway.http import (
     accounts,
+    challenges,
     classes,
     devices,
     displays,
@@ -52,6 +53,14 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     classes.CLASS_SUMMARY,
     scripts.CLASS_SCRIPT,
     scripts.SAVE_SCRIPT,
+    challenges.CREATE_CHALLENGE,
+    challenges.OWN_CHALLENGES,
+    challenges.JOIN_CHALLENGE,
+    challenges.CHALLENGE_BY_ID,
+    challenges.INVITE_ANEW,
+    challenges.LEAVE_CHALLENGE,
+    challenges.CHALLENGE_TABLE,
+    challenges.CHALLENGE_LOG,
     workouts.OWN_WORKOUTS,
     workouts.WORKOUT_BY_ID,
     workouts.WORKOUT_SAMPLES,

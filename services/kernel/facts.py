@@ -13,6 +13,7 @@ import msgspec
 from services.kernel.ids import (
     AccountId,
     AnnouncementId,
+    ChallengeId,
     ClassId,
     FactId,
     LoginId,
@@ -58,6 +59,42 @@ class ClassClockMoved(Fact, frozen=True, tag="class.clock_moved"):
     """The timeline of a class was changed: another script, or its coach did something to its clock."""
 
     class_id: ClassId
+
+
+class ChallengeMoved(Fact, frozen=True, tag="challenge.moved"):
+    """The table of a challenge is another one: somebody came, went or scored."""
+
+    challenge_id: ChallengeId
+
+
+class ChallengeDue(Fact, frozen=True, tag="challenge.due"):
+    """A challenge's last day has ended everywhere, and the time for late data after it."""
+
+    challenge_id: ChallengeId
+
+
+class Prize(msgspec.Struct, frozen=True):
+    """A place that wins something: rank, member number, score in the challenge's unit; `account_id` None when that account is
+    gone, `team` the name of theirs."""
+
+    rank: int
+    n: int
+    account_id: AccountId | None
+    value: int
+    team: str | None = None
+
+
+class ChallengeFinished(Fact, frozen=True, tag="challenge.finished"):
+    """A challenge is closed and its table final. `head` (hex) is the hash of the last of the `entries` of its score log, from which
+    the table can be derived again. `prizes` are the first three ranks, as far as they are a hundred people; `winning_teams`
+    those on the first rank."""
+
+    challenge_id: ChallengeId
+    head: str
+    entries: int
+    members: int
+    prizes: tuple[Prize, ...] = ()
+    winning_teams: tuple[str, ...] = ()
 
 
 class WorkoutFinished(Fact, frozen=True, tag="workout.finished"):
@@ -145,6 +182,9 @@ AnyFact = (
     | ClassEnded
     | ClassSummarised
     | ClassClockMoved
+    | ChallengeMoved
+    | ChallengeDue
+    | ChallengeFinished
     | WorkoutFinished
     | SensorChosen
     | WorkoutSummarised
@@ -163,6 +203,9 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     ClassEnded,
     ClassSummarised,
     ClassClockMoved,
+    ChallengeMoved,
+    ChallengeDue,
+    ChallengeFinished,
     WorkoutFinished,
     SensorChosen,
     WorkoutSummarised,

@@ -299,6 +299,44 @@ class TooManyTasks(Problem):
     retry = True
 
 
+# -- challenges -------------------------------------------------------------------------------------------------
+
+
+class ChallengeNotFound(Problem):
+    """There is no such challenge, or you are not in it."""
+
+    code = "challenge_not_found"
+    status = 404
+
+
+class ChallengeOver(Problem):
+    """This challenge is closed; its table stays as it is."""
+
+    code = "challenge_over"
+    status = 409
+
+
+class ContradictoryChallenge(Problem):
+    """No challenge can be like this; `path` says what is wrong."""
+
+    code = "contradictory_challenge"
+    status = 422
+
+
+class ChallengeFull(Problem):
+    """As many people are in this challenge as there is room for."""
+
+    code = "challenge_full"
+    status = 409
+
+
+class TooManyChallenges(Problem):
+    """You are in as many challenges, or have made as many, as may be open at a time; leave one, or wait for one to end."""
+
+    code = "too_many_challenges"
+    status = 409
+
+
 # -- webhooks ---------------------------------------------------------------------------------------------------
 
 

@@ -21,8 +21,8 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 from persistence.database import Database, open_database
 from persistence.stores import Transactions
 from services.kernel.clock import SystemClock, utc
-from services.kernel.facts import AnyFact, LoginEnded, TaskAsked, WorkoutFinished
-from services.kernel.ids import FactId, LoginId, TaskId, Uuid7Ids, WorkoutId
+from services.kernel.facts import AnyFact, ChallengeMoved, LoginEnded, TaskAsked, WorkoutFinished
+from services.kernel.ids import ChallengeId, FactId, LoginId, TaskId, Uuid7Ids, WorkoutId
 from services.kernel.problems import Unavailable
 from tests.faults.history import Effect, FactTold, Handed, History, Parked, Poisoned
 from tests.faults.ledger import ALL_QUEUES, LEDGER, Ledger, queues_wanting, reason_of
@@ -242,6 +242,11 @@ class Works:
         """The word that a long task waits, of a kind that nobody does: it wakes nobody."""
         task_id = TaskId(self.ids.next())
         return await self.tell(TaskAsked(task_id=task_id, account_id=self.clerk.account_id, kind="bench"), task_id)
+
+    async def move_a_table(self) -> FactId:
+        """The word that the table of a challenge moved, of one that nobody has made: there is nothing to copy."""
+        challenge_id = ChallengeId(self.ids.next())
+        return await self.tell(ChallengeMoved(challenge_id=challenge_id), challenge_id)
 
     async def poison(self, kind: str) -> FactId:
         """A fact that makes its handler raise, or kills its process."""

@@ -18,6 +18,7 @@ from services.schedule.jobs import Tick
 from services.tasks.task import ExportAccount, Step, Task, TaskFile
 from services.training import workouts
 from services.training.sample import Sample
+from tests.support.challenged import Challenged
 from tests.support.world import World, steady
 from workers.exporting import KEPT_H, STALE_H, STEP_WORKOUTS, ExportJobs, ExportKind, Exports
 
@@ -87,6 +88,19 @@ async def finished(world: World, ada: Caller, *batches: list[Sample]) -> str:
 
 def lines(content: bytes) -> list[Any]:
     return [json.loads(line) for line in content.splitlines()]
+
+
+async def test_it_holds_the_challenges_that_one_is_or_was_in(database: Database, tmp_path: Path) -> None:
+    world = Challenged(database)
+    ada, bob = await world.account(), await world.account("Bob")
+    view = await world.challenge(bob, kind="count")
+    await world.join(view, bob, ada)
+    await world.works_out(ada)
+    await world.challenges.leave(ada, view.id)
+    export = Exporting(world, tmp_path / "exports", ada)
+    (line,) = lines(export.read(await export.finish())["challenges.jsonl"])
+    assert (line["challenge_id"], line["n"], line["zone"], line["value"]) == (str(view.id), 2, "UTC", 1)
+    assert line["left_at"] is not None
 
 
 async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: World, tmp_path: Path) -> None:

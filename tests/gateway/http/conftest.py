@@ -17,6 +17,7 @@ from services.accounts.accounts import Accounts, LoggedIn, identifier
 from services.accounts.displays import Displays
 from services.accounts.passwords import Cost, Passwords
 from services.accounts.tokens import SigningKey, Tokens, load_key, make_key
+from services.challenges.challenges import Challenges
 from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
 from services.classes.timeline import Timeline
@@ -145,6 +146,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         displays=Displays(classes, tokens, clock, ids),
         classes=classes,
         timelines=Timelines(transactions, clock, EmptyStage()),
+        challenges=Challenges(transactions, clock, ids),
         workouts=Workouts(transactions),
         tasks=Tasks(transactions, clock, ids, web_root.parent / "exports"),
         schedule=Jobs(transactions, clock),

@@ -1,0 +1,435 @@
+"""Challenges as people use them: make one, invite, come in, go, look at the table and at its log."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import date, datetime
+from typing import Final, Protocol
+from uuid import UUID
+
+import msgspec
+
+from services.challenges import tables
+from services.challenges.challenge import (
+    CODE_LENGTH,
+    MOST_OPEN,
+    Challenge,
+    Entrant,
+    Kind,
+    Rules,
+    Ties,
+    closes_ms,
+    over_everywhere_ms,
+    require_zone,
+    room_for,
+    rules_from,
+    team_from,
+)
+from services.challenges.ranking import Ranked, ranked, team_lines
+from services.challenges.score_log import BEGINNING, Joined, Left, Link, Opened
+from services.challenges.scorekeeping import MOST_LINES, AppendStore, append
+from services.challenges.tables import HotTable, LineStore, Page, TableAway
+from services.classes.live_class import CODE_ALPHABET, normal_code
+from services.kernel.caller import Caller
+from services.kernel.clock import Clock, utc
+from services.kernel.facts import AnyFact, ChallengeDue, ChallengeMoved
+from services.kernel.ids import AccountId, ChallengeId, FactId, Ids
+from services.kernel.problems import (
+    BadShape,
+    Busy,
+    ChallengeFull,
+    ChallengeNotFound,
+    ChallengeOver,
+    Forbidden,
+    TooManyChallenges,
+)
+
+MAX_LIST: Final = 50
+MAX_PAGE: Final = 100
+"""Lines of one page of a table."""
+MAX_ENTRIES: Final = 500
+"""Entries of one page of a score log."""
+_CODE_TRIES: Final = 5
+
+
+class ChallengeView(msgspec.Struct, frozen=True):
+    """A challenge as its members see it. `code` invites. `kind` says what `value` counts on its table: workouts (`count`), ms in
+    zone `from_zone` and above (`zone_time`), zone-milliseconds, which are points times 60,000 (`effort`), or days in a row
+    (`streak`). Both days count whole, each in the time zone with which a member came in. `closes_ms` is when the table is final,
+    ms since 1970; `finished_ms` null until it is. `you` is the caller's number on it, null for one who is not in."""
+
+    id: ChallengeId
+    code: str
+    title: str
+    kind: Kind
+    first_day: date
+    last_day: date
+    ties: Ties
+    from_zone: int | None
+    teams: tuple[str, ...]
+    members: int
+    closes_ms: int
+    finished_ms: int | None
+    yours: bool
+    you: int | None = None
+    time_zone: str | None = None
+
+
+class TableLine(msgspec.Struct, frozen=True):
+    """A member on the table. `n` their number; `name` null when their account is gone; `team` null where there are none."""
+
+    rank: int
+    n: int
+    name: str | None
+    value: int
+    team: str | None
+
+
+class TeamLine(msgspec.Struct, frozen=True):
+    """A team on the table: the sum of its members."""
+
+    rank: int
+    team: str
+    value: int
+
+
+class ChallengeTable(msgspec.Struct, frozen=True):
+    """A page of a table. `revision` is the entry of the score log after which it was so: it grows with every change, also with a
+    correction that takes something away. `start` is the position of the first line, from 0. `head` (hex) is the hash of the last
+    entry of the log: keep it, and nobody can change the log behind your back. `final` once the challenge is closed."""
+
+    challenge_id: ChallengeId
+    revision: int
+    members: int
+    start: int
+    lines: tuple[TableLine, ...]
+    teams: tuple[TeamLine, ...]
+    head: str
+    entries: int
+    final: bool
+
+
+class ChallengeStore(AppendStore, LineStore, Protocol):
+    """What this needs of the challenges' store (persistence/challenges.py)."""
+
+    async def create(self, challenge: Challenge) -> bool: ...
+    async def by_code(self, code: str) -> Challenge | None: ...
+    async def lock(self, challenge_id: ChallengeId) -> Challenge | None: ...
+    async def set_code(self, challenge_id: ChallengeId, code: str) -> bool: ...
+    async def of_account(self, account_id: AccountId, limit: int) -> list[Challenge]: ...
+    async def count_open(self, account_id: AccountId, but: ChallengeId | None) -> int: ...
+    async def entrant(self, challenge_id: ChallengeId, account_id: AccountId) -> Entrant | None: ...
+    async def enter(self, challenge_id: ChallengeId, entrant: Entrant) -> None: ...
+    async def come_and_go(self, challenge_id: ChallengeId, n: int, left_at: datetime | None, seq: int) -> None: ...
+    async def names(self, challenge_id: ChallengeId, ns: Sequence[int]) -> dict[int, str]: ...
+    async def log(self, challenge_id: ChallengeId, after: int, limit: int) -> list[Link]: ...
+
+
+class AccountStore(Protocol):
+    """And of the accounts'."""
+
+    async def locked(self, account_id: AccountId) -> object | None: ...
+
+
+class LaterStore(Protocol):
+    """And of the schedule (services/schedule/later.py)."""
+
+    async def once(self, fact: AnyFact, aggregate_id: UUID, *, at_ms: int, key: str) -> bool: ...
+
+
+class OutboxStore(Protocol):
+    """Where facts are told."""
+
+    async def add(self, fact: AnyFact, aggregate_id: UUID) -> FactId: ...
+
+
+class ChallengeStores(Protocol):
+    """The stores of one transaction."""
+
+    @property
+    def challenges(self) -> ChallengeStore: ...
+    @property
+    def accounts(self) -> AccountStore: ...
+    @property
+    def schedule(self) -> LaterStore: ...
+    @property
+    def outbox(self) -> OutboxStore: ...
+
+
+class Challenges:
+    """The use cases. `hot` holds copies of the tables in fast memory, None where there is no such memory."""
+
+    def __init__(
+        self,
+        transactions: Callable[[], AbstractAsyncContextManager[ChallengeStores]],
+        clock: Clock,
+        ids: Ids,
+        hot: HotTable | None = None,
+    ) -> None:
+        self._transactions: Final = transactions
+        self._clock: Final = clock
+        self._ids: Final = ids
+        self._hot: Final = hot
+
+    async def create(
+        self,
+        caller: Caller,
+        *,
+        title: str,
+        kind: Kind,
+        first_day: date,
+        last_day: date | None,
+        ties: Ties,
+        from_zone: int | None,
+        teams: tuple[str, ...],
+    ) -> ChallengeView:
+        """Make a challenge. Its maker is not in it until they join. Raises `ContradictoryChallenge`, `TooManyChallenges`."""
+        caller.require("member")
+        now_ms = self._clock.wall_ms()
+        rules = rules_from(kind, first_day, last_day, ties, from_zone, teams, now_ms)
+        if not title.strip():
+            raise BadShape("give the challenge a title", path="$.title")
+        for _ in range(_CODE_TRIES):
+            challenge = self._new(caller, title.strip(), rules, now_ms)
+            async with self._transactions() as stores:
+                await self._require_place(stores, caller)
+                if not await stores.challenges.create(challenge):
+                    continue
+                challenge = await append(stores.challenges, challenge, Opened(challenge.id, rules))
+                due = ChallengeDue(challenge.id)
+                await stores.schedule.once(due, challenge.id, at_ms=closes_ms(rules), key=str(challenge.id))
+                return view_of(challenge, caller, None)
+        raise Busy("no free code was found; try again")
+
+    async def invite_anew(self, caller: Caller, challenge_id: ChallengeId) -> ChallengeView:
+        """Another code in place of one that has come into the wrong hands; for the maker. Who is in stays in."""
+        for _ in range(_CODE_TRIES):
+            async with self._transactions() as stores:
+                challenge = await self._locked(stores, challenge_id)
+                me = await _seen_by(stores, challenge, caller)
+                if challenge.owner_id != caller.account_id:
+                    raise Forbidden("only who made this challenge may change its code")
+                code = _code()
+                if await stores.challenges.set_code(challenge_id, code):
+                    return view_of(msgspec.structs.replace(challenge, code=code), caller, me)
+        raise Busy("no free code was found; try again")
+
+    async def join(self, caller: Caller, code: str, time_zone: str, team: str | None) -> ChallengeView:
+        """Come in, or come back. Who was in before has the time zone and the team of their first time, whatever they ask for now.
+
+        Raises `ChallengeNotFound`, `ChallengeOver`, `ChallengeFull`, `TooManyChallenges`, and `BadShape` for zone and team.
+        """
+        caller.require("member")
+        zone = require_zone(time_zone)
+        async with self._transactions() as stores:
+            invited = await stores.challenges.by_code(normal_code(code))
+            if invited is None:
+                raise ChallengeNotFound
+            await self._require_place(stores, caller, but=invited.id)
+            challenge = await self._locked(stores, invited.id)
+            now_ms = self._clock.wall_ms()
+            me = await stores.challenges.entrant(challenge.id, caller.account_id)
+            if me is not None and me.here:
+                return view_of(challenge, caller, me)
+            if challenge.over or now_ms >= over_everywhere_ms(challenge.rules.last_day):
+                raise ChallengeOver
+            if challenge.members >= room_for(challenge.rules):
+                raise ChallengeFull(limit=room_for(challenge.rules))
+            if me is None:
+                n = challenge.numbers + 1
+                team_number = team_from(challenge.rules, team)
+                challenge = await append(stores.challenges, challenge, Joined(n, zone, team_number, now_ms))
+                me = Entrant(n, caller.account_id, zone, team_number, now_ms, None, 0, 0, challenge.seq)
+                await stores.challenges.enter(challenge.id, me)
+            else:
+                challenge = await append(stores.challenges, challenge, Joined(me.n, me.zone, me.team, now_ms))
+                await stores.challenges.come_and_go(challenge.id, me.n, None, challenge.seq)
+                me = msgspec.structs.replace(me, left_ms=None, seq=challenge.seq)
+            await stores.outbox.add(ChallengeMoved(challenge.id), challenge.id)
+        return view_of(msgspec.structs.replace(challenge, members=challenge.members + 1), caller, me)
+
+    async def leave(self, caller: Caller, challenge_id: ChallengeId) -> None:
+        """Go: off the table, and nothing more counts. Raises `ChallengeNotFound`, `ChallengeOver`."""
+        async with self._transactions() as stores:
+            challenge = await self._locked(stores, challenge_id)
+            me = await stores.challenges.entrant(challenge_id, caller.account_id)
+            if me is None or not me.here:
+                raise ChallengeNotFound
+            if challenge.over:
+                raise ChallengeOver
+            now_ms = self._clock.wall_ms()
+            challenge = await append(stores.challenges, challenge, Left(me.n, now_ms))
+            await stores.challenges.come_and_go(challenge_id, me.n, utc(now_ms), challenge.seq)
+            await stores.outbox.add(ChallengeMoved(challenge_id), challenge_id)
+
+    async def of_account(self, caller: Caller) -> tuple[ChallengeView, ...]:
+        """The challenges that the caller is in or has made, newest first, at most `MAX_LIST`."""
+        caller.require("member")
+        async with self._transactions() as stores:
+            found = await stores.challenges.of_account(caller.account_id, MAX_LIST)
+            views = []
+            for challenge in found:
+                views.append(
+                    view_of(challenge, caller, await stores.challenges.entrant(challenge.id, caller.account_id))
+                )
+        return tuple(views)
+
+    async def by_id(self, caller: Caller, challenge_id: ChallengeId) -> ChallengeView:
+        """A challenge that the caller is in or has made. Raises `ChallengeNotFound` for any other."""
+        async with self._transactions() as stores:
+            challenge, me = await _found(stores, challenge_id, caller)
+        return view_of(challenge, caller, me)
+
+    async def table(
+        self,
+        caller: Caller,
+        challenge_id: ChallengeId,
+        *,
+        start: int = 0,
+        limit: int = MAX_PAGE,
+        around_me: bool = False,
+    ) -> ChallengeTable:
+        """A page of the table: from position `start` on, or the one with the caller in its middle.
+
+        Raises `ChallengeNotFound`, and `BadShape` for a page around somebody who is not in.
+        """
+        limit = min(max(limit, 1), MAX_PAGE)
+        async with self._transactions() as stores:
+            challenge, me = await _found(stores, challenge_id, caller)
+        if around_me and me is None:
+            raise BadShape("you are not on this table: join, or ask for its pages", path="query.around_me")
+        page = await self._hot_page(challenge, me if around_me else None, start, limit)
+        async with self._transactions() as stores:
+            if page is None or not tables.believable(page, challenge, me):
+                challenge, me = await _found(stores, challenge_id, caller)
+                page = (
+                    await tables.true_around(stores.challenges, challenge, me, limit)
+                    if around_me and me is not None
+                    else await tables.true_page(stores.challenges, challenge, start, limit)
+                )
+            return await _shown(stores, challenge, page)
+
+    async def log(self, caller: Caller, challenge_id: ChallengeId, after: int, limit: int) -> list[Link]:
+        """Entries of the score log after number `after`, at most `MAX_ENTRIES`. Raises `ChallengeNotFound`."""
+        async with self._transactions() as stores:
+            await _found(stores, challenge_id, caller)
+            return await stores.challenges.log(challenge_id, after, min(max(limit, 1), MAX_ENTRIES))
+
+    async def _hot_page(self, challenge: Challenge, me: Entrant | None, start: int, limit: int) -> Page | None:
+        """The page from fast memory; None when it has none, or cannot be asked."""
+        if self._hot is None:
+            return None
+        try:
+            if me is not None:
+                return await self._hot.around(challenge.id, me.n, limit)
+            return await self._hot.page(challenge.id, start, limit)
+        except TableAway:
+            return None
+
+    async def _require_place(self, stores: ChallengeStores, caller: Caller, but: ChallengeId | None = None) -> None:
+        """Lock the caller's account, so that two at once are counted, and count. The account before any challenge, always."""
+        await stores.accounts.locked(caller.account_id)
+        if await stores.challenges.count_open(caller.account_id, but) >= MOST_OPEN:
+            raise TooManyChallenges(limit=MOST_OPEN)
+
+    async def _locked(self, stores: ChallengeStores, challenge_id: ChallengeId) -> Challenge:
+        challenge = await stores.challenges.lock(challenge_id)
+        if challenge is None:
+            raise ChallengeNotFound
+        return challenge
+
+    def _new(self, caller: Caller, title: str, rules: Rules, now_ms: int) -> Challenge:
+        return Challenge(
+            id=ChallengeId(self._ids.next()),
+            code=_code(),
+            title=title,
+            owner_id=caller.account_id,
+            rules=rules,
+            created_ms=now_ms,
+            finished_ms=None,
+            numbers=0,
+            members=0,
+            seq=0,
+            head=BEGINNING,
+        )
+
+
+def view_of(challenge: Challenge, caller: Caller, me: Entrant | None) -> ChallengeView:
+    """A challenge as the caller sees it."""
+    rules = challenge.rules
+    here = me if me is not None and me.here else None
+    return ChallengeView(
+        id=challenge.id,
+        code=challenge.code,
+        title=challenge.title,
+        kind=rules.kind,
+        first_day=rules.first_day,
+        last_day=rules.last_day,
+        ties=rules.ties,
+        from_zone=rules.from_zone,
+        teams=rules.teams,
+        members=challenge.members,
+        closes_ms=closes_ms(rules),
+        finished_ms=challenge.finished_ms,
+        yours=challenge.owner_id == caller.account_id,
+        you=None if here is None else here.n,
+        time_zone=None if here is None else here.zone,
+    )
+
+
+def _code() -> str:
+    return "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
+
+
+async def _found(
+    stores: ChallengeStores, challenge_id: ChallengeId, caller: Caller
+) -> tuple[Challenge, Entrant | None]:
+    challenge = await stores.challenges.by_id(challenge_id)
+    if challenge is None:
+        raise ChallengeNotFound
+    return challenge, await _seen_by(stores, challenge, caller)
+
+
+async def _seen_by(stores: ChallengeStores, challenge: Challenge, caller: Caller) -> Entrant | None:
+    """The caller as a member, None for its maker who is not in. Raises `ChallengeNotFound` for everybody else: that there is
+    a challenge of this id is not theirs to know."""
+    caller.require("member")
+    me = await stores.challenges.entrant(challenge.id, caller.account_id)
+    if me is not None and me.here:
+        return me
+    if challenge.owner_id != caller.account_id:
+        raise ChallengeNotFound
+    return None
+
+
+async def _shown(stores: ChallengeStores, challenge: Challenge, page: Page) -> ChallengeTable:
+    rules = challenge.rules
+    names = await stores.challenges.names(challenge.id, [row.line.n for row in page.rows])
+    return ChallengeTable(
+        challenge_id=challenge.id,
+        revision=page.seq,
+        members=challenge.members,
+        start=page.start,
+        lines=tuple(_line(row, names, rules.teams) for row in page.rows),
+        teams=await _teams(stores, challenge),
+        head=challenge.head.hex(),
+        entries=challenge.seq,
+        final=challenge.over,
+    )
+
+
+def _line(row: Ranked, names: dict[int, str], teams: tuple[str, ...]) -> TableLine:
+    line = row.line
+    team = None if line.team is None else teams[line.team]
+    return TableLine(rank=row.rank, n=line.n, name=names.get(line.n), value=line.value, team=team)
+
+
+async def _teams(stores: ChallengeStores, challenge: Challenge) -> tuple[TeamLine, ...]:
+    rules = challenge.rules
+    if not rules.teams:
+        return ()
+    members = await stores.challenges.page(challenge.id, 0, MOST_LINES)
+    return tuple(
+        TeamLine(rank=each.rank, team=rules.teams[each.line.n], value=each.line.value)
+        for each in ranked(team_lines(members, rules.ties, rules.teams))
+    )

@@ -1,0 +1,166 @@
+"""Keeping score: what becomes of a challenge when a workout was summarised, and when its time is over.
+
+Everything here runs in the transaction of whoever calls it, with the row of the challenge locked: the entry of the log, the line
+of the member and the fact that the table moved are one commit. What is scored is the workout as it is behind that lock and not what
+some fact says, so facts may come late, twice and in any order.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Protocol
+from uuid import UUID
+
+import msgspec
+
+from services.challenges.challenge import PRIZES, Challenge, Entrant
+from services.challenges.ranking import Line, ranked, ranks, team_lines, tie_of
+from services.challenges.score_log import Closed, Entry, Link, Scored, linked
+from services.challenges.scoring import Contribution, contribution_of, score_of
+from services.kernel.clock import utc
+from services.kernel.facts import AnyFact, ChallengeFinished, ChallengeMoved, Prize
+from services.kernel.ids import AccountId, ChallengeId, FactId, WorkoutId
+from services.training.workouts import Workout
+
+MOST_PRIZES: Final = 100
+"""People a fact names. Ten thousand who share the first place are a table and not a list of winners."""
+MOST_LINES: Final = 10_000
+"""Lines read to add up teams: as many as a challenge with teams has members."""
+
+
+class ScoreStore(Protocol):
+    """What this needs of the challenges' store (persistence/challenges.py)."""
+
+    async def lock(self, challenge_id: ChallengeId) -> Challenge | None: ...
+    async def open_of(self, account_id: AccountId) -> list[tuple[Challenge, Entrant]]: ...
+    async def entrant(self, challenge_id: ChallengeId, account_id: AccountId) -> Entrant | None: ...
+    async def append(self, challenge_id: ChallengeId, link: Link) -> None: ...
+    async def contributions(self, challenge_id: ChallengeId, n: int) -> list[Contribution]: ...
+    async def score(self, challenge_id: ChallengeId, line: Line, what: Contribution, seq: int) -> None: ...
+    async def finish(self, challenge_id: ChallengeId, at: datetime) -> None: ...
+    async def page(self, challenge_id: ChallengeId, start: int, limit: int) -> list[Line]: ...
+    async def accounts(self, challenge_id: ChallengeId, ns: Sequence[int]) -> dict[int, AccountId]: ...
+
+
+class WorkoutStore(Protocol):
+    """And of the workouts'."""
+
+    async def by_id(self, workout_id: WorkoutId) -> Workout | None: ...
+
+
+class OutboxStore(Protocol):
+    """Where facts are told."""
+
+    async def add(self, fact: AnyFact, aggregate_id: UUID) -> FactId: ...
+
+
+class AppendStore(Protocol):
+    """Where entries are kept."""
+
+    async def append(self, challenge_id: ChallengeId, link: Link) -> None: ...
+
+
+class ScoreStores(Protocol):
+    """The stores of one transaction."""
+
+    @property
+    def challenges(self) -> ScoreStore: ...
+    @property
+    def workouts(self) -> WorkoutStore: ...
+    @property
+    def outbox(self) -> OutboxStore: ...
+
+
+async def append(store: AppendStore, challenge: Challenge, entry: Entry) -> Challenge:
+    """Write the next entry of a challenge that is locked; the challenge after it."""
+    link = linked(challenge.seq, challenge.head, entry)
+    await store.append(challenge.id, link)
+    return msgspec.structs.replace(challenge, seq=link.seq, head=link.hash)
+
+
+async def score_workout(stores: ScoreStores, account_id: AccountId, workout_id: WorkoutId) -> int:
+    """Score a workout in all open challenges of its owner; in how many of them the table moved."""
+    moved = 0
+    workout = await stores.workouts.by_id(workout_id)
+    if workout is None:
+        return moved
+    for challenge, entrant in await stores.challenges.open_of(account_id):
+        if contribution_of(challenge.rules, entrant, workout) is not None:
+            moved += await _score_in(stores, challenge.id, account_id, workout_id)
+    return moved
+
+
+async def close(stores: ScoreStores, challenge_id: ChallengeId, now_ms: int) -> bool:
+    """Close a challenge and tell who won; False when it was closed before, or is gone."""
+    challenge = await stores.challenges.lock(challenge_id)
+    if challenge is None or challenge.over:
+        return False
+    challenge = await append(stores.challenges, challenge, Closed(now_ms))
+    await stores.challenges.finish(challenge_id, utc(now_ms))
+    await stores.outbox.add(
+        ChallengeFinished(
+            challenge_id=challenge_id,
+            head=challenge.head.hex(),
+            entries=challenge.seq,
+            members=challenge.members,
+            prizes=await _prizes(stores, challenge),
+            winning_teams=await _winning_teams(stores, challenge),
+        ),
+        challenge_id,
+    )
+    return True
+
+
+async def _score_in(
+    stores: ScoreStores, challenge_id: ChallengeId, account_id: AccountId, workout_id: WorkoutId
+) -> bool:
+    challenge = await stores.challenges.lock(challenge_id)
+    entrant = await stores.challenges.entrant(challenge_id, account_id)
+    workout = await stores.workouts.by_id(workout_id)  # again, behind the lock: of two revisions the later one is seen
+    if challenge is None or challenge.over or entrant is None or not entrant.here or workout is None:
+        return False
+    what = contribution_of(challenge.rules, entrant, workout)
+    latest = {each.workout: each for each in await stores.challenges.contributions(challenge_id, entrant.n)}
+    if what is None or not _says_more(what, latest.get(workout_id)):
+        return False
+    latest[workout_id] = what
+    score = score_of(challenge.rules.kind, latest.values())
+    line = Line(entrant.n, score.value, tie_of(challenge.rules.ties, score), entrant.team)
+    challenge = await append(stores.challenges, challenge, Scored(entrant.n, what))
+    await stores.challenges.score(challenge_id, line, what, challenge.seq)
+    await stores.outbox.add(ChallengeMoved(challenge_id), challenge_id)
+    return True
+
+
+def _says_more(what: Contribution, known: Contribution | None) -> bool:
+    """Whether a revision belongs into the log: it is newer, and worth something else than what stands there."""
+    if known is None:
+        return what.value > 0
+    return what.revision > known.revision and what.value != known.value
+
+
+async def _prizes(stores: ScoreStores, challenge: Challenge) -> tuple[Prize, ...]:
+    first = [
+        each
+        for each in ranks(await stores.challenges.page(challenge.id, 0, MOST_PRIZES))
+        if each.rank <= PRIZES and each.line.value
+    ]
+    owners = await stores.challenges.accounts(challenge.id, [each.line.n for each in first])
+    teams = challenge.rules.teams
+    return tuple(
+        Prize(
+            rank=each.rank,
+            n=each.line.n,
+            account_id=owners.get(each.line.n),
+            value=each.line.value,
+            team=None if each.line.team is None else teams[each.line.team],
+        )
+        for each in first
+    )
+
+
+async def _winning_teams(stores: ScoreStores, challenge: Challenge) -> tuple[str, ...]:
+    rules = challenge.rules
+    if not rules.teams:
+        return ()
+    lines = team_lines(await stores.challenges.page(challenge.id, 0, MOST_LINES), rules.ties, rules.teams)
+    return tuple(rules.teams[each.line.n] for each in ranked(lines) if each.rank == 1 and each.line.value)
