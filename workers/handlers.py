@@ -56,7 +56,7 @@ from workers.retry import Unprocessable
 from workers.webhooks import WebhookFacts
 
 WORKOUT_SUMMARIES: Final = Queue("workout-summaries", wants=(WorkoutFinished,), concurrency=2)
-CLASS_SUMMARIES: Final = Queue("class-summaries", wants=(ClassEnded, WorkoutFinished))
+CLASS_SUMMARIES: Final = Queue("class-summaries", wants=(ClassEnded, WorkoutFinished), concurrency=2)
 PUSHES: Final = Queue(
     "pushes",
     wants=(
