@@ -206,7 +206,11 @@ class Handlers:
         return True
 
     async def _correct_table(self, stores: Stores, class_id: ClassId) -> None:
-        """Bring a table that was made already up to date."""
+        """Bring a table that was made already up to date; also one that is being made right now, perhaps without this workout."""
+        live = await stores.classes.by_id(class_id)
+        if live is None or not live.over:
+            return
+        await stores.classes.lock(class_id)
         if await stores.classes.summary(class_id) is not None:
             await self._store_table(stores, class_id)
 

@@ -1,5 +1,7 @@
 """The asynchronous behaviour of the program, fact by fact, on real stores."""
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -199,6 +201,28 @@ async def test_late_samples_correct_the_table_without_another_announcement(world
     assert made is not None
     assert [line.effort for line in made.standings] == [3.0]
     assert await world.told() == [ClassSummarised(class_id=live.id)]
+
+
+async def test_a_table_that_is_being_made_without_late_samples_is_corrected_once_it_is_there(
+    world: World, rows: dict[str, Row]
+) -> None:
+    coach, ada = await world.account("Cleo", "coach"), await world.account()
+    live = await world.live_class(coach)
+    await world.enter(live, ada)
+    workout_id, stream_id = await world.workout(ada, steady(5), live=live, zone_ms=(0, MINUTE, 0, 0, 0, 0))
+    await world.end(live)
+    finished = WorkoutFinished(workout_id=workout_id, account_id=ada.account_id)
+    async with world.transactions() as stores:
+        await rows[CLASS_SUMMARIES.name].handler(stores, ClassEnded(class_id=live.id))
+        await world.write(stream_id, 5, steady(5, start=5), (0, 3 * MINUTE, 0, 0, 0, 0))
+        correcting = asyncio.create_task(happen(world, rows[CLASS_SUMMARIES.name], finished))
+        while not correcting.done():
+            if await stores.tx.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+                break
+    await correcting
+    made = await stored_table(world, live)
+    assert made is not None
+    assert [line.effort for line in made.standings] == [3.0]
 
 
 async def test_a_workout_that_finishes_while_its_class_goes_on_makes_no_table(
