@@ -14,6 +14,8 @@ from services.kernel.clock import Clock
 AccountId = NewType("AccountId", uuid.UUID)
 LoginId = NewType("LoginId", uuid.UUID)
 ClassId = NewType("ClassId", uuid.UUID)
+BookingId = NewType("BookingId", uuid.UUID)
+SeriesId = NewType("SeriesId", uuid.UUID)
 StreamId = NewType("StreamId", uuid.UUID)
 WorkoutId = NewType("WorkoutId", uuid.UUID)
 ChallengeId = NewType("ChallengeId", uuid.UUID)

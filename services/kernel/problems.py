@@ -241,6 +241,58 @@ class TooManyRooms(Problem):
     status = 409
 
 
+# -- booking ----------------------------------------------------------------------------------------------------
+
+
+class BookingShut(Problem):
+    """Places in this class can be taken and given back between `opens_at_ms` and `closes_at_ms` (ms since 1970)."""
+
+    code = "booking_shut"
+    status = 409
+
+
+class AlreadyBooked(Problem):
+    """You have a booking for this class: see `booking`."""
+
+    code = "already_booked"
+    status = 409
+
+
+class ClassBookedUp(Problem):
+    """All places of this class are taken, and so are those on its waitlist."""
+
+    code = "class_booked_up"
+    status = 409
+
+
+class ClassCalledOff(Problem):
+    """This class does not take place: its coach has called it off."""
+
+    code = "class_called_off"
+    status = 409
+
+
+class OfferFixed(Problem):
+    """The doors of this class are open, so what was offered cannot be changed any more."""
+
+    code = "offer_fixed"
+    status = 409
+
+
+class DoorsShut(Problem):
+    """Newcomers are let into this class between `opens_at_ms` and `closes_at_ms` (ms since 1970)."""
+
+    code = "doors_shut"
+    status = 409
+
+
+class NotBooked(Problem):
+    """This class is for those who have a place in it: book one, or wait until one of the waitlist is yours."""
+
+    code = "not_booked"
+    status = 409
+
+
 # -- streams ----------------------------------------------------------------------------------------------------
 
 

@@ -105,6 +105,11 @@ class Cron:
             enough = len(found) >= most  # and one day more: see `next_after`
         return [instant * 1_000 for instant in sorted(found)[-most:]]
 
+    def on(self, day: date) -> list[int]:
+        """The due times that belong to a day of the wall clock, in order, in ms since 1970. One that the clock skips belongs to its
+        day also when the gap ends on the next."""
+        return [instant * 1_000 for instant in self._on(day)]
+
     # -- one day ------------------------------------------------------------------------------------------------------
 
     @cached_property

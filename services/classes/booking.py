@@ -1,0 +1,79 @@
+"""One booking, from the wish to the place. Pure: states in, states out; who may ask when is in `offer.py`.
+
+    confirmed ------------------> cancelled
+        ^                             ^
+        | promoted                    |
+    waitlisted -------------------------
+
+A wish becomes a place while one is free, and otherwise a number on the waitlist. Numbers of one class are handed out one by one,
+under the lock of its offer, and never again: they are the order of the waitlist, and the only one. Whenever a place is free the
+first of the waitlist has it, in the same transaction that freed it; so while somebody waits no place is free, and a newcomer
+overtakes nobody. A booking that was cancelled stays so: whoever comes again gets a new one, at the end.
+
+When a coach takes places away, nobody loses theirs; none is given until there is room again.
+"""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from services.classes.offer import Terms
+from services.kernel.ids import AccountId, BookingId, ClassId
+from services.kernel.problems import ClassBookedUp
+
+BookingState = Literal["confirmed", "waitlisted", "cancelled"]
+Canceller = Literal["member", "coach", "called_off"]
+"""Who gave a place back: its owner, the coach, or the class that does not take place."""
+
+
+class Booking(msgspec.Struct, frozen=True):
+    """A booking as stored. `n` its number in its class; `promoted_ms` when it came off the waitlist. Instants in ms since 1970."""
+
+    id: BookingId
+    class_id: ClassId
+    account_id: AccountId
+    n: int
+    state: BookingState
+    booked_ms: int
+    promoted_ms: int | None = None
+    cancelled_ms: int | None = None
+    cancelled_by: Canceller | None = None
+
+    @property
+    def stands(self) -> bool:
+        return self.state != "cancelled"
+
+
+class Taken(NamedTuple):
+    """How many have a place in a class, and how many wait for one."""
+
+    confirmed: int
+    waiting: int
+
+
+def placed(terms: Terms, taken: Taken) -> BookingState:
+    """What the next wish becomes. Raises `ClassBookedUp`."""
+    if taken.confirmed < terms.capacity and not taken.waiting:
+        return "confirmed"
+    if taken.waiting < terms.waitlist:
+        return "waitlisted"
+    raise ClassBookedUp(capacity=terms.capacity, waitlist=terms.waitlist)
+
+
+def to_promote(terms: Terms, taken: Taken) -> int:
+    """How many of the waitlist have a place now."""
+    return min(max(terms.capacity - taken.confirmed, 0), taken.waiting)
+
+
+def promoted(booking: Booking, now_ms: int) -> Booking:
+    """The booking with a place. Raises ValueError for one that does not wait."""
+    if booking.state != "waitlisted":
+        raise ValueError(f"booking {booking.id} is {booking.state}: only one that waits can be promoted")
+    return msgspec.structs.replace(booking, state="confirmed", promoted_ms=now_ms)
+
+
+def cancelled(booking: Booking, by: Canceller, now_ms: int) -> Booking:
+    """The booking given back; one that was cancelled before stays as it is."""
+    if not booking.stands:
+        return booking
+    return msgspec.structs.replace(booking, state="cancelled", cancelled_ms=now_ms, cancelled_by=by)

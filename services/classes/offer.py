@@ -1,0 +1,176 @@
+"""A class that can be booked beforehand: what is offered, and what may be done with it when. Pure: `now` is an argument.
+
+An offer is not yet a class. It becomes one, under the same id, when its doors open: from then on it is a live class with a join
+code like any other, and ends as one. So everything that is true of live classes stays true, and what is said here is only about the
+time before, and about who is let in.
+
+The times of an offer are minutes before or after its start, so that the terms of a whole series are the same words, and a class
+that is put off takes its windows along.
+"""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from services.classes.live_class import MAX_MEMBERS, Role
+from services.kernel.caller import Caller
+from services.kernel.ids import AccountId, ClassId, SeriesId
+from services.kernel.problems import BadShape, BookingShut, ClassCalledOff, DoorsShut, Forbidden, NotBooked, OfferFixed
+
+MS_PER_MINUTE: Final = 60_000
+MOST_SEATS: Final = MAX_MEMBERS - 1
+"""Places of one class: its coach is a member, too."""
+MOST_AHEAD_DAYS: Final = 366
+MOST_BEFORE_MIN: Final = MOST_AHEAD_DAYS * 24 * 60
+
+Level = Literal["all", "beginner", "intermediate", "advanced"]
+Thing = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=40,
+        pattern=r"^[^\x00-\x20\x7f]+( [^\x00-\x20\x7f]+)*$",
+        description="one line, such as bike or heart-rate strap",
+    ),
+]
+Title = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=80,
+        pattern=r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$",
+        description="one line with something in it",
+    ),
+]
+Before = Annotated[int, msgspec.Meta(ge=0, le=MOST_BEFORE_MIN, description="minutes before the start")]
+
+
+class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is offered. `capacity` places and as many more on the `waitlist`; `equipment` what one should bring.
+
+    Minutes before the start: booking opens and closes (`booking_opens_min`, `booking_closes_min`), the doors open and people are
+    reminded (0: they are not). `doors_close_min` is after the start; null: newcomers are let in until the end. `booked_only`:
+    nobody is let in without a place.
+    """
+
+    title: Title
+    duration_min: Annotated[int, msgspec.Meta(ge=5, le=480)]
+    capacity: Annotated[int, msgspec.Meta(ge=1, le=MOST_SEATS)]
+    waitlist: Annotated[int, msgspec.Meta(ge=0, le=MOST_SEATS)] = 50
+    level: Level = "all"
+    equipment: Annotated[tuple[Thing, ...], msgspec.Meta(max_length=10)] = ()
+    booking_opens_min: Before = 14 * 24 * 60
+    booking_closes_min: Before = 0
+    doors_open_min: Annotated[int, msgspec.Meta(ge=0, le=120)] = 15
+    doors_close_min: Annotated[int, msgspec.Meta(ge=0, le=480)] | None = 10
+    remind_min: Annotated[int, msgspec.Meta(ge=0, le=7 * 24 * 60)] = 60
+    booked_only: bool = True
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """An offer as stored. `series_id` the series it is one class of. Instants in ms since 1970."""
+
+    id: ClassId
+    coach_id: AccountId
+    coach_name: str
+    starts_ms: int
+    terms: Terms
+    created_ms: int
+    series_id: SeriesId | None = None
+    called_off_ms: int | None = None
+
+    @property
+    def ends_ms(self) -> int:
+        return self.starts_ms + self.terms.duration_min * MS_PER_MINUTE
+
+    @property
+    def booking_opens_ms(self) -> int:
+        return self.starts_ms - self.terms.booking_opens_min * MS_PER_MINUTE
+
+    @property
+    def booking_closes_ms(self) -> int:
+        return self.starts_ms - self.terms.booking_closes_min * MS_PER_MINUTE
+
+    @property
+    def doors_open_ms(self) -> int:
+        return self.starts_ms - self.terms.doors_open_min * MS_PER_MINUTE
+
+    @property
+    def doors_close_ms(self) -> int:
+        after = self.terms.doors_close_min
+        return self.ends_ms if after is None else self.starts_ms + after * MS_PER_MINUTE
+
+    @property
+    def reminds_ms(self) -> int | None:
+        """When people are reminded; None when they are not."""
+        return self.starts_ms - self.terms.remind_min * MS_PER_MINUTE if self.terms.remind_min else None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What is known of somebody who asks to be let in: whether they have a place, and whether they were in before."""
+
+    booked: bool
+    member: bool
+
+
+def check(terms: Terms) -> None:
+    """Raise `BadShape` for terms that contradict themselves."""
+    if terms.booking_closes_min >= terms.booking_opens_min:
+        raise BadShape("booking would close before it opens", path="$.terms.booking_closes_min")
+    if terms.doors_close_min is not None and terms.doors_close_min > terms.duration_min:
+        raise BadShape("the doors would close after the end; null keeps them open", path="$.terms.doors_close_min")
+    if len({thing.casefold() for thing in terms.equipment}) != len(terms.equipment):
+        raise BadShape("name each thing once", path="$.terms.equipment")
+
+
+def check_start(starts_ms: int, terms: Terms, now_ms: int) -> None:
+    """Raise `BadShape` for a start that is too near for the doors to open, or too far away."""
+    if starts_ms - terms.doors_open_min * MS_PER_MINUTE <= now_ms:
+        raise BadShape("the doors of this class would have to be open already", path="$.starts_at_ms")
+    if starts_ms > now_ms + MOST_AHEAD_DAYS * 24 * 60 * MS_PER_MINUTE:
+        raise BadShape(f"a class is offered {MOST_AHEAD_DAYS} days ahead at most", path="$.starts_at_ms")
+
+
+def may_change(offer: Offer, caller: Caller, now_ms: int) -> None:
+    """Raise unless the caller gives this class, and its doors are still shut."""
+    if offer.coach_id != caller.account_id:
+        raise Forbidden("only the coach of this class may change it")
+    if offer.called_off_ms is not None:
+        raise ClassCalledOff
+    if now_ms >= offer.doors_open_ms:
+        raise OfferFixed
+
+
+def may_call_off(offer: Offer, caller: Caller, now_ms: int) -> None:
+    """Raise unless the caller gives this class, and its time is not over. Again is fine."""
+    if offer.coach_id != caller.account_id:
+        raise Forbidden("only the coach of this class may call it off")
+    if offer.called_off_ms is None and now_ms >= offer.ends_ms:
+        raise OfferFixed("this class has taken place")
+
+
+def may_book(offer: Offer, caller: Caller, now_ms: int) -> None:
+    """Raise unless the caller may take a place, or one on the waitlist, now."""
+    caller.require("member")
+    if offer.coach_id == caller.account_id:
+        raise Forbidden("you give this class: your place in it is not one of those that are booked")
+    if offer.called_off_ms is not None:
+        raise ClassCalledOff
+    if not offer.booking_opens_ms <= now_ms < offer.booking_closes_ms:
+        raise BookingShut(opens_at_ms=offer.booking_opens_ms, closes_at_ms=offer.booking_closes_ms)
+
+
+def may_come_in(offer: Offer, caller: Caller, role: Role, asked: Asked, now_ms: int) -> None:
+    """Raise unless the caller is let into the room of the class that was offered.
+
+    The coach and the screens of the class always are. Who is in already may come back when the doors are shut: a phone that lost
+    its line is no newcomer.
+    """
+    if "display" in caller.roles or (role == "coach" and offer.coach_id == caller.account_id):
+        return
+    if offer.called_off_ms is not None:
+        raise ClassCalledOff
+    if offer.terms.booked_only and not asked.booked:
+        raise NotBooked
+    if not asked.member and not offer.doors_open_ms <= now_ms < offer.doors_close_ms:
+        raise DoorsShut(opens_at_ms=offer.doors_open_ms, closes_at_ms=offer.doors_close_ms)

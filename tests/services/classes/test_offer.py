@@ -1,0 +1,153 @@
+"""What may be done with an offer, and when."""
+
+from uuid import UUID
+
+import pytest
+from msgspec.structs import replace
+
+from services.classes.live_class import Role
+from services.classes.offer import (
+    MS_PER_MINUTE,
+    Asked,
+    Offer,
+    Terms,
+    check,
+    check_start,
+    may_book,
+    may_call_off,
+    may_change,
+    may_come_in,
+)
+from services.kernel.caller import AccountRole, Caller
+from services.kernel.ids import AccountId, ClassId, LoginId
+from services.kernel.problems import (
+    BadShape,
+    BookingShut,
+    ClassCalledOff,
+    DoorsShut,
+    Forbidden,
+    NotBooked,
+    OfferFixed,
+    Problem,
+)
+
+START = 1_790_000_000_000
+TERMS = Terms(title="Hills", duration_min=45, capacity=20, booking_opens_min=600, booking_closes_min=30)
+BOOKED, STRANGER = Asked(booked=True, member=False), Asked(booked=False, member=False)
+
+
+def person(n: int, *roles: AccountRole) -> Caller:
+    return Caller(AccountId(UUID(int=n)), LoginId(UUID(int=n)), f"Person {n}", frozenset(roles or ("member",)), 2**53)
+
+
+MIRA, CLEO, JONAS = person(1, "member", "coach"), person(2, "member", "coach"), person(3)
+SCREEN = person(4, "display")
+OFFER = Offer(ClassId(UUID(int=9)), MIRA.account_id, "Mira", START, TERMS, START - 1_000 * MS_PER_MINUTE)
+OFF = replace(OFFER, called_off_ms=START - 700 * MS_PER_MINUTE)
+
+
+def at(minutes: int) -> int:
+    """An instant by minutes from the start."""
+    return START + minutes * MS_PER_MINUTE
+
+
+@pytest.mark.parametrize(("minutes", "open_"), [(-601, False), (-600, True), (-31, True), (-30, False), (5, False)])
+def test_places_are_taken_while_booking_is_open(minutes: int, open_: bool) -> None:
+    if open_:
+        may_book(OFFER, JONAS, at(minutes))
+        return
+    with pytest.raises(BookingShut) as refused:
+        may_book(OFFER, JONAS, at(minutes))
+    assert refused.value.data == {"opens_at_ms": at(-600), "closes_at_ms": at(-30)}
+
+
+@pytest.mark.parametrize(
+    ("offer", "caller", "problem"),
+    [(OFFER, MIRA, Forbidden), (OFFER, SCREEN, Forbidden), (OFF, JONAS, ClassCalledOff)],
+)
+def test_some_take_no_place_at_all(offer: Offer, caller: Caller, problem: type[Problem]) -> None:
+    with pytest.raises(problem):
+        may_book(offer, caller, at(-100))
+
+
+def test_only_its_coach_changes_it_and_only_while_the_doors_are_shut() -> None:
+    may_change(OFFER, MIRA, at(-16))
+    for offer, caller, minutes, problem in (
+        (OFFER, CLEO, -100, Forbidden),
+        (OFFER, MIRA, -15, OfferFixed),
+        (OFF, MIRA, -100, ClassCalledOff),
+    ):
+        with pytest.raises(problem):
+            may_change(offer, caller, at(minutes))
+
+
+def test_it_can_be_called_off_until_its_end_and_again() -> None:
+    may_call_off(OFFER, MIRA, at(44))
+    may_call_off(OFF, MIRA, at(100))
+    with pytest.raises(OfferFixed):
+        may_call_off(OFFER, MIRA, at(45))
+    with pytest.raises(Forbidden):
+        may_call_off(OFFER, CLEO, at(0))
+
+
+@pytest.mark.parametrize(
+    ("caller", "role", "asked", "minutes", "problem"),
+    [
+        (JONAS, "athlete", BOOKED, -16, DoorsShut),
+        (JONAS, "athlete", BOOKED, -15, None),
+        (JONAS, "athlete", BOOKED, 9, None),
+        (JONAS, "athlete", BOOKED, 10, DoorsShut),
+        (JONAS, "athlete", Asked(booked=True, member=True), 30, None),
+        (JONAS, "athlete", STRANGER, 0, NotBooked),
+        (JONAS, "spectator", STRANGER, 0, NotBooked),
+        (JONAS, "athlete", Asked(booked=False, member=True), 0, NotBooked),
+        (CLEO, "coach", STRANGER, 0, NotBooked),
+        (MIRA, "coach", STRANGER, -200, None),
+        (SCREEN, "spectator", STRANGER, 40, None),
+    ],
+)
+def test_who_is_let_in(caller: Caller, role: Role, asked: Asked, minutes: int, problem: type[Problem] | None) -> None:
+    if problem is None:
+        may_come_in(OFFER, caller, role, asked, at(minutes))
+        return
+    with pytest.raises(problem):
+        may_come_in(OFFER, caller, role, asked, at(minutes))
+
+
+def test_without_booked_only_the_doors_alone_decide() -> None:
+    everybody = replace(OFFER, terms=replace(TERMS, booked_only=False, doors_close_min=None))
+    may_come_in(everybody, JONAS, "athlete", STRANGER, at(44))
+    with pytest.raises(DoorsShut):
+        may_come_in(everybody, JONAS, "athlete", STRANGER, at(45))
+
+
+def test_nobody_but_its_coach_is_let_into_what_was_called_off() -> None:
+    with pytest.raises(ClassCalledOff):
+        may_come_in(OFF, JONAS, "athlete", BOOKED, at(0))
+
+
+@pytest.mark.parametrize(
+    ("terms", "path"),
+    [
+        (replace(TERMS, booking_closes_min=600), "$.terms.booking_closes_min"),
+        (replace(TERMS, doors_close_min=46), "$.terms.doors_close_min"),
+        (replace(TERMS, equipment=("bike", "Bike")), "$.terms.equipment"),
+    ],
+)
+def test_terms_that_contradict_themselves_are_refused_where_they_do(terms: Terms, path: str) -> None:
+    check(TERMS)
+    with pytest.raises(BadShape) as refused:
+        check(terms)
+    assert refused.value.path == path
+
+
+def test_a_start_leaves_time_for_the_doors_and_is_at_most_a_year_away() -> None:
+    check_start(START, TERMS, at(-16))
+    for now_ms in (at(-15), at(-367 * 24 * 60)):
+        with pytest.raises(BadShape):
+            check_start(START, TERMS, now_ms)
+
+
+def test_who_is_not_reminded_has_no_time_for_it() -> None:
+    assert OFFER.reminds_ms == at(-60)
+    assert replace(OFFER, terms=replace(TERMS, remind_min=0)).reminds_ms is None
