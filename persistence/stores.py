@@ -12,6 +12,7 @@ from typing import Final
 from persistence.accounts import Accounts
 from persistence.activity import ActivityDays
 from persistence.announcements import Announcements
+from persistence.bookings import Bookings
 from persistence.bus_queues import BusQueues
 from persistence.challenges import Challenges
 from persistence.classes import Classes
@@ -23,6 +24,7 @@ from persistence.logins import Logins
 from persistence.long_tasks import LongTasks
 from persistence.notification_settings import NotificationSettings
 from persistence.notifications import Notifications
+from persistence.offers import Offers
 from persistence.outbox import Outbox
 from persistence.schedule import Schedule
 from persistence.streams import Streams
@@ -43,6 +45,8 @@ class Stores:
         self.accounts: Final = Accounts(tx)
         self.logins: Final = Logins(tx)
         self.classes: Final = Classes(tx)
+        self.offers: Final = Offers(tx)
+        self.bookings: Final = Bookings(tx)
         self.timelines: Final = Timelines(tx)
         self.challenges: Final = Challenges(tx)
         self.streams: Final = Streams(tx)

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from services.classes.offer import Terms
+from services.classes.offer import MS_PER_MINUTE, Terms
 from services.kernel.ids import AccountId, BookingId, ClassId
 from services.kernel.problems import ClassBookedUp
 
@@ -42,6 +42,51 @@ class Booking(msgspec.Struct, frozen=True):
     @property
     def stands(self) -> bool:
         return self.state != "cancelled"
+
+
+class Booked(msgspec.Struct, frozen=True):
+    """A booking with what its owner wants to know of the class. `ahead` how many wait in front of one that waits; `code` the join
+    code, once the doors are open, for who has a place. Instants in ms since 1970."""
+
+    booking: Booking
+    title: str
+    coach_name: str
+    starts_ms: int
+    duration_min: int
+    ahead: int | None = None
+    code: str | None = None
+
+
+class BookingView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A booking as its owner sees it. Times are ms since 1970.
+
+    `promoted_at_ms`: it came off the waitlist then. `ahead` (waitlisted): how many wait in front of you. `code`: the join code,
+    once the doors are open. `cancelled_by`: `member` you, `coach` the coach, `called_off` the class does not take place.
+    """
+
+    id: BookingId
+    class_id: ClassId
+    state: BookingState
+    title: str
+    coach_name: str
+    starts_at_ms: int
+    ends_at_ms: int
+    booked_at_ms: int
+    promoted_at_ms: int | None = None
+    cancelled_at_ms: int | None = None
+    cancelled_by: Canceller | None = None
+    ahead: int | None = None
+    code: str | None = None
+
+
+class RosterLine(msgspec.Struct, frozen=True):
+    """Somebody who has a place in a class, or waits for one. `n` is the number of their booking."""
+
+    booking: BookingId
+    n: int
+    state: BookingState
+    account_id: AccountId
+    name: str
 
 
 class Taken(NamedTuple):
@@ -77,3 +122,23 @@ def cancelled(booking: Booking, by: Canceller, now_ms: int) -> Booking:
     if not booking.stands:
         return booking
     return msgspec.structs.replace(booking, state="cancelled", cancelled_ms=now_ms, cancelled_by=by)
+
+
+def view_of(booked: Booked) -> BookingView:
+    """A booking as its owner sees it."""
+    booking = booked.booking
+    return BookingView(
+        id=booking.id,
+        class_id=booking.class_id,
+        state=booking.state,
+        title=booked.title,
+        coach_name=booked.coach_name,
+        starts_at_ms=booked.starts_ms,
+        ends_at_ms=booked.starts_ms + booked.duration_min * MS_PER_MINUTE,
+        booked_at_ms=booking.booked_ms,
+        promoted_at_ms=booking.promoted_ms,
+        cancelled_at_ms=booking.cancelled_ms,
+        cancelled_by=booking.cancelled_by,
+        ahead=booked.ahead,
+        code=booked.code,
+    )

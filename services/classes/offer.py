@@ -14,7 +14,7 @@ import msgspec
 
 from services.classes.live_class import MAX_MEMBERS, Role
 from services.kernel.caller import Caller
-from services.kernel.ids import AccountId, ClassId, SeriesId
+from services.kernel.ids import AccountId, BookingId, ClassId, SeriesId
 from services.kernel.problems import BadShape, BookingShut, ClassCalledOff, DoorsShut, Forbidden, NotBooked, OfferFixed
 
 MS_PER_MINUTE: Final = 60_000
@@ -22,6 +22,10 @@ MOST_SEATS: Final = MAX_MEMBERS - 1
 """Places of one class: its coach is a member, too."""
 MOST_AHEAD_DAYS: Final = 366
 MOST_BEFORE_MIN: Final = MOST_AHEAD_DAYS * 24 * 60
+
+EARLY_MS: Final = 60_000
+"""How much too early what is due by another node's clock may seem by one's own: twice what a leader's clock may be off
+(docs/systems/schedule.md)."""
 
 Level = Literal["all", "beginner", "intermediate", "advanced"]
 Thing = Annotated[
@@ -106,6 +110,53 @@ class Offer(msgspec.Struct, frozen=True):
         return self.starts_ms - self.terms.remind_min * MS_PER_MINUTE if self.terms.remind_min else None
 
 
+class Offered(msgspec.Struct, frozen=True):
+    """An offer as somebody sees it: how many have a place and how many wait, and their own booking, if one stands."""
+
+    offer: Offer
+    confirmed: int
+    waiting: int
+    booking: BookingId | None = None
+    booking_state: Literal["confirmed", "waitlisted"] | None = None
+
+
+class OfferQuery(msgspec.Struct, frozen=True):
+    """Which offers: those that start from `from_ms` on and before `until_ms` (ms since 1970), of one coach, series, level; that
+    want one thing to be brought; with `free`, that have a place for a newcomer. `after`: only those behind this one."""
+
+    from_ms: int
+    until_ms: int | None = None
+    coach: AccountId | None = None
+    series: SeriesId | None = None
+    level: Level | None = None
+    equipment: str | None = None
+    free: bool = False
+    after: ClassId | None = None
+    limit: int = 20
+
+
+class OfferView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A class that can be booked. `confirmed` of the terms' capacity are taken, `waiting` wait. `booking` is your own, if one
+    stands. Times are ms since 1970; they follow from the start and the terms."""
+
+    id: ClassId
+    state: Literal["offered", "called_off"]
+    coach_id: AccountId
+    coach_name: str
+    starts_at_ms: int
+    ends_at_ms: int
+    booking_opens_at_ms: int
+    booking_closes_at_ms: int
+    doors_open_at_ms: int
+    doors_close_at_ms: int
+    terms: Terms
+    confirmed: int
+    waiting: int
+    series: SeriesId | None = None
+    booking: BookingId | None = None
+    booking_state: Literal["confirmed", "waitlisted"] | None = None
+
+
 class Asked(msgspec.Struct, frozen=True):
     """What is known of somebody who asks to be let in: whether they have a place, and whether they were in before."""
 
@@ -174,3 +225,39 @@ def may_come_in(offer: Offer, caller: Caller, role: Role, asked: Asked, now_ms: 
         raise NotBooked
     if not asked.member and not offer.doors_open_ms <= now_ms < offer.doors_close_ms:
         raise DoorsShut(opens_at_ms=offer.doors_open_ms, closes_at_ms=offer.doors_close_ms)
+
+
+def doors_due(offer: Offer, now_ms: int) -> bool:
+    """Whether the doors are to be opened, when somebody says it is time: not if it was called off or put off since."""
+    return offer.called_off_ms is None and offer.doors_open_ms - EARLY_MS <= now_ms < offer.ends_ms
+
+
+def reminder_due(offer: Offer, now_ms: int) -> bool:
+    """Whether people are to be reminded, when somebody says it is time: not once the class has begun."""
+    reminds_ms = offer.reminds_ms
+    if offer.called_off_ms is not None or reminds_ms is None:
+        return False
+    return reminds_ms - EARLY_MS <= now_ms < offer.starts_ms
+
+
+def view_of(offered: Offered) -> OfferView:
+    """An offer as people see it."""
+    offer = offered.offer
+    return OfferView(
+        id=offer.id,
+        state="offered" if offer.called_off_ms is None else "called_off",
+        coach_id=offer.coach_id,
+        coach_name=offer.coach_name,
+        starts_at_ms=offer.starts_ms,
+        ends_at_ms=offer.ends_ms,
+        booking_opens_at_ms=offer.booking_opens_ms,
+        booking_closes_at_ms=offer.booking_closes_ms,
+        doors_open_at_ms=offer.doors_open_ms,
+        doors_close_at_ms=offer.doors_close_ms,
+        terms=offer.terms,
+        confirmed=offered.confirmed,
+        waiting=offered.waiting,
+        series=offer.series_id,
+        booking=offered.booking,
+        booking_state=offered.booking_state,
+    )

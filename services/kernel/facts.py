@@ -13,6 +13,7 @@ import msgspec
 from services.kernel.ids import (
     AccountId,
     AnnouncementId,
+    BookingId,
     ChallengeId,
     ClassId,
     FactId,
@@ -51,6 +52,51 @@ class ClassEnded(Fact, frozen=True, tag="class.ended"):
 
 class ClassSummarised(Fact, frozen=True, tag="class.summarised"):
     """The final table of a class is stored and can be shown."""
+
+    class_id: ClassId
+
+
+class ClassBooked(Fact, frozen=True, tag="class.booked"):
+    """Somebody has booked a class: `state` says whether they have a place (confirmed) or wait for one (waitlisted)."""
+
+    class_id: ClassId
+    booking_id: BookingId
+    account_id: AccountId
+    state: str
+
+
+class BookingPromoted(Fact, frozen=True, tag="class.booking_promoted"):
+    """Somebody who waited for a place in a class has one."""
+
+    class_id: ClassId
+    booking_id: BookingId
+    account_id: AccountId
+
+
+class BookingCancelled(Fact, frozen=True, tag="class.booking_cancelled"):
+    """A booking was given back: by its owner (`by` member) or the coach. What a class that is called off takes along is told by
+    `ClassCalledOff` alone."""
+
+    class_id: ClassId
+    booking_id: BookingId
+    account_id: AccountId
+    by: str
+
+
+class ClassCalledOff(Fact, frozen=True, tag="class.called_off"):
+    """A class that was offered does not take place; all its bookings are cancelled."""
+
+    class_id: ClassId
+
+
+class ClassReminderDue(Fact, frozen=True, tag="class.reminder_due"):
+    """It is time to remind those who have a place in a class, if what was offered still holds."""
+
+    class_id: ClassId
+
+
+class ClassDoorsDue(Fact, frozen=True, tag="class.doors_due"):
+    """It is time for the doors of a class to open, if what was offered still holds."""
 
     class_id: ClassId
 
@@ -181,6 +227,12 @@ AnyFact = (
     | LoginEnded
     | ClassEnded
     | ClassSummarised
+    | ClassBooked
+    | BookingPromoted
+    | BookingCancelled
+    | ClassCalledOff
+    | ClassReminderDue
+    | ClassDoorsDue
     | ClassClockMoved
     | ChallengeMoved
     | ChallengeDue
@@ -202,6 +254,12 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     LoginEnded,
     ClassEnded,
     ClassSummarised,
+    ClassBooked,
+    BookingPromoted,
+    BookingCancelled,
+    ClassCalledOff,
+    ClassReminderDue,
+    ClassDoorsDue,
     ClassClockMoved,
     ChallengeMoved,
     ChallengeDue,

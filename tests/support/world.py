@@ -3,13 +3,17 @@
 import itertools
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from persistence.database import Database
 from persistence.stores import Stores, Transactions
 from persistence.streams import StreamBatch
 from services.accounts.account import Account
+from services.classes.booking import BookingView
+from services.classes.bookings import Bookings
 from services.classes.live_class import LiveClass, Role
+from services.classes.offer import MS_PER_MINUTE, Terms
+from services.classes.offers import Offers
 from services.integrations.sealing import Seals
 from services.integrations.telling import Telling
 from services.kernel.caller import AccountRole, Caller
@@ -69,6 +73,19 @@ class World:
         async with self.transactions() as stores:
             assert await stores.classes.create(live)
         return live
+
+    async def offer(self, coach: Caller, in_min: int = 24 * 60, **terms: Any) -> ClassId:
+        """A class of this coach that can be booked, so many minutes from now."""
+        number = next(self._numbers)
+        wanted = Terms(**{"title": "Hills", "duration_min": 45, "capacity": 10, **terms})
+        starts_ms = self.clock.wall_ms() + in_min * MS_PER_MINUTE
+        offers = Offers(self.transactions, self.clock, self.ids)
+        return (await offers.create(coach, starts_ms, wanted, f"offer{number}")).id
+
+    async def book(self, caller: Caller, class_id: ClassId) -> BookingView:
+        """Somebody books a class."""
+        bookings = Bookings(self.transactions, self.clock, self.ids)
+        return await bookings.book(caller, class_id, f"booking{next(self._numbers)}")
 
     async def end(self, live: LiveClass) -> None:
         """End the class now, without telling anybody."""

@@ -13,10 +13,12 @@ from services.classes.offer import (
     Terms,
     check,
     check_start,
+    doors_due,
     may_book,
     may_call_off,
     may_change,
     may_come_in,
+    reminder_due,
 )
 from services.kernel.caller import AccountRole, Caller
 from services.kernel.ids import AccountId, ClassId, LoginId
@@ -124,6 +126,27 @@ def test_without_booked_only_the_doors_alone_decide() -> None:
 def test_nobody_but_its_coach_is_let_into_what_was_called_off() -> None:
     with pytest.raises(ClassCalledOff):
         may_come_in(OFF, JONAS, "athlete", BOOKED, at(0))
+
+
+@pytest.mark.parametrize(
+    ("offer", "minutes", "doors", "reminder"),
+    [
+        (OFFER, -62, False, False),
+        (OFFER, -61, False, True),
+        (OFFER, -17, False, True),
+        (OFFER, -16, True, True),  # by the clock of another node it is time
+        (OFFER, -1, True, True),
+        (OFFER, 0, True, False),
+        (OFFER, 44, True, False),
+        (OFFER, 45, False, False),
+        (OFF, -15, False, False),
+        (replace(OFFER, starts_ms=START + 3_600_000), -15, False, False),
+    ],
+)
+def test_what_is_said_to_be_due_is_so_only_while_what_was_offered_holds(
+    offer: Offer, minutes: int, doors: bool, reminder: bool
+) -> None:
+    assert (doors_due(offer, at(minutes)), reminder_due(offer, at(minutes))) == (doors, reminder)
 
 
 @pytest.mark.parametrize(
