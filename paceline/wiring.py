@@ -256,7 +256,7 @@ async def open_parts(
         outbox = OutboxUpkeep(clock, keep_days=settings.outbox_days)
         files = settings.exports
         exports = Exports(files)
-        scheduler = Scheduler(transactions, clock, jobs(clock, outbox, exports), node=node.id)
+        scheduler = Scheduler(transactions, clock, jobs(clock, ids, outbox, exports), node=node.id)
         push = NodePush(node, feeds, words)
         long_tasks = LongTasks(transactions, clock, (RecomputeKind(), ExportKind(exports, clock)), push)
         tasks = Tasks(transactions, clock, ids, files)

@@ -30,11 +30,16 @@ from services.kernel.facts import (
     AnnouncementMade,
     AnyFact,
     AudienceTold,
+    BookingCancelled,
+    BookingPromoted,
     ChallengeDue,
     ChallengeFinished,
     ChallengeMoved,
+    ClassCalledOff,
     ClassClockMoved,
+    ClassDoorsDue,
     ClassEnded,
+    ClassReminderDue,
     ClassSummarised,
     LoginEnded,
     NotificationsRead,
@@ -49,6 +54,7 @@ from services.tasks.task import view_of
 from services.training import workouts
 from workers.bus import Queue
 from workers.challenging import ChallengeFacts
+from workers.class_doors import ClassDoors
 from workers.consumer import Handler
 from workers.notifying import Notifying
 from workers.push import Push
@@ -73,10 +79,21 @@ PUSHES: Final = Queue(
 )
 NOTIFICATIONS: Final = Queue(
     "notifications",
-    wants=(LoginEnded, WorkoutSummarised, ClassSummarised, AnnouncementMade, AudienceTold),
+    wants=(
+        LoginEnded,
+        WorkoutSummarised,
+        ClassSummarised,
+        ClassReminderDue,
+        BookingPromoted,
+        BookingCancelled,
+        ClassCalledOff,
+        AnnouncementMade,
+        AudienceTold,
+    ),
     concurrency=2,
 )
 LONG_TASKS: Final = Queue("long-tasks", wants=(TaskAsked,))
+CLASS_DOORS: Final = Queue("class-doors", wants=(ClassDoorsDue,))
 WEBHOOKS: Final = Queue("webhooks", wants=(WorkoutSummarised, ClassEnded, ClassSummarised), concurrency=2)
 CHALLENGES: Final = Queue("challenges", wants=(WorkoutSummarised, ChallengeDue), concurrency=2)
 CHALLENGE_TABLES: Final = Queue("challenge-tables", wants=(ChallengeMoved, ChallengeFinished))
@@ -84,6 +101,7 @@ CHALLENGE_TABLES: Final = Queue("challenge-tables", wants=(ChallengeMoved, Chall
 QUEUES: Final = (
     WORKOUT_SUMMARIES,
     CLASS_SUMMARIES,
+    CLASS_DOORS,
     PUSHES,
     NOTIFICATIONS,
     LONG_TASKS,
@@ -119,6 +137,7 @@ def table(
     return (
         Row(WORKOUT_SUMMARIES, handlers.summarise_workout),
         Row(CLASS_SUMMARIES, handlers.summarise_class),
+        Row(CLASS_DOORS, ClassDoors(clock).open),
         Row(PUSHES, handlers.push),
         Row(NOTIFICATIONS, notifying.tell),
         Row(LONG_TASKS, handlers.wake_long_tasks),

@@ -13,8 +13,10 @@ from persistence.stores import Stores
 from persistence.upkeep import Upkeep
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import ClassEnded, WorkoutFinished
+from services.kernel.ids import Ids
 from services.schedule.jobs import Tick
 from services.schedule.timetable import Every
+from workers.class_doors import SeriesUpkeep
 from workers.digests import Digests
 from workers.exporting import ExportJobs, Exports
 from workers.outbox_upkeep import INBOX_MARGIN_DAYS, OutboxUpkeep
@@ -36,7 +38,7 @@ TICK_DAYS: Final = 3
 """How long ticks are remembered, for whoever asks what happened at night. The newest of each job stays."""
 
 
-def jobs(clock: Clock, outbox: OutboxUpkeep, exports: Exports) -> tuple[Job, ...]:
+def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports) -> tuple[Job, ...]:
     """The table."""
     upkeep = Jobs(clock, outbox)
     exported = ExportJobs(exports, clock)
@@ -47,6 +49,7 @@ def jobs(clock: Clock, outbox: OutboxUpkeep, exports: Exports) -> tuple[Job, ...
         Job("drop-outbox-days", Every(3_600), upkeep.drop_outbox_days),
         Job("finish-abandoned-streams", Every(15), upkeep.finish_abandoned_streams),
         Job("end-forgotten-classes", Every(300), upkeep.end_forgotten_classes),
+        Job("extend-series", Every(600), SeriesUpkeep(clock, ids).extend),
         Job("gather-digests", Every(15), digests.gather),
         Job("prune-notifications", Every(3_600), upkeep.prune_notifications),
         Job("prune-digests", Every(3_600), upkeep.prune_digests),

@@ -20,6 +20,10 @@ from services.kernel.facts import (
     AnnouncementMade,
     AnyFact,
     AudienceTold,
+    BookingCancelled,
+    BookingPromoted,
+    ClassCalledOff,
+    ClassReminderDue,
     ClassSummarised,
     LoginEnded,
     WorkoutSummarised,
@@ -27,7 +31,16 @@ from services.kernel.facts import (
 from services.kernel.ids import AccountId, AnnouncementId, ClassId, LoginId, WorkoutId
 from services.notifications.content import ClassContent, LoginEndedContent, Place, WorkoutContent
 from services.notifications.telling import PAGE, News, Telling
-from services.notifications.topics import ANNOUNCEMENT, CLASS_SUMMARISED, LOGIN_ENDED, WORKOUT_SUMMARISED
+from services.notifications.topics import (
+    ANNOUNCEMENT,
+    BOOKING_CANCELLED,
+    BOOKING_PROMOTED,
+    CLASS_REMINDER,
+    CLASS_SUMMARISED,
+    LOGIN_ENDED,
+    WORKOUT_SUMMARISED,
+)
+from workers import booking_news
 from workers.retry import Unprocessable
 
 TOP: Final = 3
@@ -56,10 +69,22 @@ class Notifying:
                 await self._workout_summarised(stores, workout_id)
             case ClassSummarised(class_id=class_id):
                 await self._class_summarised(stores, class_id, after=None)
+            case ClassReminderDue(class_id=class_id):
+                await self._reminded(stores, class_id, after=None)
+            case BookingPromoted():
+                await self._telling.tell(stores, BOOKING_PROMOTED.name, await booking_news.promotion(stores, fact))
+            case BookingCancelled():
+                await self._telling.tell(stores, BOOKING_CANCELLED.name, await booking_news.cancellation(stores, fact))
+            case ClassCalledOff(class_id=class_id):
+                await self._called_off(stores, class_id, after=None)
             case AnnouncementMade(announcement_id=announcement_id):
                 await self._announced(stores, announcement_id, after=None)
             case AudienceTold(topic=CLASS_SUMMARISED.name, subject_id=subject_id, through=through):
                 await self._class_summarised(stores, ClassId(subject_id), after=through)
+            case AudienceTold(topic=CLASS_REMINDER.name, subject_id=subject_id, through=through):
+                await self._reminded(stores, ClassId(subject_id), after=through)
+            case AudienceTold(topic=BOOKING_CANCELLED.name, subject_id=subject_id, through=through):
+                await self._called_off(stores, ClassId(subject_id), after=through)
             case AudienceTold(topic=ANNOUNCEMENT.name, subject_id=subject_id, through=through):
                 await self._announced(stores, AnnouncementId(subject_id), after=through)
             case _:
@@ -124,6 +149,15 @@ class Notifying:
             for member in members
         ]
         await self._page_of(stores, CLASS_SUMMARISED.name, class_id, news)
+
+    async def _reminded(self, stores: Stores, class_id: ClassId, after: AccountId | None) -> None:
+        now_ms = self._clock.wall_ms()
+        news = await booking_news.reminders(stores, class_id, now_ms, after=after, limit=self._page)
+        await self._page_of(stores, CLASS_REMINDER.name, class_id, news)
+
+    async def _called_off(self, stores: Stores, class_id: ClassId, after: AccountId | None) -> None:
+        news = await booking_news.calling_off(stores, class_id, after=after, limit=self._page)
+        await self._page_of(stores, BOOKING_CANCELLED.name, class_id, news)
 
     async def _announced(self, stores: Stores, announcement_id: AnnouncementId, after: AccountId | None) -> None:
         announcement = await stores.announcements.locked(announcement_id)

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from services.kernel.ids import ClassId, LoginId, WorkoutId
+from services.kernel.ids import BookingId, ClassId, LoginId, WorkoutId
 
 
 class LoginEndedContent(msgspec.Struct, frozen=True, tag="security.login_ended", tag_field="topic"):
@@ -59,6 +59,37 @@ class ClassContent(msgspec.Struct, frozen=True, tag="class.summarised", tag_fiel
     top: tuple[Place, ...] = ()
 
 
+class ClassReminderContent(msgspec.Struct, frozen=True, tag="class.reminder", tag_field="topic"):
+    """A class begins soon, for somebody who has a place in it. `equipment` is what to bring."""
+
+    class_id: ClassId
+    title: str
+    coach_name: str
+    starts_at_ms: int
+    equipment: tuple[str, ...] = ()
+
+
+class BookingPromotedContent(msgspec.Struct, frozen=True, tag="booking.promoted", tag_field="topic"):
+    """Somebody who waited for a place in a class has one."""
+
+    class_id: ClassId
+    booking_id: BookingId
+    title: str
+    coach_name: str
+    starts_at_ms: int
+
+
+class BookingCancelledContent(msgspec.Struct, frozen=True, tag="booking.cancelled", tag_field="topic"):
+    """Somebody has lost their place or their number on the waitlist: the whole class is `called_off`, or the coach has cancelled
+    this one booking."""
+
+    class_id: ClassId
+    title: str
+    coach_name: str
+    starts_at_ms: int
+    called_off: bool
+
+
 class AnnouncementContent(msgspec.Struct, frozen=True, tag="announcement", tag_field="topic"):
     """What an operator says to many, already in words. `sender` is who says it, `link` where there is more, or empty."""
 
@@ -68,7 +99,15 @@ class AnnouncementContent(msgspec.Struct, frozen=True, tag="announcement", tag_f
     link: str = ""
 
 
-Content = LoginEndedContent | WorkoutContent | ClassContent | AnnouncementContent
+Content = (
+    LoginEndedContent
+    | WorkoutContent
+    | ClassContent
+    | ClassReminderContent
+    | BookingPromotedContent
+    | BookingCancelledContent
+    | AnnouncementContent
+)
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final[msgspec.json.Decoder[Content]] = msgspec.json.Decoder(Content)

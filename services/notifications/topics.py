@@ -73,6 +73,24 @@ CLASS_SUMMARISED: Final = Topic(
     digestible=True,
     collapse="silently",
 )
+CLASS_REMINDER: Final = Topic(
+    "class.reminder",
+    "A class in which you have a place begins soon",
+    {"push": "now", "email": "off", "sms": "off"},
+    collapse="again",
+    ttl_s=3_600,
+    keep_s=7 * DAY_S,
+)
+BOOKING_PROMOTED: Final = Topic(
+    "booking.promoted",
+    "You have come off a waitlist and have a place in the class",
+    {"push": "now", "email": "now", "sms": "off"},
+)
+BOOKING_CANCELLED: Final = Topic(
+    "booking.cancelled",
+    "A class you had booked is called off, or its coach has cancelled your booking",
+    {"push": "now", "email": "now", "sms": "off"},
+)
 ANNOUNCEMENT: Final = Topic(
     "announcement",
     "News from your coach or from us",
@@ -84,6 +102,17 @@ ANNOUNCEMENT: Final = Topic(
 )
 
 TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
-    {topic.name: topic for topic in (LOGIN_ENDED, WORKOUT_SUMMARISED, CLASS_SUMMARISED, ANNOUNCEMENT)}
+    {
+        topic.name: topic
+        for topic in (
+            LOGIN_ENDED,
+            WORKOUT_SUMMARISED,
+            CLASS_SUMMARISED,
+            CLASS_REMINDER,
+            BOOKING_PROMOTED,
+            BOOKING_CANCELLED,
+            ANNOUNCEMENT,
+        )
+    }
 )
 """Every topic by its name, in the order in which people see them."""

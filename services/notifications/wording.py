@@ -14,10 +14,13 @@ from typing import Final
 
 import msgspec
 
-from services.kernel.ids import AccountId, ClassId, LoginId, NotificationId, WorkoutId
+from services.kernel.ids import AccountId, BookingId, ClassId, LoginId, NotificationId, WorkoutId
 from services.notifications.content import (
     AnnouncementContent,
+    BookingCancelledContent,
+    BookingPromotedContent,
     ClassContent,
+    ClassReminderContent,
     Content,
     LoginEndedContent,
     Place,
@@ -58,7 +61,13 @@ def about(topic: Topic, locale: str) -> str:
 def leads_to(content: Content) -> str:
     """The page that has more about it: a path from the root of the installation, or a whole address."""
     match content:
-        case LoginEndedContent() | ClassContent():
+        case (
+            LoginEndedContent()
+            | ClassContent()
+            | ClassReminderContent()
+            | BookingPromotedContent()
+            | BookingCancelledContent()
+        ):
             return "/athlete"
         case WorkoutContent(workout_id=workout_id):
             return f"/athlete#workout={workout_id}"
@@ -72,6 +81,9 @@ _ABOUT: Final = {
         "security.login_ended": "Jemand anderes hat vielleicht eine deiner Anmeldungen benutzt; wir haben sie beendet",
         "workout.summarised": "Die Auswertung deines Trainings ist fertig",
         "class.summarised": "Das Ergebnis eines Kurses, an dem du teilgenommen hast, steht fest",
+        "class.reminder": "Ein Kurs, in dem du einen Platz hast, beginnt bald",
+        "booking.promoted": "Du bist von einer Warteliste nachgerückt und hast einen Platz im Kurs",
+        "booking.cancelled": "Ein Kurs, den du gebucht hattest, fällt aus, oder deine Buchung wurde storniert",
         "announcement": "Neuigkeiten von deiner Trainerin, deinem Trainer oder von uns",
     }
 }
@@ -146,6 +158,52 @@ TEMPLATES: Final = (
                 link="https://example.org/bikes",
             ),
             AnnouncementContent(title="Closed on January 6", body="We are back on the 7th.", sender=""),
+        ),
+    ),
+    Template(
+        "class.reminder",
+        1,
+        ClassReminderContent,
+        (
+            ClassReminderContent(
+                class_id=ClassId(_ID),
+                title="Thursday hills",
+                coach_name="Mira",
+                starts_at_ms=_AT + 3_600_000,
+                equipment=("bike", "heart-rate strap"),
+            ),
+            ClassReminderContent(
+                class_id=ClassId(_ID), title="Thursday hills", coach_name="Mira", starts_at_ms=_AT + 3_600_000
+            ),
+        ),
+    ),
+    Template(
+        "booking.promoted",
+        1,
+        BookingPromotedContent,
+        (
+            BookingPromotedContent(
+                class_id=ClassId(_ID),
+                booking_id=BookingId(_ID),
+                title="Thursday hills",
+                coach_name="Mira",
+                starts_at_ms=_AT + 86_400_000,
+            ),
+        ),
+    ),
+    Template(
+        "booking.cancelled",
+        1,
+        BookingCancelledContent,
+        tuple(
+            BookingCancelledContent(
+                class_id=ClassId(_ID),
+                title="Thursday hills",
+                coach_name="Mira",
+                starts_at_ms=_AT + 86_400_000,
+                called_off=called_off,
+            )
+            for called_off in (True, False)
         ),
     ),
 )

@@ -49,7 +49,7 @@ async def hold_many(world: Notified, caller: Caller) -> None:
 
 async def did(world: Notified, name: str) -> int:
     """One bite of a job of the schedule."""
-    table = {job.name: job for job in jobs(world.clock, OutboxUpkeep(world.clock), Exports(Path()))}
+    table = {job.name: job for job in jobs(world.clock, world.ids, OutboxUpkeep(world.clock), Exports(Path()))}
     async with world.transactions() as stores:
         return await table[name].work(stores, Tick(name, world.clock.wall_ms()))
 

@@ -17,6 +17,7 @@ from services.notifications.content import AnnouncementContent, ClassContent, Lo
 from services.notifications.notification import MAX_UNREAD, Notification
 from services.notifications.notifications import MAX_READ_AT_ONCE
 from services.notifications.preferences import DigestTime, Preferences, QuietHours
+from services.notifications.topics import LOGIN_ENDED, TOPICS
 from services.notifications.unsubscribe import Stopping
 from tests.support.notified import Notified, announced
 
@@ -301,9 +302,10 @@ async def test_the_link_of_a_digest_stops_what_was_gathered_and_that_of_all_ever
     digest = await world.use.unsubscribe(world.unsubscribe.token(Stopping(ada.account_id, digest=True)))
     assert (digest.scope, digest.topics) == ("digest", ("class.summarised",))
     everything = await world.use.unsubscribe(world.unsubscribe.token(Stopping(ada.account_id)))
-    assert everything.topics == ("workout.summarised", "class.summarised", "announcement")
+    assert set(everything.topics) == {topic.name for topic in TOPICS.values() if not topic.essential}
     chosen = (await world.use.preferences(ada)).chosen
-    assert chosen == {"class.summarised": {"email": "off"}, "announcement": {"email": "off"}}
+    mailed = {topic.name for topic in TOPICS.values() if topic.ways.get("email", "off") != "off"}
+    assert chosen == {name: {"email": "off"} for name in mailed - {LOGIN_ENDED.name}}
 
 
 async def test_a_new_digest_hour_holds_for_what_waits_already(world: Notified) -> None:

@@ -16,7 +16,9 @@ from services.kernel.facts import (
     FACTS,
     AccountRegistered,
     AnyFact,
+    ClassBooked,
     ClassClockMoved,
+    ClassDoorsDue,
     ClassEnded,
     ClassSummarised,
     LoginEnded,
@@ -37,7 +39,7 @@ from services.training.summary import summarise
 from tests.services.classes.scripts import script
 from tests.support.notified import Notified, announced, notifying
 from tests.support.world import BODY, World, steady
-from workers.handlers import CLASS_SUMMARIES, LONG_TASKS, PUSHES, QUEUES, WORKOUT_SUMMARIES, Row, table
+from workers.handlers import CLASS_DOORS, CLASS_SUMMARIES, LONG_TASKS, PUSHES, QUEUES, WORKOUT_SUMMARIES, Row, table
 from workers.retry import Unprocessable
 
 MINUTE = 60_000
@@ -114,11 +116,11 @@ async def stored_table(world: World, live: LiveClass) -> ClassSummary | None:
     return None if stored is None else msgspec.json.decode(stored, type=ClassSummary)
 
 
-def test_every_queue_has_one_row_and_every_fact_but_three_is_wanted(rows: dict[str, Row]) -> None:
+def test_every_queue_has_one_row_and_every_fact_but_four_is_wanted(rows: dict[str, Row]) -> None:
     assert [row.queue for row in rows.values()] == list(QUEUES)
     assert len(rows) == len(QUEUES)
     unwanted = set(FACTS) - {fact for queue in QUEUES for fact in queue.wants}
-    assert unwanted == {AccountRegistered, SensorChosen, WebhookPaused}
+    assert unwanted == {AccountRegistered, ClassBooked, SensorChosen, WebhookPaused}
 
 
 @pytest.mark.parametrize("queue", QUEUES, ids=lambda queue: str(queue.name))
@@ -147,6 +149,17 @@ async def test_a_workout_that_was_deleted_meanwhile_is_no_failure(world: World, 
         if WorkoutFinished in row.queue.wants:
             await happen(world, row, gone)
     assert await world.told() == []
+
+
+async def test_the_doors_of_a_class_that_was_offered_open_once(world: World, rows: dict[str, Row]) -> None:
+    class_id = await world.offer(await world.account("Mira", "member", "coach"), in_min=20)
+    due = ClassDoorsDue(class_id=class_id)
+    for waited_s, there in ((0, False), (300, True), (0, True)):
+        await world.clock.advance(waited_s)
+        await happen(world, rows[CLASS_DOORS.name], due)
+        async with world.transactions() as stores:
+            assert (await stores.classes.by_id(class_id) is not None) == there
+    await happen(world, rows[CLASS_DOORS.name], ClassDoorsDue(class_id=ClassId(world.ids.next())))
 
 
 async def test_an_ended_class_gets_its_final_table(world: World, rows: dict[str, Row]) -> None:

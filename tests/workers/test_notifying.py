@@ -8,6 +8,8 @@ import pytest
 
 from persistence.database import Database
 from services.accounts.ports import Login
+from services.classes.bookings import Bookings
+from services.classes.offers import Offers
 from services.classes.summary import ClassStanding, ClassSummary
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
@@ -16,6 +18,10 @@ from services.kernel.facts import (
     AnnouncementMade,
     AnyFact,
     AudienceTold,
+    BookingCancelled,
+    BookingPromoted,
+    ClassCalledOff,
+    ClassReminderDue,
     ClassSummarised,
     LoginEnded,
     NotificationsTold,
@@ -292,3 +298,78 @@ async def test_two_workers_who_tell_a_whole_class_the_same_do_not_lock_each_othe
     for _ in range(3):
         await asyncio.gather(*(happen(world, notifying, ClassSummarised(class_id=class_id)) for _ in range(3)))
     assert [len(await world.inbox(caller)) for caller in members] == [1] * 41
+
+
+# -- bookings
+
+
+async def a_coach(world: Notified) -> Caller:
+    return await world.account("Mira", "member", "coach")
+
+
+async def topics_of(world: Notified, caller: Caller) -> list[str]:
+    """What somebody was told about, the newest first."""
+    async with world.transactions() as stores:
+        found = await stores.notifications.page(
+            caller.account_id, utc(world.clock.wall_ms()), after=None, unread=False, limit=50
+        )
+    return [one.topic for one in found]
+
+
+async def test_who_has_a_place_is_reminded_in_pages_and_who_waits_is_not(world: Notified, notifying: Notifying) -> None:
+    class_id = await world.offer(await a_coach(world), in_min=120, capacity=9)
+    people = [await world.account(f"Person {n}") for n in range(10)]
+    for person in people:
+        await world.book(person, class_id)
+    due = ClassReminderDue(class_id=class_id)
+    assert await all_told(world, notifying, due) == 1
+    assert await topics_of(world, people[0]) == [], "it was put off since this was planned"
+    await world.clock.advance(3_600)
+    assert await all_told(world, notifying, due) == 3
+    assert [await topics_of(world, person) for person in people] == [["class.reminder"]] * 9 + [[]]
+    await world.clock.advance(3_600)
+    assert await all_told(world, notifying, due) == 1, "it has begun"
+
+
+async def test_who_comes_off_the_waitlist_is_told_while_the_place_is_theirs(
+    world: Notified, notifying: Notifying
+) -> None:
+    class_id = await world.offer(await a_coach(world), capacity=1)
+    ada, bob = await world.account("Ada"), await world.account("Bob")
+    bookings = Bookings(world.transactions, world.clock, world.ids)
+    await bookings.cancel(ada, (first := await world.book(ada, class_id)).id)
+    again, waiting = await world.book(ada, class_id), await world.book(bob, class_id)
+    await bookings.cancel(ada, again.id)
+    promoted = BookingPromoted(class_id=class_id, booking_id=waiting.id, account_id=bob.account_id)
+    assert promoted in await world.told()
+    await happen(world, notifying, promoted)
+    assert await topics_of(world, bob) == ["booking.promoted"]
+    await bookings.cancel(bob, waiting.id)
+    await happen(world, notifying, BookingPromoted(class_id=class_id, booking_id=first.id, account_id=ada.account_id))
+    assert await topics_of(world, ada) == []
+
+
+async def test_who_loses_a_place_is_told_and_who_gives_it_back_is_not(world: Notified, notifying: Notifying) -> None:
+    mira = await a_coach(world)
+    class_id = await world.offer(mira)
+    ada, bob = await world.account("Ada"), await world.account("Bob")
+    bookings = Bookings(world.transactions, world.clock, world.ids)
+    await bookings.cancel(ada, (await world.book(ada, class_id)).id)
+    await bookings.cancel(mira, (await world.book(bob, class_id)).id)
+    for fact in await world.told():
+        if isinstance(fact, BookingCancelled):
+            await happen(world, notifying, fact)
+    assert (await topics_of(world, ada), await topics_of(world, bob)) == ([], ["booking.cancelled"])
+
+
+async def test_when_a_class_is_called_off_all_who_had_booked_are_told_in_pages(
+    world: Notified, notifying: Notifying
+) -> None:
+    mira = await a_coach(world)
+    class_id = await world.offer(mira, capacity=3)
+    people = [await world.account(f"Person {n}") for n in range(6)]
+    booked = [await world.book(person, class_id) for person in people]
+    await Bookings(world.transactions, world.clock, world.ids).cancel(people[5], booked[5].id)
+    await Offers(world.transactions, world.clock, world.ids).call_off(mira, class_id)
+    assert await all_told(world, notifying, ClassCalledOff(class_id=class_id)) == 2
+    assert [await topics_of(world, person) for person in people] == [["booking.cancelled"]] * 5 + [[]]

@@ -445,7 +445,7 @@ async def test_the_newest_tick_of_each_job_is_remembered(world: World, upkeep: J
 
 
 def test_every_job_has_a_name_of_its_own(world: World) -> None:
-    table = jobs(world.clock, OutboxUpkeep(world.clock), Exports(Path()))
+    table = jobs(world.clock, world.ids, OutboxUpkeep(world.clock), Exports(Path()))
     assert len({job.name for job in table}) == len(table) >= 5
     with pytest.raises(ValueError, match="give it `once`"):
         Job("skipping", Every(5), Counted(), missed="skip")

@@ -591,7 +591,9 @@ async def test_upkeep_is_on_the_schedule_and_forgets_what_is_over_thirty_days_ol
 ) -> None:
     made = await bench.endpoint(owner)
     await summarised(bench, owner)
-    work = {job.name: job.work for job in jobs(bench.clock, OutboxUpkeep(bench.clock), Exports(Path()))}
+    work = {
+        job.name: job.work for job in jobs(bench.clock, bench.world.ids, OutboxUpkeep(bench.clock), Exports(Path()))
+    }
 
     async def bite(job: str) -> int:
         async with bench.world.transactions() as stores:
