@@ -65,7 +65,10 @@ from services.accounts.displays import Displays
 from services.accounts.passwords import Passwords
 from services.accounts.tokens import Tokens, load_key
 from services.challenges.challenges import Challenges
+from services.classes.bookings import Bookings
 from services.classes.classes import Classes
+from services.classes.offers import Offers
+from services.classes.recurring import Recurring
 from services.classes.timelines import Timelines
 from services.integrations.sealing import Seals
 from services.integrations.telling import Telling as WebhookTelling
@@ -293,6 +296,9 @@ async def open_parts(
                 classes=classes,
                 timelines=timelines,
                 challenges=Challenges(transactions, clock, ids, hot),
+                offers=Offers(transactions, clock, ids),
+                bookings=Bookings(transactions, clock, ids),
+                series=Recurring(transactions, clock, ids),
                 workouts=Workouts(transactions),
                 tasks=tasks,
                 schedule=Jobs(transactions, clock),

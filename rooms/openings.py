@@ -10,7 +10,7 @@ from typing import NamedTuple
 from persistence.stores import Stores, Transactions
 from persistence.streams import StreamRecord
 from realtime.wire import StreamOpen
-from rooms.seating import seat
+from rooms.seating import admit, seat
 from services.classes.live_class import LiveClass, may_enter, normal_code
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -47,7 +47,8 @@ class Openings:
 
     async def open(self, caller: Caller, request: StreamOpen) -> Opened:
         """Create the stream, or take it up again. Raises `Forbidden`, `ClassNotFound`, `ClassOver`, `ClassFull`, `BadShape` when
-        it was opened for another class, `Busy` when two connections create it at the same moment."""
+        it was opened for another class, `Busy` when two connections create it at the same moment; and what `admit` raises, for a
+        stream that is new."""
         async with self._transactions() as stores:
             return await self._open(stores, caller, request)
 
@@ -87,6 +88,7 @@ class Openings:
         feed_epoch = 0
         if live_class is not None:
             may_enter(live_class, caller, "athlete")
+            await admit(stores.offers, live_class, caller, now)
             await seat(stores.classes, live_class, caller.account_id, "athlete", now)
             feed_epoch = await stores.classes.raise_feed(live_class.id, caller.account_id)
         workout_id = WorkoutId(self._ids.next())

@@ -46,7 +46,7 @@ from realtime.wire import (
 )
 from rooms.effort import NOTHING
 from rooms.room import Room, channel_of, view_of
-from rooms.seating import seat
+from rooms.seating import admit, seat
 from services.classes.live_class import LiveClass, Membership, may_enter, normal_code
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -132,7 +132,7 @@ class Rooms:
         """Bring a connection into the room of a class. Joining again is allowed and returns a fresh board. With `since`, a
         member may also come back to a class that has ended meanwhile, for what they missed of it.
 
-        Raises `ClassNotFound`, `ClassOver`, `Forbidden`, `ClassFull`, `TooManyRooms`, `Unavailable`.
+        Raises `ClassNotFound`, `ClassOver`, `Forbidden`, `ClassFull`, `TooManyRooms`, `Unavailable`; and what `admit` raises.
         """
         caller = connection.caller
         async with self._transactions() as stores:
@@ -143,6 +143,8 @@ class Rooms:
             may_enter(live, caller, request.role, over=returns)
             if len(connection.rooms) >= MAX_ROOMS and live.id not in connection.rooms:
                 raise TooManyRooms(limit=MAX_ROOMS)
+            if not live.over:
+                await admit(stores.offers, live, caller, utc(self._clock.wall_ms()))
             membership = None
             if "display" not in caller.roles:
                 membership = await self._membership(stores.classes, live, caller, request.role)

@@ -1,4 +1,4 @@
-"""A person's place in a class: the one they have, or a new one.
+"""A person's place in a class: the one they have, or a new one; and whether they are let in at all.
 
 Numbers on the board are handed out one by one, so a newcomer waits for the class's row. Whoever has a place already only reads
 it: when a gateway dies, a whole class comes back within a second, and must not queue for one lock.
@@ -7,9 +7,22 @@ it: when a gateway dies, a whole class comes back within a second, and must not 
 from datetime import datetime
 
 from persistence.classes import Classes
+from persistence.offers import Offers
 from services.classes.live_class import MAX_MEMBERS, LiveClass, Membership, Role, role_after
+from services.classes.offer import may_come_in
+from services.kernel.caller import Caller
+from services.kernel.clock import to_wall_ms
 from services.kernel.ids import AccountId
 from services.kernel.problems import ClassFull
+
+
+async def admit(offers: Offers, live: LiveClass, caller: Caller, now: datetime) -> None:
+    """Raise `NotBooked`, `DoorsShut` or `ClassCalledOff` when a class that was offered does not let the caller in now. One that was
+    never offered lets in whoever knows its code."""
+    found = await offers.admission(live.id, caller.account_id)
+    if found is not None:
+        offer, asked = found
+        may_come_in(offer, caller, asked, to_wall_ms(now))
 
 
 async def seat(classes: Classes, live: LiveClass, account_id: AccountId, role: Role, now: datetime) -> Membership:

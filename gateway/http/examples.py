@@ -11,14 +11,17 @@ from typing import Final
 import msgspec
 
 from gateway.http.accounts import Registration
+from gateway.http.bookings import BookingList, BookingRequest
 from gateway.http.challenges import ChallengeCreate, ChallengeJoin, ChallengeList, LogEntry, LogPage
 from gateway.http.classes import ClassList
 from gateway.http.devices import DeviceList, DeviceView, WebPushKey
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
 from gateway.http.logins import LogIn, RefreshRequest
 from gateway.http.notifications import MarkRead
+from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
 from gateway.http.problems import ProblemBody, title_of, type_of
+from gateway.http.series import SeriesList, SeriesRequest
 from gateway.http.tasks import TaskList, TaskStart
 from gateway.http.webhook_deliveries import (
     AttemptView,
@@ -45,9 +48,11 @@ from services.accounts.accounts import LoggedIn
 from services.challenges.challenge import Rules, closes_ms
 from services.challenges.challenges import ChallengeTable, ChallengeView, TableLine, TeamLine
 from services.challenges.score_log import BEGINNING, Joined, Opened, linked
+from services.classes.booking import BookingView, RosterLine
 from services.classes.class_clock import Extend, Rest
 from services.classes.clock_sync import Report
 from services.classes.live_class import LiveClass
+from services.classes.offer import OfferView, Terms
 from services.classes.script import (
     Block,
     CadenceTarget,
@@ -59,16 +64,19 @@ from services.classes.script import (
     ZoneTarget,
     duration_ms,
 )
+from services.classes.series import SeriesView, Weekly
 from services.classes.steps import Below, Step
 from services.classes.timelines import ScriptDraft, ScriptView
 from services.integrations import events
 from services.kernel.ids import (
     AccountId,
+    BookingId,
     ChallengeId,
     ClassId,
     DeviceId,
     LoginId,
     NotificationId,
+    SeriesId,
     StreamId,
     TaskId,
     WebhookDeliveryId,
@@ -208,6 +216,51 @@ _saved = WorkoutView(
     revision=1,
     summary=_summary,
 )
+_terms = Terms(
+    title="Thursday hills", duration_min=45, capacity=20, level="intermediate", equipment=("bike", "heart-rate strap")
+)
+_starts: Final = 1_790_267_400_000
+_booking = BookingId(_id(11))
+_series = SeriesId(_id(12))
+_offer = OfferView(
+    id=_class,
+    state="offered",
+    coach_id=_mira,
+    coach_name="Mira",
+    starts_at_ms=_starts,
+    ends_at_ms=_starts + 2_700_000,
+    booking_opens_at_ms=_starts - 14 * 86_400_000,
+    booking_closes_at_ms=_starts,
+    doors_open_at_ms=_starts - 900_000,
+    doors_close_at_ms=_starts + 600_000,
+    terms=_terms,
+    confirmed=20,
+    waiting=3,
+    series=_series,
+    booking=_booking,
+    booking_state="waitlisted",
+)
+_booked = BookingView(
+    id=_booking,
+    class_id=_class,
+    state="waitlisted",
+    title="Thursday hills",
+    coach_name="Mira",
+    starts_at_ms=_starts,
+    ends_at_ms=_starts + 2_700_000,
+    booked_at_ms=_START,
+    ahead=2,
+)
+_rule = Weekly(days=("thu",), at="18:30", zone="Europe/Vienna", from_day=date(2026, 9, 1))
+_weekly = SeriesView(
+    id=_series,
+    coach_id=_mira,
+    coach_name="Mira",
+    rule=_rule,
+    terms=_terms,
+    created_at_ms=_START,
+    offered_through=date(2026, 10, 19),
+)
 _task = TaskView(
     task=TaskId(_id(7)),
     kind="recompute_workouts",
@@ -340,6 +393,20 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         entries=tuple(LogEntry(link.seq, link.body.decode(), link.hash.hex()) for link in (_opened, _joined)),
         next_after=None,
     ),
+    OfferRequest(key="e3b0c4", starts_at_ms=_starts, terms=_terms),
+    OfferChange(starts_at_ms=_starts, terms=_terms),
+    _offer,
+    OfferList(offers=(_offer,), next_after=None),
+    Roster(
+        lines=(RosterLine(booking=_booking, n=23, state="waitlisted", account_id=_jonas, name="Jonas"),),
+        next_after=None,
+    ),
+    BookingRequest(key="4298fc"),
+    _booked,
+    BookingList(bookings=(_booked,), next_before=None),
+    SeriesRequest(key="1c149a", rule=_rule, terms=_terms),
+    _weekly,
+    SeriesList(series=(_weekly,), next_before=None),
     _saved,
     WorkoutList(workouts=(_saved,), next_before=None),
     SamplePage(samples=_samples, next_seq=3),

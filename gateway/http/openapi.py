@@ -31,6 +31,7 @@ _TAGS: Final = {
     "displays": "Big screens, which watch a class without an account.",
     "classes": "Live classes, before and after. What happens inside is on the socket.",
     "challenges": "Who does most of something, over days or weeks, and the log that proves it.",
+    "bookings": "Classes that are offered beforehand: places, waitlists, and classes that come again.",
     "tasks": "Work that takes long, and how far it is. It is told on the socket, too (`task.progress`).",
     "workouts": "One's own workouts, their summaries and samples.",
     "notifications": "The inbox, what else one wants to be told and where; what mail programs and providers call.",

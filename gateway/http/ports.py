@@ -20,7 +20,10 @@ from services.accounts.displays import Display
 from services.challenges.challenge import Kind, Ties
 from services.challenges.challenges import ChallengeTable, ChallengeView
 from services.challenges.score_log import Link
+from services.classes.booking import BookingView, RosterLine
 from services.classes.live_class import LiveClass
+from services.classes.offer import OfferQuery, OfferView, Terms
+from services.classes.series import SeriesView, Weekly
 from services.classes.timelines import ScriptDraft, ScriptView
 from services.integrations.delivery import Delivery, DeliveryState
 from services.integrations.endpoint import Endpoint, Scope
@@ -28,10 +31,12 @@ from services.integrations.webhooks import Looked, Made, Rotated
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import (
+    BookingId,
     ChallengeId,
     ClassId,
     DeviceId,
     NotificationId,
+    SeriesId,
     TaskId,
     WebhookDeliveryId,
     WebhookEndpointId,
@@ -116,6 +121,36 @@ class ChallengeCases(Protocol):
         self, caller: Caller, challenge_id: ChallengeId, *, start: int, limit: int, around_me: bool
     ) -> ChallengeTable: ...
     async def log(self, caller: Caller, challenge_id: ChallengeId, after: int, limit: int) -> Sequence[Link]: ...
+
+
+class OfferCases(Protocol):
+    """See services/classes/offers.py."""
+
+    async def create(self, caller: Caller, starts_ms: int, terms: Terms, key: str) -> OfferView: ...
+    async def page(self, caller: Caller, query: OfferQuery) -> tuple[OfferView, ...]: ...
+    async def by_id(self, caller: Caller, class_id: ClassId) -> OfferView: ...
+    async def change(self, caller: Caller, class_id: ClassId, starts_ms: int, terms: Terms) -> OfferView: ...
+    async def call_off(self, caller: Caller, class_id: ClassId) -> OfferView: ...
+
+
+class BookingCases(Protocol):
+    """See services/classes/bookings.py."""
+
+    async def book(self, caller: Caller, class_id: ClassId, key: str) -> BookingView: ...
+    async def cancel(self, caller: Caller, booking_id: BookingId) -> BookingView: ...
+    async def own(
+        self, caller: Caller, *, upcoming: bool, before: BookingId | None, limit: int
+    ) -> tuple[BookingView, ...]: ...
+    async def by_id(self, caller: Caller, booking_id: BookingId) -> BookingView: ...
+    async def roster(self, caller: Caller, class_id: ClassId, after: int, limit: int) -> tuple[RosterLine, ...]: ...
+
+
+class SeriesCases(Protocol):
+    """See services/classes/recurring.py."""
+
+    async def create(self, caller: Caller, rule: Weekly, terms: Terms, key: str) -> SeriesView: ...
+    async def own(self, caller: Caller, before: SeriesId | None, limit: int) -> tuple[SeriesView, ...]: ...
+    async def end(self, caller: Caller, series_id: SeriesId) -> SeriesView: ...
 
 
 class WorkoutCases(Protocol):
@@ -246,6 +281,9 @@ class GatewayDeps:
     classes: ClassCases
     timelines: TimelineCases
     challenges: ChallengeCases
+    offers: OfferCases
+    bookings: BookingCases
+    series: SeriesCases
     workouts: WorkoutCases
     tasks: TaskCases
     schedule: ScheduleCases

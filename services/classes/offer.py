@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from services.classes.live_class import MAX_MEMBERS, Role
+from services.classes.live_class import MAX_MEMBERS
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, BookingId, ClassId, SeriesId
 from services.kernel.problems import BadShape, BookingShut, ClassCalledOff, DoorsShut, Forbidden, NotBooked, OfferFixed
@@ -211,13 +211,13 @@ def may_book(offer: Offer, caller: Caller, now_ms: int) -> None:
         raise BookingShut(opens_at_ms=offer.booking_opens_ms, closes_at_ms=offer.booking_closes_ms)
 
 
-def may_come_in(offer: Offer, caller: Caller, role: Role, asked: Asked, now_ms: int) -> None:
+def may_come_in(offer: Offer, caller: Caller, asked: Asked, now_ms: int) -> None:
     """Raise unless the caller is let into the room of the class that was offered.
 
     The coach and the screens of the class always are. Who is in already may come back when the doors are shut: a phone that lost
     its line is no newcomer.
     """
-    if "display" in caller.roles or (role == "coach" and offer.coach_id == caller.account_id):
+    if "display" in caller.roles or offer.coach_id == caller.account_id:
         return
     if offer.called_off_ms is not None:
         raise ClassCalledOff

@@ -18,8 +18,11 @@ from services.accounts.displays import Displays
 from services.accounts.passwords import Cost, Passwords
 from services.accounts.tokens import SigningKey, Tokens, load_key, make_key
 from services.challenges.challenges import Challenges
+from services.classes.bookings import Bookings
 from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
+from services.classes.offers import Offers
+from services.classes.recurring import Recurring
 from services.classes.timeline import Timeline
 from services.classes.timelines import Timelines
 from services.integrations.sealing import Seals
@@ -147,6 +150,9 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         classes=classes,
         timelines=Timelines(transactions, clock, EmptyStage()),
         challenges=Challenges(transactions, clock, ids),
+        offers=Offers(transactions, clock, ids),
+        bookings=Bookings(transactions, clock, ids),
+        series=Recurring(transactions, clock, ids),
         workouts=Workouts(transactions),
         tasks=Tasks(transactions, clock, ids, web_root.parent / "exports"),
         schedule=Jobs(transactions, clock),

@@ -5,7 +5,6 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
-from services.classes.live_class import Role
 from services.classes.offer import (
     MS_PER_MINUTE,
     Asked,
@@ -93,39 +92,38 @@ def test_it_can_be_called_off_until_its_end_and_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("caller", "role", "asked", "minutes", "problem"),
+    ("caller", "asked", "minutes", "problem"),
     [
-        (JONAS, "athlete", BOOKED, -16, DoorsShut),
-        (JONAS, "athlete", BOOKED, -15, None),
-        (JONAS, "athlete", BOOKED, 9, None),
-        (JONAS, "athlete", BOOKED, 10, DoorsShut),
-        (JONAS, "athlete", Asked(booked=True, member=True), 30, None),
-        (JONAS, "athlete", STRANGER, 0, NotBooked),
-        (JONAS, "spectator", STRANGER, 0, NotBooked),
-        (JONAS, "athlete", Asked(booked=False, member=True), 0, NotBooked),
-        (CLEO, "coach", STRANGER, 0, NotBooked),
-        (MIRA, "coach", STRANGER, -200, None),
-        (SCREEN, "spectator", STRANGER, 40, None),
+        (JONAS, BOOKED, -16, DoorsShut),
+        (JONAS, BOOKED, -15, None),
+        (JONAS, BOOKED, 9, None),
+        (JONAS, BOOKED, 10, DoorsShut),
+        (JONAS, Asked(booked=True, member=True), 30, None),
+        (JONAS, STRANGER, 0, NotBooked),
+        (JONAS, Asked(booked=False, member=True), 0, NotBooked),
+        (CLEO, STRANGER, 0, NotBooked),
+        (MIRA, STRANGER, -200, None),
+        (SCREEN, STRANGER, 40, None),
     ],
 )
-def test_who_is_let_in(caller: Caller, role: Role, asked: Asked, minutes: int, problem: type[Problem] | None) -> None:
+def test_who_is_let_in(caller: Caller, asked: Asked, minutes: int, problem: type[Problem] | None) -> None:
     if problem is None:
-        may_come_in(OFFER, caller, role, asked, at(minutes))
+        may_come_in(OFFER, caller, asked, at(minutes))
         return
     with pytest.raises(problem):
-        may_come_in(OFFER, caller, role, asked, at(minutes))
+        may_come_in(OFFER, caller, asked, at(minutes))
 
 
 def test_without_booked_only_the_doors_alone_decide() -> None:
     everybody = replace(OFFER, terms=replace(TERMS, booked_only=False, doors_close_min=None))
-    may_come_in(everybody, JONAS, "athlete", STRANGER, at(44))
+    may_come_in(everybody, JONAS, STRANGER, at(44))
     with pytest.raises(DoorsShut):
-        may_come_in(everybody, JONAS, "athlete", STRANGER, at(45))
+        may_come_in(everybody, JONAS, STRANGER, at(45))
 
 
 def test_nobody_but_its_coach_is_let_into_what_was_called_off() -> None:
     with pytest.raises(ClassCalledOff):
-        may_come_in(OFF, JONAS, "athlete", BOOKED, at(0))
+        may_come_in(OFF, JONAS, BOOKED, at(0))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,86 @@
+"""Who is let into a class that was offered beforehand, through the room and through a stream."""
+
+import pytest
+
+from persistence.stores import Transactions
+from services.classes.bookings import Bookings
+from services.classes.offer import MS_PER_MINUTE, Terms
+from services.classes.offers import Offers, open_doors
+from services.kernel.caller import Caller
+from services.kernel.ids import ClassId, Uuid7Ids
+from services.kernel.problems import DoorsShut, NotBooked
+from tests.rooms.conftest import World
+
+IN_MIN = 20
+
+
+class Hall:
+    """A class that begins in twenty minutes, with its doors open for five of them and for ten after."""
+
+    def __init__(self, world: World) -> None:
+        ids = Uuid7Ids(world.clock)
+        self.world, self.transactions = world, Transactions(world.database, world.clock, ids)
+        self.offers = Offers(self.transactions, world.clock, ids)
+        self.bookings = Bookings(self.transactions, world.clock, ids)
+
+    async def offer(self, coach: Caller, *, booked_only: bool = True) -> ClassId:
+        terms = Terms(title="Hills", duration_min=45, capacity=5, booked_only=booked_only, doors_open_min=5)
+        starts_ms = self.world.clock.wall_ms() + IN_MIN * MS_PER_MINUTE
+        return (await self.offers.create(coach, starts_ms, terms, "key")).id
+
+    async def open(self, class_id: ClassId) -> str:
+        """Wait for the doors; the join code."""
+        await self.world.advance((IN_MIN - 5) * 60)
+        async with self.transactions() as stores:
+            live = await open_doors(stores, class_id, self.world.clock.wall_ms())
+        assert live is not None
+        return live.code
+
+
+@pytest.fixture
+def hall(world: World) -> Hall:
+    return Hall(world)
+
+
+async def test_only_who_has_a_place_is_let_in_by_either_way(world: World, hall: Hall) -> None:
+    node, mia = world.node(), await world.person("Mia", coach=True)
+    ada, bob = await world.person("Ada"), await world.person("Bob")
+    class_id = await hall.offer(mia)
+    await hall.bookings.book(ada, class_id, "key")
+    code = await hall.open(class_id)
+    assert (await node.join(node.connect(ada), code)).room.id == class_id
+    assert (await node.open(node.connect(ada), code)).class_id == class_id
+    for attempt in (node.join, node.open):
+        with pytest.raises(NotBooked):
+            await attempt(node.connect(bob), code)
+    with pytest.raises(NotBooked):
+        await node.join(node.connect(bob), code, "spectator")
+    assert (await node.join(node.connect(mia), code, "coach")).room.id == class_id
+    rides_along = (await node.join(node.connect(mia), code, "athlete")).you
+    assert rides_along is not None
+    assert (rides_along.n, rides_along.role) == (2, "athlete"), "who was refused has no number"
+
+
+async def test_when_the_doors_are_shut_newcomers_stay_out_and_who_was_in_comes_back(world: World, hall: Hall) -> None:
+    node = world.node()
+    ada, bob = await world.person("Ada"), await world.person("Bob")
+    class_id = await hall.offer(await world.person("Mia", coach=True), booked_only=False)
+    code = await hall.open(class_id)
+    first = node.connect(ada)
+    await node.join(first, code)
+    stream = (await node.open(first, code)).stream
+    node.cut(first)
+    await world.advance(15 * 60)
+    for attempt in (node.join, node.open):
+        with pytest.raises(DoorsShut):
+            await attempt(node.connect(bob), code)
+    again = node.connect(ada)
+    await node.join(again, code)
+    assert (await node.open(again, code, stream)).epoch == 2
+    assert (await node.open(node.connect(ada), code)).class_id == class_id, "with another device, too"
+
+
+async def test_a_class_that_was_never_offered_lets_in_whoever_knows_its_code(world: World) -> None:
+    node = world.node()
+    live = await node.create_class(await world.person("Mia", coach=True))
+    assert (await node.join(node.connect(await world.person("Bob")), live.code)).room.id == live.id
