@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from persistence.database import Tx
-from services.kernel.ids import AccountId, ChallengeId, ClassId, LoginId
+from services.kernel.ids import AccountId, BookingId, ChallengeId, ClassId, LoginId
 
 
 class LoginLine(msgspec.Struct, frozen=True):
@@ -41,12 +41,27 @@ class ChallengeLine(msgspec.Struct, frozen=True):
     value: int
 
 
+class BookingLine(msgspec.Struct, frozen=True):
+    """One class that somebody has booked, whatever became of it."""
+
+    id: BookingId
+    class_id: ClassId
+    title: str
+    starts_at: datetime
+    state: str
+    booked_at: datetime
+    promoted_at: datetime | None
+    cancelled_at: datetime | None
+    cancelled_by: str | None
+
+
 class Personal(msgspec.Struct, frozen=True):
     """The small things: each list is bounded, the newest first."""
 
     logins: list[LoginLine]
     memberships: list[MembershipLine]
     challenges: list[ChallengeLine]
+    bookings: list[BookingLine]
 
 
 MOST_LINES: Final = 20_000
@@ -54,7 +69,7 @@ MOST_LINES: Final = 20_000
 
 
 async def personal(tx: Tx, account_id: AccountId) -> Personal:
-    """The logins, memberships and challenges of an account."""
+    """The logins, memberships, challenges and bookings of an account."""
     logins = await tx.fetch(
         """
         SELECT id, device, created_at, ended_at, end_reason FROM logins
@@ -87,8 +102,21 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
         account_id,
         MOST_LINES,
     )
+    bookings = await tx.fetch(
+        """
+        SELECT booking.id, booking.class_id, offer.terms ->> 'title' AS title, offer.starts_at, booking.state, booking.booked_at,
+            booking.promoted_at, booking.cancelled_at, booking.cancelled_by
+        FROM class_bookings AS booking JOIN class_offers AS offer ON offer.id = booking.class_id
+        WHERE booking.account_id = $1
+        ORDER BY booking.id DESC
+        LIMIT $2
+        """,
+        account_id,
+        MOST_LINES,
+    )
     return Personal(
         [LoginLine(**row) for row in logins],
         [MembershipLine(**row) for row in memberships],
         [ChallengeLine(**row) for row in challenges],
+        [BookingLine(**row) for row in bookings],
     )

@@ -5,6 +5,7 @@
     logins.jsonl                  one device per line
     memberships.jsonl             one class per line
     challenges.jsonl              one challenge per line
+    bookings.jsonl                one booking of a class per line
     workouts/DAY_ID.jsonl         a line with the workout and its summary, then one line per sample
 
 The first step writes the small things, each further one a few workouts, the last one the list of entries. A workout is read and
@@ -54,6 +55,7 @@ profile.json       your account and what you told about your body
 logins.jsonl       one line per device that was logged in
 memberships.jsonl  one line per class you took part in or gave
 challenges.jsonl   one line per challenge you are or were in
+bookings.jsonl     one line per class you have booked, whatever became of it
 workouts/          one file per finished workout. Its first line is the workout with its summary and the body it was
                    judged by. Each further line is one sample: [ms since the start, beats per minute or null, the
                    intervals between beats in ms as far as the sensor measured them].
@@ -180,6 +182,7 @@ class ExportKind:
                     ("logins.jsonl", b"".join(map(_line, small.logins))),
                     ("memberships.jsonl", b"".join(map(_line, small.memberships))),
                     ("challenges.jsonl", b"".join(map(_line, small.challenges))),
+                    ("bookings.jsonl", b"".join(map(_line, small.bookings))),
                 ):
                     file.begin(name, at)
                     file.write(content)

@@ -9,6 +9,7 @@ import pytest
 from persistence import outbox, tasks
 from persistence.database import Database
 from realtime.wire import ClassSummary, TaskView, WorkoutSummaryView
+from services.classes.bookings import Bookings
 from services.classes.live_class import LiveClass
 from services.classes.timeline import Timeline
 from services.kernel.clock import SystemClock, utc
@@ -181,3 +182,33 @@ async def test_a_finished_workout_and_an_ended_class_reach_the_people_once(
         found = await stores.workouts.by_id(workout_id)
     assert found is not None
     assert found.revision == 1
+
+
+async def test_whoever_comes_off_the_waitlist_hears_of_it_is_reminded_and_finds_the_doors_open(
+    world: World, bus: TaskBus, wakeups: Wakeups
+) -> None:
+    people = Inboxes()
+    ada, bob = await world.account("Ada"), await world.account("Bob")
+    class_id = await world.offer(await world.account("Mira", "member", "coach"), in_min=61, capacity=1)
+    booked, waiting = await world.book(ada, class_id), await world.book(bob, class_id)
+    bookings = Bookings(world.transactions, world.clock, world.ids)
+    await bookings.cancel(ada, booked.id)
+
+    async def wait_min(minutes: int) -> None:
+        await world.clock.advance(minutes * 60)
+        async with world.transactions() as stores:
+            await stores.schedule.tell(stores.outbox, utc(world.clock.wall_ms()), 10)
+
+    async with workers(world, bus, wakeups, people) as consumers:
+        await wait_min(1)
+        # Cancelled, promoted, reminded; and two pieces of news on Bob's sockets.
+        await eventually(lambda: sum(each.statistics.effects for each in consumers) == 5)
+        assert (await bookings.by_id(bob, waiting.id)).code is None
+        await wait_min(45)
+        await eventually(lambda: sum(each.statistics.effects for each in consumers) == 6)
+    told = sorted((topic, name) for topic, name, _ in people.notifications)
+    assert told == [("booking.promoted", "Bob"), ("class.reminder", "Bob")]
+    async with world.transactions() as stores:
+        live = await stores.classes.by_id(class_id)
+    assert live is not None
+    assert (await bookings.by_id(bob, waiting.id)).code == live.code
