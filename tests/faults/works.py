@@ -21,8 +21,8 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 from persistence.database import Database, open_database
 from persistence.stores import Transactions
 from services.kernel.clock import SystemClock, utc
-from services.kernel.facts import AnyFact, ChallengeMoved, LoginEnded, TaskAsked, WorkoutFinished
-from services.kernel.ids import ChallengeId, FactId, LoginId, TaskId, Uuid7Ids, WorkoutId
+from services.kernel.facts import AnyFact, ChallengeMoved, ClassDoorsDue, LoginEnded, TaskAsked, WorkoutFinished
+from services.kernel.ids import ChallengeId, ClassId, FactId, LoginId, TaskId, Uuid7Ids, WorkoutId
 from services.kernel.problems import Unavailable
 from tests.faults.history import Effect, FactTold, Handed, History, Parked, Poisoned
 from tests.faults.ledger import ALL_QUEUES, LEDGER, Ledger, queues_wanting, reason_of
@@ -247,6 +247,11 @@ class Works:
         """The word that the table of a challenge moved, of one that nobody has made: there is nothing to copy."""
         challenge_id = ChallengeId(self.ids.next())
         return await self.tell(ChallengeMoved(challenge_id=challenge_id), challenge_id)
+
+    async def call_for_doors(self) -> FactId:
+        """The word that the doors of a class are due, of one that nobody has offered: none open."""
+        class_id = ClassId(self.ids.next())
+        return await self.tell(ClassDoorsDue(class_id=class_id), class_id)
 
     async def poison(self, kind: str) -> FactId:
         """A fact that makes its handler raise, or kills its process."""

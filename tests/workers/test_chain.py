@@ -185,7 +185,7 @@ async def test_a_finished_workout_and_an_ended_class_reach_the_people_once(
 
 
 async def test_whoever_comes_off_the_waitlist_hears_of_it_is_reminded_and_finds_the_doors_open(
-    world: World, bus: TaskBus, wakeups: Wakeups
+    world: Challenged, bus: TaskBus, wakeups: Wakeups
 ) -> None:
     people = Inboxes()
     ada, bob = await world.account("Ada"), await world.account("Bob")

@@ -15,7 +15,7 @@ from typing import Final
 
 import aio_pika
 
-from services.kernel.facts import ChallengeMoved, TaskAsked
+from services.kernel.facts import ChallengeMoved, ClassDoorsDue, TaskAsked
 from tests.faults.bench import SLOW, Bench, Case
 from tests.faults.checkers import answer_ms, slow_answers
 from tests.faults.history import Fault
@@ -144,6 +144,8 @@ async def kill_in_handlers(bench: Bench) -> None:
             if TaskAsked in queue.wants:
                 await bench.works.ask_for_a_task()
             bait = bench.works.move_a_table if ChallengeMoved in queue.wants else None
+            if ClassDoorsDue in queue.wants:
+                bait = bench.works.call_for_doors
             await _kill_one(
                 bench, f"nobody was killed in {queue.name}: nothing came for it", bait, at=place, queue=queue.name
             )
