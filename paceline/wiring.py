@@ -87,6 +87,7 @@ from services.training.workouts import Workouts
 from workers import activity
 from workers.activity import CountActivity
 from workers.amqp import open_amqp_bus
+from workers.amqp_feed import stream_feed
 from workers.amqp_log import AmqpLog
 from workers.bus import OperatedBus
 from workers.consumer import Consumer
@@ -141,6 +142,7 @@ class Parts:
     long_tasks: LongTasks
     consumers: tuple[Consumer, ...]
     followers: tuple[Follower, ...]
+    stream_feeds: tuple[Follower, ...]
     providers: WaysOut
     senders: tuple[Sender, ...]
     delivery_watch: DeliveryWatch
@@ -247,7 +249,11 @@ async def open_parts(
         # -- later
         bus: OperatedBus = PostgresBus(database, clock, QUEUES, wakeups)
         fact_log: FactLog = PostgresLog(database, clock)
+        stream_feeds: tuple[Follower, ...] = ()
         if settings.amqp_url:
+            stream_feeds = tuple(
+                stream_feed(settings.amqp_url, family, database, transactions, clock, ids.next()) for family in FAMILIES
+            )
             fact_log = AmqpLog(settings.amqp_url, clock)
             refill = OutboxRefill(transactions, clock)
             bus = await resources.enter_async_context(open_amqp_bus(settings.amqp_url, clock, QUEUES, refill=refill))
@@ -318,7 +324,7 @@ async def open_parts(
                     relay,
                     bus,
                     lookout,
-                    followers,
+                    (*followers, *stream_feeds),
                     scheduler,
                     long_tasks,
                     providers,
@@ -378,8 +384,8 @@ async def open_parts(
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, servers, node, presence, rooms, clocks, comebacks, streams, accounts, classes, bus,
-            lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, providers, senders, delivery_watch,
-            webhook_sender, app, sockets, login_watch, admin_ui, demo,
+            lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders,
+            delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -412,6 +418,8 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("webhooks", parts.webhook_sender.run(), parts.webhook_sender.stop)
     if "relay" in roles:
         program.start("relay", parts.relay.run(), parts.relay.stop)
+        for feed in parts.stream_feeds:
+            program.start(f"follower {feed.name}", feed.run(), feed.stop)
     if "gateway" in roles:
         program.start("recorder", parts.streams.run(), parts.streams.recorder.stop)
         program.start("presence", parts.presence.run(), parts.presence.stop)
@@ -581,6 +589,7 @@ def _readings(
         "followed": lambda: {one.name: one.statistics.follows for one in followers},
         "facts_followed": lambda: {one.name: one.statistics.taken for one in followers},
         "follower_lost": lambda: {one.name: one.statistics.lost for one in followers},
+        "follower_failures": lambda: {one.name: one.statistics.failures for one in followers},
         "bus_published": lambda: bus.statistics().published,
         "bus_refused": lambda: bus.statistics().refused,
         "bus_reconnects": lambda: bus.statistics().reconnects,
