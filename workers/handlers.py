@@ -41,6 +41,7 @@ from services.kernel.facts import (
     NotificationsTold,
     TaskAsked,
     TaskEnded,
+    WebhookPaused,
     WorkoutFinished,
     WorkoutSummarised,
 )
@@ -73,7 +74,7 @@ PUSHES: Final = Queue(
 )
 NOTIFICATIONS: Final = Queue(
     "notifications",
-    wants=(LoginEnded, WorkoutSummarised, ClassSummarised, AnnouncementMade, AudienceTold),
+    wants=(LoginEnded, WorkoutSummarised, ClassSummarised, AnnouncementMade, AudienceTold, WebhookPaused),
     concurrency=2,
 )
 LONG_TASKS: Final = Queue("long-tasks", wants=(TaskAsked,))

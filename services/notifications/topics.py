@@ -82,8 +82,15 @@ ANNOUNCEMENT: Final = Topic(
     ttl_s=7 * DAY_S,
     urgency="low",
 )
+WEBHOOK_PAUSED: Final = Topic(
+    "webhook.paused",
+    "One of your webhooks failed for days, so we paused it",
+    {"email": "now", "push": "off"},
+    collapse="again",
+    ttl_s=7 * DAY_S,
+)
 
 TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
-    {topic.name: topic for topic in (LOGIN_ENDED, WORKOUT_SUMMARISED, CLASS_SUMMARISED, ANNOUNCEMENT)}
+    {topic.name: topic for topic in (LOGIN_ENDED, WORKOUT_SUMMARISED, CLASS_SUMMARISED, ANNOUNCEMENT, WEBHOOK_PAUSED)}
 )
 """Every topic by its name, in the order in which people see them."""

@@ -14,13 +14,14 @@ from typing import Final
 
 import msgspec
 
-from services.kernel.ids import AccountId, ClassId, LoginId, NotificationId, WorkoutId
+from services.kernel.ids import AccountId, ClassId, LoginId, NotificationId, WebhookEndpointId, WorkoutId
 from services.notifications.content import (
     AnnouncementContent,
     ClassContent,
     Content,
     LoginEndedContent,
     Place,
+    WebhookPausedContent,
     WorkoutContent,
 )
 from services.notifications.local import language_of
@@ -60,6 +61,8 @@ def leads_to(content: Content) -> str:
     match content:
         case LoginEndedContent() | ClassContent():
             return "/athlete"
+        case WebhookPausedContent():
+            return "/inbox"
         case WorkoutContent(workout_id=workout_id):
             return f"/athlete#workout={workout_id}"
         case AnnouncementContent(link=link):
@@ -73,6 +76,7 @@ _ABOUT: Final = {
         "workout.summarised": "Die Auswertung deines Trainings ist fertig",
         "class.summarised": "Das Ergebnis eines Kurses, an dem du teilgenommen hast, steht fest",
         "announcement": "Neuigkeiten von deiner Trainerin, deinem Trainer oder von uns",
+        "webhook.paused": "Einer deiner Webhooks hat tagelang versagt; wir haben ihn angehalten",
     }
 }
 """What topics are about in languages other than that of `topics.py`, which is English."""
@@ -101,6 +105,13 @@ _CLASS: Final = ClassContent(
     effort=137.4,
     ended_at_ms=_AT + 2_700_000,
     top=(Place(1, "Chidi", 151.8), Place(2, "Ana", 144.0), Place(3, "Jonas", 137.4)),
+)
+_PAUSED: Final = WebhookPausedContent(
+    endpoint_id=WebhookEndpointId(_ID),
+    host="hooks.example.org",
+    description="Training diary",
+    reason="dead",
+    failing_since_ms=_AT - 3 * 86_400_000,
 )
 
 TEMPLATES: Final = (
@@ -146,6 +157,15 @@ TEMPLATES: Final = (
                 link="https://example.org/bikes",
             ),
             AnnouncementContent(title="Closed on January 6", body="We are back on the 7th.", sender=""),
+        ),
+    ),
+    Template(
+        "webhook.paused",
+        1,
+        WebhookPausedContent,
+        (
+            _PAUSED,
+            msgspec.structs.replace(_PAUSED, description="", reason="gone"),
         ),
     ),
 )

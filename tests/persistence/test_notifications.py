@@ -301,9 +301,9 @@ async def test_the_link_of_a_digest_stops_what_was_gathered_and_that_of_all_ever
     digest = await world.use.unsubscribe(world.unsubscribe.token(Stopping(ada.account_id, digest=True)))
     assert (digest.scope, digest.topics) == ("digest", ("class.summarised",))
     everything = await world.use.unsubscribe(world.unsubscribe.token(Stopping(ada.account_id)))
-    assert everything.topics == ("workout.summarised", "class.summarised", "announcement")
+    assert everything.topics == ("workout.summarised", "class.summarised", "announcement", "webhook.paused")
     chosen = (await world.use.preferences(ada)).chosen
-    assert chosen == {"class.summarised": {"email": "off"}, "announcement": {"email": "off"}}
+    assert chosen == {topic: {"email": "off"} for topic in ("class.summarised", "announcement", "webhook.paused")}
 
 
 async def test_a_new_digest_hour_holds_for_what_waits_already(world: Notified) -> None:

@@ -22,7 +22,6 @@ from services.kernel.facts import (
     NotificationsTold,
     SensorChosen,
     TaskEnded,
-    WebhookPaused,
     WorkoutFinished,
     WorkoutSummarised,
 )
@@ -112,11 +111,10 @@ async def stored_table(world: World, live: LiveClass) -> ClassSummary | None:
     return None if stored is None else msgspec.json.decode(stored, type=ClassSummary)
 
 
-def test_every_queue_has_one_row_and_every_fact_but_three_is_wanted(rows: dict[str, Row]) -> None:
+def test_every_queue_has_one_row_and_every_fact_but_two_is_wanted(rows: dict[str, Row]) -> None:
     assert [row.queue for row in rows.values()] == list(QUEUES)
     assert len(rows) == len(QUEUES)
-    unwanted = set(FACTS) - {fact for queue in QUEUES for fact in queue.wants}
-    assert unwanted == {AccountRegistered, SensorChosen, WebhookPaused}
+    assert set(FACTS) - {fact for queue in QUEUES for fact in queue.wants} == {AccountRegistered, SensorChosen}
 
 
 @pytest.mark.parametrize("queue", QUEUES, ids=lambda queue: str(queue.name))
