@@ -76,6 +76,8 @@ from services.notifications.inbox import Inbox
 from services.notifications.links import Linking
 from services.notifications.notifications import Notifications
 from services.notifications.outgoing import CHANNELS
+from services.notifications.phone import PhoneCodes
+from services.notifications.phones import Phones
 from services.notifications.rendering import Words
 from services.notifications.sms_reports import SmsReports
 from services.notifications.telling import Telling
@@ -243,6 +245,7 @@ async def open_parts(
         identify = identifier(tokens, clock)
 
         words = Words()
+        phone_codes = PhoneCodes(secret.encode())
         unsubscribe = Unsubscribe(secret.encode())
         notifications = Notifications(transactions, clock, ids, unsubscribe)
 
@@ -279,7 +282,7 @@ async def open_parts(
             Consumer(row.queue, row.handler, transactions, clock)
             for row in table(clock, push, notifying, webhook_facts, long_tasks.wake, hot)
         )
-        post = Post(words, Linking(lambda: settings.public_url or parts.base_url, unsubscribe))
+        post = Post(words, Linking(lambda: settings.public_url or parts.base_url, unsubscribe), phone_codes)
         senders = tuple(
             Sender(lane, concurrency, transactions, providers, post, clock, wakeups) for lane, concurrency in LANES
         )
@@ -304,6 +307,7 @@ async def open_parts(
                 schedule=Jobs(transactions, clock),
                 inbox=Inbox(notifications, words),
                 notifications=notifications,
+                phones=Phones(transactions, clock, ids, phone_codes, offered="sms" in leaving),
                 sms_reports=SmsReports(notifications, token=settings.sms_token, base=settings.public_url),
                 words=words,
                 leaving=leaving,

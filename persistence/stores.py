@@ -24,6 +24,7 @@ from persistence.long_tasks import LongTasks
 from persistence.notification_settings import NotificationSettings
 from persistence.notifications import Notifications
 from persistence.outbox import Outbox
+from persistence.phones import Phones
 from persistence.schedule import Schedule
 from persistence.streams import Streams
 from persistence.ticks import Ticks
@@ -49,6 +50,7 @@ class Stores:
         self.workouts: Final = Workouts(tx)
         self.notifications: Final = Notifications(tx)
         self.notification_settings: Final = NotificationSettings(tx)
+        self.phones: Final = Phones(tx)
         self.deliveries: Final = Deliveries(tx)
         self.announcements: Final = Announcements(tx)
         self.webhooks: Final = Webhooks(tx)

@@ -13,6 +13,7 @@ from persistence.stores import Stores
 from persistence.upkeep import Upkeep
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import ClassEnded, WorkoutFinished
+from services.notifications.phone import DAY_MS
 from services.schedule.jobs import Tick
 from services.schedule.timetable import Every
 from workers.digests import Digests
@@ -50,6 +51,7 @@ def jobs(clock: Clock, outbox: OutboxUpkeep, exports: Exports) -> tuple[Job, ...
         Job("gather-digests", Every(15), digests.gather),
         Job("prune-notifications", Every(3_600), upkeep.prune_notifications),
         Job("prune-digests", Every(3_600), upkeep.prune_digests),
+        Job("prune-phone-checks", Every(3_600), upkeep.prune_phone_checks),
         Job("prune-inbox", Every(3_600), upkeep.prune_inbox),
         Job("prune-refresh-tokens", Every(3_600), upkeep.prune_refresh_tokens),
         Job("remove-old-exports", Every(300), exported.remove_old_exports),
@@ -112,6 +114,10 @@ class Jobs:
         """Forget digests of long ago."""
         before = utc(self._clock.wall_ms()) - timedelta(days=DIGEST_DAYS)
         return await stores.deliveries.prune_digests(before, BITE)
+
+    async def prune_phone_checks(self, stores: Stores, _: Tick) -> int:
+        """Forget codes that are counted no more, and the numbers that they went to."""
+        return await stores.phones.prune_checks(utc(self._clock.wall_ms() - DAY_MS), BITE)
 
     async def prune_refresh_tokens(self, stores: Stores, _: Tick) -> int:
         """Forget refresh tokens that nobody can use any more."""

@@ -31,6 +31,9 @@ from services.notifications.topics import Topic
 DIGEST: Final = "digest"
 """The template of the mail that gathers others. It is made of notifications, and none is stored with it."""
 DIGEST_VERSION: Final = 1
+CODE: Final = "phone_code"
+"""The template of the text message that proves a telephone number. It is about no topic: whoever asked for it waits for it."""
+CODE_VERSION: Final = 1
 
 PROSE: Final[dict[type[msgspec.Struct], frozenset[str]]] = {AnnouncementContent: frozenset({"body"})}
 """Fields that people write several lines into; every other string is one line."""
