@@ -278,6 +278,9 @@ FAMILIES: Final = (
     Family(
         "follower_lost", "counter", "Times that the log had lost facts before a follower had read them.", "follower"
     ),
+    Family(
+        "follower_failures", "counter", "Times that a follower could not read the log or take in a page.", "follower"
+    ),
     Family("bus_published", "counter", "Facts that the task bus has taken."),
     Family("bus_refused", "counter", "Times the task bus did not take all that it was given."),
     Family("bus_reconnects", "counter", "Times a connection to the task bus was lost and made again."),

@@ -79,6 +79,8 @@ from services.notifications.inbox import Inbox
 from services.notifications.links import Linking
 from services.notifications.notifications import Notifications
 from services.notifications.outgoing import CHANNELS
+from services.notifications.phone import PhoneCodes
+from services.notifications.phones import Phones
 from services.notifications.rendering import Words
 from services.notifications.sms_reports import SmsReports
 from services.notifications.telling import Telling
@@ -90,6 +92,7 @@ from services.training.workouts import Workouts
 from workers import activity
 from workers.activity import CountActivity
 from workers.amqp import open_amqp_bus
+from workers.amqp_feed import stream_feed
 from workers.amqp_log import AmqpLog
 from workers.bus import OperatedBus
 from workers.consumer import Consumer
@@ -144,6 +147,7 @@ class Parts:
     long_tasks: LongTasks
     consumers: tuple[Consumer, ...]
     followers: tuple[Follower, ...]
+    stream_feeds: tuple[Follower, ...]
     providers: WaysOut
     senders: tuple[Sender, ...]
     delivery_watch: DeliveryWatch
@@ -244,13 +248,18 @@ async def open_parts(
         identify = identifier(tokens, clock)
 
         words = Words()
+        phone_codes = PhoneCodes(secret.encode())
         unsubscribe = Unsubscribe(secret.encode())
         notifications = Notifications(transactions, clock, ids, unsubscribe)
 
         # -- later
         bus: OperatedBus = PostgresBus(database, clock, QUEUES, wakeups)
         fact_log: FactLog = PostgresLog(database, clock)
+        stream_feeds: tuple[Follower, ...] = ()
         if settings.amqp_url:
+            stream_feeds = tuple(
+                stream_feed(settings.amqp_url, family, database, transactions, clock, ids.next()) for family in FAMILIES
+            )
             fact_log = AmqpLog(settings.amqp_url, clock)
             refill = OutboxRefill(transactions, clock)
             bus = await resources.enter_async_context(open_amqp_bus(settings.amqp_url, clock, QUEUES, refill=refill))
@@ -276,7 +285,7 @@ async def open_parts(
             Consumer(row.queue, row.handler, transactions, clock)
             for row in table(clock, push, notifying, webhook_facts, long_tasks.wake, hot)
         )
-        post = Post(words, Linking(lambda: settings.public_url or parts.base_url, unsubscribe))
+        post = Post(words, Linking(lambda: settings.public_url or parts.base_url, unsubscribe), phone_codes)
         senders = tuple(
             Sender(lane, concurrency, transactions, providers, post, clock, wakeups) for lane, concurrency in LANES
         )
@@ -304,6 +313,7 @@ async def open_parts(
                 schedule=Jobs(transactions, clock),
                 inbox=Inbox(notifications, words),
                 notifications=notifications,
+                phones=Phones(transactions, clock, ids, phone_codes, offered="sms" in leaving),
                 sms_reports=SmsReports(notifications, token=settings.sms_token, base=settings.public_url),
                 words=words,
                 leaving=leaving,
@@ -324,7 +334,7 @@ async def open_parts(
                     relay,
                     bus,
                     lookout,
-                    followers,
+                    (*followers, *stream_feeds),
                     scheduler,
                     long_tasks,
                     providers,
@@ -384,8 +394,8 @@ async def open_parts(
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, servers, node, presence, rooms, clocks, comebacks, streams, accounts, classes, bus,
-            lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, providers, senders, delivery_watch,
-            webhook_sender, app, sockets, login_watch, admin_ui, demo,
+            lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders,
+            delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -418,6 +428,8 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("webhooks", parts.webhook_sender.run(), parts.webhook_sender.stop)
     if "relay" in roles:
         program.start("relay", parts.relay.run(), parts.relay.stop)
+        for feed in parts.stream_feeds:
+            program.start(f"follower {feed.name}", feed.run(), feed.stop)
     if "gateway" in roles:
         program.start("recorder", parts.streams.run(), parts.streams.recorder.stop)
         program.start("presence", parts.presence.run(), parts.presence.stop)
@@ -587,6 +599,7 @@ def _readings(
         "followed": lambda: {one.name: one.statistics.follows for one in followers},
         "facts_followed": lambda: {one.name: one.statistics.taken for one in followers},
         "follower_lost": lambda: {one.name: one.statistics.lost for one in followers},
+        "follower_failures": lambda: {one.name: one.statistics.failures for one in followers},
         "bus_published": lambda: bus.statistics().published,
         "bus_refused": lambda: bus.statistics().refused,
         "bus_reconnects": lambda: bus.statistics().reconnects,

@@ -23,6 +23,7 @@ from services.kernel.ids import AccountId, DeliveryId, DeviceId, NotificationId
 from services.notifications.delivery import NEXT, Lane, Outcome, State, Step
 from services.notifications.notification import Notification
 from services.notifications.outgoing import Channel, Device
+from services.notifications.phone import PhoneCheck
 from services.notifications.ports import NewDelivery, Reported
 from services.notifications.preferences import Preferences
 
@@ -47,10 +48,19 @@ class Claimed:
 
 
 @dataclass(frozen=True)
+class Check:
+    """The check that a code is for. `over`: its code is good for nothing any more."""
+
+    id: uuid.UUID
+    number: str
+    over: bool
+
+
+@dataclass(frozen=True)
 class Recipient:
     """Whom a claimed delivery is for, as of now. `address`: of mail or telephone, None when there is none that may be used;
     `device` for pushes. `chosen` in the preferences is of the notification's topic only. `readable`: False for a notification
-    of a newer program than this one."""
+    of a newer program than this one. `check` for a code, whose `address` is the number that is to be proved."""
 
     account_id: AccountId
     name: str
@@ -58,6 +68,7 @@ class Recipient:
     address: str | None
     device: Device | None
     notification: Notification | None
+    check: Check | None = None
     readable: bool = True
 
 
@@ -119,6 +130,24 @@ class Deliveries:
         )
         for lane in sorted({one.planned.lane for one in deliveries}):
             await self._wake(lane)
+
+    async def add_code(self, delivery_id: DeliveryId, check: PhoneCheck, at: datetime) -> None:
+        """The code of a check, to be sent now: somebody waits for it."""
+        await self._tx.execute(
+            """
+            INSERT INTO deliveries
+                (id, account_id, phone_check_id, channel, lane, urgent, state, due_at, made_at, changed_at, expires_at,
+                 traceparent)
+            VALUES ($1, $2, $3, 'sms', 'sms', true, 'waiting', $4, $4, $4, $5, $6)
+            """,
+            delivery_id,
+            check.account_id,
+            check.id,
+            at,
+            utc(check.expires_at_ms),
+            trace.traceparent(),
+        )
+        await self._wake("sms")
 
     async def collapse(self, notification_ids: Sequence[NotificationId], at: datetime) -> None:
         """What waits of these notifications does not leave any more: something newer takes its place."""
@@ -195,6 +224,7 @@ class Deliveries:
                    ) AS ways,
                    devices.kind, devices.address, devices.p256dh, devices.auth,
                    phones.number,
+                   checks.id AS check_id, checks.number AS check_number, checks.ended,
                    notifications.*
             FROM deliveries
             JOIN accounts ON accounts.id = deliveries.account_id
@@ -202,6 +232,7 @@ class Deliveries:
             LEFT JOIN notifications ON notifications.id = deliveries.notification_id
             LEFT JOIN devices ON devices.id = deliveries.device_id AND devices.dead_at IS NULL
                              AND devices.account_id = deliveries.account_id
+            LEFT JOIN phone_checks AS checks ON checks.id = deliveries.phone_check_id
             LEFT JOIN phones ON deliveries.channel = 'sms' AND phones.account_id = deliveries.account_id
                             AND phones.verified_at IS NOT NULL AND phones.dead_at IS NULL
             WHERE deliveries.id = ANY($1::uuid[])
@@ -389,7 +420,7 @@ class Deliveries:
                 LIMIT 1
                 FOR NO KEY UPDATE
             )
-            RETURNING id, account_id, channel, made_at
+            RETURNING id, account_id, channel, made_at, phone_check_id IS NOT NULL AS of_check
             """,
             provider,
             provider_id,
@@ -401,7 +432,9 @@ class Deliveries:
         )
         if row is None:
             return None
-        return Reported(DeliveryId(row["id"]), AccountId(row["account_id"]), row["channel"], row["made_at"])
+        return Reported(
+            DeliveryId(row["id"]), AccountId(row["account_id"]), row["channel"], row["made_at"], row["of_check"]
+        )
 
     async def send_again(self, delivery_id: DeliveryId, now: datetime, expires_at: datetime) -> bool:
         """An operator sends what failed or is in doubt once more, with all its attempts; False for any other."""
@@ -440,7 +473,8 @@ class Deliveries:
             _seen(row)
             for row in await self._tx.fetch(
                 """
-                SELECT deliveries.*, coalesce(notifications.topic, 'digest') AS topic
+                SELECT deliveries.*,
+                       coalesce(notifications.topic, CASE WHEN period IS NULL THEN 'phone_code' ELSE 'digest' END) AS topic
                 FROM deliveries LEFT JOIN notifications ON notifications.id = deliveries.notification_id
                 WHERE state = 'in_doubt'
                 ORDER BY changed_at
@@ -461,7 +495,8 @@ class Deliveries:
             _seen(row)
             for row in await self._tx.fetch(
                 """
-                SELECT deliveries.*, coalesce(notifications.topic, 'digest') AS topic
+                SELECT deliveries.*,
+                       coalesce(notifications.topic, CASE WHEN period IS NULL THEN 'phone_code' ELSE 'digest' END) AS topic
                 FROM deliveries LEFT JOIN notifications ON notifications.id = deliveries.notification_id
                 WHERE deliveries.account_id = $1
                 ORDER BY deliveries.made_at DESC, deliveries.id DESC
@@ -509,7 +544,7 @@ def _recipient(row: asyncpg.Record) -> Recipient:
         ways: str | None = row["ways"]
         chosen = None if ways is None else f'{{"{row["topic"]}":{ways}}}'
         preferences = preferences_of(row, chosen)
-    address: str | None = row["number"]
+    address: str | None = row["check_number"] or row["number"]
     if row["channel"] == "email":
         address = row["email"] if row["mailable"] else None
     device = None
@@ -522,6 +557,9 @@ def _recipient(row: asyncpg.Record) -> Recipient:
         address,
         device,
         notification,
+        check=None
+        if row["check_id"] is None
+        else Check(row["check_id"], row["check_number"], over=row["ended"] is not None),
         readable=(notification is None) == (row["topic"] is None),
     )
 

@@ -26,6 +26,7 @@ from persistence.notification_settings import NotificationSettings
 from persistence.notifications import Notifications
 from persistence.offers import Offers
 from persistence.outbox import Outbox
+from persistence.phones import Phones
 from persistence.schedule import Schedule
 from persistence.streams import Streams
 from persistence.ticks import Ticks
@@ -53,6 +54,7 @@ class Stores:
         self.workouts: Final = Workouts(tx)
         self.notifications: Final = Notifications(tx)
         self.notification_settings: Final = NotificationSettings(tx)
+        self.phones: Final = Phones(tx)
         self.deliveries: Final = Deliveries(tx)
         self.announcements: Final = Announcements(tx)
         self.webhooks: Final = Webhooks(tx)

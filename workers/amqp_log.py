@@ -2,10 +2,10 @@
 
     paceline.training.stream.v1    every fact of the family, for a week or a gigabyte
 
-The bus puts a fact into the stream of its family when the queues have it, and counts it as taken when both have confirmed it:
-what a relay counts as gone is in the log. It is a publish of its own and not a binding to the exchange of facts, because
-through a stream a fact would always arrive somewhere, and a queue that is not there would never be noticed. Retention works
-by whole segments, so these are small, and a stream that hardly grows keeps more than it must.
+What a relay counts as gone is put into the stream of its family by a follower of the outbox (amqp_feed.py), within a second or as
+soon as the stream is well. The streams are not bound to the exchange of facts, because through a stream a fact would always
+arrive somewhere, and a queue that is not there would never be noticed. Retention works by whole segments, so these are
+small, and a stream that hardly grows keeps more than it must.
 
 Streams over AMQP 0.9.1: no consumer without a prefetch, an acknowledgement is only credit for more, nothing can be put back, and
 `x-stream-offset` says where reading begins and, on each message, where it lies.
@@ -23,6 +23,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final, NamedTuple
 
+import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pamqp.common import FieldTable
 
@@ -31,7 +32,7 @@ from services.kernel.clock import Clock, utc
 from services.kernel.ids import FactId
 from workers.amqp_link import Link, broker_faults, close, connect
 from workers.bus import BusUnavailable
-from workers.fact_log import FAMILIES, Family, Page, Position, PositionLost
+from workers.fact_log import Family, Page, Position, PositionLost
 from workers.wakeups import pause
 
 VERSION: Final = "v1"
@@ -41,6 +42,8 @@ SEGMENT_BYTES: Final = 16 << 20
 """The step in which a stream forgets: some 40,000 facts. The broker's own 500 MB would keep a quiet family for years."""
 PAGE: Final = 500
 """Messages that the broker sends ahead, which is what waits here at most: full means that it waits to be asked."""
+OPEN_S: Final = 15.0
+"""For declaring and subscribing. Shorter than a follower's lease, which runs meanwhile."""
 PROOF_S: Final = 10.0
 """How long the fact at a position may take to come. A stream that has it sends it at once."""
 MARGIN: Final = timedelta(minutes=1)
@@ -53,16 +56,21 @@ def stream_of(family: Family) -> str:
     return f"paceline.{family.name}.stream.{VERSION}"
 
 
-async def declare_streams(channel: AbstractChannel) -> None:
-    """Make sure that every family has its stream."""
+async def declare_stream(channel: AbstractChannel, family: Family) -> None:
+    """Make sure that a family has its stream. Raises `BusUnavailable` when something else lies there under its name."""
     arguments: FieldTable = {
         "x-queue-type": "stream",
         "x-max-age": MAX_AGE,
         "x-max-length-bytes": MAX_BYTES,
         "x-stream-max-segment-size-bytes": SEGMENT_BYTES,
     }
-    for family in FAMILIES:
+    try:
         await channel.declare_queue(stream_of(family), durable=True, arguments=arguments)
+    except aio_pika.exceptions.ChannelPreconditionFailed as cause:
+        raise BusUnavailable(
+            f"{stream_of(family)} lies on the broker with other arguments than this program gives it: {cause}. If an older or "
+            "newer Paceline still uses it, stop that one. Else delete it (rabbitmqctl delete_queue); it is soon made anew"
+        ) from cause
 
 
 class AmqpLog:
@@ -89,10 +97,11 @@ class AmqpLog:
         try:
             reader = AmqpReader(self._clock, link)
             with broker_faults("the log cannot be read"):
-                await declare_streams(link.channel)
-                await link.channel.set_qos(prefetch_count=PAGE)
-                stream = await link.channel.get_queue(stream_of(family), ensure=False)
-                await stream.consume(reader.arrive, arguments=offset)
+                async with asyncio.timeout(OPEN_S):  # a stream that is sick may answer never
+                    await declare_stream(link.channel, family)
+                    await link.channel.set_qos(prefetch_count=PAGE)
+                    stream = await link.channel.get_queue(stream_of(family), ensure=False)
+                    await stream.consume(reader.arrive, arguments=offset)
             if place is not None:
                 await reader.prove(place, self._proof_s)
             yield reader

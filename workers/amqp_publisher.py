@@ -2,7 +2,8 @@
 
 For a quorum queue a confirm means that a majority has the message on disk. What is not confirmed in time is the relay's to
 publish again; nothing is replayed here. The publisher has a connection of its own, because a broker short of memory or disk
-stops reading from whoever publishes and must not thereby stop acknowledgements.
+stops reading from whoever publishes and must not thereby stop acknowledgements. Queues are all that it knows:
+streams are filled over other connections (amqp_feed.py), so that one that is sick holds up nothing here.
 """
 
 import asyncio
@@ -16,11 +17,9 @@ from services.kernel import facts
 from services.kernel.facts import Envelope
 from services.kernel.ids import FactId
 from workers.amqp_link import OPEN_TIMEOUT_S, Link, broker_faults, close, connect
-from workers.amqp_log import declare_streams, stream_of
 from workers.amqp_refilling import note_what_lies_there
 from workers.amqp_topology import EXCHANGE, ForeignQueue, declare, message_of
 from workers.bus import BusUnavailable, Queue, wanted_by
-from workers.fact_log import family_of
 from workers.refill import Refill
 from workers.retry import Ladder
 from workers.task_statistics import BusStatistics
@@ -87,8 +86,6 @@ class Publisher:
         kind, message = facts.fact_type(type(envelope.fact)), message_of(envelope)
         # Unwanted facts must not come back as unroutable; a queue of a newer program may still want them.
         await self._send(EXCHANGE, kind, message, must_arrive=bool(wanted_by(self._queues, envelope)))
-        if (family := family_of(kind)) is not None:
-            await self.send(stream_of(family), message)
 
     async def _send(self, exchange: str, key: str, message: aio_pika.Message, *, must_arrive: bool) -> None:
         """Publish and wait for the broker's word. Raises `BusUnavailable`."""
@@ -137,7 +134,6 @@ class Publisher:
                 if self._refill is not None:
                     await note_what_lies_there(link, ours, self._refill)
                 exchange = await declare(link.channel, ours, self._ladder)
-                await declare_streams(link.channel)
             except ForeignQueue as problem:
                 log.error("bus.foreign_queue", queue=problem.queue.name, problem=str(problem))  # noqa: TRY400
                 foreign.add(problem.queue.name)

@@ -47,11 +47,6 @@ FAMILIES: Final = (TRAINING, CLASSES)
 """Every family there is. What is in none can be read in the outbox, and by nobody again."""
 
 
-def family_of(kind: str) -> Family | None:
-    """The family of a fact of this type, if it has one."""
-    return next((family for family in FAMILIES if kind.split(".")[0] in family.nouns), None)
-
-
 @dataclass(frozen=True)
 class Page:
     """The next facts, perhaps none, and where reading goes on after them (None while nothing was ever read)."""

@@ -38,12 +38,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class FollowerStatistics:
-    """Whether this node follows; facts taken in, facts that had come before, and times that the log had lost some."""
+    """Whether this node follows; facts taken in, facts that had come before, times that the log had lost some, and times that
+    reading or taking in failed."""
 
     follows: bool = False
     taken: int = 0
     repeated: int = 0
     lost: int = 0
+    failures: int = 0
 
 
 class Follower:
@@ -81,6 +83,7 @@ class Follower:
             try:
                 await self._stand()
             except Exception as problem:
+                self.statistics.failures += 1
                 if self.statistics.taken > before:
                     retry_s = RETRY_FIRST_S
                 if isinstance(problem, BusUnavailable):

@@ -46,6 +46,7 @@ from services.kernel.facts import (
     NotificationsTold,
     TaskAsked,
     TaskEnded,
+    WebhookPaused,
     WorkoutFinished,
     WorkoutSummarised,
 )
@@ -89,6 +90,7 @@ NOTIFICATIONS: Final = Queue(
         ClassCalledOff,
         AnnouncementMade,
         AudienceTold,
+        WebhookPaused,
     ),
     concurrency=2,
 )

@@ -14,6 +14,7 @@ from persistence.upkeep import Upkeep
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import ClassEnded, WorkoutFinished
 from services.kernel.ids import Ids
+from services.notifications.phone import DAY_MS
 from services.schedule.jobs import Tick
 from services.schedule.timetable import Every
 from workers.class_doors import SeriesUpkeep
@@ -53,6 +54,7 @@ def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports) -> tupl
         Job("gather-digests", Every(15), digests.gather),
         Job("prune-notifications", Every(3_600), upkeep.prune_notifications),
         Job("prune-digests", Every(3_600), upkeep.prune_digests),
+        Job("prune-phone-checks", Every(3_600), upkeep.prune_phone_checks),
         Job("prune-inbox", Every(3_600), upkeep.prune_inbox),
         Job("prune-refresh-tokens", Every(3_600), upkeep.prune_refresh_tokens),
         Job("remove-old-exports", Every(300), exported.remove_old_exports),
@@ -115,6 +117,10 @@ class Jobs:
         """Forget digests of long ago."""
         before = utc(self._clock.wall_ms()) - timedelta(days=DIGEST_DAYS)
         return await stores.deliveries.prune_digests(before, BITE)
+
+    async def prune_phone_checks(self, stores: Stores, _: Tick) -> int:
+        """Forget codes that are counted no more, and the numbers that they went to."""
+        return await stores.phones.prune_checks(utc(self._clock.wall_ms() - DAY_MS), BITE)
 
     async def prune_refresh_tokens(self, stores: Stores, _: Tick) -> int:
         """Forget refresh tokens that nobody can use any more."""

@@ -8,6 +8,7 @@ worker that dies repeats at most one page, and what comes in between is not held
 
 from collections.abc import Mapping, Sequence
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -26,10 +27,11 @@ from services.kernel.facts import (
     ClassReminderDue,
     ClassSummarised,
     LoginEnded,
+    WebhookPaused,
     WorkoutSummarised,
 )
-from services.kernel.ids import AccountId, AnnouncementId, ClassId, LoginId, WorkoutId
-from services.notifications.content import ClassContent, LoginEndedContent, Place, WorkoutContent
+from services.kernel.ids import AccountId, AnnouncementId, ClassId, LoginId, WebhookEndpointId, WorkoutId
+from services.notifications.content import ClassContent, LoginEndedContent, Place, WebhookPausedContent, WorkoutContent
 from services.notifications.telling import PAGE, News, Telling
 from services.notifications.topics import (
     ANNOUNCEMENT,
@@ -38,6 +40,7 @@ from services.notifications.topics import (
     CLASS_REMINDER,
     CLASS_SUMMARISED,
     LOGIN_ENDED,
+    WEBHOOK_PAUSED,
     WORKOUT_SUMMARISED,
 )
 from workers import booking_news
@@ -79,6 +82,8 @@ class Notifying:
                 await self._called_off(stores, class_id, after=None)
             case AnnouncementMade(announcement_id=announcement_id):
                 await self._announced(stores, announcement_id, after=None)
+            case WebhookPaused(endpoint_id=endpoint_id):
+                await self._webhook_paused(stores, endpoint_id)
             case AudienceTold(topic=CLASS_SUMMARISED.name, subject_id=subject_id, through=through):
                 await self._class_summarised(stores, ClassId(subject_id), after=through)
             case AudienceTold(topic=CLASS_REMINDER.name, subject_id=subject_id, through=through):
@@ -169,6 +174,22 @@ class Notifying:
         more = await self._page_of(stores, ANNOUNCEMENT.name, announcement_id, news)
         finished_at = None if more else utc(self._clock.wall_ms())
         await stores.announcements.told(announcement_id, len(news), finished_at=finished_at)
+
+    async def _webhook_paused(self, stores: Stores, endpoint_id: WebhookEndpointId) -> None:
+        endpoint = await stores.webhooks.by_id(endpoint_id)
+        standing = None if endpoint is None else endpoint.standing
+        if endpoint is None or standing is None or standing.paused_reason is None or standing.failing_since_ms is None:
+            log.info("notifying.webhook_not_paused", endpoint=str(endpoint_id))  # removed, or resumed by now
+            return
+        content = WebhookPausedContent(
+            endpoint_id=endpoint_id,
+            host=urlsplit(endpoint.url).netloc.rpartition("@")[2],
+            description=endpoint.description,
+            reason=standing.paused_reason,
+            failing_since_ms=standing.failing_since_ms,
+        )
+        news = News(endpoint.account_id, content, str(endpoint_id))
+        await self._telling.tell(stores, WEBHOOK_PAUSED.name, [news])
 
     async def _page_of(self, stores: Stores, topic: str, subject_id: UUID, news: Sequence[News]) -> bool:
         """Tell one page of people, who are in the order of their ids; whether there may be another."""

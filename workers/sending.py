@@ -43,6 +43,7 @@ from services.notifications.outgoing import (
     Sms,
     TryLater,
 )
+from services.notifications.phone import PhoneCodes
 from services.notifications.ports import Reader, Words
 from services.notifications.topics import TOPICS
 from workers.wakeups import Wakeups, pause
@@ -77,8 +78,8 @@ class LaneStatistics:
 
 @dataclass(frozen=True)
 class Letter:
-    """A delivery that is to leave now, with what it says; `gathered` for a digest, `unread` for the badge of a push.
-    `taken_at`: when it was claimed, monotonic seconds."""
+    """A delivery that is to leave now, with what it says, a notification or a code; `gathered` for a digest, `unread` for the
+    badge of a push. `taken_at`: when it was claimed, monotonic seconds."""
 
     claimed: Claimed
     recipient: Recipient
@@ -90,9 +91,10 @@ class Letter:
 class Post:
     """What turns a letter into a message: the words, and the links they lead to. Pure."""
 
-    def __init__(self, words: Words, linking: Linking) -> None:
+    def __init__(self, words: Words, linking: Linking, codes: PhoneCodes) -> None:
         self._words: Final = words
         self._linking: Final = linking
+        self._codes: Final = codes
 
     def message(self, letter: Letter, now_ms: int) -> Outgoing:
         """The message, with the id that all its attempts bear. Raises LookupError when its template is gone."""
@@ -102,6 +104,9 @@ class Post:
             links = self._linking.of_digest(to.account_id)
             mail = self._words.digest(letter.gathered, reader, links)
             return Mail(claimed.id, _sure(to.address), mail.subject, mail.text, mail.html, links.unsubscribe)
+        if to.check is not None:
+            code = self._codes.code(to.check.id, to.check.number)
+            return Sms(claimed.id, to.check.number, self._words.code(code, reader))
         said = _sure(to.notification)
         match claimed.channel:
             case "email":
@@ -344,7 +349,7 @@ class Sender:
             await settings.device_died(claimed.device_id, since, step.reason, now)
         elif claimed.channel == "email" and to.address is not None:
             await settings.email_died(claimed.account_id, to.address, step.reason, now)
-        elif claimed.channel == "sms":
+        elif claimed.channel == "sms" and to.check is None:
             await settings.phone_died(claimed.account_id, now, step.reason, now)
 
 
@@ -353,8 +358,10 @@ def _verdict(claimed: Claimed, to: Recipient, now_ms: int) -> Stop | Later | Non
         return Later(now_ms + NEWER_S * 1_000)
     if to.address is None and to.device is None:
         return Stop("suppressed", "there is no address any more")
+    if to.check is not None and to.check.over:
+        return Stop("suppressed", "another code took its place, or none is wanted any more")
     if to.notification is None:
-        # A digest: its hour was chosen, and what is in it was looked at when it was gathered.
+        # A code is wanted while it is good. A digest: its hour was chosen, and what is in it was looked at when it was gathered.
         return Stop("expired", "nobody wants it any more") if now_ms >= claimed.expires_at_ms else None
     return still(
         TOPICS[to.notification.topic],

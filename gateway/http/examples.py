@@ -20,6 +20,7 @@ from gateway.http.logins import LogIn, RefreshRequest
 from gateway.http.notifications import MarkRead
 from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
+from gateway.http.phones import GivePhone, PhoneCheckView, PhoneView, ProvePhone
 from gateway.http.problems import ProblemBody, title_of, type_of
 from gateway.http.series import SeriesList, SeriesRequest
 from gateway.http.tasks import TaskList, TaskStart
@@ -310,6 +311,13 @@ _preferences = Preferences(
 _device = DeviceView(
     id=DeviceId(_id(10)), kind="webpush", name="Chrome on Android", created_at_ms=_START, seen_at_ms=_START + 86_400_000
 )
+_phone = PhoneView(
+    number="+4915112345678",
+    verified_at_ms=_START,
+    dead=False,
+    check=PhoneCheckView(number="+436601234567", expires_at_ms=_START + 86_400_000, guesses_left=5, message="sent"),
+    offered=True,
+)
 _kept = Workout(
     id=_workout,
     account_id=_jonas,
@@ -511,6 +519,9 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     ),
     _device,
     DeviceList(devices=(_device,)),
+    GivePhone(phone="+43 660 1234567"),
+    ProvePhone(code="482913"),
+    _phone,
     WebPushKey(key="BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8"),
     Previews(
         previews=(

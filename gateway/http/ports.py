@@ -46,6 +46,7 @@ from services.notifications.addresses import NewDevice, PushDevice
 from services.notifications.inbox import InboxView, NotificationView
 from services.notifications.notifications import ReadMarked, Unsubscribed
 from services.notifications.outgoing import Channel
+from services.notifications.phones import PhoneNow
 from services.notifications.ports import Words
 from services.notifications.preferences import Preferences
 from services.notifications.unsubscribe import Stopping
@@ -200,6 +201,15 @@ class NotificationCases(Protocol):
     async def forget_device(self, caller: Caller, device_id: DeviceId) -> None: ...
 
 
+class PhoneCases(Protocol):
+    """See services/notifications/phones.py."""
+
+    async def now(self, caller: Caller) -> PhoneNow: ...
+    async def give(self, caller: Caller, text: str) -> PhoneNow: ...
+    async def prove(self, caller: Caller, typed: str) -> PhoneNow: ...
+    async def take_back(self, caller: Caller) -> None: ...
+
+
 class SmsReports(Protocol):
     """See services/notifications/sms_reports.py."""
 
@@ -289,6 +299,7 @@ class GatewayDeps:
     schedule: ScheduleCases
     inbox: InboxCases
     notifications: NotificationCases
+    phones: PhoneCases
     sms_reports: SmsReports
     words: Words
     webhooks: WebhookCases

@@ -179,6 +179,31 @@ class TooManyConnections(Problem):
     retry = True
 
 
+# -- a telephone number ----------------------------------------------------------------------------------------
+
+
+class WrongCode(Problem):
+    """This is not the code that was sent; `guesses_left` says how often you may try again."""
+
+    code = "wrong_code"
+    status = 422
+
+
+class CodeExpired(Problem):
+    """No code is waited for: it has expired, was guessed wrong too often, or another one took its place. Ask for a new one."""
+
+    code = "code_expired"
+    status = 410
+
+
+class TooManyCodes(Problem):
+    """A code was sent just now, or too many were sent today; wait before you ask for another one."""
+
+    code = "too_many_codes"
+    status = 429
+    retry = True
+
+
 # -- what several devices change ----------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from services.kernel.ids import BookingId, ClassId, LoginId, WorkoutId
+from services.kernel.ids import BookingId, ClassId, LoginId, WebhookEndpointId, WorkoutId
 
 
 class LoginEndedContent(msgspec.Struct, frozen=True, tag="security.login_ended", tag_field="topic"):
@@ -99,6 +99,18 @@ class AnnouncementContent(msgspec.Struct, frozen=True, tag="announcement", tag_f
     link: str = ""
 
 
+class WebhookPausedContent(msgspec.Struct, frozen=True, tag="webhook.paused", tag_field="topic"):
+    """A webhook endpoint is called no more, since all its calls failed from `failing_since_ms` on; `reason` "dead" for that alone,
+    "gone" when it said so. `host` is where it is: the rest of its URL may hold a secret. `description` is its owner's, may be
+    empty."""
+
+    endpoint_id: WebhookEndpointId
+    host: str
+    description: str
+    reason: str
+    failing_since_ms: int
+
+
 Content = (
     LoginEndedContent
     | WorkoutContent
@@ -107,6 +119,7 @@ Content = (
     | BookingPromotedContent
     | BookingCancelledContent
     | AnnouncementContent
+    | WebhookPausedContent
 )
 
 _encoder: Final = msgspec.json.Encoder()

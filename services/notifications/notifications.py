@@ -205,7 +205,7 @@ class Notifications:
         now = utc(self._clock.wall_ms())
         async with self._transactions() as stores:
             found = await stores.deliveries.record_outcome(provider, provider_id, outcome, reason, now, message_id)
-            if found is not None and dead and found.channel == "sms":
+            if found is not None and dead and found.channel == "sms" and not found.of_check:
                 await stores.notification_settings.phone_died(found.account_id, found.made_at, reason, now)
         return found is not None
 

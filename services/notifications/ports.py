@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from services.kernel.facts import AnyFact
-from services.kernel.ids import AccountId, DeliveryId, DeviceId, FactId, LoginId, NotificationId
+from services.kernel.ids import AccountId, DeliveryId, DeviceId, FactId, LoginId, NotificationId, PhoneCheckId
 from services.notifications.addresses import NewDevice, PushDevice
 from services.notifications.deciding import Person, Planned
 from services.notifications.delivery import Outcome
 from services.notifications.notification import Notification, Position
 from services.notifications.outgoing import Channel
+from services.notifications.phone import Phone, PhoneCheck
 from services.notifications.preferences import Preferences
 
 
@@ -68,6 +69,10 @@ class Words(Protocol):
 
     def sms(self, notification: Notification, reader: Reader) -> str: ...
 
+    def code(self, code: str, reader: Reader) -> str:
+        """The text message that a telephone number is proved with."""
+        ...
+
     def mail(self, notification: Notification, reader: Reader, links: Links) -> MailWords: ...
 
     def digest(self, notifications: Sequence[Notification], reader: Reader, links: Links) -> MailWords:
@@ -98,12 +103,14 @@ class NewDelivery:
 
 @dataclass(frozen=True)
 class Reported:
-    """A delivery whose provider has told how it ended, and when it was made."""
+    """A delivery whose provider has told how it ended, and when it was made. `of_check`: a code, to a number that is not
+    proved yet."""
 
     id: DeliveryId
     account_id: AccountId
     channel: Channel
     made_at: datetime
+    of_check: bool = False
 
 
 class InboxStore(Protocol):
@@ -208,6 +215,75 @@ class NotificationStores(Protocol):
     def deliveries(self) -> DeliveryStore: ...
     @property
     def outbox(self) -> OutboxStore: ...
+
+
+class PhoneStore(Protocol):
+    """Telephone numbers, and the codes that prove them."""
+
+    async def lock(self, account_id: AccountId, number: str | None = None) -> None:
+        """Nobody else changes this account's number, or counts the codes that went to this number, before this transaction ends."""
+        ...
+
+    async def of(self, account_id: AccountId) -> Phone | None:
+        """The account's number that was proved."""
+        ...
+
+    async def check(self, account_id: AccountId) -> PhoneCheck | None:
+        """The check that has not ended, if there is one; its code may have expired."""
+        ...
+
+    async def codes_since(self, account_id: AccountId, number: str, since: datetime) -> tuple[list[int], list[int]]:
+        """When codes were made since an instant, in order: for the account, and for the number, whoever asked."""
+        ...
+
+    async def begin(self, check: PhoneCheck) -> None:
+        """A new check takes the place of one that has not ended."""
+        ...
+
+    async def guessed_wrong(self, check_id: PhoneCheckId) -> None: ...
+
+    async def end(
+        self, check_id: PhoneCheckId, how: Literal["confirmed", "used_up", "withdrawn"], at: datetime
+    ) -> None: ...
+
+    async def release(self, number: str, keeper: AccountId) -> list[AccountId]:
+        """The number is no other account's than `keeper`'s; whose it was."""
+        ...
+
+    async def forget(self, account_id: AccountId) -> None:
+        """The account has no number."""
+        ...
+
+
+class PhoneSettings(Protocol):
+    """Where the number that is used is kept."""
+
+    async def set_phone(self, account_id: AccountId, number: str, verified_at: datetime | None) -> None: ...
+
+
+class CodeDeliveries(Protocol):
+    """How a code leaves."""
+
+    async def add_code(self, delivery_id: DeliveryId, check: PhoneCheck, at: datetime) -> None:
+        """The code of a check, to be sent now."""
+        ...
+
+
+class PhoneStores(Protocol):
+    """The stores of one transaction about a telephone number."""
+
+    @property
+    def phones(self) -> PhoneStore: ...
+    @property
+    def notification_settings(self) -> PhoneSettings: ...
+    @property
+    def deliveries(self) -> CodeDeliveries: ...
+
+
+class PhoneTransactions(Protocol):
+    """Opens a transaction."""
+
+    def __call__(self) -> AbstractAsyncContextManager[PhoneStores]: ...
 
 
 class TellingInbox(Protocol):

@@ -24,14 +24,16 @@ from jinja2.utils import pass_context
 from services.notifications import segments, taming, wording
 from services.notifications.local import LANGUAGES, Local
 from services.notifications.notification import Notification
+from services.notifications.phone import LIFE_MS
 from services.notifications.ports import Links, MailWords, Reader, Short
-from services.notifications.wording import DIGEST, DIGEST_VERSION, PROSE, TEMPLATES, Template
+from services.notifications.wording import CODE, CODE_VERSION, DIGEST, DIGEST_VERSION, PROSE, TEMPLATES, Template
 
 FOLDER: Final = Path(__file__).parent / "templates"
 MAIL_PARTS: Final = ("mail_subject", "mail_preheader", "mail_button", "mail_text")
+CODE_PARTS: Final = ("sms_text",)
 PARTS: Final = ("inbox_title", "inbox_body", *MAIL_PARTS, "push_title", "push_body", "sms_text")
-"""What a file of words has macros for; that of the digest for `MAIL_PARTS`. `inbox_body` and `mail_text` may have several lines,
-the others are one."""
+"""What a file of words has macros for; that of the digest for `MAIL_PARTS`, that of a code for `CODE_PARTS`.
+`inbox_body` and `mail_text` may have several lines, the others are one."""
 
 _FRAME: Final = "mail/1"
 """Where the layout of mails is. A new look is a new version, so that an old mail that is sent again looks as it did."""
@@ -96,6 +98,13 @@ class Words:
                 break
         return segments.fitted(text)
 
+    def code(self, code: str, reader: Reader) -> str:
+        """The text message that a telephone number is proved with."""
+        local = Local(reader.locale, reader.time_zone)
+        file = self._files[f"{CODE}/{CODE_VERSION}/{local.language}.j2"]
+        said = _Said(file, {"code": code, "life_ms": LIFE_MS, "local": local}, local.language)
+        return segments.fitted(segments.plain(said.line("sms_text", _SMS_TEXT)))
+
     def mail(self, notification: Notification, reader: Reader, links: Links) -> MailWords:
         """As an e-mail."""
         said = self._say(notification, reader, line=_NAME, prose=_PROSE, links=links)
@@ -145,14 +154,15 @@ class Words:
         """The files that are rendered. Raises ValueError when one is missing, or a part in it."""
         kept = set(self._jinja.list_templates())
         places = {f"{template.name}/{template.version}": PARTS for template in templates}
-        for place, parts in {_FRAME: (), f"{DIGEST}/{DIGEST_VERSION}": MAIL_PARTS, **places}.items():
+        special = {_FRAME: (), f"{CODE}/{CODE_VERSION}": CODE_PARTS, f"{DIGEST}/{DIGEST_VERSION}": MAIL_PARTS}
+        for place, parts in {**special, **places}.items():
             for file in (f"{place}/{language}.j2" for language in LANGUAGES):
                 if file not in kept:
                     raise ValueError(f"there is no {file}: every template is written in {' and '.join(LANGUAGES)}")
                 if lacking := set(parts) - self._macros(file):
                     raise ValueError(f"{file} has no macro for {', '.join(sorted(lacking))}")
                 yield file
-            if parts:
+            if "mail_text" in parts:
                 yield f"{place}/mail.html.j2"
 
     def _macros(self, file: str) -> set[str]:

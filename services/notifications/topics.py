@@ -100,6 +100,13 @@ ANNOUNCEMENT: Final = Topic(
     ttl_s=7 * DAY_S,
     urgency="low",
 )
+WEBHOOK_PAUSED: Final = Topic(
+    "webhook.paused",
+    "One of your webhooks failed for days, so we paused it",
+    {"email": "now", "push": "off"},
+    collapse="again",
+    ttl_s=7 * DAY_S,
+)
 
 TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
     {
@@ -112,6 +119,7 @@ TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
             BOOKING_PROMOTED,
             BOOKING_CANCELLED,
             ANNOUNCEMENT,
+            WEBHOOK_PAUSED,
         )
     }
 )

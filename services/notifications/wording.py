@@ -14,7 +14,15 @@ from typing import Final
 
 import msgspec
 
-from services.kernel.ids import AccountId, BookingId, ClassId, LoginId, NotificationId, WorkoutId
+from services.kernel.ids import (
+    AccountId,
+    BookingId,
+    ClassId,
+    LoginId,
+    NotificationId,
+    WebhookEndpointId,
+    WorkoutId,
+)
 from services.notifications.content import (
     AnnouncementContent,
     BookingCancelledContent,
@@ -24,6 +32,7 @@ from services.notifications.content import (
     Content,
     LoginEndedContent,
     Place,
+    WebhookPausedContent,
     WorkoutContent,
 )
 from services.notifications.local import language_of
@@ -33,6 +42,9 @@ from services.notifications.topics import Topic
 DIGEST: Final = "digest"
 """The template of the mail that gathers others. It is made of notifications, and none is stored with it."""
 DIGEST_VERSION: Final = 1
+CODE: Final = "phone_code"
+"""The template of the text message that proves a telephone number. It is about no topic: whoever asked for it waits for it."""
+CODE_VERSION: Final = 1
 
 PROSE: Final[dict[type[msgspec.Struct], frozenset[str]]] = {AnnouncementContent: frozenset({"body"})}
 """Fields that people write several lines into; every other string is one line."""
@@ -69,6 +81,8 @@ def leads_to(content: Content) -> str:
             | BookingCancelledContent()
         ):
             return "/athlete"
+        case WebhookPausedContent():
+            return "/inbox"
         case WorkoutContent(workout_id=workout_id):
             return f"/athlete#workout={workout_id}"
         case AnnouncementContent(link=link):
@@ -85,6 +99,7 @@ _ABOUT: Final = {
         "booking.promoted": "Du bist von einer Warteliste nachgerückt und hast einen Platz im Kurs",
         "booking.cancelled": "Ein Kurs, den du gebucht hattest, fällt aus, oder deine Buchung wurde storniert",
         "announcement": "Neuigkeiten von deiner Trainerin, deinem Trainer oder von uns",
+        "webhook.paused": "Einer deiner Webhooks hat tagelang versagt; wir haben ihn angehalten",
     }
 }
 """What topics are about in languages other than that of `topics.py`, which is English."""
@@ -113,6 +128,13 @@ _CLASS: Final = ClassContent(
     effort=137.4,
     ended_at_ms=_AT + 2_700_000,
     top=(Place(1, "Chidi", 151.8), Place(2, "Ana", 144.0), Place(3, "Jonas", 137.4)),
+)
+_PAUSED: Final = WebhookPausedContent(
+    endpoint_id=WebhookEndpointId(_ID),
+    host="hooks.example.org",
+    description="Training diary",
+    reason="dead",
+    failing_since_ms=_AT - 3 * 86_400_000,
 )
 
 TEMPLATES: Final = (
@@ -204,6 +226,15 @@ TEMPLATES: Final = (
                 called_off=called_off,
             )
             for called_off in (True, False)
+        ),
+    ),
+    Template(
+        "webhook.paused",
+        1,
+        WebhookPausedContent,
+        (
+            _PAUSED,
+            msgspec.structs.replace(_PAUSED, description="", reason="gone"),
         ),
     ),
 )

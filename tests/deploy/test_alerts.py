@@ -38,6 +38,7 @@ class Story:
 
 NODE: Final = '{instance="gw1",job="paceline"}'
 QUEUE: Final = '{instance="w1",queue="pushes"}'
+FOLLOWER: Final = '{instance="w1",follower="stream of training"}'
 STORIES: Final = {
     "PacelineNodeDown": Story({f"up{NODE}": "1 0x30"}, {f"up{NODE}": "1x30"}),
     "PacelineNodeStale": Story({f"paceline_stale{NODE}": "0 1x30"}, {f"paceline_stale{NODE}": "0x30"}),
@@ -74,6 +75,11 @@ STORIES: Final = {
     ),
     "PacelineFactsHeldBack": Story(
         {f"paceline_relay_held_back{NODE}": "1x30"}, {f"paceline_relay_held_back{NODE}": "1 1 1 0x30"}
+    ),
+    "PacelineFollowerFails": Story(
+        {f"paceline_follower_failures_total{FOLLOWER}": "0+2x60"},
+        {f"paceline_follower_failures_total{FOLLOWER}": "0 0 0 8x60"},
+        minute=40,
     ),
     "PacelineOutboxStrays": Story(
         {f"paceline_outbox_stray_days_total{NODE}": "0x10 1x30"}, {f"paceline_outbox_stray_days_total{NODE}": "1x30"}

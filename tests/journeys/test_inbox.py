@@ -16,6 +16,7 @@ import aiohttp
 
 from services.accounts.tokens import make_key
 from tests.journeys.node import run_node
+from tests.support.providers import open_sms, sms_server
 from tests.support.redis_server import open_redis
 from tests.support.server import ROOT, Server, open_server
 from tests.support.system_parts import require
@@ -41,7 +42,7 @@ async def two_nodes(dsn: str, **settings: str) -> AsyncIterator[tuple[Server, Se
 
 async def test_the_words_of_the_page() -> None:
     require("node")
-    said, code = await run_node("--test", "units/inbox.test.mjs", "units/choices.test.mjs")
+    said, code = await run_node("--test", "units/inbox.test.mjs", "units/choices.test.mjs", "units/phone.test.mjs")
     assert code == 0, said
 
 
@@ -49,11 +50,22 @@ async def test_an_inbox_on_two_nodes_and_in_a_browser(fresh_dsn: str, tmp_path: 
     chromium = require("chromium")
     require("node")
     require("socket.io-client")
-    async with two_nodes(fresh_dsn, PACELINE_TOKEN_KEY=make_key().decode()) as (one, two):
+    async with (
+        open_sms() as texts,
+        two_nodes(
+            fresh_dsn,
+            PACELINE_TOKEN_KEY=make_key().decode(),
+            PACELINE_SMS_ACCOUNT=sms_server.SID,
+            PACELINE_SMS_TOKEN=sms_server.TOKEN,
+            PACELINE_SMS_FROM=sms_server.SENDER,
+            PACELINE_SMS_URL=texts.url,
+        ) as (one, two),
+    ):
         said, code = await run_node(
             "inbox.mjs",
             BASE_URL=one.base_url,
             OTHER_URL=two.base_url,
+            TEXTS_URL=f"{texts.url}/messages",
             CHROMIUM=str(chromium),
             ARTIFACTS=os.environ.get("ARTIFACTS") or str(tmp_path),
         )

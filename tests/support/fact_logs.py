@@ -1,8 +1,10 @@
 """Both logs of facts behind one bench, so that one suite of tests can be run on either.
 
-`tell` takes the whole way that a fact takes: outbox, relay, log; on RabbitMQ the relay's bus is the broker.
+`tell` takes the whole way that a fact takes: outbox, relay, log; on RabbitMQ the relay's bus is the broker, and what
+feeds the streams follows the outbox.
 """
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,12 +19,16 @@ from services.kernel.clock import SystemClock
 from services.kernel.facts import AnyFact, Envelope
 from services.kernel.ids import FactId, Uuid7Ids
 from tests.support.rabbitmq import RabbitMQ
-from tests.support.task_buses import foreign_body
+from tests.support.task_buses import WAIT_S, eventually, foreign_body
+from workers import amqp_feed
 from workers.amqp import open_amqp_bus
+from workers.amqp_feed import stream_feed
 from workers.amqp_link import Link, close, connect
-from workers.amqp_log import AmqpLog, declare_streams, stream_of
+from workers.amqp_log import AmqpLog, declare_stream, stream_of
+from workers.amqp_topology import message_of
 from workers.bus import BusStatistics, Handle, Parked, Queue, TaskBus
 from workers.fact_log import FAMILIES, TRAINING, FactLog
+from workers.following import Follower
 from workers.postgres_log import PostgresLog
 from workers.relay import Relay
 
@@ -113,6 +119,44 @@ class AmqpLogBench(LogBench):
     def __init__(self, database: Database, bus: TaskBus, url: str, link: Link) -> None:
         super().__init__(database, bus, AmqpLog(url, CLOCK, proof_s=PROOF_S))
         self._link: Final = link
+        self._url: Final = url
+        self.feeds: Final = self.make_feeds()
+
+    def make_feeds(self) -> tuple[Follower, ...]:
+        """What feeds the streams, as one process has it."""
+        return tuple(
+            stream_feed(
+                self._url, family, self.database, self.transactions, CLOCK, IDS.next(), poll_s=0.02, publish_s=1.0
+            )
+            for family in FAMILIES
+        )
+
+    async def tell(self, *told: tuple[AnyFact, uuid.UUID]) -> list[FactId]:
+        """See `LogBench.tell`; when it returns, the streams have them."""
+        ids = await self.leave(*told)
+        await self.fed()
+        return ids
+
+    async def leave(self, *told: tuple[AnyFact, uuid.UUID]) -> list[FactId]:
+        """Facts are committed and relayed; the streams may not have them yet."""
+        return await super().tell(*told)
+
+    async def fed(self) -> None:
+        """Return when the streams have everything that has left."""
+
+        async def reached() -> bool:
+            async with self.database.tx() as tx:
+                left = await tx.fetch("SELECT position FROM outbox_shards ORDER BY shard")
+                at = await tx.fetch("SELECT position FROM followers WHERE name = $1", amqp_feed.NAME)
+            told = "outbox:" + ",".join(str(row["position"]) for row in left)
+            return [row["position"] for row in at] == [told] * len(FAMILIES)
+
+        await eventually(reached)
+
+    async def put(self, *envelopes: Envelope) -> None:
+        """These are in the stream of training."""
+        exchange = self._link.channel.default_exchange
+        await asyncio.gather(*(exchange.publish(message_of(each), stream_of(TRAINING)) for each in envelopes))
 
     async def put_foreign(self) -> None:
         body = foreign_body(FactId(IDS.next())).encode()
@@ -120,7 +164,8 @@ class AmqpLogBench(LogBench):
 
     async def begin_anew(self) -> None:
         await self.lose_streams()
-        await declare_streams(self._link.channel)
+        for family in FAMILIES:
+            await declare_stream(self._link.channel, family)
 
     async def lose_streams(self) -> None:
         """There are none any more."""
@@ -129,14 +174,28 @@ class AmqpLogBench(LogBench):
 
 
 @asynccontextmanager
-async def amqp_log_bench(database: Database, url: str) -> AsyncIterator[AmqpLogBench]:
-    """The bench on a broker that other tests use as well: its streams begin anew."""
+async def running(*followers: Follower) -> AsyncIterator[None]:
+    """The followers' loops while entered."""
+    tasks = [asyncio.create_task(follower.run()) for follower in followers]
+    try:
+        yield
+    finally:
+        for follower in followers:
+            follower.stop()
+        async with asyncio.timeout(WAIT_S):
+            await asyncio.gather(*tasks)
+
+
+@asynccontextmanager
+async def amqp_log_bench(database: Database, url: str, *, fed: bool = True) -> AsyncIterator[AmqpLogBench]:
+    """The bench on a broker that other tests use as well: its streams begin anew. `fed` false: the test runs the feeds."""
     link = await connect(url, "test")
     try:
         async with open_amqp_bus(url, CLOCK, ()) as bus:
             bench = AmqpLogBench(database, bus, url, link)
             await bench.begin_anew()
-            yield bench
+            async with running(*(bench.feeds if fed else ())):
+                yield bench
     finally:
         await close(link)
 

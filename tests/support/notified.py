@@ -41,6 +41,9 @@ class PlainWords:
     def sms(self, notification: Notification, reader: Reader) -> str:
         return f"{reader.name}: {_said(notification)}"
 
+    def code(self, code: str, reader: Reader) -> str:
+        return f"{reader.name}: {code}"
+
     def mail(self, notification: Notification, reader: Reader, links: Links) -> MailWords:
         return MailWords(notification.topic, f"{reader.name}: {_said(notification)}", "<p>html</p>")
 

@@ -8,7 +8,8 @@ from typing import Final
 from services.notifications.delivery import Lane
 from services.notifications.links import Linking
 from services.notifications.outgoing import CHANNELS, Channel, Mail, Outgoing, PushMessage, Receipt
-from tests.support.notified import Notified, PlainWords
+from services.notifications.phone import PhoneCodes
+from tests.support.notified import SECRET, Notified, PlainWords
 from workers.sending import Post, Sender
 
 Answer = Callable[[Outgoing], Awaitable[Receipt]]
@@ -60,7 +61,8 @@ def a_sender(world: Notified, postbox: Postbox, lane: Lane = "email", *, concurr
 
 def a_post(world: Notified) -> Post:
     """Plain words, and links to nowhere."""
-    return Post(PlainWords(), Linking(lambda: "https://pace.example.org", world.unsubscribe))
+    linking = Linking(lambda: "https://pace.example.org", world.unsubscribe)
+    return Post(PlainWords(), linking, PhoneCodes(SECRET))
 
 
 async def send_due(sender: Sender) -> int:

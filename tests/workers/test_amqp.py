@@ -3,17 +3,17 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import cast
 
 import aio_pika
 import pytest
 from aio_pika.abc import HeadersType
 
-from services.kernel.facts import ClassEnded, WorkoutFinished
-from services.kernel.ids import ClassId, FactId
+from services.kernel.facts import AnyFact, Fact, WorkoutFinished
+from services.kernel.ids import FactId
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.task_buses import (
     CLOCK,
-    IDS,
     LADDER,
     WAIT_S,
     AmqpBench,
@@ -32,13 +32,10 @@ from workers.retry import Ladder
 pytest_plugins = ["tests.support.rabbitmq"]
 
 
-@pytest.fixture(autouse=True)
-async def nobody_else(rabbitmq: RabbitMQ) -> None:
-    """Whole programs have left their queues on this broker: a fact that nobody here wants would have somewhere to go."""
-    link = await connect(rabbitmq.url, "test")
-    for queue in QUEUES:
-        await link.channel.queue_delete(work_queue(queue))
-    await close(link)
+class MoonEclipsed(Fact, frozen=True, tag="moon.eclipsed"):
+    """What no queue of a program that uses the same broker wants: it has nowhere to go but where a test lets it."""
+
+    moon: int
 
 
 @pytest.fixture
@@ -268,8 +265,8 @@ async def test_a_subscription_that_the_broker_ends_is_made_again(bench: AmqpBenc
 
 
 async def test_a_fact_that_has_nowhere_to_go_is_not_taken(bench: AmqpBench, rabbitmq: RabbitMQ) -> None:
-    queue = bench.queue(ClassEnded)
-    wanted = an_envelope(ClassEnded(class_id=ClassId(IDS.next())))
+    queue = bench.queue(MoonEclipsed)
+    wanted = an_envelope(cast(AnyFact, MoonEclipsed(1)))
     async with bench.open() as bus:
         await bus.publish(wanted)
         link = await connect(rabbitmq.url, "test")

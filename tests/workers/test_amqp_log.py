@@ -11,7 +11,6 @@ from services.kernel.ids import AccountId, FactId, WorkoutId
 from tests.support.fact_logs import CLOCK, IDS, AmqpLogBench, amqp_log_bench
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.task_buses import WAIT_S, an_envelope
-from workers.amqp import open_amqp_bus
 from workers.amqp_log import PAGE, AmqpLog
 from workers.bus import BusUnavailable
 from workers.fact_log import TRAINING, Position, PositionLost
@@ -56,12 +55,9 @@ async def test_a_stream_that_was_made_anew_is_known_by_what_lies_at_the_position
             pass
 
 
-async def test_more_facts_than_the_broker_sends_ahead_come_page_by_page(
-    rabbitmq: RabbitMQ, bench: AmqpLogBench
-) -> None:
+async def test_more_facts_than_the_broker_sends_ahead_come_page_by_page(bench: AmqpLogBench) -> None:
     told = [an_envelope() for _ in range(3 * PAGE)]
-    async with open_amqp_bus(rabbitmq.url, CLOCK, ()) as bus:
-        await bus.publish(*told)
+    await bench.put(*told)
     found, position = await read(bench, len(told))
     assert sorted(found) == sorted(envelope.id for envelope in told)
     assert await read(bench, 1, await _told_after(bench, position))
@@ -74,11 +70,9 @@ async def _told_after(bench: AmqpLogBench, position: Position) -> Position:
     return position
 
 
-async def test_a_fact_that_was_published_twice_is_there_twice(rabbitmq: RabbitMQ, bench: AmqpLogBench) -> None:
+async def test_a_fact_that_was_published_twice_is_there_twice(bench: AmqpLogBench) -> None:
     envelope = an_envelope()
-    async with open_amqp_bus(rabbitmq.url, CLOCK, ()) as bus:
-        await bus.publish(envelope)
-        await bus.publish(envelope)
+    await bench.put(envelope, envelope)
     assert (await read(bench, 2))[0] == [envelope.id, envelope.id]
 
 
@@ -88,7 +82,7 @@ async def test_a_log_on_a_broker_that_is_away_says_so() -> None:
             pass
 
 
-async def test_a_reader_whose_stream_is_deleted_is_told(rabbitmq: RabbitMQ, bench: AmqpLogBench) -> None:
+async def test_a_reader_whose_stream_is_deleted_is_told(bench: AmqpLogBench) -> None:
     await tell(bench, 1)
     async with bench.log.reading(TRAINING) as reader:
         await reader.page(WAIT_S)
@@ -97,18 +91,3 @@ async def test_a_reader_whose_stream_is_deleted_is_told(rabbitmq: RabbitMQ, benc
         await bench.begin_anew()
         with pytest.raises(BusUnavailable):
             await waiting
-
-
-async def test_a_fact_counts_as_taken_when_its_stream_has_it_and_a_reader_makes_a_missing_stream(
-    rabbitmq: RabbitMQ, bench: AmqpLogBench
-) -> None:
-    envelope = an_envelope()
-    async with open_amqp_bus(rabbitmq.url, CLOCK, ()) as bus:
-        await bus.publish(envelope)
-        await bench.lose_streams()
-        with pytest.raises(BusUnavailable):
-            await bus.publish(envelope)
-        async with bench.log.reading(TRAINING) as reader:
-            await bus.publish(envelope)
-            page = await reader.page(WAIT_S)
-    assert page.envelopes == (envelope,)

@@ -1,9 +1,7 @@
 """Following the log, by the example of the numbers of each day."""
 
-import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pytest
@@ -15,8 +13,8 @@ from persistence.stores import Stores
 from services.kernel.clock import ManualClock, utc
 from services.kernel.facts import ClassEnded, Envelope, WorkoutFinished, WorkoutSummarised
 from services.kernel.ids import AccountId, ClassId, WorkoutId
-from tests.support.fact_logs import CLOCK, IDS, LogBench, TakesAll
-from tests.support.task_buses import WAIT_S, eventually
+from tests.support.fact_logs import CLOCK, IDS, LogBench, TakesAll, running
+from tests.support.task_buses import eventually
 from tests.support.world import World
 from workers.activity import NAME, CountActivity
 from workers.fact_log import CLASSES, TRAINING, Family
@@ -37,19 +35,6 @@ def following(bench: LogBench, family: Family = TRAINING, take: Take | None = No
     """A follower as one process has it."""
     take = take or CountActivity(CLOCK)
     return Follower(NAME, family, take, bench.log, bench.transactions, CLOCK, IDS.next(), idle_s=0.05)
-
-
-@asynccontextmanager
-async def running(*followers: Follower) -> AsyncIterator[None]:
-    """The followers' loops while entered."""
-    tasks = [asyncio.create_task(follower.run()) for follower in followers]
-    try:
-        yield
-    finally:
-        for follower in followers:
-            follower.stop()
-        async with asyncio.timeout(WAIT_S):
-            await asyncio.gather(*tasks)
 
 
 async def tell(bench: LogBench, count: int = 1) -> None:
@@ -126,12 +111,14 @@ async def test_whoever_was_overtaken_counts_nothing(bench: LogBench) -> None:
         await tell(bench, 1)
         await eventually(lambda: follower.statistics.taken == 1)
         async with bench.database.tx() as tx:
-            await tx.execute("UPDATE followers SET holder = $1, held_until = now() + interval '1 h'", other)
+            await tx.execute(
+                "UPDATE followers SET holder = $2, held_until = now() + interval '1 h' WHERE name = $1", NAME, other
+            )
         await eventually(lambda: not follower.statistics.follows)
         await tell(bench, 3)
         assert await counted(bench) == {"workout.finished": 1}
         async with bench.database.tx() as tx:
-            await tx.execute("UPDATE followers SET held_until = now() - interval '1 s'")
+            await tx.execute("UPDATE followers SET held_until = now() - interval '1 s' WHERE name = $1", NAME)
         await eventually(lambda: follower.statistics.taken == 4)
     assert await counted(bench) == {"workout.finished": 4}
 

@@ -26,7 +26,6 @@ from services.kernel.facts import (
     NotificationsTold,
     SensorChosen,
     TaskEnded,
-    WebhookPaused,
     WorkoutFinished,
     WorkoutSummarised,
 )
@@ -116,11 +115,11 @@ async def stored_table(world: World, live: LiveClass) -> ClassSummary | None:
     return None if stored is None else msgspec.json.decode(stored, type=ClassSummary)
 
 
-def test_every_queue_has_one_row_and_every_fact_but_four_is_wanted(rows: dict[str, Row]) -> None:
+def test_every_queue_has_one_row_and_every_fact_but_three_is_wanted(rows: dict[str, Row]) -> None:
     assert [row.queue for row in rows.values()] == list(QUEUES)
     assert len(rows) == len(QUEUES)
     unwanted = set(FACTS) - {fact for queue in QUEUES for fact in queue.wants}
-    assert unwanted == {AccountRegistered, ClassBooked, SensorChosen, WebhookPaused}
+    assert unwanted == {AccountRegistered, ClassBooked, SensorChosen}
 
 
 @pytest.mark.parametrize("queue", QUEUES, ids=lambda queue: str(queue.name))

@@ -11,6 +11,7 @@ from services.accounts.ports import Login
 from services.classes.bookings import Bookings
 from services.classes.offers import Offers
 from services.classes.summary import ClassStanding, ClassSummary
+from services.integrations.endpoint import Endpoint, PauseReason, Standing
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
 from services.kernel.facts import (
@@ -25,12 +26,13 @@ from services.kernel.facts import (
     ClassSummarised,
     LoginEnded,
     NotificationsTold,
+    WebhookPaused,
     WorkoutFinished,
     WorkoutSummarised,
 )
-from services.kernel.ids import AccountId, AnnouncementId, ClassId, LoginId, WorkoutId
+from services.kernel.ids import AccountId, AnnouncementId, ClassId, LoginId, WebhookEndpointId, WorkoutId
 from services.notifications.announcement import announce
-from services.notifications.content import ClassContent, LoginEndedContent, WorkoutContent
+from services.notifications.content import ClassContent, LoginEndedContent, WebhookPausedContent, WorkoutContent
 from services.notifications.telling import IDS_PER_FACT
 from services.training import workouts
 from tests.support.notified import Notified, announced
@@ -133,6 +135,60 @@ async def test_a_workouts_summary_is_told_to_its_owner_and_a_later_revision_corr
         if seconds == 90:
             await world.write(stream_id, 90, steady(90, start=90))
     assert await world.states(ada) == [("apns", "waiting")]
+
+
+@pytest.mark.parametrize(
+    ("reason", "failed_ms"),
+    [("dead", 3 * 24 * 3_600_000), ("gone", 0)],
+    ids=["after days of failures", "by its own word"],
+)
+async def test_the_owner_of_a_paused_webhook_is_told_its_host_and_nothing_else_of_its_address(
+    world: Notified, notifying: Notifying, reason: PauseReason, failed_ms: int
+) -> None:
+    ada, now_ms = await world.account(), world.clock.wall_ms()
+    endpoint = await an_endpoint(world, ada, Standing("paused", 10, now_ms - failed_ms, reason))
+    fact = WebhookPaused(ada.account_id, endpoint.id, reason)
+    (told,) = await happen(world, notifying, fact)
+    (one,) = await world.inbox(ada)
+    assert one.content == WebhookPausedContent(endpoint.id, "hooks.test:8443", "diary", reason, now_ms - failed_ms)
+    assert told == NotificationsTold(ids=(one.id,))
+    assert await world.states(ada) == [("email", "waiting")]
+
+
+@pytest.mark.parametrize("standing", [Standing(), None], ids=["resumed", "removed"])
+async def test_of_a_webhook_that_is_not_paused_any_more_nobody_is_told(
+    world: Notified, notifying: Notifying, standing: Standing | None
+) -> None:
+    ada = await world.account()
+    endpoint_id = WebhookEndpointId(world.ids.next())
+    if standing is not None:
+        endpoint_id = (await an_endpoint(world, ada, standing)).id
+    assert await happen(world, notifying, WebhookPaused(ada.account_id, endpoint_id, "dead")) == []
+
+
+async def an_endpoint(world: Notified, owner: Caller, standing: Standing) -> Endpoint:
+    """A webhook endpoint that stands like this."""
+    endpoint = Endpoint(
+        id=WebhookEndpointId(world.ids.next()),
+        account_id=owner.account_id,
+        url="https://user:word@hooks.test:8443/in?token=secret",
+        events=("class.ended",),
+        scopes=(),
+        description="diary",
+        created_at_ms=world.clock.wall_ms(),
+        standing=standing,
+    )
+    since = None if standing.failing_since_ms is None else utc(standing.failing_since_ms)
+    async with world.transactions() as stores:
+        await stores.webhooks.add(endpoint, "hooks.test")
+        await stores.tx.execute(
+            "UPDATE webhook_endpoints SET state = $1, failures = $2, failing_since = $3, paused_reason = $4",
+            standing.state,
+            standing.failures,
+            since,
+            standing.paused_reason,
+        )
+    return endpoint
 
 
 async def a_class(world: Notified, athletes: int) -> tuple[ClassId, list[Caller]]:

@@ -31,6 +31,8 @@ from services.kernel.clock import ManualClock
 from services.kernel.ids import ClassId, Uuid7Ids
 from services.notifications.inbox import Inbox
 from services.notifications.notifications import Notifications
+from services.notifications.phone import PhoneCodes
+from services.notifications.phones import Phones
 from services.notifications.rendering import Words
 from services.notifications.sms_reports import SmsReports
 from services.notifications.unsubscribe import Unsubscribe
@@ -158,6 +160,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         schedule=Jobs(transactions, clock),
         inbox=Inbox(notifications, words),
         notifications=notifications,
+        phones=Phones(transactions, clock, ids, PhoneCodes(SECRET), offered=True),
         sms_reports=SmsReports(notifications, token=SMS_TOKEN, base=PUBLIC_URL),
         words=words,
         webhooks=Webhooks(transactions, clock, ids, Seals((bytes(32),)), judging(Egress())),

@@ -4,8 +4,8 @@
  *
  *     BASE_URL=http://127.0.0.1:8080 OTHER_URL=http://127.0.0.1:8081 node inbox.mjs
  *
- * OTHER_URL is another node of the same installation; without it the phone is on the same one. ARTIFACTS names a folder for
- * screenshots.
+ * OTHER_URL is another node of the same installation; without it the phone is on the same one. TEXTS_URL is where text messages
+ * arrive (tests/support/providers/sms_server.py); without it no number is proved. ARTIFACTS names a folder for screenshots.
  */
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -14,6 +14,7 @@ import { LAPTOP, NARROW_PHONE, PHONE, fits, registerByKeyboard, shot, speaks, wi
 import { BASE_URL, connect, eventually, http, journey, register, samplesFrom } from "./client.mjs";
 
 const OTHER_URL = process.env.OTHER_URL ?? BASE_URL;
+const { TEXTS_URL } = process.env;
 
 /** A workout of a quarter of a minute, from the first sample to its end. */
 async function train(client, bpm = 140) {
@@ -116,6 +117,28 @@ async function livePage(browser, tell) {
   });
 }
 
+/** A number is given and proved with the code that comes by text message, and forgotten; a wrong code says how it stands. */
+async function telephone(page, tell) {
+  await page.getByLabel("Number with its country").fill("+49 (151) 1234-5678");
+  await page.getByRole("button", { name: "Send a code" }).click();
+  await page.getByText(/a code to \+4915112345678/).waitFor();
+  const code = await eventually("the text message", async () => {
+    const [text] = await (await fetch(TEXTS_URL)).json();
+    return text?.To === "+4915112345678" && /\b\d{6}\b/.exec(text.Body)?.[0];
+  });
+  await page.getByLabel("Code", { exact: true }).fill(String((Number(code) + 1) % 1_000_000).padStart(6, "0"));
+  await page.getByRole("button", { name: "Prove" }).click();
+  await page.getByText(/not the code that was sent/).waitFor();
+  await shot(page, "settings-phone-code", { fullPage: true });
+  await page.getByLabel("Code", { exact: true }).fill(`${code.slice(0, 3)} ${code.slice(3)}`);
+  await page.getByRole("button", { name: "Prove" }).click();
+  await page.getByText("Text messages go to +4915112345678.").waitFor();
+  await page.getByRole("button", { name: "Forget this number" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Forget" }).click();
+  await page.getByText(/There is none yet/).waitFor();
+  tell("a telephone number");
+}
+
 async function settings(browser, tell) {
   await withPage(browser, { viewport: LAPTOP, quiet: false }, async (page) => {
     await page.goto(`${BASE_URL}/inbox#settings`);
@@ -160,6 +183,8 @@ async function settings(browser, tell) {
     await page.getByText("Another device has changed this").waitFor();
     assert.equal(await page.getByLabel(/Quiet hours/).isChecked(), false);
     tell("changed meanwhile");
+
+    if (TEXTS_URL) await telephone(page, tell);
 
     const phone = { kind: "apns", address: "a1".repeat(32), name: "Ben's iPhone" };
     await http("POST", "/v1/devices", { token: await tokenOf(page), body: phone });

@@ -75,6 +75,10 @@ class SmsServer(HttpProvider):
             return broken or web.json_response({"sid": sid, "status": "queued", "error_code": None}, status=201)
         return await self.break_off(request, fault) or _error(fault, form)
 
+    async def shown(self, _: web.Request) -> web.Response:
+        """GET /messages: all that it has taken, for whoever reads them in another process."""
+        return web.json_response(list(self.messages.values()))
+
     def _take(self, form: dict[str, str]) -> str:
         sid = f"SM{uuid.uuid4().hex}"
         assert form["To"], "a number"
@@ -91,6 +95,7 @@ async def open_sms(*, port: int = 0, tls: bool = False) -> AsyncIterator[SmsServ
     """A running provider, whose one account is `SID` with `TOKEN`."""
     server, app = SmsServer(), web.Application()
     app.router.add_post("/2010-04-01/Accounts/{sid}/Messages.json", server.handle)
+    app.router.add_get("/messages", server.shown)
     async with serving(server, app, port=port, tls=tls):
         yield server
 

@@ -9,6 +9,7 @@ import { byId, make, setText, showView, whileBusy } from "./dom.js";
 import { badgeWords, inDays, safePath, withOne, withRead } from "./inbox.js";
 import { Live } from "./live.js";
 import { Login } from "./login.js";
+import { Phone } from "./phone.js";
 import { Problem } from "./problem.js";
 import { Settings } from "./settings.js";
 import { showStanding } from "./standing.js";
@@ -28,6 +29,7 @@ class Page {
     this.shownFor = null;
     this.settings = new Settings(this.login, () => this.#load());
     this.devices = new Devices(this.login);
+    this.phone = new Phone(this.login);
     this.login.onChange(() => {
       if ((this.login.account?.id ?? null) !== this.shownFor) this.enter();
     });
@@ -108,7 +110,7 @@ class Page {
     document.title = settings ? "What you are told · Paceline" : this.#title();
     byId(settings ? "settings-title" : "inbox-title").focus({ preventScroll: true });
     if (settings) {
-      await Promise.all([this.settings.load(), this.devices.load(), this.#load()]);
+      await Promise.all([this.settings.load(), this.devices.load(), this.phone.load(), this.#load()]);
       return;
     }
     if (ID.test(where) && (await this.#opened(where))) return;

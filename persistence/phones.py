@@ -1,0 +1,147 @@
+"""The SQL of telephone numbers and of the codes that prove them.
+
+What is asked and changed about an account's number happens under the lock of its row in `accounts`, so that two requests at once
+count each other's codes and guesses. What is counted by number is done under an advisory lock of the number.
+"""
+
+from datetime import datetime
+from typing import Final, Literal
+
+import asyncpg
+
+from persistence.database import Tx
+from services.kernel.clock import to_wall_ms, utc
+from services.kernel.ids import AccountId, PhoneCheckId
+from services.notifications.phone import Phone, PhoneCheck
+
+_LOCK: Final = 0x2EF2
+
+
+class Phones:
+    """The numbers inside one transaction."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx: Final = tx
+
+    async def lock(self, account_id: AccountId, number: str | None = None) -> None:
+        """Nobody else changes this account's number, or counts the codes that went to this number, before this transaction ends."""
+        await self._tx.execute("SELECT FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account_id)
+        if number is not None:
+            await self._tx.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", _LOCK, number)
+
+    async def of(self, account_id: AccountId) -> Phone | None:
+        """The account's number that was proved."""
+        row = await self._tx.fetchrow(
+            "SELECT number, verified_at, dead_at FROM phones WHERE account_id = $1 AND verified_at IS NOT NULL",
+            account_id,
+        )
+        if row is None:
+            return None
+        dead_at: datetime | None = row["dead_at"]
+        return Phone(row["number"], to_wall_ms(row["verified_at"]), None if dead_at is None else to_wall_ms(dead_at))
+
+    async def check(self, account_id: AccountId) -> PhoneCheck | None:
+        """The check that has not ended, if there is one; its code may have expired."""
+        row = await self._tx.fetchrow(
+            """
+            SELECT phone_checks.*, deliveries.state FROM phone_checks
+            LEFT JOIN deliveries ON deliveries.phone_check_id = phone_checks.id
+            WHERE phone_checks.account_id = $1 AND ended_at IS NULL
+            """,
+            account_id,
+        )
+        return None if row is None else _check(row)
+
+    async def codes_since(self, account_id: AccountId, number: str, since: datetime) -> tuple[list[int], list[int]]:
+        """When codes were made since an instant, in order: for the account, and for the number, whoever asked."""
+        rows = await self._tx.fetch(
+            """
+            SELECT made_at, account_id = $1 AS by_account, number = $2 AS to_number FROM phone_checks
+            WHERE (account_id = $1 OR number = $2) AND made_at > $3
+            ORDER BY made_at
+            """,
+            account_id,
+            number,
+            since,
+        )
+        return (
+            [to_wall_ms(row["made_at"]) for row in rows if row["by_account"]],
+            [to_wall_ms(row["made_at"]) for row in rows if row["to_number"]],
+        )
+
+    async def begin(self, check: PhoneCheck) -> None:
+        """A new check takes the place of one that has not ended."""
+        await self._tx.execute(
+            "UPDATE phone_checks SET ended_at = $2, ended = 'replaced' WHERE account_id = $1 AND ended_at IS NULL",
+            check.account_id,
+            utc(check.made_at_ms),
+        )
+        await self._tx.execute(
+            "INSERT INTO phone_checks (id, account_id, number, made_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+            check.id,
+            check.account_id,
+            check.number,
+            utc(check.made_at_ms),
+            utc(check.expires_at_ms),
+        )
+
+    async def guessed_wrong(self, check_id: PhoneCheckId) -> None:
+        """Somebody typed something else."""
+        await self._tx.execute("UPDATE phone_checks SET wrong = wrong + 1 WHERE id = $1", check_id)
+
+    async def end(
+        self, check_id: PhoneCheckId, how: Literal["confirmed", "used_up", "withdrawn"], at: datetime
+    ) -> None:
+        """Its code is good for nothing any more, and does not leave if it still waits."""
+        await self._tx.execute("UPDATE phone_checks SET ended_at = $2, ended = $3 WHERE id = $1", check_id, at, how)
+
+    async def release(self, number: str, keeper: AccountId) -> list[AccountId]:
+        """The number is no other account's than `keeper`'s; whose it was."""
+        rows = await self._tx.fetch(
+            "DELETE FROM phones WHERE number = $1 AND account_id <> $2 RETURNING account_id", number, keeper
+        )
+        return [AccountId(row["account_id"]) for row in rows]
+
+    async def forget(self, account_id: AccountId) -> None:
+        """The account has no number."""
+        await self._tx.execute("DELETE FROM phones WHERE account_id = $1", account_id)
+
+    async def prune_checks(self, before: datetime, limit: int) -> int:
+        """Forget up to `limit` checks that were made before an instant, and what was sent for them; how many they were."""
+        status: str = await self._tx.execute(
+            """
+            DELETE FROM phone_checks
+            WHERE id IN (
+                SELECT id FROM phone_checks
+                WHERE made_at < $1
+                ORDER BY made_at
+                LIMIT $2
+                FOR UPDATE SKIP LOCKED
+            )
+            """,
+            before,
+            limit,
+        )
+        return int(status.split()[-1])
+
+
+def _check(row: asyncpg.Record) -> PhoneCheck:
+    return PhoneCheck(
+        id=PhoneCheckId(row["id"]),
+        account_id=AccountId(row["account_id"]),
+        number=row["number"],
+        made_at_ms=to_wall_ms(row["made_at"]),
+        expires_at_ms=to_wall_ms(row["expires_at"]),
+        wrong=row["wrong"],
+        message=_message(row["state"]),
+    )
+
+
+def _message(state: str | None) -> Literal["waiting", "sent", "failed"]:
+    match state:
+        case "sent" | "delivered" | "in_doubt":
+            return "sent"
+        case "waiting" | "sending":
+            return "waiting"
+        case _:
+            return "failed"
