@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from typing import Final
 
 from persistence.database import Database
 from services.kernel.clock import SystemClock
@@ -10,14 +11,16 @@ from services.kernel.ids import FactId
 from tests.support.server import PROGRAM, open_program
 from tests.support.task_buses import eventually
 from tests.support.world import World
-from workers.handlers import QUEUES
+from workers.handlers import CLASS_SUMMARIES, QUEUES
 from workers.postgres_bus import PostgresBus
+
+RUN: Final = CLASS_SUMMARIES.concurrency
 
 
 async def test_a_worker_finishes_what_runs_and_begins_nothing_new(database: Database, fresh_dsn: str) -> None:
     world = World(database)
     coach = await world.account("Cleo", "coach")
-    classes = [await world.live_class(coach) for _ in range(3)]
+    classes = [await world.live_class(coach) for _ in range(RUN + 2)]
     for live in classes:
         await world.end(live)
     facts = [
@@ -29,11 +32,11 @@ async def test_a_worker_finishes_what_runs_and_begins_nothing_new(database: Data
         async with database.connection() as look:
             waiting = await look.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
             begun = await look.fetchval("SELECT count(*) FROM tasks WHERE queue = 'class-summaries' AND leased")
-        return bool(waiting and begun)  # others want the class, too
+        return bool(waiting) and begun == RUN  # others want the class, too
 
     with open_program(PROGRAM, PACELINE_ROLES="worker", DATABASE_URL=fresh_dsn) as server:
         async with database.tx() as holder:
-            # The handler of the first one cannot go on before this transaction ends.
+            # The handlers of the first ones cannot go on before this transaction ends.
             await holder.fetch("SELECT FROM classes FOR UPDATE")
             await PostgresBus(database, SystemClock(), QUEUES).publish(*facts)
             await eventually(blocked)
@@ -46,6 +49,6 @@ async def test_a_worker_finishes_what_runs_and_begins_nothing_new(database: Data
         )
         made = await look.fetchval("SELECT count(*) FROM classes WHERE summary IS NOT NULL")
     assert [(row["fact_id"], row["attempt"], row["leased"]) for row in left] == [
-        (envelope.id, 0, False) for envelope in facts[1:]
+        (envelope.id, 0, False) for envelope in facts[RUN:]
     ]
-    assert made == 1
+    assert made == RUN

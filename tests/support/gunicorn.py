@@ -31,7 +31,7 @@ class Gunicorn:
 
     def __init__(self, folder: Path, environ: dict[str, str], workers: int, application: str) -> None:
         self.port: Final = free_port()
-        self.metrics_port: Final = free_ports(2 * workers)
+        self.metrics_port: Final = free_ports(2 * workers, but=self.port)
         self.base_url: Final = f"http://127.0.0.1:{self.port}"
         self.output: list[str] = []
         clean = {name: value for name, value in os.environ.items() if not name.startswith("PACELINE_")}
@@ -113,11 +113,15 @@ class Gunicorn:
             self.output.append(line)
 
 
-def free_ports(count: int) -> int:
-    """A port with `count` free ones behind it."""
+def free_ports(count: int, *, but: int) -> int:
+    """A port with `count` free ones behind it, none of them `but`, which is free as well for now."""
     while True:
         first = free_port()
-        if first + count < 65_000 and all(_is_free(first + number) for number in range(1, count + 1)):
+        if (
+            not first <= but <= first + count
+            and first + count < 65_000
+            and all(_is_free(first + number) for number in range(1, count + 1))
+        ):
             return first
 
 
