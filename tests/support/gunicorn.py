@@ -117,11 +117,9 @@ def free_ports(count: int, *, but: int) -> int:
     """A port with `count` free ones behind it, none of them `but`, which is free as well for now."""
     while True:
         first = free_port()
-        if (
-            not first <= but <= first + count
-            and first + count < 65_000
-            and all(_is_free(first + number) for number in range(1, count + 1))
-        ):
+        if first <= but <= first + count or first + count >= 65_000:
+            continue
+        if all(_is_free(first + number) for number in range(1, count + 1)):
             return first
 
 
