@@ -156,6 +156,19 @@ class Ledger:
             )
             return n
 
+    async def relayed(self, since: int) -> int:
+        """How many of the facts told since a mark, before which none waits, have left the outbox. One statement: a fact told
+        meanwhile is in both counts or in none."""
+        async with self._database.connection() as connection:
+            n: int = await connection.fetchval(
+                """
+                SELECT (SELECT count(*) FROM bench_told WHERE n > $1)
+                     - (SELECT count(*) FROM outbox WHERE to_jsonb(outbox) ->> 'relayed_at' IS NULL)
+                """,
+                since,
+            )
+            return n
+
     async def waiting(self) -> int:
         """How many facts have not left the outbox, as far as the database knows."""
         async with self._database.connection() as connection:

@@ -132,7 +132,7 @@ class Works:
 
     async def relayed(self) -> int:
         """How many of the facts told have left the outbox."""
-        return len(await self.ledger.told(self._mark)) - await self.ledger.waiting()
+        return await self.ledger.relayed(self._mark)
 
     async def drained(self, within_s: float) -> float | None:
         """Wait until everything told has had its effects; how long that took, None when it was not in time."""
