@@ -57,8 +57,7 @@ test: ## everything that must hold: format, lint, import contracts, types, tests
 	@echo "lint"; $(PY) -m ruff check --quiet .
 	@echo "import contracts"; $(PY) -c 'from importlinter.cli import lint_imports_command as main; main()'
 	@echo "types"; $(PY) -m mypy --strict $(PACKAGES)
-	@echo "tests"; $(PY) -m pytest --cache-clear --numprocesses auto --maxprocesses 4 $(ARGS); code=$$?; \
-		[ $$code -eq 1 ] || exit $$code; exec $(PY) -m tests.support.once_more
+	@echo "tests"; $(PY) -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 lint: ## style and import contracts only
 	@.ci/environment dev
