@@ -48,7 +48,7 @@ async def start(server: Server, *arguments: str, **environ: str) -> asyncio.subp
 async def replayed(server: Server, *arguments: str, **environ: str) -> tuple[int | None, dict[str, Any], str]:
     """Exit code, result, and what was said on standard error."""
     process = await start(server, "-m", "paceline", "replay", *arguments, "--json", "--verify", **environ)
-    async with asyncio.timeout(150):
+    async with asyncio.timeout(60):
         out, err = await process.communicate()
     return process.returncode, msgspec.json.decode(out) if out else {}, err.decode()
 
@@ -146,7 +146,7 @@ async def test_an_interrupted_replay_finishes_what_it_has_sent(server: Server, t
     path = tmp_path / "long.tcx"
     path.write_bytes(recordings.tcx(recordings.workout(1_000)))
     process = await start(server, "-m", "paceline", "replay", str(path), "--speed", "100", "--json", "--verify")
-    async with asyncio.timeout(150):
+    async with asyncio.timeout(60):
         await until_said(process.stderr, r"1\d %")
         process.send_signal(signal.SIGINT)
         out, err = await process.communicate()
@@ -162,7 +162,7 @@ async def test_a_replay_goes_on_where_it_was_when_the_server_is_killed(server: S
     path = tmp_path / "long.fit"
     path.write_bytes(recordings.fit(recordings.workout(600)))
     process = await start(server, "-m", "paceline", "replay", str(path), "--speed", "100", "--json", "--verify")
-    async with asyncio.timeout(150):
+    async with asyncio.timeout(120):
         await until_said(process.stderr, r"2\d %")
         await asyncio.to_thread(server.restart)
         out, err = await process.communicate()
@@ -216,7 +216,7 @@ async def test_locust_rides_along_and_its_table_has_no_failures(server: Server) 
         *("-m", "locust", "-f", "loadtest/locustfile.py", "--headless", "-u", "3", "-r", "10", "-t", "90s"),
         *("--host", server.base_url),
     )
-    async with asyncio.timeout(150):
+    async with asyncio.timeout(90):
         # It tells its table every two seconds; enough has been seen when every kind of row is there.
         await until_said(process.stderr, r"(?s)board age.*samples to ack")
         process.send_signal(signal.SIGTERM)

@@ -129,5 +129,5 @@ async def poll(port: int, draw: random.Random) -> None:
 def test_the_grammar_makes_the_same_of_the_same_seed_and_mostly_good_packets() -> None:
     assert conversation(3) == conversation(3)
     draw = random.Random(1)
-    good = sum(engine_packet(draw).startswith((b"40/live", b"42/live")) for _ in range(1_000))
-    assert 300 < good < 900
+    good = sum(engine_packet(draw).startswith((b"40/live", b"42/live")) for _ in range(20_000))
+    assert 0.35 < good / 20_000 < 0.9  # of a thousand the share moves by 0.015 from draw to draw
