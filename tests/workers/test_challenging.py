@@ -1,10 +1,8 @@
 """Challenges from the first workout to the prizes, on a real Postgres."""
 
 import asyncio
-import os
 import random
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -14,23 +12,18 @@ from services.kernel.clock import utc
 from services.kernel.facts import ChallengeDue, ChallengeFinished, ChallengeMoved, WorkoutSummarised
 from services.kernel.ids import AccountId, WorkoutId
 from services.kernel.problems import ChallengeNotFound, ChallengeOver, TooManyChallenges
-from services.training.recordings import read_recording, to_samples
 from services.training.summary import summarise
+from tests.services.training.recordings.real import needs_recordings, read_once
 from tests.support.challenged import Challenged, shown
 from tests.support.explaining import Explaining
 from tests.support.world import BODY, steady
 
-FOLDER = Path(os.environ.get("PACELINE_RECORDINGS") or Path(__file__).parents[3] / "shared" / "recordings")
-RECORDINGS = [
-    path
-    for name in (
-        "run-fr945-16-laps.tcx",
-        "bike-strava-hills.gpx",
-        "bike-garminconnect-gaps.gpx",
-        "swim-openwater-vivoactive.tcx",
-    )
-    if (path := FOLDER / name).is_file()
-]
+RECORDINGS = (
+    "run-fr945-16-laps.tcx",
+    "bike-strava-hills.gpx",
+    "bike-garminconnect-gaps.gpx",
+    "swim-openwater-vivoactive.tcx",
+)
 
 
 @pytest.fixture
@@ -205,14 +198,14 @@ async def test_one_account_is_in_so_many_open_challenges_and_no_more(world: Chal
     await world.challenge(ada)
 
 
-@pytest.mark.skipif(not RECORDINGS, reason=f"no recordings at {FOLDER}: set PACELINE_RECORDINGS to their folder")
+@needs_recordings
 async def test_real_recordings_ride_together_and_the_log_comes_to_their_final_table(world: Challenged) -> None:
     coach = await world.account("Cleo")
     view = await world.challenge(coach)
     for recording in RECORDINGS:
-        rider = await world.account(recording.stem)
+        rider = await world.account(recording)
         await world.join(view, rider)
-        samples = to_samples(read_recording(recording.read_bytes(), recording.name)).samples
+        samples = read_once(recording)[1].samples
         half, whole = (summarise(part, BODY) for part in (samples[: len(samples) // 2], samples))
         ridden = await world.works_out(rider, whole.duration_ms // 1_000 + 1, summary=half)
         await world.corrected(rider, ridden, [], whole)  # the phone was out of reach for the second half
