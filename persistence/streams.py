@@ -12,13 +12,16 @@ import msgspec
 
 from persistence.database import Tx
 from persistence.samples import encode_batch
-from services.kernel.clock import utc
+from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ClassId, StreamId, WorkoutId
+from services.training.arbitration import Shift
+from services.training.origin import StreamOrigin
+from services.training.provenance import SensorKind
 from services.training.sample import Sample
 
 
 class StreamRecord(msgspec.Struct, frozen=True):
-    """The durable half of a stream. `zone_ms` ms in zone 0 to 5 earned for its class."""
+    """The durable half of a stream. `zone_ms` ms in zone 0 to 5 earned for its class; `sensor` what feeds it, as it said last."""
 
     id: StreamId
     workout_id: WorkoutId
@@ -32,6 +35,7 @@ class StreamRecord(msgspec.Struct, frozen=True):
     clock_offset_ms: int | None
     zone_ms: tuple[int, ...]
     finished: bool
+    sensor: SensorKind | None = None
 
 
 class StreamBatch(msgspec.Struct, frozen=True):
@@ -46,6 +50,7 @@ class StreamBatch(msgspec.Struct, frozen=True):
     last_bpm: int | None
     clock_offset_ms: int | None
     zone_ms: tuple[int, ...]
+    sensor: SensorKind | None = None
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -78,7 +83,7 @@ class Streams:
         row = await self._tx.fetchrow(
             """
             SELECT id, workout_id, account_id, class_id, epoch, feed_epoch, next_seq,
-                   last_t, last_bpm, clock_offset_ms, zone_ms, finished_at IS NOT NULL AS finished
+                   last_t, last_bpm, clock_offset_ms, zone_ms, sensor, finished_at IS NOT NULL AS finished
             FROM streams
             WHERE id = $1
             FOR NO KEY UPDATE
@@ -98,13 +103,14 @@ class Streams:
         device_started_at: datetime,
         opened_at: datetime,
         feed_epoch: int,
+        sensor: SensorKind | None = None,
     ) -> bool:
         """A new stream at epoch 1. False when another transaction made it first: lock it instead."""
         status: str = await self._tx.execute(
             """
             INSERT INTO streams (id, workout_id, account_id, class_id, device,
-                                 device_started_at, opened_at, feed_epoch, last_sample_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7)
+                                 device_started_at, opened_at, feed_epoch, last_sample_at, sensor)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $7, $9)
             ON CONFLICT (id) DO NOTHING
             """,
             stream_id,
@@ -115,21 +121,26 @@ class Streams:
             device_started_at,
             opened_at,
             feed_epoch,
+            sensor,
         )
         return status.endswith(" 1")
 
-    async def reopen(self, stream_id: StreamId, *, feed_epoch: int, at: datetime) -> int:
+    async def reopen(
+        self, stream_id: StreamId, *, feed_epoch: int, at: datetime, sensor: SensorKind | None = None
+    ) -> int:
         """Raise the fence: from now on only the returned epoch may write. Opens a finished stream again, and counts as a sign
-        of life at `at`."""
+        of life at `at`. It is fed by what it was fed by before, unless this opening says otherwise."""
         epoch: int = await self._tx.fetchval(
             """
-            UPDATE streams SET epoch = epoch + 1, feed_epoch = $2, finished_at = NULL, last_sample_at = $3
+            UPDATE streams SET
+                epoch = epoch + 1, feed_epoch = $2, finished_at = NULL, last_sample_at = $3, sensor = coalesce($4, sensor)
             WHERE id = $1
             RETURNING epoch
             """,
             stream_id,
             feed_epoch,
             at,
+            sensor,
         )
         return epoch
 
@@ -208,6 +219,60 @@ class Streams:
             await self._advance([batch for batch, _ in accepted])
         return written
 
+    async def keep_shifts(self, shifts: Sequence[Shift]) -> None:
+        """Who feeds their athlete's line from when on, in the order in which it was decided. One that is kept already stays once;
+        one of a stream that is gone is gone with it, because those who share this commit must not fail by it."""
+        await self._tx.execute(
+            """
+            WITH there AS (SELECT id FROM streams WHERE id = ANY($1::uuid[]) FOR KEY SHARE)
+            INSERT INTO sensor_shifts (stream_id, from_ms, reason)
+            SELECT new.stream_id, new.from_ms, new.reason
+            FROM unnest($1::uuid[], $2::bigint[], $3::text[]) WITH ORDINALITY AS new (stream_id, from_ms, reason, place)
+            JOIN there ON there.id = new.stream_id
+            ORDER BY new.place
+            ON CONFLICT DO NOTHING
+            """,
+            [shift.source for shift in shifts],
+            [shift.at_ms for shift in shifts],
+            [shift.reason for shift in shifts],
+        )
+
+    async def shifts(self, class_id: ClassId, account_id: AccountId) -> list[Shift]:
+        """The ledger of who fed a member's line in a class; empty when they had one stream."""
+        rows = await self._tx.fetch(
+            """
+            SELECT shift.from_ms, shift.stream_id, shift.reason
+            FROM sensor_shifts AS shift JOIN streams ON streams.id = shift.stream_id
+            WHERE streams.class_id = $1 AND streams.account_id = $2
+            ORDER BY shift.from_ms, shift.place
+            """,
+            class_id,
+            account_id,
+        )
+        return [Shift(row["from_ms"], StreamId(row["stream_id"]), row["reason"]) for row in rows]
+
+    async def origins(self, workout_id: WorkoutId) -> list[StreamOrigin]:
+        """The streams of a workout in the order in which they were opened, which is that of its samples."""
+        rows = await self._tx.fetch(
+            """
+            SELECT id, device, sensor, opened_at, clock_offset_ms, next_seq FROM streams
+            WHERE workout_id = $1
+            ORDER BY opened_at, id
+            """,
+            workout_id,
+        )
+        return [
+            StreamOrigin(
+                stream=StreamId(row["id"]),
+                device=row["device"],
+                sensor=row["sensor"],
+                opened_at_ms=to_wall_ms(row["opened_at"]),
+                clock_offset_ms=row["clock_offset_ms"],
+                samples=row["next_seq"],
+            )
+            for row in rows
+        ]
+
     async def _copy(self, accepted: Sequence[tuple[StreamBatch, int]]) -> None:
         await self._tx.copy_records_to_table(
             "sample_batches",
@@ -233,10 +298,11 @@ class Streams:
                 last_bpm = new.last_bpm,
                 clock_offset_ms = new.clock_offset_ms,
                 last_sample_at = new.received_at,
+                sensor = coalesce(new.sensor, streams.sensor),
                 zone_ms = array[new.z0, new.z1, new.z2, new.z3, new.z4, new.z5]
             FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::timestamptz[],
-                        $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])
-                 AS new (id, next_seq, last_t, last_bpm, clock_offset_ms, received_at, z0, z1, z2, z3, z4, z5)
+                        $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[])
+                 AS new (id, next_seq, last_t, last_bpm, clock_offset_ms, received_at, sensor, z0, z1, z2, z3, z4, z5)
             WHERE streams.id = new.id
             """,
             [batch.stream_id for batch in batches],
@@ -245,5 +311,6 @@ class Streams:
             [batch.last_bpm for batch in batches],
             [batch.clock_offset_ms for batch in batches],
             [utc(batch.received_ms) for batch in batches],
+            [batch.sensor for batch in batches],
             *zones,
         )

@@ -158,12 +158,15 @@ class SensorFrame(Shape, frozen=True):
     rate and its beats. They may be sent again, and mixed with `stream.samples`, like any samples.
 
     `characteristic` is where they came from: Heart Rate Measurement (2a37), Indoor Bike Data (2ad2) or Treadmill Data (2acd).
+    `location` is the sensor's Body Sensor Location (2a38) as it was read, once is enough: what sits where it says is what feeds the
+    stream, if `stream.open` has not said so.
     """
 
     stream: StreamId
     seq: Seq
     characteristic: Uuid16
     frames: Annotated[tuple[RawMoment, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH_SAMPLES)]
+    location: RawBytes | None = None
 
 
 class SamplesStored(Shape, frozen=True):

@@ -42,10 +42,10 @@ class Fed(Protocol):
 class _Watched:
     """What is seen of a sensor while another is there to compare it with."""
 
-    __slots__ = ("_beats", "_kind", "_scrutiny")
+    __slots__ = ("_beats", "_scrutiny", "_stream")
 
     def __init__(self, stream: Fed) -> None:
-        self._kind = stream.sensor
+        self._stream = stream
         self._beats = Beats()
         self._scrutiny = Scrutiny(stream.physiology)
 
@@ -56,7 +56,7 @@ class _Watched:
 
     @property
     def grade(self) -> Grade:
-        return grade_of(self._kind, beats=self._beats.there())
+        return grade_of(self._stream.sensor, beats=self._beats.there())
 
     @property
     def plausible(self) -> bool:

@@ -71,7 +71,7 @@ class Openings:
         if record is None:
             record, physiology = await self._create(stores, caller, request, live_class)
         else:
-            record, physiology = await self._take_up(stores, caller, record, live_class)
+            record, physiology = await self._take_up(stores, caller, request, record, live_class)
         earned: dict[StreamId, tuple[int, ...]] = {}
         if record.class_id is not None:
             earned = await stores.streams.earned(record.class_id, caller.account_id, but=record.id)
@@ -107,6 +107,7 @@ class Openings:
             account_id=caller.account_id,
             class_id=class_id,
             device=request.device,
+            sensor=request.sensor,
             device_started_at=utc(request.started_at_ms),
             opened_at=now,
             feed_epoch=feed_epoch,
@@ -117,7 +118,7 @@ class Openings:
         return record, physiology
 
     async def _take_up(
-        self, stores: Stores, caller: Caller, record: StreamRecord, live_class: LiveClass | None
+        self, stores: Stores, caller: Caller, request: StreamOpen, record: StreamRecord, live_class: LiveClass | None
     ) -> tuple[StreamRecord, Physiology]:
         if record.account_id != caller.account_id:
             raise Forbidden("this stream belongs to somebody else: make a new id", path="$.stream")
@@ -126,7 +127,8 @@ class Openings:
         feed_epoch = record.feed_epoch
         if record.class_id is not None:
             feed_epoch = await stores.classes.raise_feed(record.class_id, caller.account_id)
-        await stores.streams.reopen(record.id, feed_epoch=feed_epoch, at=utc(self._clock.wall_ms()))
+        now = utc(self._clock.wall_ms())
+        await stores.streams.reopen(record.id, feed_epoch=feed_epoch, at=now, sensor=request.sensor)
         reopened = await stores.streams.lock(record.id)
         if reopened is None:
             raise Unavailable

@@ -3,6 +3,8 @@
 from realtime.wire import SampleBatch, SensorFrame
 from services.kernel.problems import BadShape
 from services.training.frame import BadFrame
+from services.training.heart_rate_frames import decode_location
+from services.training.provenance import SensorKind, kind_at
 from services.training.raw_sample import UnknownCharacteristic, characteristic_of, sample_of
 from services.training.sample import Sample
 
@@ -21,3 +23,14 @@ def batch_of(message: SensorFrame) -> SampleBatch:
         except BadFrame as bad:
             raise BadShape(str(bad), path=f"$.frames[{number}][1]") from bad
     return SampleBatch(stream=message.stream, seq=message.seq, samples=tuple(samples))
+
+
+def kind_of(message: SensorFrame) -> SensorKind | None:
+    """What sensor a message comes from, by the place on the body that stands in it; None where it says none, or one where several
+    kinds are worn. Raises `BadShape` for what is no place."""
+    if message.location is None:
+        return None
+    try:
+        return kind_at(decode_location(message.location))
+    except BadFrame as bad:
+        raise BadShape(str(bad), path="$.location") from bad

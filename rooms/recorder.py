@@ -25,6 +25,7 @@ from rooms.effort import Effort
 from services.kernel.clock import Clock
 from services.kernel.ids import StreamId
 from services.kernel.problems import Problem
+from services.training.provenance import SensorKind
 from services.training.sample import Sample
 
 MAX_SAMPLES: Final = 500_000
@@ -53,6 +54,7 @@ class _Buffered:
     received_ms: int
     effort: Effort
     clock_offset_ms: int | None
+    sensor: SensorKind | None
 
 
 @dataclass(slots=True)
@@ -118,8 +120,10 @@ class Recorder:
         effort: Effort,
         received_ms: int,
         clock_offset_ms: int | None,
+        sensor: SensorKind | None = None,
     ) -> None:
-        """Keep `samples`, numbered from `first_seq`, until the next commit; `effort` is the score after them.
+        """Keep `samples`, numbered from `first_seq`, until the next commit; `effort` is the score after them, `sensor` what they
+        come from, as far as it is known.
 
         Never waits. A newer epoch than the buffered one replaces it: the older samples can no longer be written.
         """
@@ -127,10 +131,13 @@ class Recorder:
         if held is None or held.epoch != epoch:
             if held is not None:
                 self._settle(len(held.samples))
-            self._buffer[stream_id] = _Buffered(epoch, first_seq, list(samples), received_ms, effort, clock_offset_ms)
+            self._buffer[stream_id] = _Buffered(
+                epoch, first_seq, list(samples), received_ms, effort, clock_offset_ms, sensor
+            )
         else:
             held.samples.extend(samples)
             held.effort, held.received_ms, held.clock_offset_ms = effort, received_ms, clock_offset_ms
+            held.sensor = sensor
         self.statistics.waiting += len(samples)
         self._appended += len(samples)
         self._work.set()
@@ -280,5 +287,6 @@ def _batch(stream_id: StreamId, held: _Buffered) -> StreamBatch:
         last_t=held.effort.last_t,
         last_bpm=held.effort.last_bpm,
         clock_offset_ms=held.clock_offset_ms,
+        sensor=held.sensor,
         zone_ms=held.effort.zone_ms,
     )

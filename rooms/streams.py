@@ -151,8 +151,8 @@ class Streams:
         self._openings = Openings(transactions, clock, ids)
         self._live: dict[StreamId, LiveStream] = {}
         self._feedings: dict[tuple[ClassId, AccountId], Feeding] = {}
-        # Full: what more shifts there are is not told. The samples are all there, and say who could have fed.
-        self._ledger: list[SensorChosen] = []
+        # Full: what more shifts there are is not kept. The samples are all there, and say who could have fed.
+        self._ledger: list[tuple[Shift, SensorChosen]] = []
         limits = {} if max_buffered is None else {"max_samples": max_buffered}
         self.recorder: Final = Recorder(
             self._write,
@@ -168,12 +168,16 @@ class Streams:
 
     # -- samples: the hot path ------------------------------------------------------------------------------------
 
-    def accept(self, connection: Connection, batch: SampleBatch, reply: Reply) -> None:
-        """Take a batch of samples. `reply` is answered once they are committed; refusals are raised at once.
+    def accept(
+        self, connection: Connection, batch: SampleBatch, reply: Reply, sensor: SensorKind | None = None
+    ) -> None:
+        """Take a batch of samples, which says what `sensor` it comes from where the opening of its stream did not. `reply` is
+        answered once they are committed; refusals are raised at once.
 
         Raises `StreamNotOpen`, `StreamTakenOver`, `SequenceGap`, `WindowFull`.
         """
         live = self._of(connection, batch.stream)
+        live.sensor = live.sensor or sensor
         end = batch.seq + len(batch.samples)
         if end <= live.durable:
             self.statistics.repeated += len(batch.samples)
@@ -222,6 +226,7 @@ class Streams:
             live.effort,
             received_ms,
             live.clock.offset_ms,
+            live.sensor,
         )
         self.statistics.accepted += len(fresh)
 
@@ -303,7 +308,7 @@ class Streams:
             effort=Effort(record.zone_ms, record.last_t, record.last_bpm),
             physiology=physiology,
             clock=DeviceClock(record.clock_offset_ms),
-            sensor=request.sensor,
+            sensor=record.sensor,
             room=room,
         )
         self._live[live.id] = live
@@ -333,20 +338,19 @@ class Streams:
         self._feed(said, room, said.effort.last_bpm if said is not live else None)
 
     def _shifted(self, stream_id: StreamId, shift: Shift) -> None:
-        """Another stream of a member feeds: a line of the ledger, told with the next commit."""
+        """Another stream of a member feeds: a line of the ledger, kept and told with the next commit."""
         self.statistics.shifts += 1
         live = self._live.get(stream_id)
         if live is not None and live.room is not None and len(self._ledger) < MAX_LEDGER:
             caller = live.connection.caller
-            self._ledger.append(
-                SensorChosen(
-                    workout_id=live.workout,
-                    account_id=caller.account_id,
-                    class_id=live.room.live.id,
-                    from_ms=shift.at_ms,
-                    reason=shift.reason,
-                )
+            told = SensorChosen(
+                workout_id=live.workout,
+                account_id=caller.account_id,
+                class_id=live.room.live.id,
+                from_ms=shift.at_ms,
+                reason=shift.reason,
             )
+            self._ledger.append((shift, told))
 
     async def _seat(self, room: Room, caller: Caller) -> None:
         """The room was loaded before this member came: read their seat."""
@@ -460,8 +464,10 @@ class Streams:
         lines = tuple(self._ledger)
         async with self._transactions() as stores:
             results = await stores.streams.write(batches)
-            for line in lines:
-                await stores.outbox.add(line, line.workout_id)
+            if lines:
+                await stores.streams.keep_shifts([shift for shift, _ in lines])
+            for _, told in lines:
+                await stores.outbox.add(told, told.workout_id)
             for result in results:
                 if result.late is not None:
                     workout_id, account_id = result.late

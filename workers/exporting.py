@@ -34,6 +34,7 @@ from services.kernel.clock import Clock, utc
 from services.kernel.ids import TaskId, WorkoutId
 from services.schedule.jobs import Tick
 from services.tasks.task import AnyWork, ExportAccount, Step, Task, TaskFile, TaskResult
+from services.training.origin import StreamOrigin, origins_of
 from services.training.workouts import READ_AT_ONCE, Workout
 from workers.retry import Unprocessable
 from workers.zip_file import BrokenFile, FileTooLarge, ZipFile
@@ -57,8 +58,10 @@ memberships.jsonl  one line per class you took part in or gave
 challenges.jsonl   one line per challenge you are or were in
 bookings.jsonl     one line per class you have booked, whatever became of it
 workouts/          one file per finished workout. Its first line is the workout with its summary and the body it was
-                   judged by. Each further line is one sample: [ms since the start, beats per minute or null, the
-                   intervals between beats in ms as far as the sensor measured them].
+                   judged by, and what fed each of its streams: the sensor, as far as it said, and where you wore several in
+                   a class, from when to when this one was shown and counted. Each further line is one
+                   sample: [ms since the start, beats per minute or null, the intervals between beats in ms as far as
+                   the sensor measured them].
 
 Times that end in _ms are milliseconds since 1970-01-01 UTC. Heart rates are in beats per minute, masses in kg.
 """
@@ -78,6 +81,7 @@ class _WorkoutLine(msgspec.Struct, frozen=True):
     """The first line of a workout's file."""
 
     workout: Workout
+    streams: tuple[StreamOrigin, ...]
 
 
 class Exports:
@@ -209,7 +213,7 @@ class ExportKind:
     async def _write(self, stores: Stores, file: ZipFile, workout: Workout) -> None:
         at = utc(workout.created_at_ms)
         file.begin(f"workouts/{at:%Y-%m-%d}_{workout.id}.jsonl", at)
-        await asyncio.to_thread(file.write, _line(_WorkoutLine(workout)))
+        await asyncio.to_thread(file.write, _line(_WorkoutLine(workout, await origins_of(stores.streams, workout))))
         position = 0
         while page := await stores.workouts.samples(workout.id, position, READ_AT_ONCE):
             position += len(page)

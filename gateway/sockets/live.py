@@ -13,7 +13,7 @@ from realtime.connection import Connection
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.driving import Driving
-from rooms.raw_frames import batch_of
+from rooms.raw_frames import batch_of, kind_of
 from rooms.room import clock_views, view_of
 from rooms.rooms import Rooms
 from rooms.speaking import Speaking
@@ -87,7 +87,7 @@ class Live:
         self._streams.accept(connection, message, reply)
 
     def sensor_frame(self, connection: Connection, message: wire.SensorFrame, reply: Reply) -> None:
-        self._streams.accept(connection, batch_of(message), reply)
+        self._streams.accept(connection, batch_of(message), reply, kind_of(message))
 
     async def stream_finish(self, connection: Connection, message: wire.StreamFinish, reply: Reply) -> None:
         reply.ok(await self._streams.finish(connection, message))

@@ -3,18 +3,22 @@
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from persistence.stores import Transactions
 from realtime.connection import Connection
 from realtime.wire import Row, StreamFinish
 from rooms.effort import Effort, total
 from rooms.feeding import Feeding, earned
 from services.classes.live_class import LiveClass
-from services.kernel.ids import StreamId
+from services.kernel.caller import Caller
+from services.kernel.ids import StreamId, Uuid7Ids
 from services.training.arbitration import DEAD_MS, DWELL_MS, Shift
+from services.training.origin import StreamOrigin, origins_of
 from services.training.physiology import Physiology
 from services.training.provenance import SensorKind
 from services.training.sample import Sample
@@ -204,6 +208,49 @@ async def test_the_board_shows_the_strap_and_the_watch_while_the_strap_is_lost(w
     assert [fact["reason"] for fact in facts] == ["first", "opened", "dead", "better"]
     assert facts[0]["workout_id"] == facts[2]["workout_id"] != facts[1]["workout_id"] == facts[3]["workout_id"]
     assert {row["stream_id"]: row["n"] for row in counted} == lesson.seqs
+
+    for connection, stream in ((on_watch, watch), (on_strap, strap)):
+        await node.streams.finish(connection, StreamFinish(stream=stream, samples=lesson.seqs[stream]))
+    by_watch, by_strap = await origins(world, ada)
+    assert (by_watch.sensor, by_strap.sensor) == ("optical", "strap")
+    assert by_watch.fed is not None
+    assert by_strap.fed is not None
+    turns = sorted((*by_watch.fed, *by_strap.fed))
+    assert turns == [by_watch.fed[0], by_strap.fed[0], by_watch.fed[1], by_strap.fed[1]]
+    assert [began for began, _ in turns] == [fact["from_ms"] for fact in facts]
+    assert all(ended == began for (_, ended), (began, _) in pairwise(turns)), "no second is fed by both or by none"
+
+
+async def test_who_fed_which_second_is_kept_once_and_goes_with_its_stream(world: World) -> None:
+    node = world.node()
+    ada = await world.person("Ada")
+    live = await node.create_class(await world.person("Mia", coach=True))
+    first, second = [(await node.open(node.connect(ada), live.code)).stream for _ in range(2)]
+    shifts = [Shift(5, first, "first"), Shift(5, second, "opened"), Shift(9, first, "dead")]
+    transactions = Transactions(world.database, world.clock, Uuid7Ids(world.clock))
+    for _ in range(2):  # a commit whose answer was lost is made again
+        async with transactions() as stores:
+            await stores.streams.keep_shifts([*shifts, Shift(7, StreamId(uuid.uuid4()), "better")])
+    async with transactions() as stores:
+        assert await stores.streams.shifts(live.id, ada.account_id) == shifts
+
+
+async def test_a_stream_knows_its_sensor_after_it_was_taken_up_by_somebody_who_does_not(world: World) -> None:
+    node = world.node()
+    ada = await world.person("Ada")
+    stream = (await node.open(node.connect(ada), sensor="strap")).stream
+    again = node.connect(ada)
+    await node.open(again, stream=stream)
+    assert [one.sensor for one in await origins(world, ada)] == ["strap"]
+    await node.open(again, stream=stream, sensor="optical")
+    assert [one.sensor for one in await origins(world, ada)] == ["optical"]
+
+
+async def origins(world: World, athlete: Caller) -> list[StreamOrigin]:
+    """Where the samples of somebody's workouts come from, oldest first."""
+    async with Transactions(world.database, world.clock, Uuid7Ids(world.clock))() as stores:
+        workouts = await stores.workouts.of_account(athlete.account_id, before=None, limit=10)
+        return [one for workout in reversed(workouts) for one in await origins_of(stores.streams, workout)]
 
 
 async def test_when_the_stream_that_feeds_is_finished_the_other_goes_on(world: World) -> None:

@@ -2,10 +2,11 @@
 
 import uuid
 
+import msgspec
 import pytest
 
 from realtime.wire import RawMoment, SampleBatch, SamplesStored, SensorFrame
-from rooms.raw_frames import batch_of
+from rooms.raw_frames import batch_of, kind_of
 from services.kernel.ids import StreamId
 from services.kernel.problems import BadShape
 from services.training.sample import Sample
@@ -47,3 +48,28 @@ def test_another_characteristic_is_refused() -> None:
     with pytest.raises(BadShape, match="no heart rate in characteristic 2a19") as refused:
         batch_of(frames(STREAM, 0, "64", characteristic="2a19"))
     assert refused.value.path == "$.characteristic"
+
+
+def located(place: str) -> SensorFrame:
+    return msgspec.structs.replace(frames(STREAM, 0, "00 8c"), location=bytes.fromhex(place))
+
+
+async def test_a_stream_that_has_not_said_is_fed_by_what_sits_where_its_frames_say(world: World) -> None:
+    node = world.node()
+    athlete = node.connect(await world.person("Ada"))
+    silent, said = [(await node.open(athlete, sensor=kind)).stream for kind in (None, "optical")]
+    for stream in (silent, said):
+        message = msgspec.structs.replace(located("01"), stream=stream)
+        node.streams.accept(athlete, batch_of(message), Answer(), kind_of(message))
+    await world.advance(0.3)
+    async with world.database.connection() as connection:
+        rows = await connection.fetch("SELECT id, sensor FROM streams")
+    assert {row["id"]: row["sensor"] for row in rows} == {silent: "strap", said: "optical"}
+
+
+def test_a_place_says_what_is_worn_there_and_a_bad_one_is_named() -> None:
+    assert [kind_of(located(place)) for place in ("01", "02", "04", "00")] == ["strap", "optical", "machine", None]
+    assert kind_of(frames(STREAM, 0, "00 8c")) is None
+    with pytest.raises(BadShape) as refused:
+        kind_of(located("01 02"))
+    assert refused.value.path == "$.location"

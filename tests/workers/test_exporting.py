@@ -124,6 +124,7 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
     assert mine in name
     first, *samples = lines(content[name])
     assert (first["workout"]["id"], first["workout"]["revision"]) == (mine, 1)
+    assert [(one["sensor"], one["samples"], one["fed"]) for one in first["streams"]] == [(None, 5, None)]
     assert samples == [[0, 150, []], [1000, 150, []], [2000, 150, []], [3000, None, []], [4000, 99, [600, 610]]]
     assert his.encode() not in b"".join(content.values())
     assert b"sample: [ms since the start" in content["README.txt"]
