@@ -15,6 +15,15 @@ _COLUMNS = """
     classes.created_at, classes.ended_at
 """
 
+_FIRST = """
+    NOT EXISTS (
+        SELECT FROM class_members AS earlier
+        WHERE earlier.account_id = class_members.account_id
+          AND earlier.role = 'athlete'
+          AND earlier.joined_at < class_members.joined_at
+    ) AS first
+"""
+
 
 class Classes:
     """The classes inside one transaction."""
@@ -101,14 +110,14 @@ class Classes:
         The class row must be locked: member numbers are handed out one by one.
         """
         row = await self._tx.fetchrow(
-            """
+            f"""
             INSERT INTO class_members (class_id, account_id, n, role, joined_at)
             VALUES ($1, $2, (SELECT coalesce(max(n), 0) + 1 FROM class_members WHERE class_id = $1), $3, $4)
             ON CONFLICT (class_id, account_id) DO UPDATE
                 SET role = excluded.role
             RETURNING account_id, n, role, feed_epoch,
-                      (SELECT name FROM accounts WHERE id = account_id) AS name
-            """,
+                      (SELECT name FROM accounts WHERE id = account_id) AS name, {_FIRST}
+            """,  # noqa: S608
             class_id,
             account_id,
             role,
@@ -139,12 +148,12 @@ class Classes:
     async def members(self, class_id: ClassId) -> list[Membership]:
         """Everybody who ever joined, by number."""
         rows = await self._tx.fetch(
-            """
-            SELECT account_id, accounts.name, n, role, feed_epoch
+            f"""
+            SELECT account_id, accounts.name, n, role, feed_epoch, {_FIRST}
             FROM class_members JOIN accounts ON accounts.id = account_id
             WHERE class_id = $1
             ORDER BY n
-            """,
+            """,  # noqa: S608
             class_id,
         )
         return [Membership(**row) for row in rows]
@@ -168,11 +177,11 @@ class Classes:
     async def membership(self, class_id: ClassId, account_id: AccountId) -> Membership | None:
         """Somebody's membership, or None."""
         row = await self._tx.fetchrow(
-            """
-            SELECT account_id, accounts.name, n, role, feed_epoch
+            f"""
+            SELECT account_id, accounts.name, n, role, feed_epoch, {_FIRST}
             FROM class_members JOIN accounts ON accounts.id = account_id
             WHERE class_id = $1 AND account_id = $2
-            """,
+            """,  # noqa: S608
             class_id,
             account_id,
         )

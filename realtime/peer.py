@@ -54,7 +54,8 @@ class ShareEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     `n` the member's number; `feed_epoch` which opening of a stream feeds the score (0 none yet); `rev` grows with every
     change on the node that speaks; `bpm` beats per minute, None without contact, and its `zone` 0 to 5; `at_ms` when the
     reading was made, wall ms, None before the first; `max_hr` bpm that percentages refer to; `zone_ms` ms earned in zone
-    0 to 5; `finished` the stream has ended; `doing` where they are in the steps of the class.
+    0 to 5; `finished` the stream has ended; `doing` where they are in the steps of the class; `rest_hr` bpm, None until their
+    stream has told it; `first`: they have been an athlete in no earlier class.
     """
 
     n: int
@@ -71,6 +72,8 @@ class ShareEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     zone_ms: tuple[int, ...]
     finished: bool
     doing: Doing | None = None
+    rest_hr: int | None = None
+    first: bool = False
 
 
 class Share(PeerMessage, frozen=True):

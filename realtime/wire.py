@@ -23,6 +23,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from realtime.position import PATTERN
+from services.classes.attention import Reason
 from services.classes.class_clock import ClockState, Command, Programme, Rest
 from services.classes.clock_sync import AGAIN_AFTER_S, SEVERAL, ClockMs, Report
 from services.classes.script import Script
@@ -401,6 +402,57 @@ class StepsProgress(Shape, frozen=True):
     rows: tuple[StepRow, ...]
 
 
+# -- the coach's cockpit ----------------------------------------------------------------------------------------
+
+
+class CockpitMember(Shape, frozen=True):
+    """An athlete of the class. `first`: they have been an athlete in no earlier class."""
+
+    n: int
+    account_id: AccountId
+    name: str
+    first: bool = False
+
+
+class CockpitRow(msgspec.Struct, frozen=True, array_like=True):
+    """One athlete as the coach sees them, on the wire an array of exactly these fields in this order.
+
+    `n` member number; `reasons` why they need the coach, most urgent first, and `since_ms` (server's wall clock) since when the
+    first of them: null when none. Sort by the first reason in the order over_limit, lost_sensor, above_target, below_target,
+    no_data, first_class, none; then by `since_ms`; then by `n`. `present` whether they are in the room; the rest as in a board's
+    row.
+    """
+
+    n: int
+    reasons: tuple[Reason, ...]
+    since_ms: int | None
+    present: bool
+    bpm: int | None
+    percent: int | None
+    zone: int | None
+    effort: float
+    freshness: Freshness
+
+
+class CockpitSnapshot(Shape, frozen=True):
+    """All athletes of the class, to those who lead it. Replaces everything a client knew of this cockpit."""
+
+    class_id: ClassId
+    at_ms: int
+    members: tuple[CockpitMember, ...]
+    rows: tuple[CockpitRow, ...]
+
+
+class CockpitChanges(Shape, frozen=True):
+    """Members and rows to put in place of older ones, by `n`. They follow a snapshot without a gap: a reader who is too slow for
+    them gets a new one."""
+
+    class_id: ClassId
+    at_ms: int
+    members: tuple[CockpitMember, ...] = ()
+    rows: tuple[CockpitRow, ...] = ()
+
+
 class RoomJoined(Shape, frozen=True):
     """You are in: the class, your own member entry (none for a display), and the board as it stands. `present` is how many
     people are in the room on all nodes; `room.presence` goes on from it.
@@ -695,6 +747,8 @@ EVENTS: Final[tuple[Event, ...]] = (
         "Where athletes are in the steps of an interval: one's own, or to the coach everybody's.",
         delivery=Delivery.LATEST,
     ),
+    Event("cockpit.snapshot", CockpitSnapshot, "All athletes, to who leads the class.", delivery=Delivery.LATEST),
+    Event("cockpit.changes", CockpitChanges, "What changed, to who leads the class.", delivery=Delivery.LATEST),
     Event("room.presence", RoomPresence, "Who came and who left.", delivery=Delivery.MUST, positioned=True),
     Event(
         "service.state",

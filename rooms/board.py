@@ -51,6 +51,7 @@ class Board:
     def __init__(self) -> None:
         self._entries: dict[AccountId, dict[str, ShareEntry]] = {}
         self._silent: set[str] = set()
+        self._lines: list[Line] = []
         self._rows: dict[int, Row] = {}
         self._members: dict[int, Member] = {}
 
@@ -101,7 +102,7 @@ class Board:
 
     def refresh(self, now_ms: int) -> Changes:
         """Bring rows and members up to `now_ms`; return those that differ from the last time."""
-        lines = [self._merge(of_member) for of_member in self._entries.values()]
+        lines = self._lines = [self._merge(of_member) for of_member in self._entries.values()]
         members = {line.feed.n: _member(line) for line in lines}
         rows = {row.n: row for row in _rank((line for line in lines if _competes(line)), now_ms)}
         changes = Changes(
@@ -110,6 +111,10 @@ class Board:
         )
         self._rows, self._members = rows, members
         return changes
+
+    def lines(self) -> tuple[Line, ...]:
+        """What is known of every member, as of the last `refresh`."""
+        return tuple(self._lines)
 
     def rows(self) -> tuple[Row, ...]:
         """Rows as of the last `refresh`, by rank."""

@@ -16,6 +16,7 @@ from realtime.connection import Connection
 from realtime.peer import Share, ShareEntry
 from realtime.wire import BoardChanges, BoardSnapshot, ClassView, ClockView, Member, StepRow
 from rooms.board import Board
+from rooms.cockpit import Cockpit
 from rooms.effort import NOTHING
 from rooms.stepping import Readings, Stepping
 from services.classes.live_class import LiveClass, Membership, Role
@@ -85,6 +86,7 @@ class Room:
         self.board: Final = Board()
         self.clock: ClockView | None = None
         self.stepping: Final = Stepping()
+        self.cockpit: Final = Cockpit(live.id)
         self.idle_since: float | None = None
         self.feeds = 0
         self._node = node
@@ -118,6 +120,7 @@ class Room:
                     max_hr=DEFAULT_MAX_HR,
                     zone_ms=zone_ms,
                     finished=False,
+                    first=membership.first,
                 )
             )
 
@@ -159,6 +162,7 @@ class Room:
         zone: int | None,
         at_ms: int | None,
         max_hr: int,
+        rest_hr: int | None = None,
         zone_ms: tuple[int, ...],
         finished: bool = False,
     ) -> None:
@@ -171,6 +175,7 @@ class Room:
                 zone=zone,
                 at_ms=at_ms,
                 max_hr=max_hr,
+                rest_hr=rest_hr,
                 zone_ms=zone_ms,
                 finished=finished,
             )
@@ -204,6 +209,14 @@ class Room:
         if self.live.over:
             return {}
         return self.stepping.moved(self.board.in_steps(), now_ms)
+
+    def coaches_here(self) -> tuple[str, ...]:
+        """The connections to this room through this node of those who lead the class."""
+        return tuple(
+            connection_id
+            for account_id, role, connection_id in self.seated()
+            if role == "coach" and account_id == self.live.coach_id
+        )
 
     def seated(self) -> Iterator[tuple[AccountId, Role, str]]:
         """The connections of members to this room through this node, with account and role."""

@@ -60,6 +60,8 @@ SHARE_AHEAD: Final = 0.25
 busy. Chosen by feeling; what misses its board is on the next one."""
 STEPS_EVERY_S: Final = 1.0
 """How often an athlete and the coach are told of steps: as often as a heart rate comes."""
+COCKPIT_EVERY_S: Final = 0.5
+"""How often a coach is told who needs them, on a beat: attention is measured in seconds, and a heart rate comes once in one."""
 FORGET_ROOM_AFTER_S: Final = 60.0
 SETTLE_TIMEOUT_S: Final = 3.0
 SAY_AGAIN_MS: Final = 1_000
@@ -115,6 +117,7 @@ class Rooms:
         self._whole_wanted: set[ClassId] = set()
         self._next_whole = 0.0
         self._next_steps = 0.0
+        self._next_cockpit = 0.0
         self._stopping = asyncio.Event()
         self.flush: Callable[[], Awaitable[None]] = _nothing_to_flush
         self.on_join: JoinNoted = _nobody_notes
@@ -379,11 +382,16 @@ class Rooms:
         steps_due = now >= self._next_steps
         if steps_due:
             self._next_steps = now + STEPS_EVERY_S
+        cockpit_due = now >= self._next_cockpit
+        if cockpit_due:
+            self._next_cockpit = now + COCKPIT_EVERY_S
         for room in list(self._rooms.values()):
             room.forget_silent_nodes(self.node.gone)
             self._tell(room, now_ms)
             if steps_due:
                 self._tell_steps(room, now_ms)
+            if cockpit_due:
+                self._tell_cockpit(room, now_ms)
             self._forget_if_idle(room, now)
         self.statistics.beats += 1
         self.statistics.rooms = len(self._rooms)
@@ -417,6 +425,24 @@ class Rooms:
                     connection.push(frame(tuple(moved.values())), key=key, whole=whole)
             elif account_id in moved:
                 connection.push(frame((moved[account_id],)), key=key)
+
+    def _tell_cockpit(self, room: Room, now_ms: int) -> None:
+        """To those who lead the class, what changed of all its athletes."""
+        coaches = room.coaches_here()
+        if not coaches:
+            room.cockpit.rest()
+            return
+        changes = room.cockpit.refresh(room.board.lines(), room.stepping.targets(now_ms), now_ms)
+        newcomers = room.cockpit.newcomers(coaches)
+        key = f"cockpit {room.channel}"
+        for connection_id in coaches:
+            connection = self.node.hub.get(connection_id)
+            if connection is None:
+                continue
+            if connection_id in newcomers:
+                connection.push(room.cockpit.snapshot_frame(now_ms), key=key)
+            elif changes is not None:
+                connection.push(changes, key=key, whole=lambda: room.cockpit.snapshot_frame(now_ms))
 
     def _forget_if_idle(self, room: Room, now: float) -> None:
         if room.feeds or room.has_connections() or self.node.count(room.channel):

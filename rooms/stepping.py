@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from realtime.wire import ClockView, StepRow
+from services.classes.aim import targets_at
 from services.classes.class_clock import ClassClock
 from services.classes.course import Course, Doing, course_of, heard, is_over, waited
-from services.classes.script import Script
+from services.classes.script import Laid, Script, Target, laid_out
 from services.classes.steps import Body
 from services.kernel.ids import AccountId
 
@@ -34,6 +35,7 @@ class Stepping:
         self.course: Course | None = None
         self._revision = 0
         self._script: Script | None = None
+        self._laid: tuple[Laid, ...] = ()
         self._clock: ClockView | None = None
         self._told: dict[AccountId, StepRow] = {}
         self._knowing: set[str] = set()
@@ -47,6 +49,7 @@ class Stepping:
         """The script of the class."""
         if revision > self._revision:
             self._revision, self._script = revision, script
+            self._laid = () if script is None else laid_out(script)
             self._find_course()
 
     def take_clock(self, clock: ClockView) -> None:
@@ -59,6 +62,12 @@ class Stepping:
             self.course = None
         else:
             self.course = course_of(self._script, clock_of(self._clock))
+
+    def targets(self, now_ms: int) -> tuple[Target, ...]:
+        """What the class asks of everybody now (services/classes/aim.py)."""
+        if self._script is None or self._clock is None or self.lacks_script:
+            return ()
+        return targets_at(self._script, self._laid, clock_of(self._clock), now_ms)
 
     # -- what this node sees --------------------------------------------------------------------------------------
 

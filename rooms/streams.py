@@ -265,6 +265,7 @@ class Streams:
             zone=live.shown.zone,
             at_ms=live.read_at_ms,
             max_hr=live.physiology.max_hr,
+            rest_hr=live.physiology.rest_hr,
             zone_ms=live.feeding.zone_ms(),
             finished=finished,
         )

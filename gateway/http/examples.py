@@ -606,6 +606,19 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.StepsProgress(
         class_id=_class, at_ms=_START + 900_500, rows=(wire.StepRow(1, 2, 0, 0, 0, 4_000, True, False),)
     ),
+    wire.CockpitSnapshot(
+        class_id=_class,
+        at_ms=_START + 900_500,
+        members=(wire.CockpitMember(1, _jonas, "Jonas", first=True),),
+        rows=(wire.CockpitRow(1, ("above_target", "first_class"), _START + 890_000, True, 168, 88, 4, 41.5, "live"),),
+    ),
+    wire.CockpitChanges(
+        class_id=_class,
+        at_ms=_START + 911_000,
+        rows=(
+            wire.CockpitRow(1, ("lost_sensor", "first_class"), _START + 911_000, True, None, None, None, 42.1, "lost"),
+        ),
+    ),
     wire.ClockSync(sent_ms=81_250.4, report=Report(delay_ms=24.5, moved_ms=-1.25)),
     wire.ClockSynced(sent_ms=81_250.4, received_ms=_START + 900_021, answered_ms=_START + 900_021),
     wire.ClassClockView(**msgspec.structs.asdict(_clock), position=_position),

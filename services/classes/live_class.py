@@ -38,13 +38,15 @@ class LiveClass(msgspec.Struct, frozen=True):
 
 
 class Membership(msgspec.Struct, frozen=True):
-    """An account in a class. `n` is its number on the board; `feed_epoch` counts the streams opened for it."""
+    """An account in a class. `n` is its number on the board; `feed_epoch` counts the streams opened for it; `first`: it has been an
+    athlete in no earlier class."""
 
     account_id: AccountId
     name: str
     n: int
     role: Role
     feed_epoch: int = 0
+    first: bool = False
 
 
 def code_from(numbers: bytes) -> str:
