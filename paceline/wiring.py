@@ -52,6 +52,7 @@ from realtime.redis_servers import RedisServers
 from realtime.redis_tables import RedisTables
 from realtime.register import MemoryRegister, Register, Terms
 from realtime.room_log import MemoryRoomLog, RoomLog
+from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.driving import Driving
@@ -359,6 +360,7 @@ async def open_parts(
             timelines,
             clocks,
             Speaking(rooms, clock),
+            Chatting(rooms, clock),
             Driving(rooms, clock),
             comebacks,
             notifications,

@@ -89,11 +89,11 @@ class Feed:
 
 class Feeds:
     """The feeds of one node. `on_reset(channel, position)` is called when members here may have missed something: they go on
-    from `position`. `on_delivered(channel, frame)` is called for each event just before members here get it."""
+    from `position`."""
 
     def __init__(self, node: Node, room_log: RoomLog, clock: Clock) -> None:
         self.on_reset: OnReset = _reset_for_nobody
-        self.on_delivered: OnDelivered = _delivered_to_nobody
+        self._on_delivered: Final[list[OnDelivered]] = []
         self.statistics: Final = FeedsStatistics()
         self._node: Final = node
         self._log: Final = room_log
@@ -157,6 +157,10 @@ class Feeds:
                 if not future.done():
                     future.set_result(appended)
 
+    def on_delivered(self, handler: OnDelivered) -> None:
+        """Call `handler(channel, frame)` for each event just before members here get it."""
+        self._on_delivered.append(handler)
+
     # -- following ------------------------------------------------------------------------------------------------
 
     def follow(self, channel: str) -> None:
@@ -204,6 +208,20 @@ class Feeds:
                 return tuple(found[: at.offset - since.offset])
         return None
 
+    async def back(self, channel: str, before: Position, events: int) -> tuple[tuple[Frame, ...], Position | None]:
+        """At most so many events before `before`, newest first, and the position of the oldest of them: None when there is nothing
+        older. What stands at the end of the log and has not been delivered here is no part of it. Raises `LogAway`."""
+        at = await self.known(channel)
+        if at is None:
+            raise LogAway("nobody here knows yet where this log stands")
+        end = min(before, at.moved(1)) if before.epoch == at.epoch else before
+        read = await self._log.back(channel, end, events=events)
+        frames = _frames_of(read.messages)
+        if frames is None:
+            raise LogAway("what this log holds is not understood here")
+        oldest = position_of_frame(frames[-1]) if frames else None
+        return frames, None if oldest is None or oldest.offset == 1 else oldest
+
     async def known(self, channel: str) -> Position | None:
         """Where members here stand, asking the log if this is not known yet; None when it does not answer."""
         feed = self._feeds.get(channel)
@@ -245,7 +263,8 @@ class Feeds:
     def _deliver(self, feed: Feed, position: Position, frame: Frame) -> None:
         feed.at = position
         self.statistics.delivered += 1
-        self.on_delivered(feed.channel, frame)
+        for handler in self._on_delivered:
+            handler(feed.channel, frame)
         self._node.broadcast(feed.channel, frame)
 
     def _release(self, feed: Feed) -> None:
@@ -374,10 +393,6 @@ def _frames_of(messages: tuple[bytes, ...] | None) -> tuple[Frame, ...] | None:
 
 def _reset_for_nobody(channel: str, position: Position) -> None:
     """Nobody asked to hear of resets."""
-
-
-def _delivered_to_nobody(channel: str, frame: Frame) -> None:
-    """Nobody asked to hear of deliveries."""
 
 
 def _refuse(said: Iterable[tuple[Entry, "asyncio.Future[Appended]"]], why: str) -> None:

@@ -41,6 +41,14 @@ MAX_ROOMS: Final = 32
 CHAT_PER_SECOND: Final = 0.5
 """What one account may say in chats on one node, on average. By feeling: faster than anybody types on a bicycle."""
 CHAT_BURST: Final = 5.0
+ROOM_CHAT_PER_SECOND: Final = 4.0
+"""What everybody together may say in the chat of one room, on whatever nodes, on average. By feeling: nobody reads faster, and a
+class of a thousand in which each uses their own allowance would be 500."""
+ROOM_CHAT_BURST: Final = 40.0
+"""What a room may say at once after a pause: "hello" from a whole studio."""
+HISTORY_PER_SECOND: Final = 1.0
+"""Pages of a chat's history that one account may ask one node for, on average. Each reads up to all that a log keeps."""
+HISTORY_BURST: Final = 10.0
 MAX_NAMESPACES: Final = 4
 """Socket.IO namespaces one client may be in at the same time: the live one, and what an operator's tools need."""
 
@@ -86,6 +94,38 @@ class TokenBucket:
 
     def _there(self, now: float) -> float:
         return min(self.burst, self._tokens + max(now - self._at, 0.0) * self.rate)
+
+    def spend_up_to(self, now: float, tokens: float = 1.0) -> None:
+        """Take `tokens`, or as many as there are: for what has happened already, whatever it cost."""
+        self._tokens = max(self._there(now) - tokens, 0.0)
+        self._at = max(now, self._at)
+
+
+class RoomPace:
+    """How fast a room may be spoken into, by all nodes together.
+
+    Every node sees everything that is said, because it comes out of the room's log: that is what it counts, and no node asks
+    another. What was begun here and has not come out yet (`waiting`) counts as said, so that a burst on one node does not pass
+    before any of it is seen. Nodes that speak at the very same moment may exceed the burst by what they have under way.
+    """
+
+    __slots__ = ("_bucket", "waiting")
+
+    def __init__(self, rate: float = ROOM_CHAT_PER_SECOND, burst: float = ROOM_CHAT_BURST) -> None:
+        self._bucket: Final = TokenBucket(rate, burst, 0.0)
+        self.waiting = 0
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until one more may be said; 0 when it may now."""
+        return self._bucket.wait_s(now, self.waiting + 1.0)
+
+    def settled(self) -> None:
+        """What was under way here has come out, or never will."""
+        self.waiting -= 1
+
+    def said(self, now: float) -> None:
+        """Something was said, on whatever node."""
+        self._bucket.spend_up_to(now)
 
 
 class Allowance(TokenBucket):

@@ -26,6 +26,7 @@ from realtime.room_log import (
     READ_BYTES,
     READ_EVENTS,
     Appended,
+    Back,
     Entry,
     Since,
     new_epoch,
@@ -107,6 +108,28 @@ end
 return {now[1], now[2], messages}
 """
 
+_BACK: Final = """
+local meta, log = KEYS[1], KEYS[2]
+local epoch, before, events, size = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local now = redis.call('HMGET', meta, 'e', 'o')
+if not now[1] then
+    return {}
+end
+if now[1] ~= epoch or before < 2 then
+    return {now[1], now[2], {}}
+end
+local last = math.min(before - 1, tonumber(now[2]))
+local messages = {}
+for i, entry in ipairs(redis.call('XREVRANGE', log, last .. '-0', '-', 'COUNT', events)) do
+    size = size - #entry[2][2]
+    if size < 0 and i > 1 then
+        break
+    end
+    messages[i] = entry[2][2]
+end
+return {now[1], now[2], messages}
+"""
+
 _BEGIN: Final = """
 if redis.call('EXISTS', KEYS[1]) == 0 then
     redis.call('HSET', KEYS[1], 'e', ARGV[1], 'o', 0)
@@ -154,6 +177,12 @@ class RedisRoomLog:
             return Since(await self._begin(channel), None)
         top = Position(found[0].decode(), int(found[1]))
         return Since(top, tuple(found[2]) if len(found) == 3 else None)
+
+    async def back(self, channel: str, before: Position, *, events: int = READ_EVENTS, size: int = READ_BYTES) -> Back:
+        found = await self._redis.run(channel, _BACK, ("meta", "log"), before.epoch, before.offset, events, size)
+        if not found:
+            return Back(await self._begin(channel), ())
+        return Back(Position(found[0].decode(), int(found[1])), tuple(found[2]))
 
     async def tops(self, channels: Collection[str]) -> dict[str, Position]:
         if self._redis.servers.clustered:

@@ -22,6 +22,7 @@ import secrets
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Protocol
 
 from realtime.position import EPOCH_DIGITS, Position, tail
@@ -70,6 +71,15 @@ class Since:
     messages: tuple[bytes, ...] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Back:
+    """What a log holds before a position: `top` is its end now; `messages` the nearest ones, newest first, without a hole. Fewer
+    than were asked for, or none, means: that is as much as fits, or all that is kept."""
+
+    top: Position
+    messages: tuple[bytes, ...]
+
+
 class RoomLog(Protocol):
     """See the module: the promises are the interface. Everything raises `LogAway`."""
 
@@ -81,6 +91,11 @@ class RoomLog(Protocol):
         self, channel: str, position: Position, *, events: int = READ_EVENTS, size: int = READ_BYTES
     ) -> Since:
         """What came after `position`: at most so many events of so many bytes together."""
+        ...
+
+    async def back(self, channel: str, before: Position, *, events: int = READ_EVENTS, size: int = READ_BYTES) -> Back:
+        """What came before `before`: at most so many events of so many bytes together, but one in any case. Nothing of a position
+        in another epoch: what came before it is gone."""
         ...
 
     async def tops(self, channels: Collection[str]) -> dict[str, Position]:
@@ -151,6 +166,19 @@ class MemoryRoomLog:
             return Since(log.top, None)
         found = tuple(log.messages)[len(log.messages) - missed :]
         return Since(log.top, found if sum(map(len, found)) <= size else None)
+
+    async def back(self, channel: str, before: Position, *, events: int = READ_EVENTS, size: int = READ_BYTES) -> Back:
+        log = self._log(channel, self._clock.monotonic())
+        skipped = max(log.offset + 1 - before.offset, 0)
+        if before.epoch != log.epoch or skipped >= len(log.messages):
+            return Back(log.top, ())
+        found: list[bytes] = []
+        for message in islice(reversed(log.messages), skipped, skipped + events):
+            size -= len(message)
+            if size < 0 and found:
+                break
+            found.append(message)
+        return Back(log.top, tuple(found))
 
     async def tops(self, channels: Collection[str]) -> dict[str, Position]:
         now = self._clock.monotonic()

@@ -26,6 +26,7 @@ from realtime.position import PATTERN
 from services.classes.attention import Reason
 from services.classes.class_clock import ClockState, Command, Programme, Rest
 from services.classes.clock_sync import AGAIN_AFTER_S, SEVERAL, ClockMs, Report
+from services.classes.saying import MAX_CHAT_UNITS
 from services.classes.script import Script
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
@@ -62,7 +63,16 @@ Title = Annotated[
     ),
 ]
 CueText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-ChatText = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+MAX_CHAT_HISTORY: Final = 100
+"""Messages in one answer to `chat.history`."""
+ChatText = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=2 * MAX_CHAT_UNITS,
+        description=f"at most {MAX_CHAT_UNITS} characters as a reader counts them; an emoji of several parts is one",
+    ),
+]
 SayKey = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$", description="unique key")]
 Label = Annotated[str, msgspec.Meta(max_length=80, pattern=r"^[^\x00-\x1f]*$", description="one line")]
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1, description="position of a sample in its stream, from 0")]
@@ -557,8 +567,8 @@ class TrainerTarget(Shape, frozen=True):
 
 
 class ChatSend(Shape, frozen=True):
-    """Say something in the room's chat (members). Control characters go, white space becomes one space; what is left must be
-    something. `key` as for cues."""
+    """Say something in the room's chat (members). It becomes one line; what has no shape of its own goes, and what is left must be
+    something (docs/systems/chat.md). `key` as for cues."""
 
     class_id: ClassId
     text: ChatText
@@ -590,6 +600,22 @@ class ChatSaid(Shape, frozen=True):
     text: str
     at_ms: int
     position: PositionText
+
+
+class ChatPage(Shape, frozen=True):
+    """Ask for the chat of a room one is in, backwards: the last `limit` messages `before` a position, or the last of all."""
+
+    class_id: ClassId
+    before: PositionText | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_CHAT_HISTORY)] = 50
+
+
+class ChatHistory(Shape, frozen=True):
+    """Messages of the chat, oldest first. Ask for older ones with `before`; without it there are none, or none are kept."""
+
+    class_id: ClassId
+    messages: tuple[ChatSaid, ...]
+    before: PositionText | None = None
 
 
 class RoomPosition(Shape, frozen=True):
@@ -737,6 +763,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("cue.send", CueSend, "Say something to the room (its coach).", reply=Said),
     Event("trainer.set", TrainerSet, "Drive the trainers of a class (its coach).", reply=TrainerAsked),
     Event("chat.send", ChatSend, "Say something in the room's chat.", reply=Said),
+    Event("chat.history", ChatPage, "Ask for what was said in the room's chat, backwards.", reply=ChatHistory),
     Event("task.cancel", TaskRef, "Cancel one of your long tasks; the reply is how it stands.", reply=TaskView),
     Event("inbox.read", InboxRead, "Mark notifications as read, on all your devices.", reply=ReadMarked),
     Event("board.snapshot", BoardSnapshot, "The whole board.", delivery=Delivery.LATEST),

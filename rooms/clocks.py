@@ -76,7 +76,7 @@ class Clocks:
         self._doubted: dict[ClassId, str] = {}
         self._wake: Final = asyncio.Event()
         rooms.on_reset = self._doubt
-        rooms.feeds.on_delivered = self._delivered
+        rooms.feeds.on_delivered(self._delivered)
 
     def sync(self, question: ClockSync, age_ms: int) -> ClockSynced:
         """Answer a client that asks for the time, `age_ms` after its question was read; note what it reports."""

@@ -13,6 +13,7 @@ import msgspec
 
 from realtime.codec import Frame, event_frame
 from realtime.connection import Connection
+from realtime.limits import RoomPace
 from realtime.peer import Share, ShareEntry
 from realtime.wire import BoardChanges, BoardSnapshot, ClassView, ClockView, Member, StepRow
 from rooms.board import Board
@@ -87,6 +88,7 @@ class Room:
         self.clock: ClockView | None = None
         self.stepping: Final = Stepping()
         self.cockpit: Final = Cockpit(live.id)
+        self.pace: Final = RoomPace()
         self.idle_since: float | None = None
         self.feeds = 0
         self._node = node

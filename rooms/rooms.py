@@ -324,7 +324,7 @@ class Rooms:
         return said
 
     def _reset(self, channel: str, position: Position) -> None:
-        room = self._of_channel(channel)
+        room = self.of_channel(channel)
         if room is None:
             return
         self.on_reset(room, str(position))
@@ -460,7 +460,7 @@ class Rooms:
     async def _tell_presence(self, channel: str, news: News) -> None:
         """It fell to this node to announce who came and who left: everybody in the room hears it, on every node. Raises
         `Unavailable` when the room's log does not take it, asked twice."""
-        room = self._of_channel(channel)
+        room = self.of_channel(channel)
         if room is None:
             return
         event = RoomPresence(
@@ -475,29 +475,30 @@ class Rooms:
     # -- from other nodes -----------------------------------------------------------------------------------------
 
     def _merge(self, channel: str, share: Share) -> None:
-        room = self._of_channel(channel)
+        room = self.of_channel(channel)
         if room is not None:
             room.merge(share)
 
     def _want_whole(self, channel: str, _: WholeWanted) -> None:
-        room = self._of_channel(channel)
+        room = self.of_channel(channel)
         if room is not None:
             self._whole_wanted.add(room.live.id)
 
     def _gap(self, channels: tuple[str, ...]) -> None:
         """These channels begin to be heard: what was said before was missed, so ask, and say everything oneself."""
         for channel in channels:
-            room = self._of_channel(channel)
+            room = self.of_channel(channel)
             if room is not None:
                 self._whole_wanted.add(room.live.id)
                 self.node.publish(channel, WholeWanted(node=self.node.id))
 
     def _closed(self, channel: str, closed: RoomClosed) -> None:
-        room = self._of_channel(channel)
+        room = self.of_channel(channel)
         if room is not None and not room.live.over:
             room.live = msgspec.structs.replace(room.live, ended_ms=closed.ended_ms)
 
-    def _of_channel(self, channel: str) -> Room | None:
+    def of_channel(self, channel: str) -> Room | None:
+        """The room that speaks on a channel, if it is loaded here."""
         return self._by_channel.get(channel)
 
 

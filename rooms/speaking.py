@@ -9,16 +9,20 @@ import asyncio
 import secrets
 from typing import Final
 
+from realtime.codec import Frame
 from realtime.connection import Connection
 from realtime.limits import CHAT_BURST, CHAT_PER_SECOND, AccountAllowances
 from realtime.position import NOWHERE
 from realtime.wire import ChatSaid, ChatSend, Cue, CueSend, Said
 from rooms.room import Room
 from rooms.rooms import Rooms
-from services.classes.saying import may_chat, may_cue, one_line
+from services.classes.plain_text import one_line
+from services.classes.saying import MAX_CHAT_UNITS, may_chat, may_cue
 from services.kernel.clock import Clock
 from services.kernel.ids import ClassId
 from services.kernel.problems import ClassOver, NotInRoom, RateLimited
+
+CHAT_EVENT: Final = "chat.said"
 
 
 class Speaking:
@@ -30,6 +34,7 @@ class Speaking:
         self._rooms: Final = rooms
         self._clock: Final = clock
         self._chat: Final = AccountAllowances(CHAT_PER_SECOND, CHAT_BURST)
+        rooms.feeds.on_delivered(self._delivered)
 
     def cue(self, connection: Connection, message: CueSend) -> "asyncio.Future[Said]":
         """The coach says something to the room."""
@@ -52,8 +57,8 @@ class Speaking:
         member = room.member(caller.account_id)
         if member is None:
             raise NotInRoom
-        text = one_line(message.text)
-        self._allow(connection)
+        text = one_line(message.text, MAX_CHAT_UNITS)
+        self._allow(connection, room)
         said = ChatSaid(
             class_id=message.class_id,
             n=member.n,
@@ -62,7 +67,10 @@ class Speaking:
             at_ms=self._clock.wall_ms(),
             position=NOWHERE,
         )
-        return self._rooms.say(message.class_id, "chat.said", said, key=_key("chat", connection, message.key))
+        room.pace.waiting += 1
+        answer = self._rooms.say(message.class_id, CHAT_EVENT, said, key=_key("chat", connection, message.key))
+        answer.add_done_callback(lambda _: room.pace.settled())
+        return answer
 
     def _room_of(self, connection: Connection, class_id: ClassId) -> Room:
         room = self._rooms.get(class_id)
@@ -72,13 +80,23 @@ class Speaking:
             raise ClassOver(class_id=str(class_id))
         return room
 
-    def _allow(self, connection: Connection) -> None:
+    def _allow(self, connection: Connection, room: Room) -> None:
+        """The room first: it refuses without taking anything."""
         now = self._clock.monotonic()
+        if (wait_s := room.pace.wait_s(now)) > 0:
+            raise RateLimited(
+                "everybody talks at once in this room; wait a moment", retry_after_ms=int(wait_s * 1000) + 1
+            )
         bucket = self._chat.of(connection.caller.account_id, now)
         if not bucket.take(now):
             raise RateLimited(
                 "too many chat messages; wait a moment", retry_after_ms=int(bucket.wait_s(now) * 1000) + 1
             )
+
+    def _delivered(self, channel: str, frame: Frame) -> None:
+        """Something came out of a room's log, whoever said it."""
+        if frame.event == CHAT_EVENT and (room := self._rooms.of_channel(channel)) is not None:
+            room.pace.said(self._clock.monotonic())
 
 
 def _key(what: str, connection: Connection, key: str | None) -> str:

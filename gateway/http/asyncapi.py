@@ -23,6 +23,8 @@ from realtime.limits import (
     EVENTS_BURST,
     EVENTS_PER_SECOND,
     MAX_ROOMS,
+    ROOM_CHAT_BURST,
+    ROOM_CHAT_PER_SECOND,
     STRIKES,
     STRIKES_WINDOW_S,
 )
@@ -69,7 +71,8 @@ that comes with it. The JavaScript client's own connection state recovery works 
 A connection may send {EVENTS_PER_SECOND:.0f} events per second on average and {EVENTS_BURST:.0f} at once; an event counts once, and
 once more for every {BYTES_PER_TOKEN} bytes of it. All connections of an account together may send {ACCOUNT_FACTOR} times as much to
 one node. Over that the answer is `rate_limited` with `retry_after_ms`. A connection may be in {MAX_ROOMS} rooms. In
-chats an account may say {CHAT_BURST:.0f} things at once and then one every {1 / CHAT_PER_SECOND:.0f} seconds. {STRIKES} refused
+chats an account may say {CHAT_BURST:.0f} things at once and then one every {1 / CHAT_PER_SECOND:.0f} seconds, and
+all members of a room together {ROOM_CHAT_BURST:.0f} and {ROOM_CHAT_PER_SECOND:.0f} a second. {STRIKES} refused
 messages within {STRIKES_WINDOW_S:.0f} seconds end it.
 
 Before the server closes a connection it sends `bye` with a code. Codes from 3000 to 3499 mean: come back after

@@ -178,6 +178,9 @@ _challenge = ChallengeView(
 _opened = linked(0, BEGINNING, Opened(_challenge.id, _rules))
 _joined = linked(_opened.seq, _opened.hash, Joined(1, "Europe/Vienna", 0, _START))
 _position: Final = "0f3a9c41-000000000012"
+_chat: Final = wire.ChatSaid(
+    class_id=_class, n=1, name="Jonas", text="Hello from Graz 👋", at_ms=_START + 61_000, position=_position
+)
 _cue: Final = wire.Cue(
     class_id=_class,
     text="Last minute, all you have!",
@@ -633,9 +636,9 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.ChatSend(class_id=_class, text="Hello from Graz 👋", key="0c9d41"),
     wire.Said(position=_position),
     _cue,
-    wire.ChatSaid(
-        class_id=_class, n=1, name="Jonas", text="Hello from Graz 👋", at_ms=_START + 61_000, position=_position
-    ),
+    _chat,
+    wire.ChatPage(class_id=_class, limit=20),
+    wire.ChatHistory(class_id=_class, messages=(_chat,)),
     wire.RoomPosition(class_id=_class, position=_position),
     wire.RoomReset(room=_view, board=_snapshot, position=_position),
     wire.RoomRecovered(

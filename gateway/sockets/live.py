@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from gateway.sockets.dispatch import Handler, Reply
 from realtime import wire
 from realtime.connection import Connection
+from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.driving import Driving
@@ -36,6 +37,7 @@ class Live:
         timelines: Timelines,
         clocks: Clocks,
         speaking: Speaking,
+        chatting: Chatting,
         driving: Driving,
         comebacks: Comebacks,
         notifications: Notifications,
@@ -47,6 +49,7 @@ class Live:
         self._timelines = timelines
         self._clocks = clocks
         self._speaking = speaking
+        self._chatting = chatting
         self._driving = driving
         self._comebacks = comebacks
         self._tasks = tasks
@@ -65,6 +68,7 @@ class Live:
             "cue.send": self.cue_send,
             "trainer.set": self.trainer_set,
             "chat.send": self.chat_send,
+            "chat.history": self.chat_history,
             "class.create": self.class_create,
             "class.end": self.class_end,
             "class.control": self.class_control,
@@ -114,6 +118,9 @@ class Live:
 
     def chat_send(self, connection: Connection, message: wire.ChatSend, reply: Reply) -> None:
         reply.when(self._speaking.chat(connection, message))
+
+    async def chat_history(self, connection: Connection, message: wire.ChatPage, reply: Reply) -> None:
+        reply.ok(await self._chatting.history(connection, message))
 
     async def class_create(self, connection: Connection, message: wire.ClassCreate, reply: Reply) -> None:
         reply.ok(view_of(await self._classes.create(connection.caller, message.title)))

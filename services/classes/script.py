@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import msgspec
 
 from services.classes import steps as stepping
-from services.classes.saying import one_line
+from services.classes.plain_text import one_line
 from services.classes.steps import MAX_STEPS, Percent, Rounds, Step, ZoneNumber
 from services.kernel.problems import BadShape
 

@@ -182,6 +182,34 @@ async def test_more_than_was_asked_for_is_not_given_in_part(subject: Subject) ->
     assert (await subject.log.since(subject.channel, before, events=5)).messages is not None
 
 
+async def test_it_is_read_backwards_page_by_page_to_the_oldest_that_is_kept(subject: Subject) -> None:
+    last = await subject.append(KEEP_EVENTS + 2)
+    newest = await subject.log.back(subject.channel, last.moved(1), events=5)
+    assert [position_in(message).offset for message in newest.messages] == [10, 9, 8, 7, 6]
+    older = await subject.log.back(subject.channel, position_in(newest.messages[-1]), events=5)
+    assert [position_in(message).offset for message in older.messages] == [5, 4, 3]
+    assert (await subject.log.back(subject.channel, Position(last.epoch, 3), events=5)).messages == ()
+    assert (await subject.log.back(subject.channel, Position(last.epoch, 1), events=5)).messages == ()
+    # A position that the log has not reached yet is its end.
+    assert (await subject.log.back(subject.channel, last.moved(99), events=1)).messages == newest.messages[:1]
+    assert newest.top == older.top == last
+
+
+async def test_a_page_has_as_much_as_fits_and_one_event_in_any_case(subject: Subject) -> None:
+    last = await subject.append(4)
+    end, size = last.moved(1), len(HEAD + tail(last))
+    assert len((await subject.log.back(subject.channel, end, size=2 * size)).messages) == 2
+    assert len((await subject.log.back(subject.channel, end, size=1)).messages) == 1
+
+
+async def test_before_a_position_of_another_epoch_there_is_nothing(subject: Subject) -> None:
+    before = await subject.append(3)
+    await subject.lose()
+    assert (await subject.log.back(subject.channel, before)).messages == ()
+    await subject.append(3)
+    assert (await subject.log.back(subject.channel, before)).messages == ()
+
+
 async def test_the_end_of_a_log_that_is_not_there_begins_it(subject: Subject) -> None:
     top = await subject.top()
     assert top.offset == 0

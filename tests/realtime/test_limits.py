@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.limits import EVENTS_BURST, KEPT_S, STRIKES, STRIKES_WINDOW_S, AccountAllowances, Allowance, TokenBucket
+from realtime.limits import (
+    EVENTS_BURST,
+    KEPT_S,
+    STRIKES,
+    STRIKES_WINDOW_S,
+    AccountAllowances,
+    Allowance,
+    RoomPace,
+    TokenBucket,
+)
 from services.kernel.ids import AccountId
 
 
@@ -146,3 +155,19 @@ def test_buckets_that_are_in_use_are_kept_up_to_the_limit() -> None:
         assert len(accounts) <= 10
     with pytest.raises(ValueError, match="at least one"):
         AccountAllowances(limit=0)
+
+
+def test_a_room_counts_what_all_nodes_say_and_what_is_under_way_here() -> None:
+    pace = RoomPace(rate=2, burst=3)
+    assert pace.wait_s(10.0) == 0
+    pace.said(10.0)
+    pace.waiting = 1
+    assert pace.wait_s(10.0) == 0
+    pace.waiting = 2
+    assert pace.wait_s(10.0) == pytest.approx(0.5)
+    pace.waiting = 0
+    # Another node had let more through than a burst: that is forgiven, and nothing is owed.
+    for _ in range(9):
+        pace.said(10.0)
+    assert pace.wait_s(10.0) == pytest.approx(0.5)
+    assert pace.wait_s(10.5) == 0

@@ -24,6 +24,7 @@ from realtime.records import MemoryRecords
 from realtime.register import MemoryRegister
 from realtime.room_log import MemoryRoomLog
 from realtime.wire import RoomJoin, RoomJoined, SampleBatch, SamplesStored, StreamOpen, StreamOpened
+from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.rooms import Rooms
@@ -158,6 +159,7 @@ class TestNode:
         self.clocks = Clocks(self.rooms, transactions, world.clock)
         self.comebacks = Comebacks(self.rooms, world.records, transactions, world.clock)
         self.speaking = Speaking(self.rooms, world.clock)
+        self.chatting = Chatting(self.rooms, world.clock)
         self.streams = Streams(
             transactions, self.rooms, world.clock, ids, commit_interval_s=0.2, max_buffered=max_buffered
         )

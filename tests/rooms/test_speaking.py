@@ -80,6 +80,63 @@ async def test_chat_has_a_limit_of_its_own(world: World) -> None:
     await node.speaking.chat(ada, ChatSend(class_id=live.id, text="hello"))
 
 
+async def test_a_room_has_a_limit_that_all_nodes_count_together(world: World) -> None:
+    here, there = world.node(), world.node()
+    live = await here.create_class(await world.person("Mia", coach=True))
+    crowd = []
+    for number in range(9):
+        node = (here, there)[number % 2]
+        one = node.connect(await world.person(f"P{number}"))
+        await node.join(one, live.code)
+        crowd.append((node, one))
+    await world.advance(0)
+    hello = ChatSend(class_id=live.id, text="hello")
+    for node, one in crowd[:8]:
+        for _ in range(5):
+            await node.speaking.chat(one, hello)
+        await world.advance(0)
+    node, ninth = crowd[8]
+    with pytest.raises(RateLimited) as refused:
+        await node.speaking.chat(ninth, hello)
+    assert refused.value.retry_after_ms == 251
+    await world.advance(0.3)
+    # The refusal by the room has cost them nothing of their own.
+    await node.speaking.chat(ninth, hello)
+
+
+async def test_what_is_under_way_counts_before_it_comes_out_of_the_log(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = world.node()
+    live = await node.create_class(await world.person("Mia", coach=True))
+    ada = node.connect(await world.person("Ada"))
+    await node.join(ada, live.code)
+    room = node.rooms.get(live.id)
+    assert room is not None
+    room.pace.waiting = 40
+    with pytest.raises(RateLimited):
+        await node.speaking.chat(ada, ChatSend(class_id=live.id, text="hello"))
+    room.pace.waiting = 0
+
+    async def full(*_: object) -> None:
+        raise LogAway("OOM")
+
+    monkeypatch.setattr(world.log, "append", full)
+    with pytest.raises(Unavailable):
+        await node.speaking.chat(ada, ChatSend(class_id=live.id, text="hello"))
+    assert room.pace.waiting == 0
+
+
+async def test_a_message_longer_than_a_reader_would_read_is_refused(world: World) -> None:
+    node = world.node()
+    live = await node.create_class(await world.person("Mia", coach=True))
+    ada = node.connect(await world.person("Ada"))
+    await node.join(ada, live.code)
+    with pytest.raises(BadShape) as refused:
+        await node.speaking.chat(ada, ChatSend(class_id=live.id, text="x" * 501))
+    assert refused.value.data == {"limit": 500}
+
+
 async def test_what_could_not_be_stored_is_told_to_whoever_said_it_and_to_nobody_else(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ class Hall:
             "stream.finish": self.finish,
             "cue.send": self.say,
             "chat.send": self.say,
+            "chat.history": self.chat_history,
             "trainer.set": self.drive,
             "class.create": self.create,
             "class.end": self.end,
@@ -142,6 +143,9 @@ class Hall:
 
     def control(self, _: Connection, message: wire.ClassControl, reply: Reply) -> None:
         reply.ok(wire.ClockView(message.class_id, 1, 1, "waiting", 0, 0, 0, 0, 60_000))
+
+    def chat_history(self, _: Connection, message: wire.ChatPage, reply: Reply) -> None:
+        reply.ok(wire.ChatHistory(message.class_id, ()))
 
     def timeline(self, _: Connection, message: wire.RoomRef, reply: Reply) -> None:
         reply.ok(wire.ClassTimeline(message.class_id))

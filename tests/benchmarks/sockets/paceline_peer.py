@@ -90,6 +90,7 @@ class Work:
             "board.get": refuse,
             "cue.send": refuse,
             "chat.send": refuse,
+            "chat.history": refuse,
             "trainer.set": refuse,
             "class.control": refuse,
             "timeline.get": refuse,

@@ -1,0 +1,84 @@
+"""The chat of a room, for whoever asks what was said before.
+
+There is no second store of it: a page comes out of the room's log (realtime/room_log.py), backwards from where the members here
+stand, as long as the log keeps it. So a message has one text, the one that everybody got.
+"""
+
+from typing import Final
+
+import msgspec
+
+from realtime.codec import Frame, payload_of
+from realtime.connection import Connection
+from realtime.limits import HISTORY_BURST, HISTORY_PER_SECOND, AccountAllowances
+from realtime.position import Position, position_of
+from realtime.room_log import LogAway
+from realtime.wire import ChatHistory, ChatPage, ChatSaid
+from rooms.room import Room
+from rooms.rooms import Rooms
+from rooms.speaking import CHAT_EVENT
+from services.kernel.clock import Clock
+from services.kernel.problems import NotInRoom, RateLimited, Unavailable
+
+PAGE_EVENTS: Final = 128
+"""Events that are read from the log at once, chat among cues and who came and left. A log holds four times as many."""
+MAX_PAGE_BYTES: Final = 64 * 1024
+"""Messages of one answer, in bytes. Full means: the rest comes with the next page."""
+AGAIN_MS: Final = 1_000
+
+_decode: Final = msgspec.json.Decoder(ChatSaid).decode
+
+
+class Chatting:
+    """The use cases."""
+
+    def __init__(self, rooms: Rooms, clock: Clock) -> None:
+        self._rooms: Final = rooms
+        self._clock: Final = clock
+        self._asked: Final = AccountAllowances(HISTORY_PER_SECOND, HISTORY_BURST)
+
+    async def history(self, connection: Connection, page: ChatPage) -> ChatHistory:
+        """What was said before a position, or at last. Raises `NotInRoom`, `RateLimited`, and `Unavailable` while the log is
+        away."""
+        room = self._rooms.get(page.class_id)
+        if room is None or page.class_id not in connection.rooms:
+            raise NotInRoom
+        self._allow(connection)
+        try:
+            found, before = await self._read(room, page)
+        except LogAway as away:
+            raise Unavailable("the room's log does not answer right now", retry_after_ms=AGAIN_MS) from away
+        return ChatHistory(page.class_id, tuple(reversed(found)), None if before is None else str(before))
+
+    async def _read(self, room: Room, page: ChatPage) -> tuple[list[ChatSaid], Position | None]:
+        """Messages, newest first, and where to go on; None at the end of what is kept."""
+        found: list[ChatSaid] = []
+        size = 0
+        before: Position | None = await self._start(room, page.before)
+        while before is not None:
+            frames, oldest = await self._rooms.feeds.back(room.channel, before, PAGE_EVENTS)
+            for frame in filter(_is_chat, frames):
+                size += frame.size
+                if len(found) == page.limit or (found and size > MAX_PAGE_BYTES):
+                    return found, position_of(found[-1].position)
+                found.append(_decode(payload_of(frame)))
+            before = oldest
+        return found, None
+
+    async def _start(self, room: Room, before: str | None) -> Position:
+        if before is not None:
+            return position_of(before)
+        at = await self._rooms.feeds.known(room.channel)
+        if at is None:
+            raise LogAway("nobody here knows yet where this log stands")
+        return at.moved(1)
+
+    def _allow(self, connection: Connection) -> None:
+        now = self._clock.monotonic()
+        bucket = self._asked.of(connection.caller.account_id, now)
+        if not bucket.take(now):
+            raise RateLimited("too many pages of the chat", retry_after_ms=int(bucket.wait_s(now) * 1000) + 1)
+
+
+def _is_chat(frame: Frame) -> bool:
+    return frame.event == CHAT_EVENT
