@@ -8,7 +8,7 @@ import msgspec
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.challenges.challenge import Kind, TeamName, Ties, Title
-from services.challenges.challenges import MAX_ENTRIES, MAX_PAGE, ChallengeTable, ChallengeView
+from services.challenges.challenges import MAX_ENTRIES, MAX_PAGE, ChallengeTable, ChallengeView, Invitation
 from services.kernel.ids import ChallengeId
 from services.kernel.problems import (
     Busy,
@@ -47,6 +47,12 @@ class ChallengeJoin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     code: InviteCode
     time_zone: ZoneName
     team: TeamName | None = None
+
+
+class InvitationPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which invitation."""
+
+    code: InviteCode
 
 
 class ChallengePath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -109,6 +115,10 @@ async def own_challenges(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing
     return ChallengeList(tuple(await deps.challenges.of_account(call.caller)))
 
 
+async def invitation(deps: GatewayDeps, call: Call[Nothing, Nothing, InvitationPath]) -> Invitation:
+    return await deps.challenges.invitation(call.caller, call.path.code)
+
+
 async def join_challenge(deps: GatewayDeps, call: Call[ChallengeJoin, Nothing, Nothing]) -> ChallengeView:
     return await deps.challenges.join(call.caller, call.body.code, call.body.time_zone, call.body.team)
 
@@ -165,6 +175,19 @@ OWN_CHALLENGES = Route(
     path=Nothing,
     reply=ChallengeList,
     problems=(Forbidden,),
+)
+INVITATION = Route(
+    "GET",
+    "/v1/challenges/invitations/{code}",
+    name="challenge_invitation",
+    tag="challenges",
+    does="What a code invites to: the rules and teams to know before joining.",
+    handler=invitation,
+    body=Nothing,
+    query=Nothing,
+    path=InvitationPath,
+    reply=Invitation,
+    problems=(Forbidden, ChallengeNotFound),
 )
 JOIN_CHALLENGE = Route(
     "POST",

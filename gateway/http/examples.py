@@ -47,7 +47,7 @@ from realtime import wire
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
 from services.challenges.challenge import Rules, closes_ms
-from services.challenges.challenges import ChallengeTable, ChallengeView, TableLine, TeamLine
+from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation, TableLine, TeamLine
 from services.challenges.score_log import BEGINNING, Joined, Opened, linked
 from services.classes.booking import BookingView, RosterLine
 from services.classes.class_clock import Extend, Rest
@@ -389,6 +389,17 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     ChallengeJoin(code="K7WQ2MXB4T", time_zone="Europe/Vienna", team="Hills"),
     _challenge,
     ChallengeList(challenges=(_challenge,)),
+    Invitation(
+        title=_challenge.title,
+        kind=_rules.kind,
+        first_day=_rules.first_day,
+        last_day=_rules.last_day,
+        ties=_rules.ties,
+        from_zone=None,
+        teams=_rules.teams,
+        members=1,
+        open=True,
+    ),
     ChallengeTable(
         challenge_id=_challenge.id,
         revision=_joined.seq,

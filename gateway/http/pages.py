@@ -23,6 +23,9 @@ PAGES: Final = {
     "/coach": "coach.html",
     "/athlete": "athlete.html",
     "/inbox": "inbox.html",
+    "/challenges": "challenges.html",
+    "/challenge": "challenge.html",
+    "/schedule": "schedule.html",
     "/operations": "operations.html",
     "/operations/words": "words.html",
 }

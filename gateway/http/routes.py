@@ -59,6 +59,7 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     scripts.SAVE_SCRIPT,
     challenges.CREATE_CHALLENGE,
     challenges.OWN_CHALLENGES,
+    challenges.INVITATION,
     challenges.JOIN_CHALLENGE,
     challenges.CHALLENGE_BY_ID,
     challenges.INVITE_ANEW,

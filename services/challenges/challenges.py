@@ -75,6 +75,21 @@ class ChallengeView(msgspec.Struct, frozen=True):
     time_zone: str | None = None
 
 
+class Invitation(msgspec.Struct, frozen=True):
+    """What a code invites to: what somebody agrees to by joining. Everything as in `ChallengeView`; `open` says whether anybody may
+    still come in."""
+
+    title: str
+    kind: Kind
+    first_day: date
+    last_day: date
+    ties: Ties
+    from_zone: int | None
+    teams: tuple[str, ...]
+    members: int
+    open: bool
+
+
 class TableLine(msgspec.Struct, frozen=True):
     """A member on the table. `n` their number; `name` null when their account is gone; `team` null where there are none."""
 
@@ -214,6 +229,26 @@ class Challenges:
                     return view_of(msgspec.structs.replace(challenge, code=code), caller, me)
         raise Busy("no free code was found; try again")
 
+    async def invitation(self, caller: Caller, code: str) -> Invitation:
+        """What a code invites to, for whoever has it. Raises `ChallengeNotFound`."""
+        caller.require("member")
+        async with self._transactions() as stores:
+            invited = await stores.challenges.by_code(normal_code(code))
+        if invited is None:
+            raise ChallengeNotFound
+        rules = invited.rules
+        return Invitation(
+            title=invited.title,
+            kind=rules.kind,
+            first_day=rules.first_day,
+            last_day=rules.last_day,
+            ties=rules.ties,
+            from_zone=rules.from_zone,
+            teams=rules.teams,
+            members=invited.members,
+            open=_open(invited, self._clock.wall_ms()),
+        )
+
     async def join(self, caller: Caller, code: str, time_zone: str, team: str | None) -> ChallengeView:
         """Come in, or come back. Who was in before has the time zone and the team of their first time, whatever they ask for now.
 
@@ -231,7 +266,7 @@ class Challenges:
             me = await stores.challenges.entrant(challenge.id, caller.account_id)
             if me is not None and me.here:
                 return view_of(challenge, caller, me)
-            if challenge.over or now_ms >= over_everywhere_ms(challenge.rules.last_day):
+            if not _open(challenge, now_ms):
                 raise ChallengeOver
             if challenge.members >= room_for(challenge.rules):
                 raise ChallengeFull(limit=room_for(challenge.rules))
@@ -375,6 +410,11 @@ def view_of(challenge: Challenge, caller: Caller, me: Entrant | None) -> Challen
         you=None if here is None else here.n,
         time_zone=None if here is None else here.zone,
     )
+
+
+def _open(challenge: Challenge, now_ms: int) -> bool:
+    """Whether anybody may come in: until the last day has ended everywhere."""
+    return not challenge.over and now_ms < over_everywhere_ms(challenge.rules.last_day)
 
 
 def _code() -> str:

@@ -93,6 +93,19 @@ async def test_a_stranger_learns_nothing_by_id_or_by_guessing_codes(api: Api) ->
         assert (await api.call(method, f"/v1/challenges/{view['id']}{what}")).status == 401
 
 
+async def test_whoever_has_the_code_sees_what_they_are_invited_to(api: Api) -> None:
+    maker, friend = await api.token(), await api.token()
+    view = await made(api, maker, teams=["Red", "Blue"], title="Hills")
+    invited = await asked(api, "GET", f"/v1/challenges/invitations/{view['code'].lower()}", friend)
+    assert (invited["title"], invited["teams"], invited["members"]) == ("Hills", ["Red", "Blue"], 0)
+    assert invited["open"]
+    await api.clock.advance(9 * 86_400)
+    later = await api.token()
+    assert not (await asked(api, "GET", f"/v1/challenges/invitations/{view['code']}", later))["open"]
+    unknown = await asked(api, "GET", "/v1/challenges/invitations/AAAAAAAAAA", later, status=404)
+    assert unknown["code"] == "challenge_not_found"
+
+
 async def test_a_code_that_came_into_the_wrong_hands_is_replaced_by_its_maker(api: Api) -> None:
     maker, member, late = await api.token(), await api.token(), await api.token()
     view = await made(api, maker)

@@ -70,6 +70,6 @@ export function cueBox(form, send) {
 }
 
 /** Not randomUUID: pages over plain http do not have it. */
-function newKey() {
+export function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

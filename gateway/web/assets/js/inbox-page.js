@@ -8,7 +8,7 @@ import { accountForm } from "./account-form.js";
 import { byId, make, setText, showView, whileBusy } from "./dom.js";
 import { badgeWords, inDays, safePath, withOne, withRead } from "./inbox.js";
 import { Live } from "./live.js";
-import { Login } from "./login.js";
+import { chosenLogin } from "./login.js";
 import { Phone } from "./phone.js";
 import { Problem } from "./problem.js";
 import { Settings } from "./settings.js";
@@ -273,15 +273,6 @@ function tick() {
   line.setAttribute("class", "tick-line");
   drawn.append(line);
   return drawn;
-}
-
-/** The athlete's login, or the coach's where only that is there or `?as=coach` asks for it. */
-function chosenLogin() {
-  const asked = new URLSearchParams(location.search).get("as");
-  const athlete = new Login("athlete");
-  const coach = new Login("coach");
-  if (asked === "coach" || (asked !== "athlete" && !athlete.account && coach.account)) return coach;
-  return athlete;
 }
 
 const page = new Page();

@@ -204,3 +204,12 @@ function deviceName() {
   const system = /(iPhone|iPad|Android|Windows|Mac OS X|Linux)/.exec(agent)?.[1] ?? "unknown system";
   return `${browser} on ${system}`;
 }
+
+/** The athlete's login, or the coach's where only that is there or `?as=coach` asks for it. */
+export function chosenLogin() {
+  const asked = new URLSearchParams(location.search).get("as");
+  const athlete = new Login("athlete");
+  const coach = new Login("coach");
+  if (asked === "coach" || (asked !== "athlete" && !athlete.account && coach.account)) return coach;
+  return athlete;
+}

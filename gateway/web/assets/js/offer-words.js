@@ -1,0 +1,45 @@
+/**
+ * A class on offer in words: what it is, how full, and what one may do about it now. Pure.
+ */
+import { count } from "./words.js";
+
+export const LEVEL_WORDS = { all: "for all", beginner: "beginners", intermediate: "intermediate", advanced: "advanced" };
+
+/** Level, length and what to bring. @param {any} offer */
+export function aboutWords({ terms }) {
+  const bring = terms.equipment?.length ? `bring: ${terms.equipment.join(", ")}` : "";
+  return [`${terms.duration_min} min`, LEVEL_WORDS[terms.level ?? "all"], bring].filter(Boolean).join(" · ");
+}
+
+/** How full it is. @param {any} offer */
+export function placesWords({ terms, confirmed, waiting }) {
+  const free = terms.capacity - confirmed;
+  if (free > 0 && !waiting) return `${free} of ${count(terms.capacity, "place")} free`;
+  return waiting ? `booked up, ${waiting} waiting` : "booked up";
+}
+
+/**
+ * What somebody may do about an offer at `now`: book a place, wait for one, or nothing, and why.
+ * @param {any} offer @param {number} now ms since 1970 @param {(ms: number) => string} at @param {string} me an account id
+ * @returns {{act: "book" | "wait" | null, why: string}}
+ */
+export function mayDo(offer, now, at, me) {
+  const { terms, confirmed, waiting } = offer;
+  if (offer.state === "called_off") return { act: null, why: "called off" };
+  if (offer.coach_id === me) return { act: null, why: "you give this class" };
+  if (offer.booking_state === "confirmed") return { act: null, why: "you have a place" };
+  if (offer.booking_state === "waitlisted") return { act: null, why: "you are waiting" };
+  if (now < offer.booking_opens_at_ms) return { act: null, why: `booking opens ${at(offer.booking_opens_at_ms)}` };
+  if (now >= offer.booking_closes_at_ms) return { act: null, why: "booking is closed" };
+  if (confirmed < terms.capacity && !waiting) return { act: "book", why: "" };
+  const room = terms.waitlist ?? DEFAULT_WAITLIST;
+  return waiting < room ? { act: "wait", why: "" } : { act: null, why: "the waitlist is full" };
+}
+
+/** How a booking stands. @param {any} booking */
+export function bookingWords({ state, ahead, promoted_at_ms: promoted }) {
+  if (state === "waitlisted") return ahead ? `waitlist: ${ahead} in front of you` : "waitlist: you are next";
+  return promoted ? "you have a place; it came free" : "you have a place";
+}
+
+const DEFAULT_WAITLIST = 50;

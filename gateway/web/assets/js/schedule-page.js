@@ -1,0 +1,215 @@
+/**
+ * Classes on offer: find one, book a place or a number on its waitlist, give it back; and the way in once the doors are open.
+ *
+ * Whoever gets a place from the waitlist is told in their inbox, on this page too, and the lists are read anew then.
+ */
+import { dayOf } from "./challenge-words.js";
+import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { memberPage } from "./member-page.js";
+import { aboutWords, bookingWords, mayDo, placesWords } from "./offer-words.js";
+import { Problem } from "./problem.js";
+import { newKey } from "./cue.js";
+import { moment } from "./words.js";
+
+const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
+const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const OFFERS = 30;
+const BOOKINGS = 50;
+
+class Page {
+  constructor(login) {
+    this.login = login;
+    this.offers = [];
+    this.next = null;
+    /** The key of a booking whose answer has not come, by class: asked again, it is the same wish. */
+    this.keys = new Map();
+  }
+
+  load() {
+    return Promise.all([this.loadBooked(), this.loadOffers()]);
+  }
+
+  async loadBooked() {
+    await guarded(byId("booked-trouble"), async () => {
+      const { bookings } = await this.login.call("GET", `/v1/bookings?upcoming=true&limit=${BOOKINGS}`);
+      const soonest = bookings.toSorted((one, other) => one.starts_at_ms - other.starts_at_ms);
+      byId("booked").replaceChildren(...soonest.map((booking) => this.booked(booking)));
+      byId("booked-empty").hidden = bookings.length > 0;
+    });
+  }
+
+  async loadOffers() {
+    await guarded(byId("offers-trouble"), async () => {
+      const page = await this.page(null);
+      this.offers = page.offers;
+      this.next = page.next_after;
+      this.show();
+    });
+  }
+
+  async more() {
+    await guarded(byId("offers-trouble"), async () => {
+      const page = await this.page(this.next);
+      this.offers = [...this.offers, ...page.offers];
+      this.next = page.next_after;
+      this.show();
+    });
+  }
+
+  page(after) {
+    const asked = new URLSearchParams({ limit: OFFERS, free: byId("free").checked });
+    if (byId("level").value) asked.set("level", byId("level").value);
+    const from = byId("from").value;
+    if (from && from > dayOf(new Date())) asked.set("from_ms", new Date(`${from}T00:00:00`).getTime());
+    if (after) asked.set("after", after);
+    return this.login.call("GET", `/v1/offers?${asked}`);
+  }
+
+  show() {
+    const days = new Map();
+    for (const offer of this.offers) {
+      const day = DAY.format(offer.starts_at_ms);
+      days.set(day, [...(days.get(day) ?? []), offer]);
+    }
+    byId("days").replaceChildren(
+      ...[...days].map(([day, offers]) =>
+        make(
+          "section",
+          { class: "day" },
+          make("h3", { class: "small-title" }, day),
+          make("ul", { class: "list" }, ...offers.map((offer) => this.offer(offer))),
+        ),
+      ),
+    );
+    byId("offers-empty").hidden = this.offers.length > 0;
+    byId("more").hidden = this.next === null;
+  }
+
+  offer(offer) {
+    const { act, why } = mayDo(offer, Date.now(), moment, this.login.account.id);
+    const trouble = make("p", { class: "trouble", role: "alert" });
+    const what = act === "wait" ? "Join the waitlist" : "Book";
+    const button = make(
+      "button",
+      {
+        class: `button${act === "book" ? " button-primary" : ""}`,
+        type: "button",
+        "aria-label": `${what}: ${offer.terms.title}, ${moment(offer.starts_at_ms)}`,
+        onclick: (event) => whileBusy(event.currentTarget, () => this.book(offer, trouble)),
+      },
+      what,
+    );
+    return make(
+      "li",
+      { class: "offer card", "data-id": offer.id },
+      make("time", { class: "offer-time", datetime: new Date(offer.starts_at_ms).toISOString() }, TIME.format(offer.starts_at_ms)),
+      make(
+        "div",
+        { class: "offer-words" },
+        make("h4", {}, offer.terms.title),
+        make("p", { class: "muted" }, `${offer.coach_name} · ${aboutWords(offer)}`),
+        make("p", {}, placesWords(offer)),
+        trouble,
+      ),
+      make("div", { class: "offer-act" }, act ? button : make("span", { class: "muted" }, why)),
+    );
+  }
+
+  async book(offer, trouble) {
+    const key = this.keys.get(offer.id) ?? newKey();
+    this.keys.set(offer.id, key);
+    await guarded(trouble, async () => {
+      try {
+        const booking = await this.login.call("POST", `/v1/offers/${offer.id}/bookings`, { key });
+        this.keys.delete(offer.id);
+        setText(byId("said"), `${booking.title}, ${moment(booking.starts_at_ms)}: ${bookingWords(booking)}.`);
+      } catch (problem) {
+        if (problem instanceof Problem && !problem.retry) this.keys.delete(offer.id);
+        throw problem;
+      }
+      await this.load();
+    });
+  }
+
+  booked(booking) {
+    const trouble = make("p", { class: "trouble", role: "alert" });
+    const begun = Date.now() >= booking.starts_at_ms;
+    return make(
+      "li",
+      { class: "offer card", "data-booking": booking.id },
+      make("time", { class: "offer-time", datetime: new Date(booking.starts_at_ms).toISOString() }, TIME.format(booking.starts_at_ms)),
+      make(
+        "div",
+        { class: "offer-words" },
+        make("h4", {}, booking.title),
+        make("p", { class: "muted" }, `${DAY.format(booking.starts_at_ms)} · ${booking.coach_name}`),
+        make("p", { class: "booking-state" }, bookingWords(booking)),
+        trouble,
+      ),
+      make(
+        "div",
+        { class: "offer-act" },
+        booking.code
+          ? make("a", { class: "button button-primary", href: `/athlete?code=${encodeURIComponent(booking.code)}` }, "Go in")
+          : null,
+        !begun &&
+          make(
+            "button",
+            {
+              class: "button button-small",
+              type: "button",
+              "aria-label": `Cancel: ${booking.title}, ${moment(booking.starts_at_ms)}`,
+              onclick: () => this.cancel(booking, trouble),
+            },
+            "Cancel",
+          ),
+      ),
+    );
+  }
+
+  async cancel(booking, trouble) {
+    const sure = await confirmed({
+      title: booking.state === "confirmed" ? "Give your place back?" : "Leave the waitlist?",
+      text:
+        booking.state === "confirmed"
+          ? "The first who waits has it at once. You cannot have it back, only book again."
+          : "Your number is gone; if you come again you wait behind the others.",
+      yes: booking.state === "confirmed" ? "Give it back" : "Leave",
+      no: "Keep it",
+    });
+    if (!sure) return;
+    await guarded(trouble, async () => {
+      await this.login.call("DELETE", `/v1/bookings/${booking.id}`);
+      setText(byId("said"), `${booking.title}, ${moment(booking.starts_at_ms)}: cancelled.`);
+      await this.load();
+    });
+  }
+}
+
+async function guarded(trouble, work) {
+  setText(trouble, "");
+  try {
+    await work();
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    setText(trouble, problem.message);
+  }
+}
+
+/** @type {Page} */
+let page;
+
+byId("from").value = dayOf(new Date());
+await memberPage({
+  meanwhile: "Places may go without this page knowing.",
+  async enter(login, live) {
+    page = new Page(login);
+    showView("home", { focus: false });
+    live.on("notification.new", () => page.load());
+    await page.load();
+  },
+});
+
+for (const id of ["level", "from", "free"]) byId(id).addEventListener("change", () => page.loadOffers());
+byId("filters").addEventListener("submit", (event) => event.preventDefault());
+byId("more").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.more()));

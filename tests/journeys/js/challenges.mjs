@@ -1,0 +1,214 @@
+/**
+ * Challenges and classes on offer in a real browser: made, joined by a link, scored, left; booked, waited for, come free.
+ *
+ *     BASE_URL=http://127.0.0.1:8080 OTHER_URL=http://127.0.0.1:8081 node challenges.mjs
+ *
+ * OTHER_URL is another node of the same installation; without it everybody is on the same one. CROWDS names challenges that are
+ * full of people, as "50:CODE 500:CODE"; without it none is looked at. ARTIFACTS names a folder for screenshots.
+ */
+import assert from "node:assert/strict";
+import { createHash, randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
+
+import { LAPTOP, NARROW_PHONE, PHONE, fits, registerByKeyboard, shot, speaks, withBrowser, withPage } from "./browser.mjs";
+import { BASE_URL, connect, eventually, http, journey, register, samplesFrom } from "./client.mjs";
+
+const OTHER_URL = process.env.OTHER_URL ?? BASE_URL;
+const CROWDS = (process.env.CROWDS ?? "").split(" ").filter(Boolean);
+const HOUR_MS = 3_600_000;
+
+/** The access token that the page has in its keep. */
+const tokenOf = (page) => page.evaluate(() => JSON.parse(localStorage.getItem("paceline.login.athlete")).access);
+const lines = (page) => page.locator("#rows tr:not(.gap)");
+const ranks = async (page) =>
+  (await lines(page).allInnerTexts()).map((text) => text.split(/\s*[\t\n]\s*/).slice(0, 2).join(" "));
+
+/** A minute of exercise, from the first sample to its end. */
+async function train(token, bpm) {
+  const client = await connect(token, OTHER_URL);
+  const stream = randomUUID();
+  await client.ask("stream.open", { stream, started_at_ms: Date.now() - 60_000 });
+  await client.ask("stream.samples", { stream, seq: 0, samples: samplesFrom(0, 60, bpm) });
+  await client.ask("stream.finish", { stream, samples: 60 });
+  await client.hear("workout.summary");
+  client.close();
+}
+
+const joined = (token, code, team) =>
+  http("POST", "/v1/challenges/join", { token, body: { code, time_zone: "Europe/Vienna", team } });
+
+async function aChallenge(browser, tell) {
+  await withPage(browser, { viewport: LAPTOP, quiet: false }, async (page) => {
+    await page.goto(`${BASE_URL}/challenges`);
+    await registerByKeyboard(page, "Ana");
+    await page.getByText("None yet. Join one").waitFor();
+    await speaks(page, "no challenges");
+    await fits(page, "no challenges");
+
+    await page.getByLabel("Title").fill("Hills of November");
+    await page.getByLabel("Last day").fill("2020-01-01");
+    await page.getByRole("button", { name: "Make it" }).click();
+    await page.getByText("the last day lies before the first").waitFor();
+    assert.equal(await page.getByLabel("Last day").getAttribute("aria-invalid"), "true");
+    await page.getByLabel("Last day").fill(await page.getByLabel("First day").inputValue());
+    await page.getByLabel("Teams").fill("Red\n\nBlue\n");
+    await shot(page, "challenges-make", { fullPage: true });
+    await page.getByRole("button", { name: "Make it" }).click();
+    await page.waitForURL(/\/challenge#/);
+    await page.getByText("Nobody is in yet.").waitFor();
+    await speaks(page, "a new challenge");
+    tell("made");
+
+    await page.getByRole("button", { name: "Join", exact: true }).click();
+    await page.getByText("Choose your team.").waitFor();
+    await page.getByLabel("Red").check();
+    await page.getByRole("button", { name: "Join", exact: true }).click();
+    await eventually("Ana on the table", async () => (await lines(page).count()) === 1);
+    const link = await page.getByLabel("Whoever opens this link can join").inputValue();
+    const code = new URL(link).hash.replace("#join=", "");
+    tell("joined");
+
+    const ben = await register("Ben", "member");
+    await joined(ben.token, code, "Blue");
+    await train(ben.token, 150);
+    await eventually("Ben in front", async () => {
+      await page.reload();
+      await lines(page).first().waitFor();
+      return (await ranks(page)).join() === "1 Ben,2 Ana";
+    });
+    assert.match(await page.locator("#own").innerText(), /points behind Ben/);
+    assert.match(await page.locator("#team-rows").innerText(), /1\s+Blue[\s\S]*2\s+Red/);
+    await shot(page, "challenge-two-laptop-dark", { fullPage: true });
+    tell("scored");
+
+    const download = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Download the score log" }).click();
+    const saved = (await readFile(await (await download).path(), "utf8")).trim().split("\n").map((line) => JSON.parse(line));
+    const entries = saved.flatMap((one) => one.entries);
+    let hash = createHash("sha256").update("paceline score log 1\n").digest();
+    for (const { body } of entries) hash = createHash("sha256").update(hash).update(body).digest();
+    assert.equal(await page.locator("#head").innerText(), entries.at(-1).hash, "the head on the page is that of the log");
+    assert.equal(hash.toString("hex"), entries.at(-1).hash, "the log hangs together");
+    tell("the score log");
+
+    const old = code;
+    await page.getByRole("button", { name: "Another link" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Make another" }).click();
+    await eventually("another link", async () => !(await page.getByLabel("Whoever opens").inputValue()).endsWith(old));
+    await page.getByRole("button", { name: "Leave this challenge" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Leave" }).click();
+    await eventually("Ana gone", async () => {
+      await page.reload();
+      await lines(page).first().waitFor();
+      return (await ranks(page)).join() === "1 Ben";
+    });
+    await page.goto(`${BASE_URL}/challenges#join=${old}`);
+    await page.locator("#code-trouble").filter({ hasText: /./ }).waitFor();
+    await page.goto(`${BASE_URL}/challenge#${randomUUID()}`);
+    await page.getByRole("heading", { name: "Not to be seen" }).waitFor();
+    tell("left");
+  });
+}
+
+/** Challenges of many, looked at on a phone and on a desk. */
+async function crowds(browser, tell) {
+  for (const crowd of CROWDS) {
+    const [size, code] = crowd.split(":");
+    await withPage(browser, { viewport: PHONE, colorScheme: "light" }, async (page) => {
+      await page.goto(`${BASE_URL}/challenges#join=${code}`);
+      await registerByKeyboard(page, "Cho");
+      await page.getByRole("heading", { name: "You are invited" }).waitFor();
+      await shot(page, `invited-${size}-phone`, { fullPage: true });
+      const team = page.getByLabel("Hills");
+      if (await team.count()) await team.check();
+      await page.getByRole("button", { name: "Join", exact: true }).click();
+      await page.waitForURL(/\/challenge#/);
+      await page.locator("#rows .is-you").waitFor();
+      assert.match(await page.locator("#own").innerText(), new RegExp(`Members\\s+${Number(size) + 1}`));
+      for (const viewport of [NARROW_PHONE, PHONE]) {
+        await page.setViewportSize(viewport);
+        await fits(page, `${size} members at ${viewport.width} px`);
+      }
+      await speaks(page, `${size} members`);
+      await shot(page, `challenge-${size}-phone-light`, { fullPage: true });
+      if (Number(size) > 100) {
+        await page.getByRole("button", { name: "Show the whole table" }).click();
+        await eventually("a page", async () => (await lines(page).count()) === 100);
+        await page.getByRole("button", { name: "Show more" }).click();
+        await eventually("two pages", async () => (await lines(page).count()) === 200);
+        await page.getByRole("button", { name: "Back to the leaders and me" }).click();
+        await page.locator("#rows .is-you").waitFor();
+      }
+      await page.setViewportSize(LAPTOP);
+      await page.emulateMedia({ colorScheme: "dark" });
+      await fits(page, `${size} members on a laptop`);
+      await shot(page, `challenge-${size}-laptop-dark`, { fullPage: true });
+      await page.goto(`${BASE_URL}/challenges`);
+      await page.getByRole("link", { name: /December/ }).waitFor();
+      await shot(page, `challenges-${size}-laptop-dark`, { fullPage: true });
+    });
+    tell(`${size} members`);
+  }
+}
+
+async function classes(browser, tell) {
+  const coach = await register("Mara", "coach");
+  const terms = { title: "Intervals at dawn", duration_min: 45, capacity: 1, waitlist: 5, level: "advanced", equipment: ["bike"] };
+  const offer = (key, starts, more) =>
+    http("POST", "/v1/offers", {
+      token: coach.token,
+      body: { key, starts_at_ms: Date.now() + starts, terms: { ...terms, ...more } },
+      status: 201,
+    });
+  const dawn = await offer("k1", 30 * HOUR_MS, {});
+  await offer("k2", 54 * HOUR_MS, { title: "Easy spinning", capacity: 12, level: "beginner" });
+  await withPage(browser, { viewport: PHONE }, async (page) => {
+    await page.goto(`${BASE_URL}/schedule`);
+    await registerByKeyboard(page, "Dee");
+    await page.getByText("None that are still to come.").waitFor();
+    await page.getByText("Live", { exact: true }).waitFor();
+    await speaks(page, "the classes");
+    await page.getByRole("button", { name: /Book: Intervals/ }).click();
+    await page.locator("#booked").getByText("you have a place").waitFor();
+    tell("booked");
+
+    await page.getByRole("button", { name: /Cancel: Intervals/ }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Give it back" }).click();
+    await page.getByText("None that are still to come.").waitFor();
+    const eve = await register("Eve", "member");
+    const hers = await http("POST", `/v1/offers/${dawn.id}/bookings`, { token: eve.token, body: { key: "e1" }, status: 201 });
+    await page.reload();
+    await page.getByRole("button", { name: /Join the waitlist: Intervals/ }).click();
+    await page.locator("#booked").getByText("waitlist: you are next").waitFor();
+    await page.getByText("booked up, 1 waiting").waitFor();
+    assert.doesNotMatch(await page.locator("main").innerText(), /undefined|null|NaN/);
+    await shot(page, "schedule-waiting-phone", { fullPage: true });
+    await page.getByText("Live", { exact: true }).waitFor();
+    await http("DELETE", `/v1/bookings/${hers.id}`, { token: eve.token });
+    await page.locator("#booked").getByText("you have a place; it came free").waitFor();
+    tell("came free, on the page");
+
+    await page.getByLabel("Level").selectOption("beginner");
+    await page.getByText("Easy spinning").waitFor();
+    await eventually("one class", async () => (await page.locator("#days .offer").count()) === 1);
+    await page.getByLabel("Level").selectOption("");
+    await page.getByLabel("With a free place").check();
+    await eventually("one class", async () => (await page.locator("#days .offer").count()) === 1);
+    await page.getByLabel("With a free place").uncheck();
+    await eventually("both", async () => (await page.locator("#days .offer").count()) === 2);
+    for (const viewport of [NARROW_PHONE, LAPTOP]) {
+      await page.setViewportSize(viewport);
+      await fits(page, `the classes at ${viewport.width} px`);
+    }
+    await shot(page, "schedule-laptop", { fullPage: true });
+  });
+  tell("classes");
+}
+
+await journey(async (tell) => {
+  await withBrowser(async (browser) => {
+    await aChallenge(browser, tell);
+    await crowds(browser, tell);
+    await classes(browser, tell);
+  });
+});
