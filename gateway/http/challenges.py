@@ -244,7 +244,7 @@ LEAVE_CHALLENGE = Route(
     path=ChallengePath,
     reply=None,
     status=204,
-    problems=(ChallengeNotFound, ChallengeOver),
+    problems=(Forbidden, ChallengeNotFound, ChallengeOver),
 )
 CHALLENGE_TABLE = Route(
     "GET",

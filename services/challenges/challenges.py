@@ -285,6 +285,7 @@ class Challenges:
 
     async def leave(self, caller: Caller, challenge_id: ChallengeId) -> None:
         """Go: off the table, and nothing more counts. Raises `ChallengeNotFound`, `ChallengeOver`."""
+        caller.require("member")
         async with self._transactions() as stores:
             challenge = await self._locked(stores, challenge_id)
             me = await stores.challenges.entrant(challenge_id, caller.account_id)

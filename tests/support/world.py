@@ -38,11 +38,12 @@ BODY: Final = Physiology(
 
 
 class World:
-    """A database, a clock that stands still, and builders. `transactions` is what use cases are given."""
+    """A database, a clock that stands still (where a server is about, at its now), and builders. `transactions` is what use cases
+    are given."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: ManualClock | None = None) -> None:
         self.database: Final = database
-        self.clock: Final = ManualClock()
+        self.clock: Final = clock or ManualClock()
         self.ids: Final = Uuid7Ids(self.clock)
         self.transactions: Final = Transactions(database, self.clock, self.ids)
         self._numbers: Final = itertools.count(1)

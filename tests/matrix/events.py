@@ -1,0 +1,147 @@
+"""Valid input for each event of the socket.
+
+Each function gets the evening and who asks, brings that person where the event is sent from (a room, for most) and gives the
+payload. It does for everybody what it would do for somebody who may.
+"""
+
+import uuid
+
+from realtime import wire
+from services.classes.class_clock import Start
+from services.kernel.ids import NotificationId, StreamId, TaskId
+from services.training.ftms_control import TargetPower
+from services.training.heart_rate_frames import HeartRateMeasurement, encode_heart_rate
+from services.training.sample import Sample
+from tests.matrix.roles import Who
+from tests.matrix.routes import a_notification, a_script, a_task
+from tests.matrix.scene import Evening
+
+_SAMPLES = (Sample(t=0, bpm=120), Sample(t=1_000, bpm=121))
+_FRAMES = (wire.RawMoment(0, encode_heart_rate(HeartRateMeasurement(142, contact=True))),)
+
+
+def _new_stream() -> StreamId:
+    return StreamId(uuid.uuid4())
+
+
+# -- streams ----------------------------------------------------------------------------------------------------
+
+
+async def new_stream(evening: Evening, _: Who) -> object:
+    return wire.StreamOpen(stream=_new_stream(), started_at_ms=evening.now_ms())
+
+
+async def stream_into_class(evening: Evening, _: Who) -> object:
+    live = await evening.live()
+    return wire.StreamOpen(stream=_new_stream(), started_at_ms=evening.now_ms(), class_code=live.code)
+
+
+async def owners_stream(evening: Evening, _: Who) -> object:
+    return wire.StreamOpen(stream=await _opened(evening, Who.OWNER), started_at_ms=evening.now_ms())
+
+
+async def own_samples(evening: Evening, who: Who) -> object:
+    return wire.SampleBatch(stream=await _opened(evening, who), seq=0, samples=_SAMPLES)
+
+
+async def owners_samples(evening: Evening, _: Who) -> object:
+    return wire.SampleBatch(stream=await _opened(evening, Who.OWNER), seq=0, samples=_SAMPLES)
+
+
+async def own_frames(evening: Evening, who: Who) -> object:
+    return wire.SensorFrame(stream=await _opened(evening, who), seq=0, characteristic="2a37", frames=_FRAMES)
+
+
+async def owners_frames(evening: Evening, _: Who) -> object:
+    return wire.SensorFrame(stream=await _opened(evening, Who.OWNER), seq=0, characteristic="2a37", frames=_FRAMES)
+
+
+async def own_finish(evening: Evening, who: Who) -> object:
+    return wire.StreamFinish(stream=await _opened(evening, who), samples=0)
+
+
+async def owners_finish(evening: Evening, _: Who) -> object:
+    return wire.StreamFinish(stream=await _opened(evening, Who.OWNER), samples=0)
+
+
+async def _opened(evening: Evening, who: Who) -> StreamId:
+    """A stream that `who` has opened, if they can."""
+    stream, seat = _new_stream(), await evening.sits(who)
+    if not seat.refused:
+        answer = await seat.call("stream.open", wire.StreamOpen(stream=stream, started_at_ms=evening.now_ms()))
+        assert "ok" in answer or who is Who.DISPLAY, answer
+    return stream
+
+
+# -- rooms ------------------------------------------------------------------------------------------------------
+
+
+async def join(evening: Evening, who: Who) -> object:
+    role: wire.Role = "spectator" if who in {Who.SPECTATOR, Who.DISPLAY} else "athlete"
+    return wire.RoomJoin(code=(await evening.live()).code, role=role)
+
+
+async def join_as_coach(evening: Evening, _: Who) -> object:
+    return wire.RoomJoin(code=(await evening.live()).code, role="coach")
+
+
+async def join_as_athlete(evening: Evening, _: Who) -> object:
+    return wire.RoomJoin(code=(await evening.live()).code, role="athlete")
+
+
+async def the_room(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.RoomRef(class_id=(await evening.live()).id)
+
+
+async def cue(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.CueSend(class_id=(await evening.live()).id, text="Stand up!")
+
+
+async def trainers(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.TrainerSet(class_id=(await evening.live()).id, target=TargetPower(watts=220))
+
+
+async def chat(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.ChatSend(class_id=(await evening.live()).id, text="Hello")
+
+
+async def said_so_far(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.ChatPage(class_id=(await evening.live()).id)
+
+
+# -- classes ----------------------------------------------------------------------------------------------------
+
+
+async def new_class(_: Evening, __: Who) -> object:
+    return wire.ClassCreate(title="Friday flats")
+
+
+async def the_class(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.ClassRef(class_id=(await evening.live()).id)
+
+
+async def start_clock(evening: Evening, who: Who) -> object:
+    await a_script(evening)
+    await evening.in_room(who)
+    return wire.ClassControl(class_id=(await evening.live()).id, do=Start())
+
+
+async def time(_: Evening, __: Who) -> object:
+    return wire.ClockSync(sent_ms=1_000.0)
+
+
+# -- one's own --------------------------------------------------------------------------------------------------
+
+
+async def owners_task(evening: Evening, _: Who) -> object:
+    return wire.TaskRef(task=TaskId(uuid.UUID(await a_task(evening, Who.OWNER))))
+
+
+async def owners_notification(evening: Evening, _: Who) -> object:
+    return wire.InboxRead(up_to=NotificationId(uuid.UUID(await a_notification(evening))))

@@ -1,0 +1,56 @@
+"""docs/systems/access.md, made of the table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.matrix.roles import MEANINGS, OK, Who
+from tests.matrix.table import EVENTS, ROUTES, EventRow, RouteRow
+
+FILE: Final = Path(__file__).parents[2] / "docs" / "systems" / "access.md"
+
+_HEAD: Final = """\
+# Access
+
+Whoever asks for something is told one of three things: here it is, you may not, or there is nothing of the kind. Which of them is
+decided in `services/`, by pure functions of who asks (`services/kernel/caller.py`) and what is asked for; HTTP and the socket
+give the same answer. This page is made by `python -m tests.matrix` from the table in `tests/matrix/table.py`, do not edit it;
+`tests/matrix/test_matrix.py` asks the running gateway every line of it, as everybody.
+
+## The rules behind it
+
+- What only its owner may know of (a workout, a task, a notification, a device, a webhook endpoint, a challenge that one is not in)
+  answers `not_found`, exactly as an id that nobody has.
+- What everybody may see but not change (a class, an offer, a series of classes) answers `forbidden`.
+- What needs a role of the account answers `forbidden` before anything is looked for. A screen has no account, and is told the same.
+- Without a token nothing is looked for: `not_authenticated`. The token of one kind opens no other door: the admin token is no
+  access token, and the other way round.
+- Some links are a right of their own, made by this installation and signed: the end of a mail, the samples of a webhook, a
+  provider's report. For them it does not matter who asks.
+
+## Who is who
+
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    who = "\n".join(f"- **{each}**: {MEANINGS[each]}" for each in Who)
+    return (
+        f"{_HEAD}{who}\n\n"
+        "## Who may do what\n\n"
+        "A hook is a yes; the rest is the code of the problem (docs/reference/problems.md).\n\n"
+        f"### On the socket\n\n{_table('event', EVENTS)}\n\n"
+        f"### Over HTTP\n\n{_table('route', ROUTES)}\n"
+    )
+
+
+def _table(what: str, rows: Sequence[EventRow] | Sequence[RouteRow]) -> str:
+    head = f"| {what} | for | {' | '.join(Who)} |\n|---|---|{'---|' * len(Who)}"
+    return "\n".join([head, *(_line(row) for row in rows)])
+
+
+def _line(row: EventRow | RouteRow) -> str:
+    name = f"`{row.name}`" + (f" {row.case}" if row.case else "")
+    cells = ("✓" if said == OK else f"`{said}`" for said in row.rule.outcomes().values())
+    return f"| {name} | {row.rule.says} | {' | '.join(cells)} |"

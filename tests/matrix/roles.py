@@ -1,0 +1,95 @@
+"""The columns of the matrix, and the rules that its rows share.
+
+A rule says for each column what comes of the attempt: `OK`, or the code of the problem.
+"""
+
+from dataclasses import astuple, dataclass, fields
+from enum import StrEnum
+from typing import Final
+
+OK: Final = "ok"
+FORBIDDEN: Final = "forbidden"
+NOT_FOUND: Final = "not_found"
+NOT_AUTHENTICATED: Final = "not_authenticated"
+NOT_IN_ROOM: Final = "not_in_room"
+
+
+class Who(StrEnum):
+    """Everybody who may ask, as seen from one class and from things that belong to its coach."""
+
+    OWNER = "owner"
+    """The coach of the class; whatever else there is in the evening is theirs, too, unless a row says otherwise."""
+    COACH = "coach"
+    """A coach, but not of this class, and no member of it."""
+    ATHLETE = "athlete"
+    SPECTATOR = "spectator"
+    STRANGER = "stranger"
+    """An account, not a member of the class."""
+    DISPLAY = "display"
+    """A screen that watches the class with a token of its own."""
+    OPERATOR = "operator"
+    """Whoever has the admin token of the server, and nothing else."""
+    NOBODY = "nobody"
+    """No token, or a bad one."""
+
+
+MEANINGS: Final = {
+    Who.OWNER: "the coach of the class, to whom all the things in question belong",
+    Who.COACH: "a coach of other classes, no member of this one",
+    Who.ATHLETE: "a member of the class who rides",
+    Who.SPECTATOR: "a member of the class who watches",
+    Who.STRANGER: "an account, no member of the class",
+    Who.DISPLAY: "a big screen with a token for this class",
+    Who.OPERATOR: "whoever has the admin token, as their only token",
+    Who.NOBODY: "no token, or one that is none",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """What comes of an attempt, per column; `says` it in words, for the page."""
+
+    says: str
+    owner: str
+    coach: str
+    athlete: str
+    spectator: str
+    stranger: str
+    display: str = FORBIDDEN
+    operator: str = NOT_AUTHENTICATED
+    nobody: str = NOT_AUTHENTICATED
+
+    def of(self, who: Who) -> str:
+        """What is to be expected for one column."""
+        return self.outcomes()[who]
+
+    def outcomes(self) -> dict[Who, str]:
+        """All columns in their order."""
+        return dict(zip(Who, astuple(self)[1:], strict=True))
+
+
+assert [each.name for each in fields(Rule)][1:] == list(Who), "the fields of a rule are the columns"
+
+
+def among_accounts(others: str, says: str, *, display: str = FORBIDDEN, **but: str) -> Rule:
+    """The same for all accounts, but for those that are named."""
+    accounts = dict.fromkeys(("owner", "coach", "athlete", "spectator", "stranger"), others)
+    return Rule(says=says, display=display, **(accounts | but))
+
+
+ANYBODY: Final = among_accounts(OK, "anybody, without a token", display=OK, operator=OK, nobody=OK)
+ANY_TOKEN: Final = among_accounts(OK, "every account and every screen", display=OK)
+ANY_ACCOUNT: Final = among_accounts(OK, "every account")
+COACHES: Final = among_accounts(FORBIDDEN, "every coach", owner=OK, coach=OK)
+OPERATORS: Final = among_accounts(
+    NOT_AUTHENTICATED, "whoever has the admin token", display=NOT_AUTHENTICATED, operator=OK
+)
+THEIR_OWN: Final = among_accounts(NOT_FOUND, "whose it is; to others it does not exist", owner=OK)
+OWN_CLASS: Final = among_accounts(FORBIDDEN, "the coach of the class", owner=OK)
+IN_ROOM: Final = among_accounts(OK, "who is in the room", coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM, display=OK)
+MEMBERS_IN_ROOM: Final = among_accounts(
+    OK, "the members in the room, not its screens", coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM
+)
+OWNER_IN_ROOM: Final = among_accounts(
+    FORBIDDEN, "the coach of the class, in its room", owner=OK, coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM
+)

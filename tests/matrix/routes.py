@@ -1,0 +1,337 @@
+"""Valid input for each address of HTTP.
+
+Each function gets the evening and who asks, arranges what the request is about (nearly always something of the owner's, by the
+owner's own requests) and gives the request.
+"""
+
+import itertools
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+
+from gateway.http.examples import example_of
+from paceline.keys import sealing_keys
+from realtime.wire import ClassStanding, ClassSummary
+from services.classes.timelines import ScriptDraft
+from services.integrations.links import link_to
+from services.integrations.sealing import Seals
+from services.kernel.clock import utc
+from services.kernel.ids import TaskId, WebhookEndpointId, WorkoutId
+from services.notifications.addresses import NewDevice
+from services.notifications.content import AnnouncementContent, topic_of
+from services.notifications.phone import PhoneCodes
+from services.notifications.preferences import Preferences
+from services.notifications.rendering import Words
+from services.notifications.sms_callback import SIGNATURE_HEADER, signature
+from services.notifications.telling import News, Telling
+from services.notifications.unsubscribe import Stopping, Unsubscribe
+from services.tasks.task import TaskFile, TaskResult
+from tests.matrix.roles import Who
+from tests.matrix.scene import PUBLIC_URL, SMS_TOKEN, Asked, Evening
+from tests.support.world import steady
+
+RouteInput = Callable[[Evening, Who], Awaitable[Asked]]
+
+PASSWORD: Final = "violet anchor moss kettle"
+HOUR_MS: Final = 3_600_000
+TERMS: Final = {"title": "Thursday hills", "duration_min": 45, "capacity": 10}
+RULE: Final = {"days": ["thu"], "at": "18:30", "zone": "Europe/Vienna", "from_day": "2026-09-01"}
+HOOK: Final = {"url": "https://hooks.example.org/in", "events": ["workout.summarised"], "scopes": ["samples"]}
+_numbers: Final = itertools.count(1)
+
+
+async def plain(_: Evening, __: Who) -> Asked:
+    """Nothing has to be said."""
+    return Asked()
+
+
+def body(said: object) -> RouteInput:
+    """The same body for everybody."""
+
+    async def ask(_: Evening, __: Who) -> Asked:
+        return Asked(body=said)
+
+    return ask
+
+
+# -- accounts ---------------------------------------------------------------------------------------------------
+
+
+def _credentials() -> dict[str, str]:
+    return {"email": f"newcomer{next(_numbers)}@example.org", "password": PASSWORD}
+
+
+async def newcomer(_: Evening, __: Who) -> Asked:
+    return Asked(body={**_credentials(), "name": "Newcomer"})
+
+
+async def known(evening: Evening, _: Who) -> Asked:
+    credentials = _credentials()
+    await evening.make(Who.NOBODY, "POST", "/v1/accounts", {**credentials, "name": "Somebody"})
+    return Asked(body=credentials)
+
+
+async def refreshing(evening: Evening, _: Who) -> Asked:
+    made = await evening.make(Who.NOBODY, "POST", "/v1/accounts", {**_credentials(), "name": "Somebody"})
+    return Asked(body={"refresh_token": made["refresh_token"]})
+
+
+# -- classes ----------------------------------------------------------------------------------------------------
+
+
+async def join_code(evening: Evening, _: Who) -> Asked:
+    return Asked(body={"code": (await evening.live()).code})
+
+
+async def demo_class(evening: Evening, _: Who) -> Asked:
+    evening.stage.parts.demo.code = (await evening.live()).code
+    return Asked()
+
+
+async def a_class(evening: Evening, _: Who) -> Asked:
+    return Asked({"id": (await evening.live()).id})
+
+
+async def a_summary(evening: Evening, _: Who) -> Asked:
+    live = await evening.live()
+    standing = ClassStanding(n=1, rank=1, name="athlete", effort=1.5, zone_ms=(0, 0, 0, 0, 0, 1_000))
+    summary = ClassSummary(class_id=live.id, title=live.title, duration_ms=1_000, athletes=1, standings=(standing,))
+    async with evening.world.transactions() as stores:
+        await stores.classes.store_summary(live.id, summary, utc(evening.now_ms()))
+    return Asked({"id": live.id})
+
+
+async def a_script(evening: Evening) -> None:
+    """The class of the evening gets a script."""
+    live = await evening.live()
+    await evening.make(Who.OWNER, "PUT", "/v1/classes/{id}/script", example_of(ScriptDraft), id=live.id)
+
+
+async def class_with_script(evening: Evening, who: Who) -> Asked:
+    await a_script(evening)
+    return await a_class(evening, who)
+
+
+async def new_script(evening: Evening, _: Who) -> Asked:
+    return Asked({"id": (await evening.live()).id}, body=example_of(ScriptDraft))
+
+
+# -- challenges -------------------------------------------------------------------------------------------------
+
+
+def _challenge(evening: Evening) -> dict[str, Any]:
+    today = utc(evening.now_ms()).date()
+    return {
+        "title": "A week of climbing",
+        "kind": "effort",
+        "first_day": str(today + timedelta(days=1)),
+        "last_day": str(today + timedelta(days=7)),
+    }
+
+
+async def new_challenge(evening: Evening, _: Who) -> Asked:
+    return Asked(body=_challenge(evening))
+
+
+async def invited(evening: Evening, _: Who) -> Asked:
+    made = await evening.make(Who.OWNER, "POST", "/v1/challenges", _challenge(evening))
+    return Asked(body={"code": made["code"], "time_zone": "Europe/Vienna"})
+
+
+async def invitation(evening: Evening, _: Who) -> Asked:
+    made = await evening.make(Who.OWNER, "POST", "/v1/challenges", _challenge(evening))
+    return Asked({"code": made["code"]})
+
+
+async def a_challenge(evening: Evening, _: Who) -> Asked:
+    made = await evening.make(Who.OWNER, "POST", "/v1/challenges", _challenge(evening))
+    for who in (Who.OWNER, Who.ATHLETE):
+        joined = {"code": made["code"], "time_zone": "Europe/Vienna"}
+        await evening.make(who, "POST", "/v1/challenges/join", joined)
+    return Asked({"id": made["id"]})
+
+
+# -- booking ----------------------------------------------------------------------------------------------------
+
+
+def _offer(evening: Evening) -> dict[str, Any]:
+    return {"starts_at_ms": evening.now_ms() + 2 * HOUR_MS, "terms": TERMS}
+
+
+async def _offered(evening: Evening) -> str:
+    made = await evening.make(Who.OWNER, "POST", "/v1/offers", {"key": "k", **_offer(evening)})
+    return str(made["id"])
+
+
+async def new_offer(evening: Evening, _: Who) -> Asked:
+    return Asked(body={"key": "k", **_offer(evening)})
+
+
+async def an_offer(evening: Evening, _: Who) -> Asked:
+    return Asked({"id": await _offered(evening)})
+
+
+async def offer_change(evening: Evening, _: Who) -> Asked:
+    return Asked({"id": await _offered(evening)}, body=_offer(evening))
+
+
+async def new_booking(evening: Evening, _: Who) -> Asked:
+    return Asked({"id": await _offered(evening)}, body={"key": "b"})
+
+
+async def athletes_booking(evening: Evening, _: Who) -> Asked:
+    offer = await _offered(evening)
+    made = await evening.make(Who.ATHLETE, "POST", "/v1/offers/{id}/bookings", {"key": "b"}, id=offer)
+    return Asked({"id": made["id"]})
+
+
+async def a_series(evening: Evening, _: Who) -> Asked:
+    made = await evening.make(Who.OWNER, "POST", "/v1/series", {"key": "s", "rule": RULE, "terms": TERMS})
+    return Asked({"id": made["id"]})
+
+
+# -- training and tasks -----------------------------------------------------------------------------------------
+
+
+async def _workout(evening: Evening) -> WorkoutId:
+    workout_id, _ = await evening.world.workout(await evening.caller(Who.OWNER), steady(3))
+    return workout_id
+
+
+async def a_workout(evening: Evening, _: Who) -> Asked:
+    return Asked({"id": await _workout(evening)})
+
+
+async def a_task(evening: Evening, who: Who) -> str:
+    """A long task of somebody's that waits."""
+    made = await evening.make(who, "POST", "/v1/tasks", {"key": "t", "work": {"kind": "export_account"}})
+    return str(made["task"])
+
+
+async def owners_task(evening: Evening, _: Who) -> Asked:
+    return Asked({"id": await a_task(evening, Who.OWNER)})
+
+
+async def a_file(evening: Evening, _: Who) -> Asked:
+    task_id = TaskId(uuid.UUID(await a_task(evening, Who.OWNER)))
+    now_ms, name = evening.now_ms(), f"{task_id}.1.zip"
+    async with evening.world.transactions() as stores:
+        # What earlier evenings have left waiting comes first.
+        while taken := await stores.long_tasks.claim("export_account", utc(now_ms), timedelta(minutes=1)):
+            result = TaskResult(file=TaskFile(name, 4, "ab", now_ms + 24 * HOUR_MS))
+            assert await stores.long_tasks.end(taken.id, taken.epoch, "done", utc(now_ms), result=result)
+    evening.stage.exports.mkdir(exist_ok=True)
+    (evening.stage.exports / name).write_bytes(b"PK..")
+    return Asked({"id": task_id})
+
+
+# -- notifications ----------------------------------------------------------------------------------------------
+
+
+async def a_notification(evening: Evening) -> str:
+    """Something in the owner's inbox."""
+    caller = await evening.caller(Who.OWNER)
+    telling = Telling(Words(), frozenset(), evening.world.clock, evening.world.ids)
+    said = AnnouncementContent(title="News", body="We close at eight.", sender="Mira")
+    async with evening.world.transactions() as stores:
+        await telling.tell(stores, topic_of(said), [News(caller.account_id, said, "news")])
+    inbox = await evening.make(Who.OWNER, "GET", "/v1/notifications")
+    return str(inbox["notifications"][0]["id"])
+
+
+async def owners_notification(evening: Evening, _: Who) -> Asked:
+    return Asked({"id": await a_notification(evening)})
+
+
+async def read_owners(evening: Evening, _: Who) -> Asked:
+    return Asked(body={"up_to": await a_notification(evening)})
+
+
+async def preferences(_: Evening, __: Who) -> Asked:
+    return Asked(body=msgspec.to_builtins(Preferences()))
+
+
+async def new_device(_: Evening, __: Who) -> Asked:
+    return Asked(body=example_of(NewDevice))
+
+
+async def a_device(evening: Evening, _: Who) -> Asked:
+    made = await evening.make(Who.OWNER, "POST", "/v1/devices", example_of(NewDevice))
+    return Asked({"id": made["id"]})
+
+
+def _number() -> str:
+    return f"+49151{next(_numbers):08}"
+
+
+async def new_number(_: Evening, __: Who) -> Asked:
+    return Asked(body={"phone": _number()})
+
+
+async def given_number(evening: Evening, who: Who) -> Asked:
+    await evening.ask(who, "PUT", "/v1/phone", await new_number(evening, who))
+    return Asked()
+
+
+async def code_from_text(evening: Evening, who: Who) -> Asked:
+    number = _number()
+    await evening.ask(who, "PUT", "/v1/phone", Asked(body={"phone": number}))
+    async with evening.world.transactions() as stores:
+        check = await stores.tx.fetchval("SELECT id FROM phone_checks WHERE number = $1", number)
+    code = "000000" if check is None else PhoneCodes(evening.stage.secret).code(check, number)
+    return Asked(body={"code": code})
+
+
+async def mail_link(evening: Evening, _: Who) -> Asked:
+    caller = await evening.caller(Who.OWNER)
+    token = Unsubscribe(evening.stage.secret).token(Stopping(caller.account_id, "announcement"))
+    return Asked(query={"token": token})
+
+
+async def signed_report(_: Evening, __: Who) -> Asked:
+    path = "/v1/callbacks/sms?message=01a0c38d-ab80-7000-8000-000000000005"
+    form = {"MessageSid": "SM1", "MessageStatus": "delivered", "To": "+4915112345678"}
+    seal = signature(SMS_TOKEN, PUBLIC_URL + path, form)
+    return Asked(form=form, headers={SIGNATURE_HEADER: seal}, url=path)
+
+
+# -- webhooks ---------------------------------------------------------------------------------------------------
+
+
+async def _endpoint(evening: Evening) -> str:
+    made = await evening.make(Who.OWNER, "POST", "/v1/webhook-endpoints", HOOK)
+    return str(made["endpoint"]["id"])
+
+
+def endpoint(said: object = None) -> RouteInput:
+    """A webhook endpoint of the owner's."""
+
+    async def ask(evening: Evening, _: Who) -> Asked:
+        return Asked({"id": await _endpoint(evening)}, body=said)
+
+    return ask
+
+
+async def a_delivery(evening: Evening, _: Who) -> Asked:
+    endpoint_id = await _endpoint(evening)
+    made = await evening.make(Who.OWNER, "POST", "/v1/webhook-endpoints/{id}/test", id=endpoint_id)
+    return Asked({"id": endpoint_id, "delivery": made["id"]})
+
+
+async def samples_link(evening: Evening, _: Who) -> Asked:
+    endpoint_id, workout_id = WebhookEndpointId(uuid.UUID(await _endpoint(evening))), await _workout(evening)
+    seals = Seals(sealing_keys(evening.stage.parts.settings))
+    return Asked(url=link_to(seals, endpoint_id, workout_id, evening.now_ms()))
+
+
+# -- operation --------------------------------------------------------------------------------------------------
+
+
+async def a_job(evening: Evening, _: Who) -> Asked:
+    now = utc(evening.now_ms())
+    async with evening.world.transactions() as stores:
+        await stores.ticks.announce(1, [("prune-inbox", "every 3600 s", "once", now)])
+    return Asked({"job": "prune-inbox"})

@@ -1,0 +1,210 @@
+"""The table: what comes of every event and every address of the product, for everybody (roles.py has the columns and the rules).
+
+Adding an event or a route: a row here, with a rule and the function that makes valid input (events.py, routes.py). An event or a
+route may have several rows, told apart by `case`, where it depends on what is asked for.
+
+What is somebody else's:
+
+- What only its owner may know of (a workout, a task, a notification, a device, a webhook endpoint, a challenge one is not in)
+  answers 404, the very answer of an id that nobody has: whether it is there is nobody's business.
+- What is there for everybody to see (a class, an offer, a series of classes) but not theirs to change answers 403.
+- What needs a role of the account answers 403 before anything is looked for. A screen has no account, and is told the same.
+- Without a token nothing is looked for at all: 401.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from services.tasks.task import RecomputeWorkouts
+from tests.matrix import events as e
+from tests.matrix import routes as r
+from tests.matrix.roles import (
+    ANY_ACCOUNT,
+    ANY_TOKEN,
+    ANYBODY,
+    COACHES,
+    FORBIDDEN,
+    IN_ROOM,
+    MEMBERS_IN_ROOM,
+    NOT_FOUND,
+    OK,
+    OPERATORS,
+    OWN_CLASS,
+    OWNER_IN_ROOM,
+    THEIR_OWN,
+    Rule,
+    Who,
+    among_accounts,
+)
+from tests.matrix.scene import Evening
+
+EventInput = Callable[[Evening, Who], Awaitable[object]]
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """One event, or one `case` of it."""
+
+    name: str
+    rule: Rule
+    ask: EventInput
+    case: str = ""
+
+
+@dataclass(frozen=True)
+class RouteRow:
+    """One address with its method, or one `case` of it."""
+
+    name: str
+    rule: Rule
+    ask: r.RouteInput
+    case: str = ""
+
+
+_NOT_OPEN: Final = "stream_not_open"
+_NO_CLASS: Final = "class_not_found"
+_NO_CHALLENGE: Final = "challenge_not_found"
+
+_OWN_STREAM: Final = among_accounts(OK, "every account, once it has opened one", display=_NOT_OPEN)
+_OPENER: Final = among_accounts(_NOT_OPEN, "the connection that opened it", display=_NOT_OPEN, owner=OK)
+_STREAM_OWNER: Final = among_accounts(FORBIDDEN, "whoever made it", owner=OK)
+_IN_CHALLENGE: Final = among_accounts(
+    _NO_CHALLENGE, "its maker and its members; to others it does not exist", owner=OK, athlete=OK
+)
+_BOOKER: Final = among_accounts(
+    NOT_FOUND, "who booked and the coach of the class; to others it does not exist", owner=OK, athlete=OK
+)
+
+EVENTS: Final = (
+    EventRow("stream.open", ANY_ACCOUNT, e.new_stream, "a workout of one's own"),
+    EventRow("stream.open", ANY_ACCOUNT, e.stream_into_class, "into a class whose code one knows"),
+    EventRow("stream.open", _STREAM_OWNER, e.owners_stream, "the owner's stream again"),
+    EventRow("stream.samples", _OWN_STREAM, e.own_samples, "into one's own stream"),
+    EventRow("stream.samples", _OPENER, e.owners_samples, "into the owner's stream"),
+    EventRow("sensor.frame", _OWN_STREAM, e.own_frames, "into one's own stream"),
+    EventRow("sensor.frame", _OPENER, e.owners_frames, "into the owner's stream"),
+    EventRow("stream.finish", _OWN_STREAM, e.own_finish, "one's own stream"),
+    EventRow("stream.finish", _OPENER, e.owners_finish, "the owner's stream"),
+    EventRow("room.join", ANY_TOKEN, e.join, "to ride or to watch"),
+    EventRow("room.join", OWN_CLASS, e.join_as_coach, "as coach"),
+    EventRow("room.join", ANY_ACCOUNT, e.join_as_athlete, "as athlete"),
+    EventRow("room.leave", IN_ROOM, e.the_room),
+    EventRow("board.get", IN_ROOM, e.the_room),
+    EventRow("class.create", COACHES, e.new_class),
+    EventRow("class.end", OWN_CLASS, e.the_class),
+    EventRow("class.control", OWN_CLASS, e.start_clock),
+    EventRow("timeline.get", IN_ROOM, e.the_room),
+    EventRow("clock.sync", ANY_TOKEN, e.time),
+    EventRow("cue.send", OWNER_IN_ROOM, e.cue),
+    EventRow("trainer.set", OWNER_IN_ROOM, e.trainers),
+    EventRow("chat.send", MEMBERS_IN_ROOM, e.chat),
+    EventRow("chat.history", IN_ROOM, e.said_so_far),
+    EventRow("task.cancel", THEIR_OWN, e.owners_task),
+    EventRow("inbox.read", THEIR_OWN, e.owners_notification),
+)
+
+ROUTES: Final = (
+    # -- accounts
+    RouteRow("POST /v1/accounts", ANYBODY, r.newcomer),
+    RouteRow("GET /v1/me", ANY_ACCOUNT, r.plain),
+    RouteRow("PATCH /v1/me", ANY_ACCOUNT, r.body({"max_hr": 190})),
+    RouteRow("POST /v1/logins", ANYBODY, r.known),
+    RouteRow("POST /v1/logins/refresh", ANYBODY, r.refreshing, "with a refresh token"),
+    RouteRow("DELETE /v1/logins/current", ANY_ACCOUNT, r.plain),
+    # -- classes
+    RouteRow("POST /v1/displays", ANYBODY, r.join_code, "with the code of a class"),
+    RouteRow("GET /v1/demo", ANYBODY, r.demo_class),
+    RouteRow("POST /v1/classes", COACHES, r.body({"title": "Friday flats"})),
+    RouteRow("GET /v1/classes", COACHES, r.plain),
+    RouteRow("GET /v1/classes/{id}", ANY_TOKEN, r.a_class),
+    RouteRow("POST /v1/classes/{id}/end", OWN_CLASS, r.a_class),
+    RouteRow("GET /v1/classes/{id}/summary", ANY_TOKEN, r.a_summary),
+    RouteRow("GET /v1/classes/{id}/script", ANY_TOKEN, r.class_with_script),
+    RouteRow("PUT /v1/classes/{id}/script", OWN_CLASS, r.new_script),
+    # -- challenges
+    RouteRow("POST /v1/challenges", ANY_ACCOUNT, r.new_challenge),
+    RouteRow("GET /v1/challenges", ANY_ACCOUNT, r.plain),
+    RouteRow("GET /v1/challenges/invitations/{code}", ANY_ACCOUNT, r.invitation, "with the code of a challenge"),
+    RouteRow("POST /v1/challenges/join", ANY_ACCOUNT, r.invited, "with the code of a challenge"),
+    RouteRow("GET /v1/challenges/{id}", _IN_CHALLENGE, r.a_challenge),
+    RouteRow(
+        "POST /v1/challenges/{id}/code",
+        among_accounts(_NO_CHALLENGE, "its maker; a member may not", owner=OK, athlete=FORBIDDEN),
+        r.a_challenge,
+    ),
+    RouteRow("POST /v1/challenges/{id}/leave", _IN_CHALLENGE, r.a_challenge),
+    RouteRow("GET /v1/challenges/{id}/table", _IN_CHALLENGE, r.a_challenge),
+    RouteRow("GET /v1/challenges/{id}/log", _IN_CHALLENGE, r.a_challenge),
+    # -- booking
+    RouteRow("POST /v1/offers", COACHES, r.new_offer),
+    RouteRow("GET /v1/offers", ANY_ACCOUNT, r.plain),
+    RouteRow("GET /v1/offers/{id}", ANY_ACCOUNT, r.an_offer),
+    RouteRow("PUT /v1/offers/{id}", OWN_CLASS, r.offer_change),
+    RouteRow("DELETE /v1/offers/{id}", OWN_CLASS, r.an_offer),
+    RouteRow(
+        "POST /v1/offers/{id}/bookings",
+        among_accounts(OK, "every account but the coach of the class", owner=FORBIDDEN),
+        r.new_booking,
+    ),
+    RouteRow("GET /v1/offers/{id}/bookings", OWN_CLASS, r.an_offer),
+    RouteRow("GET /v1/bookings", ANY_ACCOUNT, r.plain),
+    RouteRow("GET /v1/bookings/{id}", _BOOKER, r.athletes_booking),
+    RouteRow("DELETE /v1/bookings/{id}", _BOOKER, r.athletes_booking),
+    RouteRow("POST /v1/series", COACHES, r.body({"key": "s", "rule": r.RULE, "terms": r.TERMS})),
+    RouteRow("GET /v1/series", COACHES, r.plain),
+    RouteRow("DELETE /v1/series/{id}", OWN_CLASS, r.a_series),
+    # -- training
+    RouteRow("GET /v1/workouts", ANY_ACCOUNT, r.plain),
+    RouteRow("GET /v1/workouts/{id}", THEIR_OWN, r.a_workout),
+    RouteRow("GET /v1/workouts/{id}/samples", THEIR_OWN, r.a_workout),
+    # -- long tasks
+    RouteRow("POST /v1/tasks", ANY_ACCOUNT, r.body({"key": "t", "work": RecomputeWorkouts()})),
+    RouteRow("GET /v1/tasks", ANY_ACCOUNT, r.plain),
+    RouteRow("GET /v1/tasks/{id}", THEIR_OWN, r.owners_task),
+    RouteRow("DELETE /v1/tasks/{id}", THEIR_OWN, r.owners_task),
+    RouteRow("GET /v1/tasks/{id}/result", THEIR_OWN, r.a_file),
+    # -- notifications
+    RouteRow("GET /v1/notifications", ANY_ACCOUNT, r.plain),
+    RouteRow("GET /v1/notifications/unread", ANY_ACCOUNT, r.plain),
+    RouteRow("GET /v1/notifications/{id}", THEIR_OWN, r.owners_notification),
+    RouteRow("POST /v1/notifications/read", THEIR_OWN, r.read_owners),
+    RouteRow("GET /v1/notification-preferences", ANY_ACCOUNT, r.plain),
+    RouteRow("PUT /v1/notification-preferences", ANY_ACCOUNT, r.preferences),
+    RouteRow("POST /v1/devices", ANY_ACCOUNT, r.new_device),
+    RouteRow("GET /v1/devices", ANY_ACCOUNT, r.plain),
+    RouteRow("DELETE /v1/devices/{id}", THEIR_OWN, r.a_device),
+    RouteRow("GET /v1/web-push-key", ANYBODY, r.plain),
+    RouteRow("GET /v1/phone", ANY_ACCOUNT, r.plain),
+    RouteRow("PUT /v1/phone", ANY_ACCOUNT, r.new_number),
+    RouteRow("POST /v1/phone/prove", ANY_ACCOUNT, r.code_from_text, "with the code from one's own phone"),
+    RouteRow("DELETE /v1/phone", ANY_ACCOUNT, r.given_number),
+    RouteRow("GET /unsubscribe", ANYBODY, r.mail_link, "with the link from a mail"),
+    RouteRow("POST /unsubscribe", ANYBODY, r.mail_link, "with the link from a mail"),
+    RouteRow("POST /v1/callbacks/sms", ANYBODY, r.signed_report, "signed by the provider"),
+    # -- webhooks
+    RouteRow("POST /v1/webhook-endpoints", ANY_ACCOUNT, r.body(r.HOOK)),
+    RouteRow("GET /v1/webhook-endpoints", ANY_ACCOUNT, r.plain),
+    RouteRow("GET /v1/webhook-endpoints/{id}", THEIR_OWN, r.endpoint()),
+    RouteRow("PATCH /v1/webhook-endpoints/{id}", THEIR_OWN, r.endpoint({"description": "Mine"})),
+    RouteRow("DELETE /v1/webhook-endpoints/{id}", THEIR_OWN, r.endpoint()),
+    RouteRow("POST /v1/webhook-endpoints/{id}/rotate", THEIR_OWN, r.endpoint({"overlap_s": 3_600})),
+    RouteRow("POST /v1/webhook-endpoints/{id}/test", THEIR_OWN, r.endpoint()),
+    RouteRow("POST /v1/webhook-endpoints/{id}/resume", THEIR_OWN, r.endpoint()),
+    RouteRow("GET /v1/webhook-endpoints/{id}/deliveries", THEIR_OWN, r.endpoint()),
+    RouteRow("GET /v1/webhook-endpoints/{id}/deliveries/{delivery}", THEIR_OWN, r.a_delivery),
+    RouteRow("POST /v1/webhook-endpoints/{id}/deliveries/{delivery}/replay", THEIR_OWN, r.a_delivery),
+    RouteRow("POST /v1/webhook-endpoints/{id}/replay", THEIR_OWN, r.endpoint({"since_ms": 0})),
+    RouteRow("GET /v1/webhook-samples/{link}", ANYBODY, r.samples_link, "with the link from a webhook"),
+    # -- operation
+    RouteRow("GET /v1/operations/sockets", OPERATORS, r.plain),
+    RouteRow("GET /v1/operations/words", OPERATORS, r.plain),
+    RouteRow("GET /v1/operations/schedule", OPERATORS, r.plain),
+    RouteRow("POST /v1/operations/schedule/{job}/run", OPERATORS, r.a_job),
+    RouteRow("GET /livez", ANYBODY, r.plain),
+    RouteRow("GET /readyz", ANYBODY, r.plain),
+    RouteRow("GET /metrics", ANYBODY, r.plain),
+    RouteRow("GET /openapi.json", ANYBODY, r.plain),
+    RouteRow("GET /asyncapi.json", ANYBODY, r.plain),
+    RouteRow("GET /docs", ANYBODY, r.plain),
+)
