@@ -220,6 +220,12 @@ FAMILIES: Final = (
     Family("room_log_skipped", "counter", "Events that came again and were not delivered again."),
     Family("room_log_resets", "counter", "Times that members were told to start again, because a log proved nothing."),
     Family(
+        "tape_pieces", "counter", "Pieces of what boards were made of that were stored, so that classes can play again."
+    ),
+    Family("tape_bytes", "counter", "Bytes of these pieces."),
+    Family("tape_pieces_lost", "counter", "Pieces given up because too many waited for the database."),
+    Family("tape_failures", "counter", "Times that pieces were not stored; they are tried again."),
+    Family(
         "room_joins_with_position",
         "counter",
         "Joins of clients that came back, by whether they were recovered.",

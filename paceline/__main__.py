@@ -6,15 +6,17 @@ call, the settings or the input are wrong, 3 the server did not answer, 130 inte
 
 import argparse
 import importlib
+import keyword
 import sys
 from contextlib import nullcontext
+from types import ModuleType
 from typing import Final
 
 from paceline.logs import only_warnings
 
 COMMANDS: Final = (
     "run", "check", "sockets", "schedule", "tasks", "migrate", "account", "activity", "announce", "deliveries",
-    "notify", "replay", "challenge",
+    "notify", "replay", "challenge", "class",
 )  # fmt: skip
 """Each is a module in paceline/commands/; the order is that of the help."""
 
@@ -29,6 +31,7 @@ first steps:
   paceline tasks list                           the queues of durable tasks, and what was given up
   paceline schedule                             what is done by the clock, and how the last time went
   paceline challenge derive 0199…               the table of a challenge, made again from its score log
+  paceline class replay K7TQXW                  a class plays again; with --check, is it what was shown?
 
 Options come from the environment; `paceline check` lists them all with what they are set to.
 """
@@ -44,8 +47,13 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        importlib.import_module(f"paceline.commands.{name}").add_parser(commands)
+        _command(name).add_parser(commands)
     return top
+
+
+def _command(name: str) -> ModuleType:
+    """The module of a command. One that is a word of Python has a line behind it."""
+    return importlib.import_module(f"paceline.commands.{name}{'_' if keyword.iskeyword(name) else ''}")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,13 +61,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     # Only the named command is imported when there is one: `paceline run` should not wait for the FIT reader.
     if arguments and arguments[0] in COMMANDS:
-        module = importlib.import_module(f"paceline.commands.{arguments[0]}")
+        module = _command(arguments[0])
         top = argparse.ArgumentParser(prog="paceline")
         module.add_parser(top.add_subparsers(dest="command"))
     else:
         top = parser()
     args = top.parse_args(arguments)
-    command = importlib.import_module(f"paceline.commands.{args.command}")
+    command = _command(args.command)
     # `run` sets its logs up by its settings; what the others print is for people and pipes.
     quietly = nullcontext() if args.command == "run" else only_warnings()
     try:

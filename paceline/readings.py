@@ -13,6 +13,7 @@ from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.rooms import Rooms
 from rooms.streams import Streams
+from rooms.tapes import Tapes
 from services.accounts.passwords import Passwords
 from services.kernel.clock import Clock
 from workers.bus import OperatedBus
@@ -37,6 +38,7 @@ def readings(
     rooms: Rooms,
     clocks: Clocks,
     comebacks: Comebacks,
+    tapes: Tapes,
     streams: Streams,
     outbox: OutboxUpkeep,
     relay: Relay,
@@ -117,6 +119,10 @@ def readings(
         "room_log_repaired": lambda: rooms.feeds.statistics.repaired,
         "room_log_skipped": lambda: rooms.feeds.statistics.skipped,
         "room_log_resets": lambda: rooms.feeds.statistics.resets,
+        "tape_pieces": lambda: tapes.statistics.pieces,
+        "tape_bytes": lambda: tapes.statistics.size,
+        "tape_pieces_lost": lambda: tapes.statistics.lost,
+        "tape_failures": lambda: tapes.statistics.failures,
         "room_joins_with_position": lambda: {
             "recovered": rooms.statistics.recovered,
             "not_recovered": rooms.statistics.not_recovered,

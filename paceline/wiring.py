@@ -59,6 +59,7 @@ from rooms.driving import Driving
 from rooms.rooms import Rooms
 from rooms.speaking import Speaking
 from rooms.streams import Streams
+from rooms.tapes import Tapes
 from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import Attempts
 from services.accounts.displays import Displays
@@ -134,6 +135,7 @@ class Parts:
     rooms: Rooms
     clocks: Clocks
     comebacks: Comebacks
+    tapes: Tapes
     streams: Streams
     accounts: Accounts
     classes: Classes
@@ -221,6 +223,7 @@ async def open_parts(
         rooms = Rooms(node, transactions, clock, feeds, board_hz=settings.board_hz, presence=presence)
         clocks = Clocks(rooms, transactions, clock)
         comebacks = Comebacks(rooms, records, transactions, clock)
+        tapes = Tapes(rooms, transactions, clock)
         streams = Streams(transactions, rooms, clock, ids, commit_interval_s=settings.commit_interval_ms / 1000)
         classes = Classes(transactions, clock, ids, rooms)
         timelines = Timelines(transactions, clock, clocks)
@@ -328,6 +331,7 @@ async def open_parts(
                     rooms,
                     clocks,
                     comebacks,
+                    tapes,
                     streams,
                     outbox,
                     relay,
@@ -393,7 +397,7 @@ async def open_parts(
             level = cast(Level, settings.admin_ui)
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
-            settings, clock, database, servers, node, presence, rooms, clocks, comebacks, streams, accounts, classes, bus,
+            settings, clock, database, servers, node, presence, rooms, clocks, comebacks, tapes, streams, accounts, classes, bus,
             lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders,
             delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
@@ -432,6 +436,7 @@ def start_loops(parts: Parts, program: Program) -> None:
             program.start(f"follower {feed.name}", feed.run(), feed.stop)
     if "gateway" in roles:
         program.start("recorder", parts.streams.run(), parts.streams.recorder.stop)
+        program.start("tapes", parts.tapes.run(), parts.tapes.stop)
         program.start("presence", parts.presence.run(), parts.presence.stop)
         program.start("rooms", parts.rooms.run(), parts.rooms.stop)
         program.start("feeds", parts.rooms.feeds.run())

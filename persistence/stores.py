@@ -29,6 +29,7 @@ from persistence.outbox import Outbox
 from persistence.phones import Phones
 from persistence.schedule import Schedule
 from persistence.streams import Streams
+from persistence.tapes import Tapes
 from persistence.ticks import Ticks
 from persistence.timelines import Timelines
 from persistence.webhook_deliveries import WebhookDeliveries
@@ -49,6 +50,7 @@ class Stores:
         self.offers: Final = Offers(tx)
         self.bookings: Final = Bookings(tx)
         self.timelines: Final = Timelines(tx)
+        self.tapes: Final = Tapes(tx)
         self.challenges: Final = Challenges(tx)
         self.streams: Final = Streams(tx)
         self.workouts: Final = Workouts(tx)

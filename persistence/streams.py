@@ -166,6 +166,13 @@ class Streams:
         )
         return [Tally(account_id=AccountId(row["account_id"]), zone_ms=tuple(row["zone_ms"])) for row in rows]
 
+    async def of_class(self, class_id: ClassId) -> list[tuple[AccountId, WorkoutId]]:
+        """The account and the workout of every stream that has fed a class."""
+        rows = await self._tx.fetch(
+            "SELECT account_id, workout_id FROM streams WHERE class_id = $1 ORDER BY opened_at, id", class_id
+        )
+        return [(AccountId(row["account_id"]), WorkoutId(row["workout_id"])) for row in rows]
+
     async def earned(
         self, class_id: ClassId, account_id: AccountId, *, but: StreamId
     ) -> dict[StreamId, tuple[int, ...]]:

@@ -15,7 +15,7 @@ Ranks are decided by `services/classes/ranking.py`, as in the final table.
 Extending: a new column is a field of `ShareEntry`, of `Row` in realtime/wire.py, and a line in `_row`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 
 import msgspec
 
@@ -70,6 +70,19 @@ class Board:
     def drop_node(self, node: str) -> None:
         """`node` is silent: nobody is present through it until it is heard again. Scores it has told stay."""
         self._silent.add(node)
+
+    def hear_only_but(self, silent: Iterable[str]) -> None:
+        """These nodes are silent, and no others."""
+        self._silent = set(silent)
+
+    @property
+    def silent(self) -> Set[str]:
+        """The nodes that make nobody present."""
+        return self._silent
+
+    def standing(self) -> Iterator[tuple[str, ShareEntry]]:
+        """All entries, with the node that says each."""
+        return ((node, entry) for of_member in self._entries.values() for node, entry in of_member.items())
 
     def nodes(self) -> set[str]:
         """Every node that has told of a member."""

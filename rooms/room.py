@@ -20,6 +20,7 @@ from rooms.board import Board
 from rooms.cockpit import Cockpit
 from rooms.effort import NOTHING
 from rooms.stepping import Readings, Stepping
+from rooms.tape import Tape
 from services.classes.live_class import LiveClass, Membership, Role
 from services.classes.steps import Body
 from services.classes.timeline import Timeline, clocks_of
@@ -78,7 +79,7 @@ class Room:
     """A room as this node holds it. `node` is this node's name; times are wall clock, ms since 1970.
 
     Revisions begin at the time of loading: what a node says after a restart, or after it had forgotten the room, is newer than
-    anything it said under the same name before.
+    anything it said under the same name before. `tape` is what its boards are recorded on, None where nobody does.
     """
 
     def __init__(self, live: LiveClass, node: str, now_ms: int) -> None:
@@ -92,7 +93,8 @@ class Room:
         self.idle_since: float | None = None
         self.feeds = 0
         self._node = node
-        self._epoch: Final = secrets.token_hex(4)
+        self.tape: Tape | None = None
+        self.epoch: Final = secrets.token_hex(4)
         self._version = 0
         self._rev = now_ms * REVISIONS_PER_MS
         self._share_seq = 0
@@ -204,7 +206,11 @@ class Room:
         entry = msgspec.structs.replace(entry, rev=self._rev)
         self._own[entry.account_id] = entry
         self._dirty.add(entry.account_id)
-        self.board.put(self._node, entry)
+        self._show(self._node, entry)
+
+    def _show(self, node: str, entry: ShareEntry) -> None:
+        if self.board.put(node, entry) and self.tape is not None:
+            self.tape.put(node, entry)
 
     def moved_in_steps(self, now_ms: int) -> dict[AccountId, StepRow]:
         """The members that have moved in their steps since this was last asked."""
@@ -236,13 +242,13 @@ class Room:
         self._share_seq += 1
         entries = tuple(self._own[account_id] for account_id in accounts)
         self._dirty.clear()
-        return Share(node=self._node, epoch=self._epoch, seq=self._share_seq, whole=whole, entries=entries)
+        return Share(node=self._node, epoch=self.epoch, seq=self._share_seq, whole=whole, entries=entries)
 
     def merge(self, share: Share) -> None:
         """Take what another node says. Idempotent, and indifferent to order."""
         self._peers.add(share.node)
         for entry in share.entries:
-            self.board.put(share.node, entry)
+            self._show(share.node, entry)
 
     def forget_silent_nodes(self, gone: Callable[[str], bool]) -> None:
         """Nodes that are gone no longer make anybody present."""
@@ -255,14 +261,17 @@ class Room:
     def beat(self, now_ms: int) -> Frame | None:
         """Bring the board up to `now_ms`; the changes as a frame, None when nothing changed."""
         changes = self.board.refresh(now_ms)
+        if changes:
+            self._version += 1
+        if self.tape is not None:
+            self.tape.beat(now_ms, self._version, changes, self.board.silent, self.board.standing)
         if not changes:
             return None
-        self._version += 1
         return event_frame(
             "board.changes",
             BoardChanges(
                 class_id=self.live.id,
-                epoch=self._epoch,
+                epoch=self.epoch,
                 v=self._version,
                 at_ms=now_ms,
                 rows=changes.rows,
@@ -274,7 +283,7 @@ class Room:
         """The whole board at the version that the last beat told."""
         return BoardSnapshot(
             class_id=self.live.id,
-            epoch=self._epoch,
+            epoch=self.epoch,
             v=self._version,
             at_ms=now_ms,
             members=self.board.members(),

@@ -72,6 +72,7 @@ log = structlog.get_logger(__name__)
 
 JoinNoted = Callable[[Connection, ClassId, RoomJoin], Awaitable[None]]
 OnReset = Callable[[Room, str], None]
+OnLoad = Callable[[Room], None]
 
 
 @dataclass(slots=True)
@@ -91,8 +92,8 @@ class RoomsStatistics:
 class Rooms:
     """All rooms of this node. `flush` commits what streams have sent; set by the wiring (see `streams.py`). `on_join` is
     awaited before a join is answered (see `comebacks.py`); `on_reset` hears that events of a room may have been missed here, up to
-    a position (see `clocks.py`). Without a `presence` of all nodes, who is there is known of this
-    process alone."""
+    a position (see `clocks.py`); `on_load` gets each room before anybody is seated (see `tapes.py`). Without a `presence` of all
+    nodes, who is there is known of this process alone."""
 
     def __init__(
         self,
@@ -122,6 +123,7 @@ class Rooms:
         self.flush: Callable[[], Awaitable[None]] = _nothing_to_flush
         self.on_join: JoinNoted = _nobody_notes
         self.on_reset: OnReset = _nothing_in_doubt
+        self.on_load: OnLoad = _nobody_records
         self.statistics: Final = RoomsStatistics()
         node.listen(Share, self._merge)
         node.listen(WholeWanted, self._want_whole)
@@ -269,6 +271,7 @@ class Rooms:
             tallies = {tally.account_id: tally.zone_ms for tally in await stores.streams.tallies(class_id)}
             timeline = await stores.timelines.of(class_id)
         room = Room(live, self.node.id, self._clock.wall_ms())
+        self.on_load(room)
         for membership in members:
             room.seat(membership, tallies.get(membership.account_id, NOTHING))
         room.take_timeline(timeline)
@@ -454,6 +457,8 @@ class Rooms:
             self.node.unfollow(room.channel)
             self.feeds.unfollow(room.channel)
             self._presence.unfollow(room.channel)
+            if room.tape is not None:
+                room.tape.over = True
 
     # -- who is there ---------------------------------------------------------------------------------------------
 
@@ -514,6 +519,10 @@ def ended_view(live: LiveClass) -> ClassEndedView:
 
 async def _nobody_notes(connection: Connection, class_id: ClassId, request: RoomJoin) -> None:
     """Nobody keeps records of who is in which room."""
+
+
+def _nobody_records(room: Room) -> None:
+    """Nobody keeps what the board of a room was made of."""
 
 
 def _nothing_in_doubt(room: Room, position: str) -> None:

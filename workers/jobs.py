@@ -35,6 +35,8 @@ FORGOTTEN_H: Final = 12
 """Hours after which a class that nobody ended is over."""
 DIGEST_DAYS: Final = 90
 """How long it is remembered what was mailed in a digest: as long as most of what was in it."""
+TAPE_DAYS: Final = 90
+"""How long a class can be played again. Its summary and everybody's samples stay. By feeling: a season."""
 TICK_DAYS: Final = 3
 """How long ticks are remembered, for whoever asks what happened at night. The newest of each job stays."""
 
@@ -59,6 +61,7 @@ def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports) -> tupl
         Job("prune-refresh-tokens", Every(3_600), upkeep.prune_refresh_tokens),
         Job("remove-old-exports", Every(300), exported.remove_old_exports),
         Job("prune-long-tasks", Every(3_600), exported.prune_long_tasks),
+        Job("prune-tapes", Every(3_600), upkeep.prune_tapes),
         Job("prune-ticks", Every(3_600), upkeep.prune_ticks),
         Job("prune-webhook-deliveries", Every(3_600), webhooks.prune_deliveries),
         Job("sweep-removed-webhooks", Every(60), webhooks.sweep_removed),
@@ -125,6 +128,10 @@ class Jobs:
     async def prune_refresh_tokens(self, stores: Stores, _: Tick) -> int:
         """Forget refresh tokens that nobody can use any more."""
         return await Upkeep(stores.tx).prune_refresh_tokens(utc(self._clock.wall_ms()), BITE)
+
+    async def prune_tapes(self, stores: Stores, _: Tick) -> int:
+        """Forget how the boards of classes of long ago looked."""
+        return await stores.tapes.prune(utc(self._clock.wall_ms()) - timedelta(days=TAPE_DAYS), BITE)
 
     async def prune_ticks(self, stores: Stores, _: Tick) -> int:
         """Forget what the schedule did long ago."""

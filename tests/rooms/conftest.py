@@ -30,6 +30,7 @@ from rooms.comebacks import Comebacks
 from rooms.rooms import Rooms
 from rooms.speaking import Speaking
 from rooms.streams import Streams
+from rooms.tapes import Tapes
 from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
 from services.classes.timelines import Timelines
@@ -158,6 +159,7 @@ class TestNode:
         self.rooms = Rooms(self.node, transactions, world.clock, feeds, board_hz=2, presence=self.presence)
         self.clocks = Clocks(self.rooms, transactions, world.clock)
         self.comebacks = Comebacks(self.rooms, world.records, transactions, world.clock)
+        self.tapes = Tapes(self.rooms, transactions, world.clock)
         self.speaking = Speaking(self.rooms, world.clock)
         self.chatting = Chatting(self.rooms, world.clock)
         self.streams = Streams(

@@ -1,0 +1,198 @@
+"""A class plays again from its tapes, and is checked against them and against the samples.
+
+`show` gives what a member would have got, event by event. `check` plays every tape of the class and compares each frame with the
+one that was told then; and it derives the scores once more, from the stored samples: whatever score a board ever showed of a member
+with one sensor must be what some number of that member's stored samples come to. Members with several sensors are counted and left
+to the laws of rooms/feeding.py, because which sensor earned when is not in the samples.
+
+Pieces are read one at a time, so a class of any length is played in the memory of some seconds of it.
+"""
+
+import struct
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
+
+import msgspec
+
+from persistence.stores import Transactions
+from persistence.tapes import Piece
+from realtime.wire import BoardChanges, BoardSnapshot
+from rooms.effort import Effort, advance
+from rooms.retelling import Retelling, Retold, Telling, reel_of
+from rooms.tape import Beat, Note, Said, notes_of
+from services.classes.live_class import Membership
+from services.kernel.ids import AccountId, ClassId, WorkoutId
+from services.kernel.problems import NotFound
+
+SAMPLES_AT_ONCE: Final = 10_000
+_ZONES: Final = struct.Struct("6q")
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """One event of a class, at its instant (wall clock): what a member would have got."""
+
+    at_ms: int
+    event: str
+    payload: msgspec.Raw
+
+
+class TapeVerdict(msgspec.Struct, frozen=True):
+    """What one tape comes to: so many `frames` made again; `differ` of them are others than were told, the first of them version
+    `first_v` at `first_ms`. `missing` pieces are not there; so many beats were `skipped`, because they need one of those."""
+
+    tape: str
+    node: str
+    begins_ms: int
+    ends_ms: int
+    frames: int
+    differ: int
+    missing: int
+    skipped: int
+    first_v: int | None = None
+    first_ms: int | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a class comes to. `scores` is how many different scores the boards have shown, of members with one sensor; `strange` are
+    the numbers of those members of whom one was shown that their samples never come to; `several` have several sensors."""
+
+    tapes: list[TapeVerdict]
+    scores: int
+    strange: list[int]
+    several: list[int]
+
+    @property
+    def equal(self) -> bool:
+        """Whether everything is there and as it was told."""
+        return not self.strange and not any(tape.differ or tape.missing or tape.skipped for tape in self.tapes)
+
+
+class Replay:
+    """The use cases. Both raise `NotFound` for a class that has no tape, and `BrokenTapeError`."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions: Final = transactions
+
+    async def show(self, class_id: ClassId, from_ms: int = 0) -> AsyncIterator[Shown]:
+        """The class from `from_ms` (wall clock) on."""
+        pieces, members = await self._of(class_id)
+        telling = Telling(class_id, members)
+        for cut in reel_of(pieces, from_ms):
+            retelling, shown_v = Retelling(), None
+            for n in range(cut.first, cut.last + 1):
+                for note in retelling.play(n, await self._notes(class_id, cut.tape, n)):
+                    if isinstance(note, Said):
+                        payload = telling.said(note) if note.at_ms > cut.after_ms else None
+                        if payload is not None:
+                            yield Shown(note.at_ms, note.event, msgspec.Raw(payload))
+                        continue
+                    _, retold = note
+                    if retold is not None and retold.at_ms > cut.after_ms and retold.v != shown_v:
+                        shown_v = retold.v
+                        yield _shown(telling.tell(cut.tape, retelling, retold))
+
+    async def check(self, class_id: ClassId) -> Verdict:
+        """Play all of it and compare."""
+        pieces, members = await self._of(class_id)
+        by_tape: dict[str, list[Piece]] = {}
+        for piece in pieces:
+            by_tape.setdefault(piece.tape, []).append(piece)
+        scores = _Scores()
+        verdicts = [await self._check_tape(tape, scores) for tape in by_tape.values()]
+        streams = await self._streams(class_id)
+        strange: list[int] = []
+        several: list[int] = []
+        for member in members:
+            if len(workouts := streams.get(member.account_id, [])) > 1:
+                several.append(member.n)
+            elif scores.of(member.n) - await self._prefixes(member, workouts, scores):
+                strange.append(member.n)
+        shown = sum(len(scores.of(member.n)) for member in members if member.n not in several)
+        return Verdict(verdicts, shown, strange, several)
+
+    async def _check_tape(self, tape: list[Piece], scores: "_Scores") -> TapeVerdict:
+        retelling, frames, differ = Retelling(), 0, 0
+        first: Retold | None = None
+        for piece in tape:
+            notes = await self._notes(piece.class_id, piece.tape, piece.n)
+            for note in retelling.play(piece.n, notes):
+                if isinstance(note, Said):
+                    continue
+                beat, retold = note
+                scores.see(beat)
+                if retold is not None:
+                    frames += 1
+                    if retold.same is False:
+                        differ += 1
+                        first = first or retold
+        return TapeVerdict(
+            tape=tape[0].tape,
+            node=tape[0].node,
+            begins_ms=tape[0].begins_ms,
+            ends_ms=tape[-1].ends_ms,
+            frames=frames,
+            differ=differ,
+            missing=tape[-1].n - len(tape),
+            skipped=retelling.skipped,
+            first_v=None if first is None else first.v,
+            first_ms=None if first is None else first.at_ms,
+        )
+
+    async def _prefixes(self, member: Membership, workouts: list[WorkoutId], scores: "_Scores") -> set[bytes]:
+        """Every score that a member's samples come to, up to any of them."""
+        effort, max_hr, at = Effort(), scores.max_hr.get(member.n), 0
+        found = {_ZONES.pack(*effort.zone_ms)}
+        while workouts and max_hr is not None:
+            async with self._transactions() as stores:
+                samples = await stores.workouts.samples(workouts[0], at, SAMPLES_AT_ONCE)
+            for sample in samples:
+                effort = advance(effort, (sample,), max_hr)
+                found.add(_ZONES.pack(*effort.zone_ms))
+            at += len(samples)
+            if len(samples) < SAMPLES_AT_ONCE:
+                break
+        return found
+
+    async def _of(self, class_id: ClassId) -> tuple[list[Piece], list[Membership]]:
+        async with self._transactions() as stores:
+            pieces = await stores.tapes.heads(class_id)
+            members = await stores.classes.members(class_id)
+        if not pieces:
+            raise NotFound("this class was not recorded, or its tapes have been forgotten")
+        return pieces, members
+
+    async def _notes(self, class_id: ClassId, tape: str, n: int) -> Iterator[Note]:
+        async with self._transactions() as stores:
+            data = await stores.tapes.notes(class_id, tape, n)
+        return iter(()) if data is None else notes_of(data)
+
+    async def _streams(self, class_id: ClassId) -> dict[AccountId, list[WorkoutId]]:
+        """The workout of each stream that has fed the class, by account."""
+        async with self._transactions() as stores:
+            found = await stores.streams.of_class(class_id)
+        streams: dict[AccountId, list[WorkoutId]] = {}
+        for account_id, workout_id in found:
+            streams.setdefault(account_id, []).append(workout_id)
+        return streams
+
+
+class _Scores:
+    """Every score that boards have shown of a member, packed, and the maximum heart rate it was earned by."""
+
+    def __init__(self) -> None:
+        self.max_hr: Final[dict[int, int]] = {}
+        self._told: Final[dict[int, set[bytes]]] = {}
+
+    def see(self, beat: Beat) -> None:
+        for _, entry in beat.puts:
+            self._told.setdefault(entry.n, set()).add(_ZONES.pack(*entry.zone_ms))
+            if entry.feed_epoch:
+                self.max_hr[entry.n] = entry.max_hr
+
+    def of(self, n: int) -> set[bytes]:
+        return self._told.get(n, set())
+
+
+def _shown(event: BoardSnapshot | BoardChanges) -> Shown:
+    name = "board.snapshot" if isinstance(event, BoardSnapshot) else "board.changes"
+    return Shown(event.at_ms, name, msgspec.Raw(msgspec.json.encode(event)))

@@ -1,0 +1,199 @@
+"""Whatever nodes see, lose and merge: a tape gives back the frames that were told, each of them, from wherever one enters it."""
+
+import dataclasses
+import uuid
+from typing import Any
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from persistence.tapes import Piece
+from realtime.codec import Frame
+from realtime.wire import BoardChanges, BoardSnapshot
+from rooms import tape as tapes
+from rooms.retelling import Retelling, Retold, Telling
+from rooms.room import Room
+from rooms.tape import Beat, Said, Tape, notes_of
+from services.classes.live_class import LiveClass, Membership
+from services.kernel.ids import AccountId, ClassId
+from tests.realtime import build
+
+NOW_MS = 1_790_000_000_000
+LIVE = LiveClass(ClassId(uuid.UUID(int=77)), "ABCD", "Spin", AccountId(uuid.UUID(int=1)), "Kim", NOW_MS)
+MEMBERS = tuple(Membership(AccountId(uuid.UUID(int=n << 64)), f"Athlete {n}", n, "athlete") for n in (1, 2, 3))
+
+MEMBER = st.integers(1, len(MEMBERS))
+NODE = st.sampled_from(("a", "b"))
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("enter"), NODE, MEMBER),
+        st.tuples(st.just("leave"), NODE, MEMBER),
+        st.tuples(st.just("feed"), NODE, MEMBER, st.integers(1, 3), st.integers(90, 180)),
+        st.tuples(st.just("share"), NODE, st.booleans()),
+        st.tuples(st.just("silent"), NODE),
+        st.tuples(st.just("beat"), st.integers(1, 6_000)),
+        st.tuples(st.just("cut")),
+    ),
+    max_size=60,
+)
+
+
+@dataclasses.dataclass
+class Recorded:
+    """Two nodes with a room, the tape of the first of them, and what its members were told."""
+
+    rooms: dict[str, Room] = dataclasses.field(default_factory=dict)
+    pieces: list[Piece] = dataclasses.field(default_factory=list)
+    told: list[BoardChanges] = dataclasses.field(default_factory=list)
+    now_ms: int = NOW_MS
+
+    def __post_init__(self) -> None:
+        for number, node in enumerate(("a", "b")):
+            self.rooms[node] = Room(LIVE, node, NOW_MS + number)
+        self.room = self.rooms["a"]
+        self.tape = self.room.tape = Tape(LIVE.id, self.room.epoch, "a", self.pieces.append)
+        self.connections = {
+            (node, n): build.connection(f"{node}{n}", n << 64) for node in self.rooms for n in range(1, 4)
+        }
+        for room in self.rooms.values():
+            for membership in MEMBERS:
+                room.seat(membership)
+
+    def play(self, steps: list[tuple[Any, ...]]) -> "Recorded":
+        for what, *values in steps:
+            getattr(self, what)(*values)
+        self.beat(20)
+        self.cut()
+        return self
+
+    def enter(self, node: str, n: int) -> None:
+        self.rooms[node].enter(self.connections[node, n], MEMBERS[n - 1])
+
+    def leave(self, node: str, n: int) -> None:
+        self.rooms[node].leave(self.connections[node, n])
+
+    def feed(self, node: str, n: int, feed_epoch: int, bpm: int) -> None:
+        self.rooms[node].feed(
+            MEMBERS[n - 1].account_id,
+            feed_epoch=feed_epoch,
+            bpm=bpm,
+            zone=3,
+            at_ms=self.now_ms,
+            max_hr=190,
+            zone_ms=(0, 0, 0, bpm * 1_000, 0, 0),
+        )
+
+    def share(self, node: str, arrives: bool) -> None:
+        share = self.rooms[node].share(whole=False)
+        if share is not None and arrives:
+            self.rooms["b" if node == "a" else "a"].merge(share)
+
+    def silent(self, node: str) -> None:
+        self.room.forget_silent_nodes(lambda peer: peer == node)
+
+    def beat(self, later_ms: int) -> None:
+        self.now_ms += later_ms
+        frame = self.room.beat(self.now_ms)
+        if frame is not None:
+            self.told.append(changes_of(frame))
+
+    def cut(self) -> None:
+        self.tape.cut()
+
+
+def changes_of(frame: Frame) -> BoardChanges:
+    return msgspec.json.decode(frame.text[frame.text.index("[") :], type=tuple[str, BoardChanges])[1]
+
+
+def retold(recorded: Recorded, pieces: list[Piece]) -> list[tuple[Retold, BoardSnapshot | BoardChanges]]:
+    retelling, telling = Retelling(), Telling(LIVE.id, MEMBERS)
+    found = []
+    for piece in pieces:
+        for note in retelling.play(piece.n, notes_of(piece.notes)):
+            if not isinstance(note, Said) and note[1] is not None:
+                found.append((note[1], telling.tell(piece.tape, retelling, note[1])))
+    return found
+
+
+@given(STEPS)
+def test_every_frame_that_was_told_comes_again(steps: list[tuple[Any, ...]]) -> None:
+    recorded = Recorded().play(steps)
+    again = retold(recorded, recorded.pieces)
+    assert all(frame.same for frame, _ in again)
+    assert len(again) == len(recorded.told)
+    for (frame, event), was in zip(again[1:], recorded.told[1:], strict=True):
+        assert isinstance(event, BoardChanges)
+        assert (frame.v, event.at_ms, event.rows) == (was.v, was.at_ms, was.rows)
+        assert sorted(event.members, key=lambda member: member.n) == sorted(was.members, key=lambda member: member.n)
+
+
+@given(STEPS, st.integers(0, 100))
+def test_who_enters_at_a_whole_piece_sees_the_same_from_there(steps: list[tuple[Any, ...]], draw: int) -> None:
+    recorded = Recorded().play([*steps, ("cut",), *steps])
+    whole = [number for number, piece in enumerate(recorded.pieces) if piece.whole]
+    begin = whole[draw % len(whole)]
+    by_v = {frame.v: event for frame, event in retold(recorded, recorded.pieces)}
+    (first, _), *entered = retold(recorded, recorded.pieces[begin:])
+    assert all(frame.same for frame, _ in entered)
+    assert [event for _, event in entered] == [event for v, event in by_v.items() if v > first.v]
+
+
+def test_a_tape_names_nobody() -> None:
+    recorded = Recorded().play([("enter", "a", 1), ("feed", "a", 1, 1, 150), ("beat", 100)])
+    said = tapes.without_name(b'{"class_id":"x","n":1,"name":"Athlete 1","text":"hello"}')
+    recorded.tape.said(NOW_MS, "chat.said", said)
+    recorded.cut()
+    for piece in recorded.pieces:
+        for note in notes_of(piece.notes):
+            kept = msgspec.json.encode(note)
+            assert b"Athlete" not in kept
+            assert str(MEMBERS[0].account_id).encode() not in kept
+
+
+def test_whoever_is_no_member_any_more_is_left_out() -> None:
+    recorded = Recorded().play([("enter", "a", 1), ("enter", "a", 2), ("feed", "a", 1, 1, 150), ("beat", 100)])
+    recorded.tape.said(NOW_MS, "chat.said", b'{"n":1,"text":"hello"}')
+    recorded.tape.said(NOW_MS, "chat.said", b'{"n":2,"text":"hello"}')
+    recorded.cut()
+    retelling, telling = Retelling(), Telling(LIVE.id, MEMBERS[1:])
+    events, said = [], []
+    for piece in recorded.pieces:
+        for note in retelling.play(piece.n, notes_of(piece.notes)):
+            if isinstance(note, Said):
+                said.append(telling.said(note))
+            elif note[1] is not None:
+                events.append(telling.tell(piece.tape, retelling, note[1]))
+    assert {row.n for event in events for row in event.rows} == {2, 3}
+    assert {member.n for event in events for member in event.members} == {2, 3}
+    assert said == [None, b'{"n":2,"text":"hello","name":"Athlete 2"}']
+
+
+def test_a_frame_that_was_another_is_found() -> None:
+    recorded = Recorded().play([("enter", "a", 1), ("beat", 100), ("feed", "a", 1, 1, 150), ("beat", 100)])
+    (piece,) = recorded.pieces
+    notes = list(notes_of(piece.notes))
+    changed = [
+        msgspec.structs.replace(note, puts=()) if number == 1 else note
+        for number, note in enumerate(notes)
+        if isinstance(note, Beat)
+    ]
+    found = [
+        note[1].same for note in Retelling().play(1, changed) if not isinstance(note, Said) and note[1] is not None
+    ]
+    assert found[0] is True
+    assert False in found
+
+
+def test_what_needs_a_missing_piece_is_skipped_and_counted() -> None:
+    steps: list[tuple[Any, ...]] = []
+    for second in range(30):
+        steps += [("feed", "a", 1, 1, 100 + second), ("beat", 1_000), ("cut",)]
+    recorded = Recorded().play(steps)
+    without = [piece for piece in recorded.pieces if piece.n != 3]
+    retelling = Retelling()
+    for piece in without:
+        for note in retelling.play(piece.n, notes_of(piece.notes)):
+            assert isinstance(note, Said) or note[1] is None or note[1].same is not False
+    assert retelling.skipped == 9
+    assert [piece.n for piece in recorded.pieces if piece.whole] == [1, 13, 25]
