@@ -59,6 +59,7 @@ log = structlog.get_logger(__name__)
 
 OnReset = Callable[[str, Position], None]
 OnDelivered = Callable[[str, Frame], None]
+HandOut = Callable[[str, Frame], object]
 _Saying = deque[tuple[Entry, "asyncio.Future[Appended]"]]
 
 
@@ -89,12 +90,14 @@ class Feed:
 
 class Feeds:
     """The feeds of one node. `on_reset(channel, position)` is called when members here may have missed something: they go on
-    from `position`."""
+    from `position`. `hand_out(channel, frame)` gives an event to the members here: to all who hear the channel, unless somebody
+    knows better for whom it is."""
 
     def __init__(self, node: Node, room_log: RoomLog, clock: Clock) -> None:
         self.on_reset: OnReset = _reset_for_nobody
         self._on_delivered: Final[list[OnDelivered]] = []
         self.statistics: Final = FeedsStatistics()
+        self.hand_out: HandOut = node.broadcast
         self._node: Final = node
         self._log: Final = room_log
         self._clock: Final = clock
@@ -265,7 +268,7 @@ class Feeds:
         self.statistics.delivered += 1
         for handler in self._on_delivered:
             handler(feed.channel, frame)
-        self._node.broadcast(feed.channel, frame)
+        self.hand_out(feed.channel, frame)
 
     def _release(self, feed: Feed) -> None:
         """Deliver what was held and now follows; what still does not is looked for in the log."""

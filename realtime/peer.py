@@ -36,10 +36,12 @@ import msgspec
 from realtime.codec import Frame, relayed_frame
 from realtime.wire import Role
 from services.classes.course import Doing
+from services.classes.receipts import Receipt
 from services.kernel.ids import AccountId, ClassId, LoginId, StreamId
 
-LEVEL: Final = 1
-"""Raised when nodes of before and after could not understand each other. Nodes of different levels do not talk."""
+LEVEL: Final = 2
+"""Raised when nodes of before and after could not understand each other. Nodes of different levels do not talk. 2: a cue may be for
+some members only; a node of before would hand it to all."""
 EVERY_NODE: Final = "nodes"
 """The channel that every node follows always."""
 
@@ -55,7 +57,8 @@ class ShareEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     change on the node that speaks; `bpm` beats per minute, None without contact, and its `zone` 0 to 5; `at_ms` when the
     reading was made, wall ms, None before the first; `max_hr` bpm that percentages refer to; `zone_ms` ms earned in zone
     0 to 5; `finished` the stream has ended; `doing` where they are in the steps of the class; `rest_hr` bpm, None until their
-    stream has told it; `first`: they have been an athlete in no earlier class.
+    stream has told it; `first`: they have been an athlete in no earlier class; `receipts` of cues that their
+    clients have given lately.
     """
 
     n: int
@@ -74,6 +77,7 @@ class ShareEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     doing: Doing | None = None
     rest_hr: int | None = None
     first: bool = False
+    receipts: tuple[Receipt, ...] = ()
 
 
 class Share(PeerMessage, frozen=True):

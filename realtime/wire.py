@@ -28,6 +28,7 @@ from services.classes.class_clock import ClockState, Command, Programme, Rest
 from services.classes.clock_sync import AGAIN_AFTER_S, SEVERAL, ClockMs, Report
 from services.classes.saying import MAX_CHAT_UNITS
 from services.classes.script import Script
+from services.classes.steps import ZoneNumber
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
 from services.kernel.ids import AccountId, ClassId, NotificationId, StreamId, TaskId, WorkoutId
@@ -45,6 +46,8 @@ from services.training.summary import WorkoutSummary
 NAMESPACE: Final = "/live"
 MAX_BATCH_SAMPLES: Final = 1_000
 """Samples in one `stream.samples`: 15 minutes at 1 Hz, about 20 KB."""
+MAX_CUE_MEMBERS: Final = 200
+"""Members that one cue can name. More of them are a zone, or everybody."""
 MAX_PIECES: Final = 4
 """Notifications in which a machine may tell one moment. All fields of a treadmill fit into two of 20 bytes."""
 MAX_UNACKED_SAMPLES: Final = 20_000
@@ -526,15 +529,37 @@ class ClassClockView(ClockView, frozen=True, kw_only=True):
     position: PositionText
 
 
+class ToMembers(Shape, frozen=True, tag_field="type", tag="members"):
+    """For these members, by their numbers, also those who come back later."""
+
+    n: Annotated[tuple[int, ...], msgspec.Meta(min_length=1, max_length=MAX_CUE_MEMBERS)]
+
+
+class ToZone(Shape, frozen=True, tag_field="type", tag="zone"):
+    """For the athletes who are in this zone when it is said."""
+
+    zone: ZoneNumber
+
+
 class CueSend(Shape, frozen=True):
-    """Say something to everybody in the room (the coach of the class).
+    """Say something to everybody in the room, or only `to` some (who leads the class).
 
     `key`, made by you, new for each cue: the same cue sent again with it, after an answer that did not come, is said once.
     """
 
     class_id: ClassId
     text: CueText
+    to: ToMembers | ToZone | None = None
     key: SayKey | None = None
+
+
+class CueSeen(Shape, frozen=True):
+    """You have got the cue at the position `cue`. `shown` false: it has arrived, but nobody could see it; send it once more when
+    it was shown."""
+
+    class_id: ClassId
+    cue: PositionText
+    shown: bool = True
 
 
 TrainerRequest = TargetPower | TargetResistance | Simulation | Start | Stop | Pause
@@ -581,14 +606,40 @@ class Said(Shape, frozen=True):
     position: PositionText
 
 
-class Cue(Shape, frozen=True):
-    """The coach says something to the room. `at_ms` server's wall clock."""
+class Cue(Shape, frozen=True, kw_only=True):
+    """The coach says something to the room, or, `personal`, to you and perhaps some others. `at_ms` server's wall clock. `to`, the
+    numbers of those it is for, stands only in what goes to who leads the class. Acknowledge it with `cue.seen`."""
 
     class_id: ClassId
     text: str
     coach_name: str
     at_ms: int
+    personal: bool = False
+    to: tuple[int, ...] | None = None
     position: PositionText
+
+
+class CueTally(msgspec.Struct, frozen=True, array_like=True):
+    """What became of one cue, on the wire an array of exactly these fields in this order.
+
+    `cue` its position; `sent` to how many people; `delivered` and `seen` how many clients have said so; `p50_ms` and `p95_ms` in
+    which time half and 95 % of those had it, until their receipt was back, null while there is none.
+    """
+
+    cue: str
+    sent: int
+    delivered: int
+    seen: int
+    p50_ms: int | None
+    p95_ms: int | None
+
+
+class CueReceipts(Shape, frozen=True):
+    """How it stands with the last cues, oldest first, to who leads the class. Replaces the one before."""
+
+    class_id: ClassId
+    at_ms: int
+    cues: tuple[CueTally, ...]
 
 
 class ChatSaid(Shape, frozen=True):
@@ -760,7 +811,8 @@ EVENTS: Final[tuple[Event, ...]] = (
         f"Ask for the server's time: {SEVERAL} times at first, again every {AGAIN_AFTER_S} s.",
         reply=ClockSynced,
     ),
-    Event("cue.send", CueSend, "Say something to the room (its coach).", reply=Said),
+    Event("cue.send", CueSend, "Say something to the room, or to some in it (who leads it).", reply=Said),
+    Event("cue.seen", CueSeen, "Acknowledge a cue.", reply=Done),
     Event("trainer.set", TrainerSet, "Drive the trainers of a class (its coach).", reply=TrainerAsked),
     Event("chat.send", ChatSend, "Say something in the room's chat.", reply=Said),
     Event("chat.history", ChatPage, "Ask for what was said in the room's chat, backwards.", reply=ChatHistory),
@@ -776,6 +828,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     ),
     Event("cockpit.snapshot", CockpitSnapshot, "All athletes, to who leads the class.", delivery=Delivery.LATEST),
     Event("cockpit.changes", CockpitChanges, "What changed, to who leads the class.", delivery=Delivery.LATEST),
+    Event("cue.receipts", CueReceipts, "Who has got the last cues, to who leads the class.", delivery=Delivery.LATEST),
     Event("room.presence", RoomPresence, "Who came and who left.", delivery=Delivery.MUST, positioned=True),
     Event(
         "service.state",
@@ -798,7 +851,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         delivery=Delivery.MUST,
         positioned=True,
     ),
-    Event("cue", Cue, "The coach says something to the room.", delivery=Delivery.MUST, positioned=True),
+    Event("cue", Cue, "The coach says something to the room, or to you.", delivery=Delivery.MUST, positioned=True),
     Event("chat.said", ChatSaid, "A member says something.", delivery=Delivery.MUST, positioned=True),
     Event("room.position", RoomPosition, "Where you stand after a join.", delivery=Delivery.MUST, positioned=True),
     Event("room.reset", RoomReset, "Events were lost; start from this.", delivery=Delivery.MUST, positioned=True),

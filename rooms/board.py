@@ -24,6 +24,7 @@ from realtime.wire import Member, Row
 from rooms.reading import freshness_of
 from services.classes.course import Doing
 from services.classes.ranking import ranked, weight
+from services.classes.receipts import Receipt
 from services.kernel.ids import AccountId
 from services.training.zones import percent_of_max
 
@@ -107,6 +108,13 @@ class Board:
     def entries_of(self, node: str) -> Iterator[ShareEntry]:
         """All entries of one node: its whole share."""
         return (of_member[node] for of_member in self._entries.values() if node in of_member)
+
+    def receipts(self) -> Iterator[tuple[int, Receipt]]:
+        """The receipts of cues that any node tells, with the number of their member."""
+        for of_member in self._entries.values():
+            for entry in of_member.values():
+                for receipt in entry.receipts:
+                    yield entry.n, receipt
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -105,10 +105,15 @@ def _row(line: Line, watch: Watch, now_ms: int) -> CockpitRow:
         present=line.present,
         bpm=bpm,
         percent=None if bpm is None else percent_of_max(bpm, feed.max_hr),
-        zone=feed.zone if freshness == "live" else None,
+        zone=zone_now(line, now_ms),
         effort=round(weight(feed.zone_ms) / 60_000, 1),
         freshness=freshness,
     )
+
+
+def zone_now(line: Line, now_ms: int) -> int | None:
+    """The zone that somebody is in, None unless their sensor is live."""
+    return line.feed.zone if _reading(line, now_ms)[0] == "live" else None
 
 
 def _member(line: Line) -> CockpitMember:

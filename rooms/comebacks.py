@@ -121,7 +121,7 @@ class Comebacks:
         now_ms = self._clock.wall_ms()
         for back in comeback.rooms:
             self._rooms.enter(connection, back.room, back.membership)
-            for frame in back.missed:
+            for frame in self._rooms.meant_for(connection.caller, back.room, back.missed):
                 connection.push(frame)
             connection.push(back.room.snapshot_frame(now_ms), key=back.room.channel)
 

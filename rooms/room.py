@@ -15,16 +15,19 @@ from realtime.codec import Frame, event_frame
 from realtime.connection import Connection
 from realtime.limits import RoomPace
 from realtime.peer import Share, ShareEntry
-from realtime.wire import BoardChanges, BoardSnapshot, ClassView, ClockView, Member, StepRow
+from realtime.wire import BoardChanges, BoardSnapshot, ClassView, ClockView, Cue, Member, StepRow
 from rooms.board import Board
-from rooms.cockpit import Cockpit
+from rooms.cockpit import Cockpit, zone_now
+from rooms.cues import CUE_EVENT, MAX_RECEIPTS, TELL_FOR_MS, Cues, cue_of, for_member
 from rooms.effort import NOTHING
 from rooms.stepping import Readings, Stepping
 from rooms.tape import Tape
 from services.classes.live_class import LiveClass, Membership, Role
+from services.classes.receipts import with_receipt
 from services.classes.steps import Body
 from services.classes.timeline import Timeline, clocks_of
 from services.kernel.ids import AccountId, ClassId
+from services.kernel.problems import NotInRoom
 
 DEFAULT_MAX_HR: Final = 190
 REVISIONS_PER_MS: Final = 1_000
@@ -90,6 +93,7 @@ class Room:
         self.stepping: Final = Stepping()
         self.cockpit: Final = Cockpit(live.id)
         self.pace: Final = RoomPace()
+        self.cues: Final = Cues(live.id)
         self.idle_since: float | None = None
         self.feeds = 0
         self._node = node
@@ -223,8 +227,62 @@ class Room:
         return tuple(
             connection_id
             for account_id, role, connection_id in self.seated()
-            if role == "coach" and account_id == self.live.coach_id
+            if role == "coach" and self.live.is_led_by(account_id)
         )
+
+    # -- cues -----------------------------------------------------------------------------------------------------
+
+    def note(self, frame: Frame) -> None:
+        """An event of the room's log has come through here."""
+        if frame.event == CUE_EVENT:
+            members = self.board.members()
+            here = [each.n for each in members if each.present and not self.live.is_led_by(each.account_id)]
+            self.cues.note(cue_of(frame), here)
+
+    def fit(self, frame: Frame, account_id: AccountId) -> Frame | None:
+        """What of an event of the room's log is for this account; None: nothing. A display hears what is said to everybody."""
+        if frame.event != CUE_EVENT or self.live.is_led_by(account_id):
+            return frame
+        cue = cue_of(frame)
+        if cue.to is None:
+            return frame
+        own = self._own.get(account_id)
+        return for_member(cue) if own is not None and own.n in cue.to else None
+
+    def cued(self, cue: Cue) -> Iterator[tuple[str, Frame | None]]:
+        """The connections to this room through this node that get a cue for some: those who lead it as it is (None), those it is
+        for in their form."""
+        theirs = for_member(cue)
+        for account_id, _, connection_id in self.seated():
+            if self.live.is_led_by(account_id):
+                yield connection_id, None
+            elif self._own[account_id].n in (cue.to or ()):
+                yield connection_id, theirs
+
+    def receive(self, account_id: AccountId, position: str, now_ms: int, *, shown: bool) -> None:
+        """A member's client acknowledges a cue. Raises `CueUnknown`, and `NotInRoom` for who is no member."""
+        own = self._own.get(account_id)
+        if own is None:
+            raise NotInRoom
+        receipt = self.cues.receipt(position, own.n, now_ms, shown=shown)
+        self._put(msgspec.structs.replace(own, receipts=with_receipt(own.receipts, receipt, MAX_RECEIPTS)))
+
+    def forget_receipts(self, now_ms: int) -> None:
+        """Receipts that have been told for long enough are told no more."""
+        for account_id, own in self._own.items():
+            if own.receipts and any(now_ms - receipt.noted_ms > TELL_FOR_MS for receipt in own.receipts):
+                kept = tuple(receipt for receipt in own.receipts if now_ms - receipt.noted_ms <= TELL_FOR_MS)
+                self._own[account_id] = msgspec.structs.replace(own, receipts=kept)
+
+    def in_zone(self, zone: int, now_ms: int) -> tuple[int, ...]:
+        """The numbers of the athletes who are in a zone now."""
+        return tuple(
+            line.feed.n
+            for line in self.board.lines()
+            if line.present and line.feed.role == "athlete" and zone_now(line, now_ms) == zone
+        )
+
+    # -- who is here ----------------------------------------------------------------------------------------------
 
     def seated(self) -> Iterator[tuple[AccountId, Role, str]]:
         """The connections of members to this room through this node, with account and role."""

@@ -12,7 +12,7 @@ which was 300 ms at 6 Hz. Nodes whose clocks disagree are only as bad as that ag
 import asyncio
 import math
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,6 +44,7 @@ from realtime.wire import (
     StepRow,
     StepsProgress,
 )
+from rooms.cues import CUE_EVENT, cue_of
 from rooms.effort import NOTHING
 from rooms.room import Room, channel_of, view_of
 from rooms.seating import admit, seat
@@ -130,6 +131,7 @@ class Rooms:
         node.listen(RoomClosed, self._closed)
         node.on_gap(self._gap)
         feeds.on_reset = self._reset
+        feeds.hand_out = self._hand_out
 
     # -- joining and leaving --------------------------------------------------------------------------------------
 
@@ -171,7 +173,7 @@ class Rooms:
             present=self._presence.tell_count(room.channel),
             position=None if at is None else str(at),
             clock=room.clock,
-            missed=tuple(Missed(frame.event, payload_of(frame)) for frame in missed or ()),
+            missed=tuple(Missed(each.event, payload_of(each)) for each in self.meant_for(caller, room, missed or ())),
         )
 
     def enter(self, connection: Connection, room: Room, membership: Membership | None) -> None:
@@ -180,6 +182,14 @@ class Rooms:
         if membership is not None:
             self._presence.enter(room.channel, membership.account_id)
         self.node.join(connection, room.channel)
+
+    def meant_for(self, caller: Caller, room: Room, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """What of the events of a room's log is for somebody who comes back."""
+        for frame in frames:
+            room.note(frame)
+            fit = room.fit(frame, caller.account_id)
+            if fit is not None:
+                yield fit
 
     async def _membership(self, classes: ClassStore, live: LiveClass, caller: Caller, role: Role) -> Membership:
         if live.over:
@@ -326,6 +336,19 @@ class Rooms:
         self.feeds.begin(channel_of(class_id), event, shape, key).add_done_callback(settle)
         return said
 
+    def _hand_out(self, channel: str, frame: Frame) -> None:
+        """Give an event of a room's log to those here it is for."""
+        room = self._by_channel.get(channel)
+        if room is not None:
+            room.note(frame)
+        if room is None or frame.event != CUE_EVENT or (cue := cue_of(frame)).to is None:
+            self.node.broadcast(channel, frame)
+            return
+        for connection_id, theirs in room.cued(cue):
+            connection = self.node.hub.get(connection_id)
+            if connection is not None:
+                connection.push(theirs or frame)
+
     def _reset(self, channel: str, position: Position) -> None:
         room = self.of_channel(channel)
         if room is None:
@@ -373,6 +396,8 @@ class Rooms:
         if whole:
             self._next_whole = now + WHOLE_SHARE_EVERY_S
         for class_id, room in self._rooms.items():
+            if whole:
+                room.forget_receipts(self._clock.wall_ms())
             share = room.share(whole=whole or class_id in self._whole_wanted)
             if share is not None:
                 self.node.publish(room.channel, share)
@@ -446,6 +471,14 @@ class Rooms:
                 connection.push(room.cockpit.snapshot_frame(now_ms), key=key)
             elif changes is not None:
                 connection.push(changes, key=key, whole=lambda: room.cockpit.snapshot_frame(now_ms))
+        self._tell_receipts(room, coaches if room.cues.add_up(room.board.receipts()) else newcomers, now_ms)
+
+    def _tell_receipts(self, room: Room, coaches: Iterable[str], now_ms: int) -> None:
+        frame = room.cues.receipts_frame(now_ms)
+        for connection_id in coaches:
+            connection = self.node.hub.get(connection_id)
+            if connection is not None and frame is not None:
+                connection.push(frame, key=f"cues {room.channel}")
 
     def _forget_if_idle(self, room: Room, now: float) -> None:
         if room.feeds or room.has_connections() or self.node.count(room.channel):

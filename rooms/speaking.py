@@ -13,14 +13,15 @@ from realtime.codec import Frame
 from realtime.connection import Connection
 from realtime.limits import CHAT_BURST, CHAT_PER_SECOND, AccountAllowances
 from realtime.position import NOWHERE
-from realtime.wire import ChatSaid, ChatSend, Cue, CueSend, Said
+from realtime.wire import ChatSaid, ChatSend, Cue, CueSeen, CueSend, Done, Said, ToMembers, ToZone
+from rooms.cues import CUE_EVENT
 from rooms.room import Room
 from rooms.rooms import Rooms
 from services.classes.plain_text import one_line
-from services.classes.saying import MAX_CHAT_UNITS, may_chat, may_cue
+from services.classes.saying import MAX_CHAT_UNITS, may_acknowledge, may_chat, may_cue
 from services.kernel.clock import Clock
 from services.kernel.ids import ClassId
-from services.kernel.problems import ClassOver, NotInRoom, RateLimited
+from services.kernel.problems import BadShape, ClassOver, NobodyThere, NotInRoom, RateLimited
 
 CHAT_EVENT: Final = "chat.said"
 
@@ -37,7 +38,7 @@ class Speaking:
         rooms.feeds.on_delivered(self._delivered)
 
     def cue(self, connection: Connection, message: CueSend) -> "asyncio.Future[Said]":
-        """The coach says something to the room."""
+        """Who leads the class says something to the room, or to some in it. Raises `NobodyThere` for a zone without anybody."""
         room = self._room_of(connection, message.class_id)
         may_cue(room.live, connection.caller)
         cue = Cue(
@@ -45,9 +46,35 @@ class Speaking:
             text=one_line(message.text),
             coach_name=room.live.coach_name,
             at_ms=self._clock.wall_ms(),
+            to=self._audience(room, message.to),
             position=NOWHERE,
         )
-        return self._rooms.say(message.class_id, "cue", cue, key=_key("cue", connection, message.key))
+        return self._rooms.say(message.class_id, CUE_EVENT, cue, key=_key("cue", connection, message.key))
+
+    def seen(self, connection: Connection, message: CueSeen) -> Done:
+        """A client has got a cue. Raises `NotInRoom`, `Forbidden` for a display, `CueUnknown`."""
+        room = self._rooms.get(message.class_id)
+        if room is None or message.class_id not in connection.rooms:
+            raise NotInRoom
+        may_acknowledge(connection.caller)
+        room.receive(connection.caller.account_id, message.cue, self._clock.wall_ms(), shown=message.shown)
+        return Done()
+
+    def _audience(self, room: Room, to: ToMembers | ToZone | None) -> tuple[int, ...] | None:
+        match to:
+            case None:
+                return None
+            case ToZone(zone=zone):
+                found = room.in_zone(zone, self._clock.wall_ms())
+                if not found:
+                    raise NobodyThere(f"nobody is in zone {zone} right now")
+                return found
+            case ToMembers(n=numbers):
+                members = {member.n for member in room.board.members()}
+                for place, n in enumerate(numbers):
+                    if n not in members:
+                        raise BadShape("nobody of this number is in the class", path=f"$.to.n[{place}]")
+                return tuple(dict.fromkeys(numbers))
 
     def chat(self, connection: Connection, message: ChatSend) -> "asyncio.Future[Said]":
         """A member says something."""

@@ -639,6 +639,8 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     ScriptDraft(script=_script),
     ScriptView(script=_script, revision=1, duration_ms=duration_ms(_script)),
     wire.CueSend(class_id=_class, text="Last minute, all you have!", key="b7f1c2"),
+    wire.CueSeen(class_id=_class, cue=_position, shown=False),
+    wire.CueReceipts(class_id=_class, at_ms=_START + 62_000, cues=(wire.CueTally(_position, 48, 47, 45, 38, 121),)),
     wire.TrainerSet(class_id=_class, target=_power, n=2),
     wire.TrainerAsked(athletes=1),
     wire.TrainerTarget(

@@ -66,6 +66,7 @@ class Live:
             "room.leave": self.room_leave,
             "board.get": self.board_get,
             "cue.send": self.cue_send,
+            "cue.seen": self.cue_seen,
             "trainer.set": self.trainer_set,
             "chat.send": self.chat_send,
             "chat.history": self.chat_history,
@@ -112,6 +113,9 @@ class Live:
 
     def cue_send(self, connection: Connection, message: wire.CueSend, reply: Reply) -> None:
         reply.when(self._speaking.cue(connection, message))
+
+    def cue_seen(self, connection: Connection, message: wire.CueSeen, reply: Reply) -> None:
+        reply.ok(self._speaking.seen(connection, message))
 
     def trainer_set(self, connection: Connection, message: wire.TrainerSet, reply: Reply) -> None:
         reply.ok(self._driving.set(connection, message))

@@ -36,6 +36,10 @@ class LiveClass(msgspec.Struct, frozen=True):
     def over(self) -> bool:
         return self.ended_ms is not None
 
+    def is_led_by(self, account_id: AccountId) -> bool:
+        """Whether this is somebody who leads the class."""
+        return account_id == self.coach_id
+
 
 class Membership(msgspec.Struct, frozen=True):
     """An account in a class. `n` is its number on the board; `feed_epoch` counts the streams opened for it; `first`: it has been an

@@ -14,9 +14,15 @@ MAX_CHAT_UNITS: Final = 500
 
 
 def may_cue(live: LiveClass, caller: Caller) -> None:
-    """Raise `Forbidden` unless `caller` is the coach of this class."""
-    if live.coach_id != caller.account_id or "display" in caller.roles:
+    """Raise `Forbidden` unless `caller` leads this class."""
+    if not live.is_led_by(caller.account_id) or "display" in caller.roles:
         raise Forbidden("only the coach of this class may give cues")
+
+
+def may_acknowledge(caller: Caller) -> None:
+    """Raise `Forbidden` for a display: that it has shown something does not say that anybody saw it."""
+    if "display" in caller.roles:
+        raise Forbidden("a display acknowledges nothing")
 
 
 def may_chat(caller: Caller) -> None:

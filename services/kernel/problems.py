@@ -259,6 +259,21 @@ class NotInRoom(Problem):
     status = 409
 
 
+class NobodyThere(Problem):
+    """Nobody of those it is meant for is there right now."""
+
+    code = "nobody_there"
+    status = 409
+    retry = True
+
+
+class CueUnknown(Problem):
+    """This is none of the last cues that you were told in this room."""
+
+    code = "cue_unknown"
+    status = 404
+
+
 class TooManyRooms(Problem):
     """This connection is in as many rooms as it may be; leave one first."""
 

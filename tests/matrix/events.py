@@ -99,6 +99,13 @@ async def cue(evening: Evening, who: Who) -> object:
     return wire.CueSend(class_id=(await evening.live()).id, text="Stand up!")
 
 
+async def cue_to_all(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    class_id = (await evening.live()).id
+    said = await (await evening.in_room(Who.OWNER)).call("cue.send", wire.CueSend(class_id=class_id, text="Stand up!"))
+    return wire.CueSeen(class_id=class_id, cue=said["ok"]["position"])
+
+
 async def trainers(evening: Evening, who: Who) -> object:
     await evening.in_room(who)
     return wire.TrainerSet(class_id=(await evening.live()).id, target=TargetPower(watts=220))

@@ -97,6 +97,7 @@ EVENTS: Final = (
     EventRow("timeline.get", IN_ROOM, e.the_room),
     EventRow("clock.sync", ANY_TOKEN, e.time),
     EventRow("cue.send", OWNER_IN_ROOM, e.cue),
+    EventRow("cue.seen", MEMBERS_IN_ROOM, e.cue_to_all),
     EventRow("trainer.set", OWNER_IN_ROOM, e.trainers),
     EventRow("chat.send", MEMBERS_IN_ROOM, e.chat),
     EventRow("chat.history", IN_ROOM, e.said_so_far),

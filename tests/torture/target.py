@@ -94,6 +94,7 @@ class Hall:
             "stream.open": self.open,
             "stream.finish": self.finish,
             "cue.send": self.say,
+            "cue.seen": self.acknowledge,
             "chat.send": self.say,
             "chat.history": self.chat_history,
             "trainer.set": self.drive,
@@ -137,6 +138,9 @@ class Hall:
 
     def say(self, _: Connection, _message: wire.CueSend | wire.ChatSend, reply: Reply) -> None:
         reply.ok(wire.Said(NOWHERE))
+
+    def acknowledge(self, _: Connection, _message: wire.CueSeen, reply: Reply) -> None:
+        reply.ok(wire.Done())
 
     def create(self, _: Connection, message: wire.ClassCreate, reply: Reply) -> None:
         reply.ok(wire.ClassView(ROOM, "ABCD", message.title, "Kim", "live", 0))

@@ -89,6 +89,7 @@ class Work:
             "room.leave": refuse,
             "board.get": refuse,
             "cue.send": refuse,
+            "cue.seen": refuse,
             "chat.send": refuse,
             "chat.history": refuse,
             "trainer.set": refuse,
@@ -129,7 +130,7 @@ class Work:
     def _say(self, connection: Connection, message: wire.SampleBatch, _reply: Reply) -> None:
         """Through the room's log, as what must arrive goes: with a key, a place in one order, and recovery."""
         room, stream = self._room_of[connection], str(message.stream)
-        cue = wire.Cue(room.class_id, stream, "Kim", message.seq, position=NOWHERE)
+        cue = wire.Cue(class_id=room.class_id, text=stream, coach_name="Kim", at_ms=message.seq, position=NOWHERE)
         self._feeds.begin(room.channel, "cue", cue, f"{stream}:{message.seq}").add_done_callback(_said)
 
     def _on_board(self, connection: Connection, message: wire.SampleBatch, _reply: Reply) -> None:

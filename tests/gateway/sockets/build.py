@@ -95,6 +95,7 @@ class Calls:
             "sensor.frame": anything,
             "stream.open": anything,
             "cue.send": anything,
+            "cue.seen": anything,
             "chat.send": anything,
             "chat.history": anything,
             "trainer.set": anything,

@@ -7,6 +7,7 @@
 import { CueBanner } from "./cue.js";
 import { byId, confirmed, make, setText } from "./dom.js";
 import { OwnNumbers } from "./own-numbers.js";
+import { acknowledge } from "./receipt.js";
 import { Room } from "./room.js";
 import { BluetoothStrap, EFFORTS, SimulatedStrap } from "./strap.js";
 import { DeviceStream } from "./stream.js";
@@ -106,7 +107,10 @@ export class Training {
           this.stream.kept.title = view.title;
         },
         onBoard: () => this.#tick(),
-        onCue: (cue) => this.cue.show(cue, this.room.serverNowMs),
+        onCue: (cue) => {
+          this.cue.show(cue, this.room.serverNowMs);
+          acknowledge(this.live, cue, () => this.room.serverNowMs);
+        },
         onEnded: () => this.#classEnded(),
         onProblem: (problem) => {
           setText(byId("stream-trouble"), problem.message);
