@@ -60,6 +60,7 @@ from rooms.rooms import Rooms
 from rooms.speaking import Speaking
 from rooms.streams import Streams
 from rooms.tapes import Tapes
+from rooms.watching import Watching
 from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import Attempts
 from services.accounts.displays import Displays
@@ -136,6 +137,7 @@ class Parts:
     clocks: Clocks
     comebacks: Comebacks
     tapes: Tapes
+    watching: Watching
     streams: Streams
     accounts: Accounts
     classes: Classes
@@ -227,6 +229,8 @@ async def open_parts(
         streams = Streams(transactions, rooms, clock, ids, commit_interval_s=settings.commit_interval_ms / 1000)
         classes = Classes(transactions, clock, ids, rooms)
         timelines = Timelines(transactions, clock, clocks)
+        challenges = Challenges(transactions, clock, ids, hot)
+        watching = Watching(node, challenges, clock)
 
         # -- people
         passwords = Passwords()
@@ -306,7 +310,7 @@ async def open_parts(
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,
                 timelines=timelines,
-                challenges=Challenges(transactions, clock, ids, hot),
+                challenges=challenges,
                 offers=Offers(transactions, clock, ids),
                 bookings=Bookings(transactions, clock, ids),
                 series=Recurring(transactions, clock, ids),
@@ -369,6 +373,7 @@ async def open_parts(
             comebacks,
             notifications,
             tasks,
+            watching,
         )
         service_states = ServiceStates(node, clock)
         sockets = attach(
@@ -397,8 +402,8 @@ async def open_parts(
             level = cast(Level, settings.admin_ui)
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
-            settings, clock, database, servers, node, presence, rooms, clocks, comebacks, tapes, streams, accounts, classes, bus,
-            lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders,
+            settings, clock, database, servers, node, presence, rooms, clocks, comebacks, tapes, watching, streams, accounts,
+            classes, bus, lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders,
             delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
@@ -441,6 +446,7 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("rooms", parts.rooms.run(), parts.rooms.stop)
         program.start("feeds", parts.rooms.feeds.run())
         program.start("clocks", parts.clocks.run())
+        program.start("watching", parts.watching.run())
         program.start("comebacks", parts.comebacks.run())
         program.start("sockets", parts.sockets.run())
         program.start("login watch", parts.login_watch.run())

@@ -105,6 +105,12 @@ class Node:
         """Say something to the other nodes that follow the channel. A hint: see realtime/broker.py."""
         self._broker.publish(channel, peer.encode(self.id, message))
 
+    def announce(self, channel: str, message: AnyPeerMessage) -> None:
+        """Say something to all nodes that follow the channel, this one included."""
+        self.publish(channel, message)
+        if channel in self._followed:
+            self._handle(channel, message)
+
     def tell(self, channel: str, frame: Frame) -> int:
         """Send a frame to the members of a channel on every node; how many of them are here."""
         self._broker.publish(channel, peer.encode_frame(self.id, frame))
@@ -321,9 +327,12 @@ class Node:
                 self._log.exception("node.handler_failed", channel=channel, message=frame.event)
 
     def _hear(self, channel: str, message: AnyPeerMessage, header: Header) -> None:
-        kind = type(message)
         self._watchdog.heard(header.sender, self._clock.monotonic())
-        self._decoded[kind.__name__] += 1
+        self._decoded[type(message).__name__] += 1
+        self._handle(channel, message)
+
+    def _handle(self, channel: str, message: AnyPeerMessage) -> None:
+        kind = type(message)
         for handler in self._handlers.get(kind, ()):
             try:
                 handler(channel, message)

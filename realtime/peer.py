@@ -37,7 +37,7 @@ from realtime.codec import Frame, relayed_frame
 from realtime.wire import Role
 from services.classes.course import Doing
 from services.classes.receipts import Receipt
-from services.kernel.ids import AccountId, ClassId, LoginId, StreamId
+from services.kernel.ids import AccountId, ChallengeId, ClassId, LoginId, StreamId
 
 LEVEL: Final = 2
 """Raised when nodes of before and after could not understand each other. Nodes of different levels do not talk. 2: a cue may be for
@@ -118,6 +118,12 @@ class RoomClosed(PeerMessage, frozen=True):
     ended_ms: int
 
 
+class TableMoved(PeerMessage, frozen=True):
+    """The table of a challenge is another one. Sent on the challenge's channel. Lost, it is told with the next change."""
+
+    challenge_id: ChallengeId
+
+
 class Heartbeat(PeerMessage, frozen=True):
     """`node` is alive; `seq` counts; `hears` are the nodes it has just heard (see realtime/watchdog.py)."""
 
@@ -126,7 +132,7 @@ class Heartbeat(PeerMessage, frozen=True):
     hears: tuple[str, ...] = ()
 
 
-AnyPeerMessage = Share | WholeWanted | LoginEnded | StreamOpenedHere | RoomClosed | Heartbeat
+AnyPeerMessage = Share | WholeWanted | LoginEnded | StreamOpenedHere | RoomClosed | TableMoved | Heartbeat
 
 PEER_MESSAGES: Final[tuple[type[PeerMessage], ...]] = (
     Share,
@@ -134,6 +140,7 @@ PEER_MESSAGES: Final[tuple[type[PeerMessage], ...]] = (
     LoginEnded,
     StreamOpenedHere,
     RoomClosed,
+    TableMoved,
     Heartbeat,
 )
 

@@ -23,6 +23,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from realtime.position import PATTERN
+from services.challenges.standing import ChallengeStanding as ChallengeStanding
 from services.classes.attention import Reason
 from services.classes.class_clock import ClockState, Command, Programme, Rest
 from services.classes.clock_sync import AGAIN_AFTER_S, SEVERAL, ClockMs, Report
@@ -31,7 +32,7 @@ from services.classes.script import Script
 from services.classes.steps import ZoneNumber
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
-from services.kernel.ids import AccountId, ClassId, NotificationId, StreamId, TaskId, WorkoutId
+from services.kernel.ids import AccountId, ChallengeId, ClassId, NotificationId, StreamId, TaskId, WorkoutId
 from services.kernel.problems import ProblemView
 from services.notifications.inbox import NotificationView
 from services.notifications.notifications import MAX_READ_AT_ONCE
@@ -713,6 +714,12 @@ class TaskRef(Shape, frozen=True):
     task: TaskId
 
 
+class ChallengeRef(Shape, frozen=True):
+    """A challenge that one is in or has made."""
+
+    challenge_id: ChallengeId
+
+
 # -- one's inbox ------------------------------------------------------------------------------------------------
 
 
@@ -818,6 +825,13 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("chat.history", ChatPage, "Ask for what was said in the room's chat, backwards.", reply=ChatHistory),
     Event("task.cancel", TaskRef, "Cancel one of your long tasks; the reply is how it stands.", reply=TaskView),
     Event("inbox.read", InboxRead, "Mark notifications as read, on all your devices.", reply=ReadMarked),
+    Event(
+        "challenge.watch",
+        ChallengeRef,
+        "Look at a challenge's table from now on: how it stands, and again whenever it has moved.",
+        reply=ChallengeStanding,
+    ),
+    Event("challenge.unwatch", ChallengeRef, "Look at it no longer.", reply=Done),
     Event("board.snapshot", BoardSnapshot, "The whole board.", delivery=Delivery.LATEST),
     Event("board.changes", BoardChanges, "What changed on the board.", delivery=Delivery.LATEST),
     Event(
@@ -857,6 +871,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("room.reset", RoomReset, "Events were lost; start from this.", delivery=Delivery.MUST, positioned=True),
     Event("room.recovered", RoomRecovered, "A room of the auth payload is joined, or not.", delivery=Delivery.MUST),
     Event("workout.summary", WorkoutSummaryView, "Your workout's summary is ready.", delivery=Delivery.MUST),
+    Event("challenge.table", ChallengeStanding, "The table that you look at has moved.", delivery=Delivery.LATEST),
     Event("task.progress", TaskView, "How far one of your long tasks is, or how it ended.", delivery=Delivery.MUST),
     Event("notification.new", NotificationNew, "Something new in your inbox.", delivery=Delivery.MUST),
     Event("notifications.read", NotificationsRead, "Some of your inbox was read.", delivery=Delivery.MUST),

@@ -6,6 +6,7 @@ cannot be reached fails no task. Readers notice that it is behind and ask the da
 it up to date whole.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -22,11 +23,13 @@ log = structlog.get_logger(__name__)
 
 
 class ChallengeFacts:
-    """The handlers of both queues. `hot` None: there are no copies."""
+    """The handlers of both queues. `hot` None: there are no copies. `moved` tells whoever looks at a table that it is another
+    one."""
 
-    def __init__(self, clock: Clock, hot: HotTable | None) -> None:
+    def __init__(self, clock: Clock, hot: HotTable | None, moved: Callable[[ChallengeId], None]) -> None:
         self._clock: Final = clock
         self._hot: Final = hot
+        self._moved: Final = moved
 
     async def keep_score(self, stores: Stores, fact: AnyFact) -> None:
         """A workout has a summary, or another one; or the time of a challenge is over."""
@@ -40,10 +43,11 @@ class ChallengeFacts:
                 raise _unwanted(fact)
 
     async def keep_tables(self, stores: Stores, fact: AnyFact) -> None:
-        """A table is another one: bring its copy up to date."""
+        """A table is another one: bring its copy up to date, and have those told who look at it."""
         match fact:
             case ChallengeMoved(challenge_id=challenge_id) | ChallengeFinished(challenge_id=challenge_id):
                 await self._catch_up(stores, challenge_id)
+                self._moved(challenge_id)
             case _:
                 raise _unwanted(fact)
 

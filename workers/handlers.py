@@ -135,7 +135,7 @@ def table(
     """Who does what later. `wake` tells this process's workers that there is a long task of a kind; `hot` are the copies of
     challenges' tables, None where nothing is there to hold them."""
     handlers = Handlers(clock, push, wake)
-    challenges = ChallengeFacts(clock, hot)
+    challenges = ChallengeFacts(clock, hot, push.table_moved)
     return (
         Row(WORKOUT_SUMMARIES, handlers.summarise_workout),
         Row(CLASS_SUMMARIES, handlers.summarise_class),

@@ -13,7 +13,7 @@ import msgspec
 from realtime.codec import event_frame
 from realtime.feeds import Feeds
 from realtime.node import Node
-from realtime.peer import LoginEnded
+from realtime.peer import LoginEnded, TableMoved
 from realtime.position import NOWHERE
 from realtime.wire import (
     ClassSummary,
@@ -26,9 +26,10 @@ from realtime.wire import (
 from rooms.clocks import CLOCK_EVENT, clock_key, said_clock
 from rooms.room import channel_of, clock_view
 from rooms.rooms import ENDED_KEY, ended_view
+from rooms.watching import channel_of as watched_channel
 from services.classes.live_class import LiveClass
 from services.classes.timeline import Timeline
-from services.kernel.ids import AccountId, ClassId, LoginId, NotificationId
+from services.kernel.ids import AccountId, ChallengeId, ClassId, LoginId, NotificationId
 from services.notifications.inbox import view_of
 from services.notifications.notification import Notification
 from services.notifications.ports import Reader, Words
@@ -55,6 +56,10 @@ class Push(Protocol):
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         """End the login's sockets."""
+        ...
+
+    def table_moved(self, challenge_id: ChallengeId) -> None:
+        """To whoever looks at the challenge's table, on whichever node: it is another one."""
         ...
 
     def task_progress(self, account_id: AccountId, view: TaskView) -> None:
@@ -105,6 +110,10 @@ class NodePush:
         message = LoginEnded(login_id=login_id, reason=reason)
         self._node.publish(f"account:{account_id}", message)
         self._node.end_login(message)
+
+    def table_moved(self, challenge_id: ChallengeId) -> None:
+        """See `Push.table_moved`."""
+        self._node.announce(watched_channel(challenge_id), TableMoved(challenge_id))
 
     def task_progress(self, account_id: AccountId, view: TaskView) -> None:
         """See `Push.task_progress`."""

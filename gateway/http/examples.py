@@ -49,6 +49,7 @@ from services.accounts.accounts import LoggedIn
 from services.challenges.challenge import Rules, closes_ms
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation, TableLine, TeamLine
 from services.challenges.score_log import BEGINNING, Joined, Opened, linked
+from services.challenges.standing import ChallengeStanding, TablePart
 from services.classes.booking import BookingView, RosterLine
 from services.classes.class_clock import Extend, Rest
 from services.classes.clock_sync import Report
@@ -673,6 +674,18 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.ClassSummaryView(**msgspec.structs.asdict(_table), position=_position),
     wire.WorkoutSummaryView(workout=_workout, revision=1, summary=_summary, class_id=_class),
     wire.TaskRef(task=TaskId(_id(7))),
+    wire.ChallengeRef(challenge_id=_challenge.id),
+    ChallengeStanding(
+        challenge_id=_challenge.id,
+        members=1,
+        leaders=TablePart(_joined.seq, 0, (TableLine(rank=1, n=1, name="Jonas", value=8_244_000, team="Hills"),)),
+        teams=(TeamLine(rank=1, team="Hills", value=8_244_000), TeamLine(rank=2, team="Flats", value=0)),
+        head=_joined.hash.hex(),
+        entries=_joined.seq,
+        final=False,
+        you=1,
+        around=TablePart(_joined.seq, 0, (TableLine(rank=1, n=1, name="Jonas", value=8_244_000, team="Hills"),)),
+    ),
     wire.ProblemEvent(event="stream.samples", problem=_gap.view()),
     _gap.view(),
     wire.Bye(code=3000, reason="This node is stopping; another one will answer.", come_back_ms=2_140),

@@ -19,6 +19,7 @@ from rooms.room import clock_views, view_of
 from rooms.rooms import Rooms
 from rooms.speaking import Speaking
 from rooms.streams import Streams
+from rooms.watching import Watching
 from services.classes.classes import Classes
 from services.classes.timelines import Timelines
 from services.kernel.problems import BadShape, NotInRoom
@@ -42,6 +43,7 @@ class Live:
         comebacks: Comebacks,
         notifications: Notifications,
         tasks: Tasks,
+        watching: Watching,
     ) -> None:
         self._streams = streams
         self._rooms = rooms
@@ -54,6 +56,7 @@ class Live:
         self._comebacks = comebacks
         self._tasks = tasks
         self._notifications = notifications
+        self._watching = watching
 
     def handlers(self) -> Mapping[str, Handler]:
         """One handler per client event of the catalogue."""
@@ -75,6 +78,8 @@ class Live:
             "class.control": self.class_control,
             "timeline.get": self.timeline_get,
             "clock.sync": self.clock_sync,
+            "challenge.watch": self.challenge_watch,
+            "challenge.unwatch": self.challenge_unwatch,
             "task.cancel": self.task_cancel,
             "inbox.read": self.inbox_read,
         }
@@ -84,6 +89,7 @@ class Live:
         self._streams.drop(connection)
         self._rooms.drop(connection)
         self._comebacks.gone(connection)
+        self._watching.drop(connection)
 
     async def stream_open(self, connection: Connection, message: wire.StreamOpen, reply: Reply) -> None:
         reply.ok(await self._streams.open(connection, message))
@@ -146,6 +152,13 @@ class Live:
 
     def clock_sync(self, _: Connection, message: wire.ClockSync, reply: Reply) -> None:
         reply.ok(self._clocks.sync(message, reply.age_ms()))
+
+    async def challenge_watch(self, connection: Connection, message: wire.ChallengeRef, reply: Reply) -> None:
+        reply.ok(await self._watching.watch(connection, message.challenge_id))
+
+    def challenge_unwatch(self, connection: Connection, message: wire.ChallengeRef, reply: Reply) -> None:
+        self._watching.unwatch(connection, message.challenge_id)
+        reply.ok(wire.Done())
 
     async def task_cancel(self, connection: Connection, message: wire.TaskRef, reply: Reply) -> None:
         reply.ok(await self._tasks.cancel(connection.caller, message.task))

@@ -429,6 +429,13 @@ class TooManyChallenges(Problem):
     status = 409
 
 
+class TooManyWatches(Problem):
+    """This connection looks at as many tables as it may; look away from one first."""
+
+    code = "too_many_watches"
+    status = 409
+
+
 # -- webhooks ---------------------------------------------------------------------------------------------------
 
 

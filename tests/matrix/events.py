@@ -8,12 +8,12 @@ import uuid
 
 from realtime import wire
 from services.classes.class_clock import Start
-from services.kernel.ids import NotificationId, StreamId, TaskId
+from services.kernel.ids import ChallengeId, NotificationId, StreamId, TaskId
 from services.training.ftms_control import TargetPower
 from services.training.heart_rate_frames import HeartRateMeasurement, encode_heart_rate
 from services.training.sample import Sample
 from tests.matrix.roles import Who
-from tests.matrix.routes import a_notification, a_script, a_task
+from tests.matrix.routes import a_challenge, a_notification, a_script, a_task
 from tests.matrix.scene import Evening
 
 _SAMPLES = (Sample(t=0, bpm=120), Sample(t=1_000, bpm=121))
@@ -141,6 +141,11 @@ async def start_clock(evening: Evening, who: Who) -> object:
 
 async def time(_: Evening, __: Who) -> object:
     return wire.ClockSync(sent_ms=1_000.0)
+
+
+async def challenge(evening: Evening, who: Who) -> object:
+    made = await a_challenge(evening, who)
+    return wire.ChallengeRef(challenge_id=ChallengeId(uuid.UUID(str(made.path["id"]))))
 
 
 # -- one's own --------------------------------------------------------------------------------------------------

@@ -95,6 +95,8 @@ EVENTS: Final = (
     EventRow("class.end", OWN_CLASS, e.the_class),
     EventRow("class.control", OWN_CLASS, e.start_clock),
     EventRow("timeline.get", IN_ROOM, e.the_room),
+    EventRow("challenge.watch", _IN_CHALLENGE, e.challenge),
+    EventRow("challenge.unwatch", ANY_TOKEN, e.challenge),
     EventRow("clock.sync", ANY_TOKEN, e.time),
     EventRow("cue.send", OWNER_IN_ROOM, e.cue),
     EventRow("cue.seen", MEMBERS_IN_ROOM, e.cue_to_all),

@@ -24,11 +24,12 @@ from realtime.peer import (
     Share,
     ShareEntry,
     StreamOpenedHere,
+    TableMoved,
     WholeWanted,
 )
 from realtime.position import TAIL_BYTES, Position, head, tail
 from services.kernel.clock import ManualClock
-from services.kernel.ids import AccountId, StreamId
+from services.kernel.ids import AccountId, ChallengeId, StreamId
 from tests.realtime import build
 
 ENTRY = ShareEntry(
@@ -295,6 +296,7 @@ def test_every_message_of_the_catalogue_survives_the_journey() -> None:
         WholeWanted(node="a"),
         LoginEnded(login_id=build.caller().login_id, reason="r"),
         RoomClosed(class_id=build.ROOM, ended_ms=1),
+        TableMoved(challenge_id=ChallengeId(uuid.UUID(int=2))),
         Heartbeat(node="a", seq=1),
     ]
     assert {type(message) for message in messages} == set(peer.PEER_MESSAGES)

@@ -26,8 +26,9 @@ class Challenged(World):
 
     def __init__(self, database: Database, hot: HotTable | None = None) -> None:
         super().__init__(database)
+        self.moved: Final[list[ChallengeId]] = []
         self.challenges: Final = Challenges(self.transactions, self.clock, self.ids, hot)
-        self.facts: Final = ChallengeFacts(self.clock, hot)
+        self.facts: Final = ChallengeFacts(self.clock, hot, self.moved.append)
 
     @property
     def today(self) -> date:

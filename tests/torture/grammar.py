@@ -34,6 +34,8 @@ EVENTS: Final[dict[str, str]] = {
     "clock.sync": '{"sent_ms":1000.25}',
     "inbox.read": f'{{"ids":["{ROOM}"]}}',
     "task.cancel": f'{{"task":"{ROOM}"}}',
+    "challenge.watch": f'{{"challenge_id":"{ROOM}"}}',
+    "challenge.unwatch": f'{{"challenge_id":"{ROOM}"}}',
 }
 """A good payload for every client event."""
 

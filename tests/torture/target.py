@@ -42,7 +42,7 @@ from realtime.position import NOWHERE
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import AccountId, ClassId, LoginId, WorkoutId
-from services.kernel.problems import NotFound, NotInRoom, TokenExpired
+from services.kernel.problems import ChallengeNotFound, NotFound, NotInRoom, TokenExpired
 from tests.support.census import Census, descriptors, objects_of, rss_kb, tasks_here
 
 ROOM: Final = ClassId(uuid.UUID(int=77))
@@ -105,6 +105,8 @@ class Hall:
             "clock.sync": self.sync,
             "inbox.read": self.read,
             "task.cancel": self.cancel,
+            "challenge.watch": self.watch,
+            "challenge.unwatch": self.unwatch,
         }
 
     def board_get(self, _: Connection, message: wire.RoomRef, reply: Reply) -> None:
@@ -163,6 +165,12 @@ class Hall:
 
     def cancel(self, _: Connection, __: wire.TaskRef, ___: Reply) -> None:
         raise NotFound
+
+    def watch(self, _: Connection, __: wire.ChallengeRef, ___: Reply) -> None:
+        raise ChallengeNotFound
+
+    def unwatch(self, _: Connection, __: wire.ChallengeRef, reply: Reply) -> None:
+        reply.ok(wire.Done())
 
     async def end(self, _: Connection, message: wire.ClassRef, reply: Reply) -> None:
         await self._clock.sleep(THINKING_S)

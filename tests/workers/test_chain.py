@@ -14,7 +14,7 @@ from services.classes.live_class import LiveClass
 from services.classes.timeline import Timeline
 from services.kernel.clock import SystemClock, utc
 from services.kernel.facts import ClassEnded, WorkoutFinished
-from services.kernel.ids import AccountId, ClassId, LoginId, NotificationId
+from services.kernel.ids import AccountId, ChallengeId, ClassId, LoginId, NotificationId
 from services.notifications.notification import Notification
 from services.notifications.ports import Reader
 from services.training.summary import summarise
@@ -58,6 +58,9 @@ class Inboxes:
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         raise NotImplementedError
+
+    def table_moved(self, challenge_id: ChallengeId) -> None:
+        pass
 
     def task_progress(self, account_id: AccountId, view: TaskView) -> None:
         raise NotImplementedError

@@ -29,7 +29,7 @@ from services.kernel.facts import (
     WorkoutFinished,
     WorkoutSummarised,
 )
-from services.kernel.ids import AccountId, ClassId, LoginId, NotificationId, TaskId, WorkoutId
+from services.kernel.ids import AccountId, ChallengeId, ClassId, LoginId, NotificationId, TaskId, WorkoutId
 from services.notifications.notification import Notification
 from services.notifications.ports import Reader
 from services.tasks.task import ExportAccount
@@ -71,6 +71,9 @@ class Pushed:
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         self.logins.append((account_id, login_id, reason))
+
+    def table_moved(self, challenge_id: ChallengeId) -> None:
+        raise NotImplementedError
 
     def task_progress(self, account_id: AccountId, view: TaskView) -> None:
         self.tasks.append((account_id, view))

@@ -99,6 +99,8 @@ class Work:
             "class.create": refuse,
             "class.end": refuse,
             "inbox.read": refuse,
+            "challenge.watch": refuse,
+            "challenge.unwatch": refuse,
             "task.cancel": refuse,
         }
 

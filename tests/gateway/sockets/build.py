@@ -104,6 +104,8 @@ class Calls:
             "class.control": anything,
             "timeline.get": anything,
             "clock.sync": anything,
+            "challenge.watch": anything,
+            "challenge.unwatch": anything,
             "task.cancel": anything,
             "inbox.read": anything,
         }

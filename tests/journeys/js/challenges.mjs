@@ -68,14 +68,11 @@ async function aChallenge(browser, tell) {
     const code = new URL(link).hash.replace("#join=", "");
     tell("joined");
 
+    await page.getByText("Live", { exact: true }).waitFor();
     const ben = await register("Ben", "member");
     await joined(ben.token, code, "Blue");
     await train(ben.token, 150);
-    await eventually("Ben in front", async () => {
-      await page.reload();
-      await lines(page).first().waitFor();
-      return (await ranks(page)).join() === "1 Ben,2 Ana";
-    });
+    await eventually("Ben in front, live", async () => (await ranks(page)).join() === "1 Ben,2 Ana");
     assert.match(await page.locator("#own").innerText(), /points behind Ben/);
     assert.match(await page.locator("#team-rows").innerText(), /1\s+Blue[\s\S]*2\s+Red/);
     await shot(page, "challenge-two-laptop-dark", { fullPage: true });
@@ -91,17 +88,19 @@ async function aChallenge(browser, tell) {
     assert.equal(hash.toString("hex"), entries.at(-1).hash, "the log hangs together");
     tell("the score log");
 
+    const stranger = await connect((await register("Sam", "member")).token);
+    const challenge_id = new URL(page.url()).hash.slice(1);
+    await stranger.refused("challenge.watch", { challenge_id }, "challenge_not_found");
+    stranger.close();
+    tell("a stranger may not look");
+
     const old = code;
     await page.getByRole("button", { name: "Another link" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Make another" }).click();
     await eventually("another link", async () => !(await page.getByLabel("Whoever opens").inputValue()).endsWith(old));
     await page.getByRole("button", { name: "Leave this challenge" }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Leave" }).click();
-    await eventually("Ana gone", async () => {
-      await page.reload();
-      await lines(page).first().waitFor();
-      return (await ranks(page)).join() === "1 Ben";
-    });
+    await eventually("Ana gone", async () => (await ranks(page)).join() === "1 Ben");
     await page.goto(`${BASE_URL}/challenges#join=${old}`);
     await page.locator("#code-trouble").filter({ hasText: /./ }).waitFor();
     await page.goto(`${BASE_URL}/challenge#${randomUUID()}`);

@@ -1,7 +1,8 @@
 /**
- * One challenge: its leaders and the lines around oneself in one table, teams, prizes, the invitation and the score log.
+ * One challenge: its leaders and the lines around oneself in one table, live; teams, prizes, the invitation and the score log.
  *
- * The address holds its id behind the #.
+ * The address holds its id behind the #. The socket tells the table anew when it has moved; before there is a socket, and without
+ * one, it is asked for. Whoever reads the whole table reads it as it was: rows that move under the eye cannot be read.
  */
 import { behindOf, lineOf, rowsOf, winnersOf } from "./challenge-table.js";
 import { amountWords, dayOf, rulesWords, stateWords, valueWords, whatCounts } from "./challenge-words.js";
@@ -18,13 +19,19 @@ const AROUND = 11;
 const PAGE = 100;
 
 class Page {
-  constructor(login) {
+  constructor(login, live) {
     this.login = login;
+    this.live = live;
     this.id = location.hash.slice(1);
     this.challenge = null;
-    /** The pages that are shown: the leaders and the one around oneself, or the whole table from its top on. */
+    /** The leaders, and the page around oneself. */
     this.pages = [];
-    this.whole = false;
+    /** The whole table from its top on, as far as it was asked for; null when it was not. */
+    this.whole = null;
+    live.on("challenge.table", (standing) => this.take(standing));
+    live.watch(({ phase }) => {
+      if (phase === "connected" && this.challenge) this.look();
+    });
   }
 
   get path() {
@@ -50,10 +57,26 @@ class Page {
 
   async loadTable() {
     const { you } = this.challenge;
-    const wanted = this.whole
-      ? this.pages.map(({ start }) => this.page({ start, limit: PAGE }))
-      : [this.page({ start: 0, limit: LEADERS }), ...(you === null ? [] : [this.page({ around_me: true, limit: AROUND })])];
-    this.pages = await Promise.all(wanted);
+    const around = you === null ? [] : [this.page({ around_me: true, limit: AROUND })];
+    this.pages = await Promise.all([this.page({ start: 0, limit: LEADERS }), ...around]);
+  }
+
+  /** Asks to be told when the table moves; the answer is how it stands. */
+  async look() {
+    await this.guarded(async () => {
+      await this.take(await this.live.ask("challenge.watch", { challenge_id: this.id }));
+    });
+  }
+
+  /** What the socket says of the table. */
+  async take(standing) {
+    if (standing.challenge_id !== this.id) return;
+    const { leaders, around = null, you = null, ...rest } = standing;
+    this.pages = [leaders, around].filter(Boolean).map((part) => ({ ...rest, ...part }));
+    const { challenge } = this;
+    const other = you !== challenge.you || (standing.final && challenge.finished_ms === null);
+    if (other) await this.load();
+    else this.show();
   }
 
   page(asked) {
@@ -62,20 +85,15 @@ class Page {
 
   async more() {
     await this.guarded(async () => {
-      const next = this.whole ? this.pages.at(-1).start + PAGE : 0;
-      const page = await this.page({ start: next, limit: PAGE });
-      this.pages = this.whole ? [...this.pages, page] : [page];
-      this.whole = true;
+      const next = this.whole ? this.whole.at(-1).start + PAGE : 0;
+      this.whole = [...(this.whole ?? []), await this.page({ start: next, limit: PAGE })];
       this.show();
     });
   }
 
-  async backToLeaders() {
-    this.whole = false;
-    await this.guarded(async () => {
-      await this.loadTable();
-      this.show();
-    });
+  backToLeaders() {
+    this.whole = null;
+    this.show();
   }
 
   show() {
@@ -153,13 +171,12 @@ class Page {
   }
 
   showRows({ members }) {
-    const rows = rowsOf(this.pages, members);
+    const rows = rowsOf(this.whole ?? this.pages, members);
     byId("rows").replaceChildren(...rows.map((row) => ("gap" in row ? gapRow(row.gap) : this.row(row.line))));
     byId("nobody").hidden = rows.length > 0;
-    const last = this.pages.at(-1);
-    byId("more").hidden = this.whole ? last.start + PAGE >= members : !rows.some((row) => "gap" in row);
+    byId("more").hidden = this.whole ? this.whole.at(-1).start + PAGE >= members : !rows.some((row) => "gap" in row);
     setText(byId("more"), this.whole ? "Show more" : "Show the whole table");
-    byId("around").hidden = !this.whole;
+    byId("around").hidden = this.whole === null;
   }
 
   row(line) {
@@ -251,14 +268,14 @@ let page;
 
 await memberPage({
   meanwhile: "The table stands still until we are back.",
-  async enter(login) {
-    page = new Page(login);
+  async enter(login, live) {
+    page = new Page(login, live);
     await page.load();
   },
 });
 
 byId("more").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.more()));
-byId("around").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.backToLeaders()));
+byId("around").addEventListener("click", () => page.backToLeaders());
 byId("copy").addEventListener("click", () => copy(byId("link"), byId("copied")));
 byId("renew").addEventListener("click", () => page.renew());
 byId("leave").addEventListener("click", () => page.leave());
