@@ -71,6 +71,7 @@ from services.classes.bookings import Bookings
 from services.classes.classes import Classes
 from services.classes.offers import Offers
 from services.classes.recurring import Recurring
+from services.classes.showings import Showings
 from services.classes.timelines import Timelines
 from services.integrations.sealing import Seals
 from services.integrations.telling import Telling as WebhookTelling
@@ -231,6 +232,7 @@ async def open_parts(
         timelines = Timelines(transactions, clock, clocks)
         challenges = Challenges(transactions, clock, ids, hot)
         watching = Watching(node, challenges, clock)
+        showings = Showings(transactions, clock, ids, rooms)
 
         # -- people
         passwords = Passwords()
@@ -311,6 +313,7 @@ async def open_parts(
                 classes=classes,
                 timelines=timelines,
                 challenges=challenges,
+                showings=showings,
                 offers=Offers(transactions, clock, ids),
                 bookings=Bookings(transactions, clock, ids),
                 series=Recurring(transactions, clock, ids),
@@ -371,6 +374,7 @@ async def open_parts(
             Chatting(rooms, clock),
             Driving(rooms, clock),
             comebacks,
+            showings,
             notifications,
             tasks,
             watching,
@@ -403,8 +407,8 @@ async def open_parts(
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, servers, node, presence, rooms, clocks, comebacks, tapes, watching, streams, accounts,
-            classes, bus, lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders,
-            delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
+            classes, bus, lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, stream_feeds, providers,
+            senders, delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 

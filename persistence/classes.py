@@ -7,9 +7,11 @@ import msgspec
 
 from persistence.database import Tx
 from services.classes.live_class import LiveClass, Membership, Role
+from services.classes.showing import Showing
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ClassId
 
+_MEMBER = "account_id, accounts.name, n, role, feed_epoch, showing_mode, showing_alias, showing_revision"
 _COLUMNS = """
     classes.id, classes.code, classes.title, classes.coach_id, accounts.name AS coach_name,
     classes.created_at, classes.ended_at
@@ -105,25 +107,27 @@ class Classes:
         return status.endswith(" 1")
 
     async def enter(self, class_id: ClassId, account_id: AccountId, role: Role, at: datetime) -> Membership:
-        """Make somebody a member, or give the member there is this role.
+        """Make somebody a member, shown as they have chosen for the classes to come; or give the member there is this role.
 
         The class row must be locked: member numbers are handed out one by one.
         """
         row = await self._tx.fetchrow(
             f"""
-            INSERT INTO class_members (class_id, account_id, n, role, joined_at)
-            VALUES ($1, $2, (SELECT coalesce(max(n), 0) + 1 FROM class_members WHERE class_id = $1), $3, $4)
+            INSERT INTO class_members (class_id, account_id, n, role, joined_at, showing_mode, showing_alias)
+            SELECT $1, $2, (SELECT coalesce(max(n), 0) + 1 FROM class_members WHERE class_id = $1), $3, $4,
+                coalesce(chosen.mode, 'full'), coalesce(chosen.alias, '')
+            FROM (VALUES (true)) AS always LEFT JOIN showing_defaults AS chosen ON chosen.account_id = $2
             ON CONFLICT (class_id, account_id) DO UPDATE
                 SET role = excluded.role
-            RETURNING account_id, n, role, feed_epoch,
-                      (SELECT name FROM accounts WHERE id = account_id) AS name, {_FIRST}
+            RETURNING account_id, n, role, feed_epoch, showing_mode, showing_alias, showing_revision,
+                (SELECT name FROM accounts WHERE id = account_id) AS name, {_FIRST}
             """,  # noqa: S608
             class_id,
             account_id,
             role,
             at,
         )
-        return Membership(**row)
+        return _membership(row)
 
     async def raise_feed(self, class_id: ClassId, account_id: AccountId) -> int:
         """A newer stream feeds this member's line from now on; returns its feed epoch."""
@@ -149,43 +153,43 @@ class Classes:
         """Everybody who ever joined, by number."""
         rows = await self._tx.fetch(
             f"""
-            SELECT account_id, accounts.name, n, role, feed_epoch, {_FIRST}
+            SELECT {_MEMBER}, {_FIRST}
             FROM class_members JOIN accounts ON accounts.id = account_id
             WHERE class_id = $1
             ORDER BY n
             """,  # noqa: S608
             class_id,
         )
-        return [Membership(**row) for row in rows]
+        return [_membership(row) for row in rows]
 
     async def members_after(self, class_id: ClassId, after: AccountId | None, limit: int) -> list[Membership]:
         """Members in the order of their ids, from the one after `after` on: for whoever goes through them page by page."""
         rows = await self._tx.fetch(
-            """
-            SELECT account_id, accounts.name, n, role, feed_epoch
+            f"""
+            SELECT {_MEMBER}
             FROM class_members JOIN accounts ON accounts.id = account_id
             WHERE class_id = $1 AND ($2::uuid IS NULL OR account_id > $2)
             ORDER BY account_id
             LIMIT $3
-            """,
+            """,  # noqa: S608
             class_id,
             after,
             limit,
         )
-        return [Membership(**row) for row in rows]
+        return [_membership(row) for row in rows]
 
     async def membership(self, class_id: ClassId, account_id: AccountId) -> Membership | None:
         """Somebody's membership, or None."""
         row = await self._tx.fetchrow(
             f"""
-            SELECT account_id, accounts.name, n, role, feed_epoch, {_FIRST}
+            SELECT {_MEMBER}, {_FIRST}
             FROM class_members JOIN accounts ON accounts.id = account_id
             WHERE class_id = $1 AND account_id = $2
             """,  # noqa: S608
             class_id,
             account_id,
         )
-        return None if row is None else Membership(**row)
+        return None if row is None else _membership(row)
 
     async def store_summary(self, class_id: ClassId, summary: msgspec.Struct, at: datetime) -> None:
         """Keep the final table of a class, in place of an earlier one."""
@@ -213,4 +217,17 @@ def _live_class(row: asyncpg.Record | None) -> LiveClass | None:
         coach_name=row["coach_name"],
         created_ms=to_wall_ms(row["created_at"]),
         ended_ms=None if row["ended_at"] is None else to_wall_ms(row["ended_at"]),
+    )
+
+
+def _membership(row: asyncpg.Record) -> Membership:
+    decided = row["showing_revision"] or row["showing_mode"] != "full"
+    return Membership(
+        account_id=AccountId(row["account_id"]),
+        name=row["name"],
+        n=row["n"],
+        role=row["role"],
+        feed_epoch=row["feed_epoch"],
+        first=row.get("first", False),
+        showing=Showing(row["showing_mode"], row["showing_alias"], row["showing_revision"]) if decided else None,
     )

@@ -28,6 +28,7 @@ from persistence.offers import Offers
 from persistence.outbox import Outbox
 from persistence.phones import Phones
 from persistence.schedule import Schedule
+from persistence.showings import Showings
 from persistence.streams import Streams
 from persistence.tapes import Tapes
 from persistence.ticks import Ticks
@@ -47,6 +48,7 @@ class Stores:
         self.accounts: Final = Accounts(tx)
         self.logins: Final = Logins(tx)
         self.classes: Final = Classes(tx)
+        self.showings: Final = Showings(tx)
         self.offers: Final = Offers(tx)
         self.bookings: Final = Bookings(tx)
         self.timelines: Final = Timelines(tx)

@@ -37,6 +37,7 @@ from realtime.codec import Frame, relayed_frame
 from realtime.wire import Role
 from services.classes.course import Doing
 from services.classes.receipts import Receipt
+from services.classes.showing import Showing
 from services.kernel.ids import AccountId, ChallengeId, ClassId, LoginId, StreamId
 
 LEVEL: Final = 2
@@ -58,7 +59,8 @@ class ShareEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     reading was made, wall ms, None before the first; `max_hr` bpm that percentages refer to; `zone_ms` ms earned in zone
     0 to 5; `finished` the stream has ended; `doing` where they are in the steps of the class; `rest_hr` bpm, None until their
     stream has told it; `first`: they have been an athlete in no earlier class; `receipts` of cues that their
-    clients have given lately.
+    clients have given lately; `showing` how they are shown, None when they never decided. What that keeps from the hearers of the
+    channel is not in the entry (rooms/redaction.py).
     """
 
     n: int
@@ -78,6 +80,7 @@ class ShareEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     rest_hr: int | None = None
     first: bool = False
     receipts: tuple[Receipt, ...] = ()
+    showing: Showing | None = None
 
 
 class Share(PeerMessage, frozen=True):
@@ -124,6 +127,14 @@ class TableMoved(PeerMessage, frozen=True):
     challenge_id: ChallengeId
 
 
+class MemberShown(PeerMessage, frozen=True):
+    """A member of this room has decided how they are shown. Sent on the room's channel once it is stored. Lost, it is found in the
+    next whole share of the node that spoke."""
+
+    account_id: AccountId
+    showing: Showing
+
+
 class Heartbeat(PeerMessage, frozen=True):
     """`node` is alive; `seq` counts; `hears` are the nodes it has just heard (see realtime/watchdog.py)."""
 
@@ -132,7 +143,7 @@ class Heartbeat(PeerMessage, frozen=True):
     hears: tuple[str, ...] = ()
 
 
-AnyPeerMessage = Share | WholeWanted | LoginEnded | StreamOpenedHere | RoomClosed | TableMoved | Heartbeat
+AnyPeerMessage = Share | WholeWanted | LoginEnded | StreamOpenedHere | RoomClosed | TableMoved | MemberShown | Heartbeat
 
 PEER_MESSAGES: Final[tuple[type[PeerMessage], ...]] = (
     Share,
@@ -141,6 +152,7 @@ PEER_MESSAGES: Final[tuple[type[PeerMessage], ...]] = (
     StreamOpenedHere,
     RoomClosed,
     TableMoved,
+    MemberShown,
     Heartbeat,
 )
 

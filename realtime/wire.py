@@ -29,6 +29,7 @@ from services.classes.class_clock import ClockState, Command, Programme, Rest
 from services.classes.clock_sync import AGAIN_AFTER_S, SEVERAL, ClockMs, Report
 from services.classes.saying import MAX_CHAT_UNITS
 from services.classes.script import Script
+from services.classes.showing import Alias, DisplayMode
 from services.classes.steps import ZoneNumber
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
@@ -260,11 +261,12 @@ class RoomRef(Shape, frozen=True):
     class_id: ClassId
 
 
-class Member(Shape, frozen=True):
-    """Somebody on the board. `n` is the member's number in this room, used in every row."""
+class Member(Shape, frozen=True, kw_only=True):
+    """Somebody on the board. `n` is the member's number in this room, used in every row; `account_id` is missing where they go by
+    an alias, which is then their `name`."""
 
     n: int
-    account_id: AccountId
+    account_id: AccountId | None = None
     name: str
     role: Role
     present: bool = True
@@ -273,13 +275,14 @@ class Member(Shape, frozen=True):
 class Row(msgspec.Struct, frozen=True, array_like=True):
     """One athlete's line on a board, on the wire an array of exactly these fields in this order.
 
-    `n` member number; `rank` 1 is first, equal effort shares a rank (1, 2, 2, 4); `bpm` beats per minute, `percent` of the
-    own maximum, `zone` 0 to 5: all three null unless the sensor is live; `effort` points so far (Edwards: minutes in
-    zone z count z), one decimal; `freshness` of the sensor.
+    `n` member number; `rank` 1 is first, equal effort shares a rank (1, 2, 2, 4), null for somebody whom the room does not see;
+    `bpm` beats per minute, `percent` of the own maximum, `zone` 0 to 5: all three null unless the sensor is live, the first two
+    also for those who show only their zone; `effort` points so far (Edwards: minutes in zone z count z), one decimal;
+    `freshness` of the sensor.
     """
 
     n: int
-    rank: int
+    rank: int | None
     bpm: int | None
     percent: int | None
     zone: int | None
@@ -303,7 +306,8 @@ class BoardSnapshot(Shape, frozen=True):
 
 
 class BoardChanges(Shape, frozen=True):
-    """What changed since version `v - 1` of `epoch`: rows and members to put in place of the old ones, by `n`.
+    """What changed since version `v - 1` of `epoch`: rows and members to put in place of the old ones, by `n`, and the numbers of
+    those who are `gone` from the board: forget their rows and their names.
 
     A client whose board is not at exactly `epoch`, `v - 1` must ask for `board.get`.
     """
@@ -314,6 +318,37 @@ class BoardChanges(Shape, frozen=True):
     at_ms: int
     rows: tuple[Row, ...] = ()
     members: tuple[Member, ...] = ()
+    gone: tuple[int, ...] = ()
+
+
+class BoardPrivate(Shape, frozen=True):
+    """What you may see beyond the board that everybody sees, in place of its rows and members by `n`: to the coach of the class
+    those who are not shown in full to the room, to such a member their own line. Replaces the one before; empty: nothing more."""
+
+    class_id: ClassId
+    at_ms: int
+    members: tuple[Member, ...] = ()
+    rows: tuple[Row, ...] = ()
+
+
+class DisplaySet(Shape, frozen=True):
+    """Decide how you are shown in a class that you are in: full; zone (no heart rate); alias (another name); coach (only the coach
+    sees you); hidden (nobody does). When this is answered no screen gets more any longer. `alias` is what you are called where your
+    name is not shown, the chat included; without one it is your number.
+    """
+
+    class_id: ClassId
+    mode: DisplayMode
+    alias: Alias = ""
+    traceparent: TraceParent | None = None
+
+
+class DisplayNow(Shape, frozen=True):
+    """How you are shown in a class from now on."""
+
+    class_id: ClassId
+    mode: DisplayMode
+    alias: str = ""
 
 
 class Missed(Shape, frozen=True, array_like=True):
@@ -808,6 +843,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("room.join", RoomJoin, "Join the room of a live class by its code.", reply=RoomJoined),
     Event("room.leave", RoomRef, "Leave a room; the score stays.", reply=Done),
     Event("board.get", RoomRef, "Ask for the whole board of a room one is in.", reply=BoardSnapshot),
+    Event("display.set", DisplaySet, "Decide how you are shown in a class.", reply=DisplayNow),
     Event("class.create", ClassCreate, "Create a live class (coach).", reply=ClassView),
     Event("class.end", ClassRef, "End a class (its coach).", reply=ClassView),
     Event("class.control", ClassControl, "Start, pause, resume, skip or extend a class (its coach).", reply=ClockView),
@@ -834,6 +870,12 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("challenge.unwatch", ChallengeRef, "Look at it no longer.", reply=Done),
     Event("board.snapshot", BoardSnapshot, "The whole board.", delivery=Delivery.LATEST),
     Event("board.changes", BoardChanges, "What changed on the board.", delivery=Delivery.LATEST),
+    Event(
+        "board.private",
+        BoardPrivate,
+        "What the coach, or a member of themselves, may see beyond the board.",
+        delivery=Delivery.LATEST,
+    ),
     Event(
         "steps.progress",
         StepsProgress,

@@ -10,21 +10,28 @@ the same node, and a later life of a node begins above all it said before (`Room
 whole one. There is no owner of a room, so nothing has to be handed over when a node dies; nobody counts as present through
 it once its shares stop (`drop_node`), until it is heard again.
 
+How each member is shown (`services/classes/showing.py`) is cut by whoever speaks, and here again by the newest decision known, in
+case the speaker had not heard of it. Whom the board's `Eyes` do not see has no line, no name and no rank on it.
+
 Ranks are decided by `services/classes/ranking.py`, as in the final table.
 
-Extending: a new column is a field of `ShareEntry`, of `Row` in realtime/wire.py, and a line in `_row`.
+Extending: a new column is a field of `ShareEntry`, of `Row` in realtime/wire.py, a line in `row_of`, and what becomes of it in
+rooms/redaction.py.
 """
 
 from collections.abc import Iterable, Iterator, Set
+from typing import Final
 
 import msgspec
 
 from realtime.peer import ShareEntry
 from realtime.wire import Member, Row
 from rooms.reading import freshness_of
+from rooms.redaction import ROOM, Eyes
 from services.classes.course import Doing
 from services.classes.ranking import ranked, weight
 from services.classes.receipts import Receipt
+from services.classes.showing import Showing, is_named
 from services.kernel.ids import AccountId
 from services.training.zones import percent_of_max
 
@@ -37,19 +44,22 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """Rows and members that differ from what the board last said."""
+    """Rows and members that differ from what the board last said, and the numbers of those who are no longer on it."""
 
     rows: tuple[Row, ...]
     members: tuple[Member, ...]
+    gone: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.members)
+        return bool(self.rows or self.members or self.gone)
 
 
 class Board:
     """The merged entries of one room. No clock, no I/O: time comes in as `now_ms` (wall, ms since 1970)."""
 
-    def __init__(self) -> None:
+    def __init__(self, eyes: Eyes = ROOM) -> None:
+        self._eyes: Final = eyes
+        self._showings: dict[AccountId, Showing] = {}
         self._entries: dict[AccountId, dict[str, ShareEntry]] = {}
         self._silent: set[str] = set()
         self._lines: list[Line] = []
@@ -61,12 +71,50 @@ class Board:
     def put(self, node: str, entry: ShareEntry) -> bool:
         """Take an entry of `node`; True when it was news, False for a repeat or an older one. Either way the node is heard."""
         self._silent.discard(node)
+        if entry.showing is not None:
+            self.show(entry.account_id, entry.showing)
         of_member = self._entries.setdefault(entry.account_id, {})
         known = of_member.get(node)
         if known is not None and known.rev >= entry.rev:
             return False
-        of_member[node] = entry
+        showing = self._showings.get(entry.account_id)
+        of_member[node] = entry if showing is entry.showing else self._eyes.cut(entry, showing)
         return True
+
+    def show(self, account_id: AccountId, showing: Showing) -> bool:
+        """Take a decision how a member is shown: all that was said of them is cut by it. False when one as new was known."""
+        known = self._showings.get(account_id)
+        if known is not None and known.revision >= showing.revision:
+            return False
+        self._showings[account_id] = showing
+        of_member = self._entries.get(account_id, {})
+        for node, entry in of_member.items():
+            of_member[node] = self._eyes.cut(entry, showing)
+        return True
+
+    def told_of(self, account_id: AccountId) -> Iterable[tuple[str, ShareEntry]]:
+        """What each node has said of a member, as far as these eyes may know of it."""
+        return self._entries.get(account_id, {}).items()
+
+    def entry(self, node: str, account_id: AccountId) -> ShareEntry:
+        """What a node has said of a member that it has spoken of."""
+        return self._entries[account_id][node]
+
+    def showing(self, account_id: AccountId) -> Showing | None:
+        """How a member is shown, None where nothing was decided."""
+        return self._showings.get(account_id)
+
+    @property
+    def decided(self) -> bool:
+        """Whether any member has ever decided how they are shown."""
+        return bool(self._showings)
+
+    def showings(self) -> dict[int, Showing | None]:
+        """How everybody is shown who is known here, by number."""
+        return {
+            next(iter(of_member.values())).n: self._showings.get(account_id)
+            for account_id, of_member in self._entries.items()
+        }
 
     def drop_node(self, node: str) -> None:
         """`node` is silent: nobody is present through it until it is heard again. Scores it has told stay."""
@@ -91,12 +139,12 @@ class Board:
 
     def doing(self, account_id: AccountId) -> Doing | None:
         """Where a member is in the steps of the class: the furthest that any node has told. Nobody goes back in them."""
-        return _furthest(self._entries.get(account_id, {}).values())
+        return furthest(entry.doing for entry in self._entries.get(account_id, {}).values())
 
     def in_steps(self) -> Iterator[tuple[AccountId, int, Doing]]:
         """Everybody who is in the steps of the class, with their number."""
         for account_id, of_member in self._entries.items():
-            doing = _furthest(of_member.values())
+            doing = furthest(entry.doing for entry in of_member.values())
             if doing is not None:
                 yield account_id, next(iter(of_member.values())).n, doing
 
@@ -123,19 +171,43 @@ class Board:
 
     def refresh(self, now_ms: int) -> Changes:
         """Bring rows and members up to `now_ms`; return those that differ from the last time."""
-        lines = self._lines = [self._merge(of_member) for of_member in self._entries.values()]
-        members = {line.feed.n: _member(line) for line in lines}
+        lines = self._lines = list(self.seen())
+        members = {line.feed.n: member_of(line) for line in lines}
         rows = {row.n: row for row in _rank((line for line in lines if _competes(line)), now_ms)}
         changes = Changes(
             rows=tuple(row for n, row in rows.items() if self._rows.get(n) != row),
             members=tuple(member for n, member in members.items() if self._members.get(n) != member),
+            gone=tuple(n for n in self._members if n not in members),
         )
         self._rows, self._members = rows, members
         return changes
 
     def lines(self) -> tuple[Line, ...]:
-        """What is known of every member, as of the last `refresh`."""
+        """What is known of everybody whom these eyes see, as of the last `refresh`."""
         return tuple(self._lines)
+
+    def seen(self) -> Iterator[Line]:
+        """Everybody whom these eyes see, as merged right now."""
+        lines = (self._merge(of_member) for of_member in self._entries.values())
+        if not self._showings:
+            return lines
+        return (line for line in lines if self._eyes.sees(self._showings.get(line.feed.account_id)))
+
+    def accounts(self) -> Iterable[AccountId]:
+        """Everybody of whom anything is known."""
+        return self._entries.keys()
+
+    def here(self) -> Iterator[ShareEntry]:
+        """Everybody who is present, whoever sees them."""
+        for of_member in self._entries.values():
+            line = self._merge(of_member)
+            if line.present:
+                yield line.feed
+
+    def rank_of(self, n: int) -> int | None:
+        """The rank that the last `refresh` gave to a number."""
+        row = self._rows.get(n)
+        return None if row is None else row.rank
 
     def rows(self) -> tuple[Row, ...]:
         """Rows as of the last `refresh`, by rank."""
@@ -146,9 +218,9 @@ class Board:
         return tuple(self._members[n] for n in sorted(self._members))
 
     def member(self, account_id: AccountId) -> Member | None:
-        """One member, as merged right now."""
+        """One member, as merged right now and called as these eyes may call them, whether or not they see a line of them."""
         line = self.line(account_id)
-        return None if line is None else _member(line)
+        return None if line is None else member_of(line)
 
     def _merge(self, of_member: dict[str, ShareEntry]) -> Line:
         feed = max(of_member.items(), key=_precedence)[1]
@@ -156,9 +228,10 @@ class Board:
         return Line(feed=feed, present=present)
 
 
-def _furthest(entries: Iterable[ShareEntry]) -> Doing | None:
-    told = (entry.doing for entry in entries if entry.doing is not None)
-    return max(told, key=lambda doing: (doing.interval, doing.progress.seen_ms, doing.progress.began_ms), default=None)
+def furthest(told: Iterable[Doing | None]) -> Doing | None:
+    """Where somebody is of whom this was told: nobody goes back in the steps."""
+    known = (doing for doing in told if doing is not None)
+    return max(known, key=lambda doing: (doing.interval, doing.progress.seen_ms, doing.progress.began_ms), default=None)
 
 
 def _precedence(of_node: tuple[str, ShareEntry]) -> tuple[int, int, int, str]:
@@ -168,25 +241,32 @@ def _precedence(of_node: tuple[str, ShareEntry]) -> tuple[int, int, int, str]:
     return entry.feed_epoch, weight(entry.zone_ms), -1 if entry.at_ms is None else entry.at_ms, node
 
 
+def _tells_zone_only(feed: ShareEntry) -> bool:
+    return feed.zone is not None and feed.showing is not None and feed.showing.mode == "zone"
+
+
 def _competes(line: Line) -> bool:
     return line.feed.role == "athlete"
 
 
-def _member(line: Line) -> Member:
+def member_of(line: Line) -> Member:
+    """Somebody as the board calls them: their account goes with their own name alone."""
     feed = line.feed
-    return Member(n=feed.n, account_id=feed.account_id, name=feed.name, role=feed.role, present=line.present)
+    account_id = feed.account_id if is_named(feed.showing) else None
+    return Member(n=feed.n, account_id=account_id, name=feed.name, role=feed.role, present=line.present)
 
 
 def _rank(lines: Iterable[Line], now_ms: int) -> Iterator[Row]:
     efforts = ((weight(line.feed.zone_ms), line.feed.n, line.feed) for line in lines)
     for rank, score, feed in ranked(efforts):
-        yield _row(feed, rank, score, now_ms)
+        yield row_of(feed, rank, score, now_ms)
 
 
-def _row(feed: ShareEntry, rank: int, score: int, now_ms: int) -> Row:
+def row_of(feed: ShareEntry, rank: int | None, score: int, now_ms: int) -> Row:
+    """The row that an entry makes. Who shows only their zone has contact as long as there is one."""
     age_ms = None if feed.at_ms is None or feed.finished else max(now_ms - feed.at_ms, 0)
     freshness = freshness_of(age_ms)
-    if freshness == "live" and feed.bpm is None:
+    if freshness == "live" and feed.bpm is None and not _tells_zone_only(feed):
         # The strap itself says that it has no contact: no need to wait three seconds to believe it.
         freshness = "stale"
     live = freshness == "live"

@@ -1,7 +1,7 @@
 """The chat of a room, for whoever asks what was said before.
 
 There is no second store of it: a page comes out of the room's log (realtime/room_log.py), backwards from where the members here
-stand, as long as the log keeps it. So a message has one text, the one that everybody got.
+stand, as long as the log keeps it. So a message has one text, the one that everybody got; its name is what its sender goes by now.
 """
 
 from typing import Final
@@ -14,6 +14,7 @@ from realtime.limits import HISTORY_BURST, HISTORY_PER_SECOND, AccountAllowances
 from realtime.position import Position, position_of
 from realtime.room_log import LogAway
 from realtime.wire import ChatHistory, ChatPage, ChatSaid
+from rooms.named_now import retold
 from rooms.room import Room
 from rooms.rooms import Rooms
 from rooms.speaking import CHAT_EVENT
@@ -57,7 +58,7 @@ class Chatting:
         before: Position | None = await self._start(room, page.before)
         while before is not None:
             frames, oldest = await self._rooms.feeds.back(room.channel, before, PAGE_EVENTS)
-            for frame in filter(_is_chat, frames):
+            for frame in retold(tuple(filter(_is_chat, frames)), room.board):
                 size += frame.size
                 if len(found) == page.limit or (found and size > MAX_PAGE_BYTES):
                     return found, position_of(found[-1].position)

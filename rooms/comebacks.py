@@ -166,7 +166,7 @@ class Comebacks:
 
     async def _return(self, room: Room, membership: Membership | None, held: HeldRoom, seen: Position) -> Return | None:
         since = seen if held.epoch == seen.epoch else held.bound
-        missed = await self._rooms.feeds.missed(room.channel, since)
+        missed = await self._rooms.missed(room, since)
         if missed is None or (missed and since is not seen):
             return None
         return Return(room, membership, missed, since.moved(len(missed)))

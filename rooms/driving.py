@@ -10,7 +10,8 @@ from typing import Final
 from realtime.codec import event_frame
 from realtime.connection import Connection
 from realtime.node import channel_of_account
-from realtime.wire import Member, TrainerAsked, TrainerSet, TrainerTarget
+from realtime.peer import ShareEntry
+from realtime.wire import TrainerAsked, TrainerSet, TrainerTarget
 from rooms.room import Room
 from rooms.rooms import Rooms
 from services.classes.saying import may_cue
@@ -56,11 +57,11 @@ class Driving:
         )
 
 
-def _athletes(room: Room, n: int | None) -> list[Member]:
-    here = [member for member in room.board.members() if member.role == "athlete" and member.present]
+def _athletes(room: Room, n: int | None) -> list[ShareEntry]:
+    here = [member for member in room.board.here() if member.role == "athlete"]
     if n is None:
         return here
-    chosen = [member for member in here if member.n == n]
+    chosen = [athlete for athlete in here if athlete.n == n]
     if not chosen:
         raise BadShape("no athlete of this number is in the room", path="$.n")
     return chosen

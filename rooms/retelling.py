@@ -7,14 +7,16 @@ client would have got.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from persistence.tapes import Piece
-from realtime.wire import BoardChanges, BoardSnapshot, Member
+from realtime.wire import BoardChanges, BoardSnapshot, Member, Row
 from rooms.board import Board, Changes
 from rooms.tape import Beat, Note, Said, sum_of
 from services.classes.live_class import Membership
+from services.classes.showing import is_named, on_board, public_name
 from services.kernel.ids import ClassId
 
 
@@ -112,29 +114,37 @@ def _begins_ms(tape: Sequence[Piece]) -> int:
 
 class Telling:
     """Makes of retold frames what members of a class would get: a snapshot first and after each change of tape, then changes. Who
-    is no member any more is left out; names are those of now."""
+    is no member any more, or does not want to be seen by the room any more, is left out; names are those of now."""
 
     def __init__(self, class_id: ClassId, members: Iterable[Membership]) -> None:
         self._class_id = class_id
         self._members: Mapping[int, Membership] = {member.n: member for member in members}
+        self._seen: Final = frozenset(n for n, member in self._members.items() if on_board(member.showing))
+        self._only_zone: Final = frozenset(
+            n for n, member in self._members.items() if member.showing is not None and member.showing.mode == "zone"
+        )
         self._tape: str | None = None
 
     def tell(self, tape: str, retelling: Retelling, retold: Retold) -> BoardSnapshot | BoardChanges:
         """The event of one frame of a tape, which its retelling has just played."""
         if tape != self._tape:
             self._tape = tape
-            rows, members = retelling.board.rows(), retelling.board.members()
-            kind: type[BoardSnapshot | BoardChanges] = BoardSnapshot
-        else:
-            rows, members = retold.changes.rows, retold.changes.members
-            kind = BoardChanges
-        return kind(
+            return BoardSnapshot(
+                class_id=self._class_id,
+                epoch=tape,
+                v=retold.v,
+                at_ms=retold.at_ms,
+                rows=self._rows(retelling.board.rows()),
+                members=self._named(retelling.board.members()),
+            )
+        return BoardChanges(
             class_id=self._class_id,
             epoch=tape,
             v=retold.v,
             at_ms=retold.at_ms,
-            rows=tuple(row for row in rows if row.n in self._members),
-            members=tuple(self._named(member) for member in members if member.n in self._members),
+            rows=self._rows(retold.changes.rows),
+            members=self._named(retold.changes.members),
+            gone=retold.changes.gone,
         )
 
     def said(self, note: Said) -> bytes | None:
@@ -143,8 +153,24 @@ class Telling:
         if "n" not in said or note.event != "chat.said":
             return note.payload
         member = self._members.get(msgspec.json.decode(said["n"], type=int))
-        return None if member is None else msgspec.json.encode({**said, "name": member.name})
+        if member is None:
+            return None
+        return msgspec.json.encode({**said, "name": public_name(member.showing, member.n, member.name)})
 
-    def _named(self, member: Member) -> Member:
-        known = self._members[member.n]
-        return msgspec.structs.replace(member, account_id=known.account_id, name=known.name)
+    def _named(self, members: Iterable[Member]) -> tuple[Member, ...]:
+        known = ((member, self._members[member.n]) for member in members if member.n in self._seen)
+        return tuple(
+            msgspec.structs.replace(
+                member,
+                account_id=now.account_id if is_named(now.showing) else None,
+                name=public_name(now.showing, now.n, now.name),
+            )
+            for member, now in known
+        )
+
+    def _rows(self, rows: Iterable[Row]) -> tuple[Row, ...]:
+        return tuple(
+            msgspec.structs.replace(row, bpm=None, percent=None) if row.n in self._only_zone else row
+            for row in rows
+            if row.n in self._seen
+        )

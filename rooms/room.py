@@ -3,6 +3,9 @@
 Synchronous throughout: the beat, the sockets and the streams all act on it between two awaits, so its order can be read
 off the page. What this node sees becomes entries on the board under the node's own name; `share` hands the changed ones
 (or all) to the other nodes.
+
+`board` is what the room sees; of a member who does not show everything to it, what this node knows first-hand stays in `_own`, goes
+to the coaches' board (`private`) as far as the coach may see it, and to `private_share` (rooms/redaction.py).
 """
 
 import secrets
@@ -15,15 +18,19 @@ from realtime.codec import Frame, event_frame
 from realtime.connection import Connection
 from realtime.limits import RoomPace
 from realtime.peer import Share, ShareEntry
-from realtime.wire import BoardChanges, BoardSnapshot, ClassView, ClockView, Cue, Member, StepRow
-from rooms.board import Board
+from realtime.wire import BoardChanges, BoardPrivate, BoardSnapshot, ClassView, ClockView, Cue, Member, StepRow
+from rooms.board import Board, Line, furthest
 from rooms.cockpit import Cockpit, zone_now
 from rooms.cues import CUE_EVENT, MAX_RECEIPTS, TELL_FOR_MS, Cues, cue_of, for_member
 from rooms.effort import NOTHING
+from rooms.private_board import Private
+from rooms.redaction import for_coach, for_room
 from rooms.stepping import Readings, Stepping
 from rooms.tape import Tape
+from services.classes.course import Doing
 from services.classes.live_class import LiveClass, Membership, Role
 from services.classes.receipts import with_receipt
+from services.classes.showing import Showing, newer
 from services.classes.steps import Body
 from services.classes.timeline import Timeline, clocks_of
 from services.kernel.ids import AccountId, ClassId
@@ -37,6 +44,11 @@ REVISIONS_PER_MS: Final = 1_000
 def channel_of(class_id: ClassId) -> str:
     """The channel a room's broadcasts and shares travel on."""
     return f"room:{class_id}"
+
+
+def coaches_channel_of(class_id: ClassId) -> str:
+    """The channel on which travels what only the coaches of a class may see."""
+    return f"coaches:{class_id}"
 
 
 def view_of(live: LiveClass) -> ClassView:
@@ -88,7 +100,9 @@ class Room:
     def __init__(self, live: LiveClass, node: str, now_ms: int) -> None:
         self.live = live
         self.channel: Final = channel_of(live.id)
+        self.coaches_channel: Final = coaches_channel_of(live.id)
         self.board: Final = Board()
+        self.private: Final = Private()
         self.clock: ClockView | None = None
         self.stepping: Final = Stepping()
         self.cockpit: Final = Cockpit(live.id)
@@ -104,6 +118,7 @@ class Room:
         self._share_seq = 0
         self._own: dict[AccountId, ShareEntry] = {}
         self._dirty: set[AccountId] = set()
+        self._private_dirty: set[AccountId] = set()
         self._connections: dict[AccountId, set[str]] = {}
         self._snapshot: tuple[int, Frame] | None = None
         self._peers: set[str] = set()
@@ -129,6 +144,7 @@ class Room:
                     zone_ms=zone_ms,
                     finished=False,
                     first=membership.first,
+                    showing=membership.showing,
                 )
             )
 
@@ -155,6 +171,7 @@ class Room:
             return False
         connections.discard(connection.id)
         self.stepping.forget(connection.id)
+        self.private.forget(connection.id)
         if connections:
             return False
         del self._connections[account_id]
@@ -193,7 +210,7 @@ class Room:
         """What the stream that feeds a member's line has heard, for the steps of the class: they go on where they have got to, on
         whatever node. `feed` follows and tells it."""
         own = self._own[account_id]
-        doing = self.stepping.heard(body, self.board.doing(account_id), readings)
+        doing = self.stepping.heard(body, self._doing(account_id), readings)
         self._own[account_id] = msgspec.structs.replace(own, doing=doing)
 
     def feeds_for(self, account_id: AccountId, feed_epoch: int) -> bool:
@@ -210,17 +227,55 @@ class Room:
         entry = msgspec.structs.replace(entry, rev=self._rev)
         self._own[entry.account_id] = entry
         self._dirty.add(entry.account_id)
-        self._show(self._node, entry)
+        self._shows(self._node, for_room(entry, entry.showing))
+        if entry.showing is not None:
+            self._private_dirty.add(entry.account_id)
+            self.private.put(self._node, entry)
 
-    def _show(self, node: str, entry: ShareEntry) -> None:
+    def _shows(self, node: str, entry: ShareEntry) -> None:
+        """An entry for the board that the room sees, and for its tape as far as the room may see it."""
         if self.board.put(node, entry) and self.tape is not None:
-            self.tape.put(node, entry)
+            self.tape.put(node, self.board.entry(node, entry.account_id))
+
+    def _decided(self, account_id: AccountId, showing: Showing) -> None:
+        """The boards of this node take a decision; on the tape it is what each node has said of that member, as it is shown now."""
+        self.private.board.show(account_id, showing)
+        if self.board.show(account_id, showing) and self.tape is not None:
+            for node, entry in self.board.told_of(account_id):
+                self.tape.put(node, entry)
+
+    def _doing(self, account_id: AccountId) -> Doing | None:
+        """Where a member is in the steps, as far as this node may know of it."""
+        own = self._own.get(account_id)
+        told = (self.board.doing(account_id), self.private.board.doing(account_id), None if own is None else own.doing)
+        return furthest(told)
 
     def moved_in_steps(self, now_ms: int) -> dict[AccountId, StepRow]:
         """The members that have moved in their steps since this was last asked."""
         if self.live.over:
             return {}
-        return self.stepping.moved(self.board.in_steps(), now_ms)
+        return self.stepping.moved(self._in_steps(), now_ms)
+
+    def _in_steps(self) -> Iterator[tuple[AccountId, int, Doing]]:
+        if not self.private:
+            return self.board.in_steps()
+        found = {account_id: (n, doing) for account_id, n, doing in self.board.in_steps()}
+        found |= {account_id: (n, doing) for account_id, n, doing in self.private.board.in_steps()}
+        found |= {own.account_id: (own.n, own.doing) for own in self._own.values() if own.doing is not None}
+        return ((account_id, n, self._doing(account_id) or doing) for account_id, (n, doing) in found.items())
+
+    def hidden(self) -> set[int]:
+        """The numbers of those whom not even the coach sees."""
+        if not self.private:
+            return set()
+        return {n for n, showing in self.board.showings().items() if showing is not None and showing.mode == "hidden"}
+
+    def show(self, account_id: AccountId, showing: Showing) -> bool:
+        """A member has decided how they are shown; False when one as new was known here. It holds for all that is said next."""
+        if newer(self.board.showing(account_id), showing) is not showing:
+            return False
+        self._take_showing(account_id, showing)
+        return True
 
     def coaches_here(self) -> tuple[str, ...]:
         """The connections to this room through this node of those who lead the class."""
@@ -235,8 +290,7 @@ class Room:
     def note(self, frame: Frame) -> None:
         """An event of the room's log has come through here."""
         if frame.event == CUE_EVENT:
-            members = self.board.members()
-            here = [each.n for each in members if each.present and not self.live.is_led_by(each.account_id)]
+            here = [each.n for each in self.board.here() if not self.live.is_led_by(each.account_id)]
             self.cues.note(cue_of(frame), here)
 
     def fit(self, frame: Frame, account_id: AccountId) -> Frame | None:
@@ -278,7 +332,7 @@ class Room:
         """The numbers of the athletes who are in a zone now."""
         return tuple(
             line.feed.n
-            for line in self.board.lines()
+            for line in self.lines_for_coach()
             if line.present and line.feed.role == "athlete" and zone_now(line, now_ms) == zone
         )
 
@@ -298,21 +352,54 @@ class Room:
         if not accounts:
             return None
         self._share_seq += 1
-        entries = tuple(self._own[account_id] for account_id in accounts)
+        own = (self._own[account_id] for account_id in accounts)
+        entries = tuple(entry if entry.showing is None else for_room(entry, entry.showing) for entry in own)
         self._dirty.clear()
+        return Share(node=self._node, epoch=self.epoch, seq=self._share_seq, whole=whole, entries=entries)
+
+    def private_share(self, *, whole: bool) -> Share | None:
+        """The same for the coaches' channel, of those who have ever decided how they are shown."""
+        accounts = (
+            [account_id for account_id, own in self._own.items() if own.showing is not None]
+            if whole
+            else self._private_dirty
+        )
+        if not accounts:
+            return None
+        self._share_seq += 1
+        own = (self._own[account_id] for account_id in accounts)
+        entries = tuple(for_coach(entry, entry.showing) for entry in own)
+        self._private_dirty.clear()
         return Share(node=self._node, epoch=self.epoch, seq=self._share_seq, whole=whole, entries=entries)
 
     def merge(self, share: Share) -> None:
         """Take what another node says. Idempotent, and indifferent to order."""
         self._peers.add(share.node)
         for entry in share.entries:
-            self._show(share.node, entry)
+            self._shows(share.node, entry)
+            if entry.showing is not None:
+                self._take_showing(entry.account_id, entry.showing)
+
+    def merge_private(self, share: Share) -> None:
+        """Take what another node says to the coaches."""
+        for entry in share.entries:
+            self.private.put(share.node, entry)
+            if entry.showing is not None:
+                self._take_showing(entry.account_id, entry.showing)
+
+    def _take_showing(self, account_id: AccountId, showing: Showing) -> None:
+        """What this node says of a member, and its boards, must fit a decision that another node knows of."""
+        self._decided(account_id, showing)
+        own = self._own.get(account_id)
+        if own is not None and newer(own.showing, showing) is showing:
+            self._put(msgspec.structs.replace(own, showing=showing))
 
     def forget_silent_nodes(self, gone: Callable[[str], bool]) -> None:
         """Nodes that are gone no longer make anybody present."""
         for node in [node for node in self._peers if gone(node)]:
             self._peers.remove(node)
             self.board.drop_node(node)
+            self.private.board.drop_node(node)
 
     # -- to the members -------------------------------------------------------------------------------------------
 
@@ -334,8 +421,30 @@ class Room:
                 at_ms=now_ms,
                 rows=changes.rows,
                 members=changes.members,
+                gone=changes.gone,
             ),
         )
+
+    def private_beat(self, now_ms: int) -> Iterator[tuple[str, BoardPrivate]]:
+        """After `beat`: what connections may see beyond the board that has changed since they were last told: of those who lead
+        the class, and of whoever does not show everything to the room."""
+        if not self.private:
+            return
+        coaches = self.coaches_here()
+        if coaches:
+            view = self.private.of_coach(self.live.id, self.board, now_ms)
+            yield from ((coach, view) for coach in coaches if self.private.is_news(coach, view))
+        yield from self._of_themselves(now_ms)
+
+    def _of_themselves(self, now_ms: int) -> Iterator[tuple[str, BoardPrivate]]:
+        for account_id, connections in self._connections.items():
+            own = self._own[account_id]
+            if own.showing is None or self.live.is_led_by(account_id):
+                continue
+            view = self.private.of_themselves(self.live.id, own, self.board, now_ms)
+            for connection_id in connections:
+                if self.private.is_news(connection_id, view):
+                    yield connection_id, view
 
     def snapshot(self, now_ms: int) -> BoardSnapshot:
         """The whole board at the version that the last beat told."""
@@ -370,5 +479,25 @@ class Room:
             self.take_clock(view)
 
     def member(self, account_id: AccountId) -> Member | None:
-        """Somebody's entry on the board."""
+        """Somebody's entry on the board, as they may see it themselves."""
+        own = self._own.get(account_id)
+        if own is None or own.showing is None:
+            return self.board.member(account_id)
+        return Member(n=own.n, account_id=account_id, name=own.name, role=own.role, present=own.present)
+
+    def named(self, account_id: AccountId) -> bool:
+        """Whether the room may know that it is this person: they are known here, and have decided nothing against it."""
+        member = self.board.member(account_id)
+        return member is not None and member.account_id is not None
+
+    def in_public(self, account_id: AccountId) -> Member | None:
+        """Somebody as the room may call them."""
         return self.board.member(account_id)
+
+    def lines_for_coach(self) -> tuple[Line, ...]:
+        """What is known of everybody whom the coach of the class sees. Complete on a node that follows the coaches' channel: while
+        a coach is connected to the room through it."""
+        if not self.private:
+            return self.board.lines()
+        lines = {line.feed.n: line for line in self.board.lines()}
+        return tuple((lines | {line.feed.n: line for line in self.private.board.seen()}).values())

@@ -26,7 +26,7 @@ from realtime.connection import Connection
 from realtime.feeds import Feeds
 from realtime.limits import MAX_ROOMS
 from realtime.node import Node
-from realtime.peer import RoomClosed, Share, WholeWanted
+from realtime.peer import MemberShown, RoomClosed, Share, WholeWanted
 from realtime.position import NOWHERE, Position, position_of
 from realtime.presence import Presence
 from realtime.register import MemoryRegister, News
@@ -46,12 +46,14 @@ from realtime.wire import (
 )
 from rooms.cues import CUE_EVENT, cue_of
 from rooms.effort import NOTHING
+from rooms.named_now import retold
 from rooms.room import Room, channel_of, view_of
 from rooms.seating import admit, seat
 from services.classes.live_class import LiveClass, Membership, may_enter, normal_code
+from services.classes.showing import Showing
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
-from services.kernel.ids import ClassId
+from services.kernel.ids import AccountId, ClassId
 from services.kernel.problems import ClassNotFound, ClassOver, NotInRoom, Problem, TooManyRooms, Unavailable
 
 WHOLE_SHARE_EVERY_S: Final = 5.0
@@ -66,6 +68,7 @@ COCKPIT_EVERY_S: Final = 0.5
 FORGET_ROOM_AFTER_S: Final = 60.0
 SETTLE_TIMEOUT_S: Final = 3.0
 SAY_AGAIN_MS: Final = 1_000
+PRIVATE: Final = "board.private"
 ENDED_KEY: Final = "class.ended"
 """Under which the end of a class is said, by whoever is first."""
 
@@ -129,6 +132,7 @@ class Rooms:
         node.listen(Share, self._merge)
         node.listen(WholeWanted, self._want_whole)
         node.listen(RoomClosed, self._closed)
+        node.listen(MemberShown, self._member_shown)
         node.on_gap(self._gap)
         feeds.on_reset = self._reset
         feeds.hand_out = self._hand_out
@@ -182,6 +186,13 @@ class Rooms:
         if membership is not None:
             self._presence.enter(room.channel, membership.account_id)
         self.node.join(connection, room.channel)
+        if membership is not None and membership.role == "coach" and room.live.is_led_by(membership.account_id):
+            self._follow_for_coach(connection, room)
+
+    def _follow_for_coach(self, connection: Connection, room: Room) -> None:
+        """While a coach is connected through this node, it hears what other nodes say to coaches."""
+        self._by_channel[room.coaches_channel] = room
+        self.node.join(connection, room.coaches_channel)
 
     def meant_for(self, caller: Caller, room: Room, frames: Iterable[Frame]) -> Iterator[Frame]:
         """What of the events of a room's log is for somebody who comes back."""
@@ -199,13 +210,40 @@ class Rooms:
             return found
         return await seat(classes, live, caller.account_id, role, utc(self._clock.wall_ms()))
 
+    async def shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
+        """A member has decided how they are shown, and it is stored: here it holds before this returns, on the other nodes when
+        they hear it. The room is loaded if it was not, so that what this node says of it repeats the decision."""
+        self.node.publish(channel_of(class_id), MemberShown(account_id=account_id, showing=showing))
+        try:
+            room = await self.load(class_id)
+        except (ClassNotFound, Unavailable) as problem:
+            log.warning("rooms.showing_not_taken", class_id=str(class_id), problem=problem.message)
+            return
+        self._show(room, account_id, showing)
+
+    def _show(self, room: Room, account_id: AccountId, showing: Showing) -> None:
+        if room.show(account_id, showing):
+            # At once, not with the next beat: what is asked for meanwhile must not tell the board of before.
+            self._tell(room, self._clock.wall_ms())
+
+    def _member_shown(self, channel: str, shown: MemberShown) -> None:
+        room = self.of_channel(channel)
+        if room is not None:
+            self._show(room, shown.account_id, shown.showing)
+
+    async def missed(self, room: Room, since: Position) -> tuple[Frame, ...] | None:
+        """What was said in a room since a position, with people as they are shown now; None when that cannot be proven. Raises
+        `LogAway`."""
+        frames = await self.feeds.missed(room.channel, since)
+        return None if frames is None else retold(frames, room.board)
+
     async def _missed(self, room: Room, since: str | None) -> tuple[Frame, ...] | None:
         """What came since a position up to where the members here stand; None when that cannot be proven."""
         await self.feeds.known(room.channel)
         if since is None:
             return None
         try:
-            missed = await self.feeds.missed(room.channel, position_of(since))
+            missed = await self.missed(room, position_of(since))
         except LogAway as away:
             log.warning("rooms.log_away", room=room.channel, trouble=str(away))
             missed = None
@@ -221,6 +259,7 @@ class Rooms:
         if room is None or class_id not in connection.rooms:
             raise NotInRoom
         self._leave(room, connection)
+        self.node.leave(connection, room.coaches_channel)
         self.node.leave(connection, room.channel)
 
     def drop(self, connection: Connection) -> None:
@@ -402,6 +441,9 @@ class Rooms:
             if share is not None:
                 self.node.publish(room.channel, share)
                 self.statistics.shares += 1
+            private = room.private_share(whole=whole or class_id in self._whole_wanted)
+            if private is not None:
+                self.node.publish(room.coaches_channel, private)
         self._whole_wanted.clear()
 
     def broadcast_boards(self) -> None:
@@ -430,17 +472,22 @@ class Rooms:
             self.statistics.frames += self.node.broadcast(
                 room.channel, frame, key=room.channel, whole=lambda: room.snapshot_frame(now_ms)
             )
+        for connection_id, view in room.private_beat(now_ms):
+            connection = self.node.hub.get(connection_id)
+            if connection is not None:
+                connection.push(event_frame(PRIVATE, view), key=f"private {room.channel}")
 
     def _tell_steps(self, room: Room, now_ms: int) -> None:
         """To each athlete where they are now, to the coach everybody who has moved."""
         moved = room.moved_in_steps(now_ms)
+        hidden = room.hidden()
         key = f"steps {room.channel}"
 
         def frame(rows: tuple[StepRow, ...]) -> Frame:
             return event_frame("steps.progress", StepsProgress(class_id=room.live.id, at_ms=now_ms, rows=rows))
 
         def whole() -> Frame:
-            return frame(room.stepping.rows())
+            return frame(tuple(row for row in room.stepping.rows() if row.n not in hidden))
 
         for account_id, role, connection_id in room.seated():
             connection = self.node.hub.get(connection_id)
@@ -449,8 +496,8 @@ class Rooms:
             if role == "coach" and room.stepping.rows():
                 if not room.stepping.knows(connection_id):
                     connection.push(whole(), key=key)
-                elif moved:
-                    connection.push(frame(tuple(moved.values())), key=key, whole=whole)
+                elif rows := tuple(row for row in moved.values() if row.n not in hidden):
+                    connection.push(frame(rows), key=key, whole=whole)
             elif account_id in moved:
                 connection.push(frame((moved[account_id],)), key=key)
 
@@ -460,13 +507,15 @@ class Rooms:
         if not coaches:
             room.cockpit.rest()
             return
-        changes = room.cockpit.refresh(room.board.lines(), room.stepping.targets(now_ms), now_ms)
+        changes = room.cockpit.refresh(room.lines_for_coach(), room.stepping.targets(now_ms), now_ms)
         newcomers = room.cockpit.newcomers(coaches)
         key = f"cockpit {room.channel}"
         for connection_id in coaches:
             connection = self.node.hub.get(connection_id)
             if connection is None:
                 continue
+            if room.coaches_channel not in connection.channels:  # leads the class since they came
+                self._follow_for_coach(connection, room)
             if connection_id in newcomers:
                 connection.push(room.cockpit.snapshot_frame(now_ms), key=key)
             elif changes is not None:
@@ -487,6 +536,7 @@ class Rooms:
             room.idle_since = now
         elif now - room.idle_since >= FORGET_ROOM_AFTER_S:
             del self._rooms[room.live.id], self._by_channel[room.channel]
+            self._by_channel.pop(room.coaches_channel, None)
             self.node.unfollow(room.channel)
             self.feeds.unfollow(room.channel)
             self._presence.unfollow(room.channel)
@@ -501,9 +551,10 @@ class Rooms:
         room = self.of_channel(channel)
         if room is None:
             return
-        event = RoomPresence(
-            class_id=room.live.id, count=news.count, joined=news.joined, left=news.left, position=NOWHERE
-        )
+        # Who is not known here yet may be somebody who is not to be named.
+        joined = tuple(account_id for account_id in news.joined if room.named(account_id))
+        left = tuple(account_id for account_id in news.left if room.named(account_id))
+        event = RoomPresence(class_id=room.live.id, count=news.count, joined=joined, left=left, position=NOWHERE)
         key = f"presence:{secrets.token_hex(8)}"
         try:
             await self.say(room.live.id, "room.presence", event, key=key)
@@ -514,7 +565,11 @@ class Rooms:
 
     def _merge(self, channel: str, share: Share) -> None:
         room = self.of_channel(channel)
-        if room is not None:
+        if room is None:
+            return
+        if channel == room.coaches_channel:
+            room.merge_private(share)
+        else:
             room.merge(share)
 
     def _want_whole(self, channel: str, _: WholeWanted) -> None:
@@ -528,7 +583,7 @@ class Rooms:
             room = self.of_channel(channel)
             if room is not None:
                 self._whole_wanted.add(room.live.id)
-                self.node.publish(channel, WholeWanted(node=self.node.id))
+                self.node.publish(room.channel, WholeWanted(node=self.node.id))
 
     def _closed(self, channel: str, closed: RoomClosed) -> None:
         room = self.of_channel(channel)

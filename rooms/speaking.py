@@ -70,7 +70,7 @@ class Speaking:
                     raise NobodyThere(f"nobody is in zone {zone} right now")
                 return found
             case ToMembers(n=numbers):
-                members = {member.n for member in room.board.members()}
+                members = {line.feed.n for line in room.lines_for_coach()}
                 for place, n in enumerate(numbers):
                     if n not in members:
                         raise BadShape("nobody of this number is in the class", path=f"$.to.n[{place}]")
@@ -81,7 +81,7 @@ class Speaking:
         room = self._room_of(connection, message.class_id)
         caller = connection.caller
         may_chat(caller)
-        member = room.member(caller.account_id)
+        member = room.in_public(caller.account_id)
         if member is None:
             raise NotInRoom
         text = one_line(message.text, MAX_CHAT_UNITS)

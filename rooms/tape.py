@@ -164,7 +164,7 @@ def sum_of(changes: Changes) -> bytes:
     """A check sum of what a frame of changes says, but for names, which may be others when the tape is played, and for the order in
     which members came."""
     members = sorted((member.n, member.role, member.present) for member in changes.members)
-    return hashlib.blake2b(_encode((changes.rows, members)), digest_size=SUM_BYTES).digest()
+    return hashlib.blake2b(_encode((changes.rows, members, changes.gone)), digest_size=SUM_BYTES).digest()
 
 
 def stand_in(n: int) -> AccountId:
@@ -174,7 +174,8 @@ def stand_in(n: int) -> AccountId:
 
 def nameless(entry: ShareEntry) -> ShareEntry:
     """The same entry of nobody in particular."""
-    return msgspec.structs.replace(entry, account_id=stand_in(entry.n), name="")
+    showing = None if entry.showing is None else msgspec.structs.replace(entry.showing, alias="")
+    return msgspec.structs.replace(entry, account_id=stand_in(entry.n), name="", showing=showing)
 
 
 def without_name(payload: bytes) -> bytes:

@@ -44,6 +44,7 @@ from services.kernel.facts import (
     LoginEnded,
     NotificationsRead,
     NotificationsTold,
+    ShowingChosen,
     TaskAsked,
     TaskEnded,
     WebhookPaused,
@@ -63,13 +64,14 @@ from workers.retry import Unprocessable
 from workers.webhooks import WebhookFacts
 
 WORKOUT_SUMMARIES: Final = Queue("workout-summaries", wants=(WorkoutFinished,), concurrency=2)
-CLASS_SUMMARIES: Final = Queue("class-summaries", wants=(ClassEnded, WorkoutFinished), concurrency=2)
+CLASS_SUMMARIES: Final = Queue("class-summaries", wants=(ClassEnded, WorkoutFinished, ShowingChosen), concurrency=2)
 PUSHES: Final = Queue(
     "pushes",
     wants=(
         WorkoutSummarised,
         ClassSummarised,
         ClassClockMoved,
+        ShowingChosen,
         LoginEnded,
         TaskEnded,
         NotificationsTold,
@@ -178,6 +180,8 @@ class Handlers:
                 workout = await stores.workouts.by_id(workout_id)
                 if workout is not None and workout.class_id is not None:
                     await self._correct_table(stores, workout.class_id)
+            case ShowingChosen(class_id=class_id):
+                await self._correct_table(stores, class_id)
             case _:
                 raise _unwanted(fact)
 
@@ -190,6 +194,10 @@ class Handlers:
                 await self._push_class(stores, class_id)
             case ClassClockMoved(class_id=class_id):
                 await self._push.class_clock(class_id, await stores.timelines.of(class_id))
+            case ShowingChosen(class_id=class_id, account_id=account_id):
+                member = await stores.classes.membership(class_id, account_id)
+                if member is not None and member.showing is not None:
+                    self._push.member_shown(class_id, account_id, member.showing)
             case LoginEnded(account_id=account_id, login_id=login_id, reason=reason):
                 self._push.login_ended(account_id, login_id, reason)
             case TaskEnded(task_id=task_id):

@@ -13,7 +13,7 @@ import msgspec
 from realtime.codec import event_frame
 from realtime.feeds import Feeds
 from realtime.node import Node
-from realtime.peer import LoginEnded, TableMoved
+from realtime.peer import LoginEnded, MemberShown, TableMoved
 from realtime.position import NOWHERE
 from realtime.wire import (
     ClassSummary,
@@ -28,6 +28,7 @@ from rooms.room import channel_of, clock_view
 from rooms.rooms import ENDED_KEY, ended_view
 from rooms.watching import channel_of as watched_channel
 from services.classes.live_class import LiveClass
+from services.classes.showing import Showing
 from services.classes.timeline import Timeline
 from services.kernel.ids import AccountId, ChallengeId, ClassId, LoginId, NotificationId
 from services.notifications.inbox import view_of
@@ -52,6 +53,10 @@ class Push(Protocol):
 
     async def class_clock(self, class_id: ClassId, timeline: Timeline) -> None:
         """To everybody in the class's room, if they have not been told. Raises `LogAway`."""
+        ...
+
+    def member_shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
+        """To the nodes with somebody in the class's room."""
         ...
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
@@ -104,6 +109,10 @@ class NodePush:
         view = clock_view(class_id, timeline)
         if view is not None:
             await self._feeds.append(channel_of(class_id), CLOCK_EVENT, said_clock(view), clock_key(view))
+
+    def member_shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
+        """See `Push.member_shown`."""
+        self._node.publish(channel_of(class_id), MemberShown(account_id=account_id, showing=showing))
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         """See `Push.login_ended`."""

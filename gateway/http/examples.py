@@ -23,6 +23,7 @@ from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
 from gateway.http.phones import GivePhone, PhoneCheckView, PhoneView, ProvePhone
 from gateway.http.problems import ProblemBody, title_of, type_of
 from gateway.http.series import SeriesList, SeriesRequest
+from gateway.http.showing import ConsentList
 from gateway.http.tasks import TaskList, TaskStart
 from gateway.http.webhook_deliveries import (
     AttemptView,
@@ -67,9 +68,12 @@ from services.classes.script import (
     duration_ms,
 )
 from services.classes.series import SeriesView, Weekly
+from services.classes.showing import Consent
+from services.classes.showings import Choice
 from services.classes.steps import Below, Step
 from services.classes.timelines import ScriptDraft, ScriptView
 from services.integrations import events
+from services.kernel.clock import utc
 from services.kernel.ids import (
     AccountId,
     BookingId,
@@ -639,6 +643,16 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.ClassClockView(**msgspec.structs.asdict(_clock), position=_position),
     ScriptDraft(script=_script),
     ScriptView(script=_script, revision=1, duration_ms=duration_ms(_script)),
+    Choice("alias", "Fox"),
+    ConsentList(
+        (
+            Consent(_class, "name", "coach", 1, utc(_START + 60_000)),
+            Consent(_class, "name", "room", 1, utc(_START), utc(_START + 60_000)),
+        )
+    ),
+    wire.DisplaySet(class_id=_class, mode="zone"),
+    wire.DisplayNow(class_id=_class, mode="zone"),
+    wire.BoardPrivate(class_id=_class, at_ms=_START + 900_000, members=(_rider,), rows=(_row,)),
     wire.CueSend(class_id=_class, text="Last minute, all you have!", key="b7f1c2"),
     wire.CueSeen(class_id=_class, cue=_position, shown=False),
     wire.CueReceipts(class_id=_class, at_ms=_START + 62_000, cues=(wire.CueTally(_position, 48, 47, 45, 38, 121),)),

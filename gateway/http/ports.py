@@ -24,6 +24,8 @@ from services.classes.booking import BookingView, RosterLine
 from services.classes.live_class import LiveClass
 from services.classes.offer import OfferQuery, OfferView, Terms
 from services.classes.series import SeriesView, Weekly
+from services.classes.showing import Consent
+from services.classes.showings import Choice
 from services.classes.timelines import ScriptDraft, ScriptView
 from services.integrations.delivery import Delivery, DeliveryState
 from services.integrations.endpoint import Endpoint, Scope
@@ -96,6 +98,16 @@ class TimelineCases(Protocol):
 
     async def script(self, caller: Caller, class_id: ClassId) -> ScriptView: ...
     async def save_script(self, caller: Caller, class_id: ClassId, draft: ScriptDraft) -> ScriptView: ...
+
+
+class ShowingCases(Protocol):
+    """See services/classes/showings.py."""
+
+    async def default(self, caller: Caller) -> Choice: ...
+    async def choose_default(self, caller: Caller, choice: Choice) -> Choice: ...
+    async def in_class(self, caller: Caller, class_id: ClassId) -> Choice: ...
+    async def choose(self, caller: Caller, class_id: ClassId, choice: Choice) -> Choice: ...
+    async def ledger(self, caller: Caller) -> list[Consent]: ...
 
 
 class ChallengeCases(Protocol):
@@ -291,6 +303,7 @@ class GatewayDeps:
     displays: DisplayCases
     classes: ClassCases
     timelines: TimelineCases
+    showings: ShowingCases
     challenges: ChallengeCases
     offers: OfferCases
     bookings: BookingCases

@@ -21,6 +21,7 @@ from rooms.speaking import Speaking
 from rooms.streams import Streams
 from rooms.watching import Watching
 from services.classes.classes import Classes
+from services.classes.showings import Choice, Showings
 from services.classes.timelines import Timelines
 from services.kernel.problems import BadShape, NotInRoom
 from services.notifications.notifications import Notifications
@@ -41,6 +42,7 @@ class Live:
         chatting: Chatting,
         driving: Driving,
         comebacks: Comebacks,
+        showings: Showings,
         notifications: Notifications,
         tasks: Tasks,
         watching: Watching,
@@ -54,6 +56,7 @@ class Live:
         self._chatting = chatting
         self._driving = driving
         self._comebacks = comebacks
+        self._showings = showings
         self._tasks = tasks
         self._notifications = notifications
         self._watching = watching
@@ -68,6 +71,7 @@ class Live:
             "room.join": self.room_join,
             "room.leave": self.room_leave,
             "board.get": self.board_get,
+            "display.set": self.display_set,
             "cue.send": self.cue_send,
             "cue.seen": self.cue_seen,
             "trainer.set": self.trainer_set,
@@ -116,6 +120,11 @@ class Live:
 
     def board_get(self, connection: Connection, message: wire.RoomRef, reply: Reply) -> None:
         reply.ok(self._rooms.board(connection, message.class_id))
+
+    async def display_set(self, connection: Connection, message: wire.DisplaySet, reply: Reply) -> None:
+        class_id, choice = message.class_id, Choice(message.mode, message.alias)
+        chosen = await self._showings.choose(connection.caller, class_id, choice)
+        reply.ok(wire.DisplayNow(class_id, chosen.mode, chosen.alias))
 
     def cue_send(self, connection: Connection, message: wire.CueSend, reply: Reply) -> None:
         reply.when(self._speaking.cue(connection, message))

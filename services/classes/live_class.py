@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from services.classes.showing import Showing
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, ClassId
 from services.kernel.problems import ClassOver, Forbidden
@@ -43,7 +44,7 @@ class LiveClass(msgspec.Struct, frozen=True):
 
 class Membership(msgspec.Struct, frozen=True):
     """An account in a class. `n` is its number on the board; `feed_epoch` counts the streams opened for it; `first`: it has been an
-    athlete in no earlier class."""
+    athlete in no earlier class; `showing` how it is shown, None when nothing was ever decided."""
 
     account_id: AccountId
     name: str
@@ -51,6 +52,7 @@ class Membership(msgspec.Struct, frozen=True):
     role: Role
     feed_epoch: int = 0
     first: bool = False
+    showing: Showing | None = None
 
 
 def code_from(numbers: bytes) -> str:

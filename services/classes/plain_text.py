@@ -46,15 +46,15 @@ _FIRST_FLAG_LETTER, _LAST_FLAG_LETTER = "\U0001f1e6", "\U0001f1ff"
 _SKIN_TONES: Final = frozenset("\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
 
 
-def one_line(text: str, most: int | None = None) -> str:
+def one_line(text: str, most: int | None = None, *, path: str = "$.text") -> str:
     """`text` as one line that stays in its place: see the module. Raises `BadShape` when there is nothing left to be read, or more
     than `most` units (none: as much as it is)."""
     # Once more behind it: what stood between two characters may be gone now, so that they compose.
     line = unicodedata.normalize("NFC", _kept(unicodedata.normalize("NFC", text)))
     if not line:
-        raise BadShape("there is nothing to be read in this text", path="$.text")
+        raise BadShape("there is nothing to be read in this text", path=path)
     if most is not None and (there := units(line)) > most:
-        raise BadShape(f"this text has {there} characters: {most} fit", path="$.text", limit=most)
+        raise BadShape(f"this text has {there} characters: {most} fit", path=path, limit=most)
     return line
 
 

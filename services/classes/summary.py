@@ -12,6 +12,7 @@ import msgspec
 
 from services.classes.live_class import LiveClass, Membership
 from services.classes.ranking import ranked, weight
+from services.classes.showing import on_board, public_name
 from services.kernel.ids import AccountId, ClassId
 from services.training.load import MS_PER_MINUTE
 from services.training.zones import ZONES
@@ -44,20 +45,22 @@ def final_table(
 ) -> ClassSummary:
     """The table of a class that is over. `earned` is ms in zone 0 to 5 per member; who is missing earned nothing.
 
-    Coaches and spectators are not ranked. Raises ValueError while the class is live.
+    Coaches and spectators are not ranked, nor is whoever the room does not see; but `athletes` counts them. Raises ValueError while
+    the class is live.
     """
     if live.ended_ms is None:
         raise ValueError(f"class {live.id} is still live: end it first")
+    athletes = [member for member in members if member.role == "athlete"]
     efforts = (
         (weight(zone_ms := earned.get(member.account_id, _NOTHING)), member.n, (member, zone_ms))
-        for member in members
-        if member.role == "athlete"
+        for member in athletes
+        if on_board(member.showing)
     )
     standings = [
         ClassStanding(
             n=member.n,
             rank=rank,
-            name=member.name,
+            name=public_name(member.showing, member.n, member.name),
             effort=round(effort / MS_PER_MINUTE, 1),
             zone_ms=zone_ms,
         )
@@ -67,6 +70,6 @@ def final_table(
         class_id=live.id,
         title=live.title,
         duration_ms=max(live.ended_ms - live.created_ms, 0),
-        athletes=len(standings),
+        athletes=len(athletes),
         standings=tuple(standings),
     )

@@ -107,6 +107,13 @@ class ClassClockMoved(Fact, frozen=True, tag="class.clock_moved"):
     class_id: ClassId
 
 
+class ShowingChosen(Fact, frozen=True, tag="class.showing_chosen"):
+    """Somebody has decided how they are shown in a class."""
+
+    class_id: ClassId
+    account_id: AccountId
+
+
 class ChallengeMoved(Fact, frozen=True, tag="challenge.moved"):
     """The table of a challenge is another one: somebody came, went or scored."""
 
@@ -234,6 +241,7 @@ AnyFact = (
     | ClassReminderDue
     | ClassDoorsDue
     | ClassClockMoved
+    | ShowingChosen
     | ChallengeMoved
     | ChallengeDue
     | ChallengeFinished
@@ -261,6 +269,7 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     ClassReminderDue,
     ClassDoorsDue,
     ClassClockMoved,
+    ShowingChosen,
     ChallengeMoved,
     ChallengeDue,
     ChallengeFinished,

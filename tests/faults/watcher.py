@@ -227,7 +227,7 @@ class Watcher:
         rows = []
         for n, row in sorted(self.fold.rows.items()):
             seat = self.fold.seats.get(n)
-            device = self._swarm.device_of(seat.account_id) if seat else None
+            device = self._swarm.device_of(seat.account_id) if seat and seat.account_id else None
             if device is not None:
                 rows.append(RowSeen(device.who, device.shown(row.bpm), row.freshness))
         now = self._swarm.history.now()

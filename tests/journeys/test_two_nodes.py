@@ -62,6 +62,7 @@ class Person:
 
     def _board(self, changes: BoardChanges) -> None:
         for member in changes.members:
+            assert member.account_id is not None, "nobody here has hidden their name"
             (self.absent.discard if member.present else self.absent.add)(member.account_id)
 
     def joined(self) -> set[AccountId]:

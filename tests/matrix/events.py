@@ -121,6 +121,11 @@ async def said_so_far(evening: Evening, who: Who) -> object:
     return wire.ChatPage(class_id=(await evening.live()).id)
 
 
+async def display_mode(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.DisplaySet(class_id=(await evening.live()).id, mode="zone")
+
+
 # -- classes ----------------------------------------------------------------------------------------------------
 
 

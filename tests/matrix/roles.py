@@ -90,6 +90,10 @@ IN_ROOM: Final = among_accounts(OK, "who is in the room", coach=NOT_IN_ROOM, str
 MEMBERS_IN_ROOM: Final = among_accounts(
     OK, "the members in the room, not its screens", coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM
 )
+IN_CLASS_BUT_ITS_COACH: Final = among_accounts(
+    OK, "the members of the class but its coach", owner=FORBIDDEN, coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM
+)
+IN_CLASS: Final = among_accounts(OK, "the members of the class", coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM)
 OWNER_IN_ROOM: Final = among_accounts(
     FORBIDDEN, "the coach of the class, in its room", owner=OK, coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM
 )

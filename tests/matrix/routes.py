@@ -95,6 +95,16 @@ async def a_class(evening: Evening, _: Who) -> Asked:
     return Asked({"id": (await evening.live()).id})
 
 
+def in_class(said: object = None) -> RouteInput:
+    """The class, of which those are members who are."""
+
+    async def ask(evening: Evening, who: Who) -> Asked:
+        await evening.in_room(who)
+        return Asked({"id": (await evening.live()).id}, body=said)
+
+    return ask
+
+
 async def a_summary(evening: Evening, _: Who) -> Asked:
     live = await evening.live()
     standing = ClassStanding(n=1, rank=1, name="athlete", effort=1.5, zone_ms=(0, 0, 0, 0, 0, 1_000))

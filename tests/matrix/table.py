@@ -25,6 +25,8 @@ from tests.matrix.roles import (
     ANYBODY,
     COACHES,
     FORBIDDEN,
+    IN_CLASS,
+    IN_CLASS_BUT_ITS_COACH,
     IN_ROOM,
     MEMBERS_IN_ROOM,
     NOT_FOUND,
@@ -103,6 +105,7 @@ EVENTS: Final = (
     EventRow("trainer.set", OWNER_IN_ROOM, e.trainers),
     EventRow("chat.send", MEMBERS_IN_ROOM, e.chat),
     EventRow("chat.history", IN_ROOM, e.said_so_far),
+    EventRow("display.set", IN_CLASS_BUT_ITS_COACH, e.display_mode),
     EventRow("task.cancel", THEIR_OWN, e.owners_task),
     EventRow("inbox.read", THEIR_OWN, e.owners_notification),
 )
@@ -125,6 +128,11 @@ ROUTES: Final = (
     RouteRow("GET /v1/classes/{id}/summary", ANY_TOKEN, r.a_summary),
     RouteRow("GET /v1/classes/{id}/script", ANY_TOKEN, r.class_with_script),
     RouteRow("PUT /v1/classes/{id}/script", OWN_CLASS, r.new_script),
+    RouteRow("GET /v1/me/display", ANY_ACCOUNT, r.plain),
+    RouteRow("PUT /v1/me/display", ANY_ACCOUNT, r.body({"mode": "zone"})),
+    RouteRow("GET /v1/classes/{id}/display", IN_CLASS, r.in_class()),
+    RouteRow("PUT /v1/classes/{id}/display", IN_CLASS_BUT_ITS_COACH, r.in_class({"mode": "zone"})),
+    RouteRow("GET /v1/me/consents", ANY_ACCOUNT, r.plain),
     # -- challenges
     RouteRow("POST /v1/challenges", ANY_ACCOUNT, r.new_challenge),
     RouteRow("GET /v1/challenges", ANY_ACCOUNT, r.plain),

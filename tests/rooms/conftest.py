@@ -33,6 +33,7 @@ from rooms.streams import Streams
 from rooms.tapes import Tapes
 from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
+from services.classes.showings import Showings
 from services.classes.timelines import Timelines
 from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock
@@ -167,6 +168,7 @@ class TestNode:
         )
         self.classes = Classes(transactions, world.clock, ids, self.rooms)
         self.timelines = Timelines(transactions, world.clock, self.clocks)
+        self.showings = Showings(transactions, world.clock, ids, self.rooms)
 
     def connect(self, caller: Caller) -> Connection:
         """A connection of somebody to this node."""
@@ -191,8 +193,10 @@ class TestNode:
     async def create_class(self, coach: Caller, title: str = "Ride") -> LiveClass:
         return await self.classes.create(coach, title)
 
-    async def join(self, connection: Connection, code: str, role: str = "athlete") -> RoomJoined:
-        return await self.rooms.join(connection, RoomJoin(code=code, role=role))  # type: ignore[arg-type]
+    async def join(
+        self, connection: Connection, code: str, role: str = "athlete", *, since: str | None = None
+    ) -> RoomJoined:
+        return await self.rooms.join(connection, RoomJoin(code=code, role=role, since=since))  # type: ignore[arg-type]
 
     async def open(
         self,

@@ -42,6 +42,9 @@ class Screen:
                 self.v = changes.v
                 self.rows.update({row.n: row for row in changes.rows})
                 self.members.update({member.n: member for member in changes.members})
+                for n in changes.gone:
+                    self.rows.pop(n, None)
+                    self.members.pop(n, None)
 
 
 async def test_a_class_from_join_code_to_final_board(world: World) -> None:

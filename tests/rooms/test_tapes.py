@@ -11,6 +11,7 @@ from realtime.wire import BoardSnapshot, ChatSend, CueSend
 from rooms.replay import Replay, Shown
 from rooms.tapes import Tapes
 from services.classes.live_class import LiveClass
+from services.classes.showings import Choice
 from services.kernel.ids import ClassId, StreamId, Uuid7Ids
 from services.kernel.problems import NotFound, Unavailable
 from services.training.sample import Sample
@@ -95,6 +96,25 @@ async def test_a_class_plays_again_as_its_members_saw_it(world: World) -> None:
     assert verdict.equal
     assert {tape.node for tape in verdict.tapes} == {one.node.id, two.node.id}
     assert (verdict.several, verdict.scores > 20) == ([], True)
+
+
+async def test_who_has_withdrawn_in_the_middle_of_a_class_is_not_shown_by_its_replay_which_still_fits(
+    world: World,
+) -> None:
+    ride = await Ride.begin(world, "Ada", "Bob")
+    await ride.ride(6)
+    bob = ride.athletes[1][1].caller
+    await ride.nodes[0].showings.choose(bob, ride.live.id, Choice("hidden"))
+    await ride.ride(6)
+    for node in ride.nodes:
+        await node.tapes.write()
+    events = await shown(world, ride.live.id)
+    told = b"".join(bytes(each.payload) for each in events)
+    assert b"Bob" not in told
+    assert str(bob.account_id).encode() not in told
+    assert [member.name for member in screen_of(events).members.values()] == ["Mia", "Ada"]
+    verdict = await replay_of(world).check(ride.live.id)
+    assert [(tape.differ, tape.frames > 6) for tape in verdict.tapes] == [(0, True), (0, True)]
 
 
 async def test_when_a_node_dies_the_class_goes_on_from_the_tape_of_another(world: World) -> None:

@@ -97,6 +97,7 @@ class Hall:
             "cue.seen": self.acknowledge,
             "chat.send": self.say,
             "chat.history": self.chat_history,
+            "display.set": self.show,
             "trainer.set": self.drive,
             "class.create": self.create,
             "class.end": self.end,
@@ -119,6 +120,9 @@ class Hall:
 
     def frames(self, _: Connection, message: wire.SensorFrame, reply: Reply) -> None:
         reply.ok(wire.SamplesStored(message.stream, message.seq + len(message.frames)))
+
+    def show(self, _: Connection, message: wire.DisplaySet, reply: Reply) -> None:
+        reply.ok(wire.DisplayNow(message.class_id, message.mode, message.alias))
 
     def drive(self, _: Connection, _message: wire.TrainerSet, reply: Reply) -> None:
         reply.ok(wire.TrainerAsked(athletes=0))

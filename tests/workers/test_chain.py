@@ -11,6 +11,7 @@ from persistence.database import Database
 from realtime.wire import ClassSummary, TaskView, WorkoutSummaryView
 from services.classes.bookings import Bookings
 from services.classes.live_class import LiveClass
+from services.classes.showing import Showing
 from services.classes.timeline import Timeline
 from services.kernel.clock import SystemClock, utc
 from services.kernel.facts import ClassEnded, WorkoutFinished
@@ -54,6 +55,9 @@ class Inboxes:
         self.tables.append(summary)
 
     async def class_clock(self, class_id: ClassId, timeline: Timeline) -> None:
+        raise NotImplementedError
+
+    def member_shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         raise NotImplementedError
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:

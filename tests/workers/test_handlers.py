@@ -9,6 +9,7 @@ from persistence.database import Database
 from realtime.wire import TaskView, WorkoutSummaryView
 from services.classes.class_clock import Started
 from services.classes.live_class import LiveClass
+from services.classes.showing import Showing
 from services.classes.summary import ClassSummary
 from services.classes.timeline import Timeline
 from services.kernel.clock import utc
@@ -25,6 +26,7 @@ from services.kernel.facts import (
     NotificationsRead,
     NotificationsTold,
     SensorChosen,
+    ShowingChosen,
     TaskEnded,
     WorkoutFinished,
     WorkoutSummarised,
@@ -51,6 +53,7 @@ class Pushed:
         self.workouts: list[tuple[AccountId, WorkoutSummaryView]] = []
         self.ended: list[ClassId] = []
         self.classes: list[tuple[ClassId, ClassSummary]] = []
+        self.shown: list[tuple[ClassId, AccountId, Showing]] = []
         self.clocks: list[tuple[ClassId, Timeline]] = []
         self.logins: list[tuple[AccountId, LoginId, str]] = []
         self.tasks: list[tuple[AccountId, TaskView]] = []
@@ -68,6 +71,9 @@ class Pushed:
 
     async def class_clock(self, class_id: ClassId, timeline: Timeline) -> None:
         self.clocks.append((class_id, timeline))
+
+    def member_shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
+        self.shown.append((class_id, account_id, showing))
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         self.logins.append((account_id, login_id, reason))
@@ -355,3 +361,25 @@ async def test_what_was_read_on_one_device_is_pushed_to_all_of_them(
     assert sorted(pushed.read, key=str) == sorted(
         [(ada.account_id, (newest.id,), None, 0), (ada.account_id, (), oldest.id, 0)], key=str
     )
+
+
+async def test_a_decision_how_to_be_shown_is_told_to_the_nodes_and_corrects_the_final_table(
+    world: World, rows: dict[str, Row], pushed: Pushed
+) -> None:
+    coach, ada = await world.account("Cleo", "coach"), await world.account()
+    live = await world.live_class(coach)
+    await world.enter(live, ada)
+    await world.end(live)
+    await happen(world, rows[CLASS_SUMMARIES.name], ClassEnded(class_id=live.id))
+    hidden = Showing("hidden", "", 1)
+    async with world.transactions() as stores:
+        await stores.showings.save(live.id, ada.account_id, hidden)
+    chosen = ShowingChosen(class_id=live.id, account_id=ada.account_id)
+    await happen(world, rows[PUSHES.name], chosen)
+    await happen(world, rows[CLASS_SUMMARIES.name], chosen)
+    assert pushed.shown == [(live.id, ada.account_id, hidden)]
+    async with world.transactions() as stores:
+        stored = await stores.classes.summary(live.id)
+    assert stored is not None
+    table = msgspec.json.decode(stored, type=ClassSummary)
+    assert (table.athletes, table.standings) == (1, ())

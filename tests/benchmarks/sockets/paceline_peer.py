@@ -92,6 +92,7 @@ class Work:
             "cue.seen": refuse,
             "chat.send": refuse,
             "chat.history": refuse,
+            "display.set": refuse,
             "trainer.set": refuse,
             "class.control": refuse,
             "timeline.get": refuse,

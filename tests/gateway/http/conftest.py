@@ -23,12 +23,14 @@ from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
 from services.classes.offers import Offers
 from services.classes.recurring import Recurring
+from services.classes.showing import Showing
+from services.classes.showings import Showings
 from services.classes.timeline import Timeline
 from services.classes.timelines import Timelines
 from services.integrations.sealing import Seals
 from services.integrations.webhooks import Webhooks
 from services.kernel.clock import ManualClock
-from services.kernel.ids import ClassId, Uuid7Ids
+from services.kernel.ids import AccountId, ClassId, Uuid7Ids
 from services.notifications.inbox import Inbox
 from services.notifications.notifications import Notifications
 from services.notifications.phone import PhoneCodes
@@ -58,6 +60,9 @@ class EmptyStage:
         """Nobody is there to be told."""
 
     async def moved(self, class_id: ClassId, timeline: Timeline) -> None:
+        """Nobody is there to be told."""
+
+    async def shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         """Nobody is there to be told."""
 
 
@@ -151,6 +156,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         displays=Displays(classes, tokens, clock, ids),
         classes=classes,
         timelines=Timelines(transactions, clock, EmptyStage()),
+        showings=Showings(transactions, clock, ids, EmptyStage()),
         challenges=Challenges(transactions, clock, ids),
         offers=Offers(transactions, clock, ids),
         bookings=Bookings(transactions, clock, ids),

@@ -98,6 +98,7 @@ class Calls:
             "cue.seen": anything,
             "chat.send": anything,
             "chat.history": anything,
+            "display.set": anything,
             "trainer.set": anything,
             "class.create": anything,
             "class.end": anything,

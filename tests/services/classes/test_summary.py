@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.classes.live_class import LiveClass, Membership, Role
+from services.classes.showing import Showing
 from services.classes.summary import ClassSummary, final_table
 from services.kernel.ids import AccountId, ClassId, CountingIds
 
@@ -43,6 +44,15 @@ def test_equal_effort_shares_a_rank_and_the_next_one_is_skipped() -> None:
         (4, 4, 1.0),
     ]
     assert (table.class_id, table.title, table.duration_ms, table.athletes) == (OVER.id, "Hills", 60_000, 4)
+
+
+def test_who_the_room_does_not_see_is_counted_and_not_ranked() -> None:
+    members = [member(n) for n in (1, 2, 3)]
+    members[0] = msgspec.structs.replace(members[0], showing=Showing("coach"))
+    members[1] = msgspec.structs.replace(members[1], showing=Showing("alias", "Fox"))
+    table = final_table(OVER, members, {each.account_id: minutes(3, 4 - each.n) for each in members})
+    assert [(line.rank, line.n, line.name) for line in table.standings] == [(1, 2, "Fox"), (2, 3, "Member 3")]
+    assert table.athletes == 3
 
 
 def test_a_ms_that_rounding_hides_still_decides_the_rank() -> None:

@@ -5,11 +5,15 @@
  * `epoch`, one version earlier. Anything older is already in; anything else means that we missed something, and then
  * nothing but a new snapshot will do. On the wire a row is the array [n, rank, bpm, percent, zone, effort, freshness]
  * and a field at its default is left out.
+ *
+ * What this client may see beyond what everybody sees (`board.private`) lies over the board, in place of its lines by number;
+ * the newest telling is all there is of it.
  */
 
 /**
- * One athlete's line. `bpm`, `percent`, `zone` are null unless the sensor is live.
- * @typedef {{n: number, name: string, present: boolean, accountId: string, rank: number, bpm: number | null,
+ * One athlete's line. `bpm`, `percent`, `zone` are null unless the sensor is live; `rank` is Infinity for whoever has none, and
+ * `beyond` says that others see less of them.
+ * @typedef {{n: number, name: string, present: boolean, beyond: boolean, accountId: string | null, rank: number, bpm: number | null,
  *            percent: number | null, zone: number | null, effort: number,
  *            freshness: "live" | "stale" | "lost" | "none"}} Line
  */
@@ -22,6 +26,7 @@ export class Board {
     this.count = 0;
     this.members = new Map();
     this.rows = new Map();
+    this.beyond = { members: new Map(), rows: new Map() };
   }
 
   /** Replaces everything by what a snapshot says. */
@@ -46,7 +51,19 @@ export class Board {
     this.atMs = changes.at_ms;
     for (const member of changes.members ?? []) this.members.set(member.n, member);
     for (const row of changes.rows ?? []) this.rows.set(row[0], row);
+    for (const n of changes.gone ?? []) {
+      this.members.delete(n);
+      this.rows.delete(n);
+    }
     return "applied";
+  }
+
+  /** Replaces what this client sees beyond the others. */
+  takePrivate(told) {
+    this.beyond = {
+      members: new Map((told.members ?? []).map((member) => [member.n, member])),
+      rows: new Map((told.rows ?? []).map((row) => [row[0], row])),
+    };
   }
 
   /**
@@ -55,30 +72,33 @@ export class Board {
    */
   lines() {
     const lines = [];
-    for (const [n, member] of this.members) {
-      if ((member.role ?? "athlete") !== "athlete") continue;
-      lines.push(lineOf(member, this.rows.get(n)));
+    for (const n of new Set([...this.members.keys(), ...this.beyond.members.keys()])) {
+      const line = this.line(n);
+      if (line) lines.push(line);
     }
-    return lines.sort((a, b) => a.rank - b.rank || a.n - b.n);
+    return lines.sort((a, b) => (a.rank === b.rank ? a.n - b.n : a.rank - b.rank));
   }
 
   /** @param {number} n @returns {Line | null} */
   line(n) {
-    const member = this.members.get(n);
-    return member ? lineOf(member, this.rows.get(n)) : null;
+    const beyond = this.beyond.members.get(n);
+    const member = beyond ?? this.members.get(n);
+    if (!member || (member.role ?? "athlete") !== "athlete") return null;
+    return lineOf(member, this.beyond.rows.get(n) ?? this.rows.get(n), beyond !== undefined);
   }
 }
 
 /** @returns {Line} */
-function lineOf(member, row) {
+function lineOf(member, row, beyond) {
   const [n, rank, bpm, percent, zone, effort, freshness] = row ?? [member.n, Infinity, null, null, null, 0, "none"];
   const live = freshness === "live";
   return {
     n,
     name: member.name,
-    accountId: member.account_id,
+    accountId: member.account_id ?? null,
     present: member.present ?? true,
-    rank,
+    beyond,
+    rank: rank ?? Infinity,
     // Whatever a server might send beside it: a number is shown only while its sensor is live.
     bpm: live ? bpm : null,
     percent: live ? percent : null,

@@ -43,6 +43,7 @@ export class Room {
     this.again = 0;
     live.on("board.snapshot", (snapshot) => this.#mine(snapshot) && this.#take(snapshot));
     live.on("board.changes", (changes) => this.#mine(changes) && this.#change(changes));
+    live.on("board.private", (told) => this.#mine(told) && this.#takePrivate(told));
     for (const event of ["cue", "class.ended", "class.summary", "chat.said"])
       live.on(event, (payload) => this.#said(event, payload));
     live.on("room.position", (told) => this.#mine(told) && this.place.set(told.position));
@@ -85,6 +86,7 @@ export class Room {
     if (this.closed) return;
     this.view = joined.room;
     this.you = joined.you ?? null;
+    this.board.takePrivate({}); // told again when there is any
     this.watcher.onJoined?.(joined.room, this.you);
     this.#take(joined.board);
     for (const [event, payload] of joined.missed ?? []) this.#said(event, payload);
@@ -138,6 +140,11 @@ export class Room {
     const verdict = this.board.apply(changes);
     if (verdict === "applied") this.watcher.onBoard(this.board);
     if (verdict === "gap") this.#askForAll();
+  }
+
+  #takePrivate(told) {
+    this.board.takePrivate(told);
+    this.watcher.onBoard(this.board);
   }
 
   #heard({ at_ms: atMs }) {

@@ -240,7 +240,7 @@ export class Training {
       return make(
         "li",
         { class: line === own ? "is-you" : null },
-        make("span", { class: "mini-rank" }, fresh ? String(line.rank) : "–"),
+        make("span", { class: "mini-rank" }, fresh && Number.isFinite(line.rank) ? String(line.rank) : "–"),
         make("span", { class: "mini-name" }, line === own ? `${line.name} (you)` : line.name),
         make(
           "span",
