@@ -10,8 +10,9 @@ from typing import NamedTuple
 from persistence.stores import Stores, Transactions
 from persistence.streams import StreamRecord
 from realtime.wire import StreamOpen
+from rooms.knocking import Knocking
 from rooms.seating import admit, seat
-from services.classes.live_class import LiveClass, may_enter, normal_code
+from services.classes.live_class import LiveClass, may_enter, may_feed
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import WorkoutFinished
@@ -19,7 +20,6 @@ from services.kernel.ids import ClassId, Ids, StreamId, WorkoutId
 from services.kernel.problems import (
     BadShape,
     Busy,
-    ClassNotFound,
     Forbidden,
     NotAuthenticated,
     StreamTakenOver,
@@ -40,15 +40,16 @@ class Opened(NamedTuple):
 class Openings:
     """Opens and finishes streams in the database."""
 
-    def __init__(self, transactions: Transactions, clock: Clock, ids: Ids) -> None:
+    def __init__(self, transactions: Transactions, knocking: Knocking, clock: Clock, ids: Ids) -> None:
         self._transactions = transactions
+        self._knocking = knocking
         self._clock = clock
         self._ids = ids
 
     async def open(self, caller: Caller, request: StreamOpen) -> Opened:
-        """Create the stream, or take it up again. Raises `Forbidden`, `ClassNotFound`, `ClassOver`, `ClassFull`, `BadShape` when
-        it was opened for another class, `Busy` when two connections create it at the same moment; and what `admit` raises, for a
-        stream that is new."""
+        """Create the stream, or take it up again. Raises `Forbidden`, `ClassNotFound`, `TooManyAttempts`, `ClassOver`, `ClassFull`,
+        `BadShape` when it was opened for another class, `Busy` when two connections create it at the same moment; and what `admit`
+        raises, for a stream that is new."""
         async with self._transactions() as stores:
             return await self._open(stores, caller, request)
 
@@ -64,9 +65,8 @@ class Openings:
     async def _open(self, stores: Stores, caller: Caller, request: StreamOpen) -> Opened:
         live_class = None
         if request.class_code is not None:
-            live_class = await stores.classes.by_code(normal_code(request.class_code))
-            if live_class is None:
-                raise ClassNotFound(path="$.class_code")
+            code = request.class_code
+            live_class = await self._knocking.class_of(stores.classes, caller, code, "$.class_code")
         record = await stores.streams.lock(request.stream)
         if record is None:
             record, physiology = await self._create(stores, caller, request, live_class)
@@ -88,6 +88,7 @@ class Openings:
         feed_epoch = 0
         if live_class is not None:
             may_enter(live_class, caller, "athlete")
+            may_feed(await stores.classes.membership(live_class.id, caller.account_id))
             await admit(stores.offers, live_class, caller, now)
             await seat(stores.classes, live_class, caller.account_id, "athlete", now)
             feed_epoch = await stores.classes.raise_feed(live_class.id, caller.account_id)

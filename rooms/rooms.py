@@ -46,10 +46,11 @@ from realtime.wire import (
 )
 from rooms.cues import CUE_EVENT, cue_of
 from rooms.effort import NOTHING
+from rooms.knocking import Knocking
 from rooms.named_now import retold
 from rooms.room import Room, channel_of, view_of
 from rooms.seating import admit, seat
-from services.classes.live_class import LiveClass, Membership, may_enter, normal_code
+from services.classes.live_class import LiveClass, Membership, may_enter
 from services.classes.showing import Showing
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -113,6 +114,7 @@ class Rooms:
         self._presence = presence or Presence(node.id, MemoryRegister(lambda: int(clock.monotonic() * 1_000)), clock)
         self._presence.on_news = self._tell_presence
         self.feeds: Final = feeds
+        self.knocking: Final = Knocking(clock)
         self._transactions = transactions
         self._clock = clock
         self._beat_s = 1.0 / board_hz
@@ -143,13 +145,12 @@ class Rooms:
         """Bring a connection into the room of a class. Joining again is allowed and returns a fresh board. With `since`, a
         member may also come back to a class that has ended meanwhile, for what they missed of it.
 
-        Raises `ClassNotFound`, `ClassOver`, `Forbidden`, `ClassFull`, `TooManyRooms`, `Unavailable`; and what `admit` raises.
+        Raises `ClassNotFound`, `TooManyAttempts`, `ClassOver`, `Forbidden`, `ClassFull`, `TooManyRooms`, `Unavailable`; and what
+        `admit` raises.
         """
         caller = connection.caller
         async with self._transactions() as stores:
-            live = await stores.classes.by_code(normal_code(request.code))
-            if live is None:
-                raise ClassNotFound(path="$.code")
+            live = await self.knocking.class_of(stores.classes, caller, request.code, "$.code")
             returns = live.over and request.since is not None
             may_enter(live, caller, request.role, over=returns)
             if len(connection.rooms) >= MAX_ROOMS and live.id not in connection.rooms:

@@ -148,7 +148,7 @@ class Streams:
         self._transactions = transactions
         self._rooms = rooms
         self._clock = clock
-        self._openings = Openings(transactions, clock, ids)
+        self._openings = Openings(transactions, rooms.knocking, clock, ids)
         self._live: dict[StreamId, LiveStream] = {}
         self._feedings: dict[tuple[ClassId, AccountId], Feeding] = {}
         # Full: what more shifts there are is not kept. The samples are all there, and say who could have fed.

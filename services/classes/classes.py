@@ -7,7 +7,15 @@ from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
-from services.classes.live_class import CODE_LENGTH, LiveClass, code_from, may_end, normal_code
+from services.classes.live_class import (
+    CODE_LENGTH,
+    LiveClass,
+    Membership,
+    code_from,
+    may_end,
+    may_know,
+    normal_code,
+)
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact, ClassEnded
@@ -25,6 +33,7 @@ class ClassStore(Protocol):
     async def by_id(self, class_id: ClassId) -> LiveClass | None: ...
     async def by_code(self, code: str) -> LiveClass | None: ...
     async def lock(self, class_id: ClassId) -> LiveClass | None: ...
+    async def membership(self, class_id: ClassId, account_id: AccountId) -> Membership | None: ...
     async def of_coach(self, coach_id: AccountId, limit: int) -> list[LiveClass]: ...
     async def end(self, class_id: ClassId, at: datetime) -> bool: ...
     async def summary(self, class_id: ClassId) -> str | None: ...
@@ -96,11 +105,12 @@ class Classes:
             return await stores.classes.of_coach(caller.account_id, PAGE)
 
     async def by_id(self, caller: Caller, class_id: ClassId) -> LiveClass:
-        """A class by id, for anybody who is logged in; a display sees its own. Raises `ClassNotFound`."""
+        """A class by id, for its coach, its members and its screens. Raises `ClassNotFound` for everybody else."""
         async with self._transactions() as stores:
             live = await stores.classes.by_id(class_id)
-        if live is None or ("display" in caller.roles and caller.class_id != class_id):
-            raise ClassNotFound
+            if live is None:
+                raise ClassNotFound
+            may_know(live, caller, await stores.classes.membership(class_id, caller.account_id))
         return live
 
     async def by_code(self, code: str) -> LiveClass:

@@ -11,7 +11,7 @@ import msgspec
 from services.classes.showing import Showing
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, ClassId
-from services.kernel.problems import ClassOver, Forbidden
+from services.kernel.problems import ClassNotFound, ClassOver, Forbidden
 
 CODE_ALPHABET: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 """No I, L, O, 0, 1: read aloud or off a screen across a hall they are mistaken for each other."""
@@ -85,6 +85,20 @@ def may_enter(live: LiveClass, caller: Caller, role: Role, *, over: bool = False
     caller.require("member")
     if role == "coach" and live.coach_id != caller.account_id:
         raise Forbidden("you are not the coach of this class")
+
+
+def may_know(live: LiveClass, caller: Caller, membership: Membership | None) -> None:
+    """Raise `ClassNotFound` unless `caller` is the coach of this class, a member, or one of its screens: its code can be read from
+    it, and the code lets in. Ids are no secret, they stand in what is offered to everybody."""
+    theirs = live.coach_id == caller.account_id or membership is not None
+    if not (caller.class_id == live.id if "display" in caller.roles else theirs):
+        raise ClassNotFound
+
+
+def may_feed(membership: Membership | None) -> None:
+    """Raise `Forbidden` for one who has come to watch: nobody is put on a board by a device that still knows a code."""
+    if membership is not None and membership.role == "spectator":
+        raise Forbidden("you watch this class: join it as athlete before you send samples into it", path="$.class_code")
 
 
 def may_control(live: LiveClass, caller: Caller) -> None:

@@ -15,13 +15,13 @@ import msgspec
 
 from services.classes import script as scripts
 from services.classes.class_clock import Command, Event, decide
-from services.classes.live_class import LiveClass, may_control
+from services.classes.live_class import LiveClass, Membership, may_control, may_know
 from services.classes.script import Script, laid_out
 from services.classes.timeline import Timeline, clocks_of
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact, ClassClockMoved
-from services.kernel.ids import ClassId, FactId
+from services.kernel.ids import AccountId, ClassId, FactId
 from services.kernel.problems import ChangedMeanwhile, ClassNotFound, ClassStarted, ClockRefused, NotFound
 
 
@@ -45,6 +45,7 @@ class ClassStore(Protocol):
 
     async def by_id(self, class_id: ClassId) -> LiveClass | None: ...
     async def lock(self, class_id: ClassId) -> LiveClass | None: ...
+    async def membership(self, class_id: ClassId, account_id: AccountId) -> Membership | None: ...
 
 
 class TimelineStore(Protocol):
@@ -95,9 +96,8 @@ class Timelines:
         """The script of a class, for anybody who may see the class. Raises `ClassNotFound`, or `NotFound` when it has none."""
         async with self._transactions() as stores:
             live = await stores.classes.by_id(class_id)
+            await _known(stores, live, caller)
             timeline = await stores.timelines.of(class_id)
-        if live is None or ("display" in caller.roles and caller.class_id != class_id):
-            raise ClassNotFound
         if timeline.script is None:
             raise NotFound("this class has no script")
         return _view(timeline.script, timeline.revision)
@@ -143,11 +143,17 @@ class Timelines:
     @staticmethod
     async def _locked(stores: TimelineStores, caller: Caller, class_id: ClassId) -> Timeline:
         """The timeline of a class that the caller may control, its row locked."""
-        live = await stores.classes.lock(class_id)
-        if live is None:
-            raise ClassNotFound
+        live = await _known(stores, await stores.classes.lock(class_id), caller)
         may_control(live, caller)
         return await stores.timelines.of(class_id)
+
+
+async def _known(stores: TimelineStores, live: LiveClass | None, caller: Caller) -> LiveClass:
+    """The class, if the caller may know of it. Raises `ClassNotFound`."""
+    if live is None:
+        raise ClassNotFound
+    may_know(live, caller, await stores.classes.membership(live.id, caller.account_id))
+    return live
 
 
 def _view(script: Script, revision: int) -> ScriptView:

@@ -20,7 +20,8 @@ _SAMPLES = (Sample(t=0, bpm=120), Sample(t=1_000, bpm=121))
 _FRAMES = (wire.RawMoment(0, encode_heart_rate(HeartRateMeasurement(142, contact=True))),)
 
 
-def _new_stream() -> StreamId:
+def new_stream_id() -> StreamId:
+    """A stream that nobody has made yet."""
     return StreamId(uuid.uuid4())
 
 
@@ -28,12 +29,12 @@ def _new_stream() -> StreamId:
 
 
 async def new_stream(evening: Evening, _: Who) -> object:
-    return wire.StreamOpen(stream=_new_stream(), started_at_ms=evening.now_ms())
+    return wire.StreamOpen(stream=new_stream_id(), started_at_ms=evening.now_ms())
 
 
 async def stream_into_class(evening: Evening, _: Who) -> object:
     live = await evening.live()
-    return wire.StreamOpen(stream=_new_stream(), started_at_ms=evening.now_ms(), class_code=live.code)
+    return wire.StreamOpen(stream=new_stream_id(), started_at_ms=evening.now_ms(), class_code=live.code)
 
 
 async def owners_stream(evening: Evening, _: Who) -> object:
@@ -66,7 +67,7 @@ async def owners_finish(evening: Evening, _: Who) -> object:
 
 async def _opened(evening: Evening, who: Who) -> StreamId:
     """A stream that `who` has opened, if they can."""
-    stream, seat = _new_stream(), await evening.sits(who)
+    stream, seat = new_stream_id(), await evening.sits(who)
     if not seat.refused:
         answer = await seat.call("stream.open", wire.StreamOpen(stream=stream, started_at_ms=evening.now_ms()))
         assert "ok" in answer or who is Who.DISPLAY, answer

@@ -19,12 +19,17 @@ give the same answer. This page is made by `python -m tests.matrix` from the tab
 
 ## The rules behind it
 
-- What only its owner may know of (a workout, a task, a notification, a device, a webhook endpoint, a challenge that one is not in)
-  answers `not_found`, exactly as an id that nobody has.
-- What everybody may see but not change (a class, an offer, a series of classes) answers `forbidden`.
+- What one has nothing to do with (a workout, a task, a notification, a device, a webhook endpoint of somebody else's; a class or a
+  challenge that one is not in) is not found, exactly as an id that nobody has. Ids are no secret: those of offered classes are
+  shown to every account, and who could look one up could read its join code.
+- What one may see but not change (a class or a challenge that one is in, an offer, a series of classes) answers `forbidden`.
 - What needs a role of the account answers `forbidden` before anything is looked for. A screen has no account, and is told the same.
 - Without a token nothing is looked for: `not_authenticated`. The token of one kind opens no other door: the admin token is no
   access token, and the other way round.
+- A join code is all it takes to come in, so codes that no class has are counted: after twenty of them an account may try one every
+  ten seconds (`too_many_attempts`, `rooms/knocking.py`); for screens, which have no account, each address may try sixty and then
+  one a second (`services/accounts/attempts.py`).
+- Whoever has come to watch sends no heart rate into the class: they join it as athlete first.
 - Some links are a right of their own, made by this installation and signed: the end of a mail, the samples of a webhook, a
   provider's report. For them it does not matter who asks.
 

@@ -12,6 +12,7 @@ FORBIDDEN: Final = "forbidden"
 NOT_FOUND: Final = "not_found"
 NOT_AUTHENTICATED: Final = "not_authenticated"
 NOT_IN_ROOM: Final = "not_in_room"
+NO_CLASS: Final = "class_not_found"
 
 
 class Who(StrEnum):
@@ -85,7 +86,19 @@ OPERATORS: Final = among_accounts(
     NOT_AUTHENTICATED, "whoever has the admin token", display=NOT_AUTHENTICATED, operator=OK
 )
 THEIR_OWN: Final = among_accounts(NOT_FOUND, "whose it is; to others it does not exist", owner=OK)
-OWN_CLASS: Final = among_accounts(FORBIDDEN, "the coach of the class", owner=OK)
+CLASS: Final = among_accounts(
+    NO_CLASS,
+    "who has to do with the class; to others it does not exist",
+    owner=OK,
+    athlete=OK,
+    spectator=OK,
+    display=OK,
+)
+OWN_CLASS: Final = among_accounts(
+    NO_CLASS, "the coach of the class; to those who have nothing to do with it, it does not exist", owner=OK,
+    athlete=FORBIDDEN, spectator=FORBIDDEN,
+)  # fmt: skip
+ITS_COACH: Final = among_accounts(FORBIDDEN, "the coach whose it is", owner=OK)
 IN_ROOM: Final = among_accounts(OK, "who is in the room", coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM, display=OK)
 MEMBERS_IN_ROOM: Final = among_accounts(
     OK, "the members in the room, not its screens", coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM

@@ -214,11 +214,17 @@ class Evening:
 
     async def connected(self, token: str) -> "Seat":
         """One more connection with this token; the refusal of one that is not let in is in `refused`."""
+        seat = await self.knocks()
+        await seat.sit(token)
+        return seat
+
+    async def knocks(self) -> "Seat":
+        """A connection that has not said who it is."""
         url = f"{self.stage.address}/socket.io/?EIO=4&transport=websocket"
         socket = await self.stage.http.ws_connect(url)
         self._lines.push_async_callback(socket.close)
         seat = Seat(socket)
-        await seat.sit(token)
+        assert (await seat.packet()).startswith('0{"sid":')
         return seat
 
 
@@ -228,8 +234,7 @@ class Seat(Client):
     refused = ""
 
     async def sit(self, token: str) -> None:
-        """Open the connection and authenticate, or be refused."""
-        assert (await self.packet()).startswith('0{"sid":')
+        """Say who one is, and be let in or refused."""
         await self.text("40/live," + json.dumps({"token": token}))
         answer = await self.packet()
         if answer.startswith("44/live,"):

@@ -5,9 +5,9 @@ route may have several rows, told apart by `case`, where it depends on what is a
 
 What is somebody else's:
 
-- What only its owner may know of (a workout, a task, a notification, a device, a webhook endpoint, a challenge one is not in)
-  answers 404, the very answer of an id that nobody has: whether it is there is nobody's business.
-- What is there for everybody to see (a class, an offer, a series of classes) but not theirs to change answers 403.
+- What one has nothing to do with (a workout, a task, a notification, a device, a webhook endpoint of somebody else's; a class or a
+  challenge one is not in) answers 404, the very answer of an id that nobody has: whether it is there is nobody's business.
+- What one may see (a class or a challenge one is in, an offer, a series of classes) but not change answers 403.
 - What needs a role of the account answers 403 before anything is looked for. A screen has no account, and is told the same.
 - Without a token nothing is looked for at all: 401.
 """
@@ -23,11 +23,13 @@ from tests.matrix.roles import (
     ANY_ACCOUNT,
     ANY_TOKEN,
     ANYBODY,
+    CLASS,
     COACHES,
     FORBIDDEN,
     IN_CLASS,
     IN_CLASS_BUT_ITS_COACH,
     IN_ROOM,
+    ITS_COACH,
     MEMBERS_IN_ROOM,
     NOT_FOUND,
     OK,
@@ -65,10 +67,10 @@ class RouteRow:
 
 
 _NOT_OPEN: Final = "stream_not_open"
-_NO_CLASS: Final = "class_not_found"
 _NO_CHALLENGE: Final = "challenge_not_found"
 
 _OWN_STREAM: Final = among_accounts(OK, "every account, once it has opened one", display=_NOT_OPEN)
+_WHO_RIDES: Final = among_accounts(OK, "every account that does not just watch this class", spectator=FORBIDDEN)
 _OPENER: Final = among_accounts(_NOT_OPEN, "the connection that opened it", display=_NOT_OPEN, owner=OK)
 _STREAM_OWNER: Final = among_accounts(FORBIDDEN, "whoever made it", owner=OK)
 _IN_CHALLENGE: Final = among_accounts(
@@ -80,7 +82,7 @@ _BOOKER: Final = among_accounts(
 
 EVENTS: Final = (
     EventRow("stream.open", ANY_ACCOUNT, e.new_stream, "a workout of one's own"),
-    EventRow("stream.open", ANY_ACCOUNT, e.stream_into_class, "into a class whose code one knows"),
+    EventRow("stream.open", _WHO_RIDES, e.stream_into_class, "into a class whose code one knows"),
     EventRow("stream.open", _STREAM_OWNER, e.owners_stream, "the owner's stream again"),
     EventRow("stream.samples", _OWN_STREAM, e.own_samples, "into one's own stream"),
     EventRow("stream.samples", _OPENER, e.owners_samples, "into the owner's stream"),
@@ -89,7 +91,7 @@ EVENTS: Final = (
     EventRow("stream.finish", _OWN_STREAM, e.own_finish, "one's own stream"),
     EventRow("stream.finish", _OPENER, e.owners_finish, "the owner's stream"),
     EventRow("room.join", ANY_TOKEN, e.join, "to ride or to watch"),
-    EventRow("room.join", OWN_CLASS, e.join_as_coach, "as coach"),
+    EventRow("room.join", ITS_COACH, e.join_as_coach, "as coach"),
     EventRow("room.join", ANY_ACCOUNT, e.join_as_athlete, "as athlete"),
     EventRow("room.leave", IN_ROOM, e.the_room),
     EventRow("board.get", IN_ROOM, e.the_room),
@@ -123,10 +125,10 @@ ROUTES: Final = (
     RouteRow("GET /v1/demo", ANYBODY, r.demo_class),
     RouteRow("POST /v1/classes", COACHES, r.body({"title": "Friday flats"})),
     RouteRow("GET /v1/classes", COACHES, r.plain),
-    RouteRow("GET /v1/classes/{id}", ANY_TOKEN, r.a_class),
+    RouteRow("GET /v1/classes/{id}", CLASS, r.a_class),
     RouteRow("POST /v1/classes/{id}/end", OWN_CLASS, r.a_class),
-    RouteRow("GET /v1/classes/{id}/summary", ANY_TOKEN, r.a_summary),
-    RouteRow("GET /v1/classes/{id}/script", ANY_TOKEN, r.class_with_script),
+    RouteRow("GET /v1/classes/{id}/summary", CLASS, r.a_summary),
+    RouteRow("GET /v1/classes/{id}/script", CLASS, r.class_with_script),
     RouteRow("PUT /v1/classes/{id}/script", OWN_CLASS, r.new_script),
     RouteRow("GET /v1/me/display", ANY_ACCOUNT, r.plain),
     RouteRow("PUT /v1/me/display", ANY_ACCOUNT, r.body({"mode": "zone"})),
@@ -151,20 +153,20 @@ ROUTES: Final = (
     RouteRow("POST /v1/offers", COACHES, r.new_offer),
     RouteRow("GET /v1/offers", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/offers/{id}", ANY_ACCOUNT, r.an_offer),
-    RouteRow("PUT /v1/offers/{id}", OWN_CLASS, r.offer_change),
-    RouteRow("DELETE /v1/offers/{id}", OWN_CLASS, r.an_offer),
+    RouteRow("PUT /v1/offers/{id}", ITS_COACH, r.offer_change),
+    RouteRow("DELETE /v1/offers/{id}", ITS_COACH, r.an_offer),
     RouteRow(
         "POST /v1/offers/{id}/bookings",
         among_accounts(OK, "every account but the coach of the class", owner=FORBIDDEN),
         r.new_booking,
     ),
-    RouteRow("GET /v1/offers/{id}/bookings", OWN_CLASS, r.an_offer),
+    RouteRow("GET /v1/offers/{id}/bookings", ITS_COACH, r.an_offer),
     RouteRow("GET /v1/bookings", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/bookings/{id}", _BOOKER, r.athletes_booking),
     RouteRow("DELETE /v1/bookings/{id}", _BOOKER, r.athletes_booking),
     RouteRow("POST /v1/series", COACHES, r.body({"key": "s", "rule": r.RULE, "terms": r.TERMS})),
     RouteRow("GET /v1/series", COACHES, r.plain),
-    RouteRow("DELETE /v1/series/{id}", OWN_CLASS, r.a_series),
+    RouteRow("DELETE /v1/series/{id}", ITS_COACH, r.a_series),
     # -- training
     RouteRow("GET /v1/workouts", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/workouts/{id}", THEIR_OWN, r.a_workout),

@@ -25,6 +25,7 @@ from services.kernel.problems import (
     ClockRefused,
     Forbidden,
     NotFound,
+    Problem,
 )
 from tests.rooms.conftest import TestNode, World, events
 from tests.services.classes.scripts import script
@@ -105,11 +106,12 @@ async def test_only_the_coach_of_a_class_writes_its_script_and_controls_it(world
     live = await open_class(node, mia)
     ada = node.connect(await world.person("Ada"))
     await node.join(ada, live.code)
-    for stranger in (tom, ada.caller):
-        with pytest.raises(Forbidden):
-            await node.timelines.control(stranger, live.id, Start(), None)
-        with pytest.raises(Forbidden):
-            await node.timelines.save_script(stranger, live.id, ScriptDraft(RIDE, revision=1))
+    refusals: tuple[tuple[Caller, type[Problem]], ...] = ((tom, ClassNotFound), (ada.caller, Forbidden))
+    for caller, refusal in refusals:
+        with pytest.raises(refusal):
+            await node.timelines.control(caller, live.id, Start(), None)
+        with pytest.raises(refusal):
+            await node.timelines.save_script(caller, live.id, ScriptDraft(RIDE, revision=1))
     nowhere = ClassId(uuid.UUID(int=1))
     with pytest.raises(ClassNotFound):
         await node.timelines.control(mia, nowhere, Start(), None)

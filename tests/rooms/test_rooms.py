@@ -275,6 +275,9 @@ async def test_who_may_not_join_is_told_why(world: World) -> None:
         await node.join(connection, "NOSUCH")
     with pytest.raises(Forbidden):
         await node.join(connection, live.code, "coach")
+    with pytest.raises(ClassNotFound):
+        await node.classes.end(eve, live.id)
+    await node.join(connection, live.code)
     with pytest.raises(Forbidden):
         await node.classes.end(eve, live.id)
     with pytest.raises(Forbidden):

@@ -1,11 +1,15 @@
 """The script of a class over HTTP."""
 
+import uuid
 from typing import Any
 
 import msgspec
 
 from services.classes.timelines import ScriptDraft
+from services.kernel.clock import utc
+from services.kernel.ids import ClassId
 from tests.gateway.http.conftest import Api
+from tests.gateway.http.notified import account_of
 from tests.services.classes.scripts import script
 
 
@@ -14,9 +18,13 @@ def body(draft: ScriptDraft) -> Any:
     return msgspec.json.decode(msgspec.json.encode(draft))
 
 
-async def test_a_coach_stores_a_script_and_everybody_reads_it(api: Api) -> None:
-    coach, member = await api.token("coach"), await api.token()
+async def test_a_coach_stores_a_script_and_every_member_reads_it(api: Api) -> None:
+    coach, jonas = await api.token("coach"), await api.register()
+    member = jonas["access_token"]
     live = await (await api.call("POST", "/v1/classes", {"title": "Hills"}, token=coach)).json()
+    async with api.transactions() as stores:
+        class_id = ClassId(uuid.UUID(live["id"]))
+        await stores.classes.enter(class_id, account_of(jonas), "athlete", utc(api.clock.wall_ms()))
     url = f"/v1/classes/{live['id']}/script"
     missing = await api.call("GET", url, token=member)
     assert (missing.status, (await missing.json())["code"]) == (404, "not_found")
