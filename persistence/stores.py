@@ -27,6 +27,7 @@ from persistence.notifications import Notifications
 from persistence.offers import Offers
 from persistence.outbox import Outbox
 from persistence.phones import Phones
+from persistence.safety import Safety
 from persistence.schedule import Schedule
 from persistence.showings import Showings
 from persistence.streams import Streams
@@ -63,6 +64,7 @@ class Stores:
         self.announcements: Final = Announcements(tx)
         self.webhooks: Final = Webhooks(tx)
         self.webhook_deliveries: Final = WebhookDeliveries(tx)
+        self.safety: Final = Safety(tx)
         self.outbox: Final = Outbox(tx, clock, ids, notify=notify)
         self.inbox: Final = Inbox(tx)
         self.bus_queues: Final = BusQueues(tx)

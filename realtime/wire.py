@@ -33,11 +33,13 @@ from services.classes.showing import Alias, DisplayMode
 from services.classes.steps import ZoneNumber
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
-from services.kernel.ids import AccountId, ChallengeId, ClassId, NotificationId, StreamId, TaskId, WorkoutId
+from services.kernel.ids import AccountId, ChallengeId, ClassId, IncidentId, NotificationId, StreamId, TaskId, WorkoutId
 from services.kernel.problems import ProblemView
 from services.notifications.inbox import NotificationView
 from services.notifications.notifications import MAX_READ_AT_ONCE
 from services.notifications.notifications import ReadMarked as ReadMarked
+from services.safety.incident import AlertView as AlertView
+from services.safety.incident import IncidentView as IncidentView
 from services.tasks.task import TaskView as TaskView
 from services.training.ftms_control import Pause, Simulation, Start, Stop, TargetPower, TargetResistance
 from services.training.provenance import SensorKind
@@ -755,6 +757,16 @@ class ChallengeRef(Shape, frozen=True):
     challenge_id: ChallengeId
 
 
+# -- safety -----------------------------------------------------------------------------------------------------
+
+
+class IncidentRef(Shape, frozen=True):
+    """An incident: your own, or one that you were told of as a coach."""
+
+    incident: IncidentId
+    traceparent: TraceParent | None = None
+
+
 # -- one's inbox ------------------------------------------------------------------------------------------------
 
 
@@ -860,6 +872,8 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("chat.send", ChatSend, "Say something in the room's chat.", reply=Said),
     Event("chat.history", ChatPage, "Ask for what was said in the room's chat, backwards.", reply=ChatHistory),
     Event("task.cancel", TaskRef, "Cancel one of your long tasks; the reply is how it stands.", reply=TaskView),
+    Event("safety.cancel", IncidentRef, "Say that you are all right: nobody (else) is told.", reply=IncidentView),
+    Event("safety.acknowledge", IncidentRef, "Take on an athlete's incident (a coach of the class).", reply=AlertView),
     Event("inbox.read", InboxRead, "Mark notifications as read, on all your devices.", reply=ReadMarked),
     Event(
         "challenge.watch",
@@ -914,6 +928,13 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("room.recovered", RoomRecovered, "A room of the auth payload is joined, or not.", delivery=Delivery.MUST),
     Event("workout.summary", WorkoutSummaryView, "Your workout's summary is ready.", delivery=Delivery.MUST),
     Event("challenge.table", ChallengeStanding, "The table that you look at has moved.", delivery=Delivery.LATEST),
+    Event(
+        "safety.prompt",
+        IncidentView,
+        "Are you all right? Or what has become of that question.",
+        delivery=Delivery.MUST,
+    ),
+    Event("safety.alert", AlertView, "An athlete of your class may need you.", delivery=Delivery.MUST),
     Event("task.progress", TaskView, "How far one of your long tasks is, or how it ended.", delivery=Delivery.MUST),
     Event("notification.new", NotificationNew, "Something new in your inbox.", delivery=Delivery.MUST),
     Event("notifications.read", NotificationsRead, "Some of your inbox was read.", delivery=Delivery.MUST),

@@ -44,6 +44,8 @@ from services.kernel.facts import (
     LoginEnded,
     NotificationsRead,
     NotificationsTold,
+    SafetyIncidentMoved,
+    SafetyStepDue,
     ShowingChosen,
     TaskAsked,
     TaskEnded,
@@ -61,6 +63,7 @@ from workers.consumer import Handler
 from workers.notifying import Notifying
 from workers.push import Push
 from workers.retry import Unprocessable
+from workers.safety_chain import SafetyChain, ToAccount
 from workers.webhooks import WebhookFacts
 
 WORKOUT_SUMMARIES: Final = Queue("workout-summaries", wants=(WorkoutFinished,), concurrency=2)
@@ -97,6 +100,7 @@ NOTIFICATIONS: Final = Queue(
     concurrency=2,
 )
 LONG_TASKS: Final = Queue("long-tasks", wants=(TaskAsked,))
+SAFETY: Final = Queue("safety", wants=(SafetyStepDue, SafetyIncidentMoved), concurrency=2)
 CLASS_DOORS: Final = Queue("class-doors", wants=(ClassDoorsDue,))
 WEBHOOKS: Final = Queue("webhooks", wants=(WorkoutSummarised, ClassEnded, ClassSummarised), concurrency=2)
 CHALLENGES: Final = Queue("challenges", wants=(WorkoutSummarised, ChallengeDue), concurrency=2)
@@ -105,6 +109,7 @@ CHALLENGE_TABLES: Final = Queue("challenge-tables", wants=(ChallengeMoved, Chall
 QUEUES: Final = (
     WORKOUT_SUMMARIES,
     CLASS_SUMMARIES,
+    SAFETY,
     CLASS_DOORS,
     PUSHES,
     NOTIFICATIONS,
@@ -133,14 +138,16 @@ def table(
     webhooks: WebhookFacts,
     wake: Callable[[str], None] = lambda _: None,
     hot: HotTable | None = None,
+    to_account: ToAccount = lambda _, __: None,
 ) -> tuple[Row, ...]:
     """Who does what later. `wake` tells this process's workers that there is a long task of a kind; `hot` are the copies of
-    challenges' tables, None where nothing is there to hold them."""
+    challenges' tables, None where nothing is there to hold them; `to_account` says something to all sockets of somebody."""
     handlers = Handlers(clock, push, wake)
     challenges = ChallengeFacts(clock, hot, push.table_moved)
     return (
         Row(WORKOUT_SUMMARIES, handlers.summarise_workout),
         Row(CLASS_SUMMARIES, handlers.summarise_class),
+        Row(SAFETY, SafetyChain(clock, to_account).handle),
         Row(CLASS_DOORS, ClassDoors(clock).open),
         Row(PUSHES, handlers.push),
         Row(NOTIFICATIONS, notifying.tell),

@@ -37,6 +37,8 @@ DIGEST_DAYS: Final = 90
 """How long it is remembered what was mailed in a digest: as long as most of what was in it."""
 TAPE_DAYS: Final = 90
 """How long a class can be played again. Its summary and everybody's samples stay. By feeling: a season."""
+INCIDENT_DAYS: Final = 90
+"""How long incidents are remembered. By feeling: as long as notifications are."""
 TICK_DAYS: Final = 3
 """How long ticks are remembered, for whoever asks what happened at night. The newest of each job stays."""
 
@@ -57,6 +59,7 @@ def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports) -> tupl
         Job("prune-notifications", Every(3_600), upkeep.prune_notifications),
         Job("prune-digests", Every(3_600), upkeep.prune_digests),
         Job("prune-phone-checks", Every(3_600), upkeep.prune_phone_checks),
+        Job("prune-incidents", Every(3_600), upkeep.prune_incidents),
         Job("prune-inbox", Every(3_600), upkeep.prune_inbox),
         Job("prune-refresh-tokens", Every(3_600), upkeep.prune_refresh_tokens),
         Job("remove-old-exports", Every(300), exported.remove_old_exports),
@@ -124,6 +127,10 @@ class Jobs:
     async def prune_phone_checks(self, stores: Stores, _: Tick) -> int:
         """Forget codes that are counted no more, and the numbers that they went to."""
         return await stores.phones.prune_checks(utc(self._clock.wall_ms() - DAY_MS), BITE)
+
+    async def prune_incidents(self, stores: Stores, _: Tick) -> int:
+        """Forget incidents of long ago: they are about somebody's heart."""
+        return await stores.safety.prune(utc(self._clock.wall_ms()) - timedelta(days=INCIDENT_DAYS), BITE)
 
     async def prune_refresh_tokens(self, stores: Stores, _: Tick) -> int:
         """Forget refresh tokens that nobody can use any more."""

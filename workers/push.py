@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from realtime.codec import event_frame
+from realtime.codec import Frame, event_frame
 from realtime.feeds import Feeds
 from realtime.node import Node
 from realtime.peer import LoginEnded, MemberShown, TableMoved
@@ -89,6 +89,10 @@ class NodePush:
         self._node: Final = node
         self._feeds: Final = feeds
         self._words: Final = words
+
+    def to_account(self, account_id: AccountId, frame: Frame) -> None:
+        """A frame to all sockets of an account."""
+        self._node.tell(f"account:{account_id}", frame)
 
     def workout_summary(self, account_id: AccountId, view: WorkoutSummaryView) -> None:
         """See `Push.workout_summary`."""

@@ -25,6 +25,7 @@ from services.classes.showings import Choice, Showings
 from services.classes.timelines import Timelines
 from services.kernel.problems import BadShape, NotInRoom
 from services.notifications.notifications import Notifications
+from services.safety.safety import Safety
 from services.tasks.tasks import Tasks
 
 
@@ -46,6 +47,7 @@ class Live:
         notifications: Notifications,
         tasks: Tasks,
         watching: Watching,
+        safety: Safety,
     ) -> None:
         self._streams = streams
         self._rooms = rooms
@@ -58,6 +60,7 @@ class Live:
         self._comebacks = comebacks
         self._showings = showings
         self._tasks = tasks
+        self._safety = safety
         self._notifications = notifications
         self._watching = watching
 
@@ -85,6 +88,8 @@ class Live:
             "challenge.watch": self.challenge_watch,
             "challenge.unwatch": self.challenge_unwatch,
             "task.cancel": self.task_cancel,
+            "safety.cancel": self.safety_cancel,
+            "safety.acknowledge": self.safety_acknowledge,
             "inbox.read": self.inbox_read,
         }
 
@@ -171,6 +176,12 @@ class Live:
 
     async def task_cancel(self, connection: Connection, message: wire.TaskRef, reply: Reply) -> None:
         reply.ok(await self._tasks.cancel(connection.caller, message.task))
+
+    async def safety_cancel(self, connection: Connection, message: wire.IncidentRef, reply: Reply) -> None:
+        reply.ok(await self._safety.cancel(connection.caller, message.incident))
+
+    async def safety_acknowledge(self, connection: Connection, message: wire.IncidentRef, reply: Reply) -> None:
+        reply.ok(await self._safety.acknowledge(connection.caller, message.incident))
 
     async def inbox_read(self, connection: Connection, message: wire.InboxRead, reply: Reply) -> None:
         match message:

@@ -17,6 +17,7 @@ from services.kernel.ids import (
     ChallengeId,
     ClassId,
     FactId,
+    IncidentId,
     LoginId,
     NotificationId,
     TaskId,
@@ -175,6 +176,21 @@ class WorkoutSummarised(Fact, frozen=True, tag="workout.summarised"):
     account_id: AccountId
 
 
+class SafetyIncidentMoved(Fact, frozen=True, tag="safety.incident_moved"):
+    """Somebody is asked whether they are all right, or what became of it has changed: its row says how it stands."""
+
+    incident_id: IncidentId
+    account_id: AccountId
+
+
+class SafetyStepDue(Fact, frozen=True, tag="safety.step_due"):
+    """It is time for the next step of an incident, if it still is at the `revision` at which this was planned."""
+
+    incident_id: IncidentId
+    account_id: AccountId
+    revision: int
+
+
 class TaskAsked(Fact, frozen=True, tag="task.asked"):
     """Somebody wants a long task done (services/tasks/), or goes on wanting it after its worker has let go of it."""
 
@@ -248,6 +264,8 @@ AnyFact = (
     | WorkoutFinished
     | SensorChosen
     | WorkoutSummarised
+    | SafetyIncidentMoved
+    | SafetyStepDue
     | TaskAsked
     | TaskEnded
     | AnnouncementMade
@@ -276,6 +294,8 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     WorkoutFinished,
     SensorChosen,
     WorkoutSummarised,
+    SafetyIncidentMoved,
+    SafetyStepDue,
     TaskAsked,
     TaskEnded,
     AnnouncementMade,

@@ -26,6 +26,7 @@ DeliveryId = NewType("DeliveryId", uuid.UUID)
 DeviceId = NewType("DeviceId", uuid.UUID)
 PhoneCheckId = NewType("PhoneCheckId", uuid.UUID)
 AnnouncementId = NewType("AnnouncementId", uuid.UUID)
+IncidentId = NewType("IncidentId", uuid.UUID)
 WebhookEndpointId = NewType("WebhookEndpointId", uuid.UUID)
 WebhookDeliveryId = NewType("WebhookDeliveryId", uuid.UUID)
 

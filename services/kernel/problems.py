@@ -460,6 +460,16 @@ class EndpointPaused(Problem):
     status = 409
 
 
+# -- safety -----------------------------------------------------------------------------------------------------
+
+
+class IncidentOver(Problem):
+    """This incident is over: there is nothing left to cancel or to acknowledge."""
+
+    code = "incident_over"
+    status = 409
+
+
 # -- the house itself -------------------------------------------------------------------------------------------
 
 

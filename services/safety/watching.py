@@ -110,7 +110,7 @@ class Watch:
         it goes on, and where nobody knows."""
         if self._last_ms is not None and at_ms < self._last_ms:
             return ()
-        found = self.passed(at_ms)
+        found = self.passed(at_ms, resting=resting_since_ms is not None)
         self._last_ms = at_ms
         self._scrutiny.add(sample)
         if sample.bpm is None or not self._scrutiny.plausible():
@@ -122,9 +122,9 @@ class Watch:
         found += self._recovery(before, at_ms, sample.bpm, resting_since_ms)
         return found
 
-    def passed(self, now_ms: int) -> tuple[Finding, ...]:
-        """What comes of hearing nothing more until `now_ms`."""
-        if self._reading is None or self._top is None or self._hard_ms < HARD_MS:
+    def passed(self, now_ms: int, *, resting: bool = False) -> tuple[Finding, ...]:
+        """What comes of hearing nothing more until `now_ms`. `resting`: the class stands still or is over, and straps come off."""
+        if resting or self._reading is None or self._top is None or self._hard_ms < HARD_MS:
             return ()
         read_ms, bpm = self._reading
         # Once the rate has left hard effort, what is lost is no loss in it.

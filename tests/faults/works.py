@@ -21,8 +21,16 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractQueue
 from persistence.database import Database, open_database
 from persistence.stores import Transactions
 from services.kernel.clock import SystemClock, utc
-from services.kernel.facts import AnyFact, ChallengeMoved, ClassDoorsDue, LoginEnded, TaskAsked, WorkoutFinished
-from services.kernel.ids import ChallengeId, ClassId, FactId, LoginId, TaskId, Uuid7Ids, WorkoutId
+from services.kernel.facts import (
+    AnyFact,
+    ChallengeMoved,
+    ClassDoorsDue,
+    LoginEnded,
+    SafetyIncidentMoved,
+    TaskAsked,
+    WorkoutFinished,
+)
+from services.kernel.ids import ChallengeId, ClassId, FactId, IncidentId, LoginId, TaskId, Uuid7Ids, WorkoutId
 from services.kernel.problems import Unavailable
 from tests.faults.history import Effect, FactTold, Handed, History, Parked, Poisoned
 from tests.faults.ledger import ALL_QUEUES, LEDGER, Ledger, queues_wanting, reason_of
@@ -252,6 +260,11 @@ class Works:
         """The word that the doors of a class are due, of one that nobody has offered: none open."""
         class_id = ClassId(self.ids.next())
         return await self.tell(ClassDoorsDue(class_id=class_id), class_id)
+
+    async def tell_of_an_incident(self) -> FactId:
+        """The word that an incident has moved, of one that never was: nobody hears of it."""
+        incident_id = IncidentId(self.ids.next())
+        return await self.tell(SafetyIncidentMoved(incident_id, self.clerk.account_id), incident_id)
 
     async def poison(self, kind: str) -> FactId:
         """A fact that makes its handler raise, or kills its process."""

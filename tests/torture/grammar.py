@@ -37,6 +37,8 @@ EVENTS: Final[dict[str, str]] = {
     "task.cancel": f'{{"task":"{ROOM}"}}',
     "challenge.watch": f'{{"challenge_id":"{ROOM}"}}',
     "challenge.unwatch": f'{{"challenge_id":"{ROOM}"}}',
+    "safety.cancel": f'{{"incident":"{ROOM}"}}',
+    "safety.acknowledge": f'{{"incident":"{ROOM}"}}',
 }
 """A good payload for every client event."""
 

@@ -108,6 +108,8 @@ class Hall:
             "task.cancel": self.cancel,
             "challenge.watch": self.watch,
             "challenge.unwatch": self.unwatch,
+            "safety.cancel": self.safe,
+            "safety.acknowledge": self.look,
         }
 
     def board_get(self, _: Connection, message: wire.RoomRef, reply: Reply) -> None:
@@ -175,6 +177,12 @@ class Hall:
 
     def unwatch(self, _: Connection, __: wire.ChallengeRef, reply: Reply) -> None:
         reply.ok(wire.Done())
+
+    def safe(self, _: Connection, __: wire.IncidentRef, ___: Reply) -> None:
+        raise NotFound
+
+    def look(self, _: Connection, __: wire.IncidentRef, ___: Reply) -> None:
+        raise NotFound
 
     async def end(self, _: Connection, message: wire.ClassRef, reply: Reply) -> None:
         await self._clock.sleep(THINKING_S)

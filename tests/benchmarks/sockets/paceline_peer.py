@@ -102,6 +102,8 @@ class Work:
             "inbox.read": refuse,
             "challenge.watch": refuse,
             "challenge.unwatch": refuse,
+            "safety.cancel": refuse,
+            "safety.acknowledge": refuse,
             "task.cancel": refuse,
         }
 

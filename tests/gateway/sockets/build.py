@@ -109,6 +109,8 @@ class Calls:
             "challenge.unwatch": anything,
             "task.cancel": anything,
             "inbox.read": anything,
+            "safety.cancel": anything,
+            "safety.acknowledge": anything,
         }
 
     def on_open(self, connection: Connection) -> None:

@@ -145,7 +145,13 @@ def test_a_class_that_goes_on_ends_the_wait_for_recovery() -> None:
 
 def test_who_was_not_seen_meanwhile_is_not_judged() -> None:
     samples = [*wavering(100, HARD), *wavering(5, HARD - 5), *[None] * 200, *wavering(30, HARD - 5)]
-    assert [kind for kind, _ in found(each_second(samples), resting_since_s=100)] == ["signal_lost"]
+    assert found(each_second(samples), resting_since_s=100) == []
+
+
+def test_who_takes_the_strap_off_after_the_class_is_not_lost() -> None:
+    samples = each_second([*wavering(100, HARD), *[None] * 100])
+    assert found(samples, resting_since_s=100) == []
+    assert found(samples) == [("signal_lost", 129)]
 
 
 # -- laws ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,196 @@
+"""The SQL of who is watched over, and of incidents."""
+
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+
+from persistence.database import Tx
+from services.kernel.clock import to_wall_ms, utc
+from services.kernel.ids import AccountId, ClassId, IncidentId, StreamId
+from services.safety.incident import Incident
+from services.safety.ports import Chosen, Place
+
+
+class Safety:
+    """Choices and incidents inside one transaction."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx: Final = tx
+
+    # -- the choice ---------------------------------------------------------------------------------------------------
+
+    async def chosen(self, account_id: AccountId) -> Chosen:
+        """What somebody has chosen; off when that is nothing."""
+        return _chosen(
+            await self._tx.fetchrow("SELECT is_on, limit_bpm FROM safety_choices WHERE account_id = $1", account_id)
+        )
+
+    async def lock_chosen(self, account_id: AccountId) -> Chosen:
+        """The same; nobody else opens an incident of theirs, or changes the choice, before this transaction ends."""
+        return _chosen(
+            await self._tx.fetchrow(
+                "SELECT is_on, limit_bpm FROM safety_choices WHERE account_id = $1 FOR NO KEY UPDATE", account_id
+            )
+        )
+
+    async def save_chosen(self, account_id: AccountId, chosen: Chosen, at_ms: int) -> None:
+        """Keep a choice in place of an earlier one."""
+        await self._tx.execute(
+            """
+            INSERT INTO safety_choices (account_id, is_on, limit_bpm, changed_at) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (account_id) DO UPDATE
+                SET is_on = excluded.is_on, limit_bpm = excluded.limit_bpm, changed_at = excluded.changed_at
+            """,
+            account_id,
+            chosen.on,
+            chosen.limit_bpm,
+            utc(at_ms),
+        )
+
+    # -- incidents ----------------------------------------------------------------------------------------------------
+
+    async def latest(self, account_id: AccountId) -> Incident | None:
+        """The last incident of somebody, over or not."""
+        row = await self._tx.fetchrow(
+            "SELECT * FROM safety_incidents WHERE account_id = $1 ORDER BY opened_at DESC, id DESC LIMIT 1", account_id
+        )
+        return None if row is None else _incident(row)
+
+    async def by_id(self, incident_id: IncidentId) -> Incident | None:
+        """An incident, or None."""
+        row = await self._tx.fetchrow("SELECT * FROM safety_incidents WHERE id = $1", incident_id)
+        return None if row is None else _incident(row)
+
+    async def lock(self, incident_id: IncidentId) -> Incident | None:
+        """An incident, its row locked until the transaction ends (FOR NO KEY UPDATE), or None."""
+        row = await self._tx.fetchrow("SELECT * FROM safety_incidents WHERE id = $1 FOR NO KEY UPDATE", incident_id)
+        return None if row is None else _incident(row)
+
+    async def add(self, incident: Incident) -> None:
+        """A new one. Whoever adds holds the choice of its account (`lock_chosen`)."""
+        await self._tx.execute(
+            """
+            INSERT INTO safety_incidents
+                (id, account_id, class_id, kind, bpm, found_at, opened_at, state, revision, due_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            """,
+            incident.id,
+            incident.account_id,
+            incident.class_id,
+            incident.kind,
+            incident.bpm,
+            utc(incident.found_ms),
+            utc(incident.opened_ms),
+            incident.state,
+            incident.revision,
+            _at(incident.due_ms),
+        )
+
+    async def save(self, incident: Incident) -> None:
+        """What an incident has become."""
+        await self._tx.execute(
+            """
+            UPDATE safety_incidents
+            SET state = $2, revision = $3, due_at = $4, coach_told_at = $5, acknowledged_by = $6, contact_told_at = $7,
+                ended_at = $8, ended_by = $9
+            WHERE id = $1
+            """,
+            incident.id,
+            incident.state,
+            incident.revision,
+            _at(incident.due_ms),
+            _at(incident.coach_told_ms),
+            incident.acknowledged_by,
+            _at(incident.contact_told_ms),
+            _at(incident.ended_ms),
+            incident.ended_by,
+        )
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Forget up to `limit` incidents that ended before an instant; how many they were."""
+        status: str = await self._tx.execute(
+            """
+            DELETE FROM safety_incidents
+            WHERE id IN (
+                SELECT id FROM safety_incidents
+                WHERE ended_at < $1
+                ORDER BY ended_at
+                LIMIT $2
+                FOR UPDATE SKIP LOCKED
+            )
+            """,
+            before,
+            limit,
+        )
+        return int(status.split()[-1])
+
+    async def place(self, class_id: ClassId, account_id: AccountId) -> Place | None:
+        """Where somebody is in a class, None when they are not in it. Its coaches are the one whose class it is and whoever else is
+        in it as a coach."""
+        row = await self._tx.fetchrow(
+            """
+            SELECT member.n, accounts.name, ARRAY(
+                SELECT coach_id FROM classes WHERE id = $1
+                UNION
+                SELECT account_id FROM class_members WHERE class_id = $1 AND role = 'coach'
+            ) AS coaches
+            FROM class_members AS member JOIN accounts ON accounts.id = member.account_id
+            WHERE member.class_id = $1 AND member.account_id = $2
+            """,
+            class_id,
+            account_id,
+        )
+        if row is None:
+            return None
+        coaches = tuple(AccountId(coach) for coach in row["coaches"] if coach != account_id)
+        return Place(row["n"], row["name"], coaches)
+
+    async def heard_since(self, account_id: AccountId, stream_id: StreamId, at_ms: int) -> bool:
+        """Whether a stream that fell silent is no sign any more: it was finished, or whatever stream of the account has brought a
+        heart rate since an instant, or was opened again."""
+        found: bool = await self._tx.fetchval(
+            """
+            SELECT EXISTS (SELECT FROM streams WHERE id = $2 AND finished_at IS NOT NULL)
+                OR EXISTS (
+                    SELECT FROM streams
+                    WHERE account_id = $1 AND finished_at IS NULL AND last_sample_at > $3 AND last_bpm IS NOT NULL
+                )
+            """,
+            account_id,
+            stream_id,
+            utc(at_ms),
+        )
+        return found
+
+
+def _chosen(row: asyncpg.Record | None) -> Chosen:
+    return Chosen() if row is None else Chosen(row["is_on"], row["limit_bpm"])
+
+
+def _at(ms: int | None) -> datetime | None:
+    return None if ms is None else utc(ms)
+
+
+def _ms(instant: datetime | None) -> int | None:
+    return None if instant is None else to_wall_ms(instant)
+
+
+def _incident(row: asyncpg.Record) -> Incident:
+    return Incident(
+        id=IncidentId(row["id"]),
+        account_id=AccountId(row["account_id"]),
+        class_id=None if row["class_id"] is None else ClassId(row["class_id"]),
+        kind=row["kind"],
+        bpm=row["bpm"],
+        found_ms=to_wall_ms(row["found_at"]),
+        opened_ms=to_wall_ms(row["opened_at"]),
+        state=row["state"],
+        revision=row["revision"],
+        due_ms=_ms(row["due_at"]),
+        coach_told_ms=_ms(row["coach_told_at"]),
+        acknowledged_by=None if row["acknowledged_by"] is None else AccountId(row["acknowledged_by"]),
+        contact_told_ms=_ms(row["contact_told_at"]),
+        ended_ms=_ms(row["ended_at"]),
+        ended_by=row["ended_by"],
+    )
