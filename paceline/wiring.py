@@ -60,6 +60,7 @@ from rooms.rooms import Rooms
 from rooms.speaking import Speaking
 from rooms.streams import Streams
 from rooms.tapes import Tapes
+from rooms.watches import Watches
 from rooms.watching import Watching
 from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import Attempts
@@ -89,6 +90,7 @@ from services.notifications.sms_reports import SmsReports
 from services.notifications.telling import Telling
 from services.notifications.unsubscribe import Unsubscribe
 from services.notifications.vapid import load_vapid_key
+from services.safety.safety import Safety
 from services.schedule.jobs import Jobs
 from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
@@ -140,6 +142,7 @@ class Parts:
     tapes: Tapes
     watching: Watching
     streams: Streams
+    watches: Watches
     accounts: Accounts
     classes: Classes
     bus: OperatedBus
@@ -227,7 +230,11 @@ async def open_parts(
         clocks = Clocks(rooms, transactions, clock)
         comebacks = Comebacks(rooms, records, transactions, clock)
         tapes = Tapes(rooms, transactions, clock)
-        streams = Streams(transactions, rooms, clock, ids, commit_interval_s=settings.commit_interval_ms / 1000)
+        safety = Safety(transactions, clock, ids)
+        watches = Watches(safety, clock)
+        streams = Streams(
+            transactions, rooms, clock, ids, commit_interval_s=settings.commit_interval_ms / 1000, watches=watches
+        )
         classes = Classes(transactions, clock, ids, rooms)
         timelines = Timelines(transactions, clock, clocks)
         challenges = Challenges(transactions, clock, ids, hot)
@@ -291,7 +298,7 @@ async def open_parts(
         webhook_facts = WebhookFacts(WebhookTelling(clock, ids, seals))
         consumers = tuple(
             Consumer(row.queue, row.handler, transactions, clock)
-            for row in table(clock, push, notifying, webhook_facts, long_tasks.wake, hot)
+            for row in table(clock, push, notifying, webhook_facts, long_tasks.wake, hot, push.to_account)
         )
         post = Post(words, Linking(lambda: settings.public_url or parts.base_url, unsubscribe), phone_codes)
         senders = tuple(
@@ -323,6 +330,7 @@ async def open_parts(
                 inbox=Inbox(notifications, words),
                 notifications=notifications,
                 phones=Phones(transactions, clock, ids, phone_codes, offered="sms" in leaving),
+                safety=safety,
                 sms_reports=SmsReports(notifications, token=settings.sms_token, base=settings.public_url),
                 words=words,
                 leaving=leaving,
@@ -378,6 +386,7 @@ async def open_parts(
             notifications,
             tasks,
             watching,
+            safety,
         )
         service_states = ServiceStates(node, clock)
         sockets = attach(
@@ -406,9 +415,9 @@ async def open_parts(
             level = cast(Level, settings.admin_ui)
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
-            settings, clock, database, servers, node, presence, rooms, clocks, comebacks, tapes, watching, streams, accounts,
-            classes, bus, lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, stream_feeds, providers,
-            senders, delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
+            settings, clock, database, servers, node, presence, rooms, clocks, comebacks, tapes, watching, streams, watches,
+            accounts, classes, bus, lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, stream_feeds,
+            providers, senders, delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -446,6 +455,7 @@ def start_loops(parts: Parts, program: Program) -> None:
     if "gateway" in roles:
         program.start("recorder", parts.streams.run(), parts.streams.recorder.stop)
         program.start("tapes", parts.tapes.run(), parts.tapes.stop)
+        program.start("watches", parts.watches.run())
         program.start("presence", parts.presence.run(), parts.presence.stop)
         program.start("rooms", parts.rooms.run(), parts.rooms.stop)
         program.start("feeds", parts.rooms.feeds.run())

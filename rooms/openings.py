@@ -25,16 +25,18 @@ from services.kernel.problems import (
     StreamTakenOver,
     Unavailable,
 )
+from services.safety.limit import limit_of
 from services.training.physiology import Physiology
 
 
 class Opened(NamedTuple):
-    """A stream that is open: its row, the body of its workout, and what each other stream of the member has earned in this class
-    (ms in zone 0 to 5)."""
+    """A stream that is open: its row, the body of its workout, what each other stream of the member has earned in this class
+    (ms in zone 0 to 5), and the heart rate above which they want to be asked; None where nobody is to watch over them."""
 
     record: StreamRecord
     physiology: Physiology
     earned: dict[StreamId, tuple[int, ...]]
+    limit_bpm: int | None = None
 
 
 class Openings:
@@ -75,7 +77,9 @@ class Openings:
         earned: dict[StreamId, tuple[int, ...]] = {}
         if record.class_id is not None:
             earned = await stores.streams.earned(record.class_id, caller.account_id, but=record.id)
-        return Opened(record, physiology, earned)
+        chosen = await stores.safety.chosen(caller.account_id)
+        limit_bpm = limit_of(chosen.limit_bpm, physiology).bpm if chosen.on else None
+        return Opened(record, physiology, earned, limit_bpm)
 
     async def _create(
         self, stores: Stores, caller: Caller, request: StreamOpen, live_class: LiveClass | None

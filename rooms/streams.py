@@ -14,7 +14,7 @@ on the board, so nobody scores twice. Which one, `feeding.py` knows.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -44,6 +44,7 @@ from rooms.reading import DeviceClock
 from rooms.recorder import Recorder
 from rooms.room import Room
 from rooms.rooms import Rooms
+from rooms.watches import Watches
 from services.classes.steps import Body
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -112,6 +113,7 @@ class LiveStream:
     read_at_ms: int | None = None
     made_at_ms: int | None = None
     earns_from_ms: int | None = None
+    watched: bool = False
     waiting: list[tuple[int, Reply]] = field(default_factory=list)
 
     @property
@@ -144,11 +146,13 @@ class Streams:
         *,
         commit_interval_s: float,
         max_buffered: int | None = None,
+        watches: Watches | None = None,
     ) -> None:
         self._transactions = transactions
         self._rooms = rooms
         self._clock = clock
         self._openings = Openings(transactions, rooms.knocking, clock, ids)
+        self._watches = watches
         self._live: dict[StreamId, LiveStream] = {}
         self._feedings: dict[tuple[ClassId, AccountId], Feeding] = {}
         # Full: what more shifts there are is not kept. The samples are all there, and say who could have fed.
@@ -212,6 +216,7 @@ class Streams:
         live.made_at_ms = made_at_ms
         if live.feeding is not None:
             live.feeding.hears(live, fresh, made_at_ms, received_ms)
+        self._watch(live, fresh, made[1:])
         counts = room is not None and self._counts(live, room)
         live.effort = earned(live, fresh, made, counts=counts)
         if room is not None and counts:
@@ -230,6 +235,10 @@ class Streams:
         )
         self.statistics.accepted += len(fresh)
 
+    def _watch(self, live: LiveStream, samples: Sequence[Sample], made_ms: Sequence[int | None]) -> None:
+        if live.watched and self._watches is not None:
+            self._watches.heard(live.connection.caller.account_id, live.id, samples, made_ms)
+
     @staticmethod
     def _counts(live: LiveStream, room: Room) -> bool:
         """Whether these samples move the board: this stream is the one of the member's that feeds, and the class was not over."""
@@ -243,9 +252,10 @@ class Streams:
 
     def _show_only(self, live: LiveStream, newest: Sample, received_ms: int) -> None:
         """The buffer is full: the board goes on with what the sensor says, the score waits for the samples to come again."""
+        made_at_ms = live.clock.read(newest.t, received_ms)
+        self._watch(live, (newest,), (made_at_ms,))
         if live.room is None or live.feeding is None:
             return
-        made_at_ms = live.clock.read(newest.t, received_ms)
         live.feeding.hears(live, (newest,), made_at_ms, received_ms)
         if not self._counts(live, live.room):
             return
@@ -288,7 +298,7 @@ class Streams:
             # Commit what the lost connection has sent, so that it need not be sent again; and what this person's other
             # device has earned, so that the score goes on from there.
             await self._flush(FLUSH_TIMEOUT_S)
-        record, physiology, earned = await self._openings.open(caller, request)
+        record, physiology, earned, limit_bpm = await self._openings.open(caller, request)
         room = None if record.class_id is None else await self._rooms.load(record.class_id)
         if room is not None:
             await self._seat(room, caller)
@@ -311,9 +321,12 @@ class Streams:
             clock=DeviceClock(record.clock_offset_ms),
             sensor=record.sensor,
             room=room,
+            watched=limit_bpm is not None,
         )
         self._live[live.id] = live
         connection.streams.add(live.id)
+        if self._watches is not None and limit_bpm is not None:
+            self._watches.opened(caller.account_id, live.id, limit_bpm, physiology, room)
         if room is not None:
             self._join(live, room, record.feed_epoch, earned)
         self.statistics.opened += 1
@@ -382,6 +395,7 @@ class Streams:
         await self._openings.finish(connection.caller, live.id, live.workout, live.epoch)
         finished = StreamFinished(stream=live.id, workout=live.workout, next_seq=live.durable)
         room, feeding = live.room, live.feeding
+        self._unwatch(live)
         self._forget(live)
         if room is None or feeding is None or feeding:
             return finished
@@ -419,6 +433,7 @@ class Streams:
         """Another node has the stream now."""
         live = self._live.get(opened.stream)
         if live is not None and live.epoch < opened.epoch:
+            self._unwatch(live)
             self._take_away(live)
 
     def _take_away(self, live: LiveStream) -> None:
@@ -429,8 +444,15 @@ class Streams:
         live.connection.push(event_frame("stream.taken", StreamTaken(stream=live.id, epoch=live.epoch)))
         self._forget(live)
 
+    def _unwatch(self, live: LiveStream) -> None:
+        """The stream is finished or goes on elsewhere: that it is silent here says nothing."""
+        if self._watches is not None:
+            self._watches.left(live.connection.caller.account_id, live.id)
+
     def _forget(self, live: LiveStream) -> None:
         live.connection.streams.discard(live.id)
+        if self._watches is not None:
+            self._watches.dropped(live.connection.caller.account_id, live.id)
         if self._live.get(live.id) is live:
             del self._live[live.id]
             if live.room is not None:
@@ -496,4 +518,5 @@ class Streams:
         """A commit was refused: another node has the stream."""
         live = self._live.get(stream_id)
         if live is not None and live.epoch == epoch:
+            self._unwatch(live)
             self._take_away(live)

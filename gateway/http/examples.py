@@ -22,6 +22,7 @@ from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
 from gateway.http.phones import GivePhone, PhoneCheckView, PhoneView, ProvePhone
 from gateway.http.problems import ProblemBody, title_of, type_of
+from gateway.http.safety import ChooseSafety, SafetyView
 from gateway.http.series import SeriesList, SeriesRequest
 from gateway.http.showing import ConsentList
 from gateway.http.tasks import TaskList, TaskStart
@@ -80,6 +81,7 @@ from services.kernel.ids import (
     ChallengeId,
     ClassId,
     DeviceId,
+    IncidentId,
     LoginId,
     NotificationId,
     SeriesId,
@@ -96,6 +98,7 @@ from services.notifications.inbox import InboxView, NotificationView, UnreadView
 from services.notifications.notifications import ReadMarked
 from services.notifications.preferences import DigestTime, Preferences, QuietHours
 from services.notifications.previewing import MailPreview, Preview, Previews, ShortPreview, SmsPreview
+from services.safety.incident import AlertView, IncidentView
 from services.schedule.jobs import JobView, LeaderView, ScheduleNow, TickView
 from services.tasks.task import RecomputeWorkouts, TaskFile, TaskResult, TaskView
 from services.training.ftms_control import TargetPower, encode_request
@@ -279,6 +282,17 @@ _task = TaskView(
     done=310,
     total=1_204,
     note="workouts",
+)
+_incident = IncidentView(
+    incident=IncidentId(_id(41)),
+    kind="over_limit",
+    state="prompted",
+    revision=1,
+    bpm=197,
+    found_ms=_START,
+    coach_told=False,
+    contact_told=False,
+    next_ms=_START + 15_400,
 )
 _exported = TaskView(
     task=TaskId(_id(8)),
@@ -541,6 +555,8 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     GivePhone(phone="+43 660 1234567"),
     ProvePhone(code="482913"),
     _phone,
+    ChooseSafety(on=True, limit_bpm=175),
+    SafetyView(on=True, limit_bpm=175, limit_source="own", incident=None),
     WebPushKey(key="BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8"),
     Previews(
         previews=(
@@ -699,6 +715,22 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         final=False,
         you=1,
         around=TablePart(_joined.seq, 0, (TableLine(rank=1, n=1, name="Jonas", value=8_244_000, team="Hills"),)),
+    ),
+    wire.IncidentRef(incident=IncidentId(_id(41))),
+    _incident,
+    AlertView(
+        incident=IncidentId(_id(41)),
+        class_id=_class,
+        account_id=_jonas,
+        n=2,
+        name="Jonas",
+        kind="over_limit",
+        state="coach_told",
+        revision=2,
+        bpm=197,
+        found_ms=_START,
+        contact_told=False,
+        next_ms=_START + 76_000,
     ),
     wire.ProblemEvent(event="stream.samples", problem=_gap.view()),
     _gap.view(),

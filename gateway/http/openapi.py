@@ -35,6 +35,7 @@ _TAGS: Final = {
     "tasks": "Work that takes long, and how far it is. It is told on the socket, too (`task.progress`).",
     "workouts": "One's own workouts, their summaries and samples.",
     "notifications": "The inbox, what else one wants to be told and where; what mail programs and providers call.",
+    "safety": "Being watched over, and who is told. What happens in the moment is on the socket (`safety.prompt`).",
     "webhooks": "Programs of third parties that are told what happens. What they are told is in the section `webhooks`.",
     "operation": "For those who look after the server.",
 }

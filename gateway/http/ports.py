@@ -52,6 +52,8 @@ from services.notifications.phones import PhoneNow
 from services.notifications.ports import Words
 from services.notifications.preferences import Preferences
 from services.notifications.unsubscribe import Stopping
+from services.safety.ports import Chosen
+from services.safety.safety import SafetyNow
 from services.schedule.jobs import ScheduleNow
 from services.tasks.task import AnyWork, TaskView
 from services.tasks.tasks import FileAt
@@ -223,6 +225,13 @@ class PhoneCases(Protocol):
     async def take_back(self, caller: Caller) -> None: ...
 
 
+class SafetyCases(Protocol):
+    """See services/safety/safety.py."""
+
+    async def now(self, caller: Caller) -> SafetyNow: ...
+    async def choose(self, caller: Caller, chosen: Chosen) -> SafetyNow: ...
+
+
 class SmsReports(Protocol):
     """See services/notifications/sms_reports.py."""
 
@@ -314,6 +323,7 @@ class GatewayDeps:
     inbox: InboxCases
     notifications: NotificationCases
     phones: PhoneCases
+    safety: SafetyCases
     sms_reports: SmsReports
     words: Words
     webhooks: WebhookCases

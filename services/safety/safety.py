@@ -93,25 +93,29 @@ class Safety:
         return incident
 
     async def cancel(self, caller: Caller, incident_id: IncidentId) -> IncidentView:
-        """The caller says that they are all right. Raises `NotFound` for an incident that is not theirs, `IncidentOver`."""
+        """The caller says that they are all right. Raises `Forbidden` for a display, `NotFound` for an incident that is not theirs,
+        `IncidentOver`."""
+        account_id = own(caller)
         async with self._transactions() as stores:
             incident = await stores.safety.lock(incident_id)
-            if incident is None or incident.account_id != caller.account_id:
+            if incident is None or incident.account_id != account_id:
                 raise NotFound("you have no such incident")
             moved = incidents.cancelled(incident, self._clock.wall_ms())
             await save(stores, incident, moved)
         return incidents.view_of(moved)
 
     async def acknowledge(self, caller: Caller, incident_id: IncidentId) -> AlertView:
-        """The caller, who was told as a coach of the class, takes an incident on. Raises `NotFound`, `IncidentOver`."""
+        """The caller, who was told as a coach of the class, takes an incident on. Raises `Forbidden` for a display, `NotFound`,
+        `IncidentOver`."""
+        account_id = own(caller)
         async with self._transactions() as stores:
             incident = await stores.safety.lock(incident_id)
             if incident is None or incident.class_id is None or incident.coach_told_ms is None:
                 raise NotFound("you were told of no such incident")
             place = await stores.safety.place(incident.class_id, incident.account_id)
-            if place is None or caller.account_id not in place.coaches:
+            if place is None or account_id not in place.coaches:
                 raise NotFound("you were told of no such incident")
-            moved = incidents.acknowledged(incident, caller.account_id, self._clock.wall_ms())
+            moved = incidents.acknowledged(incident, account_id, self._clock.wall_ms())
             await save(stores, incident, moved)
         return incidents.alert_of(moved, incident.class_id, place.n, place.name)
 

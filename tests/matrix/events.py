@@ -8,7 +8,12 @@ import uuid
 
 from realtime import wire
 from services.classes.class_clock import Start
+from services.kernel.facts import SafetyStepDue
 from services.kernel.ids import ChallengeId, NotificationId, StreamId, TaskId
+from services.safety.incident import Incident
+from services.safety.ports import Chosen
+from services.safety.safety import Safety, take_step
+from services.safety.watching import Finding
 from services.training.ftms_control import TargetPower
 from services.training.heart_rate_frames import HeartRateMeasurement, encode_heart_rate
 from services.training.sample import Sample
@@ -163,3 +168,27 @@ async def owners_task(evening: Evening, _: Who) -> object:
 
 async def owners_notification(evening: Evening, _: Who) -> object:
     return wire.InboxRead(up_to=NotificationId(uuid.UUID(await a_notification(evening))))
+
+
+async def owners_incident(evening: Evening, _: Who) -> object:
+    return wire.IncidentRef(incident=(await _incident(evening, Who.OWNER)).id)
+
+
+async def athletes_incident(evening: Evening, _: Who) -> object:
+    """One of which the coaches have been told: its first step has been taken."""
+    asked = await _incident(evening, Who.ATHLETE)
+    async with evening.world.transactions() as stores:
+        due = SafetyStepDue(asked.id, asked.account_id, asked.revision)
+        assert await take_step(stores, due, evening.now_ms()) is not None
+    return wire.IncidentRef(incident=asked.id)
+
+
+async def _incident(evening: Evening, who: Who) -> Incident:
+    """Somebody in the class is asked whether they are all right."""
+    live, caller = await evening.live(), await evening.caller(who)
+    safety = Safety(evening.world.transactions, evening.world.clock, evening.world.ids)
+    await safety.choose(caller, Chosen(on=True))
+    finding = Finding("over_limit", evening.world.clock.wall_ms(), 199)
+    asked = await safety.found(caller.account_id, live.id, new_stream_id(), finding)
+    assert asked is not None
+    return asked

@@ -76,6 +76,9 @@ _STREAM_OWNER: Final = among_accounts(FORBIDDEN, "whoever made it", owner=OK)
 _IN_CHALLENGE: Final = among_accounts(
     _NO_CHALLENGE, "its maker and its members; to others it does not exist", owner=OK, athlete=OK
 )
+_TOLD_COACH: Final = among_accounts(
+    NOT_FOUND, "who coaches the class and was told; to others it does not exist", owner=OK
+)
 _BOOKER: Final = among_accounts(
     NOT_FOUND, "who booked and the coach of the class; to others it does not exist", owner=OK, athlete=OK
 )
@@ -109,6 +112,8 @@ EVENTS: Final = (
     EventRow("chat.history", IN_ROOM, e.said_so_far),
     EventRow("display.set", IN_CLASS_BUT_ITS_COACH, e.display_mode),
     EventRow("task.cancel", THEIR_OWN, e.owners_task),
+    EventRow("safety.cancel", THEIR_OWN, e.owners_incident),
+    EventRow("safety.acknowledge", _TOLD_COACH, e.athletes_incident),
     EventRow("inbox.read", THEIR_OWN, e.owners_notification),
 )
 
@@ -192,6 +197,8 @@ ROUTES: Final = (
     RouteRow("PUT /v1/phone", ANY_ACCOUNT, r.new_number),
     RouteRow("POST /v1/phone/prove", ANY_ACCOUNT, r.code_from_text, "with the code from one's own phone"),
     RouteRow("DELETE /v1/phone", ANY_ACCOUNT, r.given_number),
+    RouteRow("GET /v1/safety", ANY_ACCOUNT, r.plain),
+    RouteRow("PUT /v1/safety", ANY_ACCOUNT, r.body({"on": True, "limit_bpm": 170})),
     RouteRow("GET /unsubscribe", ANYBODY, r.mail_link, "with the link from a mail"),
     RouteRow("POST /unsubscribe", ANYBODY, r.mail_link, "with the link from a mail"),
     RouteRow("POST /v1/callbacks/sms", ANYBODY, r.signed_report, "signed by the provider"),

@@ -31,6 +31,7 @@ from rooms.rooms import Rooms
 from rooms.speaking import Speaking
 from rooms.streams import Streams
 from rooms.tapes import Tapes
+from rooms.watches import Watches
 from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
 from services.classes.showings import Showings
@@ -39,6 +40,7 @@ from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, LoginId, StreamId, Uuid7Ids
 from services.kernel.problems import Problem
+from services.safety.safety import Safety
 from services.training.provenance import SensorKind
 from services.training.sample import Sample
 
@@ -105,6 +107,7 @@ class World:
             asyncio.ensure_future(made.rooms.feeds.run()),
             asyncio.ensure_future(made.comebacks.run()),
             asyncio.ensure_future(made.clocks.run()),
+            asyncio.ensure_future(made.watches.run()),
         ]
         self._tasks += made.tasks
         self.nodes.append(made)
@@ -163,8 +166,16 @@ class TestNode:
         self.tapes = Tapes(self.rooms, transactions, world.clock)
         self.speaking = Speaking(self.rooms, world.clock)
         self.chatting = Chatting(self.rooms, world.clock)
+        self.safety = Safety(transactions, world.clock, ids)
+        self.watches = Watches(self.safety, world.clock)
         self.streams = Streams(
-            transactions, self.rooms, world.clock, ids, commit_interval_s=0.2, max_buffered=max_buffered
+            transactions,
+            self.rooms,
+            world.clock,
+            ids,
+            commit_interval_s=0.2,
+            max_buffered=max_buffered,
+            watches=self.watches,
         )
         self.classes = Classes(transactions, world.clock, ids, self.rooms)
         self.timelines = Timelines(transactions, world.clock, self.clocks)

@@ -38,6 +38,7 @@ from services.notifications.phones import Phones
 from services.notifications.rendering import Words
 from services.notifications.sms_reports import SmsReports
 from services.notifications.unsubscribe import Unsubscribe
+from services.safety.safety import Safety
 from services.schedule.jobs import Jobs
 from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
@@ -167,6 +168,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         inbox=Inbox(notifications, words),
         notifications=notifications,
         phones=Phones(transactions, clock, ids, PhoneCodes(SECRET), offered=True),
+        safety=Safety(transactions, clock, ids),
         sms_reports=SmsReports(notifications, token=SMS_TOKEN, base=PUBLIC_URL),
         words=words,
         webhooks=Webhooks(transactions, clock, ids, Seals((bytes(32),)), judging(Egress())),
