@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 from persistence.database import Tx
-from services.challenges.challenge import Challenge, Entrant, Rules
+from services.challenges.challenge import Called, Challenge, Entrant, Rules
 from services.challenges.ranking import Line
 from services.challenges.score_log import BEGINNING, Link
 from services.challenges.scoring import Contribution
@@ -208,18 +208,18 @@ class Challenges:
             "UPDATE challenges SET members = members + $2 WHERE id = $1", challenge_id, 1 if left_at is None else -1
         )
 
-    async def names(self, challenge_id: ChallengeId, ns: Sequence[int]) -> dict[int, str]:
-        """What members are called, by number; without those whose account is gone."""
+    async def called(self, challenge_id: ChallengeId, ns: Sequence[int]) -> dict[int, Called]:
+        """What members are called, by number, and their teams."""
         rows = await self._tx.fetch(
             """
-            SELECT member.n, accounts.name
-            FROM challenge_members AS member JOIN accounts ON accounts.id = member.account_id
+            SELECT member.n, accounts.name, member.team
+            FROM challenge_members AS member LEFT JOIN accounts ON accounts.id = member.account_id
             WHERE member.challenge_id = $1 AND member.n = ANY($2::integer[])
             """,
             challenge_id,
             ns,
         )
-        return {row["n"]: row["name"] for row in rows}
+        return {row["n"]: Called(row["name"], row["team"]) for row in rows}
 
     async def accounts(self, challenge_id: ChallengeId, ns: Sequence[int]) -> dict[int, AccountId]:
         """Whose numbers they are; without those whose account is gone."""
@@ -284,6 +284,28 @@ class Challenges:
             line.tie,
             seq,
         )
+
+    async def team_moved(self, challenge_id: ChallengeId, team: int, by: int) -> None:
+        """What a team has together grows by so much, or shrinks, after its member's line was stored. The row of the challenge must
+        be locked."""
+        await self._tx.execute(
+            """
+            INSERT INTO challenge_teams AS kept (challenge_id, team, value, tie)
+            SELECT $1, $2, $3, coalesce(max(tie), 0) FROM challenge_members
+            WHERE challenge_id = $1 AND team = $2 AND left_at IS NULL AND value > 0
+            ON CONFLICT (challenge_id, team) DO UPDATE SET value = kept.value + excluded.value, tie = excluded.tie
+            """,
+            challenge_id,
+            team,
+            by,
+        )
+
+    async def teams(self, challenge_id: ChallengeId) -> list[Line]:
+        """What each team has together, its index in the rules as `n`; without those that never had anything."""
+        rows = await self._tx.fetch(
+            "SELECT team, value, tie FROM challenge_teams WHERE challenge_id = $1 ORDER BY team", challenge_id
+        )
+        return [Line(row["team"], row["value"], row["tie"], row["team"]) for row in rows]
 
     # -- the table ----------------------------------------------------------------------------------------------------
 

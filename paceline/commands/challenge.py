@@ -27,7 +27,7 @@ from persistence.database import open_database
 from persistence.migrate import MigrationError, migrate, pending
 from persistence.stores import Transactions
 from services.challenges.challenge import Challenge, Rules
-from services.challenges.ranking import Line, Ranked
+from services.challenges.ranking import Line, Ranked, ranked_teams
 from services.challenges.score_log import BrokenLogError, Ledger, Link
 from services.kernel.clock import SystemClock
 from services.kernel.ids import ChallengeId, Uuid7Ids
@@ -155,7 +155,12 @@ async def _derived(dsn: str, challenge_id: ChallengeId) -> Outcome:
             raise LookupError(f"there is no challenge {challenge_id}")
         ledger = await _read(stores.challenges, challenge_id)
         kept = await _kept(stores.challenges, challenge_id)
-    differences = [*_about_the_log(ledger, challenge), *_about_the_table(ledger, kept)]
+        teams = ranked_teams(await stores.challenges.teams(challenge_id), challenge.rules.teams)
+    differences = [
+        *_about_the_log(ledger, challenge),
+        *_about_the_table(ledger, kept),
+        *_about_the_teams(ledger, teams),
+    ]
     return _outcome(ledger, "Equal: the table that is kept is what the log comes to.", differences)
 
 
@@ -197,6 +202,12 @@ def _about_the_table(ledger: Ledger, kept: dict[int, Line]) -> list[str]:
     if len(said) > MOST_DIFFERENCES:
         said[MOST_DIFFERENCES:] = [f"and {len(said) - MOST_DIFFERENCES} members more"]
     return said
+
+
+def _about_the_teams(ledger: Ledger, kept: list[Ranked]) -> list[str]:
+    if ledger.teams() == kept:
+        return []
+    return ["the sums of the teams that are kept are not those of their members"]
 
 
 def _checked(text: str, head: str | None) -> Outcome:

@@ -33,8 +33,9 @@ MOST_AHEAD_DAYS: Final = 366
 SETTLE_H: Final = 24
 """Hours after the last day for late data. Chosen: a night's charging and a morning's commute."""
 MOST_MEMBERS: Final = 1_000_000
-MOST_IN_TEAMS: Final = 10_000
-"""Members of a challenge with teams, whose scores are added up whenever somebody looks."""
+MOST_IN_TEAMS: Final = 50_000
+"""Members of a challenge with teams: so many that the sum of all they can do in a year is still a number that tables hold exactly
+(ranking.py)."""
 MOST_OPEN: Final = 20
 """Challenges that one account may be in, or have made, at a time: each is a row to be locked when a workout of theirs ends."""
 PRIZES: Final = 3
@@ -104,6 +105,13 @@ class Entrant(msgspec.Struct, frozen=True):
     @property
     def here(self) -> bool:
         return self.left_ms is None
+
+
+class Called(msgspec.Struct, frozen=True):
+    """Who stands on a line: their name, None when the account is gone, and their team, an index into the rules' teams."""
+
+    name: str | None
+    team: int | None
 
 
 def rules_from(

@@ -13,6 +13,7 @@ from services.challenges import tables
 from services.challenges.challenge import (
     CODE_LENGTH,
     MOST_OPEN,
+    Called,
     Challenge,
     Entrant,
     Kind,
@@ -25,9 +26,9 @@ from services.challenges.challenge import (
     rules_from,
     team_from,
 )
-from services.challenges.ranking import Ranked, ranked, team_lines
+from services.challenges.ranking import Line, Ranked, ranked_teams
 from services.challenges.score_log import BEGINNING, Joined, Left, Link, Opened
-from services.challenges.scorekeeping import MOST_LINES, AppendStore, append
+from services.challenges.scorekeeping import AppendStore, append, move_team
 from services.challenges.tables import HotTable, LineStore, Page, TableAway
 from services.classes.live_class import CODE_ALPHABET, normal_code
 from services.kernel.caller import Caller
@@ -136,7 +137,9 @@ class ChallengeStore(AppendStore, LineStore, Protocol):
     async def entrant(self, challenge_id: ChallengeId, account_id: AccountId) -> Entrant | None: ...
     async def enter(self, challenge_id: ChallengeId, entrant: Entrant) -> None: ...
     async def come_and_go(self, challenge_id: ChallengeId, n: int, left_at: datetime | None, seq: int) -> None: ...
-    async def names(self, challenge_id: ChallengeId, ns: Sequence[int]) -> dict[int, str]: ...
+    async def called(self, challenge_id: ChallengeId, ns: Sequence[int]) -> dict[int, Called]: ...
+    async def team_moved(self, challenge_id: ChallengeId, team: int, by: int) -> None: ...
+    async def teams(self, challenge_id: ChallengeId) -> list[Line]: ...
     async def log(self, challenge_id: ChallengeId, after: int, limit: int) -> list[Link]: ...
 
 
@@ -279,6 +282,7 @@ class Challenges:
             else:
                 challenge = await append(stores.challenges, challenge, Joined(me.n, me.zone, me.team, now_ms))
                 await stores.challenges.come_and_go(challenge.id, me.n, None, challenge.seq)
+                await move_team(stores.challenges, challenge.id, me.team, me.value)
                 me = msgspec.structs.replace(me, left_ms=None, seq=challenge.seq)
             await stores.outbox.add(ChallengeMoved(challenge.id), challenge.id)
         return view_of(msgspec.structs.replace(challenge, members=challenge.members + 1), caller, me)
@@ -296,6 +300,7 @@ class Challenges:
             now_ms = self._clock.wall_ms()
             challenge = await append(stores.challenges, challenge, Left(me.n, now_ms))
             await stores.challenges.come_and_go(challenge_id, me.n, utc(now_ms), challenge.seq)
+            await move_team(stores.challenges, challenge_id, me.team, -me.value)
             await stores.outbox.add(ChallengeMoved(challenge_id), challenge_id)
 
     async def of_account(self, caller: Caller) -> tuple[ChallengeView, ...]:
@@ -445,32 +450,23 @@ async def _seen_by(stores: ChallengeStores, challenge: Challenge, caller: Caller
 
 async def _shown(stores: ChallengeStores, challenge: Challenge, page: Page) -> ChallengeTable:
     rules = challenge.rules
-    names = await stores.challenges.names(challenge.id, [row.line.n for row in page.rows])
+    called = await stores.challenges.called(challenge.id, [row.line.n for row in page.rows])
     return ChallengeTable(
         challenge_id=challenge.id,
         revision=page.seq,
         members=challenge.members,
         start=page.start,
-        lines=tuple(_line(row, names, rules.teams) for row in page.rows),
-        teams=await _teams(stores, challenge),
+        lines=tuple(_line(row, called[row.line.n], rules.teams) for row in page.rows),
+        teams=tuple(
+            TeamLine(rank=each.rank, team=rules.teams[each.line.n], value=each.line.value)
+            for each in ranked_teams(await stores.challenges.teams(challenge.id), rules.teams)
+        ),
         head=challenge.head.hex(),
         entries=challenge.seq,
         final=challenge.over,
     )
 
 
-def _line(row: Ranked, names: dict[int, str], teams: tuple[str, ...]) -> TableLine:
-    line = row.line
-    team = None if line.team is None else teams[line.team]
-    return TableLine(rank=row.rank, n=line.n, name=names.get(line.n), value=line.value, team=team)
-
-
-async def _teams(stores: ChallengeStores, challenge: Challenge) -> tuple[TeamLine, ...]:
-    rules = challenge.rules
-    if not rules.teams:
-        return ()
-    members = await stores.challenges.page(challenge.id, 0, MOST_LINES)
-    return tuple(
-        TeamLine(rank=each.rank, team=rules.teams[each.line.n], value=each.line.value)
-        for each in ranked(team_lines(members, rules.ties, rules.teams))
-    )
+def _line(row: Ranked, called: Called, teams: tuple[str, ...]) -> TableLine:
+    team = None if called.team is None else teams[called.team]
+    return TableLine(rank=row.rank, n=row.line.n, name=called.name, value=row.line.value, team=team)

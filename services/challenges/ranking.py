@@ -71,6 +71,12 @@ def ranks(lines: Iterable[Line], start: int = 0, first_rank: int = 1) -> Iterato
         yield Ranked(rank, line)
 
 
+def ranked_teams(kept: Iterable[Line], teams: Sequence[str]) -> list[Ranked]:
+    """The table of teams, best first, from the lines of those that have something."""
+    lines = {n: Line(n, 0, 0, team=n) for n in range(len(teams))} | {line.n: line for line in kept}
+    return list(ranked(lines.values()))
+
+
 def team_lines(members: Iterable[Line], ties: Ties, teams: Sequence[str]) -> list[Line]:
     """A line for each team, its number in `teams` as `n`: the sum of its members, reached when the last of those who brought
     something had reached theirs."""

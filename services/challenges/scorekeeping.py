@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from services.challenges.challenge import PRIZES, Challenge, Entrant
-from services.challenges.ranking import Line, ranked, ranks, team_lines, tie_of
+from services.challenges.ranking import Line, ranked_teams, ranks, tie_of
 from services.challenges.score_log import Closed, Entry, Link, Scored, linked
 from services.challenges.scoring import Contribution, contribution_of, score_of
 from services.kernel.clock import utc
@@ -23,8 +23,6 @@ from services.training.workouts import Workout
 
 MOST_PRIZES: Final = 100
 """People a fact names. Ten thousand who share the first place are a table and not a list of winners."""
-MOST_LINES: Final = 10_000
-"""Lines read to add up teams: as many as a challenge with teams has members."""
 
 
 class ScoreStore(Protocol):
@@ -38,6 +36,8 @@ class ScoreStore(Protocol):
     async def score(self, challenge_id: ChallengeId, line: Line, what: Contribution, seq: int) -> None: ...
     async def finish(self, challenge_id: ChallengeId, at: datetime) -> None: ...
     async def page(self, challenge_id: ChallengeId, start: int, limit: int) -> list[Line]: ...
+    async def team_moved(self, challenge_id: ChallengeId, team: int, by: int) -> None: ...
+    async def teams(self, challenge_id: ChallengeId) -> list[Line]: ...
     async def accounts(self, challenge_id: ChallengeId, ns: Sequence[int]) -> dict[int, AccountId]: ...
 
 
@@ -59,6 +59,12 @@ class AppendStore(Protocol):
     async def append(self, challenge_id: ChallengeId, link: Link) -> None: ...
 
 
+class TeamStore(Protocol):
+    """Where sums of teams are kept."""
+
+    async def team_moved(self, challenge_id: ChallengeId, team: int, by: int) -> None: ...
+
+
 class ScoreStores(Protocol):
     """The stores of one transaction."""
 
@@ -75,6 +81,12 @@ async def append(store: AppendStore, challenge: Challenge, entry: Entry) -> Chal
     link = linked(challenge.seq, challenge.head, entry)
     await store.append(challenge.id, link)
     return msgspec.structs.replace(challenge, seq=link.seq, head=link.hash)
+
+
+async def move_team(store: TeamStore, challenge_id: ChallengeId, team: int | None, by: int) -> None:
+    """A member's line is another one: so is their team's. Also when only the tie has moved, which `by` 0 cannot tell."""
+    if team is not None:
+        await store.team_moved(challenge_id, team, by)
 
 
 async def score_workout(stores: ScoreStores, account_id: AccountId, workout_id: WorkoutId) -> int:
@@ -127,6 +139,7 @@ async def _score_in(
     line = Line(entrant.n, score.value, tie_of(challenge.rules.ties, score), entrant.team)
     challenge = await append(stores.challenges, challenge, Scored(entrant.n, what))
     await stores.challenges.score(challenge_id, line, what, challenge.seq)
+    await move_team(stores.challenges, challenge_id, entrant.team, line.value - entrant.value)
     await stores.outbox.add(ChallengeMoved(challenge_id), challenge_id)
     return True
 
@@ -162,5 +175,5 @@ async def _winning_teams(stores: ScoreStores, challenge: Challenge) -> tuple[str
     rules = challenge.rules
     if not rules.teams:
         return ()
-    lines = team_lines(await stores.challenges.page(challenge.id, 0, MOST_LINES), rules.ties, rules.teams)
-    return tuple(rules.teams[each.line.n] for each in ranked(lines) if each.rank == 1 and each.line.value)
+    lines = ranked_teams(await stores.challenges.teams(challenge.id), rules.teams)
+    return tuple(rules.teams[each.line.n] for each in lines if each.rank == 1 and each.line.value)

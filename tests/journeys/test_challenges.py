@@ -65,6 +65,9 @@ async def crowded(dsn: str) -> list[str]:
                     view.id,
                     0 if view.teams else None,
                 )
+                for team in range(len(view.teams)):
+                    together = sum(60_000 * i for i in range(1, size + 1) if i % 2 == team)
+                    await stores.challenges.team_moved(view.id, team, together)
                 await stores.tx.execute("UPDATE challenges SET numbers = $2, members = $2 WHERE id = $1", view.id, size)
             codes.append(f"{size}:{view.code}")
     return codes

@@ -78,6 +78,7 @@ def test_the_table_is_derived_and_equal(challenge_id: str, capsys: pytest.Captur
             "UPDATE challenges SET rules = jsonb_set(rules, '{ties}', '\"shared\"')",
             "the rules that are kept are others",
         ),
+        ("UPDATE challenge_teams SET value = value + 1", "the sums of the teams that are kept"),
         ("UPDATE challenges SET finished_at = NULL", "only one of log and challenge is closed"),
         ("DELETE FROM challenge_log WHERE seq = 7", "the log ends with entry 6"),
         (

@@ -7,6 +7,7 @@ from persistence.challenges import Challenges as ChallengeStore
 from persistence.database import Database
 from services.challenges.challenge import closes_ms
 from services.challenges.challenges import Challenges, ChallengeTable, ChallengeView
+from services.challenges.ranking import Ranked, ranked_teams
 from services.challenges.score_log import Ledger
 from services.challenges.tables import HotTable
 from services.kernel.caller import Caller
@@ -89,16 +90,19 @@ class Challenged(World):
             assert challenge is not None
             ledger = await read(stores.challenges, challenge_id)
             lines = await stores.challenges.page(challenge_id, 0, 1_000)
-        return Stored(closes_ms(challenge.rules), ledger, [(each.n, each.value, each.tie) for each in lines])
+            teams = await stores.challenges.teams(challenge_id)
+        kept = ranked_teams(teams, challenge.rules.teams)
+        return Stored(closes_ms(challenge.rules), ledger, [(each.n, each.value, each.tie) for each in lines], kept)
 
 
 class Stored:
     """The log of a challenge read again, and the lines that are kept beside it."""
 
-    def __init__(self, closes: int, ledger: Ledger, lines: list[tuple[int, int, int]]) -> None:
+    def __init__(self, closes: int, ledger: Ledger, lines: list[tuple[int, int, int]], teams: list[Ranked]) -> None:
         self.closes: Final = closes
         self.ledger: Final = ledger
         self.lines: Final = lines
+        self.teams: Final = teams
 
     @property
     def derived(self) -> list[tuple[int, int, int]]:

@@ -96,6 +96,17 @@ async def test_made_from_nothing_the_copy_has_the_same_ranks(ties: str, world: C
     assert ranks_of((await both(world, hot, view))[0]) == ranks_of(true)
 
 
+async def test_a_page_of_the_copy_names_the_teams(world: Challenged, hot: Counted) -> None:
+    people = [await world.account(name) for name in ("Ada", "Bob")]
+    view = await world.challenge(people[0], teams=("Red", "Blue"))
+    for caller, team in zip(people, ("Blue", "Red"), strict=True):
+        await world.join(view, caller, team=team)
+    await follow(world, view)
+    table = await world.challenges.table(people[1], view.id)
+    assert hot.pages == 1
+    assert [(line.name, line.team) for line in table.lines] == [("Ada", "Blue"), ("Bob", "Red")]
+
+
 async def test_in_small_bites_and_from_two_sides_at_once_it_comes_to_the_same(
     world: Challenged, hot: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:

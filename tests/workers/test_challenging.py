@@ -160,6 +160,26 @@ async def test_many_at_once_append_without_a_hole_and_lose_nothing(world: Challe
     assert len([fact for fact in await world.told() if isinstance(fact, ChallengeMoved)]) == 5 + 5
 
 
+@pytest.mark.parametrize("ties", ["first", "shared"])
+async def test_sums_of_teams_are_those_of_their_members_whatever_happens(world: Challenged, ties: str) -> None:
+    people = [await world.account(f"P{n}") for n in range(5)]
+    view = await world.challenge(people[0], teams=("Red", "Blue", "Idle"), ties=ties)
+    for n, caller in enumerate(people):
+        await world.join(view, caller, team=("Red", "Blue")[n % 2])
+    ridden = [await world.works_out(caller, 700 + 60 * n) for n, caller in enumerate(people)]
+    await world.corrected(people[1], ridden[1], steady(2_000))
+    await world.corrected(people[2], ridden[2], steady(650))
+    await world.corrected(people[3], ridden[3], [])
+    await world.challenges.leave(people[4], view.id)
+    await world.challenges.leave(people[0], view.id)
+    await world.join(view, people[0], team="Blue")  # has the team of the first time
+    await world.works_out(people[0], 900)
+    stored = await world.stored(view.id)
+    assert stored.lines == stored.derived
+    assert stored.teams == stored.ledger.teams()
+    assert [each.line.value > 0 for each in stored.teams] == [True, True, False]
+
+
 async def test_teams_win_together(world: Challenged) -> None:
     ada, bob, cleo = [await world.account(name) for name in ("Ada", "Bob", "Cleo")]
     view = await world.challenge(ada, teams=("Red", "Blue"), kind="count")
@@ -238,8 +258,8 @@ async def test_a_page_reads_no_more_rows_than_it_shows(world: Challenged) -> Non
     async with world.transactions() as stores:
         await stores.tx.execute(
             """
-            INSERT INTO challenge_members (challenge_id, n, zone, joined_at, value, tie, seq)
-            SELECT $1, n, 'UTC', now(), n % 1000, n, n FROM generate_series(2, 20000) AS n
+            INSERT INTO challenge_members (challenge_id, n, zone, joined_at, value, tie, seq, team)
+            SELECT $1, n, 'UTC', now(), n % 1000, n, n, n % 2 FROM generate_series(2, 20000) AS n
             """,
             view.id,
         )
@@ -249,4 +269,5 @@ async def test_a_page_reads_no_more_rows_than_it_shows(world: Challenged) -> Non
         page = await store.page(view.id, 0, 50)
         assert len(page) == 50
         await store.changed_after(view.id, 10_000, 50)
+        await store.team_moved(view.id, 0, 1)
     assert explaining.most <= 60, explaining.worst
