@@ -102,6 +102,7 @@ from services.safety.incident import AlertView, IncidentView
 from services.schedule.jobs import JobView, LeaderView, ScheduleNow, TickView
 from services.tasks.task import RecomputeWorkouts, TaskFile, TaskResult, TaskView
 from services.training.ftms_control import TargetPower, encode_request
+from services.training.ghost import Ghost
 from services.training.heart_rate_frames import HeartRateMeasurement, encode_heart_rate
 from services.training.physiology import Physiology
 from services.training.sample import Sample
@@ -451,6 +452,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     _saved,
     WorkoutList(workouts=(_saved,), next_before=None),
     SamplePage(samples=_samples, next_seq=3),
+    Ghost(workout=_workout, revision=1, step_ms=1_000, scores=(0, 3_000, 6_000, 9_000), cut=False),
     ProblemBody(
         type=type_of(BadShape.code),
         title=title_of(BadShape.code),

@@ -57,6 +57,7 @@ from services.safety.safety import SafetyNow
 from services.schedule.jobs import ScheduleNow
 from services.tasks.task import AnyWork, TaskView
 from services.tasks.tasks import FileAt
+from services.training.ghost import Ghost
 from services.training.sample import Sample
 from services.training.workouts import WorkoutView
 
@@ -175,6 +176,7 @@ class WorkoutCases(Protocol):
     async def of_account(self, caller: Caller, before: WorkoutId | None, limit: int) -> Sequence[WorkoutView]: ...
     async def by_id(self, caller: Caller, workout_id: WorkoutId) -> WorkoutView: ...
     async def samples(self, caller: Caller, workout_id: WorkoutId, from_seq: int, limit: int) -> Sequence[Sample]: ...
+    async def ghost(self, caller: Caller, workout_id: WorkoutId) -> Ghost: ...
 
 
 class TaskCases(Protocol):

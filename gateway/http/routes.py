@@ -89,6 +89,7 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     workouts.OWN_WORKOUTS,
     workouts.WORKOUT_BY_ID,
     workouts.WORKOUT_SAMPLES,
+    workouts.WORKOUT_GHOST,
     tasks.START_TASK,
     tasks.OWN_TASKS,
     tasks.TASK_BY_ID,

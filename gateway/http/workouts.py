@@ -8,7 +8,8 @@ from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from realtime.wire import Seq
 from services.kernel.ids import WorkoutId
-from services.kernel.problems import Forbidden, NotFound
+from services.kernel.problems import Forbidden, GhostNotReady, NotFound
+from services.training.ghost import Ghost
 from services.training.sample import Sample
 from services.training.workouts import MAX_PAGE, MAX_SAMPLES_PAGE, WorkoutView
 
@@ -64,6 +65,10 @@ async def workout_samples(deps: GatewayDeps, call: Call[Nothing, SamplesQuery, W
     return SamplePage(tuple(samples), query.from_seq + len(samples))
 
 
+async def workout_ghost(deps: GatewayDeps, call: Call[Nothing, Nothing, WorkoutPath]) -> Ghost:
+    return await deps.workouts.ghost(call.caller, call.path.id)
+
+
 OWN_WORKOUTS = Route(
     "GET",
     "/v1/workouts",
@@ -102,4 +107,18 @@ WORKOUT_SAMPLES = Route(
     path=WorkoutPath,
     reply=SamplePage,
     problems=(NotFound, Forbidden),
+)
+WORKOUT_GHOST = Route(
+    "GET",
+    "/v1/workouts/{id}/ghost",
+    name="workout_ghost",
+    tag="workouts",
+    does="How the score of one of your workouts grew, second by second, to race it again.",
+    more="Fetch it once, when you join; draw it at the time since your first sample.",
+    handler=workout_ghost,
+    body=Nothing,
+    query=Nothing,
+    path=WorkoutPath,
+    reply=Ghost,
+    problems=(NotFound, Forbidden, GhostNotReady),
 )

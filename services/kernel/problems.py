@@ -383,6 +383,14 @@ class KeyReused(Problem):
     status = 409
 
 
+class GhostNotReady(Problem):
+    """This workout cannot be raced yet: it is still going on, or its summary is being made."""
+
+    code = "ghost_not_ready"
+    status = 409
+    retry = True
+
+
 class TooManyTasks(Problem):
     """As many of your tasks as there may be are waiting or running; wait for one, or cancel one."""
 

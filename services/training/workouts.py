@@ -5,7 +5,7 @@ calls it, because storing a summary and noting that its fact is handled must be 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 from uuid import UUID
@@ -15,7 +15,8 @@ import msgspec
 from services.kernel.caller import Caller
 from services.kernel.facts import AnyFact, WorkoutSummarised
 from services.kernel.ids import AccountId, ClassId, FactId, WorkoutId
-from services.kernel.problems import NotFound
+from services.kernel.problems import GhostNotReady, NotFound
+from services.training.ghost import STEP_MS, Ghost, GhostTrace
 from services.training.physiology import Physiology
 from services.training.sample import Sample
 from services.training.summary import WorkoutSummary, WorkoutTally
@@ -121,6 +122,21 @@ class Workouts:
             await _own(stores, caller, workout_id)
             return tuple(await stores.workouts.samples(workout_id, max(from_seq, 0), limit))
 
+    async def ghost(self, caller: Caller, workout_id: WorkoutId) -> Ghost:
+        """How the score of one of the caller's own workouts grew. Raises `NotFound` for anybody else's, `GhostNotReady` for one
+        that is not finished and summarised."""
+        async with self._transactions() as stores:
+            workout = await _own(stores, caller, workout_id)
+            if workout.finished_at_ms is None or workout.summary is None:
+                raise GhostNotReady
+            trace = GhostTrace(workout.physiology.max_hr)
+            async for page in _pages(stores, workout_id):
+                for sample in page:
+                    trace.add(sample)
+                if trace.cut:
+                    break
+        return Ghost(workout_id, workout.revision, STEP_MS, trace.scores(), trace.cut)
+
 
 async def summarise(stores: SummaryStores, workout_id: WorkoutId) -> int | None:
     """Make a workout's summary from all samples stored so far, store it and tell so, in the caller's transaction.
@@ -140,13 +156,19 @@ async def summarise(stores: SummaryStores, workout_id: WorkoutId) -> int | None:
 async def tally_of(stores: WorkoutStores, workout_id: WorkoutId) -> WorkoutTally:
     """All samples of a workout stored so far, taken together."""
     tally = WorkoutTally()
+    async for page in _pages(stores, workout_id):
+        for sample in page:
+            tally.add(sample)
+    return tally
+
+
+async def _pages(stores: WorkoutStores, workout_id: WorkoutId) -> AsyncIterator[Sequence[Sample]]:
+    """All samples of a workout stored so far, a turn of the loop after each page."""
     position = 0
     while page := await stores.workouts.samples(workout_id, position, READ_AT_ONCE):
         position += len(page)
-        for sample in page:
-            tally.add(sample)
+        yield page
         await asyncio.sleep(0)
-    return tally
 
 
 def view_of(workout: Workout) -> WorkoutView:

@@ -29,9 +29,10 @@ from services.notifications.sms_callback import SIGNATURE_HEADER, signature
 from services.notifications.telling import News, Telling
 from services.notifications.unsubscribe import Stopping, Unsubscribe
 from services.tasks.task import TaskFile, TaskResult
+from services.training.summary import summarise
 from tests.matrix.roles import Who
 from tests.matrix.scene import PUBLIC_URL, SMS_TOKEN, Asked, Evening
-from tests.support.world import steady
+from tests.support.world import BODY, steady
 
 RouteInput = Callable[[Evening, Who], Awaitable[Asked]]
 
@@ -213,6 +214,14 @@ async def _workout(evening: Evening) -> WorkoutId:
 
 async def a_workout(evening: Evening, _: Who) -> Asked:
     return Asked({"id": await _workout(evening)})
+
+
+async def a_past_workout(evening: Evening, _: Who) -> Asked:
+    workout_id = await _workout(evening)
+    async with evening.world.transactions() as stores:
+        await stores.workouts.finish(workout_id, utc(evening.now_ms()))
+        await stores.workouts.store_summary(workout_id, summarise(steady(3), BODY))
+    return Asked({"id": workout_id})
 
 
 async def a_task(evening: Evening, who: Who) -> str:

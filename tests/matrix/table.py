@@ -176,6 +176,7 @@ ROUTES: Final = (
     RouteRow("GET /v1/workouts", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/workouts/{id}", THEIR_OWN, r.a_workout),
     RouteRow("GET /v1/workouts/{id}/samples", THEIR_OWN, r.a_workout),
+    RouteRow("GET /v1/workouts/{id}/ghost", THEIR_OWN, r.a_past_workout),
     # -- long tasks
     RouteRow("POST /v1/tasks", ANY_ACCOUNT, r.body({"key": "t", "work": RecomputeWorkouts()})),
     RouteRow("GET /v1/tasks", ANY_ACCOUNT, r.plain),

@@ -204,10 +204,36 @@ async function classes(browser, tell) {
   tell("classes");
 }
 
+/** A past workout is raced in a class, and only its owner sees how far they are ahead of it. */
+async function aGhost(browser, tell) {
+  const coach = await register("Mara", "coach");
+  const live = await http("POST", "/v1/classes", { token: coach.token, body: { title: "Race" }, status: 201 });
+  await withPage(browser, { viewport: PHONE }, async (page) => {
+    await page.goto(`${BASE_URL}/athlete`);
+    await registerByKeyboard(page, "Fay");
+    await page.getByLabel("Join code").waitFor();
+    await train(await tokenOf(page), 120);
+    await page.goto(`${BASE_URL}/athlete?code=${live.code}`);
+    const raced = page.getByLabel("Race a workout of yours");
+    await eventually("the workout to race", async () => (await raced.locator("option").count()) === 2);
+    await raced.selectOption({ index: 1 });
+    await page.getByText("Simulated strap").click();
+    await page.getByRole("button", { name: "Start" }).click();
+    await page.locator("#ghost").filter({ hasText: /ahead|behind|level/ }).waitFor();
+    await fits(page, "a race against a ghost");
+    await shot(page, "ghost-phone", { fullPage: true });
+    await page.setViewportSize(LAPTOP);
+    await fits(page, "a race against a ghost on a laptop");
+    await shot(page, "ghost-laptop");
+  });
+  tell("a ghost");
+}
+
 await journey(async (tell) => {
   await withBrowser(async (browser) => {
     await aChallenge(browser, tell);
     await crowds(browser, tell);
     await classes(browser, tell);
+    await aGhost(browser, tell);
   });
 });

@@ -7,10 +7,11 @@ import pytest
 
 from persistence.database import Database
 from persistence.stores import Stores
+from services.classes.ranking import weight
 from services.kernel.caller import Caller
 from services.kernel.facts import WorkoutSummarised
 from services.kernel.ids import ClassId, LoginId, WorkoutId
-from services.kernel.problems import Forbidden, NotFound
+from services.kernel.problems import Forbidden, GhostNotReady, NotFound
 from services.training import workouts
 from services.training.sample import Sample
 from services.training.summary import summarise
@@ -93,6 +94,24 @@ async def test_a_summary_over_many_pages_is_that_of_all_samples(world: World, mo
     assert found is not None
     assert found.summary == summarise(samples, BODY)
     assert await world.told() == [WorkoutSummarised(workout_id=workout_id, account_id=ada.account_id)]
+
+
+async def test_only_its_owner_races_a_workout_and_only_once_it_is_summarised(
+    world: World, cases: Workouts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workouts, "READ_AT_ONCE", 7)
+    ada, coach = await world.account("Ada"), await world.account("Cleo", "member", "coach")
+    workout_id, _ = await world.workout(ada, steady(60, 150))
+    with pytest.raises(GhostNotReady):
+        await cases.ghost(ada, workout_id)
+    async with world.transactions() as stores:
+        await stores.workouts.finish(workout_id, datetime(2026, 9, 21, tzinfo=UTC))
+        await workouts.summarise(stores, workout_id)
+    ghost = await cases.ghost(ada, workout_id)
+    assert (ghost.revision, ghost.cut, len(ghost.scores)) == (1, False, 60)
+    assert ghost.scores[-1] == weight(summarise(steady(60, 150), BODY).ms_in_zone)
+    with pytest.raises(NotFound):
+        await cases.ghost(coach, workout_id)
 
 
 async def test_late_samples_make_a_higher_revision(world: World) -> None:

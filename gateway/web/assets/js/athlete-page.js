@@ -5,7 +5,8 @@
  */
 import { accountForm } from "./account-form.js";
 import { bodyOf } from "./body.js";
-import { byId, setText, showView, whileBusy } from "./dom.js";
+import { byId, make, setText, showView, whileBusy } from "./dom.js";
+import { choose, chosenCurve } from "./ghost.js";
 import { followInbox, showInboxLink } from "./inbox-link.js";
 import { openKeep } from "./keep.js";
 import { Live } from "./live.js";
@@ -16,6 +17,7 @@ import { profileForm, showProfile } from "./profile-form.js";
 import { showStanding } from "./standing.js";
 import { bluetoothWorks } from "./strap.js";
 import { Training } from "./training.js";
+import { clock, effortWords, moment } from "./words.js";
 
 const CODE = /^[A-Z0-9]{4,12}$/;
 
@@ -73,7 +75,7 @@ async function home() {
     if (!(problem instanceof Problem)) throw problem;
     setText(byId("profile-trouble"), problem.message);
   }
-  if (login.account) await showPast(login);
+  if (login.account) await Promise.all([showPast(login), offerGhosts()]);
 }
 
 function offerSources() {
@@ -121,6 +123,7 @@ async function start() {
     return;
   }
   localStorage.setItem("paceline.source", source);
+  choose(byId("ghost-of").value);
   go(next, live);
 }
 
@@ -170,4 +173,36 @@ function go(next, live) {
   showStanding(byId("sign"), live, { meanwhile });
   showView("live");
   live.start();
+  race(next);
+}
+
+/** The curve is no reason to wait, and none to fail: without it the workout goes on. */
+async function race(next) {
+  next.race(null);
+  try {
+    next.race(await chosenCurve(login));
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    console.info("there is no ghost to race:", problem.message);
+  }
+}
+
+/** What may be raced: one's last workouts, with what they came to. */
+async function offerGhosts() {
+  try {
+    const { workouts } = await login.call("GET", "/v1/workouts?limit=30");
+    const options = workouts
+      .filter(({ summary }) => summary?.edwards > 0)
+      .map(({ id, created_at_ms: at, summary }) =>
+        make(
+          "option",
+          { value: id },
+          `${moment(at)} · ${clock(summary.duration_ms)} · ${effortWords(summary.edwards)} points`,
+        ),
+      );
+    byId("ghost-of").replaceChildren(make("option", { value: "" }, "none"), ...options);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    console.info("past workouts are not known:", problem.message);
+  }
 }

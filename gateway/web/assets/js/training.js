@@ -6,6 +6,7 @@
  */
 import { CueBanner } from "./cue.js";
 import { byId, confirmed, make, setText } from "./dom.js";
+import { againstWords } from "./ghost.js";
 import { OwnNumbers } from "./own-numbers.js";
 import { acknowledge } from "./receipt.js";
 import { Room } from "./room.js";
@@ -32,6 +33,8 @@ export class Training {
     this.stream = null;
     this.cue = new CueBanner(byId("cue"));
     this.room = null;
+    /** @type {import("./ghost.js").Curve | null} */
+    this.ghost = null;
     this.state = null;
     this.lock = null;
   }
@@ -57,6 +60,12 @@ export class Training {
       await this.strap.start();
     }
     this.#run();
+  }
+
+  /** Races a past workout: its curve, or null for nobody. @param {import("./ghost.js").Curve | null} curve */
+  race(curve) {
+    this.ghost = curve;
+    byId("ghost-line").hidden = !curve || !this.room;
   }
 
   stop() {
@@ -228,6 +237,8 @@ export class Training {
     const own = lines.find((line) => line.n === you) ?? null;
     this.numbers.show(own, { fresh, of: lines.length });
     setText(byId("elapsed"), clock(this.stream.elapsedMs));
+    if (this.ghost)
+      setText(byId("ghost"), fresh && own ? againstWords(this.ghost, this.stream.elapsedMs, own.effort) : "–");
     if (this.room) this.#mini(lines, own, fresh);
   }
 
