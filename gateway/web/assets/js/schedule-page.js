@@ -205,7 +205,10 @@ await memberPage({
   async enter(login, live) {
     page = new Page(login);
     showView("home", { focus: false });
-    live.on("notification.new", () => page.load());
+    live.on("notification.new", () => {
+      setText(byId("said"), ""); // what was said of a booking may no longer be so
+      page.load();
+    });
     await page.load();
   },
 });
