@@ -6,9 +6,9 @@ commits for it (log, score, line, facts), the copy in Redis being brought up to 
 from the database. One thing at a time: these are latencies of quiet servers, not of busy ones.
 """
 
+import argparse
 import asyncio
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable
@@ -157,8 +157,7 @@ async def used_mib(servers: RedisServers) -> float:
     return float((await servers.client("any").info("memory"))["used_memory"]) / 2**20
 
 
-async def main() -> None:
-    members = int(sys.argv[1]) if len(sys.argv) > 1 else MEMBERS
+async def main(members: int, riders: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory(prefix="paceline-challenges-") as folder:
         Path(folder).chmod(0o711)
         async with open_embedded(Path(folder) / "data") as embedded:
@@ -166,7 +165,7 @@ async def main() -> None:
             assert embedded.redis_url is not None
             await migrate(embedded.database_url)
             async with open_database(embedded.database_url, size=4) as database:
-                figures = await measure(database, embedded.redis_url, members, RIDERS, ROUNDS)
+                figures = await measure(database, embedded.redis_url, members, riders, rounds)
     print(f"{members:,} members; the copy from nothing {figures.made_s:.1f} s, {figures.redis_mib:.0f} MiB in Redis")
     print(f"{'ms':<28} {'n':>6} {'p50':>8} {'p99':>8} {'max':>8}")
     for what in figures.ms:
@@ -176,4 +175,9 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("members", type=int, nargs="?", default=MEMBERS, help=f"in the challenge (default: {MEMBERS:,})")
+    parser.add_argument("--riders", type=int, default=RIDERS, help=f"of them, who work out (default: {RIDERS})")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"workouts of each (default: {ROUNDS})")
+    asked = parser.parse_args()
+    asyncio.run(main(asked.members, asked.riders, asked.rounds))
