@@ -176,7 +176,9 @@ async def main(members: int, riders: int, rounds: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("members", type=int, nargs="?", default=MEMBERS, help=f"in the challenge (default: {MEMBERS:,})")
+    parser.add_argument(
+        "members", type=int, nargs="?", default=MEMBERS, help=f"in the challenge (default: {MEMBERS:,})"
+    )
     parser.add_argument("--riders", type=int, default=RIDERS, help=f"of them, who work out (default: {RIDERS})")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"workouts of each (default: {ROUNDS})")
     asked = parser.parse_args()

@@ -4,7 +4,7 @@
  *     BASE_URL=http://127.0.0.1:8080 OTHER_URL=http://127.0.0.1:8081 node challenges.mjs
  *
  * OTHER_URL is another node of the same installation; without it everybody is on the same one. CROWDS names challenges that are
- * full of people, as "50:CODE 500:CODE"; without it none is looked at. ARTIFACTS names a folder for screenshots.
+ * full of people, as "50:CODE 500:CODE"; OVER one that is over, as "id:mail", whose winner has the password PASSWORD. ARTIFACTS names a folder for screenshots.
  */
 import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
@@ -150,6 +150,27 @@ async function crowds(browser, tell) {
   }
 }
 
+/** A challenge that is over, as who has won it sees it. */
+async function over(browser, tell) {
+  const [id, email] = (process.env.OVER ?? "").split(":");
+  if (!email) return;
+  await withPage(browser, { viewport: PHONE }, async (page) => {
+    await page.goto(`${BASE_URL}/challenge#${id}`);
+    await page.getByLabel("E-mail").fill(email);
+    await page.getByLabel("Password").fill(process.env.PASSWORD);
+    await page.getByRole("button", { name: "Log in" }).click();
+    await page.getByText("This table is final.").waitFor();
+    assert.deepEqual(await page.locator("#podium strong").allInnerTexts(), ["Win", "Two", "Three"]);
+    assert.ok(await page.locator("#invite").isHidden(), "nobody is invited any more");
+    assert.ok(await page.locator("#leave").isHidden(), "and nobody can leave");
+    await fits(page, "a challenge that is over");
+    await shot(page, "challenge-over-phone", { fullPage: true });
+    await page.setViewportSize(LAPTOP);
+    await shot(page, "challenge-over-laptop", { fullPage: true });
+  });
+  tell("prizes");
+}
+
 async function classes(browser, tell) {
   const coach = await register("Mara", "coach");
   const terms = { title: "Intervals at dawn", duration_min: 45, capacity: 1, waitlist: 5, level: "advanced", equipment: ["bike"] };
@@ -233,6 +254,7 @@ await journey(async (tell) => {
   await withBrowser(async (browser) => {
     await aChallenge(browser, tell);
     await crowds(browser, tell);
+    await over(browser, tell);
     await classes(browser, tell);
     await aGhost(browser, tell);
   });
