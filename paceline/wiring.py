@@ -56,7 +56,9 @@ from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.driving import Driving
+from rooms.muting import Muting
 from rooms.rooms import Rooms
+from rooms.screening import Screening
 from rooms.speaking import Speaking
 from rooms.streams import Streams
 from rooms.tapes import Tapes
@@ -92,6 +94,7 @@ from services.notifications.unsubscribe import Unsubscribe
 from services.notifications.vapid import load_vapid_key
 from services.safety.safety import Safety
 from services.schedule.jobs import Jobs
+from services.social.blocks import Blocks
 from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
 from workers import activity
@@ -138,6 +141,8 @@ class Parts:
     presence: Presence
     rooms: Rooms
     clocks: Clocks
+    muting: Muting
+    screening: Screening
     comebacks: Comebacks
     tapes: Tapes
     watching: Watching
@@ -230,6 +235,8 @@ async def open_parts(
         clocks = Clocks(rooms, transactions, clock)
         comebacks = Comebacks(rooms, records, transactions, clock)
         tapes = Tapes(rooms, transactions, clock)
+        muting = Muting(rooms, transactions, clock, ids)
+        screening = Screening(rooms, transactions, clock)
         safety = Safety(transactions, clock, ids)
         watches = Watches(safety, clock)
         streams = Streams(
@@ -324,6 +331,7 @@ async def open_parts(
                 offers=Offers(transactions, clock, ids),
                 bookings=Bookings(transactions, clock, ids),
                 series=Recurring(transactions, clock, ids),
+                blocks=Blocks(transactions, clock, screening),
                 workouts=Workouts(transactions),
                 tasks=tasks,
                 schedule=Jobs(transactions, clock),
@@ -380,6 +388,7 @@ async def open_parts(
             clocks,
             Speaking(rooms, clock),
             Chatting(rooms, clock),
+            muting,
             Driving(rooms, clock),
             comebacks,
             showings,
@@ -415,9 +424,9 @@ async def open_parts(
             level = cast(Level, settings.admin_ui)
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
-            settings, clock, database, servers, node, presence, rooms, clocks, comebacks, tapes, watching, streams, watches,
-            accounts, classes, bus, lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers, stream_feeds,
-            providers, senders, delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
+            settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, comebacks, tapes, watching,
+            streams, watches, accounts, classes, bus, lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers,
+            stream_feeds, providers, senders, delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -461,6 +470,8 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("feeds", parts.rooms.feeds.run())
         program.start("clocks", parts.clocks.run())
         program.start("watching", parts.watching.run())
+        program.start("muting", parts.muting.run())
+        program.start("screening", parts.screening.run())
         program.start("comebacks", parts.comebacks.run())
         program.start("sockets", parts.sockets.run())
         program.start("login watch", parts.login_watch.run())

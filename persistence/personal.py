@@ -55,6 +55,13 @@ class BookingLine(msgspec.Struct, frozen=True):
     cancelled_by: str | None
 
 
+class BlockLine(msgspec.Struct, frozen=True):
+    """Somebody whom one does not hear."""
+
+    account_id: AccountId
+    blocked_at: datetime
+
+
 class Personal(msgspec.Struct, frozen=True):
     """The small things: each list is bounded, the newest first."""
 
@@ -62,6 +69,7 @@ class Personal(msgspec.Struct, frozen=True):
     memberships: list[MembershipLine]
     challenges: list[ChallengeLine]
     bookings: list[BookingLine]
+    blocks: list[BlockLine]
 
 
 MOST_LINES: Final = 20_000
@@ -69,7 +77,7 @@ MOST_LINES: Final = 20_000
 
 
 async def personal(tx: Tx, account_id: AccountId) -> Personal:
-    """The logins, memberships, challenges and bookings of an account."""
+    """The logins, memberships, challenges, bookings and blocks of an account."""
     logins = await tx.fetch(
         """
         SELECT id, device, created_at, ended_at, end_reason FROM logins
@@ -114,9 +122,19 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
         account_id,
         MOST_LINES,
     )
+    blocks = await tx.fetch(
+        """
+        SELECT blocked_id AS account_id, blocked_at FROM blocks WHERE account_id = $1
+        ORDER BY blocked_at DESC
+        LIMIT $2
+        """,
+        account_id,
+        MOST_LINES,
+    )
     return Personal(
         [LoginLine(**row) for row in logins],
         [MembershipLine(**row) for row in memberships],
         [ChallengeLine(**row) for row in challenges],
         [BookingLine(**row) for row in bookings],
+        [BlockLine(**row) for row in blocks],
     )

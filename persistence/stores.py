@@ -12,6 +12,7 @@ from typing import Final
 from persistence.accounts import Accounts
 from persistence.activity import ActivityDays
 from persistence.announcements import Announcements
+from persistence.blocks import Blocks
 from persistence.bookings import Bookings
 from persistence.bus_queues import BusQueues
 from persistence.challenges import Challenges
@@ -22,6 +23,7 @@ from persistence.following import Followers
 from persistence.inbox import Inbox
 from persistence.logins import Logins
 from persistence.long_tasks import LongTasks
+from persistence.moderation import Moderation
 from persistence.notification_settings import NotificationSettings
 from persistence.notifications import Notifications
 from persistence.offers import Offers
@@ -55,6 +57,8 @@ class Stores:
         self.timelines: Final = Timelines(tx)
         self.tapes: Final = Tapes(tx)
         self.challenges: Final = Challenges(tx)
+        self.blocks: Final = Blocks(tx)
+        self.moderation: Final = Moderation(tx)
         self.streams: Final = Streams(tx)
         self.workouts: Final = Workouts(tx)
         self.notifications: Final = Notifications(tx)

@@ -139,12 +139,15 @@ class Hub:
         *,
         key: str | None = None,
         whole: Callable[[], Frame] | None = None,
+        without: Collection[Connection] = (),
     ) -> int:
-        """Push one frame to everybody who hears the channel here.
+        """Push one frame to everybody who hears the channel here, `without` a few.
 
         How many that is. `key` and `whole`: see `Mailbox.put`.
         """
         members = self.members(channel)
+        if without:
+            members = tuple(connection for connection in members if connection not in without)
         if not members:
             return 0
         once = None if whole is None else _once(whole)

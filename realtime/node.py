@@ -11,7 +11,7 @@ anew; until it hears again it is not ready, and `on_standing` tells whoever has 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, TypeVar, cast
 
@@ -123,9 +123,10 @@ class Node:
         *,
         key: str | None = None,
         whole: Callable[[], Frame] | None = None,
+        without: Collection[Connection] = (),
     ) -> int:
         """Send a frame to the members of a channel on this node; how many they are. See `Hub.broadcast`."""
-        return self.hub.broadcast(channel, frame, key=key, whole=whole)
+        return self.hub.broadcast(channel, frame, key=key, whole=whole, without=without)
 
     # -- listening ------------------------------------------------------------------------------------------------
 

@@ -135,6 +135,16 @@ class MemberShown(PeerMessage, frozen=True):
     showing: Showing
 
 
+class MutesChanged(PeerMessage, frozen=True):
+    """Somebody was muted in this room, or unmuted: read it from the database. Sent on the room's channel."""
+
+
+class BlocksChanged(PeerMessage, frozen=True):
+    """This account has blocked somebody, or unblocked: read it from the database. Sent on the account's channel."""
+
+    account_id: AccountId
+
+
 class Heartbeat(PeerMessage, frozen=True):
     """`node` is alive; `seq` counts; `hears` are the nodes it has just heard (see realtime/watchdog.py)."""
 
@@ -143,7 +153,18 @@ class Heartbeat(PeerMessage, frozen=True):
     hears: tuple[str, ...] = ()
 
 
-AnyPeerMessage = Share | WholeWanted | LoginEnded | StreamOpenedHere | RoomClosed | TableMoved | MemberShown | Heartbeat
+AnyPeerMessage = (
+    Share
+    | WholeWanted
+    | LoginEnded
+    | StreamOpenedHere
+    | RoomClosed
+    | TableMoved
+    | MemberShown
+    | MutesChanged
+    | BlocksChanged
+    | Heartbeat
+)
 
 PEER_MESSAGES: Final[tuple[type[PeerMessage], ...]] = (
     Share,
@@ -153,6 +174,8 @@ PEER_MESSAGES: Final[tuple[type[PeerMessage], ...]] = (
     RoomClosed,
     TableMoved,
     MemberShown,
+    MutesChanged,
+    BlocksChanged,
     Heartbeat,
 )
 

@@ -40,6 +40,7 @@ from services.notifications.notifications import MAX_READ_AT_ONCE
 from services.notifications.notifications import ReadMarked as ReadMarked
 from services.safety.incident import AlertView as AlertView
 from services.safety.incident import IncidentView as IncidentView
+from services.social.moderation import MAX_MUTE_MS
 from services.tasks.task import TaskView as TaskView
 from services.training.ftms_control import Pause, Simulation, Start, Stop, TargetPower, TargetResistance
 from services.training.provenance import SensorKind
@@ -691,6 +692,29 @@ class ChatSaid(Shape, frozen=True):
     position: PositionText
 
 
+class ChatMute(Shape, frozen=True):
+    """Do not let member `n` speak in a class that you coach: for so many ms, or, without them, for the rest of it."""
+
+    class_id: ClassId
+    n: int
+    for_ms: Annotated[int, msgspec.Meta(ge=1_000, le=MAX_MUTE_MS)] | None = None
+
+
+class ChatUnmute(Shape, frozen=True):
+    """Let member `n` speak again."""
+
+    class_id: ClassId
+    n: int
+
+
+class ChatMuted(Shape, frozen=True):
+    """Whether you are muted in this class from now on: until `until_ms` (server's wall clock), null for the rest of it."""
+
+    class_id: ClassId
+    muted: bool
+    until_ms: int | None = None
+
+
 class ChatPage(Shape, frozen=True):
     """Ask for the chat of a room one is in, backwards: the last `limit` messages `before` a position, or the last of all."""
 
@@ -870,6 +894,8 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("cue.seen", CueSeen, "Acknowledge a cue.", reply=Done),
     Event("trainer.set", TrainerSet, "Drive the trainers of a class (its coach).", reply=TrainerAsked),
     Event("chat.send", ChatSend, "Say something in the room's chat.", reply=Said),
+    Event("chat.mute", ChatMute, "Do not let a member speak (the coach of the class).", reply=Done),
+    Event("chat.unmute", ChatUnmute, "Let a member speak again (the coach of the class).", reply=Done),
     Event("chat.history", ChatPage, "Ask for what was said in the room's chat, backwards.", reply=ChatHistory),
     Event("task.cancel", TaskRef, "Cancel one of your long tasks; the reply is how it stands.", reply=TaskView),
     Event("safety.cancel", IncidentRef, "Say that you are all right: nobody (else) is told.", reply=IncidentView),
@@ -923,6 +949,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     ),
     Event("cue", Cue, "The coach says something to the room, or to you.", delivery=Delivery.MUST, positioned=True),
     Event("chat.said", ChatSaid, "A member says something.", delivery=Delivery.MUST, positioned=True),
+    Event("chat.muted", ChatMuted, "You may not speak in a class, or may again.", delivery=Delivery.MUST),
     Event("room.position", RoomPosition, "Where you stand after a join.", delivery=Delivery.MUST, positioned=True),
     Event("room.reset", RoomReset, "Events were lost; start from this.", delivery=Delivery.MUST, positioned=True),
     Event("room.recovered", RoomRecovered, "A room of the auth payload is joined, or not.", delivery=Delivery.MUST),

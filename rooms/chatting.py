@@ -6,9 +6,7 @@ stand, as long as the log keeps it. So a message has one text, the one that ever
 
 from typing import Final
 
-import msgspec
-
-from realtime.codec import Frame, payload_of
+from realtime.codec import Frame
 from realtime.connection import Connection
 from realtime.limits import HISTORY_BURST, HISTORY_PER_SECOND, AccountAllowances
 from realtime.position import Position, position_of
@@ -17,8 +15,9 @@ from realtime.wire import ChatHistory, ChatPage, ChatSaid
 from rooms.named_now import retold
 from rooms.room import Room
 from rooms.rooms import Rooms
-from rooms.speaking import CHAT_EVENT
+from rooms.screen import CHAT_EVENT, said_in
 from services.kernel.clock import Clock
+from services.kernel.ids import AccountId
 from services.kernel.problems import NotInRoom, RateLimited, Unavailable
 
 PAGE_EVENTS: Final = 128
@@ -26,8 +25,6 @@ PAGE_EVENTS: Final = 128
 MAX_PAGE_BYTES: Final = 64 * 1024
 """Messages of one answer, in bytes. Full means: the rest comes with the next page."""
 AGAIN_MS: Final = 1_000
-
-_decode: Final = msgspec.json.Decoder(ChatSaid).decode
 
 
 class Chatting:
@@ -46,23 +43,25 @@ class Chatting:
             raise NotInRoom
         self._allow(connection)
         try:
-            found, before = await self._read(room, page)
+            found, before = await self._read(room, page, connection.caller.account_id)
         except LogAway as away:
             raise Unavailable("the room's log does not answer right now", retry_after_ms=AGAIN_MS) from away
         return ChatHistory(page.class_id, tuple(reversed(found)), None if before is None else str(before))
 
-    async def _read(self, room: Room, page: ChatPage) -> tuple[list[ChatSaid], Position | None]:
+    async def _read(self, room: Room, page: ChatPage, account_id: AccountId) -> tuple[list[ChatSaid], Position | None]:
         """Messages, newest first, and where to go on; None at the end of what is kept."""
         found: list[ChatSaid] = []
         size = 0
         before: Position | None = await self._start(room, page.before)
         while before is not None:
             frames, oldest = await self._rooms.feeds.back(room.channel, before, PAGE_EVENTS)
-            for frame in retold(tuple(filter(_is_chat, frames)), room.board):
+            for frame in self._rooms.screen.shown(
+                room, account_id, retold(tuple(filter(_is_chat, frames)), room.board)
+            ):
                 size += frame.size
                 if len(found) == page.limit or (found and size > MAX_PAGE_BYTES):
                     return found, position_of(found[-1].position)
-                found.append(_decode(payload_of(frame)))
+                found.append(said_in(frame))
             before = oldest
         return found, None
 

@@ -152,6 +152,7 @@ class Comebacks:
         display = "display" in caller.roles
         memberships: list[Membership | None] = []
         async with self._transactions() as stores:
+            await self._rooms.read_blocks(stores, caller)
             for held in record.rooms:
                 live = await stores.classes.by_id(held.class_id)
                 if live is None:

@@ -9,7 +9,7 @@ to the coaches' board (`private`) as far as the coach may see it, and to `privat
 """
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 import msgspec
@@ -35,6 +35,7 @@ from services.classes.steps import Body
 from services.classes.timeline import Timeline, clocks_of
 from services.kernel.ids import AccountId, ClassId
 from services.kernel.problems import NotInRoom
+from services.social.moderation import Mute
 
 DEFAULT_MAX_HR: Final = 190
 REVISIONS_PER_MS: Final = 1_000
@@ -108,6 +109,7 @@ class Room:
         self.cockpit: Final = Cockpit(live.id)
         self.pace: Final = RoomPace()
         self.cues: Final = Cues(live.id)
+        self.muted: dict[AccountId, Mute] = {}
         self.idle_since: float | None = None
         self.feeds = 0
         self._node = node
@@ -120,6 +122,7 @@ class Room:
         self._dirty: set[AccountId] = set()
         self._private_dirty: set[AccountId] = set()
         self._connections: dict[AccountId, set[str]] = {}
+        self._accounts: dict[int, AccountId] = {}
         self._snapshot: tuple[int, Frame] | None = None
         self._peers: set[str] = set()
 
@@ -218,6 +221,14 @@ class Room:
         line = self.board.line(account_id)
         return line is None or line.feed.feed_epoch <= feed_epoch
 
+    def account_of(self, n: int) -> AccountId | None:
+        """Whose number this is, as far as any node has told."""
+        return self._accounts.get(n)
+
+    def connections_of(self, account_id: AccountId) -> Collection[str]:
+        """The connections of a member to this room through this node."""
+        return self._connections.get(account_id, ())
+
     def has_connections(self) -> bool:
         """Whether any account is connected to this room through this node."""
         return bool(self._connections)
@@ -234,6 +245,7 @@ class Room:
 
     def _shows(self, node: str, entry: ShareEntry) -> None:
         """An entry for the board that the room sees, and for its tape as far as the room may see it."""
+        self._accounts[entry.n] = entry.account_id
         if self.board.put(node, entry) and self.tape is not None:
             self.tape.put(node, self.board.entry(node, entry.account_id))
 

@@ -12,7 +12,7 @@ which was 300 ms at 6 Hz. Nodes whose clocks disagree are only as bad as that ag
 import asyncio
 import math
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from persistence.classes import Classes as ClassStore
-from persistence.stores import Transactions
+from persistence.stores import Stores, Transactions
 from realtime.codec import Frame, event_frame, payload_of
 from realtime.connection import Connection
 from realtime.feeds import Feeds
@@ -49,6 +49,7 @@ from rooms.effort import NOTHING
 from rooms.knocking import Knocking
 from rooms.named_now import retold
 from rooms.room import Room, channel_of, view_of
+from rooms.screen import Screen
 from rooms.seating import admit, seat
 from services.classes.live_class import LiveClass, Membership, may_enter
 from services.classes.showing import Showing
@@ -77,6 +78,7 @@ log = structlog.get_logger(__name__)
 
 JoinNoted = Callable[[Connection, ClassId, RoomJoin], Awaitable[None]]
 OnReset = Callable[[Room, str], None]
+WithheldFrom = Callable[[Room, Frame], Collection[Connection]]
 OnLoad = Callable[[Room], None]
 
 
@@ -97,8 +99,9 @@ class RoomsStatistics:
 class Rooms:
     """All rooms of this node. `flush` commits what streams have sent; set by the wiring (see `streams.py`). `on_join` is
     awaited before a join is answered (see `comebacks.py`); `on_reset` hears that events of a room may have been missed here, up to
-    a position (see `clocks.py`); `on_load` gets each room before anybody is seated (see `tapes.py`). Without a `presence` of all
-    nodes, who is there is known of this process alone."""
+    a position (see `clocks.py`); `on_load` gets each room before anybody is seated (see `tapes.py`); `withheld_from` says who in a
+    room here is not to get an event that was said there (see `screening.py`). Without a `presence` of all nodes, who is there is
+    known of this process alone."""
 
     def __init__(
         self,
@@ -127,8 +130,10 @@ class Rooms:
         self._next_cockpit = 0.0
         self._stopping = asyncio.Event()
         self.flush: Callable[[], Awaitable[None]] = _nothing_to_flush
+        self.screen: Final = Screen()
         self.on_join: JoinNoted = _nobody_notes
         self.on_reset: OnReset = _nothing_in_doubt
+        self.withheld_from: WithheldFrom = _withheld_from_nobody
         self.on_load: OnLoad = _nobody_records
         self.statistics: Final = RoomsStatistics()
         node.listen(Share, self._merge)
@@ -160,6 +165,7 @@ class Rooms:
             membership = None
             if "display" not in caller.roles:
                 membership = await self._membership(stores.classes, live, caller, request.role)
+                await self.read_blocks(stores, caller)
         room = await self.load(live.id)
         await self.on_join(connection, live.id, request)
         missed = await self._missed(room, request.since)
@@ -197,11 +203,18 @@ class Rooms:
 
     def meant_for(self, caller: Caller, room: Room, frames: Iterable[Frame]) -> Iterator[Frame]:
         """What of the events of a room's log is for somebody who comes back."""
-        for frame in frames:
+        for frame in self.screen.shown(room, caller.account_id, frames):
             room.note(frame)
             fit = room.fit(frame, caller.account_id)
             if fit is not None:
                 yield fit
+
+    async def read_blocks(self, stores: Stores, caller: Caller) -> None:
+        """Know whom the caller does not hear, before they hear anything. What is known already is kept right by itself."""
+        if caller.account_id not in self.screen:
+            blocked = (await stores.blocks.of((caller.account_id,)))[caller.account_id]
+            if caller.account_id not in self.screen:
+                self.screen.know(caller.account_id, blocked)
 
     async def _membership(self, classes: ClassStore, live: LiveClass, caller: Caller, role: Role) -> Membership:
         if live.over:
@@ -287,6 +300,10 @@ class Rooms:
         """A room that is loaded here."""
         return self._rooms.get(class_id)
 
+    def loaded(self) -> Collection[ClassId]:
+        """The classes whose rooms are loaded here."""
+        return self._rooms.keys()
+
     async def load(self, class_id: ClassId) -> Room:
         """The room of a class, loaded once however many ask at the same time. Raises `ClassNotFound`."""
         if class_id in self._rooms:
@@ -320,11 +337,13 @@ class Rooms:
             members = await stores.classes.members(class_id)
             tallies = {tally.account_id: tally.zone_ms for tally in await stores.streams.tallies(class_id)}
             timeline = await stores.timelines.of(class_id)
+            muted = await stores.moderation.mutes(class_id)
         room = Room(live, self.node.id, self._clock.wall_ms())
         self.on_load(room)
         for membership in members:
             room.seat(membership, tallies.get(membership.account_id, NOTHING))
         room.take_timeline(timeline)
+        room.muted = muted
         room.beat(self._clock.wall_ms())
         self._rooms[class_id] = self._by_channel[room.channel] = room
         self.node.follow(room.channel)
@@ -382,7 +401,7 @@ class Rooms:
         if room is not None:
             room.note(frame)
         if room is None or frame.event != CUE_EVENT or (cue := cue_of(frame)).to is None:
-            self.node.broadcast(channel, frame)
+            self.node.broadcast(channel, frame, without=() if room is None else self.withheld_from(room, frame))
             return
         for connection_id, theirs in room.cued(cue):
             connection = self.node.hub.get(connection_id)
@@ -612,6 +631,11 @@ async def _nobody_notes(connection: Connection, class_id: ClassId, request: Room
 
 def _nobody_records(room: Room) -> None:
     """Nobody keeps what the board of a room was made of."""
+
+
+def _withheld_from_nobody(room: Room, frame: Frame) -> Collection[Connection]:
+    """Everybody gets everything."""
+    return ()
 
 
 def _nothing_in_doubt(room: Room, position: str) -> None:

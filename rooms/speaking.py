@@ -17,19 +17,19 @@ from realtime.wire import ChatSaid, ChatSend, Cue, CueSeen, CueSend, Done, Said,
 from rooms.cues import CUE_EVENT
 from rooms.room import Room
 from rooms.rooms import Rooms
+from rooms.screen import CHAT_EVENT
 from services.classes.plain_text import one_line
 from services.classes.saying import MAX_CHAT_UNITS, may_acknowledge, may_chat, may_cue
 from services.kernel.clock import Clock
 from services.kernel.ids import ClassId
 from services.kernel.problems import BadShape, ClassOver, NobodyThere, NotInRoom, RateLimited
-
-CHAT_EVENT: Final = "chat.said"
+from services.social.moderation import may_speak
 
 
 class Speaking:
-    """The use cases. They refuse at once with `NotInRoom`, `ClassOver`, `Forbidden`, `BadShape`, `RateLimited`; what they return
-    is there when it is said, or raises `Unavailable`. What is said into one room keeps its order without anybody waiting for an
-    answer."""
+    """The use cases. They refuse at once with `NotInRoom`, `ClassOver`, `Forbidden`, `BadShape`, `RateLimited`, `Muted`; what they
+    return is there when it is said, or raises `Unavailable`. What is said into one room keeps its order without anybody waiting
+    for an answer."""
 
     def __init__(self, rooms: Rooms, clock: Clock) -> None:
         self._rooms: Final = rooms
@@ -84,6 +84,7 @@ class Speaking:
         member = room.in_public(caller.account_id)
         if member is None:
             raise NotInRoom
+        may_speak(room.muted.get(caller.account_id), self._clock.wall_ms())
         text = one_line(message.text, MAX_CHAT_UNITS)
         self._allow(connection, room)
         said = ChatSaid(

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from gateway.http.accounts import Registration
+from gateway.http.blocks import BlockList
 from gateway.http.bookings import BookingList, BookingRequest
 from gateway.http.challenges import ChallengeCreate, ChallengeJoin, ChallengeList, LogEntry, LogPage
 from gateway.http.classes import ClassList
@@ -100,6 +101,7 @@ from services.notifications.preferences import DigestTime, Preferences, QuietHou
 from services.notifications.previewing import MailPreview, Preview, Previews, ShortPreview, SmsPreview
 from services.safety.incident import AlertView, IncidentView
 from services.schedule.jobs import JobView, LeaderView, ScheduleNow, TickView
+from services.social.blocks import BlockView
 from services.tasks.task import RecomputeWorkouts, TaskFile, TaskResult, TaskView
 from services.training.ftms_control import TargetPower, encode_request
 from services.training.ghost import Ghost
@@ -445,6 +447,8 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     ),
     BookingRequest(key="4298fc"),
     _booked,
+    BlockList((BlockView(_jonas, "Jonas", _START),)),
+    BlockView(_jonas, "Jonas", _START),
     BookingList(bookings=(_booked,), next_before=None),
     SeriesRequest(key="1c149a", rule=_rule, terms=_terms),
     _weekly,
@@ -683,6 +687,9 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.Said(position=_position),
     _cue,
     _chat,
+    wire.ChatMute(class_id=_class, n=1, for_ms=300_000),
+    wire.ChatUnmute(class_id=_class, n=1),
+    wire.ChatMuted(class_id=_class, muted=True, until_ms=_START + 361_000),
     wire.ChatPage(class_id=_class, limit=20),
     wire.ChatHistory(class_id=_class, messages=(_chat,)),
     wire.RoomPosition(class_id=_class, position=_position),

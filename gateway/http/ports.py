@@ -33,6 +33,7 @@ from services.integrations.webhooks import Looked, Made, Rotated
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import (
+    AccountId,
     BookingId,
     ChallengeId,
     ClassId,
@@ -55,6 +56,7 @@ from services.notifications.unsubscribe import Stopping
 from services.safety.ports import Chosen
 from services.safety.safety import SafetyNow
 from services.schedule.jobs import ScheduleNow
+from services.social.blocks import BlockView
 from services.tasks.task import AnyWork, TaskView
 from services.tasks.tasks import FileAt
 from services.training.ghost import Ghost
@@ -111,6 +113,14 @@ class ShowingCases(Protocol):
     async def in_class(self, caller: Caller, class_id: ClassId) -> Choice: ...
     async def choose(self, caller: Caller, class_id: ClassId, choice: Choice) -> Choice: ...
     async def ledger(self, caller: Caller) -> list[Consent]: ...
+
+
+class BlockCases(Protocol):
+    """See services/social/blocks.py."""
+
+    async def block(self, caller: Caller, blocked_id: AccountId) -> None: ...
+    async def unblock(self, caller: Caller, blocked_id: AccountId) -> None: ...
+    async def own(self, caller: Caller) -> Sequence[BlockView]: ...
 
 
 class ChallengeCases(Protocol):
@@ -315,6 +325,7 @@ class GatewayDeps:
     classes: ClassCases
     timelines: TimelineCases
     showings: ShowingCases
+    blocks: BlockCases
     challenges: ChallengeCases
     offers: OfferCases
     bookings: BookingCases

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from gateway.http import (
     accounts,
+    blocks,
     bookings,
     challenges,
     classes,
@@ -52,6 +53,9 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     logins.LOG_OUT,
     displays.OPEN_DISPLAY,
     displays.DEMO,
+    blocks.BLOCK,
+    blocks.UNBLOCK,
+    blocks.OWN_BLOCKS,
     classes.CREATE_CLASS,
     classes.OWN_CLASSES,
     classes.CLASS_BY_ID,

@@ -14,6 +14,7 @@ from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.driving import Driving
+from rooms.muting import Muting
 from rooms.raw_frames import batch_of, kind_of
 from rooms.room import clock_views, view_of
 from rooms.rooms import Rooms
@@ -41,6 +42,7 @@ class Live:
         clocks: Clocks,
         speaking: Speaking,
         chatting: Chatting,
+        muting: Muting,
         driving: Driving,
         comebacks: Comebacks,
         showings: Showings,
@@ -56,6 +58,7 @@ class Live:
         self._clocks = clocks
         self._speaking = speaking
         self._chatting = chatting
+        self._muting = muting
         self._driving = driving
         self._comebacks = comebacks
         self._showings = showings
@@ -79,6 +82,8 @@ class Live:
             "cue.seen": self.cue_seen,
             "trainer.set": self.trainer_set,
             "chat.send": self.chat_send,
+            "chat.mute": self.chat_mute,
+            "chat.unmute": self.chat_unmute,
             "chat.history": self.chat_history,
             "class.create": self.class_create,
             "class.end": self.class_end,
@@ -142,6 +147,12 @@ class Live:
 
     def chat_send(self, connection: Connection, message: wire.ChatSend, reply: Reply) -> None:
         reply.when(self._speaking.chat(connection, message))
+
+    async def chat_mute(self, connection: Connection, message: wire.ChatMute, reply: Reply) -> None:
+        reply.ok(await self._muting.mute(connection, message))
+
+    async def chat_unmute(self, connection: Connection, message: wire.ChatUnmute, reply: Reply) -> None:
+        reply.ok(await self._muting.unmute(connection, message))
 
     async def chat_history(self, connection: Connection, message: wire.ChatPage, reply: Reply) -> None:
         reply.ok(await self._chatting.history(connection, message))

@@ -27,6 +27,7 @@ DeviceId = NewType("DeviceId", uuid.UUID)
 PhoneCheckId = NewType("PhoneCheckId", uuid.UUID)
 AnnouncementId = NewType("AnnouncementId", uuid.UUID)
 IncidentId = NewType("IncidentId", uuid.UUID)
+DecisionId = NewType("DecisionId", uuid.UUID)
 WebhookEndpointId = NewType("WebhookEndpointId", uuid.UUID)
 WebhookDeliveryId = NewType("WebhookDeliveryId", uuid.UUID)
 

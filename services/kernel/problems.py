@@ -333,6 +333,23 @@ class NotBooked(Problem):
     status = 409
 
 
+# -- talking ----------------------------------------------------------------------------------------------------
+
+
+class Muted(Problem):
+    """You are muted in this class."""
+
+    code = "muted"
+    status = 403
+
+
+class TooManyBlocks(Problem):
+    """You have blocked as many people as one account may; unblock somebody first."""
+
+    code = "too_many_blocks"
+    status = 409
+
+
 # -- streams ----------------------------------------------------------------------------------------------------
 
 

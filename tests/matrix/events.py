@@ -132,6 +132,26 @@ async def display_mode(evening: Evening, who: Who) -> object:
     return wire.DisplaySet(class_id=(await evening.live()).id, mode="zone")
 
 
+async def mute(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.ChatMute(class_id=(await evening.live()).id, n=await _an_athlete(evening))
+
+
+async def unmute(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.ChatUnmute(class_id=(await evening.live()).id, n=await _an_athlete(evening))
+
+
+async def _an_athlete(evening: Evening) -> int:
+    """The number of an athlete who is in the room."""
+    await evening.in_room(Who.ATHLETE)
+    live, athlete = await evening.live(), await evening.caller(Who.ATHLETE)
+    async with evening.world.transactions() as stores:
+        found = await stores.classes.membership(live.id, athlete.account_id)
+    assert found is not None
+    return found.n
+
+
 # -- classes ----------------------------------------------------------------------------------------------------
 
 

@@ -277,6 +277,10 @@ async def new_device(_: Evening, __: Who) -> Asked:
     return Asked(body=example_of(NewDevice))
 
 
+async def a_newcomer(evening: Evening, _: Who) -> Asked:
+    return Asked({"account": str((await evening.world.account("Newcomer")).account_id)})
+
+
 async def a_device(evening: Evening, _: Who) -> Asked:
     made = await evening.make(Who.OWNER, "POST", "/v1/devices", example_of(NewDevice))
     return Asked({"id": made["id"]})

@@ -109,6 +109,8 @@ EVENTS: Final = (
     EventRow("cue.seen", MEMBERS_IN_ROOM, e.cue_to_all),
     EventRow("trainer.set", OWNER_IN_ROOM, e.trainers),
     EventRow("chat.send", MEMBERS_IN_ROOM, e.chat),
+    EventRow("chat.mute", OWNER_IN_ROOM, e.mute),
+    EventRow("chat.unmute", OWNER_IN_ROOM, e.unmute),
     EventRow("chat.history", IN_ROOM, e.said_so_far),
     EventRow("display.set", IN_CLASS_BUT_ITS_COACH, e.display_mode),
     EventRow("task.cancel", THEIR_OWN, e.owners_task),
@@ -177,6 +179,10 @@ ROUTES: Final = (
     RouteRow("GET /v1/workouts/{id}", THEIR_OWN, r.a_workout),
     RouteRow("GET /v1/workouts/{id}/samples", THEIR_OWN, r.a_workout),
     RouteRow("GET /v1/workouts/{id}/ghost", THEIR_OWN, r.a_past_workout),
+    # -- people
+    RouteRow("PUT /v1/blocks/{account}", ANY_ACCOUNT, r.a_newcomer),
+    RouteRow("DELETE /v1/blocks/{account}", ANY_ACCOUNT, r.a_newcomer),
+    RouteRow("GET /v1/blocks", ANY_ACCOUNT, r.plain),
     # -- long tasks
     RouteRow("POST /v1/tasks", ANY_ACCOUNT, r.body({"key": "t", "work": RecomputeWorkouts()})),
     RouteRow("GET /v1/tasks", ANY_ACCOUNT, r.plain),

@@ -26,6 +26,17 @@ def test_a_broadcast_hands_the_same_frame_to_every_member() -> None:
     assert stranger.mailbox.take() is None
 
 
+def test_a_broadcast_may_leave_a_few_out_and_costs_the_others_nothing() -> None:
+    hub, frame = Hub(), build.ended()
+    members = [build.connection(name, account) for account, name in enumerate("abc")]
+    for one in members:
+        hub.add(one)
+        hub.join(one, "room")
+    assert hub.broadcast("room", frame, without={members[1]}) == 2
+    assert [one.mailbox.take() for one in members] == [frame, None, frame]
+    assert hub.broadcast("room", frame, without=set(members)) == 0
+
+
 def test_a_snapshot_for_slow_readers_is_made_once_per_broadcast() -> None:
     hub, made = Hub(), []
 

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,9 @@ from realtime.wire import RoomJoin, RoomJoined, SampleBatch, SamplesStored, Stre
 from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
+from rooms.muting import Muting
 from rooms.rooms import Rooms
+from rooms.screening import Screening
 from rooms.speaking import Speaking
 from rooms.streams import Streams
 from rooms.tapes import Tapes
@@ -38,9 +40,10 @@ from services.classes.showings import Showings
 from services.classes.timelines import Timelines
 from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock
-from services.kernel.ids import AccountId, LoginId, StreamId, Uuid7Ids
+from services.kernel.ids import AccountId, ClassId, LoginId, StreamId, Uuid7Ids
 from services.kernel.problems import Problem
 from services.safety.safety import Safety
+from services.social.blocks import Blocks
 from services.training.provenance import SensorKind
 from services.training.sample import Sample
 
@@ -108,6 +111,8 @@ class World:
             asyncio.ensure_future(made.comebacks.run()),
             asyncio.ensure_future(made.clocks.run()),
             asyncio.ensure_future(made.watches.run()),
+            asyncio.ensure_future(made.muting.run()),
+            asyncio.ensure_future(made.screening.run()),
         ]
         self._tasks += made.tasks
         self.nodes.append(made)
@@ -139,6 +144,22 @@ class World:
             await asyncio.sleep(0.001)
         await self.clock.advance(0)
 
+    async def settled(self, condition: Callable[[], Any]) -> None:
+        """Let everything run until something is true. Raises `TimeoutError`."""
+        async with asyncio.timeout(5):
+            while not condition():
+                await asyncio.sleep(0.001)
+
+    async def database_mute(self, class_id: ClassId, account_id: AccountId) -> None:
+        """A mute that is stored, of which no node has heard."""
+        async with self.database.tx() as tx:
+            await tx.execute("INSERT INTO class_mutes (class_id, account_id) VALUES ($1, $2)", class_id, account_id)
+
+    async def database_block(self, account_id: AccountId, blocked_id: AccountId) -> None:
+        """A block that is stored, of which no node has heard."""
+        async with self.database.tx() as tx:
+            await tx.execute("INSERT INTO blocks VALUES ($1, $2, now())", account_id, blocked_id)
+
     async def close(self) -> None:
         for made in self.nodes:
             made.streams.recorder.stop()
@@ -168,6 +189,9 @@ class TestNode:
         self.chatting = Chatting(self.rooms, world.clock)
         self.safety = Safety(transactions, world.clock, ids)
         self.watches = Watches(self.safety, world.clock)
+        self.muting = Muting(self.rooms, transactions, world.clock, ids)
+        self.screening = Screening(self.rooms, transactions, world.clock)
+        self.blocks = Blocks(transactions, world.clock, self.screening)
         self.streams = Streams(
             transactions,
             self.rooms,

@@ -98,6 +98,8 @@ class Hall:
             "chat.send": self.say,
             "chat.history": self.chat_history,
             "display.set": self.show,
+            "chat.mute": self.done,
+            "chat.unmute": self.done,
             "trainer.set": self.drive,
             "class.create": self.create,
             "class.end": self.end,
@@ -155,6 +157,9 @@ class Hall:
 
     def control(self, _: Connection, message: wire.ClassControl, reply: Reply) -> None:
         reply.ok(wire.ClockView(message.class_id, 1, 1, "waiting", 0, 0, 0, 0, 60_000))
+
+    def done(self, _: Connection, _message: object, reply: Reply) -> None:
+        reply.ok(wire.Done())
 
     def chat_history(self, _: Connection, message: wire.ChatPage, reply: Reply) -> None:
         reply.ok(wire.ChatHistory(message.class_id, ()))

@@ -109,6 +109,8 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
     await world.enter(live, ada)
     booked = await world.book(ada, await world.offer(bob))
     await world.book(await world.account("Cleo"), booked.class_id)
+    async with world.transactions() as stores:
+        await stores.blocks.add(ada.account_id, bob.account_id, utc(world.clock.wall_ms()))
     mine = await finished(world, ada, steady(3), [Sample(3_000, None), Sample(4_000, 99, (600, 610))])
     his = await finished(world, bob, steady(5))
     export = Exporting(world, tmp_path / "exports", ada)
@@ -120,6 +122,8 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
     assert (membership["class_id"], membership["role"]) == (str(live.id), "athlete")
     (booking,) = lines(content["bookings.jsonl"])
     assert (booking["id"], booking["title"], booking["state"]) == (str(booked.id), "Hills", "confirmed")
+    (block,) = lines(content["blocks.jsonl"])
+    assert block["account_id"] == str(bob.account_id)
     (name,) = [name for name in content if name.startswith("workouts/")]
     assert mine in name
     first, *samples = lines(content[name])

@@ -93,6 +93,8 @@ class Work:
             "chat.send": refuse,
             "chat.history": refuse,
             "display.set": refuse,
+            "chat.mute": refuse,
+            "chat.unmute": refuse,
             "trainer.set": refuse,
             "class.control": refuse,
             "timeline.get": refuse,

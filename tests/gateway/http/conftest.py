@@ -40,6 +40,7 @@ from services.notifications.sms_reports import SmsReports
 from services.notifications.unsubscribe import Unsubscribe
 from services.safety.safety import Safety
 from services.schedule.jobs import Jobs
+from services.social.blocks import Blocks
 from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
 from workers.outbound.egress import Egress
@@ -59,6 +60,9 @@ class EmptyStage:
 
     async def ended(self, live: LiveClass) -> None:
         """Nobody is there to be told."""
+
+    async def changed(self, account_id: AccountId) -> None:
+        """Nobody is there to be kept from anybody."""
 
     async def moved(self, class_id: ClassId, timeline: Timeline) -> None:
         """Nobody is there to be told."""
@@ -158,6 +162,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         classes=classes,
         timelines=Timelines(transactions, clock, EmptyStage()),
         showings=Showings(transactions, clock, ids, EmptyStage()),
+        blocks=Blocks(transactions, clock, EmptyStage()),
         challenges=Challenges(transactions, clock, ids),
         offers=Offers(transactions, clock, ids),
         bookings=Bookings(transactions, clock, ids),

@@ -99,6 +99,8 @@ class Calls:
             "chat.send": anything,
             "chat.history": anything,
             "display.set": anything,
+            "chat.mute": anything,
+            "chat.unmute": anything,
             "trainer.set": anything,
             "class.create": anything,
             "class.end": anything,

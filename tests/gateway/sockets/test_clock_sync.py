@@ -26,7 +26,21 @@ async def test_a_client_that_asks_several_times_knows_how_far_its_clock_is_off()
     feeds = Feeds(node, MemoryRoomLog(lambda *_: None, clock), clock)
     clocks = Clocks(Rooms(node, nobody, clock, feeds, board_hz=2), nobody, clock)
     live = Live(
-        nobody, nobody, nobody, nobody, clocks, nobody, nobody, nobody, nobody, nobody, nobody, nobody, nobody, nobody
+        nobody,
+        nobody,
+        nobody,
+        nobody,
+        clocks,
+        nobody,
+        nobody,
+        nobody,
+        nobody,
+        nobody,
+        nobody,
+        nobody,
+        nobody,
+        nobody,
+        nobody,
     )
     handlers = {event.name: live.handlers()[event.name] for event in wire.CLIENT_EVENTS}
     dispatcher, allowance = Dispatcher(handlers, clock), Allowance(clock.monotonic())
