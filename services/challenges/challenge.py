@@ -114,6 +114,10 @@ class Called(msgspec.Struct, frozen=True):
     team: int | None
 
 
+GONE: Final = Called(None, None)
+"""Somebody of whom nothing is known: a copy of a table may be further than a database that was restored."""
+
+
 def rules_from(
     kind: Kind,
     first_day: date,

@@ -12,6 +12,7 @@ import msgspec
 from services.challenges import tables
 from services.challenges.challenge import (
     CODE_LENGTH,
+    GONE,
     MOST_OPEN,
     Called,
     Challenge,
@@ -456,7 +457,7 @@ async def _shown(stores: ChallengeStores, challenge: Challenge, page: Page) -> C
         revision=page.seq,
         members=challenge.members,
         start=page.start,
-        lines=tuple(_line(row, called[row.line.n], rules.teams) for row in page.rows),
+        lines=tuple(_line(row, called.get(row.line.n, GONE), rules.teams) for row in page.rows),
         teams=tuple(
             TeamLine(rank=each.rank, team=rules.teams[each.line.n], value=each.line.value)
             for each in ranked_teams(await stores.challenges.teams(challenge.id), rules.teams)

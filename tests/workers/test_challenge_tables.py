@@ -11,6 +11,7 @@ from realtime.redis_servers import RedisServers
 from realtime.redis_tables import RedisTables
 from services.challenges import tables
 from services.challenges.challenges import ChallengeView
+from services.challenges.ranking import Line
 from services.challenges.tables import MOST_BEHIND, Changed
 from services.kernel.caller import Caller
 from services.kernel.facts import ChallengeMoved
@@ -94,6 +95,17 @@ async def test_made_from_nothing_the_copy_has_the_same_ranks(ties: str, world: C
     await hot.forget(view.id)
     await follow(world, view)
     assert ranks_of((await both(world, hot, view))[0]) == ranks_of(true)
+
+
+async def test_a_line_that_only_the_copy_knows_has_no_name(world: Challenged, hot: Counted) -> None:
+    ada = await world.account("Ada")
+    view = await world.challenge(ada)
+    await world.join(view, ada)
+    await follow(world, view)
+    seq = await hot.seq(view.id)
+    await hot.take(view.id, seq, seq + 1, [Changed(Line(9, 100, 0), here=True, seq=seq + 1)])
+    table = await world.challenges.table(ada, view.id)
+    assert [(line.n, line.name) for line in table.lines] == [(9, None), (1, "Ada")]
 
 
 async def test_a_page_of_the_copy_names_the_teams(world: Challenged, hot: Counted) -> None:
