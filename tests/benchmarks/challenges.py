@@ -24,6 +24,7 @@ from realtime.redis_commands import RedisCommands
 from realtime.redis_servers import RedisServers
 from realtime.redis_tables import RedisTables
 from services.challenges.challenges import ChallengeView
+from services.challenges.standing import LEADERS, standing_of
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
 from services.kernel.facts import ChallengeMoved, WorkoutSummarised
@@ -84,11 +85,13 @@ async def _measure(world: Challenged, servers: RedisServers, members: int, rider
     figures.redis_mib = await used_mib(servers) - before
     slow = Challenged(world.database)
     for _ in range(rounds):
+        leading = {view.id: await world.challenges.table(people[0], view.id, limit=LEADERS)}
         for rider in people:
             fact = await ridden(world, rider)
             await figures.timed("score a workout", world.score(fact))
             await figures.timed("bring the copy up to date", follow(world, view))
             await figures.timed("page around me", world.challenges.table(rider, view.id, around_me=True, limit=50))
+            await figures.timed("what a watcher is told", standing_of(world.challenges, rider, view.id, leading))
             await figures.timed("first page", world.challenges.table(rider, view.id, limit=50))
         one = random.choice(people)
         await figures.timed("page around me, database", slow.challenges.table(one, view.id, around_me=True, limit=50))
