@@ -57,6 +57,7 @@ from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.driving import Driving
 from rooms.muting import Muting
+from rooms.reacting import Reacting
 from rooms.rooms import Rooms
 from rooms.screening import Screening
 from rooms.speaking import Speaking
@@ -143,6 +144,7 @@ class Parts:
     clocks: Clocks
     muting: Muting
     screening: Screening
+    reacting: Reacting
     comebacks: Comebacks
     tapes: Tapes
     watching: Watching
@@ -237,6 +239,7 @@ async def open_parts(
         tapes = Tapes(rooms, transactions, clock)
         muting = Muting(rooms, transactions, clock, ids)
         screening = Screening(rooms, transactions, clock)
+        reacting = Reacting(rooms, screening, clock)
         safety = Safety(transactions, clock, ids)
         watches = Watches(safety, clock)
         streams = Streams(
@@ -389,6 +392,7 @@ async def open_parts(
             Speaking(rooms, clock),
             Chatting(rooms, clock),
             muting,
+            reacting,
             Driving(rooms, clock),
             comebacks,
             showings,
@@ -424,9 +428,9 @@ async def open_parts(
             level = cast(Level, settings.admin_ui)
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
-            settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, comebacks, tapes, watching,
-            streams, watches, accounts, classes, bus, lookout, wakeups, bell, relay, scheduler, long_tasks, consumers, followers,
-            stream_feeds, providers, senders, delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
+            settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, reacting, comebacks, tapes,
+            watching, streams, watches, accounts, classes, bus, lookout, wakeups, bell, relay, scheduler, long_tasks, consumers,
+            followers, stream_feeds, providers, senders, delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -472,6 +476,7 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("watching", parts.watching.run())
         program.start("muting", parts.muting.run())
         program.start("screening", parts.screening.run())
+        program.start("reacting", parts.reacting.run())
         program.start("comebacks", parts.comebacks.run())
         program.start("sockets", parts.sockets.run())
         program.start("login watch", parts.login_watch.run())

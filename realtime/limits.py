@@ -46,6 +46,9 @@ ROOM_CHAT_PER_SECOND: Final = 4.0
 class of a thousand in which each uses their own allowance would be 500."""
 ROOM_CHAT_BURST: Final = 40.0
 """What a room may say at once after a pause: "hello" from a whole studio."""
+REACTIONS_PER_SECOND: Final = 2.0
+"""What one account may send in reactions on one node, on average. By feeling: as fast as somebody claps along."""
+REACTIONS_BURST: Final = 10.0
 HISTORY_PER_SECOND: Final = 1.0
 """Pages of a chat's history that one account may ask one node for, on average. Each reads up to all that a log keeps."""
 HISTORY_BURST: Final = 10.0

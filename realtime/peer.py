@@ -39,6 +39,7 @@ from services.classes.course import Doing
 from services.classes.receipts import Receipt
 from services.classes.showing import Showing
 from services.kernel.ids import AccountId, ChallengeId, ClassId, LoginId, StreamId
+from services.social.reaction import Reaction
 
 LEVEL: Final = 2
 """Raised when nodes of before and after could not understand each other. Nodes of different levels do not talk. 2: a cue may be for
@@ -139,6 +140,25 @@ class MutesChanged(PeerMessage, frozen=True):
     """Somebody was muted in this room, or unmuted: read it from the database. Sent on the room's channel."""
 
 
+class Reacted(PeerMessage, frozen=True):
+    """How often who has reacted how, on the node that speaks, since it last said so. Sent on the room's channel. Lost, it is not
+    counted by others: reactions mean now."""
+
+    class_id: ClassId
+    entries: tuple[tuple[AccountId, Reaction, int], ...]
+
+
+class ReactedTo(PeerMessage, frozen=True):
+    """`author`, who is `n` and called `name` in this room, reacts to one member. Sent on the channel of `account_id`."""
+
+    class_id: ClassId
+    author: AccountId
+    account_id: AccountId
+    n: int
+    name: str
+    kind: Reaction
+
+
 class BlocksChanged(PeerMessage, frozen=True):
     """This account has blocked somebody, or unblocked: read it from the database. Sent on the account's channel."""
 
@@ -163,6 +183,8 @@ AnyPeerMessage = (
     | MemberShown
     | MutesChanged
     | BlocksChanged
+    | Reacted
+    | ReactedTo
     | Heartbeat
 )
 
@@ -176,6 +198,8 @@ PEER_MESSAGES: Final[tuple[type[PeerMessage], ...]] = (
     MemberShown,
     MutesChanged,
     BlocksChanged,
+    Reacted,
+    ReactedTo,
     Heartbeat,
 )
 

@@ -41,6 +41,7 @@ from services.notifications.notifications import ReadMarked as ReadMarked
 from services.safety.incident import AlertView as AlertView
 from services.safety.incident import IncidentView as IncidentView
 from services.social.moderation import MAX_MUTE_MS
+from services.social.reaction import Reaction
 from services.tasks.task import TaskView as TaskView
 from services.training.ftms_control import Pause, Simulation, Start, Stop, TargetPower, TargetResistance
 from services.training.provenance import SensorKind
@@ -715,6 +716,32 @@ class ChatMuted(Shape, frozen=True):
     until_ms: int | None = None
 
 
+class ReactionSend(Shape, frozen=True):
+    """React, with one touch: to the room, or `to` the member of that number. It means now; there is no getting it later."""
+
+    class_id: ClassId
+    kind: Reaction
+    to: int | None = None
+
+
+class ReactionCounts(Shape, frozen=True):
+    """How many reactions of each kind there were in the room since the last of these: `[kind, how many]`, at least one."""
+
+    class_id: ClassId
+    at_ms: int
+    counts: tuple[tuple[Reaction, int], ...]
+
+
+class ReactionReceived(Shape, frozen=True):
+    """A member reacts to you. `n` their number on the board."""
+
+    class_id: ClassId
+    n: int
+    name: str
+    kind: Reaction
+    at_ms: int
+
+
 class ChatPage(Shape, frozen=True):
     """Ask for the chat of a room one is in, backwards: the last `limit` messages `before` a position, or the last of all."""
 
@@ -896,6 +923,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("chat.send", ChatSend, "Say something in the room's chat.", reply=Said),
     Event("chat.mute", ChatMute, "Do not let a member speak (the coach of the class).", reply=Done),
     Event("chat.unmute", ChatUnmute, "Let a member speak again (the coach of the class).", reply=Done),
+    Event("reaction.send", ReactionSend, "React to the room or to a member: a high-five, applause.", reply=Done),
     Event("chat.history", ChatPage, "Ask for what was said in the room's chat, backwards.", reply=ChatHistory),
     Event("task.cancel", TaskRef, "Cancel one of your long tasks; the reply is how it stands.", reply=TaskView),
     Event("safety.cancel", IncidentRef, "Say that you are all right: nobody (else) is told.", reply=IncidentView),
@@ -950,6 +978,13 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("cue", Cue, "The coach says something to the room, or to you.", delivery=Delivery.MUST, positioned=True),
     Event("chat.said", ChatSaid, "A member says something.", delivery=Delivery.MUST, positioned=True),
     Event("chat.muted", ChatMuted, "You may not speak in a class, or may again.", delivery=Delivery.MUST),
+    Event(
+        "reaction.counts",
+        ReactionCounts,
+        "How many reactions there were in the room.",
+        delivery=Delivery.DROPPABLE,
+    ),
+    Event("reaction.received", ReactionReceived, "A member reacts to you.", delivery=Delivery.DROPPABLE),
     Event("room.position", RoomPosition, "Where you stand after a join.", delivery=Delivery.MUST, positioned=True),
     Event("room.reset", RoomReset, "Events were lost; start from this.", delivery=Delivery.MUST, positioned=True),
     Event("room.recovered", RoomRecovered, "A room of the auth payload is joined, or not.", delivery=Delivery.MUST),

@@ -16,6 +16,7 @@ from rooms.comebacks import Comebacks
 from rooms.driving import Driving
 from rooms.muting import Muting
 from rooms.raw_frames import batch_of, kind_of
+from rooms.reacting import Reacting
 from rooms.room import clock_views, view_of
 from rooms.rooms import Rooms
 from rooms.speaking import Speaking
@@ -43,6 +44,7 @@ class Live:
         speaking: Speaking,
         chatting: Chatting,
         muting: Muting,
+        reacting: Reacting,
         driving: Driving,
         comebacks: Comebacks,
         showings: Showings,
@@ -59,6 +61,7 @@ class Live:
         self._speaking = speaking
         self._chatting = chatting
         self._muting = muting
+        self._reacting = reacting
         self._driving = driving
         self._comebacks = comebacks
         self._showings = showings
@@ -84,6 +87,7 @@ class Live:
             "chat.send": self.chat_send,
             "chat.mute": self.chat_mute,
             "chat.unmute": self.chat_unmute,
+            "reaction.send": self.reaction_send,
             "chat.history": self.chat_history,
             "class.create": self.class_create,
             "class.end": self.class_end,
@@ -153,6 +157,9 @@ class Live:
 
     async def chat_unmute(self, connection: Connection, message: wire.ChatUnmute, reply: Reply) -> None:
         reply.ok(await self._muting.unmute(connection, message))
+
+    def reaction_send(self, connection: Connection, message: wire.ReactionSend, reply: Reply) -> None:
+        reply.ok(self._reacting.send(connection, message))
 
     async def chat_history(self, connection: Connection, message: wire.ChatPage, reply: Reply) -> None:
         reply.ok(await self._chatting.history(connection, message))

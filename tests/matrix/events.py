@@ -132,6 +132,11 @@ async def display_mode(evening: Evening, who: Who) -> object:
     return wire.DisplaySet(class_id=(await evening.live()).id, mode="zone")
 
 
+async def applause(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.ReactionSend(class_id=(await evening.live()).id, kind="clap")
+
+
 async def mute(evening: Evening, who: Who) -> object:
     await evening.in_room(who)
     return wire.ChatMute(class_id=(await evening.live()).id, n=await _an_athlete(evening))

@@ -109,6 +109,7 @@ EVENTS: Final = (
     EventRow("cue.seen", MEMBERS_IN_ROOM, e.cue_to_all),
     EventRow("trainer.set", OWNER_IN_ROOM, e.trainers),
     EventRow("chat.send", MEMBERS_IN_ROOM, e.chat),
+    EventRow("reaction.send", MEMBERS_IN_ROOM, e.applause),
     EventRow("chat.mute", OWNER_IN_ROOM, e.mute),
     EventRow("chat.unmute", OWNER_IN_ROOM, e.unmute),
     EventRow("chat.history", IN_ROOM, e.said_so_far),

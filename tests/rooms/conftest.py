@@ -28,6 +28,7 @@ from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.muting import Muting
+from rooms.reacting import Reacting
 from rooms.rooms import Rooms
 from rooms.screening import Screening
 from rooms.speaking import Speaking
@@ -113,6 +114,7 @@ class World:
             asyncio.ensure_future(made.watches.run()),
             asyncio.ensure_future(made.muting.run()),
             asyncio.ensure_future(made.screening.run()),
+            asyncio.ensure_future(made.reacting.run()),
         ]
         self._tasks += made.tasks
         self.nodes.append(made)
@@ -191,6 +193,7 @@ class TestNode:
         self.watches = Watches(self.safety, world.clock)
         self.muting = Muting(self.rooms, transactions, world.clock, ids)
         self.screening = Screening(self.rooms, transactions, world.clock)
+        self.reacting = Reacting(self.rooms, self.screening, world.clock)
         self.blocks = Blocks(transactions, world.clock, self.screening)
         self.streams = Streams(
             transactions,

@@ -100,6 +100,7 @@ class Hall:
             "display.set": self.show,
             "chat.mute": self.done,
             "chat.unmute": self.done,
+            "reaction.send": self.done,
             "trainer.set": self.drive,
             "class.create": self.create,
             "class.end": self.end,

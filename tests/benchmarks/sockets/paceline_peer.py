@@ -95,6 +95,7 @@ class Work:
             "display.set": refuse,
             "chat.mute": refuse,
             "chat.unmute": refuse,
+            "reaction.send": refuse,
             "trainer.set": refuse,
             "class.control": refuse,
             "timeline.get": refuse,

@@ -101,6 +101,7 @@ class Calls:
             "display.set": anything,
             "chat.mute": anything,
             "chat.unmute": anything,
+            "reaction.send": anything,
             "trainer.set": anything,
             "class.create": anything,
             "class.end": anything,
