@@ -294,7 +294,6 @@ _incident = IncidentView(
     bpm=197,
     found_ms=_START,
     coach_told=False,
-    contact_told=False,
     next_ms=_START + 15_400,
 )
 _exported = TaskView(
@@ -741,8 +740,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         revision=2,
         bpm=197,
         found_ms=_START,
-        contact_told=False,
-        next_ms=_START + 76_000,
+        next_ms=_START + 615_000,
     ),
     wire.ProblemEvent(event="stream.samples", problem=_gap.view()),
     _gap.view(),

@@ -67,8 +67,8 @@ class Incident(msgspec.Struct, frozen=True):
 
 class IncidentView(msgspec.Struct, frozen=True, omit_defaults=True):
     """Your own incident. `kind` is what was seen, `bpm` the last heart rate before it. While it is `prompted` you have until
-    `next_ms` to say `safety.cancel`; then your coach is told, or your emergency contact. `coach_told`, `contact_told`: whether
-    they know. `revision` grows with every change. Times are ms since 1970; `next_ms` is when the next step is taken."""
+    `next_ms` to say `safety.cancel`; then those who coach your class are told. `coach_told`: whether they know. `revision` grows
+    with every change. Times are ms since 1970; `next_ms` is when the next step is taken."""
 
     incident: IncidentId
     kind: IncidentKind
@@ -77,7 +77,6 @@ class IncidentView(msgspec.Struct, frozen=True, omit_defaults=True):
     bpm: int
     found_ms: int
     coach_told: bool
-    contact_told: bool
     next_ms: int | None = None
     ended_by: EndedBy | None = None
 
@@ -85,8 +84,8 @@ class IncidentView(msgspec.Struct, frozen=True, omit_defaults=True):
 class AlertView(msgspec.Struct, frozen=True, omit_defaults=True):
     """An athlete of your class may need you: go and look. `n` and `name` as on the board; `kind` is what was seen, `bpm` the last
     heart rate before it. Say `safety.acknowledge` when you take it on: `acknowledged_by` then says who. A `state` of "closed"
-    means that it is over, by the athlete's own word (`ended_by`) or by the time. `contact_told`: whether their emergency contact
-    knows, who is told at `next_ms` if nobody takes it on. `revision` grows with every change."""
+    means that it is over, by the athlete's own word (`ended_by`) or by the time, which is `next_ms`. `revision` grows with every
+    change."""
 
     incident: IncidentId
     class_id: ClassId
@@ -98,7 +97,6 @@ class AlertView(msgspec.Struct, frozen=True, omit_defaults=True):
     revision: int
     bpm: int
     found_ms: int
-    contact_told: bool
     acknowledged_by: AccountId | None = None
     next_ms: int | None = None
     ended_by: EndedBy | None = None
@@ -186,7 +184,6 @@ def view_of(incident: Incident) -> IncidentView:
         bpm=incident.bpm,
         found_ms=incident.found_ms,
         coach_told=incident.coach_told_ms is not None,
-        contact_told=incident.contact_told_ms is not None,
         next_ms=incident.due_ms,
         ended_by=incident.ended_by,
     )
@@ -205,7 +202,6 @@ def alert_of(incident: Incident, class_id: ClassId, n: int, name: str) -> AlertV
         revision=incident.revision,
         bpm=incident.bpm,
         found_ms=incident.found_ms,
-        contact_told=incident.contact_told_ms is not None,
         acknowledged_by=incident.acknowledged_by,
         next_ms=incident.due_ms,
         ended_by=incident.ended_by,

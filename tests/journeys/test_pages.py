@@ -26,6 +26,7 @@ VENDOR: Final = WEB / "assets" / "vendor"
 PAGES: Final = sorted(WEB.glob("*.html"))
 CHAPTERS: Final = (
     "landing",
+    "safety",
     "board",
     "sensor_lost",
     "cut",

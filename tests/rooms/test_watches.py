@@ -124,6 +124,7 @@ async def test_a_second_device_takes_over_and_nobody_is_lost(world: World) -> No
         strap.send(HARD - 3)
         await world.advance(1)
     assert await asked(world) == []
+    assert node.watches.statistics.found == {}, "the strap was believed, and not only heard by the database"
 
 
 async def test_a_heart_that_does_not_recover_after_the_coach_has_ended_the_class(world: World) -> None:

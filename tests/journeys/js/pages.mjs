@@ -43,6 +43,57 @@ const CHAPTERS = {
     });
   },
 
+  async safety(browser) {
+    await withPage(browser, { viewport: LAPTOP, colorScheme: "light", quiet: false }, async (page, context) => {
+      await page.goto(`${BASE_URL}/coach`);
+      await registerByKeyboard(page, "Coach Care");
+      await page.getByLabel("Title").fill("Watched over");
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Watched over" }).waitFor();
+      const code = await page.locator("#live-code").innerText();
+
+      const athlete = await context.newPage();
+      await athlete.setViewportSize(PHONE);
+      await athlete.goto(`${BASE_URL}/athlete?code=${code}`);
+      await registerByKeyboard(athlete, "Ida Care");
+      await athlete.getByRole("heading", { name: "Ready when you are" }).waitFor();
+      await athlete.goto(`${BASE_URL}/inbox?as=athlete#settings`);
+      await athlete.getByText("Nobody watches over you.").waitFor();
+      await athlete.getByLabel("Watch over me while I train").check();
+      await athlete.getByLabel("Own limit in bpm").fill("9");
+      const card = athlete.locator("#safety-form");
+      await card.getByRole("button", { name: "Save" }).click();
+      await athlete.getByText("A limit is a number from 90 to 230 bpm.").waitFor();
+      await athlete.getByLabel("Own limit in bpm").fill("90");
+      await card.getByRole("button", { name: "Save" }).click();
+      await athlete.getByText("Your own limit is 90 bpm.").waitFor();
+      await card.scrollIntoViewIfNeeded();
+      await shot(athlete, "safety-settings-phone-light");
+      await fits(athlete, "settings on a phone");
+
+      await athlete.goto(`${BASE_URL}/athlete?code=${code}`);
+      await athlete.getByRole("button", { name: "Start" }).click();
+      const question = athlete.getByRole("alertdialog", { name: "Are you all right?" });
+      await question.waitFor();
+      await question.getByText(/above your limit/).waitFor();
+      await athlete.keyboard.press("Escape");
+      await fits(athlete, "the question on a phone");
+      await shot(athlete, "safety-question-phone-light");
+      await athlete.reload();
+      await question.waitFor();
+
+      const alert = page.locator("#safety-alerts li", { hasText: "Ida Care: heart rate above their limit" });
+      await alert.getByText("Go and look.").waitFor();
+      await shot(page, "safety-alert-laptop-light");
+      await alert.getByRole("button", { name: "I am going" }).click();
+      await alert.getByText("Somebody is on the way.").waitFor();
+      await question.getByText("Your coach is looking after you.").waitFor();
+      await question.getByRole("button", { name: "I am all right" }).click();
+      await question.waitFor({ state: "detached" });
+      await alert.getByText("They say that they are all right.").waitFor();
+    });
+  },
+
   async board(browser, hall) {
     await withPage(browser, { viewport: TELEVISION }, async (page) => {
       await page.goto(`${BASE_URL}/board?code=${hall.view.code}`);

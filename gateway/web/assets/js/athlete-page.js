@@ -14,6 +14,7 @@ import { DisplayPass, Login } from "./login.js";
 import { showPast, showWorkout } from "./past.js";
 import { Problem } from "./problem.js";
 import { profileForm, showProfile } from "./profile-form.js";
+import { followSafety } from "./safety-prompt.js";
 import { showStanding } from "./standing.js";
 import { bluetoothWorks } from "./strap.js";
 import { Training } from "./training.js";
@@ -166,6 +167,7 @@ function newTraining(live, source) {
 function go(next, live) {
   training = next;
   followInbox(live);
+  followSafety(live, login);
   byId("sign").hidden = false;
   const meanwhile = next.room
     ? "Your samples are kept here; points and rank are hidden until we are back."

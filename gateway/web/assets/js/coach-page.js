@@ -13,6 +13,7 @@ import { Live } from "./live.js";
 import { Login } from "./login.js";
 import { Problem } from "./problem.js";
 import { Room } from "./room.js";
+import { followAlerts } from "./safety-alerts.js";
 import { showStanding } from "./standing.js";
 import { awaitClassSummary, standingsOf } from "./standings.js";
 import { clock, moment, span } from "./words.js";
@@ -173,6 +174,7 @@ class LiveClass {
     this.cockpit.by = byId("sort").value;
     this.live = new Live(login);
     followInbox(this.live);
+    followAlerts(this.live);
     this.room = new Room(
       this.live,
       { code: view.code, role: "coach" },

@@ -11,6 +11,7 @@ import { Live } from "./live.js";
 import { chosenLogin } from "./login.js";
 import { Phone } from "./phone.js";
 import { Problem } from "./problem.js";
+import { Safety } from "./safety.js";
 import { Settings } from "./settings.js";
 import { showStanding } from "./standing.js";
 import { Devices } from "./web-push.js";
@@ -30,6 +31,7 @@ class Page {
     this.settings = new Settings(this.login, () => this.#load());
     this.devices = new Devices(this.login);
     this.phone = new Phone(this.login);
+    this.safety = new Safety(this.login);
     this.login.onChange(() => {
       if ((this.login.account?.id ?? null) !== this.shownFor) this.enter();
     });
@@ -110,7 +112,7 @@ class Page {
     document.title = settings ? "What you are told · Paceline" : this.#title();
     byId(settings ? "settings-title" : "inbox-title").focus({ preventScroll: true });
     if (settings) {
-      await Promise.all([this.settings.load(), this.devices.load(), this.phone.load(), this.#load()]);
+      await Promise.all([this.settings.load(), this.devices.load(), this.phone.load(), this.safety.load(), this.#load()]);
       return;
     }
     if (ID.test(where) && (await this.#opened(where))) return;

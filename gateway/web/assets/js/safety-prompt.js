@@ -1,0 +1,93 @@
+/**
+ * The question whether somebody is all right, over everything else, until it is answered or over.
+ *
+ * It comes over the socket; what was missed while away is asked for after every connect.
+ */
+import { make, setText, whileBusy } from "./dom.js";
+import { Problem } from "./problem.js";
+import { askedWords, isNews, leftS, nextWords } from "./safety-words.js";
+
+/** @param {import("./live.js").Live} live @param {import("./login.js").Login} login */
+export function followSafety(live, login) {
+  const prompt = new SafetyPrompt((incident) => live.ask("safety.cancel", { incident }));
+  live.on("safety.prompt", (incident) => prompt.take(incident));
+  let connected = false;
+  live.watch(async ({ phase }) => {
+    const before = connected;
+    connected = phase === "connected";
+    if (phase === "over") prompt.close();
+    if (!connected || before) return;
+    try {
+      const { incident } = await login.call("GET", "/v1/safety");
+      if (incident) prompt.take(incident);
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      console.info("whether a question is open is not known:", problem.message);
+    }
+  });
+}
+
+class SafetyPrompt {
+  /** @param {(incident: string) => Promise<any>} cancel */
+  constructor(cancel) {
+    this.cancel = cancel;
+    this.known = null;
+    this.dialog = null;
+    this.timer = 0;
+  }
+
+  take(incident) {
+    if (!isNews(this.known, incident)) return;
+    this.known = incident;
+    if (["cancelled", "closed"].includes(incident.state)) this.close();
+    else this.#show();
+  }
+
+  close() {
+    clearInterval(this.timer);
+    this.dialog?.close();
+    this.dialog?.remove();
+    this.dialog = null;
+  }
+
+  #show() {
+    if (!this.dialog) {
+      this.why = make("p", { id: "safety-why" });
+      this.next = make("p", { id: "safety-next", class: "muted" });
+      this.trouble = make("p", { class: "trouble", role: "alert" });
+      const well = make("button", { class: "button button-primary button-wide", type: "button" }, "I am all right");
+      well.addEventListener("click", () => whileBusy(well, () => this.#answer()));
+      this.dialog = make(
+        "dialog",
+        { class: "dialog", role: "alertdialog", "aria-labelledby": "safety-ask", "aria-describedby": "safety-why safety-next" },
+        make("h2", { id: "safety-ask" }, "Are you all right?"),
+        this.why,
+        this.next,
+        this.trouble,
+        well,
+      );
+      // Escape must not do away with it: only an answer does.
+      this.dialog.addEventListener("cancel", (event) => event.preventDefault());
+      document.body.append(this.dialog);
+      this.dialog.showModal();
+      this.timer = setInterval(() => this.#tick(), 500);
+    }
+    setText(this.why, askedWords(this.known));
+    this.#tick();
+  }
+
+  #tick() {
+    setText(this.next, nextWords(this.known, leftS(this.known, Date.now())));
+  }
+
+  async #answer() {
+    setText(this.trouble, "");
+    try {
+      this.take(await this.cancel(this.known.incident));
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      if (problem.code === "incident_over") this.close();
+      else setText(this.trouble, `${problem.message} Try again.`);
+    }
+  }
+}
