@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from persistence.database import Tx
-from services.kernel.ids import AccountId, BookingId, ChallengeId, ClassId, LoginId
+from services.kernel.ids import AccountId, BookingId, ChallengeId, ClassId, IncidentId, LoginId
 
 
 class LoginLine(msgspec.Struct, frozen=True):
@@ -62,6 +62,20 @@ class BlockLine(msgspec.Struct, frozen=True):
     blocked_at: datetime
 
 
+class IncidentLine(msgspec.Struct, frozen=True):
+    """One time that somebody was asked whether they are all right, and what became of it."""
+
+    id: IncidentId
+    class_id: ClassId | None
+    kind: str
+    bpm: int
+    opened_at: datetime
+    state: str
+    coach_told_at: datetime | None
+    ended_at: datetime | None
+    ended_by: str | None
+
+
 class Personal(msgspec.Struct, frozen=True):
     """The small things: each list is bounded, the newest first."""
 
@@ -70,6 +84,7 @@ class Personal(msgspec.Struct, frozen=True):
     challenges: list[ChallengeLine]
     bookings: list[BookingLine]
     blocks: list[BlockLine]
+    incidents: list[IncidentLine]
 
 
 MOST_LINES: Final = 20_000
@@ -131,10 +146,21 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
         account_id,
         MOST_LINES,
     )
+    incidents = await tx.fetch(
+        """
+        SELECT id, class_id, kind, bpm, opened_at, state, coach_told_at, ended_at, ended_by FROM safety_incidents
+        WHERE account_id = $1
+        ORDER BY opened_at DESC
+        LIMIT $2
+        """,
+        account_id,
+        MOST_LINES,
+    )
     return Personal(
         [LoginLine(**row) for row in logins],
         [MembershipLine(**row) for row in memberships],
         [ChallengeLine(**row) for row in challenges],
         [BookingLine(**row) for row in bookings],
         [BlockLine(**row) for row in blocks],
+        [IncidentLine(**row) for row in incidents],
     )

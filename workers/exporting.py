@@ -7,6 +7,7 @@
     challenges.jsonl              one challenge per line
     bookings.jsonl                one booking of a class per line
     blocks.jsonl                  one person per line whom one does not hear
+    incidents.jsonl               one time per line that one was asked whether one is all right
     workouts/DAY_ID.jsonl         a line with the workout and its summary, then one line per sample
 
 The first step writes the small things, each further one a few workouts, the last one the list of entries. A workout is read and
@@ -59,6 +60,7 @@ memberships.jsonl  one line per class you took part in or gave
 challenges.jsonl   one line per challenge you are or were in
 bookings.jsonl     one line per class you have booked, whatever became of it
 blocks.jsonl       one line per account that you have blocked
+incidents.jsonl    one line per time that you were asked whether you are all right, for 90 days
 workouts/          one file per finished workout. Its first line is the workout with its summary and the body it was
                    judged by, and what fed each of its streams: the sensor, as far as it said, and where you wore several in
                    a class, from when to when this one was shown and counted. Each further line is one
@@ -190,6 +192,7 @@ class ExportKind:
                     ("challenges.jsonl", b"".join(map(_line, small.challenges))),
                     ("bookings.jsonl", b"".join(map(_line, small.bookings))),
                     ("blocks.jsonl", b"".join(map(_line, small.blocks))),
+                    ("incidents.jsonl", b"".join(map(_line, small.incidents))),
                 ):
                     file.begin(name, at)
                     file.write(content)

@@ -13,7 +13,10 @@ import pytest
 from persistence.database import Database
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
-from services.kernel.ids import TaskId
+from services.kernel.ids import StreamId, TaskId
+from services.safety.ports import Chosen
+from services.safety.safety import Safety
+from services.safety.watching import Finding
 from services.schedule.jobs import Tick
 from services.tasks.task import ExportAccount, Step, Task, TaskFile
 from services.training import workouts
@@ -111,6 +114,11 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
     await world.book(await world.account("Cleo"), booked.class_id)
     async with world.transactions() as stores:
         await stores.blocks.add(ada.account_id, bob.account_id, utc(world.clock.wall_ms()))
+    safety = Safety(world.transactions, world.clock, world.ids)
+    for caller in (ada, bob):
+        await safety.choose(caller, Chosen(on=True))
+        finding = Finding("over_limit", world.clock.wall_ms(), 199)
+        await safety.found(caller.account_id, live.id, StreamId(world.ids.next()), finding)
     mine = await finished(world, ada, steady(3), [Sample(3_000, None), Sample(4_000, 99, (600, 610))])
     his = await finished(world, bob, steady(5))
     export = Exporting(world, tmp_path / "exports", ada)
@@ -124,6 +132,8 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
     assert (booking["id"], booking["title"], booking["state"]) == (str(booked.id), "Hills", "confirmed")
     (block,) = lines(content["blocks.jsonl"])
     assert block["account_id"] == str(bob.account_id)
+    (incident,) = lines(content["incidents.jsonl"])
+    assert (incident["kind"], incident["bpm"], incident["state"]) == ("over_limit", 199, "prompted")
     (name,) = [name for name in content if name.startswith("workouts/")]
     assert mine in name
     first, *samples = lines(content[name])
