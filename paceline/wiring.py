@@ -56,6 +56,7 @@ from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.driving import Driving
+from rooms.hall import Hall
 from rooms.muting import Muting
 from rooms.reacting import Reacting
 from rooms.rooms import Rooms
@@ -73,6 +74,7 @@ from services.accounts.tokens import Tokens, load_key
 from services.challenges.challenges import Challenges
 from services.classes.bookings import Bookings
 from services.classes.classes import Classes
+from services.classes.coaches import Coaches
 from services.classes.offers import Offers
 from services.classes.recurring import Recurring
 from services.classes.showings import Showings
@@ -250,6 +252,7 @@ async def open_parts(
         challenges = Challenges(transactions, clock, ids, hot)
         watching = Watching(node, challenges, clock)
         showings = Showings(transactions, clock, ids, rooms)
+        coaches = Coaches(transactions, clock, Hall(rooms))
 
         # -- people
         passwords = Passwords()
@@ -388,6 +391,7 @@ async def open_parts(
             rooms,
             classes,
             timelines,
+            coaches,
             clocks,
             Speaking(rooms, clock),
             Chatting(rooms, clock),

@@ -14,10 +14,16 @@ from services.kernel.ids import AccountId, ClassId
 _MEMBER = "account_id, accounts.name, n, role, feed_epoch, showing_mode, showing_alias, showing_revision"
 _COLUMNS = """
     classes.id, classes.code, classes.title, classes.coach_id, accounts.name AS coach_name,
-    classes.created_at, classes.ended_at
+    classes.created_at, classes.ended_at, classes.coaches_n,
+    ARRAY(
+        SELECT helping.account_id FROM class_members AS helping
+        WHERE helping.class_id = classes.id AND helping.co_coach_since IS NOT NULL
+        ORDER BY helping.co_coach_since, helping.n
+    ) AS co_coach_ids
 """
 
-_FIRST = """
+_ALSO = """
+    removed_at IS NOT NULL AS removed,
     NOT EXISTS (
         SELECT FROM class_members AS earlier
         WHERE earlier.account_id = class_members.account_id
@@ -120,7 +126,7 @@ class Classes:
             ON CONFLICT (class_id, account_id) DO UPDATE
                 SET role = excluded.role
             RETURNING account_id, n, role, feed_epoch, showing_mode, showing_alias, showing_revision,
-                (SELECT name FROM accounts WHERE id = account_id) AS name, {_FIRST}
+                (SELECT name FROM accounts WHERE id = account_id) AS name, {_ALSO}
             """,  # noqa: S608
             class_id,
             account_id,
@@ -153,7 +159,7 @@ class Classes:
         """Everybody who ever joined, by number."""
         rows = await self._tx.fetch(
             f"""
-            SELECT {_MEMBER}, {_FIRST}
+            SELECT {_MEMBER}, {_ALSO}
             FROM class_members JOIN accounts ON accounts.id = account_id
             WHERE class_id = $1
             ORDER BY n
@@ -182,7 +188,7 @@ class Classes:
         """Somebody's membership, or None."""
         row = await self._tx.fetchrow(
             f"""
-            SELECT {_MEMBER}, {_FIRST}
+            SELECT {_MEMBER}, {_ALSO}
             FROM class_members JOIN accounts ON accounts.id = account_id
             WHERE class_id = $1 AND account_id = $2
             """,  # noqa: S608
@@ -217,6 +223,8 @@ def _live_class(row: asyncpg.Record | None) -> LiveClass | None:
         coach_name=row["coach_name"],
         created_ms=to_wall_ms(row["created_at"]),
         ended_ms=None if row["ended_at"] is None else to_wall_ms(row["ended_at"]),
+        co_coach_ids=tuple(AccountId(each) for each in row["co_coach_ids"]),
+        coaches_n=row["coaches_n"],
     )
 
 
@@ -229,5 +237,6 @@ def _membership(row: asyncpg.Record) -> Membership:
         role=row["role"],
         feed_epoch=row["feed_epoch"],
         first=row.get("first", False),
+        removed=row.get("removed", False),
         showing=Showing(row["showing_mode"], row["showing_alias"], row["showing_revision"]) if decided else None,
     )

@@ -21,6 +21,7 @@ from persistence.database import Database, Tx
 from persistence.deliveries import Deliveries
 from persistence.following import Followers
 from persistence.inbox import Inbox
+from persistence.leading import Leading
 from persistence.logins import Logins
 from persistence.long_tasks import LongTasks
 from persistence.moderation import Moderation
@@ -52,6 +53,7 @@ class Stores:
         self.logins: Final = Logins(tx)
         self.classes: Final = Classes(tx)
         self.showings: Final = Showings(tx)
+        self.leading: Final = Leading(tx)
         self.offers: Final = Offers(tx)
         self.bookings: Final = Bookings(tx)
         self.timelines: Final = Timelines(tx)

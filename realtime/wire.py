@@ -27,6 +27,7 @@ from services.challenges.standing import ChallengeStanding as ChallengeStanding
 from services.classes.attention import Reason
 from services.classes.class_clock import ClockState, Command, Programme, Rest
 from services.classes.clock_sync import AGAIN_AFTER_S, SEVERAL, ClockMs, Report
+from services.classes.leading import Appointment
 from services.classes.saying import MAX_CHAT_UNITS
 from services.classes.script import Script
 from services.classes.showing import Alias, DisplayMode
@@ -223,7 +224,8 @@ class StreamTaken(Shape, frozen=True):
 
 
 class ClassView(Shape, frozen=True):
-    """A live class as members see it. Times are ms since 1970."""
+    """A live class as members see it. Times are ms since 1970. `co_coach_ids` lead it beside its coach; `coaches_n` counts the
+    changes of who leads: a view with a lower one is older."""
 
     id: ClassId
     code: str
@@ -232,6 +234,9 @@ class ClassView(Shape, frozen=True):
     state: Literal["live", "over"]
     created_at_ms: int
     ended_at_ms: int | None = None
+    coach_id: AccountId | None = None
+    co_coach_ids: tuple[AccountId, ...] = ()
+    coaches_n: int = 0
 
 
 class ClassCreate(Shape, frozen=True):
@@ -248,8 +253,27 @@ class ClassRef(Shape, frozen=True):
     traceparent: TraceParent | None = None
 
 
+class CoachAppoint(Shape, frozen=True):
+    """Make member `n` lead the class beside you (`co_coach`), hand it over to them (`coach`; you become a co-coach), or let
+    them lead no longer (`none`): the coach of the class, in its room. They need an account of a coach."""
+
+    class_id: ClassId
+    n: int
+    to: Appointment
+    traceparent: TraceParent | None = None
+
+
+class MemberRemove(Shape, frozen=True):
+    """Send member `n` out of the class for good (who leads it, in its room): they leave the room on every device and cannot come
+    back; their score stays. Nobody sends out the coach, and only the coach a co-coach."""
+
+    class_id: ClassId
+    n: int
+    traceparent: TraceParent | None = None
+
+
 class RoomJoin(Shape, frozen=True):
-    """Join the room of a class by its join code. `role` coach needs to be the coach of this class.
+    """Join the room of a class by its join code. `role` coach needs to lead this class.
 
     `since`, for whoever comes back: the position of the last event of this room that was dealt with.
     """
@@ -408,7 +432,7 @@ class ClockView(Shape, frozen=True):
 
 
 class ClassControl(Shape, frozen=True):
-    """Do something to the clock of a class (its coach).
+    """Do something to the clock of a class (who leads it).
 
     `key`, made by you, new for each command: the same command sent again with it, after an answer that did not come, is done once.
     """
@@ -554,6 +578,22 @@ class ServiceState(Shape, frozen=True):
 class ClassEndedView(ClassView, frozen=True, kw_only=True):
     """The class is over."""
 
+    position: PositionText
+
+
+class ClassCoachesView(ClassView, frozen=True, kw_only=True):
+    """Others lead the class than before."""
+
+    position: PositionText
+
+
+class RoomRemoved(Shape, frozen=True):
+    """Member `n` was sent out, told to them and to who leads the class. If it is you, you have left the room and cannot come
+    back."""
+
+    class_id: ClassId
+    n: int
+    account_id: AccountId
     position: PositionText
 
 
@@ -910,6 +950,8 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("class.create", ClassCreate, "Create a live class (coach).", reply=ClassView),
     Event("class.end", ClassRef, "End a class (its coach).", reply=ClassView),
     Event("class.control", ClassControl, "Start, pause, resume, skip or extend a class (its coach).", reply=ClockView),
+    Event("coach.appoint", CoachAppoint, "Say who leads the class (its coach).", reply=ClassView),
+    Event("member.remove", MemberRemove, "Send somebody out of the class (who leads it).", reply=Done),
     Event("timeline.get", RoomRef, "Ask for the script and the clocks of a class one is in.", reply=ClassTimeline),
     Event(
         "clock.sync",
@@ -967,6 +1009,10 @@ EVENTS: Final[tuple[Event, ...]] = (
         delivery=Delivery.MUST,
         positioned=True,
     ),
+    Event(
+        "class.coaches", ClassCoachesView, "Others lead the class than before.", delivery=Delivery.MUST, positioned=True
+    ),
+    Event("room.removed", RoomRemoved, "You were sent out of the class.", delivery=Delivery.MUST, positioned=True),
     Event("class.summary", ClassSummaryView, "The final table of a class.", delivery=Delivery.MUST, positioned=True),
     Event(
         "class.clock",

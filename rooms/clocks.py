@@ -140,6 +140,7 @@ class Clocks:
             return
         async with self._transactions() as stores:
             timeline = await stores.timelines.of(class_id)
+            await self._rooms.read_again(stores, room)
         room.stepping.take_script(timeline.revision, timeline.script)
         view = clock_view(class_id, timeline)
         if view is not None and (room.clock is None or room.clock.n < view.n):

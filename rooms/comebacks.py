@@ -143,6 +143,8 @@ class Comebacks:
             proven = tuple(back for back in rooms if back is not None)
             if len(proven) < len(rooms):
                 return None
+            if any(caller.account_id in back.room.removed for back in proven):
+                return None
             if all(self._rooms.feeds.at(back.room.channel) == back.at for back in proven):
                 return Comeback(pid, record, proven)
         return None
@@ -159,7 +161,7 @@ class Comebacks:
                     return None
                 may_enter(live, caller, held.role, over=True)
                 membership = None if display else await stores.classes.membership(live.id, caller.account_id)
-                if membership is None and not display:
+                if not display and (membership is None or membership.removed):
                     return None
                 memberships.append(membership)
         rooms = [await self._rooms.load(held.class_id) for held in record.rooms]

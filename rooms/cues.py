@@ -2,8 +2,8 @@
 
 A cue may be for some members only. It goes through the room's log like everything that must arrive, so its order and its recovery
 are those of every other event; what is in the log names the audience by their numbers, and each node hands it only to them and to
-those who lead the class, live and to whoever comes back. What the others get has no such cue in it, and what a member gets does not
-say who else was meant.
+those who lead the class, live and to whoever comes back (rooms/audience.py). What the others get has no such cue in it, and
+what a member gets does not say who else was meant.
 
 A client acknowledges a cue with `cue.seen`. The node that hears it puts the receipt into the member's entry of the board, where it
 travels with the next shares and is forgotten a quarter of a minute later: three whole shares have gone out by then. The node of a
@@ -16,21 +16,18 @@ from typing import Final
 
 import msgspec
 
-from realtime.codec import Frame, event_frame, payload_of
+from realtime.codec import Frame, event_frame
 from realtime.wire import Cue, CueReceipts, CueTally
 from services.classes.receipts import Receipt, collected, merged, tally_of
 from services.kernel.ids import ClassId
 from services.kernel.problems import CueUnknown
 
-CUE_EVENT: Final = "cue"
 KEEP_CUES: Final = 20
 """Cues of a room of which receipts are counted. Full means: the oldest is counted no more, and a receipt for it is refused."""
 MAX_RECEIPTS: Final = 4
 """Receipts in a member's entry. Full means: the oldest goes; it has been told with every change since."""
 TELL_FOR_MS: Final = 15_000
 """How long a receipt is told."""
-
-_decode: Final = msgspec.json.Decoder(Cue).decode
 
 
 class KnownCue(msgspec.Struct, eq=False):
@@ -83,16 +80,6 @@ class Cues:
         if not self._told:
             return None
         return event_frame("cue.receipts", CueReceipts(self._class_id, now_ms, self._told))
-
-
-def cue_of(frame: Frame) -> Cue:
-    """The cue in a frame of the room's log."""
-    return _decode(payload_of(frame))
-
-
-def for_member(cue: Cue) -> Frame:
-    """A cue for some, as it is told to each of them."""
-    return event_frame(CUE_EVENT, msgspec.structs.replace(cue, to=None, personal=True))
 
 
 def _tally(position: str, known: KnownCue) -> CueTally:

@@ -18,10 +18,11 @@ from realtime.codec import Frame, event_frame
 from realtime.connection import Connection
 from realtime.limits import RoomPace
 from realtime.peer import Share, ShareEntry
-from realtime.wire import BoardChanges, BoardPrivate, BoardSnapshot, ClassView, ClockView, Cue, Member, StepRow
+from realtime.wire import BoardChanges, BoardPrivate, BoardSnapshot, ClassView, ClockView, Member, StepRow
+from rooms.audience import CUE_EVENT, audience_of, cue_of, for_member
 from rooms.board import Board, Line, furthest
 from rooms.cockpit import Cockpit, zone_now
-from rooms.cues import CUE_EVENT, MAX_RECEIPTS, TELL_FOR_MS, Cues, cue_of, for_member
+from rooms.cues import MAX_RECEIPTS, TELL_FOR_MS, Cues
 from rooms.effort import NOTHING
 from rooms.private_board import Private
 from rooms.redaction import for_coach, for_room
@@ -62,6 +63,9 @@ def view_of(live: LiveClass) -> ClassView:
         state="over" if live.over else "live",
         created_at_ms=live.created_ms,
         ended_at_ms=live.ended_ms,
+        coach_id=live.coach_id,
+        co_coach_ids=live.co_coach_ids,
+        coaches_n=live.coaches_n,
     )
 
 
@@ -110,6 +114,7 @@ class Room:
         self.pace: Final = RoomPace()
         self.cues: Final = Cues(live.id)
         self.muted: dict[AccountId, Mute] = {}
+        self.removed: Final[set[AccountId]] = set()
         self.idle_since: float | None = None
         self.feeds = 0
         self._node = node
@@ -130,6 +135,8 @@ class Room:
 
     def seat(self, membership: Membership, zone_ms: tuple[int, ...] = NOTHING) -> None:
         """Put a known member on the board, not present, with what they have earned before."""
+        if membership.removed:
+            self.removed.add(membership.account_id)
         if membership.account_id not in self._own:
             self._put(
                 ShareEntry(
@@ -194,7 +201,9 @@ class Room:
         zone_ms: tuple[int, ...],
         finished: bool = False,
     ) -> None:
-        """A stream's latest word about a member's heart rate and score."""
+        """A stream's latest word about a member's heart rate and score. Of who was sent out nothing is told any more."""
+        if account_id in self.removed:
+            return
         self._put(
             msgspec.structs.replace(
                 self._own[account_id],
@@ -228,6 +237,23 @@ class Room:
     def connections_of(self, account_id: AccountId) -> Collection[str]:
         """The connections of a member to this room through this node."""
         return self._connections.get(account_id, ())
+
+    def expel(self, account_id: AccountId) -> tuple[str, ...]:
+        """A member was sent out: from now on they move nothing here. Their connections to this room through this node."""
+        self.removed.add(account_id)
+        own = self._own.get(account_id)
+        if own is not None:
+            self._put(msgspec.structs.replace(own, bpm=None, zone=None, finished=True))
+        return tuple(self._connections.get(account_id, ()))
+
+    def take_coaches(
+        self, coach_id: AccountId, coach_name: str, co_coach_ids: tuple[AccountId, ...], coaches_n: int
+    ) -> None:
+        """Take what is said about who leads the class, unless something as new is known."""
+        if coaches_n > self.live.coaches_n:
+            self.live = msgspec.structs.replace(
+                self.live, coach_id=coach_id, coach_name=coach_name, co_coach_ids=co_coach_ids, coaches_n=coaches_n
+            )
 
     def has_connections(self) -> bool:
         """Whether any account is connected to this room through this node."""
@@ -307,23 +333,21 @@ class Room:
 
     def fit(self, frame: Frame, account_id: AccountId) -> Frame | None:
         """What of an event of the room's log is for this account; None: nothing. A display hears what is said to everybody."""
-        if frame.event != CUE_EVENT or self.live.is_led_by(account_id):
-            return frame
-        cue = cue_of(frame)
-        if cue.to is None:
+        to = audience_of(frame)
+        if to is None or self.live.is_led_by(account_id):
             return frame
         own = self._own.get(account_id)
-        return for_member(cue) if own is not None and own.n in cue.to else None
+        return for_member(frame) if own is not None and own.n in to else None
 
-    def cued(self, cue: Cue) -> Iterator[tuple[str, Frame | None]]:
-        """The connections to this room through this node that get a cue for some: those who lead it as it is (None), those it is
-        for in their form."""
-        theirs = for_member(cue)
-        for account_id, _, connection_id in self.seated():
-            if self.live.is_led_by(account_id):
-                yield connection_id, None
-            elif self._own[account_id].n in (cue.to or ()):
-                yield connection_id, theirs
+    def addressed(self, frame: Frame, to: Collection[int]) -> list[tuple[str, Frame]]:
+        """The connections to this room through this node that get an event for these numbers, with the form in which they do."""
+        theirs = for_member(frame)
+        led = [(account_id, connection_id) for account_id, _, connection_id in self.seated()]
+        return [
+            (connection_id, frame if self.live.is_led_by(account_id) else theirs)
+            for account_id, connection_id in led
+            if self.live.is_led_by(account_id) or self._own[account_id].n in to
+        ]
 
     def receive(self, account_id: AccountId, position: str, now_ms: int, *, shown: bool) -> None:
         """A member's client acknowledges a cue. Raises `CueUnknown`, and `NotInRoom` for who is no member."""

@@ -44,7 +44,7 @@ from realtime.wire import (
     StepRow,
     StepsProgress,
 )
-from rooms.cues import CUE_EVENT, cue_of
+from rooms.audience import REMOVED_EVENT, audience_of, removed_of
 from rooms.effort import NOTHING
 from rooms.knocking import Knocking
 from rooms.named_now import retold
@@ -56,7 +56,15 @@ from services.classes.showing import Showing
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import AccountId, ClassId
-from services.kernel.problems import ClassNotFound, ClassOver, NotInRoom, Problem, TooManyRooms, Unavailable
+from services.kernel.problems import (
+    ClassNotFound,
+    ClassOver,
+    NotInRoom,
+    Problem,
+    RemovedFromClass,
+    TooManyRooms,
+    Unavailable,
+)
 
 WHOLE_SHARE_EVERY_S: Final = 5.0
 """How long a lost share can go unhealed."""
@@ -150,8 +158,8 @@ class Rooms:
         """Bring a connection into the room of a class. Joining again is allowed and returns a fresh board. With `since`, a
         member may also come back to a class that has ended meanwhile, for what they missed of it.
 
-        Raises `ClassNotFound`, `TooManyAttempts`, `ClassOver`, `Forbidden`, `ClassFull`, `TooManyRooms`, `Unavailable`; and what
-        `admit` raises.
+        Raises `ClassNotFound`, `TooManyAttempts`, `ClassOver`, `Forbidden`, `RemovedFromClass`, `ClassFull`, `TooManyRooms`,
+        `Unavailable`; and what `admit` raises.
         """
         caller = connection.caller
         async with self._transactions() as stores:
@@ -160,7 +168,7 @@ class Rooms:
             may_enter(live, caller, request.role, over=returns)
             if len(connection.rooms) >= MAX_ROOMS and live.id not in connection.rooms:
                 raise TooManyRooms(limit=MAX_ROOMS)
-            if not live.over:
+            if not live.over and not live.is_led_by(caller.account_id):
                 await admit(stores.offers, live, caller, utc(self._clock.wall_ms()))
             membership = None
             if "display" not in caller.roles:
@@ -172,6 +180,8 @@ class Rooms:
         # From here on nothing waits: see the module.
         if connection.closed:
             raise NotInRoom
+        if caller.account_id in room.removed:
+            raise RemovedFromClass
         if returns and missed is None:
             raise ClassOver(class_id=str(live.id))
         self.enter(connection, room, membership)
@@ -221,6 +231,8 @@ class Rooms:
             found = await classes.membership(live.id, caller.account_id)
             if found is None:
                 raise ClassOver(class_id=str(live.id))
+            if found.removed:
+                raise RemovedFromClass
             return found
         return await seat(classes, live, caller.account_id, role, utc(self._clock.wall_ms()))
 
@@ -400,13 +412,33 @@ class Rooms:
         room = self._by_channel.get(channel)
         if room is not None:
             room.note(frame)
-        if room is None or frame.event != CUE_EVENT or (cue := cue_of(frame)).to is None:
+        to = None if room is None else audience_of(frame)
+        if room is None or to is None:
             self.node.broadcast(channel, frame, without=() if room is None else self.withheld_from(room, frame))
             return
-        for connection_id, theirs in room.cued(cue):
+        for connection_id, theirs in room.addressed(frame, to):
             connection = self.node.hub.get(connection_id)
             if connection is not None:
-                connection.push(theirs or frame)
+                connection.push(theirs)
+        if frame.event == REMOVED_EVENT:
+            self._expel(room, removed_of(frame).account_id)
+
+    def _expel(self, room: Room, account_id: AccountId) -> None:
+        """A member was sent out: their connections here leave."""
+        for connection_id in room.expel(account_id):
+            connection = self.node.hub.get(connection_id)
+            if connection is not None:
+                self.leave(connection, room.live.id)
+
+    async def read_again(self, stores: Stores, room: Room) -> None:
+        """Bring a room up to what is stored of who leads it and who was sent out."""
+        live = await stores.classes.by_id(room.live.id)
+        members = await stores.classes.members(room.live.id)
+        if live is not None:
+            room.take_coaches(live.coach_id, live.coach_name, live.co_coach_ids, live.coaches_n)
+        for membership in members:
+            if membership.removed and membership.account_id not in room.removed:
+                self._expel(room, membership.account_id)
 
     def _reset(self, channel: str, position: Position) -> None:
         room = self.of_channel(channel)
@@ -513,7 +545,7 @@ class Rooms:
             connection = self.node.hub.get(connection_id)
             if connection is None:
                 continue
-            if role == "coach" and room.stepping.rows():
+            if role == "coach" and room.live.is_led_by(account_id) and room.stepping.rows():
                 if not room.stepping.knows(connection_id):
                     connection.push(whole(), key=key)
                 elif rows := tuple(row for row in moved.values() if row.n not in hidden):

@@ -13,7 +13,7 @@ from services.classes.offer import may_come_in
 from services.kernel.caller import Caller
 from services.kernel.clock import to_wall_ms
 from services.kernel.ids import AccountId
-from services.kernel.problems import ClassFull
+from services.kernel.problems import ClassFull, RemovedFromClass
 
 
 async def admit(offers: Offers, live: LiveClass, caller: Caller, now: datetime) -> None:
@@ -26,8 +26,11 @@ async def admit(offers: Offers, live: LiveClass, caller: Caller, now: datetime) 
 
 
 async def seat(classes: Classes, live: LiveClass, account_id: AccountId, role: Role, now: datetime) -> Membership:
-    """Have somebody's place in this role (`role_after` says what becomes of the one they had). Raises `ClassFull`."""
+    """Have somebody's place in this role (`role_after` says what becomes of the one they had). Raises `ClassFull`, and
+    `RemovedFromClass` for who was sent out."""
     found = await classes.membership(live.id, account_id)
+    if found is not None and found.removed:
+        raise RemovedFromClass
     if found is not None and role_after(found.role, role) == found.role:
         return found
     await classes.lock(live.id)

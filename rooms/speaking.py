@@ -14,7 +14,7 @@ from realtime.connection import Connection
 from realtime.limits import CHAT_BURST, CHAT_PER_SECOND, AccountAllowances
 from realtime.position import NOWHERE
 from realtime.wire import ChatSaid, ChatSend, Cue, CueSeen, CueSend, Done, Said, ToMembers, ToZone
-from rooms.cues import CUE_EVENT
+from rooms.audience import CUE_EVENT
 from rooms.room import Room
 from rooms.rooms import Rooms
 from rooms.screen import CHAT_EVENT

@@ -37,8 +37,10 @@ from services.kernel.facts import (
     ChallengeMoved,
     ClassCalledOff,
     ClassClockMoved,
+    ClassCoachesChanged,
     ClassDoorsDue,
     ClassEnded,
+    ClassMemberRemoved,
     ClassReminderDue,
     ClassSummarised,
     LoginEnded,
@@ -75,6 +77,8 @@ PUSHES: Final = Queue(
         ClassSummarised,
         ClassClockMoved,
         ShowingChosen,
+        ClassCoachesChanged,
+        ClassMemberRemoved,
         LoginEnded,
         TaskEnded,
         NotificationsTold,
@@ -205,6 +209,12 @@ class Handlers:
                 member = await stores.classes.membership(class_id, account_id)
                 if member is not None and member.showing is not None:
                     self._push.member_shown(class_id, account_id, member.showing)
+            case ClassCoachesChanged(class_id=class_id):
+                live = await stores.classes.by_id(class_id)
+                if live is not None:
+                    await self._push.class_coaches(live)
+            case ClassMemberRemoved(class_id=class_id, account_id=account_id, n=n):
+                await self._push.member_removed(class_id, account_id, n)
             case LoginEnded(account_id=account_id, login_id=login_id, reason=reason):
                 self._push.login_ended(account_id, login_id, reason)
             case TaskEnded(task_id=task_id):

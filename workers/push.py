@@ -23,7 +23,9 @@ from realtime.wire import (
     TaskView,
     WorkoutSummaryView,
 )
+from rooms.audience import REMOVED_EVENT
 from rooms.clocks import CLOCK_EVENT, clock_key, said_clock
+from rooms.hall import COACHES_EVENT, coaches_key, removed_key, said_coaches, said_removed
 from rooms.room import channel_of, clock_view
 from rooms.rooms import ENDED_KEY, ended_view
 from rooms.watching import channel_of as watched_channel
@@ -57,6 +59,14 @@ class Push(Protocol):
 
     def member_shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         """To the nodes with somebody in the class's room."""
+        ...
+
+    async def class_coaches(self, live: LiveClass) -> None:
+        """To everybody in the class's room, if they have not been told. Raises `LogAway`."""
+        ...
+
+    async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int) -> None:
+        """To that member and who leads the class, if they have not been told. Raises `LogAway`."""
         ...
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
@@ -117,6 +127,15 @@ class NodePush:
     def member_shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         """See `Push.member_shown`."""
         self._node.publish(channel_of(class_id), MemberShown(account_id=account_id, showing=showing))
+
+    async def class_coaches(self, live: LiveClass) -> None:
+        """See `Push.class_coaches`."""
+        await self._feeds.append(channel_of(live.id), COACHES_EVENT, said_coaches(live), coaches_key(live))
+
+    async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int) -> None:
+        """See `Push.member_removed`."""
+        said = said_removed(class_id, account_id, n)
+        await self._feeds.append(channel_of(class_id), REMOVED_EVENT, said, removed_key(account_id))
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         """See `Push.login_ended`."""

@@ -23,6 +23,7 @@ from rooms.speaking import Speaking
 from rooms.streams import Streams
 from rooms.watching import Watching
 from services.classes.classes import Classes
+from services.classes.coaches import Coaches
 from services.classes.showings import Choice, Showings
 from services.classes.timelines import Timelines
 from services.kernel.problems import BadShape, NotInRoom
@@ -40,6 +41,7 @@ class Live:
         rooms: Rooms,
         classes: Classes,
         timelines: Timelines,
+        coaches: Coaches,
         clocks: Clocks,
         speaking: Speaking,
         chatting: Chatting,
@@ -57,6 +59,7 @@ class Live:
         self._rooms = rooms
         self._classes = classes
         self._timelines = timelines
+        self._coaches = coaches
         self._clocks = clocks
         self._speaking = speaking
         self._chatting = chatting
@@ -92,6 +95,8 @@ class Live:
             "class.create": self.class_create,
             "class.end": self.class_end,
             "class.control": self.class_control,
+            "coach.appoint": self.coach_appoint,
+            "member.remove": self.member_remove,
             "timeline.get": self.timeline_get,
             "clock.sync": self.clock_sync,
             "challenge.watch": self.challenge_watch,
@@ -174,6 +179,17 @@ class Live:
         class_id = message.class_id
         timeline = await self._timelines.control(connection.caller, class_id, message.do, message.key)
         reply.ok(clock_views(class_id, timeline)[-1])
+
+    async def coach_appoint(self, connection: Connection, message: wire.CoachAppoint, reply: Reply) -> None:
+        if message.class_id not in connection.rooms:
+            raise NotInRoom
+        reply.ok(view_of(await self._coaches.appoint(connection.caller, message.class_id, message.n, message.to)))
+
+    async def member_remove(self, connection: Connection, message: wire.MemberRemove, reply: Reply) -> None:
+        if message.class_id not in connection.rooms:
+            raise NotInRoom
+        await self._coaches.remove(connection.caller, message.class_id, message.n)
+        reply.ok(wire.Done())
 
     async def timeline_get(self, connection: Connection, message: wire.RoomRef, reply: Reply) -> None:
         class_id = message.class_id

@@ -23,7 +23,8 @@ Role = Literal["coach", "athlete", "spectator"]
 
 
 class LiveClass(msgspec.Struct, frozen=True):
-    """A class. `created_ms`, `ended_ms` wall clock, ms since 1970; `ended_ms` None while it is live."""
+    """A class. `created_ms`, `ended_ms` wall clock, ms since 1970; `ended_ms` None while it is live. `co_coach_ids` lead it beside
+    its coach (leading.py); `coaches_n` counts the changes of who leads."""
 
     id: ClassId
     code: str
@@ -32,6 +33,8 @@ class LiveClass(msgspec.Struct, frozen=True):
     coach_name: str
     created_ms: int
     ended_ms: int | None = None
+    co_coach_ids: tuple[AccountId, ...] = ()
+    coaches_n: int = 0
 
     @property
     def over(self) -> bool:
@@ -39,12 +42,12 @@ class LiveClass(msgspec.Struct, frozen=True):
 
     def is_led_by(self, account_id: AccountId) -> bool:
         """Whether this is somebody who leads the class."""
-        return account_id == self.coach_id
+        return account_id == self.coach_id or account_id in self.co_coach_ids
 
 
 class Membership(msgspec.Struct, frozen=True):
     """An account in a class. `n` is its number on the board; `feed_epoch` counts the streams opened for it; `first`: it has been an
-    athlete in no earlier class; `showing` how it is shown, None when nothing was ever decided."""
+    athlete in no earlier class; `removed`: it was sent out; `showing` how it is shown, None when nothing was ever decided."""
 
     account_id: AccountId
     name: str
@@ -52,6 +55,7 @@ class Membership(msgspec.Struct, frozen=True):
     role: Role
     feed_epoch: int = 0
     first: bool = False
+    removed: bool = False
     showing: Showing | None = None
 
 
@@ -73,7 +77,7 @@ def role_after(was: Role, asked: Role) -> Role:
 def may_enter(live: LiveClass, caller: Caller, role: Role, *, over: bool = False) -> None:
     """Raise `ClassOver` or `Forbidden` unless `caller` may be in the room in this role. `over`: though the class has ended.
 
-    Anybody with an account who knows the code may join as athlete or spectator; coach is the class's own coach; a display
+    Anybody with an account who knows the code may join as athlete or spectator; coach is whoever leads the class; a display
     watches its one class.
     """
     if live.over and not over:
@@ -83,7 +87,7 @@ def may_enter(live: LiveClass, caller: Caller, role: Role, *, over: bool = False
             raise Forbidden("a display may only watch the class it was opened for")
         return
     caller.require("member")
-    if role == "coach" and live.coach_id != caller.account_id:
+    if role == "coach" and not live.is_led_by(caller.account_id):
         raise Forbidden("you are not the coach of this class")
 
 
@@ -102,11 +106,18 @@ def may_feed(membership: Membership | None) -> None:
 
 
 def may_control(live: LiveClass, caller: Caller) -> None:
-    """Raise unless `caller` is the coach of this class, in person, and it is still live."""
-    if live.coach_id != caller.account_id or "display" in caller.roles:
+    """Raise unless `caller` leads this class, in person, and it is still live."""
+    if not live.is_led_by(caller.account_id) or "display" in caller.roles:
         raise Forbidden("only the coach of this class may control it")
     if live.over:
         raise ClassOver(class_id=str(live.id))
+
+
+def may_script(live: LiveClass, caller: Caller) -> None:
+    """Raise unless `caller` is the coach of this class, in person, and it is still live: a co-coach follows the script."""
+    may_control(live, caller)
+    if live.coach_id != caller.account_id:
+        raise Forbidden("only the coach of this class may replace its script")
 
 
 def may_end(live: LiveClass, caller: Caller) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from services.classes import script as scripts
 from services.classes.class_clock import Command, Event, decide
-from services.classes.live_class import LiveClass, Membership, may_control, may_know
+from services.classes.live_class import LiveClass, Membership, may_control, may_know, may_script
 from services.classes.script import Script, laid_out
 from services.classes.timeline import Timeline, clocks_of
 from services.kernel.caller import Caller
@@ -107,7 +107,7 @@ class Timelines:
         `ClassStarted` once the clock has begun, `ChangedMeanwhile`, and `BadShape` with the place of a contradiction."""
         script = scripts.checked(draft.script, "$.script")
         async with self._transactions() as stores:
-            timeline = await self._locked(stores, caller, class_id)
+            timeline = await self._locked(stores, caller, class_id, may_script)
             if timeline.begun:
                 raise ClassStarted
             if timeline.revision != draft.revision:
@@ -119,10 +119,10 @@ class Timelines:
         return _view(script, revision)
 
     async def control(self, caller: Caller, class_id: ClassId, command: Command, key: str | None) -> Timeline:
-        """Do something to the clock of a class (its coach); how the timeline is then. The same `key` again does nothing more.
+        """Do something to the clock of a class (who leads it); how the timeline is then. The same `key` again does nothing more.
         Raises `ClassNotFound`, `Forbidden`, `ClassOver`, `ClockRefused`, `BadShape`."""
         async with self._transactions() as stores:
-            timeline = await self._locked(stores, caller, class_id)
+            timeline = await self._locked(stores, caller, class_id, may_control)
             if timeline.script is None:
                 raise ClockRefused("a class without a script has no clock: store one first", state="none")
             if key is not None and await stores.timelines.has(class_id, key):
@@ -141,10 +141,12 @@ class Timelines:
             return await stores.timelines.of(class_id)
 
     @staticmethod
-    async def _locked(stores: TimelineStores, caller: Caller, class_id: ClassId) -> Timeline:
-        """The timeline of a class that the caller may control, its row locked."""
+    async def _locked(
+        stores: TimelineStores, caller: Caller, class_id: ClassId, may: Callable[[LiveClass, Caller], None]
+    ) -> Timeline:
+        """The timeline of a class for a caller who `may` change it, its row locked."""
         live = await _known(stores, await stores.classes.lock(class_id), caller)
-        may_control(live, caller)
+        may(live, caller)
         return await stores.timelines.of(class_id)
 
 

@@ -115,6 +115,20 @@ class ShowingChosen(Fact, frozen=True, tag="class.showing_chosen"):
     account_id: AccountId
 
 
+class ClassCoachesChanged(Fact, frozen=True, tag="class.coaches_changed"):
+    """Others lead a class than before."""
+
+    class_id: ClassId
+
+
+class ClassMemberRemoved(Fact, frozen=True, tag="class.member_removed"):
+    """A member was sent out of a class for good; `n` is their number in it."""
+
+    class_id: ClassId
+    account_id: AccountId
+    n: int
+
+
 class ChallengeMoved(Fact, frozen=True, tag="challenge.moved"):
     """The table of a challenge is another one: somebody came, went or scored."""
 
@@ -258,6 +272,8 @@ AnyFact = (
     | ClassDoorsDue
     | ClassClockMoved
     | ShowingChosen
+    | ClassCoachesChanged
+    | ClassMemberRemoved
     | ChallengeMoved
     | ChallengeDue
     | ChallengeFinished
@@ -288,6 +304,8 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     ClassDoorsDue,
     ClassClockMoved,
     ShowingChosen,
+    ClassCoachesChanged,
+    ClassMemberRemoved,
     ChallengeMoved,
     ChallengeDue,
     ChallengeFinished,

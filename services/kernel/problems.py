@@ -267,6 +267,27 @@ class NobodyThere(Problem):
     retry = True
 
 
+class RemovedFromClass(Problem):
+    """You were sent out of this class by its coach and cannot come back into it."""
+
+    code = "removed_from_class"
+    status = 403
+
+
+class NotACoach(Problem):
+    """This account is not a coach's, so it cannot lead a class."""
+
+    code = "not_a_coach"
+    status = 409
+
+
+class TooManyCoCoaches(Problem):
+    """The class has as many co-coaches as it can have; `limit` says how many."""
+
+    code = "too_many_co_coaches"
+    status = 409
+
+
 class CueUnknown(Problem):
     """This is none of the last cues that you were told in this room."""
 

@@ -105,6 +105,24 @@ async def cue(evening: Evening, who: Who) -> object:
     return wire.CueSend(class_id=(await evening.live()).id, text="Stand up!")
 
 
+async def appointing(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.CoachAppoint(class_id=(await evening.live()).id, n=await _spectator(evening), to="none")
+
+
+async def sending_out(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.MemberRemove(class_id=(await evening.live()).id, n=await _spectator(evening))
+
+
+async def _spectator(evening: Evening) -> int:
+    live, caller = await evening.live(), await evening.caller(Who.SPECTATOR)
+    async with evening.world.transactions() as stores:
+        membership = await stores.classes.membership(live.id, caller.account_id)
+    assert membership is not None
+    return membership.n
+
+
 async def cue_to_all(evening: Evening, who: Who) -> object:
     await evening.in_room(who)
     class_id = (await evening.live()).id

@@ -101,6 +101,8 @@ EVENTS: Final = (
     EventRow("class.create", COACHES, e.new_class),
     EventRow("class.end", OWN_CLASS, e.the_class),
     EventRow("class.control", OWN_CLASS, e.start_clock),
+    EventRow("coach.appoint", OWNER_IN_ROOM, e.appointing),
+    EventRow("member.remove", OWNER_IN_ROOM, e.sending_out),
     EventRow("timeline.get", IN_ROOM, e.the_room),
     EventRow("challenge.watch", _IN_CHALLENGE, e.challenge),
     EventRow("challenge.unwatch", ANY_TOKEN, e.challenge),

@@ -27,6 +27,7 @@ from realtime.wire import RoomJoin, RoomJoined, SampleBatch, SamplesStored, Stre
 from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
+from rooms.hall import Hall
 from rooms.muting import Muting
 from rooms.reacting import Reacting
 from rooms.rooms import Rooms
@@ -36,6 +37,7 @@ from rooms.streams import Streams
 from rooms.tapes import Tapes
 from rooms.watches import Watches
 from services.classes.classes import Classes
+from services.classes.coaches import Coaches
 from services.classes.live_class import LiveClass
 from services.classes.showings import Showings
 from services.classes.timelines import Timelines
@@ -207,6 +209,7 @@ class TestNode:
         self.classes = Classes(transactions, world.clock, ids, self.rooms)
         self.timelines = Timelines(transactions, world.clock, self.clocks)
         self.showings = Showings(transactions, world.clock, ids, self.rooms)
+        self.coaches = Coaches(transactions, world.clock, Hall(self.rooms))
 
     def connect(self, caller: Caller) -> Connection:
         """A connection of somebody to this node."""

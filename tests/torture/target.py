@@ -105,6 +105,8 @@ class Hall:
             "class.create": self.create,
             "class.end": self.end,
             "class.control": self.control,
+            "coach.appoint": self.appoint,
+            "member.remove": self.remove,
             "timeline.get": self.timeline,
             "clock.sync": self.sync,
             "inbox.read": self.read,
@@ -155,6 +157,12 @@ class Hall:
 
     def create(self, _: Connection, message: wire.ClassCreate, reply: Reply) -> None:
         reply.ok(wire.ClassView(ROOM, "ABCD", message.title, "Kim", "live", 0))
+
+    def appoint(self, _: Connection, message: wire.CoachAppoint, reply: Reply) -> None:
+        reply.ok(wire.ClassView(message.class_id, "ABCD", "Spin", "Kim", "live", 0))
+
+    def remove(self, _: Connection, _message: wire.MemberRemove, reply: Reply) -> None:
+        reply.ok(wire.Done())
 
     def control(self, _: Connection, message: wire.ClassControl, reply: Reply) -> None:
         reply.ok(wire.ClockView(message.class_id, 1, 1, "waiting", 0, 0, 0, 0, 60_000))

@@ -60,6 +60,12 @@ class Inboxes:
     def member_shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         raise NotImplementedError
 
+    async def class_coaches(self, live: LiveClass) -> None:
+        raise NotImplementedError
+
+    async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int) -> None:
+        raise NotImplementedError
+
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         raise NotImplementedError
 

@@ -19,8 +19,10 @@ from services.kernel.facts import (
     AnyFact,
     ClassBooked,
     ClassClockMoved,
+    ClassCoachesChanged,
     ClassDoorsDue,
     ClassEnded,
+    ClassMemberRemoved,
     ClassSummarised,
     LoginEnded,
     NotificationsRead,
@@ -55,6 +57,8 @@ class Pushed:
         self.classes: list[tuple[ClassId, ClassSummary]] = []
         self.shown: list[tuple[ClassId, AccountId, Showing]] = []
         self.clocks: list[tuple[ClassId, Timeline]] = []
+        self.coaches: list[tuple[ClassId, AccountId]] = []
+        self.removed: list[tuple[ClassId, AccountId, int]] = []
         self.logins: list[tuple[AccountId, LoginId, str]] = []
         self.tasks: list[tuple[AccountId, TaskView]] = []
         self.new: list[tuple[Notification, Reader, int]] = []
@@ -74,6 +78,12 @@ class Pushed:
 
     def member_shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         self.shown.append((class_id, account_id, showing))
+
+    async def class_coaches(self, live: LiveClass) -> None:
+        self.coaches.append((live.id, live.coach_id))
+
+    async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int) -> None:
+        self.removed.append((class_id, account_id, n))
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         self.logins.append((account_id, login_id, reason))
@@ -300,6 +310,18 @@ async def test_a_changed_class_clock_is_pushed_as_it_is_now(world: World, rows: 
         await stores.timelines.add(live.id, 1, Started(5_000, 8_000), None)
     await happen(world, rows[PUSHES.name], ClassClockMoved(class_id=live.id))
     assert pushed.clocks == [(live.id, Timeline(ride, 1, (Started(5_000, 8_000),)))]
+
+
+async def test_who_leads_a_class_and_who_was_sent_out_is_said_again_to_its_room(
+    world: World, rows: dict[str, Row], pushed: Pushed
+) -> None:
+    coach, athlete = await world.account("Cleo", "coach"), await world.account("Ada")
+    live = await world.live_class(coach)
+    await happen(world, rows[PUSHES.name], ClassCoachesChanged(class_id=live.id))
+    gone = ClassMemberRemoved(class_id=live.id, account_id=athlete.account_id, n=2)
+    await happen(world, rows[PUSHES.name], gone)
+    assert pushed.coaches == [(live.id, coach.account_id)]
+    assert pushed.removed == [(live.id, athlete.account_id, 2)]
 
 
 async def test_an_ended_login_is_told_to_the_sockets(world: World, rows: dict[str, Row], pushed: Pushed) -> None:

@@ -98,6 +98,8 @@ class Work:
             "reaction.send": refuse,
             "trainer.set": refuse,
             "class.control": refuse,
+            "coach.appoint": refuse,
+            "member.remove": refuse,
             "timeline.get": refuse,
             "clock.sync": refuse,
             "class.create": refuse,

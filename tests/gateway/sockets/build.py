@@ -106,6 +106,8 @@ class Calls:
             "class.create": anything,
             "class.end": anything,
             "class.control": anything,
+            "coach.appoint": anything,
+            "member.remove": anything,
             "timeline.get": anything,
             "clock.sync": anything,
             "challenge.watch": anything,

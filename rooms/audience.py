@@ -1,0 +1,46 @@
+"""For whom an event of a room's log is. Pure.
+
+Most are for everybody. Some name the numbers of those they are for: these, and whoever leads the class, get them, live and when
+they come back; to others they are never handed.
+"""
+
+from typing import Final
+
+import msgspec
+
+from realtime.codec import Frame, event_frame, payload_of
+from realtime.wire import Cue, RoomRemoved
+
+CUE_EVENT: Final = "cue"
+REMOVED_EVENT: Final = "room.removed"
+
+_cue: Final = msgspec.json.Decoder(Cue).decode
+_removed: Final = msgspec.json.Decoder(RoomRemoved).decode
+
+
+def audience_of(frame: Frame) -> tuple[int, ...] | None:
+    """The numbers of those it is for; None: everybody."""
+    match frame.event:
+        case "cue":
+            return cue_of(frame).to
+        case "room.removed":
+            return (removed_of(frame).n,)
+        case _:
+            return None
+
+
+def for_member(frame: Frame) -> Frame:
+    """An event for some, as it is told to each of them: without the numbers of the others."""
+    if frame.event != CUE_EVENT:
+        return frame
+    return event_frame(CUE_EVENT, msgspec.structs.replace(cue_of(frame), to=None, personal=True))
+
+
+def cue_of(frame: Frame) -> Cue:
+    """The cue in a frame of the room's log."""
+    return _cue(payload_of(frame))
+
+
+def removed_of(frame: Frame) -> RoomRemoved:
+    """Who was sent out, in a frame of the room's log."""
+    return _removed(payload_of(frame))

@@ -1,0 +1,83 @@
+"""Telling a room who leads its class, and sending people out of it, on every node.
+
+What was decided is stored already (services/classes/coaches.py). It goes through the room's log, so every node hears it in
+order, and a worker says it once more under the same key, should this node have died in between. A node takes who leads by the
+number of the change, whichever way it comes; where its log could prove nothing, it reads both from the database again
+(rooms/clocks.py).
+"""
+
+from typing import Final
+
+import msgspec
+import structlog
+
+from realtime.codec import Frame, payload_of
+from realtime.position import NOWHERE
+from realtime.wire import ClassCoachesView, RoomRemoved
+from rooms.audience import REMOVED_EVENT
+from rooms.room import view_of
+from rooms.rooms import Rooms
+from services.classes.live_class import LiveClass
+from services.kernel.ids import AccountId, ClassId
+from services.kernel.problems import Unavailable
+
+COACHES_EVENT: Final = "class.coaches"
+
+log = structlog.get_logger(__name__)
+_decode: Final = msgspec.json.Decoder(ClassCoachesView).decode
+
+
+class Hall:
+    """The rooms as `services.classes.coaches.Coaches` sees them."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms: Final = rooms
+        rooms.feeds.on_delivered(self._delivered)
+
+    async def coaches_changed(self, live: LiveClass) -> None:
+        """See `services.classes.coaches.Hall`."""
+        room = self._rooms.get(live.id)
+        if room is not None:
+            room.take_coaches(live.coach_id, live.coach_name, live.co_coach_ids, live.coaches_n)
+        await self._say(live.id, COACHES_EVENT, said_coaches(live), coaches_key(live))
+
+    async def removed(self, class_id: ClassId, account_id: AccountId, n: int) -> None:
+        """See `services.classes.coaches.Hall`."""
+        room = self._rooms.get(class_id)
+        if room is not None:
+            room.removed.add(account_id)
+        await self._say(class_id, REMOVED_EVENT, said_removed(class_id, account_id, n), removed_key(account_id))
+
+    async def _say(self, class_id: ClassId, event: str, shape: msgspec.Struct, key: str) -> None:
+        try:
+            await self._rooms.say(class_id, event, shape, key=key)
+        except Unavailable as problem:
+            log.warning("hall.not_said", class_id=str(class_id), what=event, problem=problem.message)
+
+    def _delivered(self, channel: str, frame: Frame) -> None:
+        if frame.event != COACHES_EVENT:
+            return
+        said = _decode(payload_of(frame))
+        room = self._rooms.of_channel(channel)
+        if room is not None and said.coach_id is not None:
+            room.take_coaches(said.coach_id, said.coach_name, said.co_coach_ids, said.coaches_n)
+
+
+def said_coaches(live: LiveClass) -> ClassCoachesView:
+    """Who leads a class, for the room's log."""
+    return ClassCoachesView(**msgspec.structs.asdict(view_of(live)), position=NOWHERE)
+
+
+def coaches_key(live: LiveClass) -> str:
+    """Under which a change of who leads is said, by whoever is first."""
+    return f"{COACHES_EVENT}:{live.coaches_n}"
+
+
+def said_removed(class_id: ClassId, account_id: AccountId, n: int) -> RoomRemoved:
+    """That a member was sent out, for the room's log."""
+    return RoomRemoved(class_id=class_id, n=n, account_id=account_id, position=NOWHERE)
+
+
+def removed_key(account_id: AccountId) -> str:
+    """Under which it is said, by whoever is first."""
+    return f"{REMOVED_EVENT}:{account_id}"

@@ -1,0 +1,134 @@
+"""Who leads a class, as it changes while the class is on: co-coaches, handing over, sending somebody out.
+
+What is decided is stored before anybody hears of it, under the lock of the class, so two who press at once are judged one after the
+other, and it stays in effect on whatever node and after any restart.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from services.accounts.account import Account
+from services.classes.leading import Appointment, appointed, may_appoint, may_remove
+from services.classes.live_class import LiveClass
+from services.kernel.caller import Caller
+from services.kernel.clock import Clock, utc
+from services.kernel.facts import AnyFact, ClassCoachesChanged, ClassMemberRemoved
+from services.kernel.ids import AccountId, ClassId, FactId
+from services.kernel.problems import BadShape, ClassNotFound
+
+
+class ClassStore(Protocol):
+    """What this needs of the classes' store (persistence/classes.py)."""
+
+    async def lock(self, class_id: ClassId) -> LiveClass | None: ...
+
+
+class LeadingStore(Protocol):
+    """See persistence/leading.py."""
+
+    async def save(self, live: LiveClass, at: datetime) -> None: ...
+    async def remove(self, class_id: ClassId, account_id: AccountId, by: AccountId, at: datetime) -> bool: ...
+    async def account_of(self, class_id: ClassId, n: int) -> AccountId | None: ...
+
+
+class AccountStore(Protocol):
+    """See persistence/accounts.py."""
+
+    async def by_id(self, account_id: AccountId) -> Account | None: ...
+
+
+class OutboxStore(Protocol):
+    """Where facts are told."""
+
+    async def add(self, fact: AnyFact, aggregate_id: UUID) -> FactId: ...
+
+
+class LeadingStores(Protocol):
+    """The stores of one transaction."""
+
+    @property
+    def classes(self) -> ClassStore: ...
+    @property
+    def leading(self) -> LeadingStore: ...
+    @property
+    def accounts(self) -> AccountStore: ...
+    @property
+    def outbox(self) -> OutboxStore: ...
+
+
+class Hall(Protocol):
+    """The room of the class, on every node. Raises nothing: it is stored, and a worker says it again."""
+
+    async def coaches_changed(self, live: LiveClass) -> None:
+        """Tell everybody there who leads the class now."""
+        ...
+
+    async def removed(self, class_id: ClassId, account_id: AccountId, n: int) -> None:
+        """Send a member out, wherever they are connected."""
+        ...
+
+
+class Coaches:
+    """The use cases."""
+
+    def __init__(
+        self, transactions: Callable[[], AbstractAsyncContextManager[LeadingStores]], clock: Clock, hall: Hall
+    ) -> None:
+        self._transactions = transactions
+        self._clock = clock
+        self._hall = hall
+
+    async def appoint(self, caller: Caller, class_id: ClassId, n: int, to: Appointment) -> LiveClass:
+        """Make the member of this number co-coach, coach, or neither (the coach); the class as it is then. Raises `ClassNotFound`,
+        `ClassOver`, `Forbidden`, `BadShape` for a number that nobody has, and what `appointed` raises."""
+        async with self._transactions() as stores:
+            live = await _locked(stores, class_id)
+            may_appoint(live, caller)
+            account_id = await _member(stores, class_id, n)
+            account = await stores.accounts.by_id(account_id)
+            is_coach = account is not None and "coach" in account.roles
+            changed = await self._save(stores, live, appointed(live, account_id, to, is_coach=is_coach))
+        await self._hall.coaches_changed(changed)
+        return changed
+
+    async def remove(self, caller: Caller, class_id: ClassId, n: int) -> None:
+        """Send the member of this number out of the class for good (who leads it). Again: nothing more happens. Raises
+        `ClassNotFound`, `ClassOver`, `Forbidden`, `BadShape` for a number that nobody has."""
+        async with self._transactions() as stores:
+            live = await _locked(stores, class_id)
+            account_id = await _member(stores, class_id, n)
+            may_remove(live, caller, account_id)
+            changed = live
+            if account_id in live.co_coach_ids:
+                changed = await self._save(stores, live, appointed(live, account_id, "none", is_coach=True))
+            at = utc(self._clock.wall_ms())
+            if await stores.leading.remove(class_id, account_id, caller.account_id, at):
+                fact = ClassMemberRemoved(class_id=class_id, account_id=account_id, n=n)
+                await stores.outbox.add(fact, class_id)
+        if changed is not live:
+            await self._hall.coaches_changed(changed)
+        await self._hall.removed(class_id, account_id, n)
+
+    async def _save(self, stores: LeadingStores, before: LiveClass, after: LiveClass) -> LiveClass:
+        if after is before:
+            return before
+        await stores.leading.save(after, utc(self._clock.wall_ms()))
+        await stores.outbox.add(ClassCoachesChanged(class_id=after.id), after.id)
+        return await _locked(stores, after.id)
+
+
+async def _locked(stores: LeadingStores, class_id: ClassId) -> LiveClass:
+    live = await stores.classes.lock(class_id)
+    if live is None:
+        raise ClassNotFound
+    return live
+
+
+async def _member(stores: LeadingStores, class_id: ClassId, n: int) -> AccountId:
+    account_id = await stores.leading.account_of(class_id, n)
+    if account_id is None:
+        raise BadShape("nobody of this number is in the class", path="$.n")
+    return account_id
