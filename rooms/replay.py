@@ -186,7 +186,7 @@ class _Scores:
     def see(self, beat: Beat) -> None:
         for _, entry in beat.puts:
             self._told.setdefault(entry.n, set()).add(_ZONES.pack(*entry.zone_ms))
-            if entry.feed_epoch:
+            if entry.at_ms is not None:  # told by a stream; who was only seated has the maximum of nobody
                 self.max_hr[entry.n] = entry.max_hr
 
     def of(self, n: int) -> set[bytes]:

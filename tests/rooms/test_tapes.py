@@ -1,6 +1,7 @@
 """Classes on tape: written beside the live class, played again, and checked against what is stored."""
 
 from contextlib import AbstractAsyncContextManager
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -177,6 +178,31 @@ class Away(Transactions):
         if self.away:
             raise Unavailable("the database does not answer right now")
         return super().__call__()
+
+
+async def test_a_node_that_only_knows_scores_from_the_database_is_no_contradiction(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = iter(("first", "second"))
+    monkeypatch.setattr("rooms.room.secrets", SimpleNamespace(token_hex=lambda _: next(names)))
+    one = world.node()
+    coach = await world.person("Mia", coach=True)
+    live = await one.create_class(coach)
+    ada = one.connect(await world.person("Ada", max_hr=160))
+    await one.join(ada, live.code)
+    ride = Ride(world, (one,), live, ada)
+    ride.athletes.append((one, ada, (await one.open(ada, live.code)).stream))
+    await ride.ride(10)
+    await one.tapes.write()
+    await one.die()
+    two = world.node()
+    await two.join(two.connect(coach), live.code, "coach")
+    ride.nodes, ride.athletes = (two,), []
+    await ride.ride(3)
+    await two.tapes.write()
+    verdict = await replay_of(world).check(live.id)
+    assert [tape.tape for tape in verdict.tapes] == ["first", "second"]
+    assert verdict.equal
 
 
 async def test_what_the_database_does_not_take_now_is_written_later(world: World) -> None:
