@@ -59,6 +59,7 @@ from rooms.driving import Driving
 from rooms.hall import Hall
 from rooms.muting import Muting
 from rooms.reacting import Reacting
+from rooms.replay import Replay
 from rooms.rooms import Rooms
 from rooms.screening import Screening
 from rooms.speaking import Speaking
@@ -332,6 +333,7 @@ async def open_parts(
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,
                 timelines=timelines,
+                replay=Replay(transactions),
                 challenges=challenges,
                 showings=showings,
                 offers=Offers(transactions, clock, ids),

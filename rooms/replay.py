@@ -8,6 +8,7 @@ to the laws of rooms/feeding.py, because which sensor earned when is not in the 
 Pieces are read one at a time, so a class of any length is played in the memory of some seconds of it.
 """
 
+import asyncio
 import struct
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
@@ -21,19 +22,36 @@ from rooms.effort import Effort, advance
 from rooms.retelling import Retelling, Retold, Telling, reel_of
 from rooms.tape import Beat, Note, Said, notes_of
 from services.classes.live_class import Membership
+from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, ClassId, WorkoutId
-from services.kernel.problems import NotFound
+from services.kernel.problems import ClassNotFound, Forbidden, NotFound
 
 SAMPLES_AT_ONCE: Final = 10_000
+PAGE_EVENTS: Final = 300
+"""Events of one page: five minutes at one board a second."""
+PAGE_BYTES: Final = 256 * 1024
+"""Of payload. A minute of two hundred athletes at one board a second; half a second of work."""
 _ZONES: Final = struct.Struct("6q")
 
 
-class Shown(msgspec.Struct, frozen=True):
-    """One event of a class, at its instant (wall clock): what a member would have got."""
+class Shown(msgspec.Struct, frozen=True, array_like=True):
+    """One event of a class, as an array `[at_ms, event, payload]`: what a member would have got at an instant (wall clock)."""
 
     at_ms: int
     event: str
     payload: msgspec.Raw
+
+
+class ReplayPage(msgspec.Struct, frozen=True):
+    """A stretch of a class, to be played by the client at whatever speed: `events` in their order, the first board a whole one.
+    The class was recorded from `begins_ms` to `ends_ms` (ms since 1970). `next_ms` is the `from_ms` of the next page, null after
+    the last."""
+
+    class_id: ClassId
+    begins_ms: int
+    ends_ms: int
+    events: tuple[Shown, ...]
+    next_ms: int | None
 
 
 class TapeVerdict(msgspec.Struct, frozen=True):
@@ -73,23 +91,59 @@ class Replay:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions: Final = transactions
 
-    async def show(self, class_id: ClassId, from_ms: int = 0) -> AsyncIterator[Shown]:
-        """The class from `from_ms` (wall clock) on."""
+    async def show(
+        self, class_id: ClassId, from_ms: int = 0, *, every_ms: int = 0, viewer: Membership | None = None
+    ) -> AsyncIterator[Shown]:
+        """The class from `from_ms` (wall clock) on, as `viewer` may see it: each frame that was told, or what has changed since the
+        one before when `every_ms` have passed."""
         pieces, members = await self._of(class_id)
-        telling = Telling(class_id, members)
+        telling = Telling(class_id, members, viewer)
         for cut in reel_of(pieces, from_ms):
-            retelling, shown_v = Retelling(), None
+            retelling, wanted = Retelling(), _Wanted(cut.after_ms, every_ms)
             for n in range(cut.first, cut.last + 1):
-                for note in retelling.play(n, await self._notes(class_id, cut.tape, n)):
+                for note in retelling.play(n, await self._notes(class_id, cut.tape, n), wanted):
                     if isinstance(note, Said):
                         payload = telling.said(note) if note.at_ms > cut.after_ms else None
                         if payload is not None:
                             yield Shown(note.at_ms, note.event, msgspec.Raw(payload))
-                        continue
-                    _, retold = note
-                    if retold is not None and retold.at_ms > cut.after_ms and retold.v != shown_v:
-                        shown_v = retold.v
-                        yield _shown(telling.tell(cut.tape, retelling, retold))
+                    elif note[1] is not None and (note[1].changes or wanted.first):
+                        wanted.first = False
+                        yield _shown(telling.tell(cut.tape, retelling, note[1]))
+                        await asyncio.sleep(0)  # a frame of a thousand athletes takes some ms
+            rest = retelling.rest()
+            if rest is not None and rest.at_ms > cut.after_ms and (rest.changes or wanted.first):
+                yield _shown(telling.tell(cut.tape, retelling, rest))
+
+    async def page(self, caller: Caller, class_id: ClassId, from_ms: int, every_ms: int) -> ReplayPage:
+        """A page of a class that is over, for whoever was in it. Raises `ClassNotFound`, `Forbidden`, `NotFound`."""
+        async with self._transactions() as stores:
+            live = await stores.classes.by_id(class_id)
+            viewer = await stores.classes.membership(class_id, caller.account_id)
+            pieces = await stores.tapes.heads(class_id)
+        if live is None:
+            raise ClassNotFound
+        if viewer is None and live.coach_id == caller.account_id:
+            viewer = Membership(caller.account_id, caller.name, 0, "coach")
+        if "display" in caller.roles or viewer is None:
+            raise Forbidden("only who was in the class may see it again")
+        if not live.over or not pieces:
+            raise NotFound("this class does not play again: it is still live, was not recorded, or was too long ago")
+        shown: list[Shown] = []
+        size, more = 0, False
+        async for each in self.show(class_id, from_ms, every_ms=every_ms, viewer=viewer):
+            # Whole instants only: the next page begins with the one after the last.
+            if (len(shown) >= PAGE_EVENTS or size >= PAGE_BYTES) and each.at_ms > shown[-1].at_ms:
+                more = True
+                break
+            shown.append(each)
+            size += len(bytes(each.payload))
+        return ReplayPage(
+            class_id=class_id,
+            begins_ms=min(piece.begins_ms for piece in pieces),
+            ends_ms=max(piece.ends_ms for piece in pieces),
+            events=tuple(shown),
+            next_ms=shown[-1].at_ms + 1 if more else None,
+        )
 
     async def check(self, class_id: ClassId) -> Verdict:
         """Play all of it and compare."""
@@ -174,6 +228,21 @@ class Replay:
         for account_id, workout_id in found:
             streams.setdefault(account_id, []).append(workout_id)
         return streams
+
+
+class _Wanted:
+    """Which beats are shown: those after an instant, `every_ms` apart. `first` until one was."""
+
+    def __init__(self, after_ms: int, every_ms: int) -> None:
+        self.first = True
+        self._from_ms = after_ms + 1
+        self._every_ms: Final = every_ms
+
+    def __call__(self, at_ms: int) -> bool:
+        wanted = at_ms >= self._from_ms
+        if wanted:
+            self._from_ms = at_ms + self._every_ms
+        return wanted
 
 
 class _Scores:

@@ -6,7 +6,7 @@ one begins when the first member comes to that node and ends when the node dies 
 client would have got.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -32,49 +32,63 @@ class Retold(msgspec.Struct, frozen=True):
 
 class Retelling:
     """One tape. Pieces are given in their order; those that cannot be understood without a missing one are skipped and their beats
-    counted in `skipped`. `board` is as of the last thing that was played."""
+    counted in `skipped`. `board` is as of the last frame that was made."""
 
     def __init__(self) -> None:
         self.board = Board()
         self.skipped = 0
         self._next: int | None = None
         self._v = 0
+        self._passed: Beat | None = None
 
-    def play(self, n: int, notes: Iterable[Note]) -> Iterator[tuple[Beat, Retold | None] | Said]:
-        """Play the `n`-th piece: each beat with the frame that was told at it, if there was one, and what was said between."""
+    def play(
+        self, n: int, notes: Iterable[Note], wanted: Callable[[int], bool] = lambda _: True
+    ) -> Iterator[tuple[Beat, Retold | None] | Said]:
+        """Play the `n`-th piece: each beat with the frame that was told at it, if there was one, and what was said between. Beats
+        at instants that are not `wanted` are passed over, at a fraction of the cost, and come with the next frame that is."""
         if n != self._next:
             self._next = None
         for note in notes:
             if isinstance(note, Said):
                 yield note
-            elif note.whole and self._next is None:
-                yield note, self._enter(note, first=n == 1)
-            elif self._next is None:
-                self.skipped += 1
-            else:
-                yield note, self._beat(note)
-            if isinstance(note, Beat) and note.whole:
+                continue
+            entered = note.whole and self._next is None
+            if entered:
+                self.board, self._v, self._passed = Board(), 0, None
+            if entered or self._next is not None:
                 self._next = n
+                self._put(note)
+                if wanted(note.at_ms):
+                    yield note, self._told(note, fits=not entered or n == 1)
+                else:
+                    self._passed = note
+                    yield note, None
+            else:
+                self.skipped += 1
         if self._next is not None:
             self._next = n + 1
 
-    def _enter(self, beat: Beat, *, first: bool) -> Retold:
-        self.board, self._v = Board(), 0
-        told = self._beat(beat) or Retold(beat.at_ms, beat.v, Changes((), ()), None)
-        self._v = beat.v
-        return told if first else msgspec.structs.replace(told, v=beat.v, same=None)
+    def rest(self) -> Retold | None:
+        """A frame of what was passed over last, if nothing came after it."""
+        return None if self._passed is None else self._told(self._passed, fits=False)
 
-    def _beat(self, beat: Beat) -> Retold | None:
+    def _put(self, beat: Beat) -> None:
         for node, entry in beat.puts:
             self.board.put(node, entry)
         self.board.hear_only_but(beat.silent)
+
+    def _told(self, beat: Beat, *, fits: bool) -> Retold | None:
+        """The frame of a beat. It can only be compared when it `fits` on the one that was told before it."""
+        fits = fits and self._passed is None
+        self._passed = None
         changes = self.board.refresh(beat.at_ms)
-        if changes:
-            self._v += 1
-        if not changes and not beat.told and self._v == beat.v:
+        v = self._v + bool(changes) if fits else beat.v
+        self._v = beat.v
+        if not fits:
+            return Retold(beat.at_ms, v, changes, None)
+        if not changes and not beat.told and v == beat.v:
             return None
-        same = self._v == beat.v and beat.told == (sum_of(changes) if changes else b"")
-        return Retold(beat.at_ms, self._v, changes, same)
+        return Retold(beat.at_ms, v, changes, v == beat.v and beat.told == (sum_of(changes) if changes else b""))
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -114,9 +128,11 @@ def _begins_ms(tape: Sequence[Piece]) -> int:
 
 class Telling:
     """Makes of retold frames what members of a class would get: a snapshot first and after each change of tape, then changes. Who
-    is no member any more, or does not want to be seen by the room any more, is left out; names are those of now."""
+    is no member any more, or does not want to be seen by the room any more, is left out; names are those of now.
+    What was said to some is told to `viewer` when they are among them or the coach, and to nobody else."""
 
-    def __init__(self, class_id: ClassId, members: Iterable[Membership]) -> None:
+    def __init__(self, class_id: ClassId, members: Iterable[Membership], viewer: Membership | None = None) -> None:
+        self._viewer: Final = viewer
         self._class_id = class_id
         self._members: Mapping[int, Membership] = {member.n: member for member in members}
         self._seen: Final = frozenset(n for n, member in self._members.items() if on_board(member.showing))
@@ -124,23 +140,25 @@ class Telling:
             n for n, member in self._members.items() if member.showing is not None and member.showing.mode == "zone"
         )
         self._tape: str | None = None
+        self._v = 0
 
     def tell(self, tape: str, retelling: Retelling, retold: Retold) -> BoardSnapshot | BoardChanges:
         """The event of one frame of a tape, which its retelling has just played."""
         if tape != self._tape:
-            self._tape = tape
+            self._tape, self._v = tape, retold.v
             return BoardSnapshot(
                 class_id=self._class_id,
                 epoch=tape,
-                v=retold.v,
+                v=self._v,
                 at_ms=retold.at_ms,
                 rows=self._rows(retelling.board.rows()),
                 members=self._named(retelling.board.members()),
             )
+        self._v += 1
         return BoardChanges(
             class_id=self._class_id,
             epoch=tape,
-            v=retold.v,
+            v=self._v,
             at_ms=retold.at_ms,
             rows=self._rows(retold.changes.rows),
             members=self._named(retold.changes.members),
@@ -148,14 +166,27 @@ class Telling:
         )
 
     def said(self, note: Said) -> bytes | None:
-        """The payload of an event of the room's log, None when whoever said it is no member any more."""
+        """The payload of an event of the room's log. None when whoever said it is no member any more, or when it was for others."""
         said = msgspec.json.decode(note.payload, type=dict[str, msgspec.Raw])
-        if "n" not in said or note.event != "chat.said":
-            return note.payload
-        member = self._members.get(msgspec.json.decode(said["n"], type=int))
-        if member is None:
+        if note.event == "chat.said":
+            member = self._members.get(msgspec.json.decode(said["n"], type=int))
+            if member is None:
+                return None
+            return msgspec.json.encode({**said, "name": public_name(member.showing, member.n, member.name)})
+        return note.payload if "to" not in said or self._leads else self._personal(said)
+
+    @property
+    def _leads(self) -> bool:
+        return self._viewer is not None and self._viewer.role == "coach"
+
+    def _personal(self, said: dict[str, msgspec.Raw]) -> bytes | None:
+        """A cue that was for some, as one of them got it."""
+        numbers = msgspec.json.decode(said.pop("to"), type=tuple[int, ...] | None)
+        if numbers is None:
+            return msgspec.json.encode(said)
+        if self._viewer is None or self._viewer.n not in numbers:
             return None
-        return msgspec.json.encode({**said, "name": public_name(member.showing, member.n, member.name)})
+        return msgspec.json.encode({**said, "personal": True})
 
     def _named(self, members: Iterable[Member]) -> tuple[Member, ...]:
         known = ((member, self._members[member.n]) for member in members if member.n in self._seen)

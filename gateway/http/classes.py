@@ -1,19 +1,32 @@
 """Live classes over HTTP: what a coach does before and after. The class itself happens on the socket."""
 
+from typing import Annotated, Final
+
 import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from realtime.wire import ClassCreate, ClassSummary, ClassView
+from rooms.replay import ReplayPage
 from rooms.room import view_of
 from services.kernel.ids import ClassId
 from services.kernel.problems import ClassNotFound, ClassOver, Forbidden, NotFound
+
+MIN_EVERY_MS: Final = 200
+"""Between two boards of a replay. Faster than this nobody reads; each board costs the server what it cost live."""
 
 
 class ClassPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which class."""
 
     id: ClassId
+
+
+class ReplayQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which stretch: from `from_ms` (ms since 1970) on, with a board every `every_ms`."""
+
+    from_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] = 0
+    every_ms: Annotated[int, msgspec.Meta(ge=MIN_EVERY_MS, le=60_000)] = 1_000
 
 
 class ClassList(msgspec.Struct, frozen=True):
@@ -41,6 +54,10 @@ async def end_class(deps: GatewayDeps, call: Call[Nothing, Nothing, ClassPath]) 
 async def class_summary(deps: GatewayDeps, call: Call[Nothing, Nothing, ClassPath]) -> ClassSummary:
     # Stored by an earlier version, perhaps: it is read into today's shape, so the document stays true.
     return msgspec.json.decode(await deps.classes.summary(call.caller, call.path.id), type=ClassSummary)
+
+
+async def class_replay(deps: GatewayDeps, call: Call[Nothing, ReplayQuery, ClassPath]) -> ReplayPage:
+    return await deps.replay.page(call.caller, call.path.id, call.query.from_ms, call.query.every_ms)
 
 
 CREATE_CLASS = Route(
@@ -109,4 +126,19 @@ CLASS_SUMMARY = Route(
     path=ClassPath,
     reply=ClassSummary,
     problems=(ClassNotFound, NotFound),
+)
+CLASS_REPLAY = Route(
+    "GET",
+    "/v1/classes/{id}/replay",
+    name="class_replay",
+    tag="classes",
+    does="A stretch of a class that is over, as a member saw it: boards, cues, chat and clock at their instants.",
+    more="For whoever was in it. Play the events at your own speed and ask for the next page in time; to seek, ask with another "
+    "`from_ms`. A class can be played again for 90 days.",
+    handler=class_replay,
+    body=Nothing,
+    query=ReplayQuery,
+    path=ClassPath,
+    reply=ReplayPage,
+    problems=(ClassNotFound, Forbidden, NotFound),
 )

@@ -47,6 +47,7 @@ from gateway.http.webhooks import (
 from gateway.http.workouts import SamplePage, WorkoutList
 from gateway.sockets.statistics import LineView
 from realtime import wire
+from rooms.replay import ReplayPage, Shown
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
 from services.challenges.challenge import Rules, closes_ms
@@ -141,6 +142,21 @@ _table = wire.ClassSummary(
             n=1, rank=1, name="Jonas", effort=137.4, zone_ms=(0, 240_000, 600_000, 960_000, 720_000, 180_000)
         ),
     ),
+)
+_replay = ReplayPage(
+    class_id=_class,
+    begins_ms=_START,
+    ends_ms=_START + 2_700_000,
+    events=(
+        Shown(
+            _START + 61_000,
+            "board.snapshot",
+            msgspec.Raw(
+                msgspec.json.encode(wire.BoardSnapshot(_class, "3f9ac1d2", 355, _START + 61_000, (_rider,), (_row,)))
+            ),
+        ),
+    ),
+    next_ms=_START + 61_001,
 )
 _script = Script(
     blocks=(
@@ -716,6 +732,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.ClassCoachesView(**msgspec.structs.asdict(_over), position=_position),
     wire.ClassEndedView(**msgspec.structs.asdict(_over), position=_position),
     _table,
+    _replay,
     wire.ClassSummaryView(**msgspec.structs.asdict(_table), position=_position),
     wire.WorkoutSummaryView(workout=_workout, revision=1, summary=_summary, class_id=_class),
     wire.TaskRef(task=TaskId(_id(7))),

@@ -14,6 +14,7 @@ from gateway.admin_token import AdminToken
 from gateway.probes import Check, LoopLag, Reading
 from gateway.proxies import TrustedProxies
 from gateway.sockets.statistics import LineView, Order, SocketsStatistics
+from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange, SignupRole
 from services.accounts.accounts import LoggedIn
 from services.accounts.displays import Display
@@ -77,6 +78,12 @@ class AccountCases(Protocol):
     async def log_out(self, caller: Caller) -> None: ...
     async def me(self, caller: Caller) -> AccountView: ...
     async def change_profile(self, caller: Caller, change: ProfileChange) -> AccountView: ...
+
+
+class ReplayCases(Protocol):
+    """See rooms/replay.py."""
+
+    async def page(self, caller: Caller, class_id: ClassId, from_ms: int, every_ms: int) -> ReplayPage: ...
 
 
 class DisplayCases(Protocol):
@@ -324,6 +331,7 @@ class GatewayDeps:
     displays: DisplayCases
     classes: ClassCases
     timelines: TimelineCases
+    replay: ReplayCases
     showings: ShowingCases
     blocks: BlockCases
     challenges: ChallengeCases

@@ -61,6 +61,7 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     classes.CLASS_BY_ID,
     classes.END_CLASS,
     classes.CLASS_SUMMARY,
+    classes.CLASS_REPLAY,
     scripts.CLASS_SCRIPT,
     scripts.SAVE_SCRIPT,
     showing.OWN_DISPLAY,

@@ -169,6 +169,13 @@ def test_whoever_is_no_member_any_more_is_left_out() -> None:
     assert said == [None, b'{"n":2,"text":"hello","name":"Athlete 2"}']
 
 
+def test_a_cue_for_some_is_told_to_them_and_to_the_coach_alone() -> None:
+    note = Said(NOW_MS, "cue", b'{"text":"Push","to":[2]}')
+    coach = Membership(AccountId(uuid.UUID(int=9 << 64)), "Mia", 9, "coach")
+    heard = [Telling(LIVE.id, MEMBERS, viewer).said(note) for viewer in (None, *MEMBERS, coach)]
+    assert heard == [None, None, b'{"text":"Push","personal":true}', None, b'{"text":"Push","to":[2]}']
+
+
 def test_a_frame_that_was_another_is_found() -> None:
     recorded = Recorded().play([("enter", "a", 1), ("beat", 100), ("feed", "a", 1, 1, 150), ("beat", 100)])
     (piece,) = recorded.pieces

@@ -14,7 +14,9 @@ import msgspec
 
 from gateway.http.examples import example_of
 from paceline.keys import sealing_keys
+from persistence.tapes import Piece
 from realtime.wire import ClassStanding, ClassSummary
+from rooms.tape import Tape
 from services.classes.timelines import ScriptDraft
 from services.integrations.links import link_to
 from services.integrations.sealing import Seals
@@ -112,6 +114,19 @@ async def a_summary(evening: Evening, _: Who) -> Asked:
     summary = ClassSummary(class_id=live.id, title=live.title, duration_ms=1_000, athletes=1, standings=(standing,))
     async with evening.world.transactions() as stores:
         await stores.classes.store_summary(live.id, summary, utc(evening.now_ms()))
+    return Asked({"id": live.id})
+
+
+async def a_recorded_class(evening: Evening, _: Who) -> Asked:
+    live = await evening.live()
+    at_ms = evening.now_ms()
+    pieces: list[Piece] = []
+    tape = Tape(live.id, "3f9ac1d2", "node-1", pieces.append)
+    tape.said(at_ms, "class.ended", b"{}")
+    tape.cut()
+    async with evening.world.transactions() as stores:
+        await stores.tapes.add(pieces)
+        await stores.classes.end(live.id, utc(at_ms))
     return Asked({"id": live.id})
 
 

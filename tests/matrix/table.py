@@ -73,6 +73,7 @@ _OWN_STREAM: Final = among_accounts(OK, "every account, once it has opened one",
 _WHO_RIDES: Final = among_accounts(OK, "every account that does not just watch this class", spectator=FORBIDDEN)
 _OPENER: Final = among_accounts(_NOT_OPEN, "the connection that opened it", display=_NOT_OPEN, owner=OK)
 _STREAM_OWNER: Final = among_accounts(FORBIDDEN, "whoever made it", owner=OK)
+_WAS_IN_CLASS: Final = among_accounts(OK, "the coach and the members of the class", coach=FORBIDDEN, stranger=FORBIDDEN)
 _IN_CHALLENGE: Final = among_accounts(
     _NO_CHALLENGE, "its maker and its members; to others it does not exist", owner=OK, athlete=OK
 )
@@ -138,6 +139,7 @@ ROUTES: Final = (
     RouteRow("GET /v1/classes/{id}", CLASS, r.a_class),
     RouteRow("POST /v1/classes/{id}/end", OWN_CLASS, r.a_class),
     RouteRow("GET /v1/classes/{id}/summary", CLASS, r.a_summary),
+    RouteRow("GET /v1/classes/{id}/replay", _WAS_IN_CLASS, r.a_recorded_class, "a class that is over"),
     RouteRow("GET /v1/classes/{id}/script", CLASS, r.class_with_script),
     RouteRow("PUT /v1/classes/{id}/script", OWN_CLASS, r.new_script),
     RouteRow("GET /v1/me/display", ANY_ACCOUNT, r.plain),

@@ -14,7 +14,7 @@ from rooms.tapes import Tapes
 from services.classes.live_class import LiveClass
 from services.classes.showings import Choice
 from services.kernel.ids import ClassId, StreamId, Uuid7Ids
-from services.kernel.problems import NotFound, Unavailable
+from services.kernel.problems import Forbidden, NotFound, Unavailable
 from services.training.sample import Sample
 from tests.rooms.conftest import TestNode, World
 from tests.rooms.test_rooms import Screen
@@ -155,6 +155,55 @@ async def test_whoever_begins_later_sees_the_same_from_there(world: World) -> No
     assert later[0].event == "board.snapshot"
     assert later[1:] == [each for each in all_of_it if each.at_ms > later[0].at_ms]
     assert half_ms <= later[0].at_ms < half_ms + 2_000
+
+
+async def test_a_board_every_few_seconds_ends_where_every_frame_does(world: World) -> None:
+    ride = await Ride.begin(world, "Ada", "Bob")
+    await ride.ride(33)
+    for node in ride.nodes:
+        await node.tapes.write()
+    every = [each async for each in replay_of(world).show(ride.live.id, every_ms=5_000)]
+    assert len(every) < 10
+    thinned, whole = screen_of(every), screen_of(await shown(world, ride.live.id))
+    assert (thinned.rows, thinned.members) == (whole.rows, whole.members)
+
+
+async def test_pages_follow_each_other_without_a_hole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rooms.replay.PAGE_EVENTS", 10)
+    ride = await Ride.begin(world, "Ada", "Bob")
+    await ride.ride(33)
+    for node in ride.nodes:
+        await node.tapes.write()
+    await ride.nodes[0].classes.end(ride.coach.caller, ride.live.id)
+    replay, caller = replay_of(world), ride.athletes[0][1].caller
+    instants, boards = [], []
+    next_ms: int | None = 0
+    while next_ms is not None:
+        page = await replay.page(caller, ride.live.id, next_ms, 1_000)
+        assert page.events[0].event == "board.snapshot"
+        instants += [each.at_ms for each in page.events]
+        boards.append(screen_of(list(page.events)))
+        next_ms = page.next_ms
+    assert len(boards) >= 3
+    assert instants == sorted(set(instants))
+    assert boards[-1].rows == screen_of(await shown(world, ride.live.id)).rows
+
+
+async def test_only_whoever_was_in_a_class_that_is_over_sees_it_again(world: World) -> None:
+    ride = await Ride.begin(world, "Ada")
+    await ride.ride(3)
+    for node in ride.nodes:
+        await node.tapes.write()
+    replay, ada, mia = replay_of(world), ride.athletes[0][1].caller, ride.coach.caller
+    with pytest.raises(NotFound):
+        await replay.page(ada, ride.live.id, 0, 1_000)
+    await ride.nodes[0].classes.end(mia, ride.live.id)
+    with pytest.raises(Forbidden):
+        await replay.page(await world.person("Eve"), ride.live.id, 0, 1_000)
+    with pytest.raises(Forbidden):
+        await replay.page(msgspec.structs.replace(ada, roles=frozenset({"display"})), ride.live.id, 0, 1_000)
+    assert (await replay.page(ada, ride.live.id, 0, 1_000)).events
+    assert (await replay.page(mia, ride.live.id, 0, 1_000)).events
 
 
 async def test_a_board_whose_score_no_samples_come_to_is_found(world: World) -> None:

@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from gateway.app import GatewayDeps, build_app
 from persistence.database import Database
 from persistence.stores import Transactions
+from rooms.replay import Replay
 from services.accounts.accounts import Accounts, LoggedIn, identifier
 from services.accounts.displays import Displays
 from services.accounts.passwords import Cost, Passwords
@@ -161,6 +162,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         displays=Displays(classes, tokens, clock, ids),
         classes=classes,
         timelines=Timelines(transactions, clock, EmptyStage()),
+        replay=Replay(transactions),
         showings=Showings(transactions, clock, ids, EmptyStage()),
         blocks=Blocks(transactions, clock, EmptyStage()),
         challenges=Challenges(transactions, clock, ids),

@@ -2,9 +2,13 @@
 
 import uuid
 
+from persistence.tapes import Piece
 from realtime.wire import ClassStanding, ClassSummary
+from rooms.room import Room
+from rooms.tape import Tape
+from services.classes.live_class import Membership
 from services.kernel.clock import utc
-from services.kernel.ids import ClassId
+from services.kernel.ids import AccountId, ClassId
 from tests.gateway.http.conftest import Api
 
 
@@ -66,6 +70,32 @@ async def test_a_summary_is_not_found_until_it_is_ready(api: Api) -> None:
     ready = await api.call("GET", url, token=token)
     assert ready.status == 200
     assert (await ready.json())["standings"][0]["name"] == "Jonas"
+
+
+async def test_a_class_that_was_recorded_plays_again_once_it_is_over(api: Api) -> None:
+    token = await api.token("coach")
+    live = await (await api.call("POST", "/v1/classes", {"title": "x"}, token=token)).json()
+    url = f"/v1/classes/{live['id']}/replay?every_ms=500"
+    early = await api.call("GET", url, token=token)
+    assert (early.status, (await early.json())["code"]) == (404, "not_found")
+    class_id, pieces = ClassId(uuid.UUID(live["id"])), list[Piece]()
+    async with api.transactions() as stores:
+        stored = await stores.classes.by_id(class_id)
+    assert stored is not None
+    room = Room(stored, "node-1", api.clock.wall_ms())
+    room.tape = Tape(class_id, room.epoch, "node-1", pieces.append)
+    room.seat(Membership(AccountId(uuid.uuid4()), "Jonas", 1, "athlete"))
+    room.beat(api.clock.wall_ms())
+    room.tape.cut()
+    async with api.transactions() as stores:
+        await stores.tapes.add(pieces)
+    assert (await api.call("POST", f"/v1/classes/{live['id']}/end", token=token)).status == 200
+    reply = await (await api.call("GET", url, token=token)).json()
+    assert [(at_ms, event) for at_ms, event, _ in reply["events"]] == [(api.clock.wall_ms(), "board.snapshot")]
+    assert reply["events"][0][2]["rows"] == []
+    assert reply["next_ms"] is None
+    refused = await api.call("GET", f"/v1/classes/{live['id']}/replay?every_ms=1", token=token)
+    assert (refused.status, (await refused.json())["path"]) == (422, "query.every_ms")
 
 
 async def test_a_display_sees_its_own_class_and_has_no_account(api: Api) -> None:
