@@ -10,7 +10,7 @@ Pieces are read one at a time, so a class of any length is played in the memory 
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from typing import Final
 
 import msgspec
@@ -21,7 +21,7 @@ from realtime.wire import BoardChanges, BoardSnapshot
 from rooms.effort import Effort, advance
 from rooms.retelling import Retelling, Retold, Telling, reel_of
 from rooms.tape import Beat, Note, Said, notes_of
-from services.classes.live_class import Membership
+from services.classes.live_class import Membership, may_know
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, ClassId, WorkoutId
 from services.kernel.problems import ClassNotFound, Forbidden, NotFound
@@ -92,12 +92,18 @@ class Replay:
         self._transactions: Final = transactions
 
     async def show(
-        self, class_id: ClassId, from_ms: int = 0, *, every_ms: int = 0, viewer: Membership | None = None
+        self,
+        class_id: ClassId,
+        from_ms: int = 0,
+        *,
+        every_ms: int = 0,
+        viewer: Membership | None = None,
+        unheard: Collection[AccountId] = (),
     ) -> AsyncIterator[Shown]:
-        """The class from `from_ms` (wall clock) on, as `viewer` may see it: each frame that was told, or what has changed since the
-        one before when `every_ms` have passed."""
+        """The class from `from_ms` (wall clock) on, as `viewer` may see it, without the chat of `unheard` accounts: each frame that
+        was told, or what has changed since the one before when `every_ms` have passed."""
         pieces, members = await self._of(class_id)
-        telling = Telling(class_id, members, viewer)
+        telling = Telling(class_id, members, viewer, unheard)
         for cut in reel_of(pieces, from_ms):
             retelling, wanted = Retelling(), _Wanted(cut.after_ms, every_ms)
             for n in range(cut.first, cut.last + 1):
@@ -120,17 +126,19 @@ class Replay:
             live = await stores.classes.by_id(class_id)
             viewer = await stores.classes.membership(class_id, caller.account_id)
             pieces = await stores.tapes.heads(class_id)
+            blocked = (await stores.blocks.of((caller.account_id,)))[caller.account_id]
         if live is None:
             raise ClassNotFound
-        if viewer is None and live.coach_id == caller.account_id:
+        may_know(live, caller, viewer)
+        if "display" in caller.roles:
+            raise Forbidden("a display shows a class while it is live")
+        if viewer is None:
             viewer = Membership(caller.account_id, caller.name, 0, "coach")
-        if "display" in caller.roles or viewer is None:
-            raise Forbidden("only who was in the class may see it again")
         if not live.over or not pieces:
             raise NotFound("this class does not play again: it is still live, was not recorded, or was too long ago")
         shown: list[Shown] = []
         size, more = 0, False
-        async for each in self.show(class_id, from_ms, every_ms=every_ms, viewer=viewer):
+        async for each in self.show(class_id, from_ms, every_ms=every_ms, viewer=viewer, unheard=blocked):
             # Whole instants only: the next page begins with the one after the last.
             if (len(shown) >= PAGE_EVENTS or size >= PAGE_BYTES) and each.at_ms > shown[-1].at_ms:
                 more = True

@@ -6,7 +6,7 @@ one begins when the first member comes to that node and ends when the node dies 
 client would have got.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,7 +17,7 @@ from rooms.board import Board, Changes
 from rooms.tape import Beat, Note, Said, sum_of
 from services.classes.live_class import Membership
 from services.classes.showing import is_named, on_board, public_name
-from services.kernel.ids import ClassId
+from services.kernel.ids import AccountId, ClassId
 
 
 class Retold(msgspec.Struct, frozen=True):
@@ -129,9 +129,17 @@ def _begins_ms(tape: Sequence[Piece]) -> int:
 class Telling:
     """Makes of retold frames what members of a class would get: a snapshot first and after each change of tape, then changes. Who
     is no member any more, or does not want to be seen by the room any more, is left out; names are those of now.
-    What was said to some is told to `viewer` when they are among them or the coach, and to nobody else."""
+    What was said to some is told to `viewer` when they are among them or the coach, and to nobody else; what `unheard` accounts
+    said is not told."""
 
-    def __init__(self, class_id: ClassId, members: Iterable[Membership], viewer: Membership | None = None) -> None:
+    def __init__(
+        self,
+        class_id: ClassId,
+        members: Iterable[Membership],
+        viewer: Membership | None = None,
+        unheard: Collection[AccountId] = (),
+    ) -> None:
+        self._unheard: Final = unheard
         self._viewer: Final = viewer
         self._class_id = class_id
         self._members: Mapping[int, Membership] = {member.n: member for member in members}
@@ -170,7 +178,7 @@ class Telling:
         said = msgspec.json.decode(note.payload, type=dict[str, msgspec.Raw])
         if note.event == "chat.said":
             member = self._members.get(msgspec.json.decode(said["n"], type=int))
-            if member is None:
+            if member is None or member.account_id in self._unheard:
                 return None
             return msgspec.json.encode({**said, "name": public_name(member.showing, member.n, member.name)})
         return note.payload if "to" not in said or self._leads else self._personal(said)

@@ -31,6 +31,7 @@ from tests.matrix.roles import (
     IN_ROOM,
     ITS_COACH,
     MEMBERS_IN_ROOM,
+    NO_CLASS,
     NOT_FOUND,
     OK,
     OPERATORS,
@@ -73,7 +74,13 @@ _OWN_STREAM: Final = among_accounts(OK, "every account, once it has opened one",
 _WHO_RIDES: Final = among_accounts(OK, "every account that does not just watch this class", spectator=FORBIDDEN)
 _OPENER: Final = among_accounts(_NOT_OPEN, "the connection that opened it", display=_NOT_OPEN, owner=OK)
 _STREAM_OWNER: Final = among_accounts(FORBIDDEN, "whoever made it", owner=OK)
-_WAS_IN_CLASS: Final = among_accounts(OK, "the coach and the members of the class", coach=FORBIDDEN, stranger=FORBIDDEN)
+_WAS_IN_CLASS: Final = among_accounts(
+    NO_CLASS,
+    "the coach and the members of the class; to others it does not exist",
+    owner=OK,
+    athlete=OK,
+    spectator=OK,
+)
 _IN_CHALLENGE: Final = among_accounts(
     _NO_CHALLENGE, "its maker and its members; to others it does not exist", owner=OK, athlete=OK
 )

@@ -13,8 +13,9 @@ from rooms.replay import Replay, Shown
 from rooms.tapes import Tapes
 from services.classes.live_class import LiveClass
 from services.classes.showings import Choice
+from services.kernel.clock import utc
 from services.kernel.ids import ClassId, StreamId, Uuid7Ids
-from services.kernel.problems import Forbidden, NotFound, Unavailable
+from services.kernel.problems import ClassNotFound, Forbidden, NotFound, Unavailable
 from services.training.sample import Sample
 from tests.rooms.conftest import TestNode, World
 from tests.rooms.test_rooms import Screen
@@ -198,12 +199,33 @@ async def test_only_whoever_was_in_a_class_that_is_over_sees_it_again(world: Wor
     with pytest.raises(NotFound):
         await replay.page(ada, ride.live.id, 0, 1_000)
     await ride.nodes[0].classes.end(mia, ride.live.id)
-    with pytest.raises(Forbidden):
+    with pytest.raises(ClassNotFound):
         await replay.page(await world.person("Eve"), ride.live.id, 0, 1_000)
+    screen = msgspec.structs.replace(ada, roles=frozenset({"display"}), class_id=ride.live.id)
     with pytest.raises(Forbidden):
-        await replay.page(msgspec.structs.replace(ada, roles=frozenset({"display"})), ride.live.id, 0, 1_000)
+        await replay.page(screen, ride.live.id, 0, 1_000)
     assert (await replay.page(ada, ride.live.id, 0, 1_000)).events
     assert (await replay.page(mia, ride.live.id, 0, 1_000)).events
+
+
+async def test_a_replay_keeps_to_whom_its_viewer_has_blocked(world: World) -> None:
+    ride = await Ride.begin(world, "Ada", "Bob")
+    ada, bob = (connection for _, connection, _ in ride.athletes)
+    await ride.ride(3)
+    await ride.nodes[1].speaking.chat(bob, ChatSend(class_id=ride.live.id, text="hello"))
+    await ride.ride(3)
+    for node in ride.nodes:
+        await node.tapes.write()
+    await ride.nodes[0].classes.end(ride.coach.caller, ride.live.id)
+    replay = replay_of(world)
+
+    async def heard() -> list[str]:
+        return [each.event for each in (await replay.page(ada.caller, ride.live.id, 0, 1_000)).events]
+
+    assert "chat.said" in await heard()
+    async with Transactions(world.database, world.clock, Uuid7Ids(world.clock))() as stores:
+        await stores.blocks.add(ada.caller.account_id, bob.caller.account_id, utc(world.clock.wall_ms()))
+    assert "chat.said" not in await heard()
 
 
 async def test_a_board_whose_score_no_samples_come_to_is_found(world: World) -> None:
