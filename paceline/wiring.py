@@ -80,6 +80,7 @@ from services.classes.offers import Offers
 from services.classes.recurring import Recurring
 from services.classes.showings import Showings
 from services.classes.timelines import Timelines
+from services.fairplay.verdicts import Verdicts
 from services.integrations.sealing import Seals
 from services.integrations.telling import Telling as WebhookTelling
 from services.integrations.webhooks import Webhooks
@@ -299,7 +300,7 @@ async def open_parts(
         exports = Exports(files)
         scheduler = Scheduler(transactions, clock, jobs(clock, ids, outbox, exports), node=node.id)
         push = NodePush(node, feeds, words)
-        long_tasks = LongTasks(transactions, clock, (RecomputeKind(), ExportKind(exports, clock)), push)
+        long_tasks = LongTasks(transactions, clock, (RecomputeKind(clock), ExportKind(exports, clock)), push)
         tasks = Tasks(transactions, clock, ids, files)
         count = CountActivity(clock)
         followers = tuple(
@@ -341,6 +342,7 @@ async def open_parts(
                 series=Recurring(transactions, clock, ids),
                 blocks=Blocks(transactions, clock, screening),
                 workouts=Workouts(transactions),
+                verdicts=Verdicts(transactions, clock),
                 tasks=tasks,
                 schedule=Jobs(transactions, clock),
                 inbox=Inbox(notifications, words),

@@ -239,7 +239,7 @@ class Challenges:
         """The latest revision of each workout that counts for a member."""
         rows = await self._tx.fetch(
             """
-            SELECT workout_id, revision, day, began_ms, ended_ms, value FROM challenge_scores
+            SELECT workout_id, revision, day, began_ms, ended_ms, value, mark FROM challenge_scores
             WHERE challenge_id = $1 AND n = $2
             """,
             challenge_id,
@@ -253,6 +253,7 @@ class Challenges:
                 row["began_ms"],
                 row["ended_ms"],
                 row["value"],
+                row["mark"],
             )
             for row in rows
         ]
@@ -261,11 +262,11 @@ class Challenges:
         """Keep a revision of a workout in place of an earlier one, and the line that its member comes to with it."""
         await self._tx.execute(
             """
-            INSERT INTO challenge_scores (challenge_id, n, workout_id, revision, day, began_ms, ended_ms, value)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            INSERT INTO challenge_scores (challenge_id, n, workout_id, revision, day, began_ms, ended_ms, value, mark)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
             ON CONFLICT (challenge_id, n, workout_id) DO UPDATE
                 SET revision = excluded.revision, day = excluded.day, began_ms = excluded.began_ms,
-                    ended_ms = excluded.ended_ms, value = excluded.value
+                    ended_ms = excluded.ended_ms, value = excluded.value, mark = excluded.mark
             """,
             challenge_id,
             line.n,
@@ -275,6 +276,7 @@ class Challenges:
             what.began_ms,
             what.ended_ms,
             what.value,
+            what.mark,
         )
         await self._tx.execute(
             "UPDATE challenge_members SET value = $3, tie = $4, seq = $5 WHERE challenge_id = $1 AND n = $2",
@@ -306,6 +308,18 @@ class Challenges:
             "SELECT team, value, tie FROM challenge_teams WHERE challenge_id = $1 ORDER BY team", challenge_id
         )
         return [Line(row["team"], row["value"], row["tie"], row["team"]) for row in rows]
+
+    async def marked(self, challenge_id: ChallengeId, ns: Sequence[int]) -> set[int]:
+        """Which of these members have something in their score that fair play has flagged."""
+        rows = await self._tx.fetch(
+            """
+            SELECT DISTINCT n FROM challenge_scores
+            WHERE challenge_id = $1 AND n = ANY($2::integer[]) AND mark = 'flagged' AND value > 0
+            """,
+            challenge_id,
+            ns,
+        )
+        return {row["n"] for row in rows}
 
     # -- the table ----------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ from persistence.streams import Streams
 from persistence.tapes import Tapes
 from persistence.ticks import Ticks
 from persistence.timelines import Timelines
+from persistence.verdicts import Verdicts
 from persistence.webhook_deliveries import WebhookDeliveries
 from persistence.webhooks import Webhooks
 from persistence.workouts import Workouts
@@ -63,6 +64,7 @@ class Stores:
         self.moderation: Final = Moderation(tx)
         self.streams: Final = Streams(tx)
         self.workouts: Final = Workouts(tx)
+        self.verdicts: Final = Verdicts(tx)
         self.notifications: Final = Notifications(tx)
         self.notification_settings: Final = NotificationSettings(tx)
         self.phones: Final = Phones(tx)

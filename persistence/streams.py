@@ -72,6 +72,14 @@ class Tally(msgspec.Struct, frozen=True):
     zone_ms: tuple[int, ...]
 
 
+class JudgedTally(msgspec.Struct, frozen=True):
+    """What of that counts by fair play; `flagged` while there is a doubt about some of it."""
+
+    account_id: AccountId
+    zone_ms: tuple[int, ...]
+    flagged: bool
+
+
 class Streams:
     """The streams inside one transaction."""
 
@@ -172,6 +180,21 @@ class Streams:
             "SELECT account_id, workout_id FROM streams WHERE class_id = $1 ORDER BY opened_at, id", class_id
         )
         return [(AccountId(row["account_id"]), WorkoutId(row["workout_id"])) for row in rows]
+
+    async def judged_tallies(self, class_id: ClassId) -> list[JudgedTally]:
+        """What each member of a class has earned in workouts that are not rejected."""
+        rows = await self._tx.fetch(
+            """
+            SELECT streams.account_id, bool_or(workouts.verdict = 'flagged') AS flagged,
+                   array[sum(zone_ms[1]), sum(zone_ms[2]), sum(zone_ms[3]),
+                         sum(zone_ms[4]), sum(zone_ms[5]), sum(zone_ms[6])]::bigint[] AS zone_ms
+            FROM streams JOIN workouts ON workouts.id = streams.workout_id
+            WHERE streams.class_id = $1 AND workouts.verdict <> 'rejected'
+            GROUP BY streams.account_id
+            """,
+            class_id,
+        )
+        return [JudgedTally(AccountId(row["account_id"]), tuple(row["zone_ms"]), row["flagged"]) for row in rows]
 
     async def earned(
         self, class_id: ClassId, account_id: AccountId, *, but: StreamId

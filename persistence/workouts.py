@@ -15,11 +15,15 @@ from persistence.samples import decode_batch
 from services.kernel.clock import to_wall_ms
 from services.kernel.ids import AccountId, ClassId, WorkoutId
 from services.training.physiology import Physiology
+from services.training.plausibility import Verdict
 from services.training.sample import Sample
 from services.training.summary import WorkoutSummary
 from services.training.workouts import Workout
 
-_COLUMNS: Final = "id, account_id, class_id, sport, physiology, created_at, finished_at, summary, revision"
+WORKOUT_COLUMNS: Final = """
+    workouts.id, workouts.account_id, workouts.class_id, workouts.sport, workouts.physiology, workouts.created_at,
+    workouts.finished_at, workouts.summary, workouts.revision, workouts.verdict AS standing
+"""
 
 
 class Workouts:
@@ -54,16 +58,16 @@ class Workouts:
 
     async def by_id(self, workout_id: WorkoutId) -> Workout | None:
         """The workout, or None."""
-        row = await self._tx.fetchrow(f"SELECT {_COLUMNS} FROM workouts WHERE id = $1", workout_id)  # noqa: S608
-        return None if row is None else _workout(row)
+        row = await self._tx.fetchrow(f"SELECT {WORKOUT_COLUMNS} FROM workouts WHERE id = $1", workout_id)  # noqa: S608
+        return None if row is None else workout_of(row)
 
     async def lock(self, workout_id: WorkoutId) -> Workout | None:
         """The workout, its row locked until the transaction ends (FOR NO KEY UPDATE), or None."""
         row = await self._tx.fetchrow(
-            f"SELECT {_COLUMNS} FROM workouts WHERE id = $1 FOR NO KEY UPDATE",  # noqa: S608
+            f"SELECT {WORKOUT_COLUMNS} FROM workouts WHERE id = $1 FOR NO KEY UPDATE",  # noqa: S608
             workout_id,
         )
-        return None if row is None else _workout(row)
+        return None if row is None else workout_of(row)
 
     async def physiology(self, workout_id: WorkoutId) -> Physiology:
         """The body the workout is judged by. Raises `LookupError` when there is no such workout."""
@@ -76,7 +80,7 @@ class Workouts:
         """Somebody's workouts, newest first, from the one after `before` on."""
         rows = await self._tx.fetch(
             f"""
-            SELECT {_COLUMNS} FROM workouts
+            SELECT {WORKOUT_COLUMNS} FROM workouts
             WHERE account_id = $1
               AND ($2::uuid IS NULL
                    OR (created_at, id) < (SELECT created_at, id FROM workouts WHERE id = $2 AND account_id = $1))
@@ -87,7 +91,7 @@ class Workouts:
             before,
             limit,
         )
-        return [_workout(row) for row in rows]
+        return [workout_of(row) for row in rows]
 
     async def following(
         self, account_id: AccountId, *, after: WorkoutId | None, since: datetime | None, limit: int
@@ -95,7 +99,7 @@ class Workouts:
         """Somebody's finished workouts, oldest first, from the one after `after` on, begun at `since` or later."""
         rows = await self._tx.fetch(
             f"""
-            SELECT {_COLUMNS} FROM workouts
+            SELECT {WORKOUT_COLUMNS} FROM workouts
             WHERE account_id = $1 AND finished_at IS NOT NULL
               AND ($2::uuid IS NULL OR (created_at, id) > (SELECT created_at, id FROM workouts WHERE id = $2))
               AND ($3::timestamptz IS NULL OR created_at >= $3)
@@ -107,7 +111,7 @@ class Workouts:
             since,
             limit,
         )
-        return [_workout(row) for row in rows]
+        return [workout_of(row) for row in rows]
 
     async def count_finished(self, account_id: AccountId, since: datetime | None) -> int:
         """How many finished workouts somebody has, of those begun at `since` or later."""
@@ -151,6 +155,12 @@ class Workouts:
             raise LookupError(f"there is no workout {workout_id}")
         return revision
 
+    async def stand(self, workout_id: WorkoutId, verdict: Verdict) -> None:
+        """What stands of a workout from now on; another revision of it, because it is worth something else."""
+        await self._tx.execute(
+            "UPDATE workouts SET verdict = $2, revision = revision + 1 WHERE id = $1", workout_id, verdict
+        )
+
     async def samples(self, workout_id: WorkoutId, from_seq: int, limit: int) -> list[Sample]:
         """Up to `limit` samples from position `from_seq` on; fewer, or none, where the stored ones end.
 
@@ -188,7 +198,8 @@ class Workouts:
         return found
 
 
-def _workout(row: asyncpg.Record) -> Workout:
+def workout_of(row: asyncpg.Record) -> Workout:
+    """The workout of a row that has `WORKOUT_COLUMNS`."""
     summary: str | None = row["summary"]
     return Workout(
         id=WorkoutId(row["id"]),
@@ -200,4 +211,5 @@ def _workout(row: asyncpg.Record) -> Workout:
         finished_at_ms=None if row["finished_at"] is None else to_wall_ms(row["finished_at"]),
         revision=row["revision"],
         summary=None if summary is None else msgspec.json.decode(summary, type=WorkoutSummary),
+        verdict=row["standing"],
     )

@@ -15,7 +15,14 @@ from persistence.stores import Stores
 from services.challenges.scorekeeping import close, score_workout
 from services.challenges.tables import HotTable, TableAway, catch_up
 from services.kernel.clock import Clock
-from services.kernel.facts import AnyFact, ChallengeDue, ChallengeFinished, ChallengeMoved, WorkoutSummarised
+from services.kernel.facts import (
+    AnyFact,
+    ChallengeDue,
+    ChallengeFinished,
+    ChallengeMoved,
+    WorkoutJudged,
+    WorkoutSummarised,
+)
 from services.kernel.ids import ChallengeId
 from workers.retry import Unprocessable
 
@@ -32,9 +39,12 @@ class ChallengeFacts:
         self._moved: Final = moved
 
     async def keep_score(self, stores: Stores, fact: AnyFact) -> None:
-        """A workout has a summary, or another one; or the time of a challenge is over."""
+        """A workout has a summary, or another one, or another verdict; or the time of a challenge is over."""
         match fact:
-            case WorkoutSummarised(workout_id=workout_id, account_id=account_id):
+            case (
+                WorkoutSummarised(workout_id=workout_id, account_id=account_id)
+                | WorkoutJudged(workout_id=workout_id, account_id=account_id)
+            ):
                 await score_workout(stores, account_id, workout_id)
             case ChallengeDue(challenge_id=challenge_id):
                 if not await close(stores, challenge_id, self._clock.wall_ms()):

@@ -52,7 +52,9 @@ from services.kernel.facts import (
     TaskAsked,
     TaskEnded,
     WebhookPaused,
+    WorkoutExamined,
     WorkoutFinished,
+    WorkoutJudged,
     WorkoutSummarised,
 )
 from services.kernel.ids import ClassId, NotificationId, WorkoutId
@@ -62,6 +64,7 @@ from workers.bus import Queue
 from workers.challenging import ChallengeFacts
 from workers.class_doors import ClassDoors
 from workers.consumer import Handler
+from workers.judging import Judging
 from workers.notifying import Notifying
 from workers.push import Push
 from workers.retry import Unprocessable
@@ -69,7 +72,11 @@ from workers.safety_chain import SafetyChain, ToAccount
 from workers.webhooks import WebhookFacts
 
 WORKOUT_SUMMARIES: Final = Queue("workout-summaries", wants=(WorkoutFinished,), concurrency=2)
-CLASS_SUMMARIES: Final = Queue("class-summaries", wants=(ClassEnded, WorkoutFinished, ShowingChosen), concurrency=2)
+CLASS_SUMMARIES: Final = Queue(
+    "class-summaries", wants=(ClassEnded, WorkoutFinished, WorkoutJudged, ShowingChosen), concurrency=2
+)
+VERDICTS: Final = Queue("verdicts", wants=(WorkoutSummarised,), concurrency=2)
+COMPARISONS: Final = Queue("comparisons", wants=(WorkoutExamined,))
 PUSHES: Final = Queue(
     "pushes",
     wants=(
@@ -100,6 +107,7 @@ NOTIFICATIONS: Final = Queue(
         AnnouncementMade,
         AudienceTold,
         WebhookPaused,
+        WorkoutJudged,
     ),
     concurrency=2,
 )
@@ -107,7 +115,7 @@ LONG_TASKS: Final = Queue("long-tasks", wants=(TaskAsked,))
 SAFETY: Final = Queue("safety", wants=(SafetyStepDue, SafetyIncidentMoved), concurrency=2)
 CLASS_DOORS: Final = Queue("class-doors", wants=(ClassDoorsDue,))
 WEBHOOKS: Final = Queue("webhooks", wants=(WorkoutSummarised, ClassEnded, ClassSummarised), concurrency=2)
-CHALLENGES: Final = Queue("challenges", wants=(WorkoutSummarised, ChallengeDue), concurrency=2)
+CHALLENGES: Final = Queue("challenges", wants=(WorkoutSummarised, WorkoutJudged, ChallengeDue), concurrency=2)
 CHALLENGE_TABLES: Final = Queue("challenge-tables", wants=(ChallengeMoved, ChallengeFinished))
 
 QUEUES: Final = (
@@ -121,6 +129,8 @@ QUEUES: Final = (
     WEBHOOKS,
     CHALLENGES,
     CHALLENGE_TABLES,
+    VERDICTS,
+    COMPARISONS,
 )
 """Every queue there is: the bus needs them all, whichever of them this process consumes."""
 
@@ -147,7 +157,7 @@ def table(
     """Who does what later. `wake` tells this process's workers that there is a long task of a kind; `hot` are the copies of
     challenges' tables, None where nothing is there to hold them; `to_account` says something to all sockets of somebody."""
     handlers = Handlers(clock, push, wake)
-    challenges = ChallengeFacts(clock, hot, push.table_moved)
+    challenges, judging = ChallengeFacts(clock, hot, push.table_moved), Judging(clock)
     return (
         Row(WORKOUT_SUMMARIES, handlers.summarise_workout),
         Row(CLASS_SUMMARIES, handlers.summarise_class),
@@ -159,6 +169,8 @@ def table(
         Row(WEBHOOKS, webhooks.tell),
         Row(CHALLENGES, challenges.keep_score),
         Row(CHALLENGE_TABLES, challenges.keep_tables),
+        Row(VERDICTS, judging.judge),
+        Row(COMPARISONS, judging.compare),
     )
 
 
@@ -181,13 +193,13 @@ class Handlers:
 
     async def summarise_class(self, stores: Stores, fact: AnyFact) -> None:
         """A class is over: make its final table and tell so. Once it is made, a workout of the class that finishes or
-        gets late samples corrects it without another announcement: five hundred phones that finish within a minute
-        must not be told five hundred tables."""
+        gets late samples or another verdict corrects it without another announcement: five hundred phones that finish within
+        a minute must not be told five hundred tables."""
         match fact:
             case ClassEnded(class_id=class_id):
                 if await self._store_table(stores, class_id):
                     await stores.outbox.add(ClassSummarised(class_id=class_id), class_id)
-            case WorkoutFinished(workout_id=workout_id):
+            case WorkoutFinished(workout_id=workout_id) | WorkoutJudged(workout_id=workout_id):
                 workout = await stores.workouts.by_id(workout_id)
                 if workout is not None and workout.class_id is not None:
                     await self._correct_table(stores, workout.class_id)
@@ -243,8 +255,10 @@ class Handlers:
         if live is None or not live.over:
             log.info("handlers.class_gone", class_id=str(class_id))
             return False
-        earned = {tally.account_id: tally.zone_ms for tally in await stores.streams.tallies(class_id)}
-        made = final_table(live, await stores.classes.members(class_id), earned)
+        tallies = await stores.streams.judged_tallies(class_id)
+        earned = {tally.account_id: tally.zone_ms for tally in tallies}
+        flagged = {tally.account_id for tally in tallies if tally.flagged}
+        made = final_table(live, await stores.classes.members(class_id), earned, flagged)
         stored = await stores.classes.summary(class_id)
         if stored is not None and msgspec.json.decode(stored, type=ClassSummary) == made:
             return False

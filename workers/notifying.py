@@ -28,6 +28,7 @@ from services.kernel.facts import (
     ClassSummarised,
     LoginEnded,
     WebhookPaused,
+    WorkoutJudged,
     WorkoutSummarised,
 )
 from services.kernel.ids import AccountId, AnnouncementId, ClassId, LoginId, WebhookEndpointId, WorkoutId
@@ -40,10 +41,11 @@ from services.notifications.topics import (
     CLASS_REMINDER,
     CLASS_SUMMARISED,
     LOGIN_ENDED,
+    VERDICT_CHANGED,
     WEBHOOK_PAUSED,
     WORKOUT_SUMMARISED,
 )
-from workers import booking_news
+from workers import booking_news, verdict_news
 from workers.retry import Unprocessable
 
 TOP: Final = 3
@@ -82,6 +84,8 @@ class Notifying:
                 await self._called_off(stores, class_id, after=None)
             case AnnouncementMade(announcement_id=announcement_id):
                 await self._announced(stores, announcement_id, after=None)
+            case WorkoutJudged(workout_id=workout_id):
+                await self._telling.tell(stores, VERDICT_CHANGED.name, await verdict_news.verdict(stores, workout_id))
             case WebhookPaused(endpoint_id=endpoint_id):
                 await self._webhook_paused(stores, endpoint_id)
             case AudienceTold(topic=CLASS_SUMMARISED.name, subject_id=subject_id, through=through):

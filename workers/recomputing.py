@@ -1,6 +1,7 @@
 """The long task `recompute_workouts`: all summaries of an account anew, oldest first, one workout per step.
 
-What it does to one is services/training/recomputing.py. The checkpoint is the last workout that is done; one that is finished while
+What it does to one is services/training/recomputing.py; a workout that comes out differently is judged anew, too, because one rule
+of fair play measures by the own maximum. The checkpoint is the last workout that is done; one that is finished while
 this runs was judged by the present profile anyway, and is looked at like the others.
 """
 
@@ -10,6 +11,8 @@ from typing import Final
 import msgspec
 
 from persistence.stores import Stores
+from services.fairplay.judging import judge
+from services.kernel.clock import Clock
 from services.kernel.ids import WorkoutId
 from services.tasks.task import AnyWork, RecomputeWorkouts, Step, Task, TaskResult
 from services.training.recomputing import recompute
@@ -31,6 +34,9 @@ class RecomputeKind:
     work: Final[type[AnyWork]] = RecomputeWorkouts
     concurrency: Final = 2
 
+    def __init__(self, clock: Clock) -> None:
+        self._clock: Final = clock
+
     async def step(self, stores: Stores, task: Task) -> Step:
         """One workout."""
         if not isinstance(task.work, RecomputeWorkouts):
@@ -46,6 +52,10 @@ class RecomputeKind:
         following = await stores.workouts.following(account.id, after=place.after, since=since, limit=1)
         for workout in following:
             changed = await recompute(stores, workout.id, account.profile.physiology)
+            if (
+                changed and await stores.verdicts.examined(workout.id) is not None
+            ):  # else it will be, for the first time
+                await judge(stores, workout.id, self._clock.wall_ms())
             place = _Place(place.total, workout.id, place.done + 1, place.changed + changed)
         return Step(
             checkpoint=msgspec.json.encode(place).decode(),

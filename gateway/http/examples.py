@@ -27,6 +27,7 @@ from gateway.http.safety import ChooseSafety, SafetyView
 from gateway.http.series import SeriesList, SeriesRequest
 from gateway.http.showing import ConsentList
 from gateway.http.tasks import TaskList, TaskStart
+from gateway.http.verdicts import AppealRequest, CaseList, RulingRequest
 from gateway.http.webhook_deliveries import (
     AttemptView,
     DeliveryDetails,
@@ -75,6 +76,7 @@ from services.classes.showing import Consent
 from services.classes.showings import Choice
 from services.classes.steps import Below, Step
 from services.classes.timelines import ScriptDraft, ScriptView
+from services.fairplay.verdicts import CaseView, FindingView, StepView, VerdictView
 from services.integrations import events
 from services.kernel.clock import utc
 from services.kernel.ids import (
@@ -108,6 +110,7 @@ from services.training.ftms_control import TargetPower, encode_request
 from services.training.ghost import Ghost
 from services.training.heart_rate_frames import HeartRateMeasurement, encode_heart_rate
 from services.training.physiology import Physiology
+from services.training.plausibility import RULES
 from services.training.sample import Sample
 from services.training.summary import summarise
 from services.training.workouts import Workout, WorkoutView
@@ -246,6 +249,17 @@ _saved = WorkoutView(
     finished_at_ms=_START + 1_200_000,
     revision=1,
     summary=_summary,
+)
+_flat = RULES["flat"]
+_verdict = VerdictView(
+    workout_id=_workout,
+    verdict="flagged",
+    judged_at_ms=_START + 1_201_000,
+    rules_version=1,
+    grade="strap",
+    findings=(FindingView("flat", "flagged", 241.0, _flat.unit, _flat.flagged, _flat.rejected),),
+    steps=(StepView("judged", _START + 1_201_000, "rules", "flagged"),),
+    appeal_until_ms=_START + 1_201_000 + 14 * 86_400_000,
 )
 _terms = Terms(
     title="Thursday hills", duration_min=45, capacity=20, level="intermediate", equipment=("bike", "heart-rate strap")
@@ -470,6 +484,25 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     SeriesList(series=(_weekly,), next_before=None),
     _saved,
     WorkoutList(workouts=(_saved,), next_before=None),
+    AppealRequest(text="The strap had slipped on the second climb; my watch shows the same ride."),
+    RulingRequest(decision="overturn", reason="I was there: the strap had slipped."),
+    _verdict,
+    CaseList(
+        cases=(
+            CaseView(
+                workout_id=_workout,
+                account_id=_jonas,
+                name="Jonas",
+                sport="cycling",
+                started_at_ms=_START,
+                waits_for="appeal",
+                since_ms=_START + 3_600_000,
+                verdict="flagged",
+                findings=_verdict.findings,
+                appeal="The strap had slipped on the second climb; my watch shows the same ride.",
+            ),
+        )
+    ),
     SamplePage(samples=_samples, next_seq=3),
     Ghost(workout=_workout, revision=1, step_ms=1_000, scores=(0, 3_000, 6_000, 9_000), cut=False),
     ProblemBody(

@@ -30,6 +30,7 @@ _TAGS: Final = {
     "logins": "A login is one device: an access token for minutes, a refresh token for weeks.",
     "displays": "Big screens, which watch a class without an account.",
     "classes": "Live classes, before and after. What happens inside is on the socket.",
+    "fair play": "Whether a workout counts, the appeal, and those who look a second time.",
     "people": "Other people: whom you do not want to hear.",
     "challenges": "Who does most of something, over days or weeks, and the log that proves it.",
     "bookings": "Classes that are offered beforehand: places, waitlists, and classes that come again.",

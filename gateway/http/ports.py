@@ -28,6 +28,8 @@ from services.classes.series import SeriesView, Weekly
 from services.classes.showing import Consent
 from services.classes.showings import Choice
 from services.classes.timelines import ScriptDraft, ScriptView
+from services.fairplay.case import Decision
+from services.fairplay.verdicts import CaseView, VerdictView
 from services.integrations.delivery import Delivery, DeliveryState
 from services.integrations.endpoint import Endpoint, Scope
 from services.integrations.webhooks import Looked, Made, Rotated
@@ -196,6 +198,16 @@ class WorkoutCases(Protocol):
     async def ghost(self, caller: Caller, workout_id: WorkoutId) -> Ghost: ...
 
 
+class VerdictCases(Protocol):
+    """See services/fairplay/verdicts.py."""
+
+    async def of_workout(self, caller: Caller, workout_id: WorkoutId) -> VerdictView: ...
+    async def appeal(self, caller: Caller, workout_id: WorkoutId, text: str) -> VerdictView: ...
+    async def rule(self, caller: Caller, workout_id: WorkoutId, decision: Decision, reason: str) -> VerdictView: ...
+    async def waiting_in_class(self, caller: Caller, class_id: ClassId) -> tuple[CaseView, ...]: ...
+    async def waiting_in_challenge(self, caller: Caller, challenge_id: ChallengeId) -> tuple[CaseView, ...]: ...
+
+
 class TaskCases(Protocol):
     """See services/tasks/tasks.py."""
 
@@ -339,6 +351,7 @@ class GatewayDeps:
     bookings: BookingCases
     series: SeriesCases
     workouts: WorkoutCases
+    verdicts: VerdictCases
     tasks: TaskCases
     schedule: ScheduleCases
     inbox: InboxCases

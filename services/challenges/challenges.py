@@ -93,13 +93,15 @@ class Invitation(msgspec.Struct, frozen=True):
 
 
 class TableLine(msgspec.Struct, frozen=True):
-    """A member on the table. `n` their number; `name` null when their account is gone; `team` null where there are none."""
+    """A member on the table. `n` their number; `name` null when their account is gone; `team` null where there are none; `flagged`
+    while fair play has a doubt about something in their score."""
 
     rank: int
     n: int
     name: str | None
     value: int
     team: str | None
+    flagged: bool = False
 
 
 class TeamLine(msgspec.Struct, frozen=True):
@@ -141,6 +143,7 @@ class ChallengeStore(AppendStore, LineStore, Protocol):
     async def called(self, challenge_id: ChallengeId, ns: Sequence[int]) -> dict[int, Called]: ...
     async def team_moved(self, challenge_id: ChallengeId, team: int, by: int) -> None: ...
     async def teams(self, challenge_id: ChallengeId) -> list[Line]: ...
+    async def marked(self, challenge_id: ChallengeId, ns: Sequence[int]) -> set[int]: ...
     async def log(self, challenge_id: ChallengeId, after: int, limit: int) -> list[Link]: ...
 
 
@@ -451,13 +454,14 @@ async def _seen_by(stores: ChallengeStores, challenge: Challenge, caller: Caller
 
 async def _shown(stores: ChallengeStores, challenge: Challenge, page: Page) -> ChallengeTable:
     rules = challenge.rules
-    called = await stores.challenges.called(challenge.id, [row.line.n for row in page.rows])
+    ns = [row.line.n for row in page.rows]
+    called, marked = await stores.challenges.called(challenge.id, ns), await stores.challenges.marked(challenge.id, ns)
     return ChallengeTable(
         challenge_id=challenge.id,
         revision=page.seq,
         members=challenge.members,
         start=page.start,
-        lines=tuple(_line(row, called.get(row.line.n, GONE), rules.teams) for row in page.rows),
+        lines=tuple(_line(row, called.get(row.line.n, GONE), marked, rules.teams) for row in page.rows),
         teams=tuple(
             TeamLine(rank=each.rank, team=rules.teams[each.line.n], value=each.line.value)
             for each in ranked_teams(await stores.challenges.teams(challenge.id), rules.teams)
@@ -468,6 +472,12 @@ async def _shown(stores: ChallengeStores, challenge: Challenge, page: Page) -> C
     )
 
 
-def _line(row: Ranked, called: Called, teams: tuple[str, ...]) -> TableLine:
-    team = None if called.team is None else teams[called.team]
-    return TableLine(rank=row.rank, n=row.line.n, name=called.name, value=row.line.value, team=team)
+def _line(row: Ranked, called: Called, marked: set[int], teams: tuple[str, ...]) -> TableLine:
+    return TableLine(
+        rank=row.rank,
+        n=row.line.n,
+        name=called.name,
+        value=row.line.value,
+        team=None if called.team is None else teams[called.team],
+        flagged=row.line.n in marked,
+    )

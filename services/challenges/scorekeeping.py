@@ -145,10 +145,11 @@ async def _score_in(
 
 
 def _says_more(what: Contribution, known: Contribution | None) -> bool:
-    """Whether a revision belongs into the log: it is newer, and worth something else than what stands there."""
+    """Whether a revision belongs into the log: it is newer, and worth something else than what stands there, or for another reason.
+    That a workout is rejected is said even of one that was never worth anything."""
     if known is None:
-        return what.value > 0
-    return what.revision > known.revision and what.value != known.value
+        return what.value > 0 or what.mark == "rejected"
+    return what.revision > known.revision and (what.value, what.mark) != (known.value, known.mark)
 
 
 async def _prizes(stores: ScoreStores, challenge: Challenge) -> tuple[Prize, ...]:

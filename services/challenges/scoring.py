@@ -13,7 +13,7 @@ one that began first counts (`apart`).
 
 from collections.abc import Iterable
 from datetime import date, timedelta
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -23,12 +23,17 @@ from services.kernel.ids import WorkoutId
 from services.training.summary import WorkoutSummary
 from services.training.workouts import Workout
 
+Mark = Literal["flagged", "rejected"]
+
 _DAY: Final = timedelta(days=1)
 
 
-class Contribution(msgspec.Struct, frozen=True):
+class Contribution(msgspec.Struct, frozen=True, omit_defaults=True):
     """One revision of a workout in a challenge. `day` is where its member lives; `began_ms` and `ended_ms` are wall clock, ms since
-    1970; `value` in the unit of the challenge's kind."""
+    1970; `value` in the unit of the challenge's kind. `mark` is what fair play has to say to it, None where that is nothing: what
+    is flagged counts and is marked, what is rejected has the value 0. None is not written, as there was nothing before there were
+    marks, so the hashes of old logs are what they were.
+    """
 
     workout: WorkoutId
     revision: int
@@ -36,6 +41,7 @@ class Contribution(msgspec.Struct, frozen=True):
     began_ms: int
     ended_ms: int
     value: int
+    mark: Mark | None = None
 
 
 class Score(msgspec.Struct, frozen=True):
@@ -58,7 +64,8 @@ def contribution_of(rules: Rules, entrant: Entrant, workout: Workout) -> Contrib
         day=day,
         began_ms=workout.created_at_ms,
         ended_ms=workout.finished_at_ms,
-        value=value_of(rules, workout.summary),
+        value=0 if workout.verdict == "rejected" else value_of(rules, workout.summary),
+        mark=None if workout.verdict == "accepted" else workout.verdict,
     )
 
 

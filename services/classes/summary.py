@@ -5,7 +5,7 @@ Ranks are decided as on the live board (`ranking.py`), so that the last board an
 `ClassSummary` is also the shape of the event `class.summary`: what is stored is what is sent.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -21,13 +21,15 @@ _NOTHING: Final = (0,) * ZONES
 
 
 class ClassStanding(msgspec.Struct, frozen=True):
-    """One athlete's line. `n` member number, `effort` points with one decimal, `zone_ms` ms in zone 0 to 5."""
+    """One athlete's line. `n` member number, `effort` points with one decimal, `zone_ms` ms in zone 0 to 5; `flagged` while fair
+    play has a doubt about some of it."""
 
     n: int
     rank: int
     name: str
     effort: float
     zone_ms: tuple[int, ...]
+    flagged: bool = False
 
 
 class ClassSummary(msgspec.Struct, frozen=True):
@@ -41,9 +43,13 @@ class ClassSummary(msgspec.Struct, frozen=True):
 
 
 def final_table(
-    live: LiveClass, members: Iterable[Membership], earned: Mapping[AccountId, tuple[int, ...]]
+    live: LiveClass,
+    members: Iterable[Membership],
+    earned: Mapping[AccountId, tuple[int, ...]],
+    flagged: Container[AccountId] = (),
 ) -> ClassSummary:
-    """The table of a class that is over. `earned` is ms in zone 0 to 5 per member; who is missing earned nothing.
+    """The table of a class that is over. `earned` is ms in zone 0 to 5 per member; who is missing earned nothing. `flagged` are
+    those whose line is marked.
 
     Coaches and spectators are not ranked, nor is whoever the room does not see; but `athletes` counts them. Raises ValueError while
     the class is live.
@@ -63,6 +69,7 @@ def final_table(
             name=public_name(member.showing, member.n, member.name),
             effort=round(effort / MS_PER_MINUTE, 1),
             zone_ms=zone_ms,
+            flagged=member.account_id in flagged,
         )
         for rank, effort, (member, zone_ms) in ranked(efforts)
     ]

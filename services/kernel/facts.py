@@ -205,6 +205,21 @@ class SafetyStepDue(Fact, frozen=True, tag="safety.step_due"):
     revision: int
 
 
+class WorkoutExamined(Fact, frozen=True, tag="workout.examined"):
+    """The rules of fair play have gone over a workout whose samples are others than before: it can be compared with others."""
+
+    workout_id: WorkoutId
+    account_id: AccountId
+
+
+class WorkoutJudged(Fact, frozen=True, tag="workout.judged"):
+    """Another verdict stands of a workout ("accepted", "flagged", "rejected"), or somebody has ruled on it."""
+
+    workout_id: WorkoutId
+    account_id: AccountId
+    verdict: str
+
+
 class TaskAsked(Fact, frozen=True, tag="task.asked"):
     """Somebody wants a long task done (services/tasks/), or goes on wanting it after its worker has let go of it."""
 
@@ -282,6 +297,8 @@ AnyFact = (
     | WorkoutSummarised
     | SafetyIncidentMoved
     | SafetyStepDue
+    | WorkoutExamined
+    | WorkoutJudged
     | TaskAsked
     | TaskEnded
     | AnnouncementMade
@@ -314,6 +331,8 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     WorkoutSummarised,
     SafetyIncidentMoved,
     SafetyStepDue,
+    WorkoutExamined,
+    WorkoutJudged,
     TaskAsked,
     TaskEnded,
     AnnouncementMade,

@@ -482,6 +482,45 @@ class TooManyWatches(Problem):
     status = 409
 
 
+# -- fair play ---------------------------------------------------------------------------------------------------
+
+
+class NotJudgedYet(Problem):
+    """The rules of fair play have not gone over this workout yet; they do so soon after it is finished."""
+
+    code = "not_judged_yet"
+    status = 409
+    retry = True
+
+
+class NothingToAppeal(Problem):
+    """This workout counts and is not marked, so there is nothing to appeal against."""
+
+    code = "nothing_to_appeal"
+    status = 409
+
+
+class AppealedAlready(Problem):
+    """You have appealed against the verdict on this workout; there is one appeal."""
+
+    code = "appealed_already"
+    status = 409
+
+
+class AppealTooLate(Problem):
+    """The time for an appeal against this verdict is over, since `until_ms` (ms since 1970)."""
+
+    code = "appeal_too_late"
+    status = 409
+
+
+class NothingToRule(Problem):
+    """Nothing waits here to be ruled on: it was done, or what was found has cleared up."""
+
+    code = "nothing_to_rule"
+    status = 409
+
+
 # -- webhooks ---------------------------------------------------------------------------------------------------
 
 

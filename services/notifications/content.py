@@ -90,6 +90,21 @@ class BookingCancelledContent(msgspec.Struct, frozen=True, tag="booking.cancelle
     called_off: bool
 
 
+class VerdictContent(msgspec.Struct, frozen=True, tag="verdict.changed", tag_field="topic"):
+    """What stands of a workout: `verdict` "accepted", "flagged" or "rejected". `rule` is the gravest that has found something,
+    empty for none (services/training/plausibility.py). Where `by_person`, `reason` is theirs. `appeal_until_ms` None where there is
+    no appeal any more."""
+
+    workout_id: WorkoutId
+    sport: str
+    started_at_ms: int
+    verdict: str
+    rule: str = ""
+    by_person: bool = False
+    reason: str = ""
+    appeal_until_ms: int | None = None
+
+
 class AnnouncementContent(msgspec.Struct, frozen=True, tag="announcement", tag_field="topic"):
     """What an operator says to many, already in words. `sender` is who says it, `link` where there is more, or empty."""
 
@@ -118,6 +133,7 @@ Content = (
     | ClassReminderContent
     | BookingPromotedContent
     | BookingCancelledContent
+    | VerdictContent
     | AnnouncementContent
     | WebhookPausedContent
 )

@@ -91,6 +91,13 @@ BOOKING_CANCELLED: Final = Topic(
     "A class you had booked is called off, or its coach has cancelled your booking",
     {"push": "now", "email": "now", "sms": "off"},
 )
+VERDICT_CHANGED: Final = Topic(
+    "verdict.changed",
+    "Fair play: whether a workout of yours counts has changed, or somebody has ruled on it",
+    {"push": "now", "email": "now", "sms": "off"},
+    collapse="again",
+    ttl_s=7 * DAY_S,
+)
 ANNOUNCEMENT: Final = Topic(
     "announcement",
     "News from your coach or from us",
@@ -118,6 +125,7 @@ TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
             CLASS_REMINDER,
             BOOKING_PROMOTED,
             BOOKING_CANCELLED,
+            VERDICT_CHANGED,
             ANNOUNCEMENT,
             WEBHOOK_PAUSED,
         )

@@ -32,12 +32,14 @@ from services.notifications.content import (
     Content,
     LoginEndedContent,
     Place,
+    VerdictContent,
     WebhookPausedContent,
     WorkoutContent,
 )
 from services.notifications.local import language_of
 from services.notifications.notification import Notification
 from services.notifications.topics import Topic
+from services.training.plausibility import RULES
 
 DIGEST: Final = "digest"
 """The template of the mail that gathers others. It is made of notifications, and none is stored with it."""
@@ -83,7 +85,7 @@ def leads_to(content: Content) -> str:
             return "/athlete"
         case WebhookPausedContent():
             return "/inbox"
-        case WorkoutContent(workout_id=workout_id):
+        case WorkoutContent(workout_id=workout_id) | VerdictContent(workout_id=workout_id):
             return f"/athlete#workout={workout_id}"
         case AnnouncementContent(link=link):
             # Whatever else was typed there is no address that a button may lead to.
@@ -98,6 +100,7 @@ _ABOUT: Final = {
         "class.reminder": "Ein Kurs, in dem du einen Platz hast, beginnt bald",
         "booking.promoted": "Du bist von einer Warteliste nachgerückt und hast einen Platz im Kurs",
         "booking.cancelled": "Ein Kurs, den du gebucht hattest, fällt aus, oder deine Buchung wurde storniert",
+        "verdict.changed": "Faires Spiel: ob ein Training von dir zählt, hat sich geändert, oder jemand hat darüber entschieden",
         "announcement": "Neuigkeiten von deiner Trainerin, deinem Trainer oder von uns",
         "webhook.paused": "Einer deiner Webhooks hat tagelang versagt; wir haben ihn angehalten",
     }
@@ -135,6 +138,15 @@ _PAUSED: Final = WebhookPausedContent(
     description="Training diary",
     reason="dead",
     failing_since_ms=_AT - 3 * 86_400_000,
+)
+
+_VERDICT: Final = VerdictContent(
+    workout_id=WorkoutId(_ID),
+    sport="cycling",
+    started_at_ms=_AT,
+    verdict="rejected",
+    rule="flat",
+    appeal_until_ms=_AT + 14 * 86_400_000,
 )
 
 TEMPLATES: Final = (
@@ -226,6 +238,19 @@ TEMPLATES: Final = (
                 called_off=called_off,
             )
             for called_off in (True, False)
+        ),
+    ),
+    Template(
+        "verdict.changed",
+        1,
+        VerdictContent,
+        (
+            _VERDICT,
+            *(msgspec.structs.replace(_VERDICT, verdict="flagged", rule=rule) for rule in RULES),
+            msgspec.structs.replace(_VERDICT, verdict="accepted", rule="", appeal_until_ms=None),
+            msgspec.structs.replace(
+                _VERDICT, by_person=True, reason="The strap had slipped; I have seen it.", appeal_until_ms=None
+            ),
         ),
     ),
     Template(

@@ -55,6 +55,9 @@ class Rule(msgspec.Struct, frozen=True):
         return "flagged" if self.flagged is not None and figure >= self.flagged else "accepted"
 
 
+RULES_VERSION: Final = 1
+"""Goes up with any change of what is found or what it means: a verdict says by which rules it was found."""
+
 RULES: Final[Mapping[RuleName, Rule]] = MappingProxyType(
     {
         "faster_than_hearts": Rule(

@@ -36,18 +36,33 @@ SAME_PLACE_KM: Final = 50.0
 Curve = Sequence[int | None]
 
 
+class CurveTaker:
+    """Makes a curve of samples that come one after the other."""
+
+    def __init__(self) -> None:
+        self._curve: list[int | None] = []
+        self._last: Sample | None = None
+
+    def add(self, sample: Sample) -> None:
+        """The next sample."""
+        last, self._last = self._last, sample
+        if last is not None and sample.t > last.t:
+            _fill(self._curve, last, min(sample.t, last.t + HOLD_MS))
+
+    def done(self) -> list[int | None]:
+        """The curve; nothing may be added to it afterwards."""
+        if self._last is not None:
+            _fill(self._curve, self._last, self._last.t + 1)
+        return self._curve
+
+
 def curve_of(samples: Iterable[Sample]) -> list[int | None]:
     """The heart rate at each whole second of a stream, from 0; a reading holds as everywhere, 5 s at the most. Where the clock
     steps back, what was first known of a second stays."""
-    curve: list[int | None] = []
-    last: Sample | None = None
+    taker = CurveTaker()
     for sample in samples:
-        if last is not None and sample.t > last.t:
-            _fill(curve, last, min(sample.t, last.t + HOLD_MS))
-        last = sample
-    if last is not None:
-        _fill(curve, last, last.t + 1)
-    return curve
+        taker.add(sample)
+    return taker.done()
 
 
 def _fill(curve: list[int | None], sample: Sample, until_ms: int) -> None:
@@ -60,18 +75,23 @@ def _fill(curve: list[int | None], sample: Sample, until_ms: int) -> None:
 def fingerprint(curve: Curve) -> str:
     """The same for every copy of a recording, wherever it begins and however often it reports: a digest of its rates in their
     order, each change once. What is equal here is equal; what differs may still be near (`copied`)."""
+    return hashlib.sha256(bytes(turns(curve))).hexdigest()
+
+
+def turns(curve: Curve) -> list[int]:
+    """The rates of a curve in their order, each change once."""
     known = [bpm for bpm in curve if bpm is not None]
-    turns = known[:1] + [after for before, after in pairwise(known) if after != before]
-    return hashlib.sha256(bytes(turns)).hexdigest()
+    return known[:1] + [after for before, after in pairwise(known) if after != before]
 
 
 def likeness_percent(one: Curve, other: Curve) -> float:
     """Of the seconds that both know, how many are near each other at the best shift, in %; 0 when they have too few in common, or
     nothing happens in them."""
-    return max(_near_percent(one, other, shift) for shift in range(-MAX_SHIFT_S, MAX_SHIFT_S + 1))
+    return max(near_percent(one, other, shift) for shift in range(-MAX_SHIFT_S, MAX_SHIFT_S + 1))
 
 
-def _near_percent(one: Curve, other: Curve, shift_s: int) -> float:
+def near_percent(one: Curve, other: Curve, shift_s: int) -> float:
+    """The same at one shift: some 0.3 ms, for whoever must let others have their turn in between."""
     together = zip(one[max(shift_s, 0) :], other[max(-shift_s, 0) :], strict=False)
     both = [(a, b) for a, b in together if a is not None and b is not None]
     if len(both) < MIN_OVERLAP_S:

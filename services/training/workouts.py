@@ -18,6 +18,7 @@ from services.kernel.ids import AccountId, ClassId, FactId, WorkoutId
 from services.kernel.problems import GhostNotReady, NotFound
 from services.training.ghost import STEP_MS, Ghost, GhostTrace
 from services.training.physiology import Physiology
+from services.training.plausibility import Verdict
 from services.training.sample import Sample
 from services.training.summary import WorkoutSummary, WorkoutTally
 
@@ -34,7 +35,8 @@ the same process feel. On the loop and not in a thread, because a busy thread ma
 class Workout(msgspec.Struct, frozen=True):
     """A workout as stored. Times are wall clock, ms since 1970; `finished_at_ms` None while it is live.
 
-    `physiology` is the body of that day. `revision` counts the summaries made, 0 for none yet.
+    `physiology` is the body of that day. `revision` counts the summaries made, 0 for none yet, and the changes of `verdict`: what
+    stands of it by fair play, "accepted" also while it was not judged (services/fairplay/).
     """
 
     id: WorkoutId
@@ -46,11 +48,13 @@ class Workout(msgspec.Struct, frozen=True):
     finished_at_ms: int | None
     revision: int
     summary: WorkoutSummary | None
+    verdict: Verdict = "accepted"
 
 
 class WorkoutView(msgspec.Struct, frozen=True):
     """A workout as its owner sees it. Times are ms since 1970; `finished_at_ms` is null while it is live, `summary`
-    until it is made. `revision` grows when late samples changed the summary."""
+    until it is made. `revision` grows when late samples changed the summary, and with `verdict`: whether it counts (`accepted`),
+    counts and is marked (`flagged`), or does not count (`rejected`)."""
 
     id: WorkoutId
     class_id: ClassId | None
@@ -59,6 +63,7 @@ class WorkoutView(msgspec.Struct, frozen=True):
     finished_at_ms: int | None
     revision: int
     summary: WorkoutSummary | None
+    verdict: Verdict = "accepted"
 
 
 class WorkoutStore(Protocol):
@@ -181,6 +186,7 @@ def view_of(workout: Workout) -> WorkoutView:
         finished_at_ms=workout.finished_at_ms,
         revision=workout.revision,
         summary=workout.summary,
+        verdict=workout.verdict,
     )
 
 

@@ -18,6 +18,7 @@ from persistence.tapes import Piece
 from realtime.wire import ClassStanding, ClassSummary
 from rooms.tape import Tape
 from services.classes.timelines import ScriptDraft
+from services.fairplay.judging import judge
 from services.integrations.links import link_to
 from services.integrations.sealing import Seals
 from services.kernel.clock import utc
@@ -34,6 +35,7 @@ from services.tasks.task import TaskFile, TaskResult
 from services.training.summary import summarise
 from tests.matrix.roles import Who
 from tests.matrix.scene import PUBLIC_URL, SMS_TOKEN, Asked, Evening
+from tests.support.judged import cheats
 from tests.support.world import BODY, steady
 
 RouteInput = Callable[[Evening, Who], Awaitable[Asked]]
@@ -237,6 +239,29 @@ async def a_past_workout(evening: Evening, _: Who) -> Asked:
         await stores.workouts.finish(workout_id, utc(evening.now_ms()))
         await stores.workouts.store_summary(workout_id, summarise(steady(3), BODY))
     return Asked({"id": workout_id})
+
+
+async def _judged(evening: Evening, whose: Who, rule: str) -> WorkoutId:
+    """A finished workout in the class, in which a rule of fair play has found something."""
+    live = await evening.live()
+    workout_id, _ = await evening.world.workout(await evening.caller(whose), cheats(1)[rule], live=live)
+    async with evening.world.transactions() as stores:
+        await stores.workouts.finish(workout_id, utc(evening.now_ms()))
+        await judge(stores, workout_id, evening.now_ms())
+    return workout_id
+
+
+async def a_verdict(evening: Evening, _: Who) -> Asked:
+    return Asked({"id": await _judged(evening, Who.OWNER, "flat")})
+
+
+async def appealed(evening: Evening, _: Who) -> Asked:
+    return Asked({"id": await _judged(evening, Who.OWNER, "flat")}, body={"text": "My strap hung."})
+
+
+async def ruled(evening: Evening, _: Who) -> Asked:
+    ruling = {"decision": "overturn", "reason": "It did."}
+    return Asked({"id": await _judged(evening, Who.ATHLETE, "beats_disagree")}, body=ruling)
 
 
 async def a_task(evening: Evening, who: Who) -> str:

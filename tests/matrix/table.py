@@ -190,6 +190,15 @@ ROUTES: Final = (
     RouteRow("GET /v1/workouts", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/workouts/{id}", THEIR_OWN, r.a_workout),
     RouteRow("GET /v1/workouts/{id}/samples", THEIR_OWN, r.a_workout),
+    RouteRow("GET /v1/workouts/{id}/verdict", THEIR_OWN, r.a_verdict),
+    RouteRow("POST /v1/workouts/{id}/verdict/appeal", THEIR_OWN, r.appealed),
+    RouteRow(
+        "POST /v1/workouts/{id}/verdict/ruling",
+        among_accounts(NOT_FOUND, "a coach of its class; whose it is may not", owner=OK, athlete=FORBIDDEN),
+        r.ruled,
+    ),
+    RouteRow("GET /v1/classes/{id}/reviews", among_accounts(NO_CLASS, "the coach of the class", owner=OK), r.a_class),
+    RouteRow("GET /v1/challenges/{id}/reviews", among_accounts(_NO_CHALLENGE, "its maker", owner=OK), r.a_challenge),
     RouteRow("GET /v1/workouts/{id}/ghost", THEIR_OWN, r.a_past_workout),
     # -- people
     RouteRow("PUT /v1/blocks/{account}", ANY_ACCOUNT, r.a_newcomer),

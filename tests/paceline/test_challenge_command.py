@@ -10,8 +10,12 @@ import pytest
 
 from paceline.__main__ import main
 from persistence.database import open_database
+from services.kernel.caller import Caller
+from services.kernel.ids import AccountId, LoginId, WorkoutId
 from tests.support.challenged import Challenged
+from tests.support.judged import Judged, cheats, outing
 from tests.support.postgres import PostgresServer
+from tests.workers.test_handlers import Pushed
 
 
 async def raced(server: PostgresServer) -> tuple[str, str, list[dict[str, Any]]]:
@@ -101,6 +105,49 @@ def test_whatever_is_changed_in_the_database_is_found(
     assert main(["challenge", "derive", challenge_id]) == 1
     said = capsys.readouterr()
     assert found in said.out + said.err
+
+
+def test_a_table_with_a_rejected_score_is_derived_before_and_after_it_was_overturned(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def begun() -> tuple[str, str]:
+        dsn = await postgres.fresh()
+        async with open_database(dsn, size=5) as database:
+            world = Judged(database, Pushed())
+            mia, ada, bob = [await world.account(name) for name in ("Mia", "Ada", "Bob")]
+            view = await world.challenge(mia)
+            await world.join(view, ada, bob)
+            await world.rides(ada, outing(1))
+            await world.rides(bob, cheats(2)["flat"])
+            await world.handled()
+        monkeypatch.setenv("DATABASE_URL", dsn)
+        return dsn, str(view.id)
+
+    async def overturned(dsn: str) -> None:
+        async with open_database(dsn, size=5) as database:
+            world = Judged(database, Pushed())
+            async with world.transactions() as stores:
+                row = await stores.tx.fetchrow("SELECT id, account_id FROM workouts WHERE verdict = 'rejected'")
+                maker = await stores.tx.fetchval("SELECT owner_id FROM challenges")
+            bob, mia = (
+                Caller(AccountId(who), LoginId(who), "", frozenset({"member"}), 2**53)
+                for who in (row["account_id"], maker)
+            )
+            await world.verdicts.appeal(bob, WorkoutId(row["id"]), "It was a test on an ergometer.")
+            await world.verdicts.rule(mia, WorkoutId(row["id"]), "overturn", "I was there.")
+            await world.handled()
+
+    dsn, challenge_id = asyncio.run(begun())
+    values = []
+    for _ in range(2):
+        assert main(["challenge", "derive", challenge_id, "--json"]) == 0
+        outcome = json.loads(capsys.readouterr().out)
+        assert outcome["differences"] == []
+        values.append({each["line"]["n"]: each["line"]["value"] for each in outcome["table"]})
+        if len(values) == 1:
+            asyncio.run(overturned(dsn))
+    assert (values[0][1], values[0][2]) == (values[1][1], 0)
+    assert values[1][2] > 0
 
 
 def test_the_entries_alone_come_to_the_head(

@@ -11,6 +11,8 @@ from services.accounts.ports import Login
 from services.classes.bookings import Bookings
 from services.classes.offers import Offers
 from services.classes.summary import ClassStanding, ClassSummary
+from services.fairplay.judging import judge
+from services.fairplay.verdicts import Verdicts
 from services.integrations.endpoint import Endpoint, PauseReason, Standing
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
@@ -28,13 +30,29 @@ from services.kernel.facts import (
     NotificationsTold,
     WebhookPaused,
     WorkoutFinished,
+    WorkoutJudged,
     WorkoutSummarised,
 )
-from services.kernel.ids import AccountId, AnnouncementId, ClassId, LoginId, WebhookEndpointId, WorkoutId
+from services.kernel.ids import (
+    AccountId,
+    AnnouncementId,
+    ClassId,
+    LoginId,
+    NotificationId,
+    WebhookEndpointId,
+    WorkoutId,
+)
 from services.notifications.announcement import announce
-from services.notifications.content import ClassContent, LoginEndedContent, WebhookPausedContent, WorkoutContent
+from services.notifications.content import (
+    ClassContent,
+    LoginEndedContent,
+    VerdictContent,
+    WebhookPausedContent,
+    WorkoutContent,
+)
 from services.notifications.telling import IDS_PER_FACT
 from services.training import workouts
+from tests.support.judged import cheats
 from tests.support.notified import Notified, announced
 from tests.support.world import steady
 from workers.notifying import Notifying
@@ -403,6 +421,35 @@ async def test_who_comes_off_the_waitlist_is_told_while_the_place_is_theirs(
     await bookings.cancel(bob, waiting.id)
     await happen(world, notifying, BookingPromoted(class_id=class_id, booking_id=first.id, account_id=ada.account_id))
     assert await topics_of(world, ada) == []
+
+
+async def test_the_owner_of_a_workout_is_told_what_stands_of_it_and_what_somebody_said(
+    world: Notified, notifying: Notifying
+) -> None:
+    ada, coach = await world.account("Ada"), await a_coach(world)
+    live = await world.live_class(coach)
+    workout_id, _ = await world.workout(ada, cheats(1)["flat"], live=live)
+    verdicts = Verdicts(world.transactions, world.clock)
+    async with world.transactions() as stores:
+        await stores.workouts.finish(workout_id, utc(world.clock.wall_ms()))
+        await judge(stores, workout_id, world.clock.wall_ms())
+
+    async def told() -> VerdictContent:
+        await happen(world, notifying, [fact for fact in await world.told() if isinstance(fact, WorkoutJudged)][-1])
+        async with world.transactions() as stores:
+            ids = [NotificationId(row["id"]) for row in await stores.tx.fetch("SELECT id FROM notifications")]
+            (notification,) = await stores.notifications.by_ids(ids)
+        assert (notification.account_id, notification.topic) == (ada.account_id, "verdict.changed")
+        assert isinstance(notification.content, VerdictContent)
+        return notification.content
+
+    first = await told()
+    assert (first.verdict, first.rule, first.by_person) == ("rejected", "flat", False)
+    assert first.appeal_until_ms is not None
+    await verdicts.appeal(ada, workout_id, "No.")
+    await verdicts.rule(coach, workout_id, "uphold", "Nobody's heart does that.")
+    second = await told()
+    assert (second.verdict, second.reason, second.appeal_until_ms) == ("rejected", "Nobody's heart does that.", None)
 
 
 async def test_who_loses_a_place_is_told_and_who_gives_it_back_is_not(world: Notified, notifying: Notifying) -> None:

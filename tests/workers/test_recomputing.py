@@ -62,7 +62,7 @@ async def recomputed(world: World, ada: Caller, since: date | None = None) -> li
             checkpoint=steps[-1].checkpoint if steps else None,
         )
         async with world.transactions() as stores:
-            steps.append(await RecomputeKind().step(stores, task))
+            steps.append(await RecomputeKind(world.clock).step(stores, task))
     return steps
 
 

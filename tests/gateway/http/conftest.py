@@ -28,6 +28,7 @@ from services.classes.showing import Showing
 from services.classes.showings import Showings
 from services.classes.timeline import Timeline
 from services.classes.timelines import Timelines
+from services.fairplay.verdicts import Verdicts
 from services.integrations.sealing import Seals
 from services.integrations.webhooks import Webhooks
 from services.kernel.clock import ManualClock
@@ -170,6 +171,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         bookings=Bookings(transactions, clock, ids),
         series=Recurring(transactions, clock, ids),
         workouts=Workouts(transactions),
+        verdicts=Verdicts(transactions, clock),
         tasks=Tasks(transactions, clock, ids, web_root.parent / "exports"),
         schedule=Jobs(transactions, clock),
         inbox=Inbox(notifications, words),

@@ -123,3 +123,16 @@ def test_an_entry_of_a_newer_program_is_not_half_read() -> None:
     body = joined.body[:-1] + b',"mood":"good"}'
     with pytest.raises(BrokenLogError, match="more than this program can read"):
         ledger_of([opened, Link(2, body, hash_of(opened.hash, body))])
+
+
+def test_a_mark_is_in_the_log_and_what_has_none_is_written_as_before_there_were_marks() -> None:
+    flagged = msgspec.structs.replace(workout(1, 7), mark="flagged")
+    rejected = msgspec.structs.replace(workout(1, 0, revision=2), mark="rejected")
+    plain = msgspec.structs.replace(workout(1, 7, revision=3), mark=None)
+    links = chain([*beginning(), *scores((1, flagged), (1, rejected), (1, plain))])
+    told = [link.body for link in links[-3:]]
+    assert [b'"mark":"flagged"' in told[0], b'"mark":"rejected"' in told[1], b"mark" in told[2]] == [True, True, False]
+    values = []
+    for end in (-2, -1, None):
+        values.append(next(line.value for line in ledger_of(links[:end]).lines() if line.n == 1))
+    assert values == [7, 0, 7]
