@@ -132,6 +132,8 @@ class Replay:
         may_know(live, caller, viewer)
         if "display" in caller.roles:
             raise Forbidden("a display shows a class while it is live")
+        if viewer is not None and viewer.removed:
+            raise Forbidden("you were sent out of this class")
         if viewer is None:
             viewer = Membership(caller.account_id, caller.name, 0, "coach")
         if not live.over or not pieces:

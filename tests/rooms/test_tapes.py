@@ -205,6 +205,10 @@ async def test_only_whoever_was_in_a_class_that_is_over_sees_it_again(world: Wor
     with pytest.raises(Forbidden):
         await replay.page(screen, ride.live.id, 0, 1_000)
     assert (await replay.page(ada, ride.live.id, 0, 1_000)).events
+    async with world.database.tx() as tx:
+        await tx.execute("UPDATE class_members SET removed_at = now() WHERE account_id = $1", ada.account_id)
+    with pytest.raises(Forbidden):
+        await replay.page(ada, ride.live.id, 0, 1_000)
     assert (await replay.page(mia, ride.live.id, 0, 1_000)).events
 
 
