@@ -57,6 +57,7 @@ def page(outcome: Outcome, report: Report, command: str, cpu_s: float, when: Sta
         ("without a network", f"{sum(len(rider.away) for rider in told.riders)} times"),
         ("switched off", f"{sum(len(rider.off) for rider in told.riders)} times"),
         ("without contact of the strap", f"{sum(len(rider.bare) for rider in told.riders)} times"),
+        ("hid in the middle of the class", f"{sum(rider.hides_s is not None for rider in told.riders)}"),
         ("came in again", f"{sum(max(phone.comings - 1, 0) for phone in outcome.phones)} times"),
         ("node that died", f"after {told.dies_s} s; another came after {told.third_s} s"),
         ("samples", f"{report.samples:,} stored, {report.acknowledged:,} acknowledged"),

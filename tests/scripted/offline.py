@@ -62,7 +62,7 @@ def derive(n: int, max_hr: int, samples: list[tuple[int, int | None]]) -> Derive
 
 
 async def compare(dsn: str, outcome: Outcome) -> Report:
-    """Read everything, derive, compare."""
+    """Read everything, derive, compare. Who has hidden has no rank: no line on a board, none in the table."""
     report = Report()
     connection = await asyncpg.connect(dsn)
     try:
@@ -104,14 +104,17 @@ async def _derived(connection: asyncpg.Connection, outcome: Outcome, report: Rep
         report.compare(f"{phone.rider.name}, samples stored", stored, [(each.t, each.bpm) for each in phone.made])
         report.samples += len(stored)
         found.append(derive(n, phone.rider.max_hr, stored))
-    for each in found:
-        each.rank = 1 + sum(other.weight > each.weight for other in found)
+    shown = [each for each, phone in zip(found, outcome.phones, strict=True) if phone.rider.hides_s is None]
+    for each in shown:
+        each.rank = 1 + sum(other.weight > each.weight for other in shown)
     report.athletes = len(found)
+    report.compare("hidden athletes on a screen", outcome.still_seen, [])
     return found
 
 
 def _board(what: str, screen: Screen, derived: list[Derived], report: Report) -> None:
     report.boards += 1
+    derived = [each for each in derived if each.rank]
     report.compare(f"{what}, athletes", set(screen.rows), {each.n for each in derived})
     for each in derived:
         row = screen.rows.get(each.n)
@@ -127,7 +130,7 @@ async def _summaries(connection: asyncpg.Connection, outcome: Outcome, derived: 
     stored = await connection.fetchval("SELECT summary FROM classes WHERE id = $1", outcome.live.id)
     table: dict[str, Any] = json.loads(stored)
     lines = {line["n"]: (line["rank"], line["zone_ms"]) for line in table["standings"]}
-    report.compare("final table", lines, {each.n: (each.rank, each.zone_ms) for each in derived})
+    report.compare("final table", lines, {each.n: (each.rank, each.zone_ms) for each in derived if each.rank})
     rows = await connection.fetch(
         """
         SELECT member.n, workouts.summary FROM workouts

@@ -25,6 +25,7 @@ class Phone:
     caller: Caller
     stream: StreamId
     code: str
+    n: int = 0
     made: list[Sample] = field(default_factory=list)
     sent: int = 0
     acked: int = 0
@@ -53,7 +54,8 @@ class Phone:
     async def come_in(self, node: SiteNode) -> None:
         """Join on a node and take up the stream there; what was acknowledged a moment ago is said once more, as phones do."""
         connection = node.connect(self.caller)
-        await node.rooms.join(connection, RoomJoin(code=self.code))
+        joined = await node.rooms.join(connection, RoomJoin(code=self.code))
+        self.n = 0 if joined.you is None else joined.you.n
         opened = await node.streams.open(connection, StreamOpen(self.stream, 0, self.code))
         self.node, self.connection = node, connection
         self.acked = max(self.acked, opened.next_seq)

@@ -16,6 +16,7 @@ from rooms.replay import Replay, Verdict
 from services.classes.class_clock import Command, Pause, Resume, Start, ran_ms_at
 from services.classes.live_class import LiveClass
 from services.classes.script import Block, Interval, Script
+from services.classes.showings import Choice
 from services.classes.timeline import clocks_of
 from services.classes.timelines import ScriptDraft
 from services.kernel.facts import ClassEnded, WorkoutFinished
@@ -50,7 +51,8 @@ class Watched:
 @dataclass
 class Outcome:
     """What was seen while it happened. `ran_s` is how long the coach let the class run, `clock_ms` what its clock says of that;
-    `replayed` the last board of the class as it plays again, `refused` how many answers were a problem, by code."""
+    `still_seen` are numbers of who had hidden and stood on a screen a second later; `replayed` the last board of the class as it
+    plays again, `refused` how many answers were a problem, by code."""
 
     story: Story
     live: LiveClass
@@ -59,6 +61,7 @@ class Outcome:
     ran_s: int
     clock_ms: int
     cues: list[str]
+    still_seen: list[int]
     verdict: Verdict
     replayed: Screen
     refused: dict[str, int] = field(default_factory=dict)
@@ -74,6 +77,8 @@ class Ride:
         self._screens: list[Watched] = []
         self._phones: list[Phone] = []
         self._said: list[str] = []
+        self._hidden: list[int] = []
+        self._still_seen: list[int] = []
         self._ran_s = 0
         self._running = False
 
@@ -111,6 +116,9 @@ class Ride:
                 phone.lose()
         await self._bring_in(second)
         for phone in self._phones:
+            if second == phone.rider.hides_s:
+                await one.showings.choose(phone.caller, self._live.id, Choice("hidden"))
+                self._hidden.append(phone.n)
             phone.speak()
         await self.site.second()
         for phone in self._phones:
@@ -119,6 +127,7 @@ class Ride:
                 await self._leaves(phone)
         for screen in self._screens:
             screen.read()
+            self._still_seen += [n for n in self._hidden if n in screen.screen.rows]
         self._ran_s += self._running
 
     async def _lead(self, node: SiteNode, second: int) -> None:
@@ -240,6 +249,7 @@ class Ride:
             ran_s=self._ran_s,
             clock_ms=clock_ms,
             cues=self._said,
+            still_seen=self._still_seen,
             verdict=await replay.check(self._live.id),
             replayed=replayed,
             refused=refused,

@@ -33,6 +33,7 @@ from rooms.speaking import Speaking
 from rooms.streams import Streams
 from rooms.tapes import Tapes
 from services.classes.classes import Classes
+from services.classes.showings import Showings
 from services.classes.timelines import Timelines
 from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock
@@ -76,6 +77,7 @@ class SiteNode:
         self.streams: Final = Streams(transactions, self.rooms, clock, ids, commit_interval_s=COMMIT_S)
         self.classes: Final = Classes(transactions, clock, ids, self.rooms)
         self.timelines: Final = Timelines(transactions, clock, self.clocks)
+        self.showings: Final = Showings(transactions, clock, ids, self.rooms)
         self._tasks = [
             asyncio.create_task(loop, name=f"{name} {what}")
             for what, loop in (

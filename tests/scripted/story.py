@@ -16,7 +16,8 @@ MAX_HR: Final = (172, 181, 190, 198)
 @dataclass(frozen=True)
 class Rider:
     """One athlete: on the node number `home`, from `comes_s` on; without a network in the stretches `away`, without contact of the
-    strap in `bare`, switched off in `off`. The phone says `overlap` samples again when it is back."""
+    strap in `bare`, switched off in `off`; hidden from the room from `hides_s` on. The phone says `overlap` samples again when it
+    is back."""
 
     name: str
     max_hr: int
@@ -29,6 +30,7 @@ class Rider:
     overlap: int
     level: float
     phase: float
+    hides_s: int | None
 
     def bpm(self, second: int) -> int | None:
         """What the strap says at a second."""
@@ -94,6 +96,7 @@ def _rider(chance: random.Random, number: int, seconds: int) -> Rider:
         overlap=chance.randint(0, 5),
         level=chance.uniform(0.6, 0.9),
         phase=chance.uniform(0, 6),
+        hides_s=seconds // 2 + number if number % 10 == 1 else None,
     )
 
 

@@ -30,6 +30,7 @@ def test_a_story_has_everything_in_it() -> None:
     assert any(rider.bare for rider in drawn.riders)
     assert any(end - begin > 5 for rider in drawn.riders for begin, end in rider.off)
     assert any(rider.comes_s > 10 for rider in drawn.riders)
+    assert any(rider.hides_s for rider in drawn.riders)
     assert any(rider.leaves_s < drawn.seconds for rider in drawn.riders)
 
 
