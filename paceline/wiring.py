@@ -59,7 +59,9 @@ from rooms.driving import Driving
 from rooms.hall import Hall
 from rooms.muting import Muting
 from rooms.reacting import Reacting
+from rooms.removing import Removing
 from rooms.replay import Replay
+from rooms.reporting import Reporting
 from rooms.rooms import Rooms
 from rooms.screening import Screening
 from rooms.speaking import Speaking
@@ -100,6 +102,7 @@ from services.notifications.vapid import load_vapid_key
 from services.safety.safety import Safety
 from services.schedule.jobs import Jobs
 from services.social.blocks import Blocks
+from services.social.reports import Reports
 from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
 from workers import activity
@@ -243,6 +246,7 @@ async def open_parts(
         tapes = Tapes(rooms, transactions, clock)
         muting = Muting(rooms, transactions, clock, ids)
         screening = Screening(rooms, transactions, clock)
+        removing = Removing(rooms, transactions, clock, ids)
         reacting = Reacting(rooms, screening, clock)
         safety = Safety(transactions, clock, ids)
         watches = Watches(safety, clock)
@@ -341,6 +345,7 @@ async def open_parts(
                 bookings=Bookings(transactions, clock, ids),
                 series=Recurring(transactions, clock, ids),
                 blocks=Blocks(transactions, clock, screening),
+                reports=Reports(transactions, clock, ids, removing),
                 workouts=Workouts(transactions),
                 verdicts=Verdicts(transactions, clock),
                 tasks=tasks,
@@ -400,6 +405,8 @@ async def open_parts(
             Speaking(rooms, clock),
             Chatting(rooms, clock),
             muting,
+            removing,
+            Reporting(rooms, transactions, clock, ids),
             reacting,
             Driving(rooms, clock),
             comebacks,

@@ -30,6 +30,7 @@ from persistence.notifications import Notifications
 from persistence.offers import Offers
 from persistence.outbox import Outbox
 from persistence.phones import Phones
+from persistence.reports import Reports
 from persistence.safety import Safety
 from persistence.schedule import Schedule
 from persistence.showings import Showings
@@ -62,6 +63,7 @@ class Stores:
         self.challenges: Final = Challenges(tx)
         self.blocks: Final = Blocks(tx)
         self.moderation: Final = Moderation(tx)
+        self.reports: Final = Reports(tx)
         self.streams: Final = Streams(tx)
         self.workouts: Final = Workouts(tx)
         self.verdicts: Final = Verdicts(tx)

@@ -43,6 +43,7 @@ from services.safety.incident import AlertView as AlertView
 from services.safety.incident import IncidentView as IncidentView
 from services.social.moderation import MAX_MUTE_MS
 from services.social.reaction import Reaction
+from services.social.reports import ReportReason
 from services.tasks.task import TaskView as TaskView
 from services.training.ftms_control import Pause, Simulation, Start, Stop, TargetPower, TargetResistance
 from services.training.provenance import SensorKind
@@ -756,6 +757,29 @@ class ChatMuted(Shape, frozen=True):
     until_ms: int | None = None
 
 
+class ChatRemove(Shape, frozen=True):
+    """Take a message of the chat down in a class that you coach; `message` is its position. Nobody is given it any more."""
+
+    class_id: ClassId
+    message: PositionText
+
+
+class ChatRemoved(Shape, frozen=True):
+    """The message at the position `removed` was taken down: take it off the screen."""
+
+    class_id: ClassId
+    removed: PositionText
+    position: PositionText
+
+
+class ChatReport(Shape, frozen=True):
+    """Report a message of the chat to the coach of the class; `message` is its position. Nobody is told that it was you."""
+
+    class_id: ClassId
+    message: PositionText
+    reason: ReportReason
+
+
 class ReactionSend(Shape, frozen=True):
     """React, with one touch: to the room, or `to` the member of that number. It means now; there is no getting it later."""
 
@@ -965,6 +989,8 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("chat.send", ChatSend, "Say something in the room's chat.", reply=Said),
     Event("chat.mute", ChatMute, "Do not let a member speak (the coach of the class).", reply=Done),
     Event("chat.unmute", ChatUnmute, "Let a member speak again (the coach of the class).", reply=Done),
+    Event("chat.remove", ChatRemove, "Take a message of the chat down (the coach of the class).", reply=Done),
+    Event("chat.report", ChatReport, "Report a message of the chat.", reply=Done),
     Event("reaction.send", ReactionSend, "React to the room or to a member: a high-five, applause.", reply=Done),
     Event("chat.history", ChatPage, "Ask for what was said in the room's chat, backwards.", reply=ChatHistory),
     Event("task.cancel", TaskRef, "Cancel one of your long tasks; the reply is how it stands.", reply=TaskView),
@@ -1023,6 +1049,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     ),
     Event("cue", Cue, "The coach says something to the room, or to you.", delivery=Delivery.MUST, positioned=True),
     Event("chat.said", ChatSaid, "A member says something.", delivery=Delivery.MUST, positioned=True),
+    Event("chat.removed", ChatRemoved, "A message was taken down.", delivery=Delivery.MUST, positioned=True),
     Event("chat.muted", ChatMuted, "You may not speak in a class, or may again.", delivery=Delivery.MUST),
     Event(
         "reaction.counts",

@@ -99,11 +99,13 @@ class Replay:
         every_ms: int = 0,
         viewer: Membership | None = None,
         unheard: Collection[AccountId] = (),
+        taken_down: Collection[str] = (),
     ) -> AsyncIterator[Shown]:
-        """The class from `from_ms` (wall clock) on, as `viewer` may see it, without the chat of `unheard` accounts: each frame that
-        was told, or what has changed since the one before when `every_ms` have passed."""
+        """The class from `from_ms` (wall clock) on, as `viewer` may see it, without the chat of `unheard` accounts and the messages
+        at the positions `taken_down`: each frame that was told, or what has changed since the one before when `every_ms` have
+        passed."""
         pieces, members = await self._of(class_id)
-        telling = Telling(class_id, members, viewer, unheard)
+        telling = Telling(class_id, members, viewer, unheard, taken_down)
         for cut in reel_of(pieces, from_ms):
             retelling, wanted = Retelling(), _Wanted(cut.after_ms, every_ms)
             for n in range(cut.first, cut.last + 1):
@@ -127,6 +129,7 @@ class Replay:
             viewer = await stores.classes.membership(class_id, caller.account_id)
             pieces = await stores.tapes.heads(class_id)
             blocked = (await stores.blocks.of((caller.account_id,)))[caller.account_id]
+            down = await stores.moderation.removed(class_id)
         if live is None:
             raise ClassNotFound
         may_know(live, caller, viewer)
@@ -140,7 +143,8 @@ class Replay:
             raise NotFound("this class does not play again: it is still live, was not recorded, or was too long ago")
         shown: list[Shown] = []
         size, more = 0, False
-        async for each in self.show(class_id, from_ms, every_ms=every_ms, viewer=viewer, unheard=blocked):
+        shows = self.show(class_id, from_ms, every_ms=every_ms, viewer=viewer, unheard=blocked, taken_down=down)
+        async for each in shows:
             # Whole instants only: the next page begins with the one after the last.
             if (len(shown) >= PAGE_EVENTS or size >= PAGE_BYTES) and each.at_ms > shown[-1].at_ms:
                 more = True

@@ -138,8 +138,10 @@ class Telling:
         members: Iterable[Membership],
         viewer: Membership | None = None,
         unheard: Collection[AccountId] = (),
+        taken_down: Collection[str] = (),
     ) -> None:
         self._unheard: Final = unheard
+        self._taken_down: Final = taken_down
         self._viewer: Final = viewer
         self._class_id = class_id
         self._members: Mapping[int, Membership] = {member.n: member for member in members}
@@ -174,11 +176,14 @@ class Telling:
         )
 
     def said(self, note: Said) -> bytes | None:
-        """The payload of an event of the room's log. None when whoever said it is no member any more, or when it was for others."""
+        """The payload of an event of the room's log. None when whoever said it is no member any more, when it was for others or
+        was taken down."""
         said = msgspec.json.decode(note.payload, type=dict[str, msgspec.Raw])
         if note.event == "chat.said":
             member = self._members.get(msgspec.json.decode(said["n"], type=int))
             if member is None or member.account_id in self._unheard:
+                return None
+            if msgspec.json.decode(said["position"], type=str) in self._taken_down:
                 return None
             return msgspec.json.encode({**said, "name": public_name(member.showing, member.n, member.name)})
         return note.payload if "to" not in said or self._leads else self._personal(said)

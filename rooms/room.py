@@ -115,6 +115,7 @@ class Room:
         self.cues: Final = Cues(live.id)
         self.muted: dict[AccountId, Mute] = {}
         self.removed: Final[set[AccountId]] = set()
+        self.taken_down: set[str] = set()
         self.idle_since: float | None = None
         self.feeds = 0
         self._node = node

@@ -350,12 +350,14 @@ class Rooms:
             tallies = {tally.account_id: tally.zone_ms for tally in await stores.streams.tallies(class_id)}
             timeline = await stores.timelines.of(class_id)
             muted = await stores.moderation.mutes(class_id)
+            taken_down = await stores.moderation.removed(class_id)
         room = Room(live, self.node.id, self._clock.wall_ms())
         self.on_load(room)
         for membership in members:
             room.seat(membership, tallies.get(membership.account_id, NOTHING))
         room.take_timeline(timeline)
         room.muted = muted
+        room.taken_down = taken_down
         room.beat(self._clock.wall_ms())
         self._rooms[class_id] = self._by_channel[room.channel] = room
         self.node.follow(room.channel)

@@ -11,13 +11,15 @@ from typing import Final
 import msgspec
 
 from realtime.codec import Frame, payload_of
-from realtime.wire import ChatSaid
+from realtime.wire import ChatRemoved, ChatSaid
 from rooms.room import Room
 from services.kernel.ids import AccountId
 
 CHAT_EVENT: Final = "chat.said"
+TAKEN_DOWN_EVENT: Final = "chat.removed"
 
 _decode: Final = msgspec.json.Decoder(ChatSaid).decode
+_decode_removed: Final = msgspec.json.Decoder(ChatRemoved).decode
 
 
 class Screen:
@@ -66,15 +68,25 @@ class Screen:
         return bool(blocked) if author is None else author in blocked
 
     def shown(self, room: Room, account_id: AccountId, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """What an account gets to see of events out of a room's log."""
+        """What an account gets to see of events out of a room's log: nothing that was taken down, also by one of these events."""
+        frames = tuple(frames)
+        taken_down = room.taken_down | {taken_down_in(frame) for frame in frames if frame.event == TAKEN_DOWN_EVENT}
         for frame in frames:
-            if frame.event != CHAT_EVENT or not self.hides(author_of(room, frame), account_id):
-                yield frame
+            if frame.event == CHAT_EVENT:
+                said = said_in(frame)
+                if said.position in taken_down or self.hides(room.account_of(said.n), account_id):
+                    continue
+            yield frame
 
 
 def said_in(frame: Frame) -> ChatSaid:
     """The message in a frame of `CHAT_EVENT`."""
     return _decode(payload_of(frame))
+
+
+def taken_down_in(frame: Frame) -> str:
+    """Where the message stands that a frame of `TAKEN_DOWN_EVENT` takes down."""
+    return _decode_removed(payload_of(frame)).removed
 
 
 def author_of(room: Room, frame: Frame) -> AccountId | None:

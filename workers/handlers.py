@@ -41,6 +41,7 @@ from services.kernel.facts import (
     ClassDoorsDue,
     ClassEnded,
     ClassMemberRemoved,
+    ClassMessageRemoved,
     ClassReminderDue,
     ClassSummarised,
     LoginEnded,
@@ -83,6 +84,7 @@ PUSHES: Final = Queue(
         WorkoutSummarised,
         ClassSummarised,
         ClassClockMoved,
+        ClassMessageRemoved,
         ShowingChosen,
         ClassCoachesChanged,
         ClassMemberRemoved,
@@ -227,6 +229,8 @@ class Handlers:
                     await self._push.class_coaches(live)
             case ClassMemberRemoved(class_id=class_id, account_id=account_id, n=n):
                 await self._push.member_removed(class_id, account_id, n)
+            case ClassMessageRemoved(class_id=class_id, position=position):
+                await self._push.message_removed(class_id, position)
             case LoginEnded(account_id=account_id, login_id=login_id, reason=reason):
                 self._push.login_ended(account_id, login_id, reason)
             case TaskEnded(task_id=task_id):

@@ -26,8 +26,10 @@ from realtime.wire import (
 from rooms.audience import REMOVED_EVENT
 from rooms.clocks import CLOCK_EVENT, clock_key, said_clock
 from rooms.hall import COACHES_EVENT, coaches_key, removed_key, said_coaches, said_removed
+from rooms.removing import taken_down_key, taken_down_view
 from rooms.room import channel_of, clock_view
 from rooms.rooms import ENDED_KEY, ended_view
+from rooms.screen import TAKEN_DOWN_EVENT
 from rooms.watching import channel_of as watched_channel
 from services.classes.live_class import LiveClass
 from services.classes.showing import Showing
@@ -67,6 +69,10 @@ class Push(Protocol):
 
     async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int) -> None:
         """To that member and who leads the class, if they have not been told. Raises `LogAway`."""
+        ...
+
+    async def message_removed(self, class_id: ClassId, position: str) -> None:
+        """To everybody in the class's room, if they have not been told. Raises `LogAway`."""
         ...
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
@@ -136,6 +142,11 @@ class NodePush:
         """See `Push.member_removed`."""
         said = said_removed(class_id, account_id, n)
         await self._feeds.append(channel_of(class_id), REMOVED_EVENT, said, removed_key(account_id))
+
+    async def message_removed(self, class_id: ClassId, position: str) -> None:
+        """See `Push.message_removed`."""
+        view = taken_down_view(class_id, position)
+        await self._feeds.append(channel_of(class_id), TAKEN_DOWN_EVENT, view, taken_down_key(position))
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         """See `Push.login_ended`."""

@@ -23,6 +23,7 @@ from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
 from gateway.http.phones import GivePhone, PhoneCheckView, PhoneView, ProvePhone
 from gateway.http.problems import ProblemBody, title_of, type_of
+from gateway.http.reports import Decided, ReportList
 from gateway.http.safety import ChooseSafety, SafetyView
 from gateway.http.series import SeriesList, SeriesRequest
 from gateway.http.showing import ConsentList
@@ -88,6 +89,7 @@ from services.kernel.ids import (
     IncidentId,
     LoginId,
     NotificationId,
+    ReportId,
     SeriesId,
     StreamId,
     TaskId,
@@ -105,6 +107,7 @@ from services.notifications.previewing import MailPreview, Preview, Previews, Sh
 from services.safety.incident import AlertView, IncidentView
 from services.schedule.jobs import JobView, LeaderView, ScheduleNow, TickView
 from services.social.blocks import BlockView
+from services.social.reports import ReportView
 from services.tasks.task import RecomputeWorkouts, TaskFile, TaskResult, TaskView
 from services.training.ftms_control import TargetPower, encode_request
 from services.training.ghost import Ghost
@@ -208,6 +211,9 @@ _challenge = ChallengeView(
 _opened = linked(0, BEGINNING, Opened(_challenge.id, _rules))
 _joined = linked(_opened.seq, _opened.hash, Joined(1, "Europe/Vienna", 0, _START))
 _position: Final = "0f3a9c41-000000000012"
+_report: Final = ReportView(
+    ReportId(_id(40)), "0f3a9c41-000000000012", 1, "Hello from Graz 👋", "spam", _START + 400_000
+)
 _chat: Final = wire.ChatSaid(
     class_id=_class, n=1, name="Jonas", text="Hello from Graz 👋", at_ms=_START + 61_000, position=_position
 )
@@ -741,6 +747,12 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.ChatMute(class_id=_class, n=1, for_ms=300_000),
     wire.ChatUnmute(class_id=_class, n=1),
     wire.ChatMuted(class_id=_class, muted=True, until_ms=_START + 361_000),
+    wire.ChatRemove(class_id=_class, message=_position),
+    wire.ChatRemoved(class_id=_class, removed=_position, position=_position),
+    wire.ChatReport(class_id=_class, message=_position, reason="insult"),
+    ReportList((_report,)),
+    _report,
+    Decided("remove"),
     wire.ReactionSend(class_id=_class, kind="high_five", to=1),
     wire.ReactionCounts(_class, _START + 361_000, (("high_five", 3), ("fire", 12))),
     wire.ReactionReceived(_class, n=1, name="Jonas", kind="high_five", at_ms=_START + 361_000),

@@ -42,6 +42,7 @@ from services.kernel.ids import (
     ClassId,
     DeviceId,
     NotificationId,
+    ReportId,
     SeriesId,
     TaskId,
     WebhookDeliveryId,
@@ -60,6 +61,7 @@ from services.safety.ports import Chosen
 from services.safety.safety import SafetyNow
 from services.schedule.jobs import ScheduleNow
 from services.social.blocks import BlockView
+from services.social.reports import ReportView, Verdict
 from services.tasks.task import AnyWork, TaskView
 from services.tasks.tasks import FileAt
 from services.training.ghost import Ghost
@@ -122,6 +124,13 @@ class ShowingCases(Protocol):
     async def in_class(self, caller: Caller, class_id: ClassId) -> Choice: ...
     async def choose(self, caller: Caller, class_id: ClassId, choice: Choice) -> Choice: ...
     async def ledger(self, caller: Caller) -> list[Consent]: ...
+
+
+class ReportCases(Protocol):
+    """See services/social/reports.py."""
+
+    async def of_class(self, caller: Caller, class_id: ClassId, *, undecided: bool) -> Sequence[ReportView]: ...
+    async def decide(self, caller: Caller, class_id: ClassId, report_id: ReportId, verdict: Verdict) -> None: ...
 
 
 class BlockCases(Protocol):
@@ -346,6 +355,7 @@ class GatewayDeps:
     replay: ReplayCases
     showings: ShowingCases
     blocks: BlockCases
+    reports: ReportCases
     challenges: ChallengeCases
     offers: OfferCases
     bookings: BookingCases

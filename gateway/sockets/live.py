@@ -17,6 +17,8 @@ from rooms.driving import Driving
 from rooms.muting import Muting
 from rooms.raw_frames import batch_of, kind_of
 from rooms.reacting import Reacting
+from rooms.removing import Removing
+from rooms.reporting import Reporting
 from rooms.room import clock_views, view_of
 from rooms.rooms import Rooms
 from rooms.speaking import Speaking
@@ -46,6 +48,8 @@ class Live:
         speaking: Speaking,
         chatting: Chatting,
         muting: Muting,
+        removing: Removing,
+        reporting: Reporting,
         reacting: Reacting,
         driving: Driving,
         comebacks: Comebacks,
@@ -64,6 +68,8 @@ class Live:
         self._speaking = speaking
         self._chatting = chatting
         self._muting = muting
+        self._removing = removing
+        self._reporting = reporting
         self._reacting = reacting
         self._driving = driving
         self._comebacks = comebacks
@@ -90,6 +96,8 @@ class Live:
             "chat.send": self.chat_send,
             "chat.mute": self.chat_mute,
             "chat.unmute": self.chat_unmute,
+            "chat.remove": self.chat_remove,
+            "chat.report": self.chat_report,
             "reaction.send": self.reaction_send,
             "chat.history": self.chat_history,
             "class.create": self.class_create,
@@ -162,6 +170,12 @@ class Live:
 
     async def chat_unmute(self, connection: Connection, message: wire.ChatUnmute, reply: Reply) -> None:
         reply.ok(await self._muting.unmute(connection, message))
+
+    async def chat_remove(self, connection: Connection, message: wire.ChatRemove, reply: Reply) -> None:
+        reply.ok(await self._removing.remove(connection, message))
+
+    async def chat_report(self, connection: Connection, message: wire.ChatReport, reply: Reply) -> None:
+        reply.ok(await self._reporting.report(connection, message))
 
     def reaction_send(self, connection: Connection, message: wire.ReactionSend, reply: Reply) -> None:
         reply.ok(self._reacting.send(connection, message))

@@ -129,6 +129,13 @@ class ClassMemberRemoved(Fact, frozen=True, tag="class.member_removed"):
     n: int
 
 
+class ClassMessageRemoved(Fact, frozen=True, tag="class.message_removed"):
+    """A message of a class's chat was taken down; `position` is where it stands in the room's log."""
+
+    class_id: ClassId
+    position: str
+
+
 class ChallengeMoved(Fact, frozen=True, tag="challenge.moved"):
     """The table of a challenge is another one: somebody came, went or scored."""
 
@@ -286,6 +293,7 @@ AnyFact = (
     | ClassReminderDue
     | ClassDoorsDue
     | ClassClockMoved
+    | ClassMessageRemoved
     | ShowingChosen
     | ClassCoachesChanged
     | ClassMemberRemoved
@@ -320,6 +328,7 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     ClassReminderDue,
     ClassDoorsDue,
     ClassClockMoved,
+    ClassMessageRemoved,
     ShowingChosen,
     ClassCoachesChanged,
     ClassMemberRemoved,

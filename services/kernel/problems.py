@@ -364,6 +364,13 @@ class Muted(Problem):
     status = 403
 
 
+class MessageGone(Problem):
+    """There is no such message in what is kept of this room's chat."""
+
+    code = "message_gone"
+    status = 404
+
+
 class TooManyBlocks(Problem):
     """You have blocked as many people as one account may; unblock somebody first."""
 

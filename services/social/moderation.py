@@ -56,7 +56,7 @@ class Decision(msgspec.Struct, frozen=True):
     """What somebody has decided about somebody in a class: `until_ms` of a mute, `position` of a message."""
 
     by: AccountId
-    about: AccountId
+    about: AccountId | None
     what: What
     until_ms: int | None = None
     position: str | None = None

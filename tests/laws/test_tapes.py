@@ -153,8 +153,8 @@ def test_a_tape_names_nobody() -> None:
 
 def test_whoever_is_no_member_any_more_is_left_out() -> None:
     recorded = Recorded().play([("enter", "a", 1), ("enter", "a", 2), ("feed", "a", 1, 1, 150), ("beat", 100)])
-    recorded.tape.said(NOW_MS, "chat.said", b'{"n":1,"text":"hello"}')
-    recorded.tape.said(NOW_MS, "chat.said", b'{"n":2,"text":"hello"}')
+    recorded.tape.said(NOW_MS, "chat.said", b'{"n":1,"text":"hello","position":"p"}')
+    recorded.tape.said(NOW_MS, "chat.said", b'{"n":2,"text":"hello","position":"p"}')
     recorded.cut()
     retelling, telling = Retelling(), Telling(LIVE.id, MEMBERS[1:])
     events, said = [], []
@@ -166,7 +166,7 @@ def test_whoever_is_no_member_any_more_is_left_out() -> None:
                 events.append(telling.tell(piece.tape, retelling, note[1]))
     assert {row.n for event in events for row in event.rows} == {2, 3}
     assert {member.n for event in events for member in event.members} == {2, 3}
-    assert said == [None, b'{"n":2,"text":"hello","name":"Athlete 2"}']
+    assert said == [None, b'{"n":2,"text":"hello","position":"p","name":"Athlete 2"}']
 
 
 def test_a_cue_for_some_is_told_to_them_and_to_the_coach_alone() -> None:

@@ -150,6 +150,19 @@ async def display_mode(evening: Evening, who: Who) -> object:
     return wire.DisplaySet(class_id=(await evening.live()).id, mode="zone")
 
 
+async def message_to_remove(evening: Evening, who: Who) -> wire.ChatRemove:
+    await evening.in_room(who)
+    class_id = (await evening.live()).id
+    athlete = await evening.in_room(Who.ATHLETE)
+    said = await athlete.call("chat.send", wire.ChatSend(class_id=class_id, text="Hello"))
+    return wire.ChatRemove(class_id=class_id, message=said["ok"]["position"])
+
+
+async def message_to_report(evening: Evening, who: Who) -> object:
+    about = await message_to_remove(evening, who)
+    return wire.ChatReport(class_id=about.class_id, message=about.message, reason="insult")
+
+
 async def applause(evening: Evening, who: Who) -> object:
     await evening.in_room(who)
     return wire.ReactionSend(class_id=(await evening.live()).id, kind="clap")

@@ -22,7 +22,7 @@ from services.fairplay.judging import judge
 from services.integrations.links import link_to
 from services.integrations.sealing import Seals
 from services.kernel.clock import utc
-from services.kernel.ids import TaskId, WebhookEndpointId, WorkoutId
+from services.kernel.ids import ReportId, TaskId, WebhookEndpointId, WorkoutId
 from services.notifications.addresses import NewDevice
 from services.notifications.content import AnnouncementContent, topic_of
 from services.notifications.phone import PhoneCodes
@@ -315,6 +315,28 @@ async def preferences(_: Evening, __: Who) -> Asked:
 
 async def new_device(_: Evening, __: Who) -> Asked:
     return Asked(body=example_of(NewDevice))
+
+
+async def the_reports(evening: Evening, _: Who) -> Asked:
+    return Asked({"id": str((await evening.live()).id)})
+
+
+async def a_report(evening: Evening, _: Who) -> Asked:
+    live, athlete = await evening.live(), await evening.caller(Who.ATHLETE)
+    report_id = ReportId(uuid.uuid4())
+    async with evening.world.transactions() as stores:
+        await stores.reports.add(
+            report_id,
+            live.id,
+            position="0f3a9c41-000000000012",
+            n=1,
+            about=athlete.account_id,
+            text="Hello",
+            reason="spam",
+            by=athlete.account_id,
+            at=utc(evening.now_ms()),
+        )
+    return Asked({"id": str(live.id), "report": str(report_id)}, body={"verdict": "keep"})
 
 
 async def a_newcomer(evening: Evening, _: Who) -> Asked:

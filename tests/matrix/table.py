@@ -119,6 +119,8 @@ EVENTS: Final = (
     EventRow("cue.seen", MEMBERS_IN_ROOM, e.cue_to_all),
     EventRow("trainer.set", OWNER_IN_ROOM, e.trainers),
     EventRow("chat.send", MEMBERS_IN_ROOM, e.chat),
+    EventRow("chat.remove", OWNER_IN_ROOM, e.message_to_remove),
+    EventRow("chat.report", MEMBERS_IN_ROOM, e.message_to_report),
     EventRow("reaction.send", MEMBERS_IN_ROOM, e.applause),
     EventRow("chat.mute", OWNER_IN_ROOM, e.mute),
     EventRow("chat.unmute", OWNER_IN_ROOM, e.unmute),
@@ -201,6 +203,8 @@ ROUTES: Final = (
     RouteRow("GET /v1/challenges/{id}/reviews", among_accounts(_NO_CHALLENGE, "its maker", owner=OK), r.a_challenge),
     RouteRow("GET /v1/workouts/{id}/ghost", THEIR_OWN, r.a_past_workout),
     # -- people
+    RouteRow("GET /v1/classes/{id}/reports", OWN_CLASS, r.the_reports),
+    RouteRow("PUT /v1/classes/{id}/reports/{report}/verdict", OWN_CLASS, r.a_report),
     RouteRow("PUT /v1/blocks/{account}", ANY_ACCOUNT, r.a_newcomer),
     RouteRow("DELETE /v1/blocks/{account}", ANY_ACCOUNT, r.a_newcomer),
     RouteRow("GET /v1/blocks", ANY_ACCOUNT, r.plain),

@@ -30,6 +30,8 @@ from rooms.comebacks import Comebacks
 from rooms.hall import Hall
 from rooms.muting import Muting
 from rooms.reacting import Reacting
+from rooms.removing import Removing
+from rooms.reporting import Reporting
 from rooms.rooms import Rooms
 from rooms.screening import Screening
 from rooms.speaking import Speaking
@@ -47,6 +49,7 @@ from services.kernel.ids import AccountId, ClassId, LoginId, StreamId, Uuid7Ids
 from services.kernel.problems import Problem
 from services.safety.safety import Safety
 from services.social.blocks import Blocks
+from services.social.reports import Reports
 from services.training.provenance import SensorKind
 from services.training.sample import Sample
 
@@ -195,6 +198,9 @@ class TestNode:
         self.watches = Watches(self.safety, world.clock)
         self.muting = Muting(self.rooms, transactions, world.clock, ids)
         self.screening = Screening(self.rooms, transactions, world.clock)
+        self.removing = Removing(self.rooms, transactions, world.clock, ids)
+        self.reporting = Reporting(self.rooms, transactions, world.clock, ids)
+        self.reports = Reports(transactions, world.clock, ids, self.removing)
         self.reacting = Reacting(self.rooms, self.screening, world.clock)
         self.blocks = Blocks(transactions, world.clock, self.screening)
         self.streams = Streams(

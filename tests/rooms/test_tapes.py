@@ -232,6 +232,22 @@ async def test_a_replay_keeps_to_whom_its_viewer_has_blocked(world: World) -> No
     assert "chat.said" not in await heard()
 
 
+async def test_a_replay_does_not_tell_what_was_taken_down(world: World) -> None:
+    ride = await Ride.begin(world, "Ada", "Bob")
+    ada, bob = (connection for _, connection, _ in ride.athletes)
+    await ride.ride(3)
+    said = await ride.nodes[1].speaking.chat(bob, ChatSend(class_id=ride.live.id, text="hello"))
+    await ride.ride(3)
+    for node in ride.nodes:
+        await node.tapes.write()
+    await ride.nodes[0].classes.end(ride.coach.caller, ride.live.id)
+    async with Transactions(world.database, world.clock, Uuid7Ids(world.clock))() as stores:
+        by, now = ride.coach.caller.account_id, utc(world.clock.wall_ms())
+        await stores.moderation.remove(ride.live.id, said.position, bob.caller.account_id, "hello", by, now)
+    page = await replay_of(world).page(ada.caller, ride.live.id, 0, 1_000)
+    assert "chat.said" not in [each.event for each in page.events]
+
+
 async def test_a_board_whose_score_no_samples_come_to_is_found(world: World) -> None:
     ride = await Ride.begin(world, "Ada", "Bob")
     await ride.ride(10)

@@ -26,6 +26,8 @@ EVENTS: Final[dict[str, str]] = {
     "chat.send": '{"class_id":"00000000-0000-0000-0000-00000000004d","text":"hello"}',
     "chat.mute": f'{{"class_id":"{ROOM}","n":2,"for_ms":60000}}',
     "chat.unmute": f'{{"class_id":"{ROOM}","n":2}}',
+    "chat.remove": f'{{"class_id":"{ROOM}","message":"0f3a9c41-000000000012"}}',
+    "chat.report": f'{{"class_id":"{ROOM}","message":"0f3a9c41-000000000012","reason":"spam"}}',
     "reaction.send": f'{{"class_id":"{ROOM}","kind":"high_five","to":2}}',
     "chat.history": f'{{"class_id":"{ROOM}","before":"0f3a9c41-000000000012","limit":10}}',
     "cue.seen": f'{{"class_id":"{ROOM}","cue":"0f3a9c41-000000000012","shown":false}}',

@@ -100,6 +100,8 @@ class Hall:
             "display.set": self.show,
             "chat.mute": self.done,
             "chat.unmute": self.done,
+            "chat.remove": self.done,
+            "chat.report": self.done,
             "reaction.send": self.done,
             "trainer.set": self.drive,
             "class.create": self.create,

@@ -57,6 +57,9 @@ class Inboxes:
     async def class_clock(self, class_id: ClassId, timeline: Timeline) -> None:
         raise NotImplementedError
 
+    async def message_removed(self, class_id: ClassId, position: str) -> None:
+        raise NotImplementedError
+
     def member_shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         raise NotImplementedError
 

@@ -23,6 +23,7 @@ from services.kernel.facts import (
     ClassDoorsDue,
     ClassEnded,
     ClassMemberRemoved,
+    ClassMessageRemoved,
     ClassSummarised,
     LoginEnded,
     NotificationsRead,
@@ -59,6 +60,7 @@ class Pushed:
         self.clocks: list[tuple[ClassId, Timeline]] = []
         self.coaches: list[tuple[ClassId, AccountId]] = []
         self.removed: list[tuple[ClassId, AccountId, int]] = []
+        self.taken_down: list[tuple[ClassId, str]] = []
         self.logins: list[tuple[AccountId, LoginId, str]] = []
         self.tasks: list[tuple[AccountId, TaskView]] = []
         self.new: list[tuple[Notification, Reader, int]] = []
@@ -75,6 +77,9 @@ class Pushed:
 
     async def class_clock(self, class_id: ClassId, timeline: Timeline) -> None:
         self.clocks.append((class_id, timeline))
+
+    async def message_removed(self, class_id: ClassId, position: str) -> None:
+        self.taken_down.append((class_id, position))
 
     def member_shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         self.shown.append((class_id, account_id, showing))
@@ -322,6 +327,14 @@ async def test_who_leads_a_class_and_who_was_sent_out_is_said_again_to_its_room(
     await happen(world, rows[PUSHES.name], gone)
     assert pushed.coaches == [(live.id, coach.account_id)]
     assert pushed.removed == [(live.id, athlete.account_id, 2)]
+
+
+async def test_a_message_that_was_taken_down_is_told_to_the_room(
+    world: World, rows: dict[str, Row], pushed: Pushed
+) -> None:
+    class_id, position = ClassId(world.ids.next()), "0f3a9c41-000000000012"
+    await happen(world, rows[PUSHES.name], ClassMessageRemoved(class_id=class_id, position=position))
+    assert pushed.taken_down == [(class_id, position)]
 
 
 async def test_an_ended_login_is_told_to_the_sockets(world: World, rows: dict[str, Row], pushed: Pushed) -> None:

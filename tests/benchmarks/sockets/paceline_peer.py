@@ -95,6 +95,8 @@ class Work:
             "display.set": refuse,
             "chat.mute": refuse,
             "chat.unmute": refuse,
+            "chat.remove": refuse,
+            "chat.report": refuse,
             "reaction.send": refuse,
             "trainer.set": refuse,
             "class.control": refuse,

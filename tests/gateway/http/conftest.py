@@ -43,6 +43,7 @@ from services.notifications.unsubscribe import Unsubscribe
 from services.safety.safety import Safety
 from services.schedule.jobs import Jobs
 from services.social.blocks import Blocks
+from services.social.reports import Reports
 from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
 from workers.outbound.egress import Egress
@@ -61,6 +62,9 @@ class EmptyStage:
         """Nothing is waiting to be stored."""
 
     async def ended(self, live: LiveClass) -> None:
+        """Nobody is there to be told."""
+
+    async def removed(self, class_id: ClassId, position: str) -> None:
         """Nobody is there to be told."""
 
     async def changed(self, account_id: AccountId) -> None:
@@ -166,6 +170,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         replay=Replay(transactions),
         showings=Showings(transactions, clock, ids, EmptyStage()),
         blocks=Blocks(transactions, clock, EmptyStage()),
+        reports=Reports(transactions, clock, ids, EmptyStage()),
         challenges=Challenges(transactions, clock, ids),
         offers=Offers(transactions, clock, ids),
         bookings=Bookings(transactions, clock, ids),

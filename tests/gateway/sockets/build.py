@@ -101,6 +101,8 @@ class Calls:
             "display.set": anything,
             "chat.mute": anything,
             "chat.unmute": anything,
+            "chat.remove": anything,
+            "chat.report": anything,
             "reaction.send": anything,
             "trainer.set": anything,
             "class.create": anything,
