@@ -235,7 +235,8 @@ const CHAPTERS = {
       await screen.setViewportSize(TELEVISION);
       await screen.goto(`${BASE_URL}/board?code=${code}`);
       await screen.locator(".tile", { hasText: "Zoe Keys" }).waitFor();
-      await page.getByLabel("Say to everybody").focus();
+      await card.getByText("first class").waitFor();
+      await page.getByLabel("What to say").focus();
       await page.keyboard.type("Last minute, all you have!");
       await page.keyboard.press("Enter");
       await page.getByText("Said: Last minute").waitFor();
@@ -245,7 +246,24 @@ const CHAPTERS = {
       await fits(athlete, "a cue on a phone");
       await shot(screen, "board-cue-television-light");
       await shot(athlete, "athlete-cue-phone-light", { fullPage: true });
+      await page.getByText(/^Seen by 1 of 1 · half within \d+ ms/).waitFor();
       await shot(page, "coach-cue-laptop-light");
+
+      // To one alone: the wall, which would show what is said to everybody, keeps what it has.
+      await page.getByLabel("Choose Zoe Keys").check();
+      await page.getByLabel("What to say").fill("Lovely, Zoe");
+      await page.keyboard.press("Enter");
+      await page.getByText("Said: Lovely, Zoe").waitFor();
+      await athlete.getByRole("status").filter({ hasText: "Lovely, Zoe" }).waitFor();
+      await page.getByText(/^Seen by 1 of 1/).waitFor();
+      await screen.getByRole("status").filter({ hasText: "Last minute, all you have!" }).waitFor();
+      await page.getByLabel("Show").selectOption("Zone 1");
+      await card.waitFor(); // whom one has chosen stays in sight
+      await page.getByLabel("Choose Zoe Keys").uncheck();
+      await page.getByLabel("Show").selectOption("Who needs me");
+      await card.waitFor();
+      await speaks(page, "coach with a choice");
+      await page.getByLabel("Show").selectOption("Everybody");
       await screen.close();
 
       // A reload in the middle of a workout goes on with the same stream.

@@ -5,6 +5,7 @@
  * (`#class=…`), so a reload returns to it.
  */
 import { accountForm } from "./account-form.js";
+import { ClockControls } from "./clock-controls.js";
 import { Cockpit } from "./cockpit.js";
 import { cueBox } from "./cue.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
@@ -12,11 +13,12 @@ import { followInbox, showInboxLink } from "./inbox-link.js";
 import { Live } from "./live.js";
 import { Login } from "./login.js";
 import { Problem } from "./problem.js";
+import { receiptWords } from "./receipts.js";
 import { Room } from "./room.js";
 import { followAlerts } from "./safety-alerts.js";
 import { showStanding } from "./standing.js";
 import { awaitClassSummary, standingsOf } from "./standings.js";
-import { clock, moment, span } from "./words.js";
+import { clock, count, moment, span } from "./words.js";
 
 const SUMMARY_AFTER_MS = 1_200; // about how long the server takes to make one
 
@@ -30,6 +32,8 @@ login.onChange(() => {
 });
 byId("log-out").addEventListener("click", () => login.logOut());
 byId("end-home").addEventListener("click", () => home());
+byId("filter").addEventListener("change", ({ target }) => current?.cockpit.filterBy(target.value));
+byId("send-out").addEventListener("click", ({ currentTarget }) => current?.sendOut(currentTarget));
 byId("sort").addEventListener("change", ({ target }) => current?.cockpit.sortBy(target.value));
 byId("copy").addEventListener("click", () => current && copy(current.view.code));
 byId("end").addEventListener("click", ({ currentTarget }) => current?.end(currentTarget));
@@ -172,14 +176,28 @@ class LiveClass {
     this.view = view;
     this.cockpit = new Cockpit(byId("cards"), byId("counts"));
     this.cockpit.by = byId("sort").value;
+    this.cockpit.filter = byId("filter").value;
+    this.cockpit.onChosen = () => this.#chosen();
+    this.#chosen();
     this.live = new Live(login);
     followInbox(this.live);
     followAlerts(this.live);
+    this.clock = new ClockControls(byId("clock"), (command, key) =>
+      this.live.ask("class.control", { class_id: view.id, do: command, key }),
+    );
+    for (const [event, use] of [
+      ["cockpit.snapshot", (told) => this.cockpit.needs.take(told)],
+      ["cockpit.changes", (told) => this.cockpit.needs.apply(told)],
+      ["cue.receipts", (told) => setText(byId("receipts"), receiptWords(told))],
+    ])
+      this.live.on(event, (told) => told.class_id === view.id && use(told));
+    setText(byId("receipts"), "");
     this.room = new Room(
       this.live,
       { code: view.code, role: "coach" },
       {
         onBoard: () => this.#show(),
+        onClock: (clock) => this.clock.take(clock),
         onEnded: (ended) => this.#ended(ended),
         onProblem: (problem) => setText(byId("live-trouble"), problem.message),
       },
@@ -190,7 +208,11 @@ class LiveClass {
     setText(byId("live-trouble"), "");
     byId("screen").href = `/board?code=${encodeURIComponent(view.code)}`;
     byId("sign").hidden = false;
-    cueBox(byId("cue-form"), (cue) => this.live.ask("cue.send", { class_id: view.id, ...cue }));
+    cueBox(
+      byId("cue-form"),
+      (cue) => this.live.ask("cue.send", { class_id: view.id, ...cue }),
+      () => this.#audience(),
+    );
     setText(byId("cue-said"), "");
     showStanding(byId("sign"), this.live);
     showView("live");
@@ -230,10 +252,47 @@ class LiveClass {
   #show() {
     const lines = this.room.board.lines();
     byId("nobody").hidden = lines.length > 0 || !this.room.view;
-    this.cockpit.show(lines, { fresh: this.live.standing.fresh });
+    this.cockpit.show(lines, { fresh: this.live.standing.fresh, serverNowMs: this.room.serverNowMs });
+  }
+
+  /** For whom the next cue is, as the server has it; null for everybody. */
+  #audience() {
+    const to = byId("cue-to").value;
+    if (to.startsWith("zone-")) return { type: "zone", zone: Number(to.slice(5)) };
+    return to === "chosen" && this.cockpit.chosen.size ? { type: "members", n: [...this.cockpit.chosen] } : null;
+  }
+
+  /** Whoever is chosen is whom the next cue is for. */
+  #chosen() {
+    const { size } = this.cockpit.chosen;
+    const [to, option] = [byId("cue-to"), byId("cue-to-chosen")];
+    setText(option, `${count(size, "athlete")} chosen`);
+    option.disabled = size === 0;
+    if (size > 0) to.value = "chosen";
+    else if (to.value === "chosen") to.value = "all";
+    byId("send-out").hidden = size !== 1;
+  }
+
+  /** Sends out the one who is chosen. */
+  async sendOut(button) {
+    const [n] = this.cockpit.chosen;
+    const name = this.room.board.line(n)?.name ?? "this athlete";
+    const yes = await confirmed({
+      title: `Send ${name} out?`,
+      text: "They leave the class on all their devices and cannot come back into it. Their score stays.",
+      yes: "Send out",
+    });
+    if (!yes) return;
+    await whileBusy(button, () =>
+      attempt(byId("live-trouble"), async () => {
+        await this.live.ask("member.remove", { class_id: this.view.id, n });
+        this.cockpit.chooseNobody();
+      }),
+    );
   }
 
   #tick() {
+    this.clock.tick(this.room.serverNowMs);
     setText(byId("elapsed"), clock(this.room.serverNowMs - this.view.created_at_ms));
     this.cockpit.tick();
   }

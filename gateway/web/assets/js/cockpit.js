@@ -4,13 +4,13 @@
  * Traces grow by one point a second from whatever the board says then, and have a hole wherever it said nothing. Cards
  * change places at most every two seconds, and not at all while the coach points at them.
  */
-import { ordered, watched } from "./attention.js";
+import { Needs, needWords, ordered, passes } from "./attention.js";
 import { Trace, zoneColours } from "./canvas.js";
 import { make, setText } from "./dom.js";
 import { clock, effortWords, freshnessWords, zoneWords } from "./words.js";
 
 const REORDER_MS = 2_000;
-const LOST_WORTH_SAYING_MS = 10_000;
+const LONG_WORTH_SAYING_MS = 10_000;
 
 export class Cockpit {
   /** @param {HTMLElement} list @param {HTMLElement} counts */
@@ -18,8 +18,13 @@ export class Cockpit {
     this.list = list;
     this.counts = counts;
     this.by = "attention";
+    this.filter = "all";
     this.cards = new Map();
-    this.watches = new Map();
+    this.needs = new Needs();
+    this.chosen = new Set();
+    /** Called when somebody else is chosen. */
+    this.onChosen = () => {};
+    this.serverNowMs = 0;
     this.lines = [];
     this.fresh = false;
     this.orderedAt = -Infinity;
@@ -39,25 +44,47 @@ export class Cockpit {
     });
   }
 
-  /** @param {import("./board.js").Line[]} lines @param {{fresh: boolean}} state */
-  show(lines, { fresh }) {
+  /** @param {import("./board.js").Line[]} lines @param {{fresh: boolean, serverNowMs: number}} state */
+  show(lines, { fresh, serverNowMs }) {
     this.lines = lines;
     this.fresh = fresh;
+    this.serverNowMs = serverNowMs;
     const now = performance.now();
     for (const line of lines) {
-      this.watches.set(line.n, watched(this.watches.get(line.n), line, now));
       let card = this.cards.get(line.n);
       if (!card) {
-        card = newCard();
+        card = newCard((on) => this.#choose(line.n, on));
         this.cards.set(line.n, card);
         this.list.append(card.root);
         this.inView.observe(card.root);
         this.orderedAt = -Infinity;
       }
-      fill(card, line, { fresh, watch: this.watches.get(line.n), now });
+      fill(card, line, { fresh, need: this.needs.of(line.n), serverNowMs });
+      card.root.hidden = !passes(this.filter, line, this.needs) && !this.chosen.has(line.n);
     }
     this.#count();
     this.#order(now);
+  }
+
+  filterBy(filter) {
+    this.filter = filter;
+    this.show(this.lines, { fresh: this.fresh, serverNowMs: this.serverNowMs });
+  }
+
+  /** Nobody is chosen any more. */
+  chooseNobody() {
+    for (const n of this.chosen) {
+      const card = this.cards.get(n);
+      if (card) card.pick.checked = false;
+    }
+    this.chosen.clear();
+    this.onChosen();
+  }
+
+  #choose(n, on) {
+    if (on) this.chosen.add(n);
+    else this.chosen.delete(n);
+    this.onChosen();
   }
 
   sortBy(by) {
@@ -73,14 +100,14 @@ export class Cockpit {
       card.trace.add(this.fresh ? line.percent : null);
       if (card.root.classList.contains("in-view")) card.trace.draw(card.canvas, this.colours);
     }
-    this.show(this.lines, { fresh: this.fresh });
+    this.show(this.lines, { fresh: this.fresh, serverNowMs: this.serverNowMs + 1_000 });
   }
 
   clear() {
     this.inView.disconnect();
     this.list.replaceChildren();
     this.cards.clear();
-    this.watches.clear();
+    this.chosen.clear();
     this.lines = [];
   }
 
@@ -102,7 +129,7 @@ export class Cockpit {
   #order(now) {
     if (this.pointed || now - this.orderedAt < REORDER_MS) return;
     this.orderedAt = now;
-    const order = ordered(this.by, this.lines, this.watches).map((line) => this.cards.get(line.n));
+    const order = ordered(this.by, this.lines, this.needs).map((line) => this.cards.get(line.n));
     const before = new Map();
     const moves = order.some((card, index) => this.list.children[index] !== card.root);
     if (!moves) return;
@@ -124,7 +151,8 @@ function glide(element, from) {
   });
 }
 
-function newCard() {
+function newCard(onPick) {
+  const pick = make("input", { type: "checkbox", class: "ath-pick", onchange: ({ target }) => onPick(target.checked) });
   const rank = make("span", { class: "ath-rank" });
   const name = make("h2", { class: "ath-name" });
   const bpm = make("strong", { class: "ath-bpm" });
@@ -136,7 +164,7 @@ function newCard() {
   const root = make(
     "li",
     { class: "card ath" },
-    make("div", { class: "ath-head" }, rank, name, chip),
+    make("div", { class: "ath-head" }, pick, rank, name, chip),
     make(
       "div",
       { class: "ath-body" },
@@ -145,29 +173,29 @@ function newCard() {
     ),
     make("div", { class: "ath-foot" }, why, effort),
   );
-  return { root, rank, name, bpm, percent, chip, why, effort, canvas, trace: new Trace() };
+  return { root, pick, rank, name, bpm, percent, chip, why, effort, canvas, trace: new Trace() };
 }
 
-function fill(card, line, { fresh, watch, now }) {
+function fill(card, line, { fresh, need, serverNowMs }) {
   const live = fresh && line.freshness === "live" && line.bpm !== null;
   card.root.dataset.state = fresh ? line.freshness : "hidden";
   card.root.dataset.zone = live ? String(line.zone) : "";
   card.chip.dataset.zone = live ? String(line.zone) : "";
   setText(card.rank, fresh && Number.isFinite(line.rank) ? String(line.rank) : "–");
   setText(card.name, line.name);
+  card.pick.setAttribute("aria-label", `Choose ${line.name}`);
+  card.root.dataset.needs = fresh ? (need.reasons[0] ?? "") : "";
   setText(card.bpm, live ? String(line.bpm) : "–");
   setText(card.percent, live ? `${line.percent}%` : "");
   setText(card.chip, live ? zoneWords(line.zone) : fresh ? freshnessWords(line) : "hidden");
-  setText(card.why, fresh ? why(line, watch, now) : "");
+  setText(card.why, fresh ? why(line, need, serverNowMs) : "");
   setText(card.effort, fresh ? `${effortWords(line.effort)} points` : "–");
 }
 
-function why(line, watch, now) {
-  if (line.freshness === "lost" && watch.darkSince !== null) {
-    const darkMs = now - watch.darkSince;
-    return darkMs > LOST_WORTH_SAYING_MS ? `no heart rate for ${clock(darkMs)}` : "no heart rate";
-  }
-  if (watch.redSince !== null) return `in zone 5 for ${clock(now - watch.redSince)}`;
-  if (!line.present) return "left the room";
-  return "";
+function why(line, need, serverNowMs) {
+  if (need.reasons.length === 0) return line.present ? "" : "left the room";
+  const [first, ...others] = needWords(need);
+  const forMs = serverNowMs - need.sinceMs;
+  const long = need.reasons[0] !== "first_class" && forMs > LONG_WORTH_SAYING_MS;
+  return [long ? `${first} for ${clock(forMs)}` : first, ...others].join(", ");
 }

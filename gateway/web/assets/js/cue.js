@@ -41,9 +41,10 @@ export class CueBanner {
  * A form that sends cues. What could not be sent stays in the box and is sent again under the same key, so that a cue whose
  * answer was lost is not said twice.
  * @param {HTMLFormElement} form with an input, a button and an element of class `said`
- * @param {(cue: {text: string, key: string}) => Promise<unknown>} send
+ * @param {(cue: {text: string, key: string, to?: any}) => Promise<unknown>} send
+ * @param {() => any} [audience] for whom it is: null, for everybody
  */
-export function cueBox(form, send) {
+export function cueBox(form, send, audience = () => null) {
   const input = form.querySelector("input");
   const button = form.querySelector("[type=submit]");
   const said = form.querySelector(".said");
@@ -52,7 +53,10 @@ export function cueBox(form, send) {
     event.preventDefault();
     const text = input.value.trim();
     if (!text) return;
-    const cue = unsure?.text === text ? unsure : { text, key: newKey() };
+    const to = audience();
+    const asked = to ? { text, to } : { text };
+    const same = unsure && JSON.stringify({ ...asked, key: unsure.key }) === JSON.stringify(unsure);
+    const cue = same ? unsure : { ...asked, key: newKey() };
     whileBusy(button, async () => {
       try {
         await send(cue);

@@ -18,7 +18,7 @@ const AGAIN_MS = 3_000;
 
 /**
  * @typedef {{onJoined?: (room: any, you: any) => void, onBoard: (board: Board) => void, onEnded?: (room: any) => void, onCue?: (cue: any) => void,
- *            onSummary?: (summary: any) => void, onProblem: (problem: Problem) => void}} RoomWatcher
+ *            onSummary?: (summary: any) => void, onClock?: (clock: any) => void, onProblem: (problem: Problem) => void}} RoomWatcher
  */
 
 export class Room {
@@ -44,7 +44,7 @@ export class Room {
     live.on("board.snapshot", (snapshot) => this.#mine(snapshot) && this.#take(snapshot));
     live.on("board.changes", (changes) => this.#mine(changes) && this.#change(changes));
     live.on("board.private", (told) => this.#mine(told) && this.#takePrivate(told));
-    for (const event of ["cue", "class.ended", "class.summary", "chat.said"])
+    for (const event of ["cue", "class.ended", "class.summary", "class.clock", "room.removed", "chat.said"])
       live.on(event, (payload) => this.#said(event, payload));
     live.on("room.position", (told) => this.#mine(told) && this.place.set(told.position));
     live.on("room.reset", (reset) => this.view?.id === reset.room.id && this.#reset(reset));
@@ -89,6 +89,7 @@ export class Room {
     this.board.takePrivate({}); // told again when there is any
     this.watcher.onJoined?.(joined.room, this.you);
     this.#take(joined.board);
+    this.watcher.onClock?.(joined.clock);
     for (const [event, payload] of joined.missed ?? []) this.#said(event, payload);
     this.place.set(joined.position);
   }
@@ -100,10 +101,19 @@ export class Room {
     if (event === "cue") this.watcher.onCue?.(payload);
     if (event === "class.ended") this.#ended(payload);
     if (event === "class.summary") this.watcher.onSummary?.(payload);
+    if (event === "class.clock") this.watcher.onClock?.(payload);
+    if (event === "room.removed" && payload.n === this.you?.n) this.#sentOut();
   }
 
-  #reset({ room, board, position }) {
+  #sentOut() {
+    this.close();
+    const message = "You were sent out of this class by its coach.";
+    this.watcher.onProblem(new Problem({ code: "removed_from_class", message, retry: false }));
+  }
+
+  #reset({ room, board, clock, position }) {
     if (this.closed) return;
+    this.watcher.onClock?.(clock);
     this.place.set(position);
     this.#take(board);
     if (room.state === "over") this.#ended(room);

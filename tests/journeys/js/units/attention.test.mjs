@@ -1,57 +1,59 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ordered, watched } from "../../../../gateway/web/assets/js/attention.js";
+import { Needs, REASONS, needWords, ordered, passes } from "../../../../gateway/web/assets/js/attention.js";
 
-const line = (n, name, over = {}) => ({ n, name, rank: n, bpm: 140, percent: 75, zone: 3, freshness: "live", ...over });
-const lost = { bpm: null, percent: null, zone: null, freshness: "lost" };
+const line = (n, name = `Athlete ${n}`, over = {}) => ({ n, name, rank: n, zone: 3, present: true, ...over });
+const row = (n, reasons, sinceMs = null) => [n, reasons, sinceMs, true, 140, 75, 3, 1.5, "live"];
 
-function watches(lines, since = {}) {
-  return new Map(lines.map((each) => [each.n, watched(undefined, each, since[each.n] ?? 0)]));
+function told(...rows) {
+  const needs = new Needs();
+  needs.take({ rows });
+  return needs;
 }
 
-const names = (by, lines, since) => ordered(by, lines, watches(lines, since)).map(({ name }) => name);
+const numbers = (by, lines, needs) => ordered(by, lines, needs).map(({ n }) => n);
 
-test("lost sensors come first, then zone 5, then stale, then by zone", () => {
-  const lines = [
-    line(1, "steady"),
-    line(2, "gone", { freshness: "none", zone: null }),
-    line(3, "stale", { freshness: "stale", zone: null }),
-    line(4, "red", { zone: 5 }),
-    line(5, "lost", lost),
-    line(6, "hard", { zone: 4 }),
-  ];
-  assert.deepEqual(names("attention", lines), ["lost", "red", "stale", "hard", "steady", "gone"]);
+test("the worst reason comes first, then who has had it longest, then the number", () => {
+  const needs = told(
+    row(1, []),
+    row(2, ["lost_sensor"], 900),
+    row(3, ["over_limit", "first_class"], 950),
+    row(4, ["lost_sensor"], 100),
+    row(5, ["first_class"], 0),
+    row(6, ["lost_sensor"], 100),
+  );
+  assert.deepEqual(
+    numbers("attention", [1, 2, 3, 4, 5, 6].map((n) => line(n)), needs),
+    [3, 4, 6, 2, 5, 1],
+  );
 });
 
-test("whoever has been lost or red the longest comes first", () => {
-  const lines = [
-    line(1, "late", lost),
-    line(2, "early", lost),
-    line(3, "new red", { zone: 5 }),
-    line(4, "old red", { zone: 5 }),
-  ];
-  assert.deepEqual(names("attention", lines, { 1: 900, 2: 100, 3: 900, 4: 100 }), [
-    "early",
-    "late",
-    "old red",
-    "new red",
-  ]);
+test("changes replace rows by number, a snapshot replaces everything", () => {
+  const needs = told(row(1, ["lost_sensor"], 5), row(2, ["no_data"], 5));
+  needs.apply({ rows: [row(1, [])] });
+  assert.deepEqual([needs.of(1).reasons, needs.of(2).reasons], [[], ["no_data"]]);
+  needs.take({});
+  assert.deepEqual(needs.of(2).reasons, []);
 });
 
-test("since when is remembered while it lasts and forgotten when it ends", () => {
-  const red = watched(undefined, line(1, "a", { zone: 5 }), 100);
-  assert.equal(watched(red, line(1, "a", { zone: 5 }), 700).redSince, 100);
-  assert.equal(watched(red, line(1, "a", { zone: 4 }), 700).redSince, null);
-});
-
-test("a sensor that goes from stale to lost has been dark since it went stale", () => {
-  const stale = watched(undefined, line(1, "a", { freshness: "stale", zone: null }), 100);
-  assert.equal(watched(stale, line(1, "a", lost), 900).darkSince, 100);
+test("every reason has words, and several are all said", () => {
+  for (const reason of REASONS) assert.notDeepEqual(needWords({ reasons: [reason] }), [reason]);
+  assert.deepEqual(needWords({ reasons: ["lost_sensor", "first_class"] }), ["sensor lost", "first class"]);
 });
 
 test("by rank and by name", () => {
   const lines = [line(2, "Ána"), line(1, "Zoe"), line(3, "ben")];
-  assert.deepEqual(names("rank", lines), ["Zoe", "Ána", "ben"]);
-  assert.deepEqual(names("name", lines), ["Ána", "ben", "Zoe"]);
+  assert.deepEqual(numbers("rank", lines, told()), [1, 2, 3]);
+  assert.deepEqual(numbers("name", lines, told()), [2, 3, 1]);
+});
+
+test("a filter lets through whom it says", () => {
+  const needs = told(row(1, ["no_data"], 5), row(2, []));
+  const lines = [line(1, "a", { zone: null }), line(2, "b", { present: false }), line(3, "c", { zone: 4 })];
+  const through = (filter) => lines.filter((each) => passes(filter, each, needs)).map(({ n }) => n);
+  assert.deepEqual(through("all"), [1, 2, 3]);
+  assert.deepEqual(through("needs"), [1]);
+  assert.deepEqual(through("here"), [1, 3]);
+  assert.deepEqual(through("zone-4"), [3]);
 });
