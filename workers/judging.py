@@ -1,6 +1,6 @@
 """What facts do to verdicts: a workout that has a summary is judged, and one that was judged is compared with others.
 
-Comparing is a queue of its own. It costs up to a second where somebody looks like somebody else, and nobody's verdict on their own
+Comparing is a queue of its own. It costs seconds where somebody looks like somebody else, and nobody's verdict on their own
 stream should wait for that. It is told of after the commit, so of two workouts that are judged at the same moment the one that is
 compared later sees the other.
 """

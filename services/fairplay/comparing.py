@@ -3,9 +3,10 @@
 Nobody can compare all pairs, so three questions to an index say with whom it is worth it: who was out in the same hours with about
 the same mean heart rate, whose rates have the same fingerprint whenever that was, and what else the same person sent at that time.
 Of the first, up to `MOST_NEAR`, only sketches are read; curves are read of the `MOST_READ` that look most alike, and compared
-shift by shift, with the event loop free in between. So one comparison costs a bounded second at the worst, and next to nothing for
-most people. In a class of thousands who all ride alike a copy may therefore hide among more than `MOST_NEAR` nearer means, unless
-it is one to the last bit.
+shift by shift, with the event loop free in between. A pair of sketches of 45 minutes costs 0.8 ms, a
+pair of curves 77 ms for each clock, and both grow with the length: some two seconds at the worst for a class, twenty for twelve
+hours, and next to nothing for most people. In a class of thousands who all ride alike a copy may therefore hide among more than
+`MOST_NEAR` nearer means, unless it is one to the last bit.
 
 Two clocks are tried: both from the beginning, as a copy that was started later is; and both by the wall clock, as a stream that is
 passed on live is.
