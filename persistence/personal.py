@@ -20,13 +20,15 @@ class LoginLine(msgspec.Struct, frozen=True):
 
 
 class MembershipLine(msgspec.Struct, frozen=True):
-    """One class that somebody took part in or gave."""
+    """One class that somebody took part in or gave, and how it showed them to others."""
 
     class_id: ClassId
     title: str
     role: str
     joined_at: datetime
     class_ended_at: datetime | None
+    display: str
+    alias: str
 
 
 class ChallengeLine(msgspec.Struct, frozen=True):
@@ -105,7 +107,8 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
     )
     memberships = await tx.fetch(
         """
-        SELECT classes.id AS class_id, classes.title, member.role, member.joined_at, classes.ended_at AS class_ended_at
+        SELECT classes.id AS class_id, classes.title, member.role, member.joined_at, classes.ended_at AS class_ended_at,
+            member.showing_mode AS display, member.showing_alias AS alias
         FROM class_members AS member JOIN classes ON classes.id = member.class_id
         WHERE member.account_id = $1
         ORDER BY member.joined_at DESC

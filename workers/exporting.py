@@ -8,6 +8,8 @@
     bookings.jsonl                one booking of a class per line
     blocks.jsonl                  one person per line whom one does not hear
     incidents.jsonl               one time per line that one was asked whether one is all right
+    consents.jsonl                one thing that was agreed to per line
+    display.json                  how others see them in the classes to come
     workouts/DAY_ID.jsonl         a line with the workout and its summary, then one line per sample
 
 The first step writes the small things, each further one a few workouts, the last one the list of entries. A workout is read and
@@ -32,6 +34,7 @@ import msgspec
 from persistence.personal import personal
 from persistence.stores import Stores
 from services.accounts.account import view_of as account_view
+from services.classes.showing import Showing
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import TaskId, WorkoutId
 from services.schedule.jobs import Tick
@@ -61,6 +64,9 @@ challenges.jsonl   one line per challenge you are or were in
 bookings.jsonl     one line per class you have booked, whatever became of it
 blocks.jsonl       one line per account that you have blocked
 incidents.jsonl    one line per time that you were asked whether you are all right, for 90 days
+consents.jsonl     one line per thing you agreed to show: what (purpose), to whom at most (audience), from when to when; without a
+                   class_id it was for the classes to come
+display.json       how others see you in the classes that you join from now on
 workouts/          one file per finished workout. Its first line is the workout with its summary and the body it was
                    judged by, and what fed each of its streams: the sensor, as far as it said, and where you wore several in
                    a class, from when to when this one was shown and counted. Each further line is one
@@ -178,6 +184,8 @@ class ExportKind:
             raise Unprocessable("the account is gone")
         small = await personal(stores.tx, task.account_id)
         profile = msgspec.json.format(msgspec.json.encode(account_view(account)))
+        consents = await stores.showings.ledger(task.account_id)
+        display = msgspec.json.format(msgspec.json.encode(await stores.showings.default(task.account_id) or Showing()))
         at = utc(self._clock.wall_ms())
 
         def write() -> int:
@@ -193,6 +201,8 @@ class ExportKind:
                     ("bookings.jsonl", b"".join(map(_line, small.bookings))),
                     ("blocks.jsonl", b"".join(map(_line, small.blocks))),
                     ("incidents.jsonl", b"".join(map(_line, small.incidents))),
+                    ("consents.jsonl", b"".join(map(_line, consents))),
+                    ("display.json", display),
                 ):
                     file.begin(name, at)
                     file.write(content)

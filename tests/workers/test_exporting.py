@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tracemalloc
+import uuid
 import zipfile
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from persistence.database import Database
+from services.classes.showing import Consent
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
 from services.kernel.ids import StreamId, TaskId
@@ -142,6 +144,22 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
     assert samples == [[0, 150, []], [1000, 150, []], [2000, 150, []], [3000, None, []], [4000, 99, [600, 610]]]
     assert his.encode() not in b"".join(content.values())
     assert b"sample: [ms since the start" in content["README.txt"]
+
+
+async def test_it_holds_how_one_is_shown_and_what_was_agreed_to(world: World, tmp_path: Path) -> None:
+    ada, now = await world.account(), utc(world.clock.wall_ms())
+    live = await world.live_class(await world.account("Bob", "coach"))
+    async with world.transactions() as stores:
+        await stores.showings.save_default(ada.account_id, "alias", "Fox", now)
+        await stores.showings.give(ada.account_id, [(uuid.uuid4(), Consent(None, "name", "coach", 1, now))])
+    await world.enter(live, ada)
+    export = Exporting(world, tmp_path / "exports", ada)
+    content = export.read(await export.finish())
+    assert json.loads(content["display.json"]) == {"mode": "alias", "alias": "Fox", "revision": 0}
+    (consent,) = lines(content["consents.jsonl"])
+    assert (consent["purpose"], consent["audience"], consent["withdrawn_at"]) == ("name", "coach", None)
+    (membership,) = lines(content["memberships.jsonl"])
+    assert (membership["display"], membership["alias"]) == ("alias", "Fox")
 
 
 async def test_another_worker_goes_on_where_the_committed_part_ends(world: World, tmp_path: Path) -> None:

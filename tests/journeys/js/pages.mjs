@@ -264,6 +264,19 @@ const CHAPTERS = {
       await card.waitFor();
       await speaks(page, "coach with a choice");
       await page.getByLabel("Show").selectOption("Everybody");
+      // Who sees you is decided in the middle of the class: the big screen forgets, the coach does not.
+      await athlete.getByRole("radio", { name: "Zone only" }).check({ force: true });
+      await screen.locator(".tile", { hasText: "Zoe Keys" }).locator(".tile-bpm", { hasText: "–" }).waitFor();
+      await shot(screen, "board-zone-only-television-light");
+      await athlete.getByRole("radio", { name: "Coach only" }).check({ force: true });
+      await screen.locator(".tile", { hasText: "Zoe Keys" }).waitFor({ state: "detached" });
+      await athlete.getByText("Only the coach sees you.").waitFor();
+      await card.locator(".ath-bpm", { hasText: /^\d+$/ }).waitFor();
+      await speaks(athlete, "the choice who sees you");
+      await fits(athlete, "the choice who sees you on a phone");
+      await shot(athlete, "athlete-showing-phone-light", { fullPage: true });
+      await athlete.getByRole("radio", { name: "Everything" }).check({ force: true });
+      await screen.locator(".tile", { hasText: "Zoe Keys" }).waitFor();
       await screen.close();
 
       // A reload in the middle of a workout goes on with the same stream.

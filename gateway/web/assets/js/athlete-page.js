@@ -15,6 +15,7 @@ import { showPast, showWorkout } from "./past.js";
 import { Problem } from "./problem.js";
 import { profileForm, showProfile } from "./profile-form.js";
 import { followSafety } from "./safety-prompt.js";
+import { showingChoice } from "./showing.js";
 import { showStanding } from "./standing.js";
 import { bluetoothWorks } from "./strap.js";
 import { Training } from "./training.js";
@@ -76,7 +77,12 @@ async function home() {
     if (!(problem instanceof Problem)) throw problem;
     setText(byId("profile-trouble"), problem.message);
   }
-  if (login.account) await Promise.all([showPast(login), offerGhosts()]);
+  if (!login.account) return;
+  showingChoice(byId("showing-home"), "showing-home", {
+    load: () => login.call("GET", "/v1/me/display"),
+    save: (choice) => login.call("PUT", "/v1/me/display", choice),
+  });
+  await Promise.all([showPast(login), offerGhosts()]);
 }
 
 function offerSources() {

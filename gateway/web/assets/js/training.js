@@ -10,6 +10,7 @@ import { againstWords } from "./ghost.js";
 import { OwnNumbers } from "./own-numbers.js";
 import { acknowledge } from "./receipt.js";
 import { Room } from "./room.js";
+import { showingChoice } from "./showing.js";
 import { BluetoothStrap, EFFORTS, SimulatedStrap } from "./strap.js";
 import { DeviceStream } from "./stream.js";
 import { clock, count, effortWords, freshnessWords } from "./words.js";
@@ -95,6 +96,7 @@ export class Training {
     setText(byId("live-title"), title || "Workout");
     setText(byId("live-where"), classCode ? "Live class" : "On your own");
     byId("room").hidden = !classCode;
+    byId("showing").hidden = true;
     byId("take-back").hidden = true;
     byId("finish").hidden = false;
     setText(byId("stream-trouble"), "");
@@ -114,6 +116,7 @@ export class Training {
           setText(byId("live-title"), view.title);
           setText(byId("live-where"), `Live class with ${view.coach_name}`);
           this.stream.kept.title = view.title;
+          this.#offerShowing(view.id);
         },
         onBoard: () => this.#tick(),
         onCue: (cue) => {
@@ -127,6 +130,15 @@ export class Training {
         },
       },
     );
+  }
+
+  /** Who sees you in this class: answered on the socket you are on, asked for again after each join. */
+  #offerShowing(classId) {
+    byId("showing").hidden = false;
+    showingChoice(byId("showing-choice"), "showing", {
+      load: () => this.live.pass.call("GET", `/v1/classes/${classId}/display`),
+      save: (choice) => this.live.ask("display.set", { class_id: classId, ...choice }),
+    });
   }
 
   #classEnded() {
@@ -247,7 +259,7 @@ export class Training {
     const at = own ? lines.indexOf(own) : -1;
     const shown = lines.filter((_, index) => index < MINI_TOP || (at >= 0 && Math.abs(index - at) <= MINI_AROUND));
     const entries = shown.map((line) => {
-      const live = fresh && line.freshness === "live" && line.bpm !== null;
+      const live = fresh && line.freshness === "live" && line.zone !== null;
       return make(
         "li",
         { class: line === own ? "is-you" : null },

@@ -104,7 +104,8 @@ function newTile() {
 
 /** @param {import("./board.js").Line} line */
 function fill(tile, line, { fresh, you }) {
-  const live = fresh && line.freshness === "live" && line.bpm !== null;
+  // Who shows only their zone has one without a number.
+  const live = fresh && line.freshness === "live" && line.zone !== null;
   const { dataset } = tile.root;
   dataset.zone = live ? String(line.zone) : "";
   dataset.state = fresh ? line.freshness : "hidden";
@@ -112,9 +113,9 @@ function fill(tile, line, { fresh, you }) {
   tile.root.classList.toggle("is-you", you);
   setText(tile.rank, fresh && Number.isFinite(line.rank) ? String(line.rank) : BLANK);
   setText(tile.name, line.name);
-  setText(tile.bpm, live ? String(line.bpm) : BLANK);
+  setText(tile.bpm, live && line.bpm !== null ? String(line.bpm) : BLANK);
   setText(tile.zone, live ? `Z${line.zone}` : fresh ? freshnessWords(line) : "hidden");
   setText(tile.word, live ? ZONE_WORDS[line.zone] : "");
-  setText(tile.percent, live ? `${line.percent}%` : "");
+  setText(tile.percent, live && line.percent !== null ? `${line.percent}%` : "");
   setText(tile.effort, fresh ? effortWords(line.effort) : BLANK);
 }

@@ -78,3 +78,37 @@ test("no number is given for a sensor that is not live, even if a row carries on
   const { bpm, percent, zone, effort } = board.line(1);
   assert.deepEqual([bpm, percent, zone, effort], [null, null, null, 2.1]);
 });
+
+test("who is gone from the board has no line any more", () => {
+  const board = boardOf(snapshot());
+  assert.equal(board.apply(changes({ gone: [1] })), "applied");
+  assert.deepEqual(
+    board.lines().map(({ n }) => n),
+    [2],
+  );
+});
+
+test("what only this client may see lies over the board, and only as long as it is told", () => {
+  const board = boardOf(snapshot());
+  board.takePrivate({
+    members: [
+      { n: 1, account_id: "x", name: "Ana Maria", role: "athlete" },
+      { n: 7, account_id: "q", name: "Quiet", role: "athlete" },
+    ],
+    rows: [
+      [1, 2, 151, 82, 4, 2.1, "live"],
+      [7, null, 120, 60, 2, 1, "live"],
+    ],
+  });
+  const told = () => board.lines().map(({ n, name, bpm, rank, beyond }) => [n, name, bpm, rank, beyond]);
+  assert.deepEqual(told(), [
+    [2, "Ben", null, 1, false],
+    [1, "Ana Maria", 151, 2, true],
+    [7, "Quiet", 120, Infinity, true],
+  ]);
+  board.takePrivate({});
+  assert.deepEqual(told(), [
+    [2, "Ben", null, 1, false],
+    [1, "Ana", 150, 2, false],
+  ]);
+});
