@@ -38,6 +38,10 @@ below it."""
 STRIKES_WINDOW_S: Final = 10.0
 MAX_ROOMS: Final = 32
 """Rooms one connection may be in. A coach's wall of screens shows a handful; each room costs a delivery per beat."""
+SHOWING_PER_SECOND: Final = 0.5
+SHOWING_BURST: Final = 8.0
+"""Decisions of one account how it is shown, but for those that only take something back: each is a board at once on every node. By
+feeling: somebody tries all five modes and goes back."""
 CHAT_PER_SECOND: Final = 0.5
 """What one account may say in chats on one node, on average. By feeling: faster than anybody types on a bicycle."""
 CHAT_BURST: Final = 5.0

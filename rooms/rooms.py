@@ -24,7 +24,7 @@ from persistence.stores import Stores, Transactions
 from realtime.codec import Frame, event_frame, payload_of
 from realtime.connection import Connection
 from realtime.feeds import Feeds
-from realtime.limits import MAX_ROOMS
+from realtime.limits import MAX_ROOMS, SHOWING_BURST, SHOWING_PER_SECOND, AccountAllowances
 from realtime.node import Node
 from realtime.peer import MemberShown, RoomClosed, Share, WholeWanted
 from realtime.position import NOWHERE, Position, position_of
@@ -61,6 +61,7 @@ from services.kernel.problems import (
     ClassOver,
     NotInRoom,
     Problem,
+    RateLimited,
     RemovedFromClass,
     TooManyRooms,
     Unavailable,
@@ -131,6 +132,7 @@ class Rooms:
         self._beat_s = 1.0 / board_hz
         self._rooms: dict[ClassId, Room] = {}
         self._by_channel: dict[str, Room] = {}
+        self._decisions: Final = AccountAllowances(SHOWING_PER_SECOND, SHOWING_BURST)
         self._loading: dict[ClassId, asyncio.Future[Room]] = {}
         self._whole_wanted: set[ClassId] = set()
         self._next_whole = 0.0
@@ -235,6 +237,16 @@ class Rooms:
                 raise RemovedFromClass
             return found
         return await seat(classes, live, caller.account_id, role, utc(self._clock.wall_ms()))
+
+    def may_decide(self, account_id: AccountId) -> None:
+        """Raise `RateLimited` when somebody changes too often how they are shown."""
+        now = self._clock.monotonic()
+        bucket = self._decisions.of(account_id, now)
+        if not bucket.take(now):
+            raise RateLimited(
+                "you have changed too often how you are shown; wait a moment",
+                retry_after_ms=int(bucket.wait_s(now) * 1000) + 1,
+            )
 
     async def shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         """A member has decided how they are shown, and it is stored: here it holds before this returns, on the other nodes when

@@ -8,7 +8,7 @@ from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.classes.showing import Consent
 from services.classes.showings import Choice
-from services.kernel.problems import ClassNotFound, Forbidden, NotInRoom
+from services.kernel.problems import ClassNotFound, Forbidden, NotInRoom, RateLimited
 
 
 class ConsentList(msgspec.Struct, frozen=True):
@@ -95,7 +95,7 @@ CHOOSE_CLASS_DISPLAY = Route(
     query=Nothing,
     path=ClassPath,
     reply=Choice,
-    problems=(ClassNotFound, Forbidden, NotInRoom),
+    problems=(ClassNotFound, Forbidden, NotInRoom, RateLimited),
 )
 OWN_CONSENTS = Route(
     "GET",

@@ -88,6 +88,10 @@ class ShowingStores(Protocol):
 class Stage(Protocol):
     """The rooms, on every node."""
 
+    def may_decide(self, account_id: AccountId) -> None:
+        """Raise `RateLimited` when somebody makes others look anew too often."""
+        ...
+
     async def shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         """Show a member like this from now on. Raises nothing: it is stored, and a worker says it again."""
         ...
@@ -135,14 +139,20 @@ class Showings:
         return Choice(seat.showing.mode, seat.showing.alias)
 
     async def choose(self, caller: Caller, class_id: ClassId, choice: Choice) -> Choice:
-        """Choose it for a class that one is or was in. When this returns, no node that hears the others shows more. Raises
-        `ClassNotFound`, `NotInRoom`, `Forbidden` for the coach of the class, `BadShape`."""
+        """Choose it for a class that one is or was in. When this returns, no node that hears the others shows more. Chosen again it
+        changes nothing. Raises `ClassNotFound`, `NotInRoom`, `Forbidden` for the coach of the class, `BadShape`, and `RateLimited`,
+        though never for what only takes something back."""
         choice = _fit(choice)
         now = utc(self._clock.wall_ms())
         async with self._transactions() as stores:
             seat = await _seat(stores, caller, class_id)
             if seat.role == "coach":
                 raise Forbidden("the coach of a class is named in it")
+            if (choice.mode, choice.alias) == (seat.showing.mode, seat.showing.alias):
+                return choice
+            _, given = ledger_moves(CONSENTS[seat.showing.mode].items(), choice.mode)
+            if given or choice.mode == seat.showing.mode:
+                self._stage.may_decide(caller.account_id)
             showing = Showing(choice.mode, choice.alias, seat.showing.revision + 1)
             await stores.showings.save(class_id, caller.account_id, showing)
             standing = await stores.showings.standing(caller.account_id, class_id)

@@ -10,6 +10,7 @@ from persistence.database import Database
 from realtime import peer
 from realtime.broker import MemoryBus
 from realtime.connection import Connection
+from realtime.limits import SHOWING_BURST
 from realtime.peer import Share
 from realtime.wire import ChatPage, ChatSend, Row
 from services.classes.live_class import LiveClass
@@ -17,7 +18,7 @@ from services.classes.showing import CONSENTS, DisplayMode
 from services.classes.showings import Choice
 from services.kernel.caller import Caller
 from services.kernel.ids import ClassId, StreamId
-from services.kernel.problems import BadShape, ClassNotFound, Forbidden, NotInRoom
+from services.kernel.problems import BadShape, ClassNotFound, Forbidden, NotInRoom, RateLimited
 from tests.rooms.conftest import TestNode, World, events
 from tests.rooms.test_rooms import steady
 
@@ -367,3 +368,24 @@ async def test_only_members_decide_and_the_coach_is_always_named(ride: Ride) -> 
     with pytest.raises(BadShape) as refused:
         await choose(ride.rider, ride.live.id, Choice("alias", " \u202e "))
     assert refused.value.path == "$.alias"
+
+
+async def test_who_changes_it_all_the_time_is_asked_to_wait_but_may_always_take_back(ride: Ride) -> None:
+    choose = ride.there.showings.choose
+    for _ in range(round(SHOWING_BURST)):
+        await choose(ride.rider, ride.live.id, Choice("hidden"))
+        await choose(ride.rider, ride.live.id, Choice("full"))
+    await choose(ride.rider, ride.live.id, Choice("hidden"))
+    with pytest.raises(RateLimited):
+        await choose(ride.rider, ride.live.id, Choice("full"))
+    assert await ride.there.showings.in_class(ride.rider, ride.live.id) == Choice("hidden")
+    await ride.world.advance(4)
+    for mode in ("full", "coach", "hidden"):
+        await choose(ride.rider, ride.live.id, Choice(mode))
+
+
+async def test_the_same_choice_again_changes_nothing(ride: Ride) -> None:
+    await ride.is_shown("zone")
+    before = await ride.there.showings.ledger(ride.rider)
+    await ride.is_shown("zone")
+    assert await ride.there.showings.ledger(ride.rider) == before

@@ -6,6 +6,7 @@ from realtime.connection import Connection
 from services.classes.class_clock import Pause, Resume, Start
 from services.classes.live_class import LiveClass
 from services.classes.script import Block, Interval, Script
+from services.classes.showings import Choice
 from services.classes.steps import Above, Below, Step
 from services.classes.timelines import ScriptDraft
 from services.kernel.caller import Caller
@@ -129,3 +130,17 @@ async def test_a_coach_who_comes_late_is_told_where_everybody_is(world: World) -
     await here.join(tablet, live.code, "coach")
     await beat(world)
     assert told(tablet) == [[0, 0, 0, 0, 3_000, True, False]]
+
+
+async def test_the_coach_follows_who_is_for_the_coach_only_and_not_who_is_hidden(world: World) -> None:
+    here, there = world.node(), world.node()
+    _, live, desk, ada = await ready(world, here, there)
+    await here.showings.choose(ada.caller, live.id, Choice("coach"))
+    await ada.ride(*[160] * 8)
+    assert told(desk), "the other node is told on the coaches' channel"
+    await here.showings.choose(ada.caller, live.id, Choice("hidden"))
+    await beat(world)
+    told(desk)
+    await ada.ride(*[120] * 8)
+    assert told(desk) == []
+    assert told(ada.connection), "they know it themselves"

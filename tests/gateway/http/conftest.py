@@ -73,6 +73,9 @@ class EmptyStage:
     async def moved(self, class_id: ClassId, timeline: Timeline) -> None:
         """Nobody is there to be told."""
 
+    def may_decide(self, account_id: AccountId) -> None:
+        """As often as they like."""
+
     async def shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         """Nobody is there to be told."""
 
