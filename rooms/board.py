@@ -171,13 +171,13 @@ class Board:
 
     def refresh(self, now_ms: int) -> Changes:
         """Bring rows and members up to `now_ms`; return those that differ from the last time."""
-        lines = self._lines = list(self.seen())
+        lines = self._lines = self.seen()
         members = {line.feed.n: member_of(line) for line in lines}
         rows = {row.n: row for row in _rank((line for line in lines if _competes(line)), now_ms)}
         changes = Changes(
             rows=tuple(row for n, row in rows.items() if self._rows.get(n) != row),
             members=tuple(member for n, member in members.items() if self._members.get(n) != member),
-            gone=tuple(n for n in self._members if n not in members),
+            gone=tuple(sorted(self._members.keys() - members.keys())),
         )
         self._rows, self._members = rows, members
         return changes
@@ -186,12 +186,12 @@ class Board:
         """What is known of everybody whom these eyes see, as of the last `refresh`."""
         return tuple(self._lines)
 
-    def seen(self) -> Iterator[Line]:
+    def seen(self) -> list[Line]:
         """Everybody whom these eyes see, as merged right now."""
-        lines = (self._merge(of_member) for of_member in self._entries.values())
+        lines = [self._merge(of_member) for of_member in self._entries.values()]
         if not self._showings:
             return lines
-        return (line for line in lines if self._eyes.sees(self._showings.get(line.feed.account_id)))
+        return [line for line in lines if self._eyes.sees(self._showings.get(line.feed.account_id))]
 
     def accounts(self) -> Iterable[AccountId]:
         """Everybody of whom anything is known."""
