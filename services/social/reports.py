@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.classes.live_class import LiveClass
+from services.classes.live_class import LiveClass, Membership, may_know
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact, ClassMessageRemoved
@@ -57,6 +57,7 @@ class ClassStore(Protocol):
     """What this needs of the classes' store."""
 
     async def by_id(self, class_id: ClassId) -> LiveClass | None: ...
+    async def membership(self, class_id: ClassId, account_id: AccountId) -> Membership | None: ...
 
 
 class ReportStore(Protocol):
@@ -146,6 +147,8 @@ class Reports:
     @staticmethod
     async def _moderated(stores: ReportStores, caller: Caller, class_id: ClassId) -> None:
         live = await stores.classes.by_id(class_id)
+        membership = await stores.classes.membership(class_id, caller.account_id)
         if live is None:
             raise ClassNotFound
+        may_know(live, caller, membership)
         may_moderate(live, caller, over=True)
