@@ -371,6 +371,7 @@ async def open_parts(
                     comebacks,
                     tapes,
                     streams,
+                    watches,
                     outbox,
                     relay,
                     bus,
