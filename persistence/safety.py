@@ -126,17 +126,17 @@ class Safety:
         return int(status.split()[-1])
 
     async def place(self, class_id: ClassId, account_id: AccountId) -> Place | None:
-        """Where somebody is in a class, None when they are not in it. Its coaches are the one whose class it is and whoever else is
-        in it as a coach."""
+        """Where somebody is in a class, None when they are not in it or were sent out. Its coaches are the one whose class it is
+        and its co-coaches."""
         row = await self._tx.fetchrow(
             """
             SELECT member.n, accounts.name, ARRAY(
                 SELECT coach_id FROM classes WHERE id = $1
                 UNION
-                SELECT account_id FROM class_members WHERE class_id = $1 AND role = 'coach'
+                SELECT account_id FROM class_members WHERE class_id = $1 AND co_coach_since IS NOT NULL
             ) AS coaches
             FROM class_members AS member JOIN accounts ON accounts.id = member.account_id
-            WHERE member.class_id = $1 AND member.account_id = $2
+            WHERE member.class_id = $1 AND member.account_id = $2 AND member.removed_at IS NULL
             """,
             class_id,
             account_id,

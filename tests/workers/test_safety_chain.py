@@ -143,7 +143,10 @@ async def test_an_answer_in_time_ends_it_and_nobody_else_ever_hears_of_it(chain:
 async def test_all_who_coach_the_class_hear_of_it_and_the_first_to_take_it_on_has_it(chain: Chain) -> None:
     ada, kim, live = await a_class(chain)
     helper = await chain.person("Lee")
-    await chain.enter(live, helper, "coach")
+    await chain.enter(live, helper)
+    async with chain.transactions() as stores:
+        led = msgspec.structs.replace(live, co_coach_ids=(helper.account_id,))
+        await stores.leading.save(led, utc(chain.clock.wall_ms()))
     incident = sure(await chain.found(ada, live))
     await chain.pass_time(15)
     assert {who for who, event, _ in chain.heard if event == "safety.alert"} == {"Kim", "Lee"}
@@ -152,6 +155,15 @@ async def test_all_who_coach_the_class_hear_of_it_and_the_first_to_take_it_on_ha
     assert (await chain.safety.acknowledge(kim, incident.id)).acknowledged_by == helper.account_id
     await chain.turn()
     assert chain.heard.count(("Kim", "safety.alert", "acknowledged")) == 1
+
+
+async def test_nobody_coaches_somebody_who_was_sent_out(chain: Chain) -> None:
+    ada, kim, live = await a_class(chain)
+    async with chain.transactions() as stores:
+        assert await stores.leading.remove(live.id, ada.account_id, kim.account_id, utc(chain.clock.wall_ms()))
+    await chain.found(ada, live)
+    await chain.pass_time(15)
+    assert chain.heard[-1] == ("Ada", "safety.prompt", "closed")
 
 
 async def test_the_coaches_learn_that_somebody_is_all_right_after_all(chain: Chain) -> None:
