@@ -133,7 +133,7 @@ class Showings:
         return choice
 
     async def in_class(self, caller: Caller, class_id: ClassId) -> Choice:
-        """How somebody is shown in a class. Raises `ClassNotFound`, `NotInRoom` for whoever never joined it."""
+        """How somebody is shown in a class. Raises `ClassNotFound` for whoever never joined it, `NotInRoom` for its coach."""
         async with self._transactions() as stores:
             seat = await _seat(stores, caller, class_id)
         return Choice(seat.showing.mode, seat.showing.alias)
@@ -200,14 +200,13 @@ class Showings:
 
 
 async def _seat(stores: ShowingStores, caller: Caller, class_id: ClassId) -> Seat:
-    """The caller's place in a class, locked."""
+    """The caller's place in a class, locked. Its coach knows of the class without one; to anybody else it does not exist."""
     caller.require("member")
-    if await stores.classes.by_id(class_id) is None:
-        raise ClassNotFound
-    seat = await stores.showings.seat(class_id, caller.account_id)
-    if seat is None:
-        raise NotInRoom
-    return seat
+    live = await stores.classes.by_id(class_id)
+    seat = None if live is None else await stores.showings.seat(class_id, caller.account_id)
+    if seat is not None:
+        return seat
+    raise NotInRoom if live is not None and live.coach_id == caller.account_id else ClassNotFound
 
 
 def _fit(choice: Choice) -> Choice:

@@ -104,9 +104,12 @@ MEMBERS_IN_ROOM: Final = among_accounts(
     OK, "the members in the room, not its screens", coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM
 )
 IN_CLASS_BUT_ITS_COACH: Final = among_accounts(
-    OK, "the members of the class but its coach", owner=FORBIDDEN, coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM
+    OK, "the members of the class but its coach; to others it does not exist", owner=FORBIDDEN, coach=NO_CLASS,
+    stranger=NO_CLASS,
+)  # fmt: skip
+IN_CLASS: Final = among_accounts(
+    OK, "the members of the class; to others it does not exist", coach=NO_CLASS, stranger=NO_CLASS
 )
-IN_CLASS: Final = among_accounts(OK, "the members of the class", coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM)
 OWNER_IN_ROOM: Final = among_accounts(
     FORBIDDEN, "the coach of the class, in its room", owner=OK, coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM
 )

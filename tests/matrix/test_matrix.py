@@ -1,11 +1,14 @@
 """Every row of the table, asked by everybody."""
 
+import uuid
+from dataclasses import replace
+
 import pytest
 
 from gateway.http.routes import ROUTES as CATALOGUE
-from services.kernel.problems import all_problems
+from services.kernel.problems import NotFound, all_problems
 from tests.matrix.conftest import Evenings
-from tests.matrix.roles import OK, Who
+from tests.matrix.roles import FORBIDDEN, OK, Who
 from tests.matrix.scene import Answer, Evening
 from tests.matrix.table import EVENTS, ROUTES, EventRow, RouteRow
 
@@ -40,6 +43,22 @@ def test_a_route_does_what_the_table_says_for_everybody(evenings: Evenings, row:
     assert found == row.rule.outcomes(), f"{name_of(row)}: expected on the right, see tests/matrix/table.py"
     for who, answer in answers.items():
         assert_documented(row.name, who, answer)
+    if "{id}" in url and answers[Who.STRANGER].status != STATUS[FORBIDDEN]:
+        evenings.spend(lambda evening: assert_looks_like_nothing(evening, row))
+
+
+async def assert_looks_like_nothing(evening: Evening, row: RouteRow) -> None:
+    """What a stranger has nothing to do with answers as if it were not there."""
+    method, _, url = row.name.partition(" ")
+    asked = await row.ask(evening, Who.STRANGER)
+    theirs = await evening.ask(Who.STRANGER, method, url, asked)
+    if theirs.said == OK:
+        return
+    nowhere = replace(asked, path={**asked.path, "id": uuid.uuid4()})
+    missing = await evening.ask(Who.STRANGER, method, url, nowhere)
+    seen, unseen = [(answer.status, answer.said, answer.body["detail"]) for answer in (theirs, missing)]
+    assert seen == unseen, f"{row.name} tells a stranger that there is something"
+    assert theirs.status == NotFound.status
 
 
 def assert_documented(name: str, who: Who, answer: Answer) -> None:

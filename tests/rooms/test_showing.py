@@ -18,7 +18,7 @@ from services.classes.showing import CONSENTS, DisplayMode
 from services.classes.showings import Choice
 from services.kernel.caller import Caller
 from services.kernel.ids import ClassId, StreamId
-from services.kernel.problems import BadShape, ClassNotFound, Forbidden, NotInRoom, RateLimited
+from services.kernel.problems import BadShape, ClassNotFound, Forbidden, RateLimited
 from tests.rooms.conftest import TestNode, World, events
 from tests.rooms.test_rooms import steady
 
@@ -361,7 +361,7 @@ async def test_only_members_decide_and_the_coach_is_always_named(ride: Ride) -> 
     choose = ride.there.showings.choose
     with pytest.raises(Forbidden):
         await choose(ride.coach.caller, ride.live.id, Choice("hidden"))
-    with pytest.raises(NotInRoom):
+    with pytest.raises(ClassNotFound):
         await choose(await ride.world.person("Pat"), ride.live.id, Choice("hidden"))
     with pytest.raises(ClassNotFound):
         await choose(ride.rider, ClassId(ride.rider.account_id), Choice("hidden"))

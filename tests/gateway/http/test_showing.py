@@ -29,7 +29,7 @@ async def test_a_mode_that_there_is_not_and_a_class_that_one_is_not_in_are_refus
     live = await (await api.call("POST", "/v1/classes", {"title": "Hills"}, token=coach)).json()
     for method, body in (("GET", None), ("PUT", {"mode": "hidden"})):
         refused = await api.call(method, f"/v1/classes/{live['id']}/display", body, token=token)
-        assert (refused.status, (await refused.json())["code"]) == (409, "not_in_room")
+        assert (refused.status, (await refused.json())["code"]) == (404, "class_not_found")
     nowhere = await api.call("GET", f"/v1/classes/{uuid.uuid4()}/display", token=token)
     assert (nowhere.status, (await nowhere.json())["code"]) == (404, "class_not_found")
 
