@@ -20,6 +20,8 @@ class Who(StrEnum):
 
     OWNER = "owner"
     """The coach of the class; whatever else there is in the evening is theirs, too, unless a row says otherwise."""
+    CO_COACH = "co_coach"
+    """A member whom the owner has asked to help; a coach, too."""
     COACH = "coach"
     """A coach, but not of this class, and no member of it."""
     ATHLETE = "athlete"
@@ -36,6 +38,7 @@ class Who(StrEnum):
 
 MEANINGS: Final = {
     Who.OWNER: "the coach of the class, to whom all the things in question belong",
+    Who.CO_COACH: "a member of the class who leads it beside its coach",
     Who.COACH: "a coach of other classes, no member of this one",
     Who.ATHLETE: "a member of the class who rides",
     Who.SPECTATOR: "a member of the class who watches",
@@ -52,6 +55,7 @@ class Rule:
 
     says: str
     owner: str
+    co_coach: str
     coach: str
     athlete: str
     spectator: str
@@ -74,14 +78,14 @@ assert [each.name for each in fields(Rule)][1:] == list(Who), "the fields of a r
 
 def among_accounts(others: str, says: str, *, display: str = FORBIDDEN, **but: str) -> Rule:
     """The same for all accounts, but for those that are named."""
-    accounts = dict.fromkeys(("owner", "coach", "athlete", "spectator", "stranger"), others)
+    accounts = dict.fromkeys(("owner", "co_coach", "coach", "athlete", "spectator", "stranger"), others)
     return Rule(says=says, display=display, **(accounts | but))
 
 
 ANYBODY: Final = among_accounts(OK, "anybody, without a token", display=OK, operator=OK, nobody=OK)
 ANY_TOKEN: Final = among_accounts(OK, "every account and every screen", display=OK)
 ANY_ACCOUNT: Final = among_accounts(OK, "every account")
-COACHES: Final = among_accounts(FORBIDDEN, "every coach", owner=OK, coach=OK)
+COACHES: Final = among_accounts(FORBIDDEN, "every coach", owner=OK, co_coach=OK, coach=OK)
 OPERATORS: Final = among_accounts(
     NOT_AUTHENTICATED, "whoever has the admin token", display=NOT_AUTHENTICATED, operator=OK
 )
@@ -90,13 +94,18 @@ CLASS: Final = among_accounts(
     NO_CLASS,
     "who has to do with the class; to others it does not exist",
     owner=OK,
+    co_coach=OK,
     athlete=OK,
     spectator=OK,
     display=OK,
 )
 OWN_CLASS: Final = among_accounts(
     NO_CLASS, "the coach of the class; to those who have nothing to do with it, it does not exist", owner=OK,
-    athlete=FORBIDDEN, spectator=FORBIDDEN,
+    co_coach=FORBIDDEN, athlete=FORBIDDEN, spectator=FORBIDDEN,
+)  # fmt: skip
+LED_CLASS: Final = among_accounts(
+    NO_CLASS, "who leads the class; to those who have nothing to do with it, it does not exist", owner=OK,
+    co_coach=OK, athlete=FORBIDDEN, spectator=FORBIDDEN,
 )  # fmt: skip
 ITS_COACH: Final = among_accounts(FORBIDDEN, "the coach whose it is", owner=OK)
 IN_ROOM: Final = among_accounts(OK, "who is in the room", coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM, display=OK)
@@ -104,11 +113,14 @@ MEMBERS_IN_ROOM: Final = among_accounts(
     OK, "the members in the room, not its screens", coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM
 )
 IN_CLASS_BUT_ITS_COACH: Final = among_accounts(
-    OK, "the members of the class but its coach; to others it does not exist", owner=FORBIDDEN, coach=NO_CLASS,
-    stranger=NO_CLASS,
+    OK, "the members of the class but who leads it; to others it does not exist", owner=FORBIDDEN,
+    co_coach=FORBIDDEN, coach=NO_CLASS, stranger=NO_CLASS,
 )  # fmt: skip
 IN_CLASS: Final = among_accounts(
     OK, "the members of the class; to others it does not exist", coach=NO_CLASS, stranger=NO_CLASS
+)
+LEADER_IN_ROOM: Final = among_accounts(
+    FORBIDDEN, "who leads the class, in its room", owner=OK, co_coach=OK, coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM
 )
 OWNER_IN_ROOM: Final = among_accounts(
     FORBIDDEN, "the coach of the class, in its room", owner=OK, coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM

@@ -28,7 +28,7 @@ from services.accounts.account import Account
 from services.accounts.tokens import Tokens, load_key
 from services.classes.live_class import LiveClass, Role
 from services.kernel.caller import Caller
-from services.kernel.clock import ManualClock, SystemClock
+from services.kernel.clock import ManualClock, SystemClock, utc
 from services.kernel.ids import Uuid7Ids
 from tests.gateway.sockets.build import WAIT_S, Client
 from tests.matrix.roles import OK, Who
@@ -39,6 +39,7 @@ PUBLIC_URL: Final = "https://run.example"
 BAD_TOKEN: Final = "not.a.token"
 ROLES: Final[Mapping[Who, Role]] = {
     Who.OWNER: "coach",
+    Who.CO_COACH: "coach",
     Who.ATHLETE: "athlete",
     Who.SPECTATOR: "spectator",
     Who.DISPLAY: "spectator",
@@ -143,7 +144,7 @@ class Evening:
     async def caller(self, who: Who) -> Caller:
         """The account of somebody who has one."""
         if who not in self._callers:
-            roles = ("member", "coach") if who in {Who.OWNER, Who.COACH} else ("member",)
+            roles = ("member", "coach") if who in {Who.OWNER, Who.CO_COACH, Who.COACH} else ("member",)
             self._callers[who] = await self.world.account(str(who), *roles)
         return self._callers[who]
 
@@ -162,11 +163,15 @@ class Evening:
         return self.stage.tokens.for_account(account, caller.login_id, now_ms).token
 
     async def live(self) -> LiveClass:
-        """The owner's class, with its athlete and its spectator as members."""
+        """The owner's class, with its co-coach, its athlete and its spectator as members."""
         if self._live is None:
-            self._live = await self.stage.parts.classes.create(await self.caller(Who.OWNER), "Thursday hills")
-            for who in (Who.ATHLETE, Who.SPECTATOR):
-                await self.world.enter(self._live, await self.caller(who), ROLES[who])
+            live = await self.stage.parts.classes.create(await self.caller(Who.OWNER), "Thursday hills")
+            for who in (Who.CO_COACH, Who.ATHLETE, Who.SPECTATOR):
+                await self.world.enter(live, await self.caller(who), ROLES[who])
+            helper = (await self.caller(Who.CO_COACH)).account_id
+            self._live = msgspec.structs.replace(live, co_coach_ids=(helper,), coaches_n=1)
+            async with self.world.transactions() as stores:
+                await stores.leading.save(self._live, utc(self.now_ms()))
         return self._live
 
     # -- HTTP -----------------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ from tests.matrix.roles import (
     IN_CLASS_BUT_ITS_COACH,
     IN_ROOM,
     ITS_COACH,
+    LEADER_IN_ROOM,
+    LED_CLASS,
     MEMBERS_IN_ROOM,
     NO_CLASS,
     NOT_FOUND,
@@ -71,6 +73,7 @@ _NOT_OPEN: Final = "stream_not_open"
 _NO_CHALLENGE: Final = "challenge_not_found"
 
 _OWN_STREAM: Final = among_accounts(OK, "every account, once it has opened one", display=_NOT_OPEN)
+_LEADERS: Final = among_accounts(FORBIDDEN, "who leads the class", owner=OK, co_coach=OK)
 _WHO_RIDES: Final = among_accounts(OK, "every account that does not just watch this class", spectator=FORBIDDEN)
 _OPENER: Final = among_accounts(_NOT_OPEN, "the connection that opened it", display=_NOT_OPEN, owner=OK)
 _STREAM_OWNER: Final = among_accounts(FORBIDDEN, "whoever made it", owner=OK)
@@ -78,6 +81,7 @@ _WAS_IN_CLASS: Final = among_accounts(
     NO_CLASS,
     "the coach and the members of the class; to others it does not exist",
     owner=OK,
+    co_coach=OK,
     athlete=OK,
     spectator=OK,
 )
@@ -85,7 +89,10 @@ _IN_CHALLENGE: Final = among_accounts(
     _NO_CHALLENGE, "its maker and its members; to others it does not exist", owner=OK, athlete=OK
 )
 _TOLD_COACH: Final = among_accounts(
-    NOT_FOUND, "who coaches the class and was told; to others it does not exist", owner=OK
+    NOT_FOUND, "who leads the class and was told; to others it does not exist", owner=OK, co_coach=OK
+)
+_JUDGES: Final = among_accounts(
+    NOT_FOUND, "whose it is and who leads its class; to others it does not exist", owner=OK, co_coach=OK
 )
 _BOOKER: Final = among_accounts(
     NOT_FOUND, "who booked and the coach of the class; to others it does not exist", owner=OK, athlete=OK
@@ -102,28 +109,28 @@ EVENTS: Final = (
     EventRow("stream.finish", _OWN_STREAM, e.own_finish, "one's own stream"),
     EventRow("stream.finish", _OPENER, e.owners_finish, "the owner's stream"),
     EventRow("room.join", ANY_TOKEN, e.join, "to ride or to watch"),
-    EventRow("room.join", ITS_COACH, e.join_as_coach, "as coach"),
+    EventRow("room.join", _LEADERS, e.join_as_coach, "as coach"),
     EventRow("room.join", ANY_ACCOUNT, e.join_as_athlete, "as athlete"),
     EventRow("room.leave", IN_ROOM, e.the_room),
     EventRow("board.get", IN_ROOM, e.the_room),
     EventRow("class.create", COACHES, e.new_class),
     EventRow("class.end", OWN_CLASS, e.the_class),
-    EventRow("class.control", OWN_CLASS, e.start_clock),
+    EventRow("class.control", LED_CLASS, e.start_clock),
     EventRow("coach.appoint", OWNER_IN_ROOM, e.appointing),
-    EventRow("member.remove", OWNER_IN_ROOM, e.sending_out),
+    EventRow("member.remove", LEADER_IN_ROOM, e.sending_out),
     EventRow("timeline.get", IN_ROOM, e.the_room),
     EventRow("challenge.watch", _IN_CHALLENGE, e.challenge),
     EventRow("challenge.unwatch", ANY_TOKEN, e.challenge),
     EventRow("clock.sync", ANY_TOKEN, e.time),
-    EventRow("cue.send", OWNER_IN_ROOM, e.cue),
+    EventRow("cue.send", LEADER_IN_ROOM, e.cue),
     EventRow("cue.seen", MEMBERS_IN_ROOM, e.cue_to_all),
-    EventRow("trainer.set", OWNER_IN_ROOM, e.trainers),
+    EventRow("trainer.set", LEADER_IN_ROOM, e.trainers),
     EventRow("chat.send", MEMBERS_IN_ROOM, e.chat),
-    EventRow("chat.remove", OWNER_IN_ROOM, e.message_to_remove),
+    EventRow("chat.remove", LEADER_IN_ROOM, e.message_to_remove),
     EventRow("chat.report", MEMBERS_IN_ROOM, e.message_to_report),
     EventRow("reaction.send", MEMBERS_IN_ROOM, e.applause),
-    EventRow("chat.mute", OWNER_IN_ROOM, e.mute),
-    EventRow("chat.unmute", OWNER_IN_ROOM, e.unmute),
+    EventRow("chat.mute", LEADER_IN_ROOM, e.mute),
+    EventRow("chat.unmute", LEADER_IN_ROOM, e.unmute),
     EventRow("chat.history", IN_ROOM, e.said_so_far),
     EventRow("display.set", IN_CLASS_BUT_ITS_COACH, e.display_mode),
     EventRow("task.cancel", THEIR_OWN, e.owners_task),
@@ -192,19 +199,23 @@ ROUTES: Final = (
     RouteRow("GET /v1/workouts", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/workouts/{id}", THEIR_OWN, r.a_workout),
     RouteRow("GET /v1/workouts/{id}/samples", THEIR_OWN, r.a_workout),
-    RouteRow("GET /v1/workouts/{id}/verdict", THEIR_OWN, r.a_verdict),
+    RouteRow("GET /v1/workouts/{id}/verdict", _JUDGES, r.a_verdict),
     RouteRow("POST /v1/workouts/{id}/verdict/appeal", THEIR_OWN, r.appealed),
     RouteRow(
         "POST /v1/workouts/{id}/verdict/ruling",
-        among_accounts(NOT_FOUND, "a coach of its class; whose it is may not", owner=OK, athlete=FORBIDDEN),
+        among_accounts(NOT_FOUND, "who leads its class; whose it is may not", owner=OK, co_coach=OK, athlete=FORBIDDEN),
         r.ruled,
     ),
-    RouteRow("GET /v1/classes/{id}/reviews", among_accounts(NO_CLASS, "the coach of the class", owner=OK), r.a_class),
+    RouteRow(
+        "GET /v1/classes/{id}/reviews",
+        among_accounts(NO_CLASS, "who leads the class", owner=OK, co_coach=OK),
+        r.a_class,
+    ),
     RouteRow("GET /v1/challenges/{id}/reviews", among_accounts(_NO_CHALLENGE, "its maker", owner=OK), r.a_challenge),
     RouteRow("GET /v1/workouts/{id}/ghost", THEIR_OWN, r.a_past_workout),
     # -- people
-    RouteRow("GET /v1/classes/{id}/reports", OWN_CLASS, r.the_reports),
-    RouteRow("PUT /v1/classes/{id}/reports/{report}/verdict", OWN_CLASS, r.a_report),
+    RouteRow("GET /v1/classes/{id}/reports", LED_CLASS, r.the_reports),
+    RouteRow("PUT /v1/classes/{id}/reports/{report}/verdict", LED_CLASS, r.a_report),
     RouteRow("PUT /v1/blocks/{account}", ANY_ACCOUNT, r.a_newcomer),
     RouteRow("DELETE /v1/blocks/{account}", ANY_ACCOUNT, r.a_newcomer),
     RouteRow("GET /v1/blocks", ANY_ACCOUNT, r.plain),

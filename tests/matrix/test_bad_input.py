@@ -134,6 +134,24 @@ def test_who_has_left_hears_and_says_nothing_more(evenings: Evenings) -> None:
     evenings.spend(leave)
 
 
+def test_who_was_sent_out_does_not_come_back_by_any_door(evenings: Evenings) -> None:
+    async def come_back(evening: Evening) -> None:
+        live, seat = await evening.live(), await evening.in_room(Who.SPECTATOR)
+        coach = await evening.in_room(Who.CO_COACH)
+        assert await coach.says("member.remove", await events.sending_out(evening, Who.CO_COACH)) == OK
+        again = await evening.connected(await evening.token(Who.SPECTATOR) or "")
+        for line in (seat, again):
+            assert await line.says("board.get", wire.RoomRef(class_id=live.id)) == "not_in_room"
+            assert await line.says("chat.send", wire.ChatSend(class_id=live.id, text="Me again")) == "not_in_room"
+            for role in ("athlete", "spectator"):
+                joined = wire.RoomJoin(code=live.code, role=role)
+                assert await line.says("room.join", joined) == "removed_from_class", role
+            feeding = await events.stream_into_class(evening, Who.SPECTATOR)
+            assert await line.says("stream.open", feeding) != OK
+
+    evenings.spend(come_back)
+
+
 def test_a_screen_of_one_class_is_blind_to_every_other(evenings: Evenings) -> None:
     async def watch(evening: Evening) -> None:
         await evening.live()
