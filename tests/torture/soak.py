@@ -16,6 +16,7 @@ import itertools
 import json
 import os
 import random
+import statistics
 import sys
 import time
 from collections import Counter
@@ -80,6 +81,7 @@ class Report(msgspec.Struct):
     before: Sample
     after: Sample
     slope_kb_per_minute: float
+    usual_slope_kb_per_minute: float
     abused: dict[str, int]
     endings: dict[str, int]
     tracebacks: int
@@ -300,11 +302,23 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
     return sum((x - middle_x) * (y - middle_y) for x, y in points) / spread if spread else 0.0
 
 
+def usual_slope(points: Sequence[tuple[float, float]]) -> float:
+    """The median of the slopes between any two points (Theil-Sen): one step in an else level curve, which tilts the line of least
+    squares, leaves it level. 0 for fewer than two different places."""
+    slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in itertools.combinations(points, 2) if x0 != x1]
+    return statistics.median(slopes) if slopes else 0.0
+
+
+def second_half(curve: Sequence[Sample]) -> list[tuple[float, float]]:
+    """Minutes and kB of memory, once caches are filled."""
+    return [(one.t / 60, float(one.rss_kb)) for one in curve if one.t >= curve[-1].t / 2]
+
+
 async def soak(process: Process, seconds: float, seed: int) -> Report:
     """Soak a target. Raises AssertionError when it does not come to rest afterwards."""
     run = Soak(process, seconds, seed)
     before, after = await run.run()
-    half = [(one.t / 60, float(one.rss_kb)) for one in run.curve if one.t >= seconds / 2]
+    half = second_half(run.curve)
     return Report(
         command=f"python -m tests.torture.soak --minutes {seconds / 60:g} --seed {seed}",
         seed=seed,
@@ -312,6 +326,7 @@ async def soak(process: Process, seconds: float, seed: int) -> Report:
         before=before,
         after=after,
         slope_kb_per_minute=round(slope(half), 2),
+        usual_slope_kb_per_minute=round(usual_slope(half), 2),
         abused=dict(run.abused.most_common()),
         endings=dict(run.endings.most_common()),
         tracebacks=len(process.tracebacks()),
@@ -328,7 +343,8 @@ def told(report: Report) -> str:
     lines = [
         f"{report.minutes:g} minutes of mixed abuse, {sum(report.abused.values())} offences of {len(report.abused)} kinds",
         f"memory at rest {report.before.rss_kb / 1024:.1f} MB before, {report.after.rss_kb / 1024:.1f} MB after",
-        f"slope of the second half: {report.slope_kb_per_minute:+.1f} kB per minute",
+        f"slope of the second half: {report.slope_kb_per_minute:+.1f} kB per minute, "
+        f"between any two points {report.usual_slope_kb_per_minute:+.1f} at the median",
         f"neighbours: served {heard.served} times, median {heard.p50_ms} ms, p99 {heard.p99_ms} ms, at most {heard.max_ms} ms",
         f"log: {report.after.log_lines} lines, {report.tracebacks} tracebacks",
     ]

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from tests.torture.process import open_process
-from tests.torture.soak import OUT, Report, slope, soak, told
+from tests.torture.soak import OUT, Report, slope, soak, told, usual_slope
 from tests.torture.soak_page import page, picture
 
 
@@ -32,3 +32,11 @@ def test_the_page_and_the_picture_are_those_of_the_curve() -> None:
 )
 def test_a_slope_is_that_of_the_line_through_the_points(points: list[tuple[float, float]], steep: float) -> None:
     assert slope(points) == pytest.approx(steep)
+
+
+def test_one_step_tilts_the_line_but_not_what_is_usual_and_a_leak_tilts_both() -> None:
+    step = [(float(n), 100.0 if n < 7 else 150.0) for n in range(10)]
+    leak = [(float(n), 3.0 * n + n % 2) for n in range(10)]
+    assert slope(step) > 5
+    assert usual_slope(step) == 0
+    assert usual_slope(leak) == pytest.approx(3.0, rel=0.1)
