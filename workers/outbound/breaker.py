@@ -78,7 +78,7 @@ def ask(circuit: Circuit, now: float) -> tuple[Circuit, Pass | float]:
     if circuit.probing:
         return circuit, PROBE_S
     if now < circuit.open_until:
-        return circuit, circuit.open_until - now
+        return circuit, min(circuit.open_until - now, LONGEST_OPEN_S)
     return replace(circuit, probing=True), Pass(probe=True)
 
 
