@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.http import asyncapi, docs_page, openapi
 from gateway.http.callbacks import add_callbacks
+from gateway.http.contact_page import add_contact_page
 from gateway.http.middleware import TRACE, HttpStatistics, middlewares, secure
 from gateway.http.pages import Pages
 from gateway.http.ports import GatewayDeps
@@ -52,6 +53,7 @@ def build_app(deps: GatewayDeps) -> web.Application:
     for route in ROUTES:
         add_route(app, route, deps)
     add_unsubscribe(app, deps)
+    add_contact_page(app, deps)
     add_callbacks(app, deps)
     _add_documents(app)
     _add_probes(app, deps, statistics)

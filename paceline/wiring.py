@@ -88,6 +88,7 @@ from services.integrations.telling import Telling as WebhookTelling
 from services.integrations.webhooks import Webhooks
 from services.kernel.clock import Clock
 from services.kernel.ids import Ids
+from services.notifications.contact_link import ContactLinks
 from services.notifications.inbox import Inbox
 from services.notifications.links import Linking
 from services.notifications.notifications import Notifications
@@ -99,6 +100,7 @@ from services.notifications.sms_reports import SmsReports
 from services.notifications.telling import Telling
 from services.notifications.unsubscribe import Unsubscribe
 from services.notifications.vapid import load_vapid_key
+from services.safety.contacts import Contacts
 from services.safety.safety import Safety
 from services.schedule.jobs import Jobs
 from services.social.blocks import Blocks
@@ -284,6 +286,7 @@ async def open_parts(
         words = Words()
         phone_codes = PhoneCodes(secret.encode())
         unsubscribe = Unsubscribe(secret.encode())
+        contact_links = ContactLinks(secret.encode())
         notifications = Notifications(transactions, clock, ids, unsubscribe)
 
         # -- later
@@ -319,7 +322,8 @@ async def open_parts(
             Consumer(row.queue, row.handler, transactions, clock)
             for row in table(clock, push, notifying, webhook_facts, long_tasks.wake, hot, push.to_account)
         )
-        post = Post(words, Linking(lambda: settings.public_url or parts.base_url, unsubscribe), phone_codes)
+        linking = Linking(lambda: settings.public_url or parts.base_url, unsubscribe, contact_links)
+        post = Post(words, linking, phone_codes)
         senders = tuple(
             Sender(lane, concurrency, transactions, providers, post, clock, wakeups) for lane, concurrency in LANES
         )
@@ -354,6 +358,7 @@ async def open_parts(
                 notifications=notifications,
                 phones=Phones(transactions, clock, ids, phone_codes, offered="sms" in leaving),
                 safety=safety,
+                contacts=Contacts(transactions, clock, ids, contact_links, offered="email" in leaving),
                 sms_reports=SmsReports(notifications, token=settings.sms_token, base=settings.public_url),
                 words=words,
                 leaving=leaving,

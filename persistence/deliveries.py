@@ -19,13 +19,15 @@ from persistence.notification_settings import preferences_of
 from persistence.notifications import readable
 from services.kernel import trace
 from services.kernel.clock import to_wall_ms, utc
-from services.kernel.ids import AccountId, DeliveryId, DeviceId, NotificationId
+from services.kernel.ids import AccountId, ContactId, DeliveryId, DeviceId, IncidentId, NotificationId
+from services.notifications.contact_letter import ANSWER_MS, ContactLetter, Says, Standing
 from services.notifications.delivery import NEXT, Lane, Outcome, State, Step
 from services.notifications.notification import Notification
 from services.notifications.outgoing import Channel, Device
 from services.notifications.phone import PhoneCheck
 from services.notifications.ports import NewDelivery, Reported
 from services.notifications.preferences import Preferences
+from services.safety.contact import Contact
 
 CHANNEL: Final = "paceline_deliveries"
 """The notification that wakes a lane; its payload is the lane. A hint: lanes also look by themselves."""
@@ -57,10 +59,20 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Letter:
+    """A letter to an emergency contact: what it says, and how it stands about it."""
+
+    contact_id: ContactId
+    content: ContactLetter
+    standing: Standing
+
+
+@dataclass(frozen=True)
 class Recipient:
     """Whom a claimed delivery is for, as of now. `address`: of mail or telephone, None when there is none that may be used;
     `device` for pushes. `chosen` in the preferences is of the notification's topic only. `readable`: False for a notification
-    of a newer program than this one. `check` for a code, whose `address` is the number that is to be proved."""
+    of a newer program than this one. `check` for a code, whose `address` is the number that is to be proved. `letter` for an
+    emergency contact, whose `address` it is then, not that of the account."""
 
     account_id: AccountId
     name: str
@@ -69,6 +81,7 @@ class Recipient:
     device: Device | None
     notification: Notification | None
     check: Check | None = None
+    letter: Letter | None = None
     readable: bool = True
 
 
@@ -149,6 +162,54 @@ class Deliveries:
         )
         await self._wake("sms")
 
+    async def ask_contact(self, letter: DeliveryId, contact: Contact, at: datetime, until: datetime) -> None:
+        """The question whether somebody agrees to be an emergency contact. Of all letters: one that is there already stays as it
+        is."""
+        await self._add_letter(letter, contact.account_id, contact.id, "ask", None, at, until)
+
+    async def alarm_contact(
+        self, letter: DeliveryId, contact_id: ContactId, incident_id: IncidentId, at: datetime, until: datetime
+    ) -> None:
+        """That somebody does not answer."""
+        account_id = await self._tx.fetchval("SELECT account_id FROM emergency_contacts WHERE id = $1", contact_id)
+        if account_id is not None:
+            await self._add_letter(letter, account_id, contact_id, "alarm", incident_id, at, until)
+
+    async def reassure_contact(self, letter: DeliveryId, alarm: DeliveryId, at: datetime, until: datetime) -> None:
+        """That all is well, to whom an alarm went."""
+        row = await self._tx.fetchrow("SELECT account_id, contact_id, incident_id FROM deliveries WHERE id = $1", alarm)
+        if row is not None:
+            await self._add_letter(letter, row["account_id"], row["contact_id"], "well", row["incident_id"], at, until)
+
+    async def _add_letter(
+        self,
+        letter: DeliveryId,
+        account_id: AccountId,
+        contact_id: ContactId,
+        says: Says,
+        incident_id: IncidentId | None,
+        at: datetime,
+        until: datetime,
+    ) -> None:
+        await self._tx.execute(
+            """
+            INSERT INTO deliveries
+                (id, account_id, contact_id, contact_says, incident_id, channel, lane, urgent, state, due_at, made_at, changed_at,
+                 expires_at, traceparent)
+            VALUES ($1, $2, $3, $4, $5, 'email', 'email', true, 'waiting', $6, $6, $6, $7, $8)
+            ON CONFLICT (id) DO NOTHING
+            """,
+            letter,
+            account_id,
+            contact_id,
+            says,
+            incident_id,
+            at,
+            until,
+            trace.traceparent(),
+        )
+        await self._wake("email")
+
     async def collapse(self, notification_ids: Sequence[NotificationId], at: datetime) -> None:
         """What waits of these notifications does not leave any more: something newer takes its place."""
         await self._tx.execute(
@@ -225,6 +286,14 @@ class Deliveries:
                    devices.kind, devices.address, devices.p256dh, devices.auth,
                    phones.number,
                    checks.id AS check_id, checks.number AS check_number, checks.ended,
+                   contact.id AS contact_id, contact.name AS contact_name, contact.email AS contact_email,
+                   contact.asked_at AS contact_asked_at, contact.agreed_at, contact.refused_at, contact.replaced_at,
+                   deliveries.contact_says, incident.kind AS incident_kind, incident.opened_at, incident.coach_told_at,
+                   incident.ended_at AS incident_ended_at, incident.ended_by = 'athlete' AS answered,
+                   (
+                       SELECT alarm.state FROM deliveries AS alarm
+                       WHERE alarm.incident_id = deliveries.incident_id AND alarm.contact_says = 'alarm'
+                   ) AS alarm_state,
                    notifications.*
             FROM deliveries
             JOIN accounts ON accounts.id = deliveries.account_id
@@ -233,6 +302,8 @@ class Deliveries:
             LEFT JOIN devices ON devices.id = deliveries.device_id AND devices.dead_at IS NULL
                              AND devices.account_id = deliveries.account_id
             LEFT JOIN phone_checks AS checks ON checks.id = deliveries.phone_check_id
+            LEFT JOIN emergency_contacts AS contact ON contact.id = deliveries.contact_id
+            LEFT JOIN safety_incidents AS incident ON incident.id = deliveries.incident_id
             LEFT JOIN phones ON deliveries.channel = 'sms' AND phones.account_id = deliveries.account_id
                             AND phones.verified_at IS NOT NULL AND phones.dead_at IS NULL
             WHERE deliveries.id = ANY($1::uuid[])
@@ -474,7 +545,11 @@ class Deliveries:
             for row in await self._tx.fetch(
                 """
                 SELECT deliveries.*,
-                       coalesce(notifications.topic, CASE WHEN period IS NULL THEN 'phone_code' ELSE 'digest' END) AS topic
+                       coalesce(
+                           notifications.topic,
+                           'contact_' || contact_says,
+                           CASE WHEN period IS NULL THEN 'phone_code' ELSE 'digest' END
+                       ) AS topic
                 FROM deliveries LEFT JOIN notifications ON notifications.id = deliveries.notification_id
                 WHERE state = 'in_doubt'
                 ORDER BY changed_at
@@ -496,7 +571,11 @@ class Deliveries:
             for row in await self._tx.fetch(
                 """
                 SELECT deliveries.*,
-                       coalesce(notifications.topic, CASE WHEN period IS NULL THEN 'phone_code' ELSE 'digest' END) AS topic
+                       coalesce(
+                           notifications.topic,
+                           'contact_' || contact_says,
+                           CASE WHEN period IS NULL THEN 'phone_code' ELSE 'digest' END
+                       ) AS topic
                 FROM deliveries LEFT JOIN notifications ON notifications.id = deliveries.notification_id
                 WHERE deliveries.account_id = $1
                 ORDER BY deliveries.made_at DESC, deliveries.id DESC
@@ -547,6 +626,9 @@ def _recipient(row: asyncpg.Record) -> Recipient:
     address: str | None = row["check_number"] or row["number"]
     if row["channel"] == "email":
         address = row["email"] if row["mailable"] else None
+    letter = None if row["contact_id"] is None else _letter(row)
+    if letter is not None:
+        address = row["contact_email"]
     device = None
     if row["kind"] is not None:
         device = Device(row["kind"], row["address"], row["p256dh"], row["auth"])
@@ -560,8 +642,36 @@ def _recipient(row: asyncpg.Record) -> Recipient:
         check=None
         if row["check_id"] is None
         else Check(row["check_id"], row["check_number"], over=row["ended"] is not None),
+        letter=letter,
         readable=(notification is None) == (row["topic"] is None),
     )
+
+
+def _letter(row: asyncpg.Record) -> Letter:
+    says: Says = row["contact_says"]
+    content = ContactLetter(
+        says,
+        contact=row["contact_name"],
+        athlete=row["name"],
+        seen=row["incident_kind"] or "",
+        asked_at_ms=_ms(row["opened_at"]),
+        coach_told=row["coach_told_at"] is not None,
+        answered_at_ms=_ms(row["incident_ended_at"]),
+        until_ms=to_wall_ms(row["contact_asked_at"]) + ANSWER_MS,
+    )
+    standing = Standing(
+        says,
+        agreed=row["agreed_at"] is not None,
+        refused=row["refused_at"] is not None,
+        replaced=row["replaced_at"] is not None,
+        answered=bool(row["answered"]),
+        alarm=row["alarm_state"],
+    )
+    return Letter(ContactId(row["contact_id"]), content, standing)
+
+
+def _ms(instant: datetime | None) -> int:
+    return 0 if instant is None else to_wall_ms(instant)
 
 
 def _seen(row: asyncpg.Record) -> Seen:

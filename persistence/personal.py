@@ -74,8 +74,20 @@ class IncidentLine(msgspec.Struct, frozen=True):
     opened_at: datetime
     state: str
     coach_told_at: datetime | None
+    contact_told_at: datetime | None
     ended_at: datetime | None
     ended_by: str | None
+
+
+class ContactLine(msgspec.Struct, frozen=True):
+    """One time that somebody was asked to be an emergency contact, and what they answered."""
+
+    name: str
+    email: str
+    asked_at: datetime
+    agreed_at: datetime | None
+    refused_at: datetime | None
+    replaced_at: datetime | None
 
 
 class Personal(msgspec.Struct, frozen=True):
@@ -87,6 +99,7 @@ class Personal(msgspec.Struct, frozen=True):
     bookings: list[BookingLine]
     blocks: list[BlockLine]
     incidents: list[IncidentLine]
+    contacts: list[ContactLine]
 
 
 MOST_LINES: Final = 20_000
@@ -94,7 +107,7 @@ MOST_LINES: Final = 20_000
 
 
 async def personal(tx: Tx, account_id: AccountId) -> Personal:
-    """The logins, memberships, challenges, bookings and blocks of an account."""
+    """The logins, memberships, challenges, bookings, blocks, incidents and emergency contacts of an account."""
     logins = await tx.fetch(
         """
         SELECT id, device, created_at, ended_at, end_reason FROM logins
@@ -151,9 +164,20 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
     )
     incidents = await tx.fetch(
         """
-        SELECT id, class_id, kind, bpm, opened_at, state, coach_told_at, ended_at, ended_by FROM safety_incidents
+        SELECT id, class_id, kind, bpm, opened_at, state, coach_told_at, contact_told_at, ended_at, ended_by
+        FROM safety_incidents
         WHERE account_id = $1
         ORDER BY opened_at DESC
+        LIMIT $2
+        """,
+        account_id,
+        MOST_LINES,
+    )
+    contacts = await tx.fetch(
+        """
+        SELECT name, email, asked_at, agreed_at, refused_at, replaced_at FROM emergency_contacts
+        WHERE account_id = $1
+        ORDER BY asked_at DESC
         LIMIT $2
         """,
         account_id,
@@ -166,4 +190,5 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
         [BookingLine(**row) for row in bookings],
         [BlockLine(**row) for row in blocks],
         [IncidentLine(**row) for row in incidents],
+        [ContactLine(**row) for row in contacts],
     )

@@ -17,6 +17,7 @@ from persistence.bookings import Bookings
 from persistence.bus_queues import BusQueues
 from persistence.challenges import Challenges
 from persistence.classes import Classes
+from persistence.contacts import Contacts
 from persistence.database import Database, Tx
 from persistence.deliveries import Deliveries
 from persistence.following import Followers
@@ -75,6 +76,7 @@ class Stores:
         self.webhooks: Final = Webhooks(tx)
         self.webhook_deliveries: Final = WebhookDeliveries(tx)
         self.safety: Final = Safety(tx)
+        self.contacts: Final = Contacts(tx)
         self.outbox: Final = Outbox(tx, clock, ids, notify=notify)
         self.inbox: Final = Inbox(tx)
         self.bus_queues: Final = BusQueues(tx)

@@ -8,6 +8,7 @@
     bookings.jsonl                one booking of a class per line
     blocks.jsonl                  one person per line whom one does not hear
     incidents.jsonl               one time per line that one was asked whether one is all right
+    emergency_contacts.jsonl      one time per line that somebody was asked to be told
     consents.jsonl                one thing that was agreed to per line
     display.json                  how others see them in the classes to come
     workouts/DAY_ID.jsonl         a line with the workout and its summary, then one line per sample
@@ -64,6 +65,8 @@ challenges.jsonl   one line per challenge you are or were in
 bookings.jsonl     one line per class you have booked, whatever became of it
 blocks.jsonl       one line per account that you have blocked
 incidents.jsonl    one line per time that you were asked whether you are all right, for 90 days
+emergency_contacts.jsonl
+                   one line per time that you asked somebody to be your emergency contact
 consents.jsonl     one line per thing you agreed to show: what (purpose), to whom at most (audience), from when to when; without a
                    class_id it was for the classes to come
 display.json       how others see you in the classes that you join from now on
@@ -201,6 +204,7 @@ class ExportKind:
                     ("bookings.jsonl", b"".join(map(_line, small.bookings))),
                     ("blocks.jsonl", b"".join(map(_line, small.blocks))),
                     ("incidents.jsonl", b"".join(map(_line, small.incidents))),
+                    ("emergency_contacts.jsonl", b"".join(map(_line, small.contacts))),
                     ("consents.jsonl", b"".join(map(_line, consents))),
                     ("display.json", display),
                 ):

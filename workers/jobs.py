@@ -15,6 +15,7 @@ from services.kernel.clock import Clock, utc
 from services.kernel.facts import ClassEnded, WorkoutFinished
 from services.kernel.ids import Ids
 from services.notifications.phone import DAY_MS
+from services.safety.contact import WEEK_MS
 from services.schedule.jobs import Tick
 from services.schedule.timetable import Every
 from workers.class_doors import SeriesUpkeep
@@ -59,6 +60,7 @@ def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports) -> tupl
         Job("prune-notifications", Every(3_600), upkeep.prune_notifications),
         Job("prune-digests", Every(3_600), upkeep.prune_digests),
         Job("prune-phone-checks", Every(3_600), upkeep.prune_phone_checks),
+        Job("prune-contacts", Every(3_600), upkeep.prune_contacts),
         Job("prune-incidents", Every(3_600), upkeep.prune_incidents),
         Job("prune-inbox", Every(3_600), upkeep.prune_inbox),
         Job("prune-refresh-tokens", Every(3_600), upkeep.prune_refresh_tokens),
@@ -127,6 +129,10 @@ class Jobs:
     async def prune_phone_checks(self, stores: Stores, _: Tick) -> int:
         """Forget codes that are counted no more, and the numbers that they went to."""
         return await stores.phones.prune_checks(utc(self._clock.wall_ms() - DAY_MS), BITE)
+
+    async def prune_contacts(self, stores: Stores, _: Tick) -> int:
+        """Forget who was asked to be an emergency contact and is it no more, once it is counted no more."""
+        return await stores.contacts.prune(utc(self._clock.wall_ms() - WEEK_MS), BITE)
 
     async def prune_incidents(self, stores: Stores, _: Tick) -> int:
         """Forget incidents of long ago: they are about somebody's heart."""

@@ -28,6 +28,7 @@ from services.kernel import trace
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import AccountId
 from services.kernel.problems import Unavailable
+from services.notifications import contact_letter
 from services.notifications.deciding import Later, Stop, still
 from services.notifications.delivery import POLICIES, Lane, Step, after_attempt, in_doubt
 from services.notifications.links import Linking
@@ -78,8 +79,8 @@ class LaneStatistics:
 
 @dataclass(frozen=True)
 class Letter:
-    """A delivery that is to leave now, with what it says, a notification or a code; `gathered` for a digest, `unread` for the
-    badge of a push. `taken_at`: when it was claimed, monotonic seconds."""
+    """A delivery that is to leave now, with what it says, a notification, a code or a letter to a contact; `gathered` for a digest,
+    `unread` for the badge of a push. `taken_at`: when it was claimed, monotonic seconds."""
 
     claimed: Claimed
     recipient: Recipient
@@ -103,6 +104,11 @@ class Post:
         if letter.gathered:
             links = self._linking.of_digest(to.account_id)
             mail = self._words.digest(letter.gathered, reader, links)
+            return Mail(claimed.id, _sure(to.address), mail.subject, mail.text, mail.html, links.unsubscribe)
+        if to.letter is not None:
+            links = self._linking.of_contact(to.letter.contact_id)
+            said_to = Reader(to.letter.content.contact, to.preferences.locale, to.preferences.time_zone)
+            mail = self._words.contact(to.letter.content, said_to, links)
             return Mail(claimed.id, _sure(to.address), mail.subject, mail.text, mail.html, links.unsubscribe)
         if to.check is not None:
             code = self._codes.code(to.check.id, to.check.number)
@@ -347,6 +353,8 @@ class Sender:
         if claimed.channel == "push" and claimed.device_id is not None:
             since = now if step.dead_since_ms is None else utc(step.dead_since_ms)
             await settings.device_died(claimed.device_id, since, step.reason, now)
+        elif to.letter is not None:
+            await stores.contacts.died(to.letter.contact_id, now)
         elif claimed.channel == "email" and to.address is not None:
             await settings.email_died(claimed.account_id, to.address, step.reason, now)
         elif claimed.channel == "sms" and to.check is None:
@@ -358,6 +366,8 @@ def _verdict(claimed: Claimed, to: Recipient, now_ms: int) -> Stop | Later | Non
         return Later(now_ms + NEWER_S * 1_000)
     if to.address is None and to.device is None:
         return Stop("suppressed", "there is no address any more")
+    if to.letter is not None:
+        return contact_letter.still(to.letter.standing, now_ms, claimed.expires_at_ms)
     if to.check is not None and to.check.over:
         return Stop("suppressed", "another code took its place, or none is wanted any more")
     if to.notification is None:

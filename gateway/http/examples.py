@@ -15,6 +15,7 @@ from gateway.http.blocks import BlockList
 from gateway.http.bookings import BookingList, BookingRequest
 from gateway.http.challenges import ChallengeCreate, ChallengeJoin, ChallengeList, LogEntry, LogPage
 from gateway.http.classes import ClassList
+from gateway.http.contact import ContactView, NameContact, NamedContact
 from gateway.http.devices import DeviceList, DeviceView, WebPushKey
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
 from gateway.http.logins import LogIn, RefreshRequest
@@ -100,6 +101,7 @@ from services.kernel.ids import (
 from services.kernel.problems import BadShape, SequenceGap
 from services.notifications.addresses import NewDevice
 from services.notifications.choices import choices_of
+from services.notifications.contact_letter import ANSWER_MS
 from services.notifications.inbox import InboxView, NotificationView, UnreadView
 from services.notifications.notifications import ReadMarked
 from services.notifications.preferences import DigestTime, Preferences, QuietHours
@@ -617,6 +619,18 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     _phone,
     ChooseSafety(on=True, limit_bpm=175),
     SafetyView(on=True, limit_bpm=175, limit_source="own", incident=None),
+    NameContact(name="Ben", email="ben@example.org"),
+    ContactView(
+        NamedContact(
+            name="Ben",
+            email="ben@example.org",
+            state="agreed",
+            asked_at_ms=_START,
+            until_ms=_START + ANSWER_MS,
+            agreed_at_ms=_START + 3_600_000,
+            refused_at_ms=None,
+        )
+    ),
     WebPushKey(key="BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8"),
     Previews(
         previews=(

@@ -57,6 +57,7 @@ from services.notifications.phones import PhoneNow
 from services.notifications.ports import Words
 from services.notifications.preferences import Preferences
 from services.notifications.unsubscribe import Stopping
+from services.safety.contact import Contact
 from services.safety.ports import Chosen
 from services.safety.safety import SafetyNow
 from services.schedule.jobs import ScheduleNow
@@ -272,6 +273,16 @@ class SafetyCases(Protocol):
     async def choose(self, caller: Caller, chosen: Chosen) -> SafetyNow: ...
 
 
+class ContactCases(Protocol):
+    """See services/safety/contacts.py."""
+
+    async def now(self, caller: Caller) -> Contact | None: ...
+    async def name(self, caller: Caller, name: str, email: str) -> Contact: ...
+    async def take_back(self, caller: Caller) -> None: ...
+    async def asked(self, token: str) -> Contact: ...
+    async def answer(self, token: str, *, agrees: bool) -> Contact: ...
+
+
 class SmsReports(Protocol):
     """See services/notifications/sms_reports.py."""
 
@@ -368,6 +379,7 @@ class GatewayDeps:
     notifications: NotificationCases
     phones: PhoneCases
     safety: SafetyCases
+    contacts: ContactCases
     sms_reports: SmsReports
     words: Words
     webhooks: WebhookCases

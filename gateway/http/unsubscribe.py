@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
+from gateway.http.card_page import card_page, first_language
 from gateway.http.ports import GatewayDeps
-from services.notifications.local import LANGUAGES
 from services.notifications.topics import TOPICS
 from services.notifications.unsubscribe import Stopping
 from services.notifications.wording import about
@@ -79,7 +79,7 @@ def add_unsubscribe(app: web.Application, deps: GatewayDeps) -> None:
             f'<form method="post" action="{PATH}?token={quote(token)}">'
             f'<button class="button button-primary button-wide" type="submit">{escape(words.button)}</button></form>'
         )
-        return _answer(language, words.ask, _what(stopping, language, done=False), button)
+        return card_page(language, words.ask, _what(stopping, language, done=False) + button, page="unsubscribe")
 
     async def stop(request: web.Request) -> web.Response:
         token = _token(request)
@@ -87,7 +87,7 @@ def add_unsubscribe(app: web.Application, deps: GatewayDeps) -> None:
         await deps.notifications.unsubscribe(token)
         words, language = _language(request)
         link = f'<p><a href="/inbox#settings">{escape(words.change)}</a></p>'
-        return _answer(language, words.done, _what(stopping, language, done=True), link)
+        return card_page(language, words.done, _what(stopping, language, done=True) + link, page="unsubscribe")
 
     app.router.add_get(PATH, ask, name="unsubscribe_page")
     app.router.add_post(PATH, stop, name="unsubscribe")
@@ -98,12 +98,8 @@ def _token(request: web.Request) -> str:
 
 
 def _language(request: web.Request) -> tuple[_Page, str]:
-    """The first of our languages in Accept-Language, in the order it is written in: browsers write the best first."""
-    for one in request.headers.get(hdrs.ACCEPT_LANGUAGE, "").lower().split(","):
-        language = one.strip().partition(";")[0].partition("-")[0]
-        if language in _WORDS:
-            return _WORDS[language], language
-    return _WORDS[LANGUAGES[0]], LANGUAGES[0]
+    language = first_language(request.headers.get(hdrs.ACCEPT_LANGUAGE, ""), _WORDS)
+    return _WORDS[language], language
 
 
 def _what(stopping: Stopping, language: str, *, done: bool) -> str:
@@ -116,22 +112,3 @@ def _what(stopping: Stopping, language: str, *, done: bool) -> str:
     else:
         what = escape(words.done_all if done else words.all)
     return f'<p>{what}</p><p class="muted">{escape(words.stays)}</p>'
-
-
-def _answer(language: str, title: str, body: str, foot: str) -> web.Response:
-    return web.Response(
-        content_type="text/html",
-        charset="utf-8",
-        headers={hdrs.CACHE_CONTROL: "no-store"},
-        text=(
-            f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            '<meta name="color-scheme" content="dark light"><meta name="robots" content="noindex">'
-            f"<title>{escape(title)} · Paceline</title>"
-            '<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">'
-            '<link rel="stylesheet" href="/assets/css/base.css"><script src="/assets/js/theme.js"></script></head>'
-            '<body class="page-unsubscribe"><header class="top"><a class="brand" href="/">Paceline</a></header>'
-            f'<main id="main"><section class="narrow"><div class="card form"><h1>{escape(title)}</h1>{body}{foot}</div>'
-            "</section></main></body></html>"
-        ),
-    )

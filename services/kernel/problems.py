@@ -562,6 +562,21 @@ class IncidentOver(Problem):
     status = 409
 
 
+class ContactRefused(Problem):
+    """They have said that they do not want to be your emergency contact, and are not asked again. Name somebody else."""
+
+    code = "contact_refused"
+    status = 409
+
+
+class TooManyAsked(Problem):
+    """You, or others, have just asked for an emergency contact; wait before you ask again."""
+
+    code = "too_many_asked"
+    status = 429
+    retry = True
+
+
 # -- the house itself -------------------------------------------------------------------------------------------
 
 

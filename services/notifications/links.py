@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
-from services.kernel.ids import AccountId, NotificationId
+from services.kernel.ids import AccountId, ContactId, NotificationId
+from services.notifications.contact_link import ContactLinks
 from services.notifications.ports import Links
 from services.notifications.topics import Topic
 from services.notifications.unsubscribe import Stopping, Unsubscribe
@@ -13,9 +14,10 @@ class Linking:
     """Makes links. `base_url` says where people reach this installation, without a slash at the end; it is asked late, since
     a port that the system chooses is known late."""
 
-    def __init__(self, base_url: Callable[[], str], unsubscribe: Unsubscribe) -> None:
+    def __init__(self, base_url: Callable[[], str], unsubscribe: Unsubscribe, contacts: ContactLinks) -> None:
         self._base_url: Final = base_url
         self._unsubscribe: Final = unsubscribe
+        self._contacts: Final = contacts
 
     def of_notification(self, account_id: AccountId, topic: Topic, notification_id: NotificationId) -> Links:
         """For a mail about one thing; no way to stop what is essential."""
@@ -25,6 +27,11 @@ class Linking:
     def of_digest(self, account_id: AccountId) -> Links:
         """For a mail about several things."""
         return Links(f"{self._base_url()}/inbox", self._preferences(), self._stop(Stopping(account_id, digest=True)))
+
+    def of_contact(self, contact_id: ContactId) -> Links:
+        """For a letter to an emergency contact: the page on which they answer, and what says no in one click."""
+        answer = f"{self._base_url()}/emergency-contact?token={self._contacts.token(contact_id)}"
+        return Links(answer, answer, f"{answer}&answer=no")
 
     def open(self, notification_id: NotificationId) -> str:
         """To one notification in the inbox."""

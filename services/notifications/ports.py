@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from services.kernel.facts import AnyFact
 from services.kernel.ids import AccountId, DeliveryId, DeviceId, FactId, LoginId, NotificationId, PhoneCheckId
 from services.notifications.addresses import NewDevice, PushDevice
+from services.notifications.contact_letter import ContactLetter
 from services.notifications.deciding import Person, Planned
 from services.notifications.delivery import Outcome
 from services.notifications.notification import Notification, Position
@@ -71,6 +72,10 @@ class Words(Protocol):
 
     def code(self, code: str, reader: Reader) -> str:
         """The text message that a telephone number is proved with."""
+        ...
+
+    def contact(self, letter: ContactLetter, reader: Reader, links: Links) -> MailWords:
+        """The mail to an emergency contact."""
         ...
 
     def mail(self, notification: Notification, reader: Reader, links: Links) -> MailWords: ...

@@ -22,17 +22,30 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import pass_context
 
 from services.notifications import segments, taming, wording
+from services.notifications.contact_letter import ContactLetter
 from services.notifications.local import LANGUAGES, Local
 from services.notifications.notification import Notification
 from services.notifications.phone import LIFE_MS
 from services.notifications.ports import Links, MailWords, Reader, Short
-from services.notifications.wording import CODE, CODE_VERSION, DIGEST, DIGEST_VERSION, PROSE, TEMPLATES, Template
+from services.notifications.wording import (
+    CODE,
+    CODE_VERSION,
+    CONTACT,
+    CONTACT_VERSION,
+    DIGEST,
+    DIGEST_VERSION,
+    PROSE,
+    TEMPLATES,
+    Template,
+)
 
 FOLDER: Final = Path(__file__).parent / "templates"
 MAIL_PARTS: Final = ("mail_subject", "mail_preheader", "mail_button", "mail_text")
 CODE_PARTS: Final = ("sms_text",)
+CONTACT_PARTS: Final = (*MAIL_PARTS, "footer")
 PARTS: Final = ("inbox_title", "inbox_body", *MAIL_PARTS, "push_title", "push_body", "sms_text")
-"""What a file of words has macros for; that of the digest for `MAIL_PARTS`, that of a code for `CODE_PARTS`.
+"""What a file of words has macros for; that of the digest for `MAIL_PARTS`, that of a code for `CODE_PARTS`, those to a
+contact for `CONTACT_PARTS`, of which `mail_button` may be empty: there is none then.
 `inbox_body` and `mail_text` may have several lines, the others are one."""
 
 _FRAME: Final = "mail/1"
@@ -105,6 +118,19 @@ class Words:
         said = _Said(file, {"code": code, "life_ms": LIFE_MS, "local": local}, local.language)
         return segments.fitted(segments.plain(said.line("sms_text", _SMS_TEXT)))
 
+    def contact(self, letter: ContactLetter, reader: Reader, links: Links) -> MailWords:
+        """A letter to an emergency contact."""
+        local = Local(reader.locale, reader.time_zone)
+        fit = tamed(letter, line=_NAME, prose=_PROSE)
+        values = {name: getattr(fit, name) for name in fit.__struct_fields__}
+        place = f"{CONTACT[letter.says]}/{CONTACT_VERSION}"
+        file = self._files[f"{place}/{local.language}.j2"]
+        said = _Said(file, {**values, "local": local, "links": links}, local.language)
+        mail = self._framed(place, said, links)
+        button = said.line("mail_button", _SUBJECT)
+        parts = [said.prose("mail_text", _MAIL_TEXT), *([f"{button}:\n{links.open}"] if button else [])]
+        return MailWords(mail.subject, "\n\n".join(parts) + f"\n\n-- \n{said.prose('footer', _MAIL_TEXT)}\n", mail.html)
+
     def mail(self, notification: Notification, reader: Reader, links: Links) -> MailWords:
         """As an e-mail."""
         said = self._say(notification, reader, line=_NAME, prose=_PROSE, links=links)
@@ -155,7 +181,8 @@ class Words:
         kept = set(self._jinja.list_templates())
         places = {f"{template.name}/{template.version}": PARTS for template in templates}
         special = {_FRAME: (), f"{CODE}/{CODE_VERSION}": CODE_PARTS, f"{DIGEST}/{DIGEST_VERSION}": MAIL_PARTS}
-        for place, parts in {**special, **places}.items():
+        letters = {f"{name}/{CONTACT_VERSION}": CONTACT_PARTS for name in CONTACT.values()}
+        for place, parts in {**special, **letters, **places}.items():
             for file in (f"{place}/{language}.j2" for language in LANGUAGES):
                 if file not in kept:
                     raise ValueError(f"there is no {file}: every template is written in {' and '.join(LANGUAGES)}")

@@ -9,7 +9,7 @@ in every language, as they are and with the worst that people can type; the oper
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -23,6 +23,7 @@ from services.kernel.ids import (
     WebhookEndpointId,
     WorkoutId,
 )
+from services.notifications.contact_letter import Says
 from services.notifications.content import (
     AnnouncementContent,
     BookingCancelledContent,
@@ -47,6 +48,9 @@ DIGEST_VERSION: Final = 1
 CODE: Final = "phone_code"
 """The template of the text message that proves a telephone number. It is about no topic: whoever asked for it waits for it."""
 CODE_VERSION: Final = 1
+CONTACT: Final[Mapping[Says, str]] = {"ask": "contact.ask", "alarm": "contact.alarm", "well": "contact.well"}
+"""The templates of the letters to an emergency contact. They are about no topic either: they are for somebody else."""
+CONTACT_VERSION: Final = 1
 
 PROSE: Final[dict[type[msgspec.Struct], frozenset[str]]] = {AnnouncementContent: frozenset({"body"})}
 """Fields that people write several lines into; every other string is one line."""

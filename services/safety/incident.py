@@ -67,8 +67,9 @@ class Incident(msgspec.Struct, frozen=True):
 
 class IncidentView(msgspec.Struct, frozen=True, omit_defaults=True):
     """Your own incident. `kind` is what was seen, `bpm` the last heart rate before it. While it is `prompted` you have until
-    `next_ms` to say `safety.cancel`; then those who coach your class are told. `coach_told`: whether they know. `revision` grows
-    with every change. Times are ms since 1970; `next_ms` is when the next step is taken."""
+    `next_ms` to say `safety.cancel`; then those who coach your class are told, and after them your emergency contact. `coach_told`,
+    `contact_told`: whether they know. `revision` grows with every change. Times are ms since 1970; `next_ms` is when the next step
+    is taken."""
 
     incident: IncidentId
     kind: IncidentKind
@@ -77,6 +78,7 @@ class IncidentView(msgspec.Struct, frozen=True, omit_defaults=True):
     bpm: int
     found_ms: int
     coach_told: bool
+    contact_told: bool = False
     next_ms: int | None = None
     ended_by: EndedBy | None = None
 
@@ -184,6 +186,7 @@ def view_of(incident: Incident) -> IncidentView:
         bpm=incident.bpm,
         found_ms=incident.found_ms,
         coach_told=incident.coach_told_ms is not None,
+        contact_told=incident.contact_told_ms is not None,
         next_ms=incident.due_ms,
         ended_by=incident.ended_by,
     )

@@ -22,6 +22,7 @@ from services.safety.incident import AlertView, Incident, IncidentView, Reach
 from services.safety.limit import Limit, limit_of
 from services.safety.ports import Chosen, SafetyStores, SafetyTransactions
 from services.safety.watching import LOST_MS, Finding
+from services.safety.writing import write_to_contact
 
 UNDER_WAY_MS: Final = 10_000
 """How late the last reading before a silence may have come: it is no sign that the silence has ended. By feeling."""
@@ -136,15 +137,18 @@ async def reach_of(stores: SafetyStores, incident: Incident) -> Reach:
     place = None
     if incident.class_id is not None:
         place = await stores.safety.place(incident.class_id, incident.account_id)
-    return Reach(coach=place is not None and bool(place.coaches), contact=False)
+    contact = await stores.contacts.agreed(incident.account_id)
+    return Reach(coach=place is not None and bool(place.coaches), contact=contact is not None)
 
 
 async def save(stores: SafetyStores, before: Incident, moved: Incident) -> None:
-    """Keep what an incident has become, if it is something else: its former plan goes, and the next one is made."""
+    """Keep what an incident has become, if it is something else: its former plan goes, the next one is made, and the contact learns
+    what is for them."""
     if moved.revision == before.revision:
         return
     await stores.safety.save(moved)
     await stores.schedule.cancel(SafetyStepDue, str(moved.id))
+    await write_to_contact(stores, before, moved)
     await tell(stores, moved)
 
 

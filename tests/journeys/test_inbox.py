@@ -42,7 +42,7 @@ async def two_nodes(dsn: str, **settings: str) -> AsyncIterator[tuple[Server, Se
 
 async def test_the_words_of_the_page() -> None:
     require("node")
-    words = ("inbox", "choices", "phone", "safety")
+    words = ("inbox", "choices", "phone", "safety", "contact")
     said, code = await run_node("--test", *(f"units/{name}.test.mjs" for name in words))
     assert code == 0, said
 

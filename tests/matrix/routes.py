@@ -22,8 +22,9 @@ from services.fairplay.judging import judge
 from services.integrations.links import link_to
 from services.integrations.sealing import Seals
 from services.kernel.clock import utc
-from services.kernel.ids import ReportId, TaskId, WebhookEndpointId, WorkoutId
+from services.kernel.ids import ContactId, ReportId, TaskId, WebhookEndpointId, WorkoutId
 from services.notifications.addresses import NewDevice
+from services.notifications.contact_link import ContactLinks
 from services.notifications.content import AnnouncementContent, topic_of
 from services.notifications.phone import PhoneCodes
 from services.notifications.preferences import Preferences
@@ -31,6 +32,7 @@ from services.notifications.rendering import Words
 from services.notifications.sms_callback import SIGNATURE_HEADER, signature
 from services.notifications.telling import News, Telling
 from services.notifications.unsubscribe import Stopping, Unsubscribe
+from services.safety.contact import Contact
 from services.tasks.task import TaskFile, TaskResult
 from services.training.summary import summarise
 from tests.matrix.roles import Who
@@ -374,6 +376,31 @@ async def mail_link(evening: Evening, _: Who) -> Asked:
     caller = await evening.caller(Who.OWNER)
     token = Unsubscribe(evening.stage.secret).token(Stopping(caller.account_id, "announcement"))
     return Asked(query={"token": token})
+
+
+async def new_contact(_: Evening, __: Who) -> Asked:
+    return Asked(body={"name": "Ben", "email": f"ben{next(_numbers)}@example.org"})
+
+
+async def named_contact(evening: Evening, who: Who) -> Asked:
+    await evening.ask(who, "PUT", "/v1/emergency-contact", await new_contact(evening, who))
+    return Asked()
+
+
+async def contact_link(evening: Evening, who: Who) -> Asked:
+    caller = await evening.caller(Who.OWNER)
+    contact = Contact(
+        ContactId(evening.world.ids.next()), caller.account_id, caller.name, "Ben", "ben@example.org", evening.now_ms()
+    )
+    async with evening.world.transactions() as stores:
+        await stores.contacts.replace(caller.account_id, utc(evening.now_ms()))
+        await stores.contacts.add(contact)
+    return Asked(query={"token": ContactLinks(evening.stage.secret).token(contact.id)})
+
+
+async def contact_answer(evening: Evening, who: Who) -> Asked:
+    asked = await contact_link(evening, who)
+    return Asked(query={**asked.query, "answer": "yes"})
 
 
 async def signed_report(_: Evening, __: Who) -> Asked:

@@ -9,6 +9,7 @@ from services.kernel.caller import Caller
 from services.kernel.clock import utc
 from services.kernel.ids import DeviceId, LoginId
 from services.notifications.addresses import NewDevice, PushDevice
+from services.notifications.contact_letter import ContactLetter
 from services.notifications.content import AnnouncementContent, Content, topic_of
 from services.notifications.deciding import Kind
 from services.notifications.notification import Notification
@@ -43,6 +44,9 @@ class PlainWords:
 
     def code(self, code: str, reader: Reader) -> str:
         return f"{reader.name}: {code}"
+
+    def contact(self, letter: ContactLetter, reader: Reader, links: Links) -> MailWords:
+        return MailWords(f"contact {letter.says}", f"{reader.name}: {letter.athlete} {links.open}", "<p>html</p>")
 
     def mail(self, notification: Notification, reader: Reader, links: Links) -> MailWords:
         return MailWords(notification.topic, f"{reader.name}: {_said(notification)}", "<p>html</p>")

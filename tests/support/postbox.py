@@ -5,6 +5,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from services.notifications.contact_link import ContactLinks
 from services.notifications.delivery import Lane
 from services.notifications.links import Linking
 from services.notifications.outgoing import CHANNELS, Channel, Mail, Outgoing, PushMessage, Receipt
@@ -61,7 +62,7 @@ def a_sender(world: Notified, postbox: Postbox, lane: Lane = "email", *, concurr
 
 def a_post(world: Notified) -> Post:
     """Plain words, and links to nowhere."""
-    linking = Linking(lambda: "https://pace.example.org", world.unsubscribe)
+    linking = Linking(lambda: "https://pace.example.org", world.unsubscribe, ContactLinks(SECRET))
     return Post(PlainWords(), linking, PhoneCodes(SECRET))
 
 

@@ -16,6 +16,8 @@ from services.classes.showing import Consent
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
 from services.kernel.ids import StreamId, TaskId
+from services.notifications.contact_link import ContactLinks
+from services.safety.contacts import Contacts
 from services.safety.ports import Chosen
 from services.safety.safety import Safety
 from services.safety.watching import Finding
@@ -121,6 +123,8 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
         await safety.choose(caller, Chosen(on=True))
         finding = Finding("over_limit", world.clock.wall_ms(), 199)
         await safety.found(caller.account_id, live.id, StreamId(world.ids.next()), finding)
+        contacts = Contacts(world.transactions, world.clock, world.ids, ContactLinks(b"secret"), offered=True)
+        await contacts.name(caller, f"Contact of {caller.name}", f"contact-of-{caller.name.lower()}@example.org")
     mine = await finished(world, ada, steady(3), [Sample(3_000, None), Sample(4_000, 99, (600, 610))])
     his = await finished(world, bob, steady(5))
     export = Exporting(world, tmp_path / "exports", ada)
@@ -136,6 +140,9 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
     assert block["account_id"] == str(bob.account_id)
     (incident,) = lines(content["incidents.jsonl"])
     assert (incident["kind"], incident["bpm"], incident["state"]) == ("over_limit", 199, "prompted")
+    (contact,) = lines(content["emergency_contacts.jsonl"])
+    assert (contact["name"], contact["email"]) == ("Contact of Ada", "contact-of-ada@example.org")
+    assert contact["agreed_at"] is None
     (name,) = [name for name in content if name.startswith("workouts/")]
     assert mine in name
     first, *samples = lines(content[name])

@@ -33,6 +33,7 @@ from services.integrations.sealing import Seals
 from services.integrations.webhooks import Webhooks
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, ClassId, Uuid7Ids
+from services.notifications.contact_link import ContactLinks
 from services.notifications.inbox import Inbox
 from services.notifications.notifications import Notifications
 from services.notifications.phone import PhoneCodes
@@ -40,6 +41,7 @@ from services.notifications.phones import Phones
 from services.notifications.rendering import Words
 from services.notifications.sms_reports import SmsReports
 from services.notifications.unsubscribe import Unsubscribe
+from services.safety.contacts import Contacts
 from services.safety.safety import Safety
 from services.schedule.jobs import Jobs
 from services.social.blocks import Blocks
@@ -186,6 +188,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         notifications=notifications,
         phones=Phones(transactions, clock, ids, PhoneCodes(SECRET), offered=True),
         safety=Safety(transactions, clock, ids),
+        contacts=Contacts(transactions, clock, ids, ContactLinks(SECRET), offered=True),
         sms_reports=SmsReports(notifications, token=SMS_TOKEN, base=PUBLIC_URL),
         words=words,
         webhooks=Webhooks(transactions, clock, ids, Seals((bytes(32),)), judging(Egress())),

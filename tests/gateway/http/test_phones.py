@@ -10,6 +10,7 @@ import pytest
 
 from services.kernel.clock import SystemClock
 from services.kernel.ids import LoginId, Uuid7Ids
+from services.notifications.contact_link import ContactLinks
 from services.notifications.content import LoginEndedContent
 from services.notifications.links import Linking
 from services.notifications.phone import PhoneCodes
@@ -81,7 +82,8 @@ class Texting:
 async def texting(api: Api) -> AsyncIterator[Texting]:
     """The API, a worker's lane, and the provider."""
     loopback = Egress((ip_network("127.0.0.0/8"),))
-    post = Post(Words(), Linking(lambda: "https://run.example", Unsubscribe(SECRET)), PhoneCodes(SECRET))
+    linking = Linking(lambda: "https://run.example", Unsubscribe(SECRET), ContactLinks(SECRET))
+    post = Post(Words(), linking, PhoneCodes(SECRET))
     async with (
         open_sms() as server,
         open_outbound(SystemClock(), loopback) as calls,

@@ -70,6 +70,20 @@ const CHAPTERS = {
       await card.scrollIntoViewIfNeeded();
       await shot(athlete, "safety-settings-phone-light");
       await fits(athlete, "settings on a phone");
+      await athlete.getByLabel("Name of your contact").fill("Ben");
+      await athlete.getByLabel("E-mail address of your contact").fill("ben");
+      const contact = athlete.locator("#contact-form");
+      await contact.getByRole("button", { name: "Ask them" }).click();
+      await athlete.getByText("this is not an e-mail address").waitFor();
+      await athlete.getByLabel("E-mail address of your contact").fill("ben@example.org");
+      await contact.getByRole("button", { name: "Ask them" }).click();
+      await athlete.getByText("Ben has been asked at ben@example.org").waitFor();
+      await contact.scrollIntoViewIfNeeded();
+      await shot(athlete, "safety-contact-phone-light");
+      await fits(athlete, "settings with a contact on a phone");
+      await athlete.getByRole("button", { name: "Have nobody told" }).click();
+      await athlete.getByRole("button", { name: "Take back" }).click();
+      await athlete.getByText("You have named nobody.").waitFor();
 
       await athlete.goto(`${BASE_URL}/athlete?code=${code}`);
       await athlete.getByRole("button", { name: "Start" }).click();

@@ -17,6 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from services.kernel.ids import LoginId
 from services.notifications import rendering, wording
+from services.notifications.contact_letter import ContactLetter
 from services.notifications.content import AnnouncementContent, LoginEndedContent, topic_of
 from services.notifications.local import LANGUAGES
 from services.notifications.notification import Notification
@@ -294,6 +295,8 @@ class TestTable:
         for reader in READERS:
             for notifications in (example_digest(), example_digest()[:1], example_digest() * 20):
                 words.digest(notifications, reader, LINKS)
+            for told in (True, False):
+                words.contact(ContactLetter("alarm", "Ben", "Ada", "over_limit", 1, coach_told=told), reader, LINKS)
         assert len(taken) > 20
         assert [turn for turn, came_out in taken.items() if len(came_out) < 2] == []
 

@@ -5,6 +5,7 @@
  * that page is opened.
  */
 import { accountForm } from "./account-form.js";
+import { Contact } from "./contact.js";
 import { byId, make, setText, showView, whileBusy } from "./dom.js";
 import { badgeWords, inDays, safePath, withOne, withRead } from "./inbox.js";
 import { Live } from "./live.js";
@@ -32,6 +33,7 @@ class Page {
     this.devices = new Devices(this.login);
     this.phone = new Phone(this.login);
     this.safety = new Safety(this.login);
+    this.contact = new Contact(this.login);
     this.login.onChange(() => {
       if ((this.login.account?.id ?? null) !== this.shownFor) this.enter();
     });
@@ -112,7 +114,7 @@ class Page {
     document.title = settings ? "What you are told · Paceline" : this.#title();
     byId(settings ? "settings-title" : "inbox-title").focus({ preventScroll: true });
     if (settings) {
-      await Promise.all([this.settings.load(), this.devices.load(), this.phone.load(), this.safety.load(), this.#load()]);
+      await Promise.all([this.settings.load(), this.devices.load(), this.phone.load(), this.safety.load(), this.contact.load(), this.#load()]);
       return;
     }
     if (ID.test(where) && (await this.#opened(where))) return;

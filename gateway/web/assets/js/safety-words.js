@@ -32,9 +32,13 @@ export function askedWords({ kind, bpm }) {
 export function nextWords({ state }, leftS) {
   switch (state) {
     case "prompted":
-      return leftS > 0 ? `Without an answer, whoever coaches your class is told in ${leftS} s.` : "Whoever coaches your class is being told.";
+      return leftS > 0
+        ? `Without an answer, whoever coaches your class or your emergency contact is told in ${leftS} s.`
+        : "Whoever coaches your class or your emergency contact is being told.";
     case "coach_told":
       return "Your coach has been told.";
+    case "contact_told":
+      return "Your emergency contact has been written to.";
     case "acknowledged":
       return "Your coach is looking after you.";
     default:

@@ -31,6 +31,7 @@ test("what comes next is told, and what has happened", () => {
   assert.match(nextWords(asked, 7), /told in 7 s/);
   assert.match(nextWords(asked, 0), /being told/);
   assert.match(nextWords({ state: "coach_told" }, 0), /has been told/);
+  assert.match(nextWords({ state: "contact_told" }, 0), /contact has been written to/);
   assert.match(nextWords({ state: "acknowledged" }, 0), /looking after you/);
 });
 

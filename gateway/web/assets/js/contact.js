@@ -1,0 +1,61 @@
+/**
+ * The emergency contact: naming somebody, who is asked by mail, and taking it back.
+ */
+import { askLaterWords, contactWords } from "./contact-words.js";
+import { byId, confirmed, setText, whileBusy } from "./dom.js";
+import { Problem } from "./problem.js";
+
+const URL = "/v1/emergency-contact";
+
+export class Contact {
+  /** @param {import("./login.js").Login} login */
+  constructor(login) {
+    this.login = login;
+    byId("contact-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      whileBusy(event.target.querySelector("[type=submit]"), () => this.#name());
+    });
+    byId("contact-forget").addEventListener("click", (event) => whileBusy(event.currentTarget, () => this.#takeBack()));
+  }
+
+  async load() {
+    await this.#guarded(async () => this.#show(await this.login.call("GET", URL)));
+  }
+
+  async #name() {
+    await this.#guarded(async () => {
+      const named = { name: byId("contact-name").value, email: byId("contact-email").value };
+      this.#show(await this.login.call("PUT", URL, named));
+    });
+  }
+
+  async #takeBack() {
+    const sure = await confirmed({
+      title: "Have nobody told?",
+      text: "Nobody but your coach hears of it any more when you do not answer.",
+      yes: "Take back",
+    });
+    if (!sure) return;
+    await this.#guarded(async () => {
+      await this.login.call("DELETE", URL);
+      this.#show({ contact: null });
+    });
+  }
+
+  #show({ contact }) {
+    setText(byId("contact-state"), contactWords(contact, (ms) => new Date(ms).toLocaleDateString()));
+    byId("contact-name").value = contact?.name ?? "";
+    byId("contact-email").value = contact?.email ?? "";
+    byId("contact-forget").hidden = !contact;
+  }
+
+  async #guarded(work) {
+    setText(byId("contact-trouble"), "");
+    try {
+      await work();
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      setText(byId("contact-trouble"), askLaterWords(problem) || problem.message);
+    }
+  }
+}

@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { askLaterWords, contactWords } from "../../../../gateway/web/assets/js/contact-words.js";
+
+const ben = { name: "Ben", email: "ben@example.org", state: "asked", until_ms: 5 };
+const dateOf = (ms) => `day ${ms}`;
+
+test("how a contact stands says who is told, and who is not", () => {
+  assert.match(contactWords(null, dateOf), /named nobody/);
+  assert.match(contactWords(ben, dateOf), /Ben has been asked at ben@example.org, and can agree until day 5/);
+  assert.match(contactWords({ ...ben, state: "agreed" }, dateOf), /is written to/);
+  assert.match(contactWords({ ...ben, state: "refused" }, dateOf), /not asked again/);
+  assert.match(contactWords({ ...ben, state: "unanswered" }, dateOf), /ask again/);
+  assert.match(contactWords({ ...ben, state: "unreachable" }, dateOf), /address right/);
+});
+
+test("who asks too often reads when they may again", () => {
+  const after = (ms) => askLaterWords({ code: "too_many_asked", retryAfterMs: ms });
+  assert.match(after(600_000), /in 10 min/);
+  assert.match(after(7_200_000), /in 2 h/);
+  assert.match(after(6 * 86_400_000), /in 6 days/);
+  assert.equal(askLaterWords({ code: "contact_refused", retryAfterMs: null }), "");
+});
