@@ -13,6 +13,7 @@ async def test_a_small_challenge_is_measured_and_shows_the_same_from_both(databa
         "score a workout": 6,
         "bring the copy up to date": 6,
         "page around me": 6,
+        "what a watcher is told": 6,
         "first page": 6,
         "page around me, database": 2,
     }

@@ -28,6 +28,7 @@ from services.kernel.facts import (
     LoginEnded,
     SafetyIncidentMoved,
     TaskAsked,
+    WorkoutExamined,
     WorkoutFinished,
 )
 from services.kernel.ids import ChallengeId, ClassId, FactId, IncidentId, LoginId, TaskId, Uuid7Ids, WorkoutId
@@ -265,6 +266,11 @@ class Works:
         """The word that an incident has moved, of one that never was: nobody hears of it."""
         incident_id = IncidentId(self.ids.next())
         return await self.tell(SafetyIncidentMoved(incident_id, self.clerk.account_id), incident_id)
+
+    async def tell_of_an_examination(self) -> FactId:
+        """The word that a workout was examined, of one that never was: there is nothing to compare."""
+        workout_id = WorkoutId(self.ids.next())
+        return await self.tell(WorkoutExamined(workout_id, self.clerk.account_id), workout_id)
 
     async def poison(self, kind: str) -> FactId:
         """A fact that makes its handler raise, or kills its process."""

@@ -28,6 +28,7 @@ from realtime.peer import (
     WholeWanted,
 )
 from realtime.position import TAIL_BYTES, Position, head, tail
+from services.classes.showing import Showing
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, ChallengeId, StreamId
 from tests.realtime import build
@@ -297,6 +298,18 @@ def test_every_message_of_the_catalogue_survives_the_journey() -> None:
         LoginEnded(login_id=build.caller().login_id, reason="r"),
         RoomClosed(class_id=build.ROOM, ended_ms=1),
         TableMoved(challenge_id=ChallengeId(uuid.UUID(int=2))),
+        peer.MemberShown(account_id=build.caller().account_id, showing=Showing("alias", "Fox", 3)),
+        peer.MutesChanged(),
+        peer.BlocksChanged(account_id=build.caller().account_id),
+        peer.Reacted(class_id=build.ROOM, entries=((build.caller().account_id, "high_five", 2),)),
+        peer.ReactedTo(
+            class_id=build.ROOM,
+            author=build.caller().account_id,
+            account_id=AccountId(uuid.UUID(int=3)),
+            n=4,
+            name="Ada",
+            kind="high_five",
+        ),
         Heartbeat(node="a", seq=1),
     ]
     assert {type(message) for message in messages} == set(peer.PEER_MESSAGES)

@@ -11,6 +11,7 @@ import pytest
 from realtime import redis_line
 from realtime.redis_line import Address, RedisLine, RedisRefusedError, address_of, open_line, packed
 from tests.support.redis_server import open_redis
+from tests.support.server import free_port
 from tests.support.system_parts import require
 
 PATIENCE_S = 5.0
@@ -111,15 +112,6 @@ async def test_a_line_with_tls_trusts_only_the_authority_that_the_url_names(tmp_
     finally:
         process.kill()
         await process.wait()
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:

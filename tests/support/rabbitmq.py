@@ -23,6 +23,7 @@ from typing import Final
 import pytest
 
 from paceline.embedded import launch
+from tests.support.server import free_ports
 from tests.support.system_parts import require
 
 SERVER: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -40,7 +41,7 @@ class RabbitMQ:
 
     def __init__(self, epmd: str, beside: "RabbitMQ | None" = None) -> None:
         self.folder: Final = Path(tempfile.mkdtemp(prefix="paceline-rabbit-"))
-        self.port, self._dist_port, self._epmd_port = _free_ports(3)
+        self.port, self._dist_port, self._epmd_port = free_ports(3)
         self._epmd_program: Final = epmd
         self._epmd: subprocess.Popen[bytes] | None = None
         self._node: subprocess.Popen[bytes] | None = None
@@ -187,17 +188,6 @@ class RabbitMQ:
     def _cookie(self) -> str:
         self._environment()  # makes it
         return (self.folder / ".erlang.cookie").read_text()
-
-
-def _free_ports(count: int) -> tuple[int, ...]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return tuple(each.getsockname()[1] for each in sockets)
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

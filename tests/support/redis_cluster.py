@@ -5,7 +5,7 @@ It needs Redis 7, which knows sharded pub/sub; the wheel's Redis is older.
 """
 
 import asyncio
-import socket
+import contextlib
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,10 +15,12 @@ from typing import Any, Final
 import hiredis
 from redis.crc import key_slot
 
+from tests.support.server import free_ports
 from tests.support.system_parts import require
 
 SLOTS: Final = 16_384
 START_S: Final = 30.0
+MEET_S: Final = 2.0
 ANSWER_S: Final = 20.0
 _GONE_AFTER_MS: Final = 1_000
 """After so long without an answer the others hold a master for failed. Short, because tests wait for it."""
@@ -101,16 +103,25 @@ class Cluster:
             await master.command("CLUSTER", "ADDSLOTSRANGE", place * SLOTS // count, (place + 1) * SLOTS // count - 1)
             # Different from the start, as `redis-cli --cluster create` does it: else they have to settle it among themselves.
             await master.command("CLUSTER", "SET-CONFIG-EPOCH", place + 1)
-        for other in self.masters[1:]:
-            await self.masters[0].command("CLUSTER", "MEET", "127.0.0.1", other.port, other._bus_port)
-        await self.until_whole()
-
-    async def until_whole(self) -> None:
-        """Return when every master sees every slot served."""
         async with asyncio.timeout(START_S):
-            for master in self.masters:
-                while not await self._sees_all(master):
-                    await asyncio.sleep(0.02)
+            while not await self._whole():
+                # A meeting that has not come about within their patience is forgotten by both: it is asked for again.
+                for other in self.masters[1:]:
+                    await self.masters[0].command("CLUSTER", "MEET", "127.0.0.1", other.port, other._bus_port)
+                with contextlib.suppress(TimeoutError):
+                    await self.until_whole(MEET_S)
+
+    async def until_whole(self, within_s: float = START_S) -> None:
+        """Return when every master sees every slot served."""
+        async with asyncio.timeout(within_s):
+            while not await self._whole():
+                await asyncio.sleep(0.02)
+
+    async def _whole(self) -> bool:
+        for master in self.masters:
+            if not await self._sees_all(master):
+                return False
+        return True
 
     async def home(self, name: bytes) -> Master:
         """Who has the slot of a channel or key."""
@@ -147,7 +158,7 @@ async def open_cluster() -> AsyncIterator[Cluster]:
     """A running cluster of one's own. The test is skipped where Redis 7 is missing."""
     program = require("redis")
     with tempfile.TemporaryDirectory(prefix="paceline-cluster-") as folder:
-        ports = _free_ports(6)
+        ports = free_ports(6)
         masters = [Master(program, Path(folder) / str(n), ports[2 * n], ports[2 * n + 1]) for n in range(3)]
         try:
             for master in masters:
@@ -158,15 +169,3 @@ async def open_cluster() -> AsyncIterator[Cluster]:
         finally:
             for master in masters:
                 await master.stop()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on: held together, so that they differ, and let go before the servers take them."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for one in held:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in held]
-    finally:
-        for one in held:
-            one.close()

@@ -8,6 +8,7 @@ processes started here are ever ended, by their pid. Everything waits in the cal
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -24,6 +25,8 @@ START_S: Final = 60.0
 STOP_S: Final = 30.0
 PROGRAM: Final = (sys.executable, "-m", "paceline", "run")
 _LAST_LINE: Final = "Stop with Ctrl-C."
+_PORTS: Final = range(12_000, 32_000)
+"""Of which a server is given one: below those that Linux deals out to outgoing connections (from 32,768 on)."""
 
 
 class Server:
@@ -148,8 +151,18 @@ def open_program(program: tuple[str, ...], /, **environ: str) -> Iterator[Server
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of the loopback interface that nobody listens on right now, and that no outgoing connection is given meanwhile: it
+    lies below those that the system deals out."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def free_ports(count: int) -> list[int]:
+    """So many of them, all different."""
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port())
+    return list(found)

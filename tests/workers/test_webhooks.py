@@ -176,10 +176,13 @@ async def test_a_class_is_told_to_its_coach_alone_and_names_only_with_the_scope(
 
 
 class _Nobody:
-    """Nobody is connected."""
+    """Nobody is connected, and nobody is told anything."""
 
-    def __getattr__(self, name: str) -> object:
-        raise AssertionError(name)
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def told(*_: object) -> object:
+            raise AssertionError(name)
+
+        return told
 
 
 async def test_a_workout_is_told_to_nobody_but_its_owner(bench: HookBench, owner: Caller) -> None:

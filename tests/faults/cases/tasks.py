@@ -15,7 +15,7 @@ from typing import Final
 
 import aio_pika
 
-from services.kernel.facts import ChallengeMoved, ClassDoorsDue, SafetyIncidentMoved, TaskAsked
+from services.kernel.facts import ChallengeMoved, ClassDoorsDue, SafetyIncidentMoved, TaskAsked, WorkoutExamined
 from tests.faults.bench import SLOW, Bench, Case
 from tests.faults.checkers import answer_ms, slow_answers
 from tests.faults.history import Fault
@@ -148,6 +148,8 @@ async def kill_in_handlers(bench: Bench) -> None:
                 bait = bench.works.call_for_doors
             if SafetyIncidentMoved in queue.wants:
                 bait = bench.works.tell_of_an_incident
+            if WorkoutExamined in queue.wants:
+                bait = bench.works.tell_of_an_examination
             await _kill_one(
                 bench, f"nobody was killed in {queue.name}: nothing came for it", bait, at=place, queue=queue.name
             )

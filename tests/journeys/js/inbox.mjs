@@ -162,7 +162,7 @@ async function settings(browser, tell) {
     await page.getByLabel("At", { exact: true }).selectOption("18");
     await page.getByLabel("Time zone").selectOption("Europe/Vienna");
     await page.getByLabel("Language of what").selectOption("de-AT");
-    await page.getByRole("button", { name: "Save" }).click();
+    await page.locator("#choices").getByRole("button", { name: "Save" }).click();
     await page.getByText("Saved.").waitFor();
     const kept = await http("GET", "/v1/notification-preferences", { token: await tokenOf(page) });
     assert.deepEqual(kept.preferences, {
@@ -179,7 +179,7 @@ async function settings(browser, tell) {
     const other = { ...kept.preferences, quiet_hours: null };
     await http("PUT", "/v1/notification-preferences", { token: await tokenOf(page), body: other });
     await page.getByLabel("At", { exact: true }).selectOption("7");
-    await page.getByRole("button", { name: "Save" }).click();
+    await page.locator("#choices").getByRole("button", { name: "Save" }).click();
     await page.getByText("Another device has changed this").waitFor();
     assert.equal(await page.getByLabel(/Quiet hours/).isChecked(), false);
     tell("changed meanwhile");

@@ -157,11 +157,13 @@ streams_of_readings = st.lists(
 
 @given(streams_of_readings)
 def test_a_living_source_is_never_left_within_the_dwell(readings: list[Heard]) -> None:
-    _, shifts = fold(readings)
-    for before, after in pairwise(shifts):
-        last_read = max(
-            r.at_ms for r in readings if r.source == before.source and r.bpm is not None and r.at_ms <= after.at_ms
-        )
+    state, decided = Arbitration(), []
+    for number, reading in enumerate(readings):
+        state, shifts = fold([reading], state)
+        decided += [(number, shift) for shift in shifts]
+    for (_, before), (number, after) in pairwise(decided):
+        known = readings[: number + 1]  # what comes in the same ms, but later, was not known
+        last_read = max(r.at_ms for r in known if r.source == before.source and r.bpm is not None)
         if after.at_ms - last_read < DEAD_MS:
             assert after.reason == "better"
             assert after.at_ms - before.at_ms >= DWELL_MS
