@@ -16,10 +16,12 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
+import aio_pika
 import pytest
 
 from paceline.embedded import launch
@@ -249,4 +251,18 @@ def rabbitmq() -> Iterator[RabbitMQ]:
     except FileNotFoundError as other:
         pytest.fail(str(other))
     with open_rabbitmq() as broker:
+        # In a thread of its own: this one has a loop already.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, _first_of_each(broker.url)).result()
         yield broker
+
+
+async def _first_of_each(url: str) -> None:
+    """Have the broker make its first quorum queue and its first stream: that starts parts of it, which may take longer on a busy
+    machine than a publish has patience for."""
+    async with asyncio.timeout(START_S), await aio_pika.connect(url) as connection:
+        channel = await connection.channel()
+        for kind in ("quorum", "stream"):
+            queue = await channel.declare_queue(f"first-{kind}", durable=True, arguments={"x-queue-type": kind})
+            await channel.default_exchange.publish(aio_pika.Message(b"first"), queue.name)
+            await queue.delete(if_unused=False, if_empty=False)
