@@ -123,7 +123,7 @@ class Consumption:
             work = await link.channel.get_queue(work_queue(queue), ensure=False)
             tag = await work.consume(self._arrive)
         async with asyncio.TaskGroup() as group:
-            watch = group.create_task(self._watch(work), name=f"{queue.name} watch")
+            watch = group.create_task(self._outlast(self._watch(work)), name=f"{queue.name} watch")
             hands = [
                 group.create_task(self._outlast(self._hand()), name=f"{queue.name} {number}")
                 for number in range(queue.concurrency)

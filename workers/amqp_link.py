@@ -92,6 +92,11 @@ def broker_faults(what: str) -> Iterator[None]:
     except (aio_pika.exceptions.AMQPError, OSError, TimeoutError, RuntimeError) as cause:
         # RuntimeError is what the library raises for a connection that is closed or not open yet.
         raise BusUnavailable(f"{what}: {cause!r}") from cause
+    except Exception as cause:
+        # A question that waits for its answer when the connection is lost ends with this very class.
+        if type(cause) is not Exception:
+            raise
+        raise BusUnavailable(f"{what}: the connection died") from cause
 
 
 def heed_cancellation() -> None:

@@ -308,3 +308,14 @@ async def test_a_broker_that_is_not_there_is_unavailable() -> None:
 
 def test_heartbeats_are_short_enough_to_notice_a_dead_peer_within_a_minute() -> None:
     assert 3 * (HEARTBEAT_S + 1) < 60
+
+
+@pytest.mark.parametrize("said", [Exception(), RuntimeError("closed"), ConnectionResetError(), TimeoutError()])
+def test_however_the_library_says_that_the_connection_is_lost_it_is_the_broker_who_is_away(said: Exception) -> None:
+    with pytest.raises(BusUnavailable, match="no answer"), broker_faults("no answer"):
+        raise said
+
+
+def test_a_fault_of_ours_is_not_taken_for_one_of_the_broker() -> None:
+    with pytest.raises(KeyError), broker_faults("no answer"):
+        raise KeyError("ours")
