@@ -210,13 +210,18 @@ class Swarm:
     async def quiet(self, within_s: float = QUIET_S) -> None:
         """Stop speaking and sending, and wait until everything that was sent is acknowledged. What is not is left as it is: the
         checkers decide."""
-        self.hushed = True
         for device in self.devices:
             device.paused = True
         deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            if not any(device.waits for device in self.devices) and not any(coach.busy for coach in self.coaches):
-                break
+        await self.hush(within_s)
+        while time.monotonic() < deadline and any(device.waits for device in self.devices):
+            await asyncio.sleep(0.05)
+
+    async def hush(self, within_s: float = QUIET_S) -> None:
+        """Stop speaking, and wait until what was said has been answered and heard: whoever leaves afterwards is owed nothing."""
+        self.hushed = True
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline and any(coach.busy for coach in self.coaches):
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.5)  # what was said last is on its way
 
