@@ -8,6 +8,8 @@ newer one replaced before a board went out has no latency; those are counted as 
 The class may be spread over several gateways: athlete after athlete takes the next of them, and the watcher stays on the first.
 What it sees of athletes on the others has travelled between nodes, and is counted apart as well.
 
+With `--led` somebody leads it meanwhile (`lead.py`): an open cockpit, cues, and a member who hides and shows themselves again.
+
 After the run every stream is finished, which the server only grants when everything is stored, and a few
 workouts are read back sample by sample.
 """
@@ -17,7 +19,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -38,6 +40,7 @@ from loadtest.scenarios.crew import (
     tell,
     tell_result,
 )
+from loadtest.scenarios.lead import Leading, Led, open_leading
 from loadtest.scenarios.marked import Sightings, marked_sample
 from loadtest.scenarios.swarm import AthleteReport, Orders, Report, gateway_of
 from realtime.wire import BoardChanges, BoardSnapshot
@@ -77,6 +80,7 @@ class ClassLoad(msgspec.Struct, frozen=True):
     wrong_samples: int
     swarm_cpu_seconds: float
     watcher_cpu_seconds: float
+    led: Led | None = None
 
 
 class Watcher:
@@ -158,15 +162,20 @@ async def measure(
     own_rows: int = 20,
     check: int = 5,
     settle_s: float = SETTLE_S,
+    led: bool = False,
 ) -> ClassLoad:
     """Run it. `check` workouts are read back; raises what the client raises when the server refuses."""
     urls = (url, *more_urls)
-    async with open_api(url) as api:
+    async with AsyncExitStack() as stack:
+        apis = [await stack.enter_async_context(open_api(one)) for one in urls]
+        api = apis[0]
         tell("registering", athletes=athletes)
         coach, room = await make_class(api, f"Load: {athletes} athletes")
         people = await register(api, athletes)
         watcher = Watcher()
-        async with open_client(api, await display_tokens(api, room.code)) as screen, open_swarm() as swarm:
+        display = await display_tokens(api, room.code)
+        leading = await stack.enter_async_context(open_leading(apis, coach, room, display)) if led else None
+        async with open_client(api, display) as screen, open_swarm() as swarm:
             screen.link.on("board.changes", watcher.on_board)
             screen.link.on("board.snapshot", watcher.on_board)
             await screen.join(room.code, "spectator")
@@ -177,7 +186,7 @@ async def measure(
             tell("streaming", seconds=seconds)
             cpu_before = cpu_seconds()
             watcher.watching = True
-            report = await swarm.stream()
+            report, lead = await asyncio.gather(swarm.stream(), _led(leading, seconds))
             watcher.watching = False
             cpu = cpu_seconds() - cpu_before
             tell("stored")
@@ -193,7 +202,12 @@ async def measure(
         checked=checked,
         wrong=wrong,
         cpu=cpu,
+        led=lead,
     )
+
+
+async def _led(leading: Leading | None, seconds: int) -> Led | None:
+    return None if leading is None else await leading.lead(seconds)
 
 
 async def _read_back(api: Api, people: Sequence[Person], reports: Sequence[AthleteReport]) -> tuple[int, int]:
@@ -218,6 +232,7 @@ def _result(
     checked: int,
     wrong: int,
     cpu: float,
+    led: Led | None,
 ) -> ClassLoad:
     latencies: list[float] = []
     far: list[float] = []
@@ -254,6 +269,7 @@ def _result(
         wrong_samples=wrong,
         swarm_cpu_seconds=report.cpu_seconds,
         watcher_cpu_seconds=round(cpu, 2),
+        led=led,
     )
 
 
@@ -264,6 +280,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--seconds", type=int, default=30, help="samples per athlete, one a second (default: 30)")
     command.add_argument("--own-rows", type=int, default=20, help="athletes that look for their own row (default: 20)")
     command.add_argument("--check", type=int, default=5, help="workouts read back sample by sample (default: 5)")
+    command.add_argument("--led", action="store_true", help="with a coach who speaks and a member who hides")
     add_target(command)
     command.add_argument(
         "--more-urls", nargs="+", default=[], metavar="URL", help="further gateways: the athletes are spread over all"
@@ -279,6 +296,7 @@ async def _main(args: argparse.Namespace) -> int:
         seconds=args.seconds,
         own_rows=args.own_rows,
         check=args.check,
+        led=args.led,
     )
     tell_result(result)
     return 1 if result.lost or result.wrong_samples else 0

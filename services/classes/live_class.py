@@ -16,8 +16,8 @@ from services.kernel.problems import ClassNotFound, ClassOver, Forbidden
 CODE_ALPHABET: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 """No I, L, O, 0, 1: read aloud or off a screen across a hall they are mistaken for each other."""
 CODE_LENGTH: Final = 6
-MAX_MEMBERS: Final = 1_000
-"""Members of one class, spectators included. Chosen: twice the largest class the benchmarks hold."""
+MAX_MEMBERS: Final = 2_500
+"""Members of one class, spectators included. Chosen: the largest class the benchmarks hold, over two nodes, and a quarter more."""
 
 Role = Literal["coach", "athlete", "spectator"]
 

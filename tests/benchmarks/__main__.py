@@ -71,9 +71,9 @@ Measure = Callable[[Size, Results], Scenario]
 """Measures one scenario; gets what was measured before."""
 
 
-def _class(athletes: int) -> Measure:
+def _class(athletes: int, *, led: bool = False) -> Measure:
     def run(size: Size, _: Results) -> Scenario:
-        runs = tuple(class_run(athletes, size.seconds) for _ in range(size.class_repeats))
+        runs = tuple(class_run(athletes, size.seconds, led=led) for _ in range(size.class_repeats))
         return Scenario(stamp(), classes=runs)
 
     return run
@@ -99,12 +99,12 @@ def _fan_out(size: Size, before: Results) -> Scenario:
     return Scenario(stamp(), fan_outs=tuple(run for runs in rounds for run in runs))
 
 
-def _two_nodes(athletes: int) -> Measure:
+def _two_nodes(athletes: int, *, led: bool = False) -> Measure:
     def run(size: Size, _: Results) -> Scenario:
         runs = []
         for _repeat in range(size.repeats):
             wait_for_quiet()
-            runs.append(nodes_run(athletes, size.seconds))
+            runs.append(nodes_run(athletes, size.seconds, led=led))
         return Scenario(stamp(), nodes=tuple(runs))
 
     return run
@@ -130,7 +130,9 @@ SCENARIOS: Final[Mapping[str, Measure]] = {
     "start": _start,
     "class-50": _class(50),
     "class-500": _class(500),
+    "class-1000-led": _class(1_000, led=True),
     "class-500-two-nodes": _two_nodes(500),
+    "class-2000-two-nodes-led": _two_nodes(2_000, led=True),
     "back": _back,
     "durable": _durable,
     "idle": _idle,
@@ -205,6 +207,8 @@ def faults_of(results: Results) -> Iterator[str]:
     backs = [run for scenario in scenarios for run in scenario.backs]
     wrong = sum(run.lost + run.wrong for run in rooms)
     wrong += sum(run.wrong for scenario in scenarios for run in scenario.durables)
+    if unheard := sum(run.led.unheard + run.led.shown for run in rooms if run.led is not None):
+        yield f"{unheard} cues never came to a screen, or members who hid stayed on it"
     if wrong:
         yield f"{wrong} samples were lost or stored wrong"
     if missing := sum(run.missing for run in backs):

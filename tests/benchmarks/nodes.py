@@ -31,14 +31,23 @@ SETTLE_S: Final = 2.0
 """Between everybody's entry and the kill."""
 
 
-def nodes_run(athletes: int, seconds: int, quiet_s: float = QUIET_S) -> NodesRun:
-    """One class at 1 Hz, half of it on either of two gateways, with a third one beside them that has no members."""
+def nodes_run(athletes: int, seconds: int, quiet_s: float = QUIET_S, *, led: bool = False) -> NodesRun:
+    """One class at 1 Hz, half of it on either of two gateways, with a third one beside them that has no members. `led`: with
+    an open cockpit on the first, a screen on both, cues and consents."""
     board_hz = default_board_hz()
     with open_installation(3, PACELINE_BOARD_HZ=str(board_hz)) as there, open_call_count(there.redis_url) as redis:
         first, second, idle = there.gateways
         parts = _parts(there, first=first, second=second, idle=idle)
         calls_before = redis.rates_while(quiet_s)
-        words = ("--athletes", str(athletes), "--seconds", str(seconds), "--url", first.base_url)
+        words = [
+            "--athletes",
+            str(athletes),
+            "--seconds",
+            str(seconds),
+            "--url",
+            first.base_url,
+            *(["--led"] if led else []),
+        ]
         with open_driver("loadtest.scenarios.class_load", *words, "--more-urls", second.base_url) as driver:
             driver.reach("connecting")
             rss_before = rss_mib(first.pid) + rss_mib(second.pid)
@@ -81,6 +90,7 @@ def nodes_run(athletes: int, seconds: int, quiet_s: float = QUIET_S) -> NodesRun
         rss_before_mib=round(rss_before, 1),
         rss_mib=round(rss_after, 1),
         others=round(spent.others, 3),
+        led=load.led,
     )
     decoded = (began[2].decoded, ended[2].decoded)
     return NodesRun(

@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from loadtest.scenarios.crew import Spread
+from loadtest.scenarios.lead import Led
 from tests.benchmarks.machine import ROOT, Machine, Stamp
 
 FILE: Final = ROOT / "docs" / "performance" / "results.json"
@@ -42,12 +43,12 @@ class StartRun(msgspec.Struct, frozen=True):
     stop_s: float
 
 
-class ClassRun(msgspec.Struct, frozen=True):
+class ClassRun(msgspec.Struct, frozen=True, omit_defaults=True):
     """One class. Latencies in ms, processor seconds over `seconds` of streaming, memory in MiB.
 
     `rss_before_mib` with everybody registered and nobody connected, `rss_mib` at the end of the streaming; `others` is the
     share of the processors that programs not of this benchmark used. `frames` were put into mailboxes in that time, in
-    `beats` of the board; `lag_ms` is how late the event loop was at worst.
+    `beats` of the board; `lag_ms` is how late the event loop was at worst. `led`: what leading it took, where somebody did.
     """
 
     athletes: int
@@ -72,6 +73,7 @@ class ClassRun(msgspec.Struct, frozen=True):
     rss_before_mib: float
     rss_mib: float
     others: float
+    led: Led | None = None
 
     @property
     def kib_per_stream(self) -> float:

@@ -28,13 +28,13 @@ FEEDERS: Final = 40
 storing their samples costs is taken off by the measurement with few listeners."""
 
 
-def class_run(athletes: int, seconds: int) -> ClassRun:
-    """One class at 1 Hz, with as many boards a second as there are by default."""
+def class_run(athletes: int, seconds: int, *, led: bool = False) -> ClassRun:
+    """One class at 1 Hz, with as many boards a second as there are by default. `led`: with an open cockpit, cues and consents."""
     wait_for_quiet()
     board_hz = default_board_hz()
     with open_server(PACELINE_BOARD_HZ=str(board_hz), PACELINE_LOG_LEVEL="warning") as server:
         url = ("--url", server.base_url)
-        counts = ("--athletes", str(athletes), "--seconds", str(seconds))
+        counts = ("--athletes", str(athletes), "--seconds", str(seconds), *(["--led"] if led else []))
         with open_driver("loadtest.scenarios.class_load", *counts, *url) as driver:
             driver.reach("connecting")
             before = rss_mib(server.pid)
@@ -67,6 +67,7 @@ def class_run(athletes: int, seconds: int) -> ClassRun:
         rss_before_mib=round(before, 1),
         rss_mib=round(after, 1),
         others=round(spent.others, 3),
+        led=load.led,
     )
 
 

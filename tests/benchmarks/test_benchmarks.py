@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from loadtest.scenarios.crew import Spread
+from loadtest.scenarios.crew import Spread, spread_of
+from loadtest.scenarios.lead import Led
 from realtime.wire import NAMESPACE
-from tests.benchmarks.__main__ import PAGE
+from tests.benchmarks.__main__ import PAGE, faults_of
 from tests.benchmarks.board import EVENT, board
 from tests.benchmarks.machine import Machine, Stamp, parse_cpu, parse_file_system, parse_memory_gib, spanning
 from tests.benchmarks.proc import (
@@ -26,7 +27,7 @@ from tests.benchmarks.proc import (
     used_parts,
 )
 from tests.benchmarks.ranges import range_of, ratios
-from tests.benchmarks.render import BEGIN, END, page, render, verdict
+from tests.benchmarks.render import BEGIN, END, led_verdict, page, render, verdict
 from tests.benchmarks.results import (
     AnnounceRun,
     AnotherMachine,
@@ -283,6 +284,21 @@ def test_the_requirement_is_judged_by_the_slowest_run() -> None:
 
 def test_a_lost_sample_fails_the_requirement_however_fast_it_was() -> None:
     assert "**Not met**" in verdict([class_run(p99=20, lost=1)])
+
+
+def test_a_class_that_is_led_is_judged_by_its_slowest_cue_and_by_members_who_stayed_visible() -> None:
+    led = Led(
+        cue_ms=spread_of([10.0]), hidden_ms=spread_of([40.0]), unheard=0, shown=0, cockpit_frames=9, cockpit_bytes=64
+    )
+    assert "**Met**" in led_verdict([led])
+    assert "**Not met**" in led_verdict([led, msgspec.structs.replace(led, cue_ms=spread_of([201.0]))])
+    assert "**Not met**" in led_verdict([led, msgspec.structs.replace(led, hidden_ms=spread_of([1_001.0]))])
+    seen = msgspec.structs.replace(led, shown=1)
+    assert "**Not met**" in led_verdict([led, seen])
+    run = msgspec.structs.replace(class_run(), led=seen)
+    assert "frames to the cockpit" in render(Results("make bench", MACHINE, {"led": Scenario(STAMP, classes=(run,))}))
+    (fault,) = faults_of(Results("make bench", MACHINE, {"led": Scenario(STAMP, classes=(run,))}))
+    assert "stayed on it" in fault
 
 
 def test_every_kind_of_run_has_its_table() -> None:

@@ -198,6 +198,16 @@ async def test_a_class_is_measured_and_nothing_is_lost(server: Server) -> None:
     assert result.reconnects == 0
 
 
+async def test_a_class_that_is_led_is_measured_and_every_cue_reaches_every_screen(server: Server) -> None:
+    result = await class_load.measure(server.base_url, athletes=2, seconds=3, own_rows=0, check=0, settle_s=0, led=True)
+    assert result.lost == 0
+    assert result.led is not None
+    assert (result.led.unheard, result.led.shown) == (0, 0)
+    assert result.led.cue_ms.n > 0
+    assert result.led.hidden_ms.n > 0
+    assert result.led.cockpit_frames > 0
+
+
 async def test_a_flood_is_measured_and_every_sample_is_there(server: Server) -> None:
     result = await durable.measure(server.base_url, streams=2, samples=5_000, check=2)
     assert (result.samples, result.wrong_samples) == (10_000, 0)
