@@ -11,10 +11,10 @@ from realtime.presence import Presence
 from rooms.clocks import BOUNDS_S as CLOCK_BOUNDS_S
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
+from rooms.guarding import Guarding
 from rooms.rooms import Rooms
 from rooms.streams import Streams
 from rooms.tapes import Tapes
-from rooms.watches import Watches
 from services.accounts.passwords import Passwords
 from services.kernel.clock import Clock
 from workers.bus import OperatedBus
@@ -41,7 +41,7 @@ def readings(
     comebacks: Comebacks,
     tapes: Tapes,
     streams: Streams,
-    watches: Watches,
+    guarding: Guarding,
     outbox: OutboxUpkeep,
     relay: Relay,
     bus: OperatedBus,
@@ -125,10 +125,10 @@ def readings(
         "tape_bytes": lambda: tapes.statistics.size,
         "tape_pieces_lost": lambda: tapes.statistics.lost,
         "tape_failures": lambda: tapes.statistics.failures,
-        "safety_watched": lambda: watches.statistics.watched,
-        "safety_findings": lambda: watches.statistics.found,
-        "safety_incidents": lambda: watches.statistics.opened,
-        "safety_dropped": lambda: watches.statistics.dropped,
+        "safety_watched": lambda: guarding.statistics.watched,
+        "safety_findings": lambda: guarding.statistics.found,
+        "safety_incidents": lambda: guarding.statistics.opened,
+        "safety_dropped": lambda: guarding.statistics.dropped,
         "room_joins_with_position": lambda: {
             "recovered": rooms.statistics.recovered,
             "not_recovered": rooms.statistics.not_recovered,

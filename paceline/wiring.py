@@ -56,6 +56,7 @@ from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.driving import Driving
+from rooms.guarding import Guarding
 from rooms.hall import Hall
 from rooms.muting import Muting
 from rooms.reacting import Reacting
@@ -67,7 +68,6 @@ from rooms.screening import Screening
 from rooms.speaking import Speaking
 from rooms.streams import Streams
 from rooms.tapes import Tapes
-from rooms.watches import Watches
 from rooms.watching import Watching
 from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import Attempts
@@ -158,7 +158,7 @@ class Parts:
     tapes: Tapes
     watching: Watching
     streams: Streams
-    watches: Watches
+    guarding: Guarding
     accounts: Accounts
     classes: Classes
     bus: OperatedBus
@@ -251,9 +251,9 @@ async def open_parts(
         removing = Removing(rooms, transactions, clock, ids)
         reacting = Reacting(rooms, screening, clock)
         safety = Safety(transactions, clock, ids)
-        watches = Watches(safety, clock)
+        guarding = Guarding(safety, clock)
         streams = Streams(
-            transactions, rooms, clock, ids, commit_interval_s=settings.commit_interval_ms / 1000, watches=watches
+            transactions, rooms, clock, ids, commit_interval_s=settings.commit_interval_ms / 1000, guarding=guarding
         )
         classes = Classes(transactions, clock, ids, rooms)
         timelines = Timelines(transactions, clock, clocks)
@@ -376,7 +376,7 @@ async def open_parts(
                     comebacks,
                     tapes,
                     streams,
-                    watches,
+                    guarding,
                     outbox,
                     relay,
                     bus,
@@ -450,7 +450,7 @@ async def open_parts(
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, reacting, comebacks, tapes,
-            watching, streams, watches, accounts, classes, bus, lookout, wakeups, bell, relay, scheduler, long_tasks, consumers,
+            watching, streams, guarding, accounts, classes, bus, lookout, wakeups, bell, relay, scheduler, long_tasks, consumers,
             followers, stream_feeds, providers, senders, delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
@@ -489,7 +489,7 @@ def start_loops(parts: Parts, program: Program) -> None:
     if "gateway" in roles:
         program.start("recorder", parts.streams.run(), parts.streams.recorder.stop)
         program.start("tapes", parts.tapes.run(), parts.tapes.stop)
-        program.start("watches", parts.watches.run())
+        program.start("guarding", parts.guarding.run())
         program.start("presence", parts.presence.run(), parts.presence.stop)
         program.start("rooms", parts.rooms.run(), parts.rooms.stop)
         program.start("feeds", parts.rooms.feeds.run())

@@ -38,13 +38,13 @@ from realtime.wire import (
 )
 from rooms.effort import Effort
 from rooms.feeding import Feeding, earned
+from rooms.guarding import Guarding
 from rooms.intake import Intake
 from rooms.openings import Openings
 from rooms.reading import DeviceClock
 from rooms.recorder import Recorder
 from rooms.room import Room
 from rooms.rooms import Rooms
-from rooms.watches import Watches
 from services.classes.steps import Body
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -146,13 +146,13 @@ class Streams:
         *,
         commit_interval_s: float,
         max_buffered: int | None = None,
-        watches: Watches | None = None,
+        guarding: Guarding | None = None,
     ) -> None:
         self._transactions = transactions
         self._rooms = rooms
         self._clock = clock
         self._openings = Openings(transactions, rooms.knocking, clock, ids)
-        self._watches = watches
+        self._guarding = guarding
         self._live: dict[StreamId, LiveStream] = {}
         self._feedings: dict[tuple[ClassId, AccountId], Feeding] = {}
         # Full: what more shifts there are is not kept. The samples are all there, and say who could have fed.
@@ -236,8 +236,8 @@ class Streams:
         self.statistics.accepted += len(fresh)
 
     def _watch(self, live: LiveStream, samples: Sequence[Sample], made_ms: Sequence[int | None]) -> None:
-        if live.watched and self._watches is not None:
-            self._watches.heard(live.connection.caller.account_id, live.id, samples, made_ms)
+        if live.watched and self._guarding is not None:
+            self._guarding.heard(live.connection.caller.account_id, live.id, samples, made_ms)
 
     @staticmethod
     def _counts(live: LiveStream, room: Room) -> bool:
@@ -325,8 +325,8 @@ class Streams:
         )
         self._live[live.id] = live
         connection.streams.add(live.id)
-        if self._watches is not None and limit_bpm is not None:
-            self._watches.opened(caller.account_id, live.id, limit_bpm, physiology, room)
+        if self._guarding is not None and limit_bpm is not None:
+            self._guarding.opened(caller.account_id, live.id, limit_bpm, physiology, room)
         if room is not None:
             self._join(live, room, record.feed_epoch, earned)
         self.statistics.opened += 1
@@ -446,13 +446,13 @@ class Streams:
 
     def _unwatch(self, live: LiveStream) -> None:
         """The stream is finished or goes on elsewhere: that it is silent here says nothing."""
-        if self._watches is not None:
-            self._watches.left(live.connection.caller.account_id, live.id)
+        if self._guarding is not None:
+            self._guarding.left(live.connection.caller.account_id, live.id)
 
     def _forget(self, live: LiveStream) -> None:
         live.connection.streams.discard(live.id)
-        if self._watches is not None:
-            self._watches.dropped(live.connection.caller.account_id, live.id)
+        if self._guarding is not None:
+            self._guarding.dropped(live.connection.caller.account_id, live.id)
         if self._live.get(live.id) is live:
             del self._live[live.id]
             if live.room is not None:

@@ -27,6 +27,7 @@ from realtime.wire import RoomJoin, RoomJoined, SampleBatch, SamplesStored, Stre
 from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
+from rooms.guarding import Guarding
 from rooms.hall import Hall
 from rooms.muting import Muting
 from rooms.reacting import Reacting
@@ -37,7 +38,6 @@ from rooms.screening import Screening
 from rooms.speaking import Speaking
 from rooms.streams import Streams
 from rooms.tapes import Tapes
-from rooms.watches import Watches
 from services.classes.classes import Classes
 from services.classes.coaches import Coaches
 from services.classes.live_class import LiveClass
@@ -116,7 +116,7 @@ class World:
             asyncio.ensure_future(made.rooms.feeds.run()),
             asyncio.ensure_future(made.comebacks.run()),
             asyncio.ensure_future(made.clocks.run()),
-            asyncio.ensure_future(made.watches.run()),
+            asyncio.ensure_future(made.guarding.run()),
             asyncio.ensure_future(made.muting.run()),
             asyncio.ensure_future(made.screening.run()),
             asyncio.ensure_future(made.reacting.run()),
@@ -195,7 +195,7 @@ class TestNode:
         self.speaking = Speaking(self.rooms, world.clock)
         self.chatting = Chatting(self.rooms, world.clock)
         self.safety = Safety(transactions, world.clock, ids)
-        self.watches = Watches(self.safety, world.clock)
+        self.guarding = Guarding(self.safety, world.clock)
         self.muting = Muting(self.rooms, transactions, world.clock, ids)
         self.screening = Screening(self.rooms, transactions, world.clock)
         self.removing = Removing(self.rooms, transactions, world.clock, ids)
@@ -210,7 +210,7 @@ class TestNode:
             ids,
             commit_interval_s=0.2,
             max_buffered=max_buffered,
-            watches=self.watches,
+            guarding=self.guarding,
         )
         self.classes = Classes(transactions, world.clock, ids, self.rooms)
         self.timelines = Timelines(transactions, world.clock, self.clocks)

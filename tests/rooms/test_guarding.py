@@ -7,7 +7,7 @@ import pytest
 
 from realtime.connection import Connection
 from realtime.wire import StreamFinish
-from rooms.watches import LOOK_S, MAX_FOUND, Watches
+from rooms.guarding import LOOK_S, MAX_FOUND, Guarding
 from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, ClassId, StreamId
@@ -55,7 +55,7 @@ async def rides(world: World, node: TestNode, caller: Caller, code: str | None =
 async def asked(world: World, seconds: float = LOOK_S) -> list[tuple[str, uuid.UUID | None]]:
     """What people have been asked about, and the class it was in, after every node has looked."""
     await world.advance(seconds)
-    while any(node.watches.statistics.waiting for node in world.nodes):
+    while any(node.guarding.statistics.waiting for node in world.nodes):
         await asyncio.sleep(0.001)
     await world.advance(0)
     async with world.database.connection() as connection:
@@ -78,7 +78,7 @@ async def test_nobody_watches_over_somebody_who_does_not_want_it(world: World) -
     athlete = await rides(world, node, await watched(world, on=False))
     await athlete.ride(20, OVER)
     assert await asked(world) == []
-    assert node.watches.statistics.watched == 0
+    assert node.guarding.statistics.watched == 0
 
 
 async def test_a_connection_that_is_lost_in_hard_effort_is_silence(world: World) -> None:
@@ -89,7 +89,7 @@ async def test_a_connection_that_is_lost_in_hard_effort_is_silence(world: World)
     await world.advance(LOST_MS / 1_000 + 3)
     assert await asked(world) == [("signal_lost", None)]
     await world.advance(LOOK_S)
-    assert node.watches.statistics.watched == 0
+    assert node.guarding.statistics.watched == 0
 
 
 async def test_whoever_comes_back_on_another_node_is_not_lost_on_the_first(world: World) -> None:
@@ -124,7 +124,7 @@ async def test_a_second_device_takes_over_and_nobody_is_lost(world: World) -> No
         strap.send(HARD - 3)
         await world.advance(1)
     assert await asked(world) == []
-    assert node.watches.statistics.found == {}, "the strap was believed, and not only heard by the database"
+    assert node.guarding.statistics.found == {}, "the strap was believed, and not only heard by the database"
 
 
 async def test_a_heart_that_does_not_recover_after_the_coach_has_ended_the_class(world: World) -> None:
@@ -159,12 +159,12 @@ class Asks:
         return None
 
 
-async def over(watches: Watches, account_id: AccountId, clock: ManualClock) -> None:
+async def over(guarding: Guarding, account_id: AccountId, clock: ManualClock) -> None:
     """Ten seconds above the limit, in one batch that has just come."""
     stream, now_ms = StreamId(uuid.uuid4()), clock.wall_ms()
-    watches.opened(account_id, stream, 185, body(max_hr=190), None)
+    guarding.opened(account_id, stream, 185, body(max_hr=190), None)
     samples = [Sample(1_000 * second, OVER + second % 2) for second in range(11)]
-    watches.heard(account_id, stream, samples, [now_ms - 10_000 + sample.t for sample in samples])
+    guarding.heard(account_id, stream, samples, [now_ms - 10_000 + sample.t for sample in samples])
 
 
 @pytest.fixture
@@ -174,34 +174,34 @@ def clock() -> ManualClock:
 
 async def test_what_cannot_be_opened_is_tried_again_for_a_minute(clock: ManualClock) -> None:
     asks = Asks()
-    watches = Watches(asks, clock)
-    loop = asyncio.ensure_future(watches.run())
+    guarding = Guarding(asks, clock)
+    loop = asyncio.ensure_future(guarding.run())
     asks.away = Unavailable()
-    await over(watches, ADA, clock)
+    await over(guarding, ADA, clock)
     await clock.advance(30)
     asks.away = None
     await clock.advance(LOOK_S)
     assert [finding.kind for finding in asks.found_] == ["over_limit"]
     asks.away = Unavailable()
-    await over(watches, AccountId(uuid.UUID(int=2)), clock)
+    await over(guarding, AccountId(uuid.UUID(int=2)), clock)
     await clock.advance(70)
     asks.away = None
     await clock.advance(LOOK_S)
     assert len(asks.found_) == 1
-    assert watches.statistics.dropped == 1
+    assert guarding.statistics.dropped == 1
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
 
 
 async def test_a_fault_with_one_athlete_is_no_harm_to_the_next(clock: ManualClock) -> None:
     asks = Asks()
-    watches = Watches(asks, clock)
-    loop = asyncio.ensure_future(watches.run())
+    guarding = Guarding(asks, clock)
+    loop = asyncio.ensure_future(guarding.run())
     asks.away = ZeroDivisionError("our own fault")
-    await over(watches, ADA, clock)
+    await over(guarding, ADA, clock)
     await clock.advance(LOOK_S)
     asks.away = None
-    await over(watches, AccountId(uuid.UUID(int=2)), clock)
+    await over(guarding, AccountId(uuid.UUID(int=2)), clock)
     await clock.advance(LOOK_S)
     assert len(asks.found_) == 1
     loop.cancel()
@@ -209,8 +209,8 @@ async def test_a_fault_with_one_athlete_is_no_harm_to_the_next(clock: ManualCloc
 
 
 async def test_more_findings_than_can_wait_are_counted_and_forgotten(clock: ManualClock) -> None:
-    watches = Watches(Asks(), clock)
+    guarding = Guarding(Asks(), clock)
     for number in range(MAX_FOUND + 3):
-        await over(watches, AccountId(uuid.UUID(int=number)), clock)
-    assert watches.statistics.found == {"over_limit": MAX_FOUND + 3}
-    assert watches.statistics.dropped == 3
+        await over(guarding, AccountId(uuid.UUID(int=number)), clock)
+    assert guarding.statistics.found == {"over_limit": MAX_FOUND + 3}
+    assert guarding.statistics.dropped == 3

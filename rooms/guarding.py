@@ -70,7 +70,7 @@ class _Found:
 
 
 @dataclass(slots=True)
-class WatchesStatistics:
+class GuardingStatistics:
     """Counts since start: findings by kind, incidents that came of them, findings that were dropped because the database was
     away or too many waited. What is there now: findings `waiting` to be opened, athletes `watched`."""
 
@@ -81,7 +81,7 @@ class WatchesStatistics:
     watched: int = 0
 
 
-class Watches:
+class Guarding:
     """The watches of this node."""
 
     def __init__(self, asking: Asking, clock: Clock) -> None:
@@ -90,7 +90,7 @@ class Watches:
         self._watched: dict[AccountId, _Watched] = {}
         self._found: deque[_Found] = deque()
         self._say: Final = Sparingly(log, clock.monotonic)
-        self.statistics: Final = WatchesStatistics()
+        self.statistics: Final = GuardingStatistics()
 
     # -- what happens to streams --------------------------------------------------------------------------------------
 
@@ -194,17 +194,17 @@ class Watches:
             try:
                 incident = await self._asking.found(found.account_id, found.class_id, found.stream_id, found.finding)
             except Problem as problem:
-                self._say.warning("watches.not_opened", cause="store", trouble=problem.message)
+                self._say.warning("guarding.not_opened", cause="store", trouble=problem.message)
                 return
             except Exception:
                 # Whatever it was, the loop must outlast it: nobody else would ask the others.
-                log.exception("watches.failed", kind=found.finding.kind)
+                log.exception("guarding.failed", kind=found.finding.kind)
                 self.statistics.dropped += 1
                 incident = None
             self._settle()
             if incident is not None:
                 self.statistics.opened += 1
-                log.info("watches.asked", incident=str(incident.id), kind=incident.kind)
+                log.info("guarding.asked", incident=str(incident.id), kind=incident.kind)
 
     def _settle(self) -> None:
         self._found.popleft()
