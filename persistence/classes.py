@@ -23,7 +23,7 @@ _COLUMNS = """
 """
 
 _ALSO = """
-    removed_at IS NOT NULL AS removed,
+    removals,
     NOT EXISTS (
         SELECT FROM class_members AS earlier
         WHERE earlier.account_id = class_members.account_id
@@ -79,11 +79,15 @@ class Classes:
         return await self.by_id(class_id)
 
     async def of_coach(self, coach_id: AccountId, limit: int) -> list[LiveClass]:
-        """A coach's classes, newest first."""
+        """The classes that somebody coaches or co-coaches, newest first."""
         rows = await self._tx.fetch(
             f"""
             SELECT {_COLUMNS} FROM classes JOIN accounts ON accounts.id = coach_id
-            WHERE coach_id = $1
+            WHERE classes.id IN (
+                (SELECT id FROM classes WHERE coach_id = $1 ORDER BY created_at DESC LIMIT $2)
+                UNION ALL
+                SELECT class_id FROM class_members WHERE account_id = $1 AND co_coach_since IS NOT NULL
+            )
             ORDER BY classes.created_at DESC
             LIMIT $2
             """,  # noqa: S608
@@ -237,6 +241,6 @@ def _membership(row: asyncpg.Record) -> Membership:
         role=row["role"],
         feed_epoch=row["feed_epoch"],
         first=row.get("first", False),
-        removed=row.get("removed", False),
+        removals=row.get("removals", 0),
         showing=Showing(row["showing_mode"], row["showing_alias"], row["showing_revision"]) if decided else None,
     )

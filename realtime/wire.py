@@ -265,8 +265,17 @@ class CoachAppoint(Shape, frozen=True):
 
 
 class MemberRemove(Shape, frozen=True):
-    """Send member `n` out of the class for good (who leads it, in its room): they leave the room on every device and cannot come
-    back; their score stays. Nobody sends out the coach, and only the coach a co-coach."""
+    """Send member `n` out of the class (who leads it, in its room): they leave the room on every device and cannot come back until
+    they are let in; their score stays. Nobody sends out the coach, and only the coach a co-coach."""
+
+    class_id: ClassId
+    n: int
+    traceparent: TraceParent | None = None
+
+
+class MemberLetIn(Shape, frozen=True):
+    """Let member `n`, who was sent out, come into the class again (who leads it, in its room): they join it as anybody does. Whom
+    the coach has sent out only the coach lets in."""
 
     class_id: ClassId
     n: int
@@ -588,13 +597,24 @@ class ClassCoachesView(ClassView, frozen=True, kw_only=True):
     position: PositionText
 
 
-class RoomRemoved(Shape, frozen=True):
+class RoomRemoved(Shape, frozen=True, kw_only=True):
     """Member `n` was sent out, told to them and to who leads the class. If it is you, you have left the room and cannot come
-    back."""
+    back until you are let in. `removals` counts how often that was done and undone: what has a lower one is older."""
 
     class_id: ClassId
     n: int
     account_id: AccountId
+    removals: int = 1
+    position: PositionText
+
+
+class RoomLetIn(Shape, frozen=True, kw_only=True):
+    """Member `n`, who was sent out, may come in again; told to who leads the class. `removals` as in `room.removed`."""
+
+    class_id: ClassId
+    n: int
+    account_id: AccountId
+    removals: int
     position: PositionText
 
 
@@ -976,6 +996,9 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("class.control", ClassControl, "Start, pause, resume, skip or extend a class (its coach).", reply=ClockView),
     Event("coach.appoint", CoachAppoint, "Say who leads the class (its coach).", reply=ClassView),
     Event("member.remove", MemberRemove, "Send somebody out of the class (who leads it).", reply=Done),
+    Event(
+        "member.let_in", MemberLetIn, "Let somebody who was sent out come in again (who leads the class).", reply=Done
+    ),
     Event("timeline.get", RoomRef, "Ask for the script and the clocks of a class one is in.", reply=ClassTimeline),
     Event(
         "clock.sync",
@@ -1039,6 +1062,13 @@ EVENTS: Final[tuple[Event, ...]] = (
         "class.coaches", ClassCoachesView, "Others lead the class than before.", delivery=Delivery.MUST, positioned=True
     ),
     Event("room.removed", RoomRemoved, "You were sent out of the class.", delivery=Delivery.MUST, positioned=True),
+    Event(
+        "room.let_in",
+        RoomLetIn,
+        "Somebody who was sent out may come in again.",
+        delivery=Delivery.MUST,
+        positioned=True,
+    ),
     Event("class.summary", ClassSummaryView, "The final table of a class.", delivery=Delivery.MUST, positioned=True),
     Event(
         "class.clock",

@@ -9,13 +9,15 @@ from typing import Final
 import msgspec
 
 from realtime.codec import Frame, event_frame, payload_of
-from realtime.wire import Cue, RoomRemoved
+from realtime.wire import Cue, RoomLetIn, RoomRemoved
 
 CUE_EVENT: Final = "cue"
 REMOVED_EVENT: Final = "room.removed"
+LET_IN_EVENT: Final = "room.let_in"
 
 _cue: Final = msgspec.json.Decoder(Cue).decode
 _removed: Final = msgspec.json.Decoder(RoomRemoved).decode
+_let_in: Final = msgspec.json.Decoder(RoomLetIn).decode
 
 
 def audience_of(frame: Frame) -> tuple[int, ...] | None:
@@ -23,8 +25,8 @@ def audience_of(frame: Frame) -> tuple[int, ...] | None:
     match frame.event:
         case "cue":
             return cue_of(frame).to
-        case "room.removed":
-            return (removed_of(frame).n,)
+        case "room.removed" | "room.let_in":
+            return (removal_of(frame).n,)
         case _:
             return None
 
@@ -41,6 +43,6 @@ def cue_of(frame: Frame) -> Cue:
     return _cue(payload_of(frame))
 
 
-def removed_of(frame: Frame) -> RoomRemoved:
-    """Who was sent out, in a frame of the room's log."""
-    return _removed(payload_of(frame))
+def removal_of(frame: Frame) -> RoomRemoved | RoomLetIn:
+    """Who was sent out or let back in, in a frame of the room's log."""
+    return _removed(payload_of(frame)) if frame.event == REMOVED_EVENT else _let_in(payload_of(frame))

@@ -143,7 +143,7 @@ class Comebacks:
             proven = tuple(back for back in rooms if back is not None)
             if len(proven) < len(rooms):
                 return None
-            if any(caller.account_id in back.room.removed for back in proven):
+            if any(back.room.is_out(caller.account_id) for back in proven):
                 return None
             if all(self._rooms.feeds.at(back.room.channel) == back.at for back in proven):
                 return Comeback(pid, record, proven)

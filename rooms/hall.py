@@ -1,9 +1,8 @@
-"""Telling a room who leads its class, and sending people out of it, on every node.
+"""Telling a room who leads its class, sending people out of it and letting them back in, on every node.
 
 What was decided is stored already (services/classes/coaches.py). It goes through the room's log, so every node hears it in
-order, and a worker says it once more under the same key, should this node have died in between. A node takes who leads by the
-number of the change, whichever way it comes; where its log could prove nothing, it reads both from the database again
-(rooms/clocks.py).
+order, and a worker says it once more under the same key, should this node have died in between. A node takes each by the number of
+the change, whichever way it comes; where its log could prove nothing, it reads both from the database again (rooms/clocks.py).
 """
 
 from typing import Final
@@ -13,8 +12,8 @@ import structlog
 
 from realtime.codec import Frame, payload_of
 from realtime.position import NOWHERE
-from realtime.wire import ClassCoachesView, RoomRemoved
-from rooms.audience import REMOVED_EVENT
+from realtime.wire import ClassCoachesView, RoomLetIn, RoomRemoved
+from rooms.audience import LET_IN_EVENT, REMOVED_EVENT
 from rooms.room import view_of
 from rooms.rooms import Rooms
 from services.classes.live_class import LiveClass
@@ -41,12 +40,19 @@ class Hall:
             room.take_coaches(live.coach_id, live.coach_name, live.co_coach_ids, live.coaches_n)
         await self._say(live.id, COACHES_EVENT, said_coaches(live), coaches_key(live))
 
-    async def removed(self, class_id: ClassId, account_id: AccountId, n: int) -> None:
+    async def removed(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
         """See `services.classes.coaches.Hall`."""
-        room = self._rooms.get(class_id)
+        await self._move(REMOVED_EVENT, said_removed(class_id, account_id, n, removals))
+
+    async def let_in(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
+        """See `services.classes.coaches.Hall`."""
+        await self._move(LET_IN_EVENT, said_let_in(class_id, account_id, n, removals))
+
+    async def _move(self, event: str, said: RoomRemoved | RoomLetIn) -> None:
+        room = self._rooms.get(said.class_id)
         if room is not None:
-            room.removed.add(account_id)
-        await self._say(class_id, REMOVED_EVENT, said_removed(class_id, account_id, n), removed_key(account_id))
+            room.take_removals(said.account_id, said.removals)
+        await self._say(said.class_id, event, said, removal_key(said.account_id, said.removals))
 
     async def _say(self, class_id: ClassId, event: str, shape: msgspec.Struct, key: str) -> None:
         try:
@@ -73,11 +79,16 @@ def coaches_key(live: LiveClass) -> str:
     return f"{COACHES_EVENT}:{live.coaches_n}"
 
 
-def said_removed(class_id: ClassId, account_id: AccountId, n: int) -> RoomRemoved:
+def said_removed(class_id: ClassId, account_id: AccountId, n: int, removals: int) -> RoomRemoved:
     """That a member was sent out, for the room's log."""
-    return RoomRemoved(class_id=class_id, n=n, account_id=account_id, position=NOWHERE)
+    return RoomRemoved(class_id=class_id, n=n, account_id=account_id, removals=removals, position=NOWHERE)
 
 
-def removed_key(account_id: AccountId) -> str:
-    """Under which it is said, by whoever is first."""
-    return f"{REMOVED_EVENT}:{account_id}"
+def said_let_in(class_id: ClassId, account_id: AccountId, n: int, removals: int) -> RoomLetIn:
+    """That a member who was sent out may come in again, for the room's log."""
+    return RoomLetIn(class_id=class_id, n=n, account_id=account_id, removals=removals, position=NOWHERE)
+
+
+def removal_key(account_id: AccountId, removals: int) -> str:
+    """Under which either is said, by whoever is first."""
+    return f"{REMOVED_EVENT}:{account_id}:{removals}"

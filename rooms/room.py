@@ -29,7 +29,7 @@ from rooms.redaction import for_coach, for_room
 from rooms.stepping import Readings, Stepping
 from rooms.tape import Tape
 from services.classes.course import Doing
-from services.classes.live_class import LiveClass, Membership, Role
+from services.classes.live_class import LiveClass, Membership, Role, is_out
 from services.classes.receipts import with_receipt
 from services.classes.showing import Showing, newer
 from services.classes.steps import Body
@@ -114,7 +114,6 @@ class Room:
         self.pace: Final = RoomPace()
         self.cues: Final = Cues(live.id)
         self.muted: dict[AccountId, Mute] = {}
-        self.removed: Final[set[AccountId]] = set()
         self.taken_down: set[str] = set()
         self.idle_since: float | None = None
         self.feeds = 0
@@ -129,6 +128,7 @@ class Room:
         self._private_dirty: set[AccountId] = set()
         self._connections: dict[AccountId, set[str]] = {}
         self._accounts: dict[int, AccountId] = {}
+        self._removals: dict[AccountId, int] = {}
         self._snapshot: tuple[int, Frame] | None = None
         self._peers: set[str] = set()
 
@@ -136,8 +136,7 @@ class Room:
 
     def seat(self, membership: Membership, zone_ms: tuple[int, ...] = NOTHING) -> None:
         """Put a known member on the board, not present, with what they have earned before."""
-        if membership.removed:
-            self.removed.add(membership.account_id)
+        self.take_removals(membership.account_id, membership.removals)
         if membership.account_id not in self._own:
             self._put(
                 ShareEntry(
@@ -203,7 +202,7 @@ class Room:
         finished: bool = False,
     ) -> None:
         """A stream's latest word about a member's heart rate and score. Of who was sent out nothing is told any more."""
-        if account_id in self.removed:
+        if self.is_out(account_id):
             return
         self._put(
             msgspec.structs.replace(
@@ -239,9 +238,20 @@ class Room:
         """The connections of a member to this room through this node."""
         return self._connections.get(account_id, ())
 
+    def is_out(self, account_id: AccountId) -> bool:
+        """Whether a member was sent out and not let back in, as far as this node has heard."""
+        return is_out(self._removals.get(account_id, 0))
+
+    def take_removals(self, account_id: AccountId, removals: int) -> bool:
+        """Take what is said about how often a member was sent out and let back in; False when something newer is known."""
+        if removals < self._removals.get(account_id, 0):
+            return False
+        if removals:
+            self._removals[account_id] = removals
+        return True
+
     def expel(self, account_id: AccountId) -> tuple[str, ...]:
-        """A member was sent out: from now on they move nothing here. Their connections to this room through this node."""
-        self.removed.add(account_id)
+        """A member was sent out: their line stands still. Their connections to this room through this node."""
         own = self._own.get(account_id)
         if own is not None:
             self._put(msgspec.structs.replace(own, bpm=None, zone=None, finished=True))

@@ -44,7 +44,7 @@ from realtime.wire import (
     StepRow,
     StepsProgress,
 )
-from rooms.audience import REMOVED_EVENT, audience_of, removed_of
+from rooms.audience import LET_IN_EVENT, REMOVED_EVENT, audience_of, removal_of
 from rooms.effort import NOTHING
 from rooms.knocking import Knocking
 from rooms.named_now import retold
@@ -182,7 +182,9 @@ class Rooms:
         # From here on nothing waits: see the module.
         if connection.closed:
             raise NotInRoom
-        if caller.account_id in room.removed:
+        if membership is not None:
+            room.take_removals(caller.account_id, membership.removals)
+        if room.is_out(caller.account_id):
             raise RemovedFromClass
         if returns and missed is None:
             raise ClassOver(class_id=str(live.id))
@@ -430,12 +432,15 @@ class Rooms:
         if room is None or to is None:
             self.node.broadcast(channel, frame, without=() if room is None else self.withheld_from(room, frame))
             return
+        moved = removal_of(frame) if frame.event in (REMOVED_EVENT, LET_IN_EVENT) else None
+        if moved is not None and not room.take_removals(moved.account_id, moved.removals):
+            return  # told late, of a time before what is known
         for connection_id, theirs in room.addressed(frame, to):
             connection = self.node.hub.get(connection_id)
             if connection is not None:
                 connection.push(theirs)
-        if frame.event == REMOVED_EVENT:
-            self._expel(room, removed_of(frame).account_id)
+        if moved is not None and room.is_out(moved.account_id):
+            self._expel(room, moved.account_id)
 
     def _expel(self, room: Room, account_id: AccountId) -> None:
         """A member was sent out: their connections here leave."""
@@ -451,7 +456,9 @@ class Rooms:
         if live is not None:
             room.take_coaches(live.coach_id, live.coach_name, live.co_coach_ids, live.coaches_n)
         for membership in members:
-            if membership.removed and membership.account_id not in room.removed:
+            was_out = room.is_out(membership.account_id)
+            room.take_removals(membership.account_id, membership.removals)
+            if not was_out and room.is_out(membership.account_id):
                 self._expel(room, membership.account_id)
 
     def _reset(self, channel: str, position: Position) -> None:

@@ -367,8 +367,8 @@ class Streams:
             self._ledger.append((shift, told))
 
     async def _seat(self, room: Room, caller: Caller) -> None:
-        """The room was loaded before this member came: read their seat."""
-        if room.has_seat(caller.account_id):
+        """The room was loaded before this member came, or was let in again: read their seat."""
+        if room.has_seat(caller.account_id) and not room.is_out(caller.account_id):
             return
         async with self._transactions() as stores:
             members = await stores.classes.members(room.live.id)

@@ -40,6 +40,7 @@ from services.kernel.facts import (
     ClassCoachesChanged,
     ClassDoorsDue,
     ClassEnded,
+    ClassMemberLetIn,
     ClassMemberRemoved,
     ClassMessageRemoved,
     ClassReminderDue,
@@ -88,6 +89,7 @@ PUSHES: Final = Queue(
         ShowingChosen,
         ClassCoachesChanged,
         ClassMemberRemoved,
+        ClassMemberLetIn,
         LoginEnded,
         TaskEnded,
         NotificationsTold,
@@ -227,8 +229,10 @@ class Handlers:
                 live = await stores.classes.by_id(class_id)
                 if live is not None:
                     await self._push.class_coaches(live)
-            case ClassMemberRemoved(class_id=class_id, account_id=account_id, n=n):
-                await self._push.member_removed(class_id, account_id, n)
+            case ClassMemberRemoved(class_id=class_id, account_id=account_id, n=n, removals=removals):
+                await self._push.member_removed(class_id, account_id, n, removals)
+            case ClassMemberLetIn(class_id=class_id, account_id=account_id, n=n, removals=removals):
+                await self._push.member_let_in(class_id, account_id, n, removals)
             case ClassMessageRemoved(class_id=class_id, position=position):
                 await self._push.message_removed(class_id, position)
             case LoginEnded(account_id=account_id, login_id=login_id, reason=reason):

@@ -23,9 +23,9 @@ from realtime.wire import (
     TaskView,
     WorkoutSummaryView,
 )
-from rooms.audience import REMOVED_EVENT
+from rooms.audience import LET_IN_EVENT, REMOVED_EVENT
 from rooms.clocks import CLOCK_EVENT, clock_key, said_clock
-from rooms.hall import COACHES_EVENT, coaches_key, removed_key, said_coaches, said_removed
+from rooms.hall import COACHES_EVENT, coaches_key, removal_key, said_coaches, said_let_in, said_removed
 from rooms.removing import taken_down_key, taken_down_view
 from rooms.room import channel_of, clock_view
 from rooms.rooms import ENDED_KEY, ended_view
@@ -67,8 +67,12 @@ class Push(Protocol):
         """To everybody in the class's room, if they have not been told. Raises `LogAway`."""
         ...
 
-    async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int) -> None:
+    async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
         """To that member and who leads the class, if they have not been told. Raises `LogAway`."""
+        ...
+
+    async def member_let_in(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
+        """To every node with that class, and who leads it, if they have not been told. Raises `LogAway`."""
         ...
 
     async def message_removed(self, class_id: ClassId, position: str) -> None:
@@ -138,10 +142,15 @@ class NodePush:
         """See `Push.class_coaches`."""
         await self._feeds.append(channel_of(live.id), COACHES_EVENT, said_coaches(live), coaches_key(live))
 
-    async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int) -> None:
+    async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
         """See `Push.member_removed`."""
-        said = said_removed(class_id, account_id, n)
-        await self._feeds.append(channel_of(class_id), REMOVED_EVENT, said, removed_key(account_id))
+        said = said_removed(class_id, account_id, n, removals)
+        await self._feeds.append(channel_of(class_id), REMOVED_EVENT, said, removal_key(account_id, removals))
+
+    async def member_let_in(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
+        """See `Push.member_let_in`."""
+        said = said_let_in(class_id, account_id, n, removals)
+        await self._feeds.append(channel_of(class_id), LET_IN_EVENT, said, removal_key(account_id, removals))
 
     async def message_removed(self, class_id: ClassId, position: str) -> None:
         """See `Push.message_removed`."""

@@ -9,8 +9,10 @@ from gateway.http.router import Call, Nothing, Route
 from realtime.wire import ClassCreate, ClassSummary, ClassView
 from rooms.replay import ReplayPage
 from rooms.room import view_of
-from services.kernel.ids import ClassId
-from services.kernel.problems import ClassNotFound, ClassOver, Forbidden, NotFound
+from services.classes.leading import Leads, PersonView
+from services.classes.live_class import LiveClass
+from services.kernel.ids import AccountId, ClassId
+from services.kernel.problems import ClassNotFound, ClassOver, Forbidden, NotFound, RemovedFromClass
 
 MIN_EVERY_MS: Final = 200
 """Between two boards of a replay. Faster than this nobody reads; each board costs the server what it cost live."""
@@ -29,10 +31,22 @@ class ReplayQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     every_ms: Annotated[int, msgspec.Meta(ge=MIN_EVERY_MS, le=60_000)] = 1_000
 
 
+class LedClass(ClassView, frozen=True, kw_only=True):
+    """A class that you lead, as its coach or as a co-coach."""
+
+    leads: Leads
+
+
 class ClassList(msgspec.Struct, frozen=True):
     """Classes, newest first, fifty at most."""
 
-    classes: tuple[ClassView, ...]
+    classes: tuple[LedClass, ...]
+
+
+class PeopleList(msgspec.Struct, frozen=True):
+    """Everybody who is or was in a class, by number."""
+
+    people: tuple[PersonView, ...]
 
 
 async def create_class(deps: GatewayDeps, call: Call[ClassCreate, Nothing, Nothing]) -> ClassView:
@@ -40,11 +54,21 @@ async def create_class(deps: GatewayDeps, call: Call[ClassCreate, Nothing, Nothi
 
 
 async def own_classes(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> ClassList:
-    return ClassList(tuple(view_of(live) for live in await deps.classes.of_coach(call.caller)))
+    led = await deps.classes.of_coach(call.caller)
+    return ClassList(tuple(_led(live, call.caller.account_id) for live in led))
+
+
+def _led(live: LiveClass, account_id: AccountId) -> LedClass:
+    leads: Leads = "coach" if live.coach_id == account_id else "co_coach"
+    return LedClass(**msgspec.structs.asdict(view_of(live)), leads=leads)
 
 
 async def class_by_id(deps: GatewayDeps, call: Call[Nothing, Nothing, ClassPath]) -> ClassView:
     return view_of(await deps.classes.by_id(call.caller, call.path.id))
+
+
+async def class_people(deps: GatewayDeps, call: Call[Nothing, Nothing, ClassPath]) -> PeopleList:
+    return PeopleList(await deps.classes.people(call.caller, call.path.id))
 
 
 async def end_class(deps: GatewayDeps, call: Call[Nothing, Nothing, ClassPath]) -> ClassView:
@@ -79,7 +103,7 @@ OWN_CLASSES = Route(
     "/v1/classes",
     name="own_classes",
     tag="classes",
-    does="A coach's own classes, newest first.",
+    does="The classes that a coach leads, newest first: their own, and those they co-coach.",
     handler=own_classes,
     body=Nothing,
     query=Nothing,
@@ -98,7 +122,21 @@ CLASS_BY_ID = Route(
     query=Nothing,
     path=ClassPath,
     reply=ClassView,
-    problems=(ClassNotFound,),
+    problems=(ClassNotFound, RemovedFromClass),
+)
+CLASS_PEOPLE = Route(
+    "GET",
+    "/v1/classes/{id}/people",
+    name="class_people",
+    tag="classes",
+    does="Who is or was in a class: who leads it, who could, who is muted, who was sent out (who leads it).",
+    more="After `class.coaches`, `room.removed` and `room.let_in` it is another one. Who is there right now says the board.",
+    handler=class_people,
+    body=Nothing,
+    query=Nothing,
+    path=ClassPath,
+    reply=PeopleList,
+    problems=(ClassNotFound, Forbidden, RemovedFromClass),
 )
 END_CLASS = Route(
     "POST",
@@ -111,7 +149,7 @@ END_CLASS = Route(
     query=Nothing,
     path=ClassPath,
     reply=ClassView,
-    problems=(ClassNotFound, ClassOver, Forbidden),
+    problems=(ClassNotFound, ClassOver, Forbidden, RemovedFromClass),
 )
 CLASS_SUMMARY = Route(
     "GET",
@@ -125,7 +163,7 @@ CLASS_SUMMARY = Route(
     query=Nothing,
     path=ClassPath,
     reply=ClassSummary,
-    problems=(ClassNotFound, NotFound),
+    problems=(ClassNotFound, NotFound, RemovedFromClass),
 )
 CLASS_REPLAY = Route(
     "GET",
@@ -140,5 +178,5 @@ CLASS_REPLAY = Route(
     query=ReplayQuery,
     path=ClassPath,
     reply=ReplayPage,
-    problems=(ClassNotFound, Forbidden, NotFound),
+    problems=(ClassNotFound, Forbidden, NotFound, RemovedFromClass),
 )

@@ -14,7 +14,7 @@ from gateway.http.accounts import Registration
 from gateway.http.blocks import BlockList
 from gateway.http.bookings import BookingList, BookingRequest
 from gateway.http.challenges import ChallengeCreate, ChallengeJoin, ChallengeList, LogEntry, LogPage
-from gateway.http.classes import ClassList
+from gateway.http.classes import ClassList, LedClass, PeopleList
 from gateway.http.contact import ContactView, NameContact, NamedContact
 from gateway.http.devices import DeviceList, DeviceView, WebPushKey
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
@@ -60,6 +60,7 @@ from services.challenges.standing import ChallengeStanding, TablePart
 from services.classes.booking import BookingView, RosterLine
 from services.classes.class_clock import Extend, Rest
 from services.classes.clock_sync import Report
+from services.classes.leading import PersonView
 from services.classes.live_class import LiveClass
 from services.classes.offer import OfferView, Terms
 from services.classes.script import (
@@ -437,7 +438,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         watched=_view,
     ),
     Demo(code="K7WQ2M"),
-    ClassList(classes=(_view,)),
+    ClassList(classes=(LedClass(**msgspec.structs.asdict(_view), leads="coach"),)),
     ChallengeCreate(
         title="A week of climbing",
         kind="effort",
@@ -747,6 +748,14 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.CoachAppoint(class_id=_class, n=2, to="co_coach"),
     wire.MemberRemove(class_id=_class, n=3),
     wire.RoomRemoved(class_id=_class, n=3, account_id=_jonas, position=_position),
+    wire.MemberLetIn(class_id=_class, n=3),
+    wire.RoomLetIn(class_id=_class, n=3, account_id=_jonas, removals=2, position=_position),
+    PeopleList(
+        (
+            PersonView(n=1, name="Mira", role="coach", leads="coach", can_lead=True),
+            PersonView(n=3, name="Jonas", role="athlete", removed=True),
+        )
+    ),
     wire.CueSeen(class_id=_class, cue=_position, shown=False),
     wire.CueReceipts(class_id=_class, at_ms=_START + 62_000, cues=(wire.CueTally(_position, 48, 47, 45, 38, 121),)),
     wire.TrainerSet(class_id=_class, target=_power, n=2),

@@ -62,6 +62,7 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     classes.CREATE_CLASS,
     classes.OWN_CLASSES,
     classes.CLASS_BY_ID,
+    classes.CLASS_PEOPLE,
     classes.END_CLASS,
     classes.CLASS_SUMMARY,
     classes.CLASS_REPLAY,

@@ -4,7 +4,15 @@ from gateway.http.classes import ClassPath
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.classes.timelines import ScriptDraft, ScriptView
-from services.kernel.problems import ChangedMeanwhile, ClassNotFound, ClassOver, ClassStarted, Forbidden, NotFound
+from services.kernel.problems import (
+    ChangedMeanwhile,
+    ClassNotFound,
+    ClassOver,
+    ClassStarted,
+    Forbidden,
+    NotFound,
+    RemovedFromClass,
+)
 
 
 async def class_script(deps: GatewayDeps, call: Call[Nothing, Nothing, ClassPath]) -> ScriptView:
@@ -26,7 +34,7 @@ CLASS_SCRIPT = Route(
     query=Nothing,
     path=ClassPath,
     reply=ScriptView,
-    problems=(ClassNotFound, NotFound),
+    problems=(ClassNotFound, NotFound, RemovedFromClass),
 )
 SAVE_SCRIPT = Route(
     "PUT",
@@ -44,5 +52,5 @@ SAVE_SCRIPT = Route(
     query=Nothing,
     path=ClassPath,
     reply=ScriptView,
-    problems=(ChangedMeanwhile, ClassNotFound, ClassOver, ClassStarted, Forbidden),
+    problems=(ChangedMeanwhile, ClassNotFound, ClassOver, ClassStarted, Forbidden, RemovedFromClass),
 )

@@ -105,6 +105,7 @@ class Live:
             "class.control": self.class_control,
             "coach.appoint": self.coach_appoint,
             "member.remove": self.member_remove,
+            "member.let_in": self.member_let_in,
             "timeline.get": self.timeline_get,
             "clock.sync": self.clock_sync,
             "challenge.watch": self.challenge_watch,
@@ -203,6 +204,12 @@ class Live:
         if message.class_id not in connection.rooms:
             raise NotInRoom
         await self._coaches.remove(connection.caller, message.class_id, message.n)
+        reply.ok(wire.Done())
+
+    async def member_let_in(self, connection: Connection, message: wire.MemberLetIn, reply: Reply) -> None:
+        if message.class_id not in connection.rooms:
+            raise NotInRoom
+        await self._coaches.let_in(connection.caller, message.class_id, message.n)
         reply.ok(wire.Done())
 
     async def timeline_get(self, connection: Connection, message: wire.RoomRef, reply: Reply) -> None:

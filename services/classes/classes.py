@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
+from services.classes.leading import Person, PersonView, may_see_people, person_view
 from services.classes.live_class import (
     CODE_LENGTH,
     LiveClass,
@@ -39,6 +40,12 @@ class ClassStore(Protocol):
     async def summary(self, class_id: ClassId) -> str | None: ...
 
 
+class LeadingStore(Protocol):
+    """See persistence/leading.py."""
+
+    async def people(self, class_id: ClassId) -> list[Person]: ...
+
+
 class OutboxStore(Protocol):
     """Where facts are told."""
 
@@ -50,6 +57,8 @@ class ClassStores(Protocol):
 
     @property
     def classes(self) -> ClassStore: ...
+    @property
+    def leading(self) -> LeadingStore: ...
     @property
     def outbox(self) -> OutboxStore: ...
 
@@ -99,7 +108,7 @@ class Classes:
         raise Busy("no free join code was found; try again")
 
     async def of_coach(self, caller: Caller) -> list[LiveClass]:
-        """The caller's own classes, newest first, at most `PAGE`."""
+        """The classes that the caller coaches or co-coaches, newest first, at most `PAGE`."""
         caller.require("coach")
         async with self._transactions() as stores:
             return await stores.classes.of_coach(caller.account_id, PAGE)
@@ -112,6 +121,14 @@ class Classes:
                 raise ClassNotFound
             may_know(live, caller, await stores.classes.membership(class_id, caller.account_id))
         return live
+
+    async def people(self, caller: Caller, class_id: ClassId) -> tuple[PersonView, ...]:
+        """Everybody who is or was in a class, by number, for who leads it. Raises `ClassNotFound`, `Forbidden`."""
+        live = await self.by_id(caller, class_id)
+        may_see_people(live, caller)
+        async with self._transactions() as stores:
+            people = await stores.leading.people(class_id)
+        return tuple(person_view(live, person, self._clock.wall_ms()) for person in people)
 
     async def by_code(self, code: str) -> LiveClass:
         """The live class with this join code. Raises `ClassNotFound`, or `ClassOver` with its id."""

@@ -1,4 +1,4 @@
-"""Who leads a class, as it changes while the class is on: co-coaches, handing over, sending somebody out.
+"""Who leads a class, as it changes while the class is on: co-coaches, handing over, sending somebody out and letting them back in.
 
 What is decided is stored before anybody hears of it, under the lock of the class, so two who press at once are judged one after the
 other, and it stays in effect on whatever node and after any restart.
@@ -11,11 +11,11 @@ from typing import Protocol
 from uuid import UUID
 
 from services.accounts.account import Account
-from services.classes.leading import Appointment, appointed, may_appoint, may_remove
+from services.classes.leading import Appointment, Out, appointed, may_appoint, may_let_in, may_remove
 from services.classes.live_class import LiveClass
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
-from services.kernel.facts import AnyFact, ClassCoachesChanged, ClassMemberRemoved
+from services.kernel.facts import AnyFact, ClassCoachesChanged, ClassMemberLetIn, ClassMemberRemoved
 from services.kernel.ids import AccountId, ClassId, FactId
 from services.kernel.problems import BadShape, ClassNotFound
 
@@ -30,7 +30,9 @@ class LeadingStore(Protocol):
     """See persistence/leading.py."""
 
     async def save(self, live: LiveClass, at: datetime) -> None: ...
-    async def remove(self, class_id: ClassId, account_id: AccountId, by: AccountId, at: datetime) -> bool: ...
+    async def remove(self, class_id: ClassId, account_id: AccountId, by: AccountId, at: datetime) -> int | None: ...
+    async def out(self, class_id: ClassId, account_id: AccountId) -> Out | None: ...
+    async def let_in(self, class_id: ClassId, account_id: AccountId) -> int | None: ...
     async def account_of(self, class_id: ClassId, n: int) -> AccountId | None: ...
 
 
@@ -66,8 +68,12 @@ class Hall(Protocol):
         """Tell everybody there who leads the class now."""
         ...
 
-    async def removed(self, class_id: ClassId, account_id: AccountId, n: int) -> None:
-        """Send a member out, wherever they are connected."""
+    async def removed(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
+        """Send a member out, wherever they are connected. `removals` counts how often they were sent out and let back in."""
+        ...
+
+    async def let_in(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
+        """Let a member who was sent out come in again, through whatever node."""
         ...
 
 
@@ -95,8 +101,8 @@ class Coaches:
         return changed
 
     async def remove(self, caller: Caller, class_id: ClassId, n: int) -> None:
-        """Send the member of this number out of the class for good (who leads it). Again: nothing more happens. Raises
-        `ClassNotFound`, `ClassOver`, `Forbidden`, `BadShape` for a number that nobody has."""
+        """Send the member of this number out of the class (who leads it). Again: nothing more happens. Raises `ClassNotFound`,
+        `ClassOver`, `Forbidden`, `BadShape` for a number that nobody has."""
         async with self._transactions() as stores:
             live = await _locked(stores, class_id)
             account_id = await _member(stores, class_id, n)
@@ -105,12 +111,29 @@ class Coaches:
             if account_id in live.co_coach_ids:
                 changed = await self._save(stores, live, appointed(live, account_id, "none", is_coach=True))
             at = utc(self._clock.wall_ms())
-            if await stores.leading.remove(class_id, account_id, caller.account_id, at):
-                fact = ClassMemberRemoved(class_id=class_id, account_id=account_id, n=n)
+            removals = await stores.leading.remove(class_id, account_id, caller.account_id, at)
+            if removals is not None:
+                fact = ClassMemberRemoved(class_id=class_id, account_id=account_id, n=n, removals=removals)
                 await stores.outbox.add(fact, class_id)
         if changed is not live:
             await self._hall.coaches_changed(changed)
-        await self._hall.removed(class_id, account_id, n)
+        if removals is not None:
+            await self._hall.removed(class_id, account_id, n, removals)
+
+    async def let_in(self, caller: Caller, class_id: ClassId, n: int) -> None:
+        """Let the member of this number, who was sent out, come in again (who leads the class). One who is not out is fine, too.
+        Raises `ClassNotFound`, `ClassOver`, `Forbidden`, `BadShape` for a number that nobody has."""
+        async with self._transactions() as stores:
+            live = await _locked(stores, class_id)
+            account_id = await _member(stores, class_id, n)
+            out = await stores.leading.out(class_id, account_id)
+            may_let_in(live, caller, out or Out(caller.account_id))
+            removals = await stores.leading.let_in(class_id, account_id)
+            if removals is not None:
+                fact = ClassMemberLetIn(class_id=class_id, account_id=account_id, n=n, removals=removals)
+                await stores.outbox.add(fact, class_id)
+        if removals is not None:
+            await self._hall.let_in(class_id, account_id, n, removals)
 
     async def _save(self, stores: LeadingStores, before: LiveClass, after: LiveClass) -> LiveClass:
         if after is before:

@@ -1,15 +1,16 @@
 """Who leads a class, and what that lets them do to others. Pure.
 
 A class has one coach and some co-coaches, members whom the coach has asked to help. All of them see the cockpit, give cues,
-control the clock, drive trainers and send athletes out. Only the coach ends the class, replaces its script, and decides who
-leads it; so a co-coach can never lock the coach out.
+control the clock, drive trainers, send athletes out and let them back in. Only the coach ends the class, replaces its script, and
+decides who leads it; so a co-coach can never lock the coach out, nor let in whom the coach has sent out.
 """
 
 from typing import Final, Literal
 
 import msgspec
 
-from services.classes.live_class import LiveClass
+from services.classes.live_class import LiveClass, Role
+from services.classes.showing import Showing, public_name
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId
 from services.kernel.problems import ClassOver, Forbidden, NotACoach, TooManyCoCoaches
@@ -19,6 +20,44 @@ MAX_CO_COACHES: Final = 8
 
 Appointment = Literal["coach", "co_coach", "none"]
 """coach: the class is handed over to them, and who gives it away becomes a co-coach; none: they lead no longer."""
+Leads = Literal["coach", "co_coach"]
+
+
+class Out(msgspec.Struct, frozen=True):
+    """That a member was sent out, and `by` whom; None when that account is gone."""
+
+    by: AccountId | None
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who is or was in a class. `is_coach`: the account is a coach's; `removed`: sent out, and not let back in; `muted`
+    until `muted_until_ms` (wall, ms since 1970), None for the rest of the class."""
+
+    n: int
+    account_id: AccountId
+    name: str
+    role: Role
+    is_coach: bool
+    removed: bool
+    muted: bool
+    muted_until_ms: int | None
+    showing: Showing
+
+
+class PersonView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody who is or was in the class, as those who lead it see them. `n` their number in it; `leads` it as its coach or a
+    co-coach, `can_lead` it because the account is a coach's; `removed`: sent out, and not let back in; `muted` until
+    `muted_until_ms` (ms since 1970), for the rest of the class without. Who hides from the coach, too, goes by their number or
+    alias."""
+
+    n: int
+    name: str
+    role: Role
+    leads: Leads | None = None
+    can_lead: bool = False
+    removed: bool = False
+    muted: bool = False
+    muted_until_ms: int | None = None
 
 
 def may_appoint(live: LiveClass, caller: Caller) -> None:
@@ -64,3 +103,39 @@ def may_remove(live: LiveClass, caller: Caller, account_id: AccountId) -> None:
         raise Forbidden("nobody sends the coach out", path="$.n")
     if account_id in live.co_coach_ids and caller.account_id != live.coach_id:
         raise Forbidden("only the coach sends a co-coach out", path="$.n")
+
+
+def may_let_in(live: LiveClass, caller: Caller, out: Out) -> None:
+    """Raise unless `caller` leads this class, it is still live, and they may let in somebody who is `out`: the coach anybody, a
+    co-coach nobody whom the coach has sent out."""
+    if not live.is_led_by(caller.account_id) or "display" in caller.roles:
+        raise Forbidden("only who leads this class may let somebody back in")
+    if live.over:
+        raise ClassOver(class_id=str(live.id))
+    if caller.account_id != live.coach_id and out.by in (None, live.coach_id):
+        raise Forbidden("the coach has sent them out, so only the coach lets them back in", path="$.n")
+
+
+def may_see_people(live: LiveClass, caller: Caller) -> None:
+    """Raise unless `caller` leads this class, in person; after it has ended, too."""
+    if not live.is_led_by(caller.account_id) or "display" in caller.roles:
+        raise Forbidden("only who leads this class sees who is in it and who was sent out")
+
+
+def person_view(live: LiveClass, person: Person, now_ms: int) -> PersonView:
+    """Somebody as those who lead the class see them."""
+    leads: Leads | None = None
+    if live.is_led_by(person.account_id):
+        leads = "coach" if person.account_id == live.coach_id else "co_coach"
+    hides = leads is None and person.showing.mode == "hidden"
+    muted = person.muted and (person.muted_until_ms is None or now_ms < person.muted_until_ms)
+    return PersonView(
+        n=person.n,
+        name=public_name(person.showing, person.n, person.name) if hides else person.name,
+        role=person.role,
+        leads=leads,
+        can_lead=person.is_coach,
+        removed=person.removed,
+        muted=muted,
+        muted_until_ms=person.muted_until_ms if muted else None,
+    )

@@ -11,7 +11,7 @@ import msgspec
 from services.classes.showing import Showing
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, ClassId
-from services.kernel.problems import ClassNotFound, ClassOver, Forbidden
+from services.kernel.problems import ClassNotFound, ClassOver, Forbidden, RemovedFromClass
 
 CODE_ALPHABET: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 """No I, L, O, 0, 1: read aloud or off a screen across a hall they are mistaken for each other."""
@@ -47,7 +47,8 @@ class LiveClass(msgspec.Struct, frozen=True):
 
 class Membership(msgspec.Struct, frozen=True):
     """An account in a class. `n` is its number on the board; `feed_epoch` counts the streams opened for it; `first`: it has been an
-    athlete in no earlier class; `removed`: it was sent out; `showing` how it is shown, None when nothing was ever decided."""
+    athlete in no earlier class; `removals` counts how often it was sent out and let back in, odd while it is out; `showing` how it
+    is shown, None when nothing was ever decided."""
 
     account_id: AccountId
     name: str
@@ -55,8 +56,18 @@ class Membership(msgspec.Struct, frozen=True):
     role: Role
     feed_epoch: int = 0
     first: bool = False
-    removed: bool = False
+    removals: int = 0
     showing: Showing | None = None
+
+    @property
+    def removed(self) -> bool:
+        """Whether it was sent out, and not let back in."""
+        return is_out(self.removals)
+
+
+def is_out(removals: int) -> bool:
+    """Whether somebody who was sent out and let back in so often, in all, is out."""
+    return removals % 2 == 1
 
 
 def code_from(numbers: bytes) -> str:
@@ -93,10 +104,13 @@ def may_enter(live: LiveClass, caller: Caller, role: Role, *, over: bool = False
 
 def may_know(live: LiveClass, caller: Caller, membership: Membership | None) -> None:
     """Raise `ClassNotFound` unless `caller` is the coach of this class, a member, or one of its screens: its code can be read from
-    it, and the code lets in. Ids are no secret, they stand in what is offered to everybody."""
+    it, and the code lets in. Ids are no secret, they stand in what is offered to everybody. Who was sent out knows that there is a
+    class, but reads it no longer: `RemovedFromClass`."""
     theirs = live.coach_id == caller.account_id or membership is not None
     if not (caller.class_id == live.id if "display" in caller.roles else theirs):
         raise ClassNotFound
+    if membership is not None and membership.removed and "display" not in caller.roles:
+        raise RemovedFromClass
 
 
 def may_feed(membership: Membership | None) -> None:

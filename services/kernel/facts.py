@@ -122,11 +122,21 @@ class ClassCoachesChanged(Fact, frozen=True, tag="class.coaches_changed"):
 
 
 class ClassMemberRemoved(Fact, frozen=True, tag="class.member_removed"):
-    """A member was sent out of a class for good; `n` is their number in it."""
+    """A member was sent out of a class; `n` is their number in it, `removals` see `Membership`."""
 
     class_id: ClassId
     account_id: AccountId
     n: int
+    removals: int = 1
+
+
+class ClassMemberLetIn(Fact, frozen=True, tag="class.member_let_in"):
+    """A member who was sent out of a class may come in again; `n` is their number in it, `removals` see `Membership`."""
+
+    class_id: ClassId
+    account_id: AccountId
+    n: int
+    removals: int
 
 
 class ClassMessageRemoved(Fact, frozen=True, tag="class.message_removed"):
@@ -297,6 +307,7 @@ AnyFact = (
     | ShowingChosen
     | ClassCoachesChanged
     | ClassMemberRemoved
+    | ClassMemberLetIn
     | ChallengeMoved
     | ChallengeDue
     | ChallengeFinished
@@ -332,6 +343,7 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     ShowingChosen,
     ClassCoachesChanged,
     ClassMemberRemoved,
+    ClassMemberLetIn,
     ChallengeMoved,
     ChallengeDue,
     ChallengeFinished,

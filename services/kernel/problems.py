@@ -268,7 +268,7 @@ class NobodyThere(Problem):
 
 
 class RemovedFromClass(Problem):
-    """You were sent out of this class by its coach and cannot come back into it."""
+    """You were sent out of this class by who leads it. You come back into it when they let you in again."""
 
     code = "removed_from_class"
     status = 403

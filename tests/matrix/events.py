@@ -115,6 +115,11 @@ async def sending_out(evening: Evening, who: Who) -> object:
     return wire.MemberRemove(class_id=(await evening.live()).id, n=await _spectator(evening))
 
 
+async def letting_in(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.MemberLetIn(class_id=(await evening.live()).id, n=await _spectator(evening))
+
+
 async def _spectator(evening: Evening) -> int:
     live, caller = await evening.live(), await evening.caller(Who.SPECTATOR)
     async with evening.world.transactions() as stores:

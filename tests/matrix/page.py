@@ -29,6 +29,8 @@ give the same answer. This page is made by `python -m tests.matrix` from the tab
 - A join code is all it takes to come in, so codes that no class has are counted: after twenty of them an account may try one every
   ten seconds (`too_many_attempts`, `rooms/knocking.py`); for screens, which have no account, each address may try sixty and then
   one a second (`services/accounts/attempts.py`).
+- Who was sent out of a class is told so (`removed_from_class`) by the socket and by HTTP, until they are let in again: they
+  have been in it, so that there is such a class is no news to them.
 - Whoever has come to watch sends no heart rate into the class: they join it as athlete first.
 - Some links are a right of their own, made by this installation and signed: the end of a mail, the samples of a webhook, a
   provider's report. For them it does not matter who asks.

@@ -38,6 +38,7 @@ EVENTS: Final[dict[str, str]] = {
     "class.control": f'{{"class_id":"{ROOM}","do":{{"type":"extend","by_ms":60000}}}}',
     "coach.appoint": f'{{"class_id":"{ROOM}","n":2,"to":"co_coach"}}',
     "member.remove": f'{{"class_id":"{ROOM}","n":2}}',
+    "member.let_in": f'{{"class_id":"{ROOM}","n":2}}',
     "timeline.get": f'{{"class_id":"{ROOM}"}}',
     "clock.sync": '{"sent_ms":1000.25}',
     "inbox.read": f'{{"ids":["{ROOM}"]}}',

@@ -109,6 +109,7 @@ class Hall:
             "class.control": self.control,
             "coach.appoint": self.appoint,
             "member.remove": self.remove,
+            "member.let_in": self.let_in,
             "timeline.get": self.timeline,
             "clock.sync": self.sync,
             "inbox.read": self.read,
@@ -164,6 +165,9 @@ class Hall:
         reply.ok(wire.ClassView(message.class_id, "ABCD", "Spin", "Kim", "live", 0))
 
     def remove(self, _: Connection, _message: wire.MemberRemove, reply: Reply) -> None:
+        reply.ok(wire.Done())
+
+    def let_in(self, _: Connection, _message: wire.MemberLetIn, reply: Reply) -> None:
         reply.ok(wire.Done())
 
     def control(self, _: Connection, message: wire.ClassControl, reply: Reply) -> None:

@@ -66,7 +66,10 @@ class Inboxes:
     async def class_coaches(self, live: LiveClass) -> None:
         raise NotImplementedError
 
-    async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int) -> None:
+    async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
+        raise NotImplementedError
+
+    async def member_let_in(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
         raise NotImplementedError
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:

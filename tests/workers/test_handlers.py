@@ -22,6 +22,7 @@ from services.kernel.facts import (
     ClassCoachesChanged,
     ClassDoorsDue,
     ClassEnded,
+    ClassMemberLetIn,
     ClassMemberRemoved,
     ClassMessageRemoved,
     ClassSummarised,
@@ -59,7 +60,7 @@ class Pushed:
         self.shown: list[tuple[ClassId, AccountId, Showing]] = []
         self.clocks: list[tuple[ClassId, Timeline]] = []
         self.coaches: list[tuple[ClassId, AccountId]] = []
-        self.removed: list[tuple[ClassId, AccountId, int]] = []
+        self.removed: list[tuple[ClassId, AccountId, int, int]] = []
         self.taken_down: list[tuple[ClassId, str]] = []
         self.logins: list[tuple[AccountId, LoginId, str]] = []
         self.tasks: list[tuple[AccountId, TaskView]] = []
@@ -87,8 +88,11 @@ class Pushed:
     async def class_coaches(self, live: LiveClass) -> None:
         self.coaches.append((live.id, live.coach_id))
 
-    async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int) -> None:
-        self.removed.append((class_id, account_id, n))
+    async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
+        self.removed.append((class_id, account_id, n, removals))
+
+    async def member_let_in(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
+        self.removed.append((class_id, account_id, n, removals))
 
     def login_ended(self, account_id: AccountId, login_id: LoginId, reason: str) -> None:
         self.logins.append((account_id, login_id, reason))
@@ -324,9 +328,11 @@ async def test_who_leads_a_class_and_who_was_sent_out_is_said_again_to_its_room(
     live = await world.live_class(coach)
     await happen(world, rows[PUSHES.name], ClassCoachesChanged(class_id=live.id))
     gone = ClassMemberRemoved(class_id=live.id, account_id=athlete.account_id, n=2)
-    await happen(world, rows[PUSHES.name], gone)
+    back = ClassMemberLetIn(class_id=live.id, account_id=athlete.account_id, n=2, removals=2)
+    for fact in (gone, back):
+        await happen(world, rows[PUSHES.name], fact)
     assert pushed.coaches == [(live.id, coach.account_id)]
-    assert pushed.removed == [(live.id, athlete.account_id, 2)]
+    assert pushed.removed == [(live.id, athlete.account_id, 2, 1), (live.id, athlete.account_id, 2, 2)]
 
 
 async def test_a_message_that_was_taken_down_is_told_to_the_room(

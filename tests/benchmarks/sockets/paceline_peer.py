@@ -102,6 +102,7 @@ class Work:
             "class.control": refuse,
             "coach.appoint": refuse,
             "member.remove": refuse,
+            "member.let_in": refuse,
             "timeline.get": refuse,
             "clock.sync": refuse,
             "class.create": refuse,

@@ -110,6 +110,7 @@ class Calls:
             "class.control": anything,
             "coach.appoint": anything,
             "member.remove": anything,
+            "member.let_in": anything,
             "timeline.get": anything,
             "clock.sync": anything,
             "challenge.watch": anything,
