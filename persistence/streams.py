@@ -7,21 +7,26 @@ never deadlock; it compares the fencing epoch, so a node that lost a stream to a
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from persistence.database import Tx
-from persistence.samples import encode_batch
+from persistence.samples import BatchColumns, encode_batch
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ClassId, StreamId, WorkoutId
 from services.training.arbitration import Shift
+from services.training.motion import NOT_MOVED, Moved, Moving, total
 from services.training.origin import StreamOrigin
 from services.training.provenance import SensorKind
 from services.training.sample import Sample
 
+_decode_moving: Final = msgspec.json.Decoder(Moving).decode
+
 
 class StreamRecord(msgspec.Struct, frozen=True):
-    """The durable half of a stream. `zone_ms` ms in zone 0 to 5 earned for its class; `sensor` what feeds it, as it said last."""
+    """The durable half of a stream. `zone_ms` ms in zone 0 to 5 earned for its class; `sensor` what feeds it, as it said last;
+    `moving` its distance, power and cadence, None while no sample had any."""
 
     id: StreamId
     workout_id: WorkoutId
@@ -36,6 +41,7 @@ class StreamRecord(msgspec.Struct, frozen=True):
     zone_ms: tuple[int, ...]
     finished: bool
     sensor: SensorKind | None = None
+    moving: Moving | None = None
 
 
 class StreamBatch(msgspec.Struct, frozen=True):
@@ -51,6 +57,14 @@ class StreamBatch(msgspec.Struct, frozen=True):
     clock_offset_ms: int | None
     zone_ms: tuple[int, ...]
     sensor: SensorKind | None = None
+    moving: Moving | None = None
+
+
+class Earned(msgspec.Struct, frozen=True):
+    """What one stream has earned for its class: ms in zone 0 to 5, and what it has moved, None where it has not."""
+
+    zone_ms: tuple[int, ...]
+    moved: Moved | None = None
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -66,10 +80,11 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """What a member has earned in a class over all their streams."""
+    """What a member has earned in a class over all their streams. `distance_m` None where no sample had one."""
 
     account_id: AccountId
     zone_ms: tuple[int, ...]
+    moved: Moved = NOT_MOVED
 
 
 class JudgedTally(msgspec.Struct, frozen=True):
@@ -78,6 +93,7 @@ class JudgedTally(msgspec.Struct, frozen=True):
     account_id: AccountId
     zone_ms: tuple[int, ...]
     flagged: bool
+    moved: Moved = NOT_MOVED
 
 
 class Streams:
@@ -91,14 +107,19 @@ class Streams:
         row = await self._tx.fetchrow(
             """
             SELECT id, workout_id, account_id, class_id, epoch, feed_epoch, next_seq,
-                   last_t, last_bpm, clock_offset_ms, zone_ms, sensor, finished_at IS NOT NULL AS finished
+                   last_t, last_bpm, clock_offset_ms, zone_ms, sensor, motion, finished_at IS NOT NULL AS finished
             FROM streams
             WHERE id = $1
             FOR NO KEY UPDATE
             """,
             stream_id,
         )
-        return None if row is None else StreamRecord(**{**row, "zone_ms": tuple(row["zone_ms"])})
+        if row is None:
+            return None
+        fields = dict(row)
+        motion: str | None = fields.pop("motion")
+        fields["zone_ms"] = tuple(fields["zone_ms"])
+        return StreamRecord(**fields, moving=None if motion is None else _decode_moving(motion))
 
     async def create(
         self,
@@ -165,14 +186,15 @@ class Streams:
             """
             SELECT account_id,
                    array[sum(zone_ms[1]), sum(zone_ms[2]), sum(zone_ms[3]),
-                         sum(zone_ms[4]), sum(zone_ms[5]), sum(zone_ms[6])]::bigint[] AS zone_ms
+                         sum(zone_ms[4]), sum(zone_ms[5]), sum(zone_ms[6])]::bigint[] AS zone_ms,
+                   array_agg(motion) FILTER (WHERE motion IS NOT NULL) AS motions
             FROM streams
             WHERE class_id = $1
             GROUP BY account_id
             """,
             class_id,
         )
-        return [Tally(account_id=AccountId(row["account_id"]), zone_ms=tuple(row["zone_ms"])) for row in rows]
+        return [Tally(AccountId(row["account_id"]), tuple(row["zone_ms"]), _moved(row["motions"])) for row in rows]
 
     async def of_class(self, class_id: ClassId) -> list[tuple[AccountId, WorkoutId]]:
         """The account and the workout of every stream that has fed a class."""
@@ -187,26 +209,33 @@ class Streams:
             """
             SELECT streams.account_id, bool_or(workouts.verdict = 'flagged') AS flagged,
                    array[sum(zone_ms[1]), sum(zone_ms[2]), sum(zone_ms[3]),
-                         sum(zone_ms[4]), sum(zone_ms[5]), sum(zone_ms[6])]::bigint[] AS zone_ms
+                         sum(zone_ms[4]), sum(zone_ms[5]), sum(zone_ms[6])]::bigint[] AS zone_ms,
+                   array_agg(motion) FILTER (WHERE motion IS NOT NULL) AS motions
             FROM streams JOIN workouts ON workouts.id = streams.workout_id
             WHERE streams.class_id = $1 AND workouts.verdict <> 'rejected'
             GROUP BY streams.account_id
             """,
             class_id,
         )
-        return [JudgedTally(AccountId(row["account_id"]), tuple(row["zone_ms"]), row["flagged"]) for row in rows]
+        return [
+            JudgedTally(AccountId(row["account_id"]), tuple(row["zone_ms"]), row["flagged"], _moved(row["motions"]))
+            for row in rows
+        ]
 
-    async def earned(
-        self, class_id: ClassId, account_id: AccountId, *, but: StreamId
-    ) -> dict[StreamId, tuple[int, ...]]:
-        """What each stream of a member has earned in a class (ms in zone 0 to 5), leaving out one."""
+    async def earned(self, class_id: ClassId, account_id: AccountId, *, but: StreamId) -> dict[StreamId, Earned]:
+        """What each stream of a member has earned in a class, leaving out one."""
         rows = await self._tx.fetch(
-            "SELECT id, zone_ms FROM streams WHERE class_id = $1 AND account_id = $2 AND id <> $3",
+            "SELECT id, zone_ms, motion FROM streams WHERE class_id = $1 AND account_id = $2 AND id <> $3",
             class_id,
             account_id,
             but,
         )
-        return {StreamId(row["id"]): tuple(row["zone_ms"]) for row in rows}
+        return {
+            StreamId(row["id"]): Earned(
+                tuple(row["zone_ms"]), None if row["motion"] is None else _decode_moving(row["motion"]).moved
+            )
+            for row in rows
+        }
 
     async def write(self, batches: Sequence[StreamBatch]) -> list[Written]:
         """Store batches of several streams (one per stream) and move their high-water marks.
@@ -306,7 +335,7 @@ class Streams:
     async def _copy(self, accepted: Sequence[tuple[StreamBatch, int]]) -> None:
         await self._tx.copy_records_to_table(
             "sample_batches",
-            columns=["stream_id", "first_seq", "received_at", "t", "bpm", "rr", "rr_n"],
+            columns=["stream_id", "first_seq", "received_at", *BatchColumns._fields],
             records=[
                 (
                     batch.stream_id,
@@ -329,10 +358,13 @@ class Streams:
                 clock_offset_ms = new.clock_offset_ms,
                 last_sample_at = new.received_at,
                 sensor = coalesce(new.sensor, streams.sensor),
+                motion = coalesce(new.motion::jsonb, streams.motion),
                 zone_ms = array[new.z0, new.z1, new.z2, new.z3, new.z4, new.z5]
             FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::timestamptz[],
-                        $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[])
-                 AS new (id, next_seq, last_t, last_bpm, clock_offset_ms, received_at, sensor, z0, z1, z2, z3, z4, z5)
+                        $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
+                        $14::bigint[])
+                 AS new (id, next_seq, last_t, last_bpm, clock_offset_ms, received_at, sensor, motion,
+                         z0, z1, z2, z3, z4, z5)
             WHERE streams.id = new.id
             """,
             [batch.stream_id for batch in batches],
@@ -342,5 +374,11 @@ class Streams:
             [batch.clock_offset_ms for batch in batches],
             [utc(batch.received_ms) for batch in batches],
             [batch.sensor for batch in batches],
+            [None if batch.moving is None else msgspec.json.encode(batch.moving).decode() for batch in batches],
             *zones,
         )
+
+
+def _moved(motions: Sequence[str] | None) -> Moved:
+    """What the streams of one member have moved together."""
+    return total(_decode_moving(motion).moved for motion in motions or ())

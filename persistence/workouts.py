@@ -168,14 +168,15 @@ class Workouts:
         """
         rows = await self._tx.fetch(
             """
-            SELECT part.shift + batch.first_seq AS position, batch.t, batch.bpm, batch.rr, batch.rr_n
+            SELECT part.shift + batch.first_seq AS position, batch.t, batch.bpm, batch.rr, batch.rr_n,
+                   batch.distance_m, batch.power_w, batch.cadence
             FROM (
                 SELECT id, next_seq, (sum(next_seq) OVER (ORDER BY opened_at, id))::bigint - next_seq AS shift
                 FROM streams
                 WHERE workout_id = $1
             ) AS part
             CROSS JOIN LATERAL (
-                SELECT first_seq, t, bpm, rr, rr_n FROM sample_batches
+                SELECT first_seq, t, bpm, rr, rr_n, distance_m, power_w, cadence FROM sample_batches
                 WHERE stream_id = part.id
                   AND first_seq < $3::bigint - part.shift
                   AND first_seq >= coalesce(

@@ -177,7 +177,8 @@ class RawMoment(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 
 class SensorFrame(Shape, frozen=True):
     """Samples number `seq`, `seq + 1`, … of a stream, as they came from the sensor: each of `frames` becomes one, with its heart
-    rate and its beats. They may be sent again, and mixed with `stream.samples`, like any samples.
+    rate and its beats, of a machine with its distance, power and cadence. They may be sent again, and mixed with `stream.samples`,
+    like any samples.
 
     `characteristic` is where they came from: Heart Rate Measurement (2a37), Indoor Bike Data (2ad2) or Treadmill Data (2acd).
     `location` is the sensor's Body Sensor Location (2a38) as it was read, once is enough: what sits where it says is what feeds the

@@ -11,14 +11,19 @@ earned only grows, so what the database says of it and what this node knows are 
 
 Between nodes there is no arbitration: a member whose devices are connected to two nodes is fed by the node at which a stream was
 opened last (`epoch`), and there the choice is made among the streams of that node.
+
+Whose distance and power count is another choice (`moving.py`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
+from persistence.streams import Earned
 from rooms.effort import NOTHING, Effort, advance, total
+from rooms.moving import Movers
 from services.kernel.ids import StreamId
 from services.training.arbitration import Arbitration, Shift, Source, decide, gone, heard, opened
+from services.training.motion import Moved, Moving
 from services.training.physiology import Physiology
 from services.training.plausibility import Scrutiny
 from services.training.provenance import Beats, Grade, SensorKind, grade_of
@@ -35,6 +40,7 @@ class Fed(Protocol):
     sensor: SensorKind | None
     physiology: Physiology
     effort: Effort
+    moving: Moving | None
     read_at_ms: int | None
     earns_from_ms: int | None
 
@@ -76,6 +82,7 @@ class Feeding:
         self._arbitration: Arbitration | None = None
         self._watched: dict[StreamId, _Watched] = {}
         self._fed_until_ms: int | None = None
+        self._movers: Final = Movers()
 
     def __bool__(self) -> bool:
         """Whether any stream is open."""
@@ -85,17 +92,26 @@ class Feeding:
         """What the member has earned in this class, by all streams."""
         return total(self._base, *(stream.effort.zone_ms for stream in self._streams.values()))
 
+    def moved(self) -> Moved:
+        """What the member has done in this class besides, by all streams: distance, power and cadence."""
+        return self._movers.moved(self._streams.values())
+
+    def moves(self, stream: Fed, samples: Sequence[Sample], made: Sequence[int | None], *, counts: bool) -> None:
+        """`samples` of a stream carry motion, or the ones before them did. `made` as for `earned`."""
+        self._movers.move(stream, samples, made, counts=counts)
+
     def feeder(self) -> Fed | None:
         """The stream that feeds, None when it has ended and no other was heard since."""
         if self._arbitration is None:
             return next(iter(self._streams.values()), None)
         return None if self._arbitration.feeds is None else self._streams.get(self._arbitration.feeds)
 
-    def open(self, stream: Fed, *, feed_epoch: int, earned: Mapping[StreamId, tuple[int, ...]], now_ms: int) -> None:
+    def open(self, stream: Fed, *, feed_epoch: int, earned: Mapping[StreamId, Earned], now_ms: int) -> None:
         """A stream is open; `earned` is what the database says of the member's others in this class."""
         self.epoch = max(self.epoch, feed_epoch)
-        for other, zone_ms in earned.items():
-            self._earned[other] = _most(self._earned.get(other, NOTHING), zone_ms)
+        for other, told in earned.items():
+            self._earned[other] = _most(self._earned.get(other, NOTHING), told.zone_ms)
+        self._movers.told({other: told.moved for other, told in earned.items() if told.moved is not None})
         if self._streams and self._arbitration is None:
             self._arbitration = self._of_one(next(iter(self._streams.values())), now_ms)
         self._streams[stream.id] = stream
@@ -130,6 +146,7 @@ class Feeding:
         del self._streams[stream.id]
         self._watched.pop(stream.id, None)
         self._earned[stream.id] = _most(self._earned.get(stream.id, NOTHING), stream.effort.zone_ms)
+        self._movers.leave(stream)
         self._count()
         if self._arbitration is None:
             return

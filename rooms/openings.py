@@ -8,7 +8,7 @@ caller a member and lets this stream feed their line.
 from typing import NamedTuple
 
 from persistence.stores import Stores, Transactions
-from persistence.streams import StreamRecord
+from persistence.streams import Earned, StreamRecord
 from realtime.wire import StreamOpen
 from rooms.knocking import Knocking
 from rooms.seating import admit, seat
@@ -30,12 +30,12 @@ from services.training.physiology import Physiology
 
 
 class Opened(NamedTuple):
-    """A stream that is open: its row, the body of its workout, what each other stream of the member has earned in this class
-    (ms in zone 0 to 5), and the heart rate above which they want to be asked; None where nobody is to watch over them."""
+    """A stream that is open: its row, the body of its workout, what each other stream of the member has earned in this class,
+    and the heart rate above which they want to be asked; None where nobody is to watch over them."""
 
     record: StreamRecord
     physiology: Physiology
-    earned: dict[StreamId, tuple[int, ...]]
+    earned: dict[StreamId, Earned]
     limit_bpm: int | None = None
 
 
@@ -74,7 +74,7 @@ class Openings:
             record, physiology = await self._create(stores, caller, request, live_class)
         else:
             record, physiology = await self._take_up(stores, caller, request, record, live_class)
-        earned: dict[StreamId, tuple[int, ...]] = {}
+        earned: dict[StreamId, Earned] = {}
         if record.class_id is not None:
             earned = await stores.streams.earned(record.class_id, caller.account_id, but=record.id)
         chosen = await stores.safety.chosen(caller.account_id)

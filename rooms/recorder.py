@@ -25,6 +25,7 @@ from rooms.effort import Effort
 from services.kernel.clock import Clock
 from services.kernel.ids import StreamId
 from services.kernel.problems import Problem
+from services.training.motion import Moving
 from services.training.provenance import SensorKind
 from services.training.sample import Sample
 
@@ -55,6 +56,7 @@ class _Buffered:
     effort: Effort
     clock_offset_ms: int | None
     sensor: SensorKind | None
+    moving: Moving | None
 
 
 @dataclass(slots=True)
@@ -121,9 +123,10 @@ class Recorder:
         received_ms: int,
         clock_offset_ms: int | None,
         sensor: SensorKind | None = None,
+        moving: Moving | None = None,
     ) -> None:
         """Keep `samples`, numbered from `first_seq`, until the next commit; `effort` is the score after them, `sensor` what they
-        come from, as far as it is known.
+        come from, as far as it is known, `moving` their motion.
 
         Never waits. A newer epoch than the buffered one replaces it: the older samples can no longer be written.
         """
@@ -132,12 +135,12 @@ class Recorder:
             if held is not None:
                 self._settle(len(held.samples))
             self._buffer[stream_id] = _Buffered(
-                epoch, first_seq, list(samples), received_ms, effort, clock_offset_ms, sensor
+                epoch, first_seq, list(samples), received_ms, effort, clock_offset_ms, sensor, moving
             )
         else:
             held.samples.extend(samples)
             held.effort, held.received_ms, held.clock_offset_ms = effort, received_ms, clock_offset_ms
-            held.sensor = sensor
+            held.sensor, held.moving = sensor, moving
         self.statistics.waiting += len(samples)
         self._appended += len(samples)
         self._work.set()
@@ -289,4 +292,5 @@ def _batch(stream_id: StreamId, held: _Buffered) -> StreamBatch:
         clock_offset_ms=held.clock_offset_ms,
         sensor=held.sensor,
         zone_ms=held.effort.zone_ms,
+        moving=held.moving,
     )

@@ -21,7 +21,7 @@ from typing import Final, Protocol
 import structlog
 
 from persistence.stores import Transactions
-from persistence.streams import StreamBatch, Written
+from persistence.streams import Earned, StreamBatch, Written
 from realtime.codec import event_frame
 from realtime.connection import Connection
 from realtime.node import account_channel
@@ -61,6 +61,7 @@ from services.kernel.problems import (
     WindowFull,
 )
 from services.training.arbitration import Shift
+from services.training.motion import AT_REST, Moving, advance
 from services.training.physiology import Physiology
 from services.training.provenance import SensorKind
 from services.training.sample import Sample
@@ -94,7 +95,7 @@ class LiveStream:
 
     `feeding` are the member's streams in this class, this one among them; `read_at_ms` is when the last heart rate was measured,
     `made_at_ms` when the last sample was made, as far as can be told (wall clock); intervals that began before `earns_from_ms` earn
-    nothing, because another stream has earned in them.
+    nothing, because another stream has earned in them. `moving` is distance, power and cadence, None while no sample had any.
     """
 
     id: StreamId
@@ -109,6 +110,7 @@ class LiveStream:
     sensor: SensorKind | None = None
     room: Room | None = None
     feeding: Feeding | None = None
+    moving: Moving | None = None
     shown: DisplayZone = NO_ZONE
     read_at_ms: int | None = None
     made_at_ms: int | None = None
@@ -205,6 +207,7 @@ class Streams:
         readings: list[tuple[int, int | None]] = []
         made_at_ms = received_ms
         made: list[int | None] = [live.made_at_ms]
+        moves = live.moving is not None
         for sample in fresh:
             made_at_ms = live.clock.read(sample.t, received_ms)
             made.append(made_at_ms)
@@ -213,12 +216,16 @@ class Streams:
             live.shown = advance_display(live.shown, sample.t, sample.bpm, live.physiology.max_hr)
             if sample.bpm is not None:
                 live.read_at_ms = made_at_ms
+            if sample.motion is not None:
+                moves = True
         live.made_at_ms = made_at_ms
         if live.feeding is not None:
             live.feeding.hears(live, fresh, made_at_ms, received_ms)
         self._watch(live, fresh, made[1:])
         counts = room is not None and self._counts(live, room)
         live.effort = earned(live, fresh, made, counts=counts)
+        if moves:
+            self._move(live, fresh, made)
         if room is not None and counts:
             if readings:
                 room.step(live.connection.caller.account_id, live.body, readings)
@@ -232,8 +239,25 @@ class Streams:
             received_ms,
             live.clock.offset_ms,
             live.sensor,
+            live.moving,
         )
         self.statistics.accepted += len(fresh)
+
+    @staticmethod
+    def _move(live: LiveStream, samples: Sequence[Sample], made: Sequence[int | None]) -> None:
+        """Distance, power and cadence go on: in a class those of one of its member's streams."""
+        room, feeding = live.room, live.feeding
+        if room is None or feeding is None:
+            moving = AT_REST if live.moving is None else live.moving
+            for sample in samples:
+                moving = advance(moving, sample)
+            live.moving = moving
+            return
+        ended_ms = room.live.ended_ms
+        counts = room.feeds_for(live.connection.caller.account_id, feeding.epoch) and (
+            ended_ms is None or (live.made_at_ms is not None and live.made_at_ms <= ended_ms)
+        )
+        feeding.moves(live, samples, made, counts=counts)
 
     def _watch(self, live: LiveStream, samples: Sequence[Sample], made_ms: Sequence[int | None]) -> None:
         if live.watched and self._guarding is not None:
@@ -320,6 +344,7 @@ class Streams:
             physiology=physiology,
             clock=DeviceClock(record.clock_offset_ms),
             sensor=record.sensor,
+            moving=record.moving,
             room=room,
             watched=limit_bpm is not None,
         )
@@ -340,7 +365,7 @@ class Streams:
             class_id=record.class_id,
         )
 
-    def _join(self, live: LiveStream, room: Room, feed_epoch: int, earned: dict[StreamId, tuple[int, ...]]) -> None:
+    def _join(self, live: LiveStream, room: Room, feed_epoch: int, earned: dict[StreamId, Earned]) -> None:
         """The stream is one of those that may feed its member's line. Until it does, the line says what it said."""
         room.feeds += 1
         key = (room.live.id, live.connection.caller.account_id)
@@ -402,6 +427,10 @@ class Streams:
         if room.feeds_for(connection.caller.account_id, feeding.epoch):
             self._feed(live, room, None, finished=True)
         return finished
+
+    def feeding_of(self, class_id: ClassId, account_id: AccountId) -> Feeding | None:
+        """The streams of a member in a class through this node, None where they have none open."""
+        return self._feedings.get((class_id, account_id))
 
     def drop(self, connection: Connection) -> None:
         """A connection is gone. What it sent is still committed; its streams wait for it in the database."""

@@ -74,7 +74,8 @@ workouts/          one file per finished workout. Its first line is the workout 
                    judged by, and what fed each of its streams: the sensor, as far as it said, and where you wore several in
                    a class, from when to when this one was shown and counted. Each further line is one
                    sample: [ms since the start, beats per minute or null, the intervals between beats in ms as far as
-                   the sensor measured them].
+                   the sensor measured them, [metres on the counter, watts, turns or steps per minute] as far as
+                   a machine or a foot pod measured them, or null].
 
 Times that end in _ms are milliseconds since 1970-01-01 UTC. Heart rates are in beats per minute, masses in kg.
 """

@@ -117,7 +117,7 @@ from services.training.ghost import Ghost
 from services.training.heart_rate_frames import HeartRateMeasurement, encode_heart_rate
 from services.training.physiology import Physiology
 from services.training.plausibility import RULES
-from services.training.sample import Sample
+from services.training.sample import Motion, Sample
 from services.training.summary import summarise
 from services.training.workouts import Workout, WorkoutView
 
@@ -231,7 +231,11 @@ _snapshot = wire.BoardSnapshot(
     class_id=_class, epoch="9f2c41aa", v=12, at_ms=_START + 900_000, members=(_rider,), rows=(_row,)
 )
 _power = TargetPower(watts=220)
-_samples = (Sample(t=0, bpm=96), Sample(t=1_000, bpm=97, rr=(618, 622)), Sample(t=2_000, bpm=None))
+_samples = (
+    Sample(t=0, bpm=96),
+    Sample(t=1_000, bpm=97, rr=(618, 622)),
+    Sample(t=2_000, bpm=None, motion=Motion(distance_m=8, power_w=185, cadence=88)),
+)
 _physiology = Physiology(
     max_hr=185, rest_hr=52, sex="male", mass_kg=72.5, age_years=36, max_hr_source="measured", rest_hr_source="measured"
 )

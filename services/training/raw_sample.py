@@ -1,6 +1,9 @@
 """From a notification of a sensor to a sample, without a client that understands it.
 
 A thin client (a watch face, a bridge of fifty lines) hands over what the radio gave it: the characteristic's UUID and the bytes.
+A machine tells distance, power and cadence with it, of which a sample carries what a human can do: the rest is unknown, as a heart
+rate that no human shows is.
+
 One moment is one sample, so a moment that a machine tells in several notifications comes as several pieces of bytes. A moment of
 no bytes at all is a sample without a heart rate: what a client sends in the place of one that was refused, so that the numbering
 goes on.
@@ -14,13 +17,14 @@ from services.training.ftms import (
     INDOOR_BIKE_DATA,
     TREADMILL_DATA,
     IndoorBikeData,
+    MachineData,
     TreadmillData,
     decode_bike,
     decode_treadmill,
     joined,
 )
 from services.training.heart_rate_frames import HEART_RATE_MEASUREMENT, decode_heart_rate
-from services.training.sample import Sample
+from services.training.sample import MAX_CADENCE, MAX_DISTANCE_M, MAX_POWER_W, Motion, Sample
 
 READABLE: Final = {
     HEART_RATE_MEASUREMENT: "Heart Rate Measurement",
@@ -31,6 +35,9 @@ READABLE: Final = {
 
 UUID_PATTERN: Final = r"^(?:0000)?[0-9A-Fa-f]{4}(?:-0000-1000-8000-00805[Ff]9[Bb]34[Ff][Bb])?$"
 """The number alone, or the whole UUID that it is short for."""
+
+
+NO_MOTION: Final = Motion()
 
 
 class UnknownCharacteristic(Exception):  # noqa: N818 - it says what it is
@@ -63,11 +70,21 @@ def sample_of(characteristic: int, t: int, pieces: Sequence[bytes]) -> Sample:
             bike: IndoorBikeData | None = None
             for piece in pieces:
                 bike = joined(bike, decode_bike(piece))
-            return Sample(t, None if bike is None else bike.bpm)
+            return Sample(t) if bike is None else Sample(t, bike.bpm, (), _motion(bike, bike.cadence_rpm))
         case 0x2ACD:
             treadmill: TreadmillData | None = None
             for piece in pieces:
                 treadmill = joined(treadmill, decode_treadmill(piece))
-            return Sample(t, None if treadmill is None else treadmill.bpm)
+            return Sample(t) if treadmill is None else Sample(t, treadmill.bpm, (), _motion(treadmill, None))
         case _:
             raise UnknownCharacteristic(f"{characteristic:04x}")
+
+
+def _motion(machine: MachineData, cadence: float | None) -> Motion | None:
+    distance_m, power_w, turns = machine.distance_m, machine.power_w, None if cadence is None else round(cadence)
+    motion = Motion(
+        distance_m if distance_m is not None and distance_m <= MAX_DISTANCE_M else None,
+        power_w if power_w is not None and 0 <= power_w <= MAX_POWER_W else None,
+        turns if turns is not None and turns <= MAX_CADENCE else None,
+    )
+    return None if motion == NO_MOTION else motion

@@ -67,8 +67,8 @@ class Officials:
 
 @asynccontextmanager
 async def open_officials(swarm: Swarm, room: LiveClass, people: Sequence[Person], url: str) -> AsyncIterator[Officials]:
-    """So many official clients in a room, reached at `url`. Before they leave everybody falls silent: what is said to somebody who has
-    just left is a message that never came. Raises NotOnThisMachine."""
+    """So many official clients in a room, reached at `url`. Before they leave everybody falls silent: what is said to somebody who
+    has just left is a message that never came. Raises NotOnThisMachine."""
     program = node()
     if program is None or socketio_client() is None:
         raise NotOnThisMachine("Node.js or the official client is missing: python -m tests.support.system_parts")

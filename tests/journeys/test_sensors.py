@@ -43,7 +43,7 @@ async def test_bytes_of_a_strap_become_a_workout_and_a_coachs_target_becomes_byt
         headers = {"Authorization": f"Bearer {athlete.token}"}
         async with http.get(f"{base_url}/v1/workouts/{workout}/samples", headers=headers) as answer:
             samples = (await answer.json())["samples"]
-        assert samples == [[0, 56, [1054, 757]], [1_000, 57, [1028]], [2_000, None, []]]
+        assert samples == [[0, 56, [1054, 757], None], [1_000, 57, [1028], None], [2_000, None, [], None]]
 
         async with asyncio.timeout(10):
             while you["n"] not in {member["n"] for member in (await boards.get()).get("members", ())}:

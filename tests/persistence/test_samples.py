@@ -5,13 +5,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persistence.samples import CorruptBatch, decode_batch, encode_batch
-from services.training.sample import MAX_BPM, MAX_T_MS, MIN_BPM, Sample
+from services.training.sample import (
+    MAX_BPM,
+    MAX_CADENCE,
+    MAX_DISTANCE_M,
+    MAX_POWER_W,
+    MAX_T_MS,
+    MIN_BPM,
+    Motion,
+    Sample,
+)
 
+motions = st.builds(
+    Motion,
+    st.none() | st.integers(0, MAX_DISTANCE_M),
+    st.none() | st.integers(0, MAX_POWER_W),
+    st.none() | st.integers(0, MAX_CADENCE),
+).filter(lambda motion: motion != Motion())
 samples = st.builds(
     Sample,
     t=st.integers(0, MAX_T_MS),
     bpm=st.none() | st.integers(MIN_BPM, MAX_BPM),
     rr=st.lists(st.integers(1, 65_535), max_size=64).map(tuple),
+    motion=st.none() | motions,
 )
 
 
@@ -20,9 +36,9 @@ def test_what_was_encoded_decodes_to_the_same_samples(batch: list[Sample]) -> No
     assert decode_batch(encode_batch(batch)._asdict()) == tuple(batch)
 
 
-@given(st.lists(samples, min_size=1, max_size=10), st.sampled_from(["t", "bpm", "rr_n"]))
+@given(st.lists(samples, min_size=1, max_size=10), st.sampled_from(["t", "bpm", "rr_n", "distance_m"]))
 def test_columns_that_do_not_fit_together_are_refused(batch: list[Sample], column: str) -> None:
-    row = encode_batch(batch)._asdict()
+    row = encode_batch([*batch, Sample(0, motion=Motion(7))])._asdict()
     row[column] = row[column][:-1]
     with pytest.raises(CorruptBatch):
         decode_batch(row)
@@ -33,3 +49,12 @@ def test_intervals_that_belong_to_no_sample_are_refused() -> None:
     row["rr"] = [1_000, 1_000]
     with pytest.raises(CorruptBatch, match="2 intervals"):
         decode_batch(row)
+
+
+def test_what_no_sample_says_takes_no_place() -> None:
+    assert encode_batch([Sample(0, 60, (1_000,))])[4:] == (None, None, None)
+    assert encode_batch([Sample(0, 60), Sample(1_000, 61, (), Motion(None, 150))])[4:] == (None, [None, 150], None)
+
+
+def test_a_motion_that_says_nothing_is_none() -> None:
+    assert decode_batch(encode_batch([Sample(0, 60, (), Motion())])._asdict()) == (Sample(0, 60),)

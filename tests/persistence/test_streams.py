@@ -9,9 +9,10 @@ import pytest
 from persistence.classes import Classes
 from persistence.database import Database, Tx
 from persistence.samples import decode_batch
-from persistence.streams import StreamBatch, Streams
+from persistence.streams import Earned, StreamBatch, Streams
 from services.classes.live_class import LiveClass
 from services.kernel.ids import AccountId, ClassId, StreamId, WorkoutId
+from services.training.motion import NOT_MOVED
 from services.training.sample import Sample
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -207,4 +208,5 @@ async def test_a_members_tally_adds_up_their_streams_in_the_class(database: Data
         (tally,) = await Streams(tx).tallies(CLASS)
         others = await Streams(tx).earned(CLASS, ATHLETE, but=second)
     assert tally.zone_ms == (11, 2, 3, 4, 5, 7)
-    assert others == {first: (1, 2, 3, 4, 5, 6)}
+    assert others == {first: Earned((1, 2, 3, 4, 5, 6))}
+    assert tally.moved == NOT_MOVED

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persistence.stores import Transactions
+from persistence.streams import Earned
 from realtime.connection import Connection
 from realtime.wire import Row, StreamFinish
 from rooms.effort import Effort, total
@@ -18,6 +19,7 @@ from services.classes.live_class import LiveClass
 from services.kernel.caller import Caller
 from services.kernel.ids import StreamId, Uuid7Ids
 from services.training.arbitration import DEAD_MS, DWELL_MS, Shift
+from services.training.motion import Moving
 from services.training.origin import StreamOrigin, origins_of
 from services.training.physiology import Physiology
 from services.training.provenance import SensorKind
@@ -37,6 +39,7 @@ class Sensor:
     read_at_ms: int | None = None
     made_at_ms: int | None = None
     earns_from_ms: int | None = None
+    moving: Moving | None = None
 
     def take(self, feeding: Feeding, samples: Iterable[Sample], now_ms: int) -> None:
         """Samples whose times are the wall clock's."""
@@ -119,7 +122,7 @@ def test_what_the_database_knows_of_others_counts_once_however_often_it_is_told(
     for zone_ms in ((1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 9), (1, 2, 3, 4, 5, 7)):
         again = sensor(1)
         feeding.leave(phone, 0)
-        feeding.open(again, feed_epoch=2, earned={other: zone_ms}, now_ms=0)
+        feeding.open(again, feed_epoch=2, earned={other: Earned(zone_ms)}, now_ms=0)
         phone = again
     assert feeding.zone_ms() == (1, 2, 3, 4, 5, 9)
 

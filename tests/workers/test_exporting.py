@@ -24,7 +24,7 @@ from services.safety.watching import Finding
 from services.schedule.jobs import Tick
 from services.tasks.task import ExportAccount, Step, Task, TaskFile
 from services.training import workouts
-from services.training.sample import Sample
+from services.training.sample import Motion, Sample
 from tests.support.challenged import Challenged
 from tests.support.world import World, steady
 from workers.exporting import KEPT_H, STALE_H, STEP_WORKOUTS, ExportJobs, ExportKind, Exports
@@ -125,7 +125,9 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
         await safety.found(caller.account_id, live.id, StreamId(world.ids.next()), finding)
         contacts = Contacts(world.transactions, world.clock, world.ids, ContactLinks(b"secret"), offered=True)
         await contacts.name(caller, f"Contact of {caller.name}", f"contact-of-{caller.name.lower()}@example.org")
-    mine = await finished(world, ada, steady(3), [Sample(3_000, None), Sample(4_000, 99, (600, 610))])
+    mine = await finished(
+        world, ada, steady(3), [Sample(3_000, None), Sample(4_000, 99, (600, 610), Motion(40, None, 170))]
+    )
     his = await finished(world, bob, steady(5))
     export = Exporting(world, tmp_path / "exports", ada)
     content = export.read(await export.finish())
@@ -148,7 +150,13 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
     first, *samples = lines(content[name])
     assert (first["workout"]["id"], first["workout"]["revision"]) == (mine, 1)
     assert [(one["sensor"], one["samples"], one["fed"]) for one in first["streams"]] == [(None, 5, None)]
-    assert samples == [[0, 150, []], [1000, 150, []], [2000, 150, []], [3000, None, []], [4000, 99, [600, 610]]]
+    assert samples == [
+        [0, 150, [], None],
+        [1000, 150, [], None],
+        [2000, 150, [], None],
+        [3000, None, [], None],
+        [4000, 99, [600, 610], [40, None, 170]],
+    ]
     assert his.encode() not in b"".join(content.values())
     assert b"sample: [ms since the start" in content["README.txt"]
 

@@ -6,7 +6,7 @@ from persistence.samples import encode_batch
 from services.kernel.clock import utc
 from services.kernel.ids import WorkoutId
 from services.training.physiology import Physiology
-from services.training.sample import Sample
+from services.training.sample import Motion, Sample
 from tests.gateway.http.conftest import Api
 
 BODY = Physiology(190, 60, None, None, None, "assumed", "assumed")
@@ -41,15 +41,13 @@ async def a_workout(api: Api, account_id: str, n: int, samples: list[Sample]) ->
             )
             await stores.tx.execute(
                 """
-                INSERT INTO sample_batches (stream_id, first_seq, received_at, t, bpm, rr, rr_n)
-                VALUES ($1, 0, $2, $3, $4, $5, $6)
+                INSERT INTO sample_batches
+                    (stream_id, first_seq, received_at, t, bpm, rr, rr_n, distance_m, power_w, cadence)
+                VALUES ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9)
                 """,
                 stream_id,
                 at,
-                columns.t,
-                columns.bpm,
-                columns.rr,
-                columns.rr_n,
+                *columns,
             )
     return str(workout_id)
 
@@ -73,6 +71,7 @@ async def test_the_list_goes_from_new_to_old_page_by_page(api: Api) -> None:
 async def test_samples_come_back_as_they_were_sent_page_by_page(api: Api) -> None:
     jonas = await api.register()
     samples = [Sample(t=n * 1_000, bpm=None if n == 3 else 100 + n, rr=(600, 601) if n == 4 else ()) for n in range(7)]
+    samples += [Sample(t=7_000, bpm=110, motion=Motion(42, None, 88))]
     workout = await a_workout(api, jonas["account"]["id"], 1, samples)
     seen, seq = [], 0
     while True:
@@ -83,7 +82,7 @@ async def test_samples_come_back_as_they_were_sent_page_by_page(api: Api) -> Non
             break
         seen += page["samples"]
         seq = page["next_seq"]
-    assert seen == [[sample.t, sample.bpm, list(sample.rr)] for sample in samples]
+    assert seen == [[s.t, s.bpm, list(s.rr), [42, None, 88] if s.motion else None] for s in samples]
 
 
 async def test_one_workout_says_that_its_summary_is_not_made_yet(api: Api) -> None:

@@ -67,7 +67,7 @@ def test_samples_travel_as_on_the_socket() -> None:
     body = plain(events.workout_summarised(WORKOUT, NOW, samples=(Sample(0, 120), Sample(1_000, None, (500, 510)))))
     data = body["data"]
     assert isinstance(data, dict)
-    assert data["samples"] == [[0, 120, []], [1_000, None, [500, 510]]]
+    assert data["samples"] == [[0, 120, [], None], [1_000, None, [500, 510], None]]
 
 
 def test_as_many_samples_as_may_travel_fit_what_receivers_take() -> None:

@@ -7,7 +7,7 @@ import pytest
 from services.training.frame import BadFrame
 from services.training.ftms import IndoorBikeData, TreadmillData, encode_bike, encode_treadmill
 from services.training.raw_sample import READABLE, UUID_PATTERN, UnknownCharacteristic, characteristic_of, sample_of
-from services.training.sample import Sample
+from services.training.sample import Motion, Sample
 
 STRAP, TREADMILL, BIKE = 0x2A37, 0x2ACD, 0x2AD2
 
@@ -19,11 +19,28 @@ def test_a_strap_becomes_a_sample_with_its_beats() -> None:
 
 def test_a_machine_may_tell_a_moment_in_two_notifications() -> None:
     two = [encode_bike(IndoorBikeData(power_w=210, heart_rate=143)), encode_bike(IndoorBikeData(speed_kmh=31.0))]
-    assert sample_of(BIKE, 1_000, two) == Sample(1_000, 143)
+    assert sample_of(BIKE, 1_000, two) == Sample(1_000, 143, (), Motion(None, 210))
     assert sample_of(TREADMILL, 1_000, [encode_treadmill(TreadmillData(speed_kmh=9.0, heart_rate=151))]) == Sample(
         1_000, 151
     )
     assert sample_of(BIKE, 1_000, [encode_bike(IndoorBikeData(speed_kmh=31.0))]) == Sample(1_000)
+
+
+def test_a_machine_says_how_far_how_hard_and_how_quickly() -> None:
+    published = bytes.fromhex("44 02 9c 09 5c 00 4f 00 50")  # 24.60 km/h, 46 rpm, 79 W, 80 bpm
+    assert sample_of(BIKE, 0, [published]) == Sample(0, 80, (), Motion(None, 79, 46))
+    ride = encode_bike(IndoorBikeData(speed_kmh=30.0, distance_m=12_345, power_w=0, cadence_rpm=88.5))
+    assert sample_of(BIKE, 0, [ride]) == Sample(0, None, (), Motion(12_345, 0, 88))
+    run = encode_treadmill(TreadmillData(speed_kmh=12.0, distance_m=1_609, belt_force_n=20, power_w=305))
+    assert sample_of(TREADMILL, 0, [run]) == Sample(0, None, (), Motion(1_609, 305))
+
+
+def test_what_no_human_does_is_unknown() -> None:
+    pushed_back = encode_bike(IndoorBikeData(speed_kmh=3.0, power_w=-40, cadence_rpm=900.0, heart_rate=99))
+    assert sample_of(BIKE, 0, [pushed_back]) == Sample(0, 99)
+    assert sample_of(BIKE, 0, [encode_bike(IndoorBikeData(speed_kmh=3.0, distance_m=0xFF_FFFF))]).motion == Motion(
+        0xFF_FFFF
+    )
 
 
 @pytest.mark.parametrize("characteristic", READABLE)
