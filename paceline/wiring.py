@@ -72,6 +72,7 @@ from rooms.watching import Watching
 from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import Attempts
 from services.accounts.displays import Displays
+from services.accounts.entitlements import Entitlements
 from services.accounts.passwords import Passwords
 from services.accounts.tokens import Tokens, load_key
 from services.challenges.challenges import Challenges
@@ -339,6 +340,7 @@ async def open_parts(
         app = build_app(
             GatewayDeps(
                 accounts=accounts,
+                entitlements=Entitlements(transactions, clock, ids),
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,
                 timelines=timelines,

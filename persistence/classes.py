@@ -14,7 +14,7 @@ from services.kernel.ids import AccountId, ClassId
 _MEMBER = "account_id, accounts.name, n, role, feed_epoch, showing_mode, showing_alias, showing_revision"
 _COLUMNS = """
     classes.id, classes.code, classes.title, classes.coach_id, accounts.name AS coach_name,
-    classes.created_at, classes.ended_at, classes.coaches_n,
+    classes.created_at, classes.ended_at, classes.coaches_n, classes.needs,
     ARRAY(
         SELECT helping.account_id FROM class_members AS helping
         WHERE helping.class_id = classes.id AND helping.co_coach_since IS NOT NULL
@@ -43,8 +43,8 @@ class Classes:
         """Store a new class; False when its code is taken."""
         status: str = await self._tx.execute(
             """
-            INSERT INTO classes (id, code, title, coach_id, created_at)
-            VALUES ($1, $2, $3, $4, $5)
+            INSERT INTO classes (id, code, title, coach_id, created_at, needs)
+            VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT (code) DO NOTHING
             """,
             live.id,
@@ -52,6 +52,7 @@ class Classes:
             live.title,
             live.coach_id,
             utc(live.created_ms),
+            live.needs,
         )
         return status.endswith(" 1")
 
@@ -229,6 +230,7 @@ def _live_class(row: asyncpg.Record | None) -> LiveClass | None:
         ended_ms=None if row["ended_at"] is None else to_wall_ms(row["ended_at"]),
         co_coach_ids=tuple(AccountId(each) for each in row["co_coach_ids"]),
         coaches_n=row["coaches_n"],
+        needs=row["needs"],
     )
 
 

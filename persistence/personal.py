@@ -57,6 +57,17 @@ class BookingLine(msgspec.Struct, frozen=True):
     cancelled_by: str | None
 
 
+class EntitlementLine(msgspec.Struct, frozen=True):
+    """One time that somebody was entitled to something."""
+
+    name: str
+    source: str
+    from_at: datetime
+    until_at: datetime | None
+    granted_at: datetime
+    withdrawn_at: datetime | None
+
+
 class BlockLine(msgspec.Struct, frozen=True):
     """Somebody whom one does not hear."""
 
@@ -97,6 +108,7 @@ class Personal(msgspec.Struct, frozen=True):
     memberships: list[MembershipLine]
     challenges: list[ChallengeLine]
     bookings: list[BookingLine]
+    entitlements: list[EntitlementLine]
     blocks: list[BlockLine]
     incidents: list[IncidentLine]
     contacts: list[ContactLine]
@@ -107,7 +119,7 @@ MOST_LINES: Final = 20_000
 
 
 async def personal(tx: Tx, account_id: AccountId) -> Personal:
-    """The logins, memberships, challenges, bookings, blocks, incidents and emergency contacts of an account."""
+    """The logins, memberships, challenges, bookings, entitlements, blocks, incidents and emergency contacts of an account."""
     logins = await tx.fetch(
         """
         SELECT id, device, created_at, ended_at, end_reason FROM logins
@@ -153,6 +165,16 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
         account_id,
         MOST_LINES,
     )
+    entitlements = await tx.fetch(
+        """
+        SELECT name, source, from_at, until_at, granted_at, withdrawn_at FROM entitlements
+        WHERE account_id = $1
+        ORDER BY id DESC
+        LIMIT $2
+        """,
+        account_id,
+        MOST_LINES,
+    )
     blocks = await tx.fetch(
         """
         SELECT blocked_id AS account_id, blocked_at FROM blocks WHERE account_id = $1
@@ -188,6 +210,7 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
         [MembershipLine(**row) for row in memberships],
         [ChallengeLine(**row) for row in challenges],
         [BookingLine(**row) for row in bookings],
+        [EntitlementLine(**row) for row in entitlements],
         [BlockLine(**row) for row in blocks],
         [IncidentLine(**row) for row in incidents],
         [ContactLine(**row) for row in contacts],

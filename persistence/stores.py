@@ -20,6 +20,7 @@ from persistence.classes import Classes
 from persistence.contacts import Contacts
 from persistence.database import Database, Tx
 from persistence.deliveries import Deliveries
+from persistence.entitlements import Entitlements
 from persistence.following import Followers
 from persistence.inbox import Inbox
 from persistence.leading import Leading
@@ -54,6 +55,7 @@ class Stores:
         self.tx: Final = tx
         self.accounts: Final = Accounts(tx)
         self.logins: Final = Logins(tx)
+        self.entitlements: Final = Entitlements(tx)
         self.classes: Final = Classes(tx)
         self.showings: Final = Showings(tx)
         self.leading: Final = Leading(tx)

@@ -23,6 +23,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from realtime.position import PATTERN
+from services.accounts.entitlement import EntitlementName
 from services.challenges.standing import ChallengeStanding as ChallengeStanding
 from services.classes.attention import Reason
 from services.classes.class_clock import ClockState, Command, Programme, Rest
@@ -227,7 +228,7 @@ class StreamTaken(Shape, frozen=True):
 
 class ClassView(Shape, frozen=True):
     """A live class as members see it. Times are ms since 1970. `co_coach_ids` lead it beside its coach; `coaches_n` counts the
-    changes of who leads: a view with a lower one is older."""
+    changes of who leads: a view with a lower one is older. `needs`: the entitlement without which no newcomer is let in."""
 
     id: ClassId
     code: str
@@ -239,12 +240,14 @@ class ClassView(Shape, frozen=True):
     coach_id: AccountId | None = None
     co_coach_ids: tuple[AccountId, ...] = ()
     coaches_n: int = 0
+    needs: str | None = None
 
 
 class ClassCreate(Shape, frozen=True):
-    """Create a live class (role coach)."""
+    """Create a live class (role coach). `needs`: nobody but who leads it is let in without this entitlement."""
 
     title: Title
+    needs: EntitlementName | None = None
     traceparent: TraceParent | None = None
 
 

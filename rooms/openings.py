@@ -93,7 +93,7 @@ class Openings:
         if live_class is not None:
             may_enter(live_class, caller, "athlete")
             may_feed(await stores.classes.membership(live_class.id, caller.account_id))
-            await admit(stores.offers, live_class, caller, now)
+            await admit(stores, live_class, caller, now)
             await seat(stores.classes, live_class, caller.account_id, "athlete", now)
             feed_epoch = await stores.classes.raise_feed(live_class.id, caller.account_id)
         workout_id = WorkoutId(self._ids.next())

@@ -66,6 +66,7 @@ def view_of(live: LiveClass) -> ClassView:
         coach_id=live.coach_id,
         co_coach_ids=live.co_coach_ids,
         coaches_n=live.coaches_n,
+        needs=live.needs,
     )
 
 

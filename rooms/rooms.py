@@ -171,7 +171,7 @@ class Rooms:
             if len(connection.rooms) >= MAX_ROOMS and live.id not in connection.rooms:
                 raise TooManyRooms(limit=MAX_ROOMS)
             if not live.over and not live.is_led_by(caller.account_id):
-                await admit(stores.offers, live, caller, utc(self._clock.wall_ms()))
+                await admit(stores, live, caller, utc(self._clock.wall_ms()))
             membership = None
             if "display" not in caller.roles:
                 membership = await self._membership(stores.classes, live, caller, request.role)

@@ -7,22 +7,33 @@ it: when a gateway dies, a whole class comes back within a second, and must not 
 from datetime import datetime
 
 from persistence.classes import Classes
-from persistence.offers import Offers
+from persistence.stores import Stores
+from services.accounts.entitlement import require
 from services.classes.live_class import MAX_MEMBERS, LiveClass, Membership, Role, role_after
 from services.classes.offer import may_come_in
 from services.kernel.caller import Caller
 from services.kernel.clock import to_wall_ms
-from services.kernel.ids import AccountId
+from services.kernel.ids import AccountId, ClassId
 from services.kernel.problems import ClassFull, RemovedFromClass
 
 
-async def admit(offers: Offers, live: LiveClass, caller: Caller, now: datetime) -> None:
-    """Raise `NotBooked`, `DoorsShut` or `ClassCalledOff` when a class that was offered does not let the caller in now. One that was
-    never offered lets in whoever knows its code."""
-    found = await offers.admission(live.id, caller.account_id)
+async def admit(stores: Stores, live: LiveClass, caller: Caller, now: datetime) -> None:
+    """Raise `NotBooked`, `DoorsShut` or `ClassCalledOff` when a class that was offered does not let the caller in now, and
+    `EntitlementNeeded` where a newcomer lacks what it needs. One that was never offered and needs nothing lets in whoever knows
+    its code."""
+    found = await stores.offers.admission(live.id, caller.account_id)
     if found is not None:
         offer, asked = found
         may_come_in(offer, caller, asked, to_wall_ms(now))
+    if live.needs is not None and "display" not in caller.roles and not live.is_led_by(caller.account_id):
+        await _entitled(stores, live.id, live.needs, caller.account_id, to_wall_ms(now))
+
+
+async def _entitled(stores: Stores, class_id: ClassId, needs: str, account_id: AccountId, now_ms: int) -> None:
+    """Who is in already may come back, whatever has run out since: see `services/accounts/entitlement.py`."""
+    if await stores.classes.membership(class_id, account_id) is None:
+        granted = await stores.entitlements.named((account_id,), needs)
+        require(needs, granted[account_id], now_ms)
 
 
 async def seat(classes: Classes, live: LiveClass, account_id: AccountId, role: Role, now: datetime) -> Membership:

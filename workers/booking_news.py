@@ -46,11 +46,12 @@ async def promotion(stores: Stores, fact: BookingPromoted) -> list[News]:
 
 
 async def cancellation(stores: Stores, fact: BookingCancelled) -> list[News]:
-    """For who was taken out by the coach; who gave their place back knows."""
+    """For who was taken out by the coach, or lacked what the class needs when it was their turn; who gave a place back knows."""
     offer = await stores.offers.by_id(fact.class_id)
     if offer is None or fact.by == "member":
         return []
-    return [News(fact.account_id, _cancelled(offer, called_off=False), str(fact.booking_id))]
+    needs = (offer.terms.needs or "") if fact.by == "entitlement" else ""
+    return [News(fact.account_id, _cancelled(offer, called_off=False, needs=needs), str(fact.booking_id))]
 
 
 async def calling_off(stores: Stores, class_id: ClassId, *, after: AccountId | None, limit: int) -> list[News]:
@@ -63,11 +64,12 @@ async def calling_off(stores: Stores, class_id: ClassId, *, after: AccountId | N
     return [News(account_id, content, str(class_id)) for account_id in concerned]
 
 
-def _cancelled(offer: Offer, *, called_off: bool) -> BookingCancelledContent:
+def _cancelled(offer: Offer, *, called_off: bool, needs: str = "") -> BookingCancelledContent:
     return BookingCancelledContent(
         class_id=offer.id,
         title=offer.terms.title,
         coach_name=offer.coach_name,
         starts_at_ms=offer.starts_ms,
         called_off=called_off,
+        needs=needs,
     )

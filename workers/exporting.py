@@ -63,6 +63,7 @@ logins.jsonl       one line per device that was logged in
 memberships.jsonl  one line per class you took part in or gave
 challenges.jsonl   one line per challenge you are or were in
 bookings.jsonl     one line per class you have booked, whatever became of it
+entitlements.jsonl one line per thing that you were entitled to: by whom (source), from when to when
 blocks.jsonl       one line per account that you have blocked
 incidents.jsonl    one line per time that you were asked whether you are all right, for 90 days
 emergency_contacts.jsonl
@@ -203,6 +204,7 @@ class ExportKind:
                     ("memberships.jsonl", b"".join(map(_line, small.memberships))),
                     ("challenges.jsonl", b"".join(map(_line, small.challenges))),
                     ("bookings.jsonl", b"".join(map(_line, small.bookings))),
+                    ("entitlements.jsonl", b"".join(map(_line, small.entitlements))),
                     ("blocks.jsonl", b"".join(map(_line, small.blocks))),
                     ("incidents.jsonl", b"".join(map(_line, small.incidents))),
                     ("emergency_contacts.jsonl", b"".join(map(_line, small.contacts))),

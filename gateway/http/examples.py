@@ -18,6 +18,7 @@ from gateway.http.classes import ClassList, LedClass, PeopleList
 from gateway.http.contact import ContactView, NameContact, NamedContact
 from gateway.http.devices import DeviceList, DeviceView, WebPushKey
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
+from gateway.http.entitlements import EntitlementList, GrantRequest
 from gateway.http.logins import LogIn, RefreshRequest
 from gateway.http.notifications import MarkRead
 from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
@@ -53,6 +54,7 @@ from realtime import wire
 from rooms.replay import ReplayPage, Shown
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
+from services.accounts.entitlement import EntitlementView
 from services.challenges.challenge import Rules, closes_ms
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation, TableLine, TeamLine
 from services.challenges.score_log import BEGINNING, Joined, Opened, linked
@@ -309,6 +311,9 @@ _booked = BookingView(
     booked_at_ms=_START,
     ahead=2,
 )
+_premium = EntitlementView(
+    name="premium", source="voucher:SPRING", holds=True, from_ms=_START, granted_at_ms=_START, until_ms=_starts
+)
 _rule = Weekly(days=("thu",), at="18:30", zone="Europe/Vienna", from_day=date(2026, 9, 1))
 _weekly = SeriesView(
     id=_series,
@@ -492,6 +497,8 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     BlockList((BlockView(_jonas, "Jonas", _START),)),
     BlockView(_jonas, "Jonas", _START),
     BookingList(bookings=(_booked,), next_before=None),
+    GrantRequest(source="voucher:SPRING", until_ms=_starts),
+    EntitlementList(entitlements=(_premium,)),
     SeriesRequest(key="1c149a", rule=_rule, terms=_terms),
     _weekly,
     SeriesList(series=(_weekly,), next_before=None),

@@ -18,6 +18,7 @@ from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange, SignupRole
 from services.accounts.accounts import LoggedIn
 from services.accounts.displays import Display
+from services.accounts.entitlement import EntitlementView
 from services.challenges.challenge import Kind, Ties
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation
 from services.challenges.score_log import Link
@@ -86,6 +87,17 @@ class AccountCases(Protocol):
     async def change_profile(self, caller: Caller, change: ProfileChange) -> AccountView: ...
 
 
+class EntitlementCases(Protocol):
+    """See services/accounts/entitlements.py."""
+
+    async def own(self, caller: Caller) -> Sequence[EntitlementView]: ...
+    async def of_account(self, account_id: AccountId) -> Sequence[EntitlementView]: ...
+    async def grant(
+        self, account_id: AccountId, name: str, source: str, from_ms: int | None, until_ms: int | None
+    ) -> Sequence[EntitlementView]: ...
+    async def withdraw(self, account_id: AccountId, name: str, source: str) -> Sequence[EntitlementView]: ...
+
+
 class ReplayCases(Protocol):
     """See rooms/replay.py."""
 
@@ -101,7 +113,7 @@ class DisplayCases(Protocol):
 class ClassCases(Protocol):
     """See services/classes/classes.py."""
 
-    async def create(self, caller: Caller, title: str) -> LiveClass: ...
+    async def create(self, caller: Caller, title: str, needs: str | None) -> LiveClass: ...
     async def of_coach(self, caller: Caller) -> Sequence[LiveClass]: ...
     async def by_id(self, caller: Caller, class_id: ClassId) -> LiveClass: ...
     async def people(self, caller: Caller, class_id: ClassId) -> tuple[PersonView, ...]: ...
@@ -362,6 +374,7 @@ class GatewayDeps:
     """
 
     accounts: AccountCases
+    entitlements: EntitlementCases
     displays: DisplayCases
     classes: ClassCases
     timelines: TimelineCases

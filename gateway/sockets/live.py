@@ -185,7 +185,7 @@ class Live:
         reply.ok(await self._chatting.history(connection, message))
 
     async def class_create(self, connection: Connection, message: wire.ClassCreate, reply: Reply) -> None:
-        reply.ok(view_of(await self._classes.create(connection.caller, message.title)))
+        reply.ok(view_of(await self._classes.create(connection.caller, message.title, message.needs)))
 
     async def class_end(self, connection: Connection, message: wire.ClassRef, reply: Reply) -> None:
         reply.ok(view_of(await self._classes.end(connection.caller, message.class_id)))

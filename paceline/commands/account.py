@@ -4,7 +4,11 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from paceline.embedded import EmbeddedError, open_embedded
 from paceline.settings import Settings, SettingsError, load_settings
@@ -12,31 +16,94 @@ from persistence.database import open_database
 from persistence.migrate import migrate
 from persistence.stores import Transactions
 from services.accounts.account import normal_email
-from services.kernel.caller import AccountRole
-from services.kernel.clock import SystemClock
+from services.accounts.entitlement import EntitlementName, EntitlementView, Source
+from services.accounts.entitlements import Entitlements
+from services.kernel.clock import SystemClock, to_wall_ms, utc
 from services.kernel.ids import Uuid7Ids
 from services.kernel.problems import NotFound, Problem
 
 DESCRIPTION = """
-Gives an account a role. Coaches may open live classes. With the local PostgreSQL, stop `paceline run` first: it serves one
-process at a time. A new role is in the next access token, so at most one token's life away.
+Gives an account a role, or entitles it to what classes need. Coaches may open live classes; a new role is in the next access
+token, so at most one token's life away. An entitlement holds for the next booking and the next join.
+
+With the local PostgreSQL, stop `paceline run` first: it serves one process at a time. Entitlements can be granted over HTTP
+meanwhile (PUT /v1/operations/accounts/{id}/entitlements/{name}).
+"""
+EPILOG = """
+examples:
+  paceline account grant mira@example.org coach
+  paceline account entitle ana@example.org premium --until 2027-01-01
+  paceline account entitle ana@example.org live --source voucher:SPRING --from 2026-12-01T06:00+01:00
+  paceline account unentitle ana@example.org live --source voucher:SPRING
+  paceline account entitlements ana@example.org
 """
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
-    command = commands.add_parser("account", help="give an account a role", description=DESCRIPTION)
+    command = commands.add_parser(
+        "account",
+        help="give an account a role, or an entitlement",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     acts = command.add_subparsers(dest="act", metavar="ACT", required=True)
     grant = acts.add_parser("grant", help="give a role")
-    grant.add_argument("email", help="the account's e-mail address")
+    _email(grant)
     grant.add_argument("role", choices=("coach", "member"), help="the role to add")
+    entitle = acts.add_parser("entitle", help="entitle it to something; what the same source gave before is replaced")
+    _email(entitle)
+    _which(entitle)
+    entitle.add_argument("--from", dest="begins", type=_instant, metavar="WHEN", help="2026-12-01[T06:00[+01:00]]; now")
+    entitle.add_argument("--until", dest="ends", type=_instant, metavar="WHEN", help="likewise; without it, no end")
+    unentitle = acts.add_parser("unentitle", help="take back what a source gave; who is in a class finishes it")
+    _email(unentitle)
+    _which(unentitle)
+    shown = acts.add_parser("entitlements", help="show what it is entitled to, and was")
+    _email(shown)
+
+
+def _email(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("email", help="the account's e-mail address")
+
+
+def _which(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", type=_word(EntitlementName), help="what classes call it: live, premium")
+    parser.add_argument("--source", type=_word(Source), default="operator", help="who or what gives it (operator)")
+
+
+def _word(shape: object) -> "_Word":
+    return _Word(shape)
+
+
+class _Word:
+    """An argument that has to have the shape of a field."""
+
+    def __init__(self, shape: object) -> None:
+        self._shape = shape
+
+    def __call__(self, text: str) -> str:
+        try:
+            return str(msgspec.convert(text, self._shape))
+        except msgspec.ValidationError as wrong:
+            raise argparse.ArgumentTypeError(f"{text!r}: {wrong}") from wrong
+
+
+def _instant(text: str) -> int:
+    """ms since 1970. Without an offset it is UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write 2026-12-01 or 2026-12-01T06:00+01:00") from wrong
+    return to_wall_ms(at if at.tzinfo is not None else at.replace(tzinfo=UTC))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Grant; 0 when the account has the role afterwards."""
+    """Do it and say how it is then; 0 when that worked."""
     try:
         settings = load_settings(os.environ)
-        print(asyncio.run(_grant(settings, args.email, args.role)))
+        print(asyncio.run(_do(settings, args)))
     except SettingsError as wrong:
         print(wrong, file=sys.stderr)
         return 2
@@ -46,21 +113,61 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _grant(settings: Settings, email: str, role: AccountRole) -> str:
+async def _do(settings: Settings, args: argparse.Namespace) -> str:
     if settings.database_url:
-        return await _grant_on(settings.database_url, email, role)
+        return await _do_on(settings.database_url, args)
     async with open_embedded(Path(settings.data_dir), want_redis=False) as embedded:
         if embedded.database_url is None:
             raise RuntimeError("the local PostgreSQL did not start")
-        return await _grant_on(embedded.database_url, email, role)
+        return await _do_on(embedded.database_url, args)
 
 
-async def _grant_on(dsn: str, email: str, role: AccountRole) -> str:
+async def _do_on(dsn: str, args: argparse.Namespace) -> str:
     await migrate(dsn)
     clock = SystemClock()
+    ids = Uuid7Ids(clock)
     async with open_database(dsn, size=2) as database:
-        async with Transactions(database, clock, Uuid7Ids(clock))() as stores:
-            account = await stores.accounts.grant_role(normal_email(email), role)
-        if account is None:
-            raise NotFound(f"there is no account {email}: register it first")
+        transactions = Transactions(database, clock, ids)
+        if args.act == "grant":
+            return await _grant(transactions, args)
+        return await _entitlements(transactions, Entitlements(transactions, clock, ids), args)
+
+
+async def _grant(transactions: Transactions, args: argparse.Namespace) -> str:
+    async with transactions() as stores:
+        account = await stores.accounts.grant_role(normal_email(args.email), args.role)
+    if account is None:
+        raise NotFound(f"there is no account {args.email}: register it first")
     return f"{account.email} has the roles {', '.join(sorted(account.roles))}"
+
+
+async def _entitlements(transactions: Transactions, entitlements: Entitlements, args: argparse.Namespace) -> str:
+    async with transactions() as stores:
+        credentials = await stores.accounts.credentials(normal_email(args.email))
+    if credentials is None:
+        raise NotFound(f"there is no account {args.email}: register it first")
+    account_id = credentials.account.id
+    match args.act:
+        case "entitle":
+            now = await entitlements.grant(account_id, args.name, args.source, args.begins, args.ends)
+        case "unentitle":
+            now = await entitlements.withdraw(account_id, args.name, args.source)
+        case _:
+            now = await entitlements.of_account(account_id)
+    return _told(credentials.account.email, now)
+
+
+def _told(email: str, granted: Sequence[EntitlementView]) -> str:
+    if not granted:
+        return f"{email} is entitled to nothing"
+    lines = (
+        f"  {'holds' if each.holds else '-':<6} {each.name:<20} {each.source:<24} {_when(each.from_ms)} to "
+        f"{'no end' if each.until_ms is None else _when(each.until_ms)}"
+        + ("" if each.withdrawn_at_ms is None else f", withdrawn {_when(each.withdrawn_at_ms)}")
+        for each in granted
+    )
+    return "\n".join((email, *lines))
+
+
+def _when(wall_ms: int) -> str:
+    return f"{utc(wall_ms):%Y-%m-%d %H:%M} UTC"

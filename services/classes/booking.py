@@ -8,7 +8,8 @@
 A wish becomes a place while one is free, and otherwise a number on the waitlist. Numbers of one class are handed out one by one,
 under the lock of its offer, and never again: they are the order of the waitlist, and the only one. Whenever a place is free the
 first of the waitlist has it, in the same transaction that freed it; so while somebody waits no place is free, and a newcomer
-overtakes nobody. A booking that was cancelled stays so: whoever comes again gets a new one, at the end.
+overtakes nobody. Whoever lacks what the class needs when it is their turn loses their number, and the next one has the place. A
+booking that was cancelled stays so: whoever comes again gets a new one, at the end.
 
 When a coach takes places away, nobody loses theirs; none is given until there is room again.
 """
@@ -22,8 +23,9 @@ from services.kernel.ids import AccountId, BookingId, ClassId
 from services.kernel.problems import ClassBookedUp
 
 BookingState = Literal["confirmed", "waitlisted", "cancelled"]
-Canceller = Literal["member", "coach", "called_off"]
-"""Who gave a place back: its owner, the coach, or the class that does not take place."""
+Canceller = Literal["member", "coach", "called_off", "entitlement"]
+"""Who or what gave a place back: its owner, the coach, the class that does not take place, or the entitlement that its owner lacked
+when it was their turn."""
 
 
 class Booking(msgspec.Struct, frozen=True):
@@ -61,7 +63,8 @@ class BookingView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A booking as its owner sees it. Times are ms since 1970.
 
     `promoted_at_ms`: it came off the waitlist then. `ahead` (waitlisted): how many wait in front of you. `code`: the join code,
-    once the doors are open. `cancelled_by`: `member` you, `coach` the coach, `called_off` the class does not take place.
+    once the doors are open. `cancelled_by`: `member` you, `coach` the coach, `called_off` the class does not take place,
+    `entitlement` it was your turn and you lacked what the class needs.
     """
 
     id: BookingId

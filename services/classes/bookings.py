@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Final, Protocol
 
+from services.accounts.entitlement import require
 from services.classes.booking import Booked, Booking, BookingView, Canceller, RosterLine, cancelled, placed, view_of
 from services.classes.offer import Offer, may_book
 from services.classes.offers import OfferStore as FilledOfferStore
@@ -70,7 +71,8 @@ class Bookings:
     async def book(self, caller: Caller, class_id: ClassId, key: str) -> BookingView:
         """Take a place, or the next number of the waitlist.
 
-        Raises `ClassNotFound`, `Forbidden`, `ClassCalledOff`, `BookingShut`, `AlreadyBooked`, `ClassBookedUp`, `KeyReused`.
+        Raises `ClassNotFound`, `Forbidden`, `ClassCalledOff`, `BookingShut`, `EntitlementNeeded`, `AlreadyBooked`, `ClassBookedUp`,
+        `KeyReused`.
         """
         caller.require("member")
         async with self._transactions() as stores:
@@ -135,6 +137,7 @@ class Bookings:
     async def _book(self, stores: BookingStores, offer: Offer, caller: Caller, key: str) -> Booking:
         now_ms = self._clock.wall_ms()
         may_book(offer, caller, now_ms)
+        await _entitled(stores, offer.terms.needs, caller.account_id, now_ms)
         standing = await stores.bookings.standing(offer.id, caller.account_id)
         if standing is not None:
             raise AlreadyBooked(booking=str(standing.id))
@@ -169,6 +172,13 @@ async def _theirs(
     if offer.coach_id == caller.account_id:
         return booking, offer, "coach"
     raise NotFound("you have no booking with this id")
+
+
+async def _entitled(stores: BookingStores, needs: str | None, account_id: AccountId, now_ms: int) -> None:
+    """Raise `EntitlementNeeded` for who lacks what a class needs."""
+    if needs is not None:
+        granted = await stores.entitlements.named((account_id,), needs)
+        require(needs, granted[account_id], now_ms)
 
 
 async def _seen(stores: BookingStores, booking_id: BookingId) -> BookingView:

@@ -90,8 +90,9 @@ class Classes:
         self._ids = ids
         self._stage = stage
 
-    async def create(self, caller: Caller, title: str) -> LiveClass:
-        """Open a live class with a fresh join code. Raises `Forbidden` for anybody but coaches."""
+    async def create(self, caller: Caller, title: str, needs: str | None = None) -> LiveClass:
+        """Open a live class with a fresh join code, for those who have what it `needs`. Raises `Forbidden` for anybody but
+        coaches."""
         caller.require("coach")
         for _ in range(_CODE_TRIES):
             live = LiveClass(
@@ -101,6 +102,7 @@ class Classes:
                 coach_id=caller.account_id,
                 coach_name=caller.name,
                 created_ms=self._clock.wall_ms(),
+                needs=needs,
             )
             async with self._transactions() as stores:
                 if await stores.classes.create(live):

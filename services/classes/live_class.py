@@ -24,7 +24,7 @@ Role = Literal["coach", "athlete", "spectator"]
 
 class LiveClass(msgspec.Struct, frozen=True):
     """A class. `created_ms`, `ended_ms` wall clock, ms since 1970; `ended_ms` None while it is live. `co_coach_ids` lead it beside
-    its coach (leading.py); `coaches_n` counts the changes of who leads."""
+    its coach (leading.py); `coaches_n` counts the changes of who leads. `needs`: the entitlement without which nobody is let in."""
 
     id: ClassId
     code: str
@@ -35,6 +35,7 @@ class LiveClass(msgspec.Struct, frozen=True):
     ended_ms: int | None = None
     co_coach_ids: tuple[AccountId, ...] = ()
     coaches_n: int = 0
+    needs: str | None = None
 
     @property
     def over(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from services.accounts.entitlement import EntitlementName
 from services.classes.live_class import MAX_MEMBERS
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, BookingId, ClassId, SeriesId
@@ -54,7 +55,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Minutes before the start: booking opens and closes (`booking_opens_min`, `booking_closes_min`), the doors open and people are
     reminded (0: they are not). `doors_close_min` is after the start; null: newcomers are let in until the end. `booked_only`:
-    nobody is let in without a place.
+    nobody is let in without a place. `needs`: the entitlement without which nobody books, comes off the waitlist or is let in.
     """
 
     title: Title
@@ -69,6 +70,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     doors_close_min: Annotated[int, msgspec.Meta(ge=0, le=480)] | None = 10
     remind_min: Annotated[int, msgspec.Meta(ge=0, le=7 * 24 * 60)] = 60
     booked_only: bool = True
+    needs: EntitlementName | None = None
 
 
 class Offer(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ changed they move with it. The doors are opened by a worker, which makes the liv
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Final, Protocol
@@ -14,7 +14,8 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from services.classes.booking import Booking, Taken, promoted, to_promote
+from services.accounts.entitlement import Entitlement, lack_of
+from services.classes.booking import Booking, Taken, cancelled, promoted, to_promote
 from services.classes.live_class import CODE_LENGTH, LiveClass, code_from
 from services.classes.offer import (
     Offer,
@@ -33,6 +34,7 @@ from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import (
     AnyFact,
+    BookingCancelled,
     BookingPromoted,
     ClassCalledOff,
     ClassDoorsDue,
@@ -68,6 +70,12 @@ class PlaceStore(Protocol):
     async def call_off(self, class_id: ClassId, at: datetime) -> int: ...
 
 
+class EntitlementStore(Protocol):
+    """And of the entitlements' (persistence/entitlements.py)."""
+
+    async def named(self, accounts: Collection[AccountId], name: str) -> dict[AccountId, list[Entitlement]]: ...
+
+
 class ClassStore(Protocol):
     """And of the live classes' (persistence/classes.py)."""
 
@@ -89,6 +97,8 @@ class OfferStores(Protocol):
     def offers(self) -> OfferStore: ...
     @property
     def bookings(self) -> PlaceStore: ...
+    @property
+    def entitlements(self) -> EntitlementStore: ...
     @property
     def classes(self) -> ClassStore: ...
     @property
@@ -200,15 +210,24 @@ async def offer_class(stores: OfferStores, offer: Offer, key: str) -> bool:
 async def fill(stores: OfferStores, offer: Offer, now_ms: int) -> None:
     """Give the places that are free to those who wait for them, in their order. The offer must be locked.
 
-    Nobody is given a place in a class that has begun: they would hear of it too late.
+    Nobody is given a place in a class that has begun: they would hear of it too late. Who lacks what the class needs now loses
+    their number, so that the place is not kept from those behind them.
     """
     if now_ms >= offer.starts_ms:
         return
-    free = to_promote(offer.terms, await stores.bookings.taken(offer.id))
-    for waiting in await stores.bookings.first_waiting(offer.id, free) if free else []:
-        await stores.bookings.save(promoted(waiting, now_ms))
-        fact = BookingPromoted(class_id=offer.id, booking_id=waiting.id, account_id=waiting.account_id)
-        await stores.outbox.add(fact, offer.id)
+    while free := to_promote(offer.terms, await stores.bookings.taken(offer.id)):
+        first = await stores.bookings.first_waiting(offer.id, free)
+        lacking = await _lacking(stores, offer, [waiting.account_id for waiting in first], now_ms)
+        for waiting in first:
+            class_id, booking_id, account_id = offer.id, waiting.id, waiting.account_id
+            fact: BookingCancelled | BookingPromoted
+            if account_id in lacking:
+                await stores.bookings.save(cancelled(waiting, "entitlement", now_ms))
+                fact = BookingCancelled(class_id, booking_id, account_id, "entitlement")
+            else:
+                await stores.bookings.save(promoted(waiting, now_ms))
+                fact = BookingPromoted(class_id, booking_id, account_id)
+            await stores.outbox.add(fact, class_id)
 
 
 async def open_doors(stores: OfferStores, class_id: ClassId, now_ms: int) -> LiveClass | None:
@@ -227,6 +246,7 @@ async def open_doors(stores: OfferStores, class_id: ClassId, now_ms: int) -> Liv
             coach_id=offer.coach_id,
             coach_name=offer.coach_name,
             created_ms=now_ms,
+            needs=offer.terms.needs,
         )
         if await stores.classes.create(live):
             return live
@@ -242,6 +262,17 @@ async def _plan(stores: OfferStores, offer: Offer, now_ms: int) -> None:
         await stores.schedule.cancel(ClassReminderDue, key)
     elif not await stores.schedule.move(ClassReminderDue, key, offer.reminds_ms):
         await stores.schedule.once(ClassReminderDue(class_id=offer.id), offer.id, at_ms=offer.reminds_ms, key=key)
+
+
+async def _lacking(
+    stores: OfferStores, offer: Offer, accounts: Collection[AccountId], now_ms: int
+) -> Collection[AccountId]:
+    """Who of these lacks what the class needs."""
+    needs = offer.terms.needs
+    if needs is None:
+        return ()
+    granted = await stores.entitlements.named(accounts, needs)
+    return [account_id for account_id in accounts if lack_of(needs, granted[account_id], now_ms) is not None]
 
 
 async def _locked(stores: OfferStores, class_id: ClassId) -> Offer:

@@ -45,6 +45,25 @@ class LoginEnded(Fact, frozen=True, tag="login.ended"):
     stolen: bool = False
 
 
+class EntitlementGranted(Fact, frozen=True, tag="account.entitlement_granted"):
+    """A source lets an account have something, from `from_ms` on and before `until_ms` (ms since 1970, None: without an end), in
+    place of what it gave of that name before."""
+
+    account_id: AccountId
+    name: str
+    source: str
+    from_ms: int
+    until_ms: int | None = None
+
+
+class EntitlementWithdrawn(Fact, frozen=True, tag="account.entitlement_withdrawn"):
+    """A source has taken back what it gave of that name."""
+
+    account_id: AccountId
+    name: str
+    source: str
+
+
 class ClassEnded(Fact, frozen=True, tag="class.ended"):
     """A live class is over."""
 
@@ -75,7 +94,8 @@ class BookingPromoted(Fact, frozen=True, tag="class.booking_promoted"):
 
 
 class BookingCancelled(Fact, frozen=True, tag="class.booking_cancelled"):
-    """A booking was given back: by its owner (`by` member) or the coach. What a class that is called off takes along is told by
+    """A booking was given back: by its owner (`by` member) or the coach; or its owner waited, it was
+    their turn, and they lacked what the class needs (`by` entitlement). What a class that is called off takes along is told by
     `ClassCalledOff` alone."""
 
     class_id: ClassId
@@ -294,6 +314,8 @@ class WebhookPaused(Fact, frozen=True, tag="webhook.paused"):
 AnyFact = (
     AccountRegistered
     | LoginEnded
+    | EntitlementGranted
+    | EntitlementWithdrawn
     | ClassEnded
     | ClassSummarised
     | ClassBooked
@@ -330,6 +352,8 @@ AnyFact = (
 FACTS: Final[tuple[type[Fact], ...]] = (
     AccountRegistered,
     LoginEnded,
+    EntitlementGranted,
+    EntitlementWithdrawn,
     ClassEnded,
     ClassSummarised,
     ClassBooked,

@@ -354,6 +354,13 @@ class NotBooked(Problem):
     status = 409
 
 
+class EntitlementNeeded(Problem):
+    """This needs an entitlement (`needs`) that your account does not have right now; `reason` says why."""
+
+    code = "entitlement_needed"
+    status = 403
+
+
 # -- talking ----------------------------------------------------------------------------------------------------
 
 

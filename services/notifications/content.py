@@ -80,14 +80,15 @@ class BookingPromotedContent(msgspec.Struct, frozen=True, tag="booking.promoted"
 
 
 class BookingCancelledContent(msgspec.Struct, frozen=True, tag="booking.cancelled", tag_field="topic"):
-    """Somebody has lost their place or their number on the waitlist: the whole class is `called_off`, or the coach has cancelled
-    this one booking."""
+    """Somebody has lost their place or their number on the waitlist: the whole class is `called_off`, it was their turn and they
+    lacked the entitlement that it `needs`, or the coach has cancelled this one booking."""
 
     class_id: ClassId
     title: str
     coach_name: str
     starts_at_ms: int
     called_off: bool
+    needs: str = ""
 
 
 class VerdictContent(msgspec.Struct, frozen=True, tag="verdict.changed", tag_field="topic"):

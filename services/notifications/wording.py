@@ -245,6 +245,22 @@ TEMPLATES: Final = (
         ),
     ),
     Template(
+        "booking.cancelled",
+        2,
+        BookingCancelledContent,
+        tuple(
+            BookingCancelledContent(
+                class_id=ClassId(_ID),
+                title="Thursday hills",
+                coach_name="Mira",
+                starts_at_ms=_AT + 86_400_000,
+                called_off=called_off,
+                needs=needs,
+            )
+            for called_off, needs in ((True, ""), (False, ""), (False, "premium"))
+        ),
+    ),
+    Template(
         "verdict.changed",
         1,
         VerdictContent,

@@ -442,6 +442,15 @@ async def samples_link(evening: Evening, _: Who) -> Asked:
 # -- operation --------------------------------------------------------------------------------------------------
 
 
+def an_account(said: object = None) -> RouteInput:
+    """The athlete's account, and the entitlement premium of it."""
+
+    async def ask(evening: Evening, _: Who) -> Asked:
+        return Asked({"id": (await evening.caller(Who.ATHLETE)).account_id, "name": "premium"}, body=said)
+
+    return ask
+
+
 async def a_job(evening: Evening, _: Who) -> Asked:
     now = utc(evening.now_ms())
     async with evening.world.transactions() as stores:

@@ -160,6 +160,7 @@ ROUTES: Final = (
     RouteRow("GET /v1/classes/{id}/replay", _WAS_IN_CLASS, r.a_recorded_class, "a class that is over"),
     RouteRow("GET /v1/classes/{id}/script", CLASS, r.class_with_script),
     RouteRow("PUT /v1/classes/{id}/script", OWN_CLASS, r.new_script),
+    RouteRow("GET /v1/me/entitlements", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/me/display", ANY_ACCOUNT, r.plain),
     RouteRow("PUT /v1/me/display", ANY_ACCOUNT, r.body({"mode": "zone"})),
     RouteRow("GET /v1/classes/{id}/display", IN_CLASS, r.in_class()),
@@ -269,6 +270,9 @@ ROUTES: Final = (
     # -- operation
     RouteRow("GET /v1/operations/sockets", OPERATORS, r.plain),
     RouteRow("GET /v1/operations/words", OPERATORS, r.plain),
+    RouteRow("GET /v1/operations/accounts/{id}/entitlements", OPERATORS, r.an_account()),
+    RouteRow("PUT /v1/operations/accounts/{id}/entitlements/{name}", OPERATORS, r.an_account({"source": "voucher"})),
+    RouteRow("DELETE /v1/operations/accounts/{id}/entitlements/{name}", OPERATORS, r.an_account()),
     RouteRow("GET /v1/operations/schedule", OPERATORS, r.plain),
     RouteRow("POST /v1/operations/schedule/{job}/run", OPERATORS, r.a_job),
     RouteRow("GET /livez", ANYBODY, r.plain),

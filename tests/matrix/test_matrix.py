@@ -8,7 +8,7 @@ import pytest
 from gateway.http.routes import ROUTES as CATALOGUE
 from services.kernel.problems import NotFound, all_problems
 from tests.matrix.conftest import Evenings
-from tests.matrix.roles import FORBIDDEN, OK, Who
+from tests.matrix.roles import FORBIDDEN, OK, OPERATORS, Who
 from tests.matrix.scene import Answer, Evening
 from tests.matrix.table import EVENTS, ROUTES, EventRow, RouteRow
 
@@ -58,7 +58,7 @@ async def assert_looks_like_nothing(evening: Evening, row: RouteRow) -> None:
     missing = await evening.ask(Who.STRANGER, method, url, nowhere)
     seen, unseen = [(answer.status, answer.said, answer.body["detail"]) for answer in (theirs, missing)]
     assert seen == unseen, f"{row.name} tells a stranger that there is something"
-    assert theirs.status == NotFound.status
+    assert row.rule is OPERATORS or theirs.status == NotFound.status
 
 
 def assert_documented(name: str, who: Who, answer: Answer) -> None:

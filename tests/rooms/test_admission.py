@@ -1,14 +1,16 @@
 """Who is let into a class that was offered beforehand, through the room and through a stream."""
 
+import msgspec
 import pytest
 
 from persistence.stores import Transactions
+from services.accounts.entitlements import Entitlements
 from services.classes.bookings import Bookings
 from services.classes.offer import MS_PER_MINUTE, Terms
 from services.classes.offers import Offers, open_doors
 from services.kernel.caller import Caller
 from services.kernel.ids import ClassId, Uuid7Ids
-from services.kernel.problems import DoorsShut, NotBooked
+from services.kernel.problems import DoorsShut, EntitlementNeeded, NotBooked
 from tests.rooms.conftest import World
 
 IN_MIN = 20
@@ -22,6 +24,7 @@ class Hall:
         self.world, self.transactions = world, Transactions(world.database, world.clock, ids)
         self.offers = Offers(self.transactions, world.clock, ids)
         self.bookings = Bookings(self.transactions, world.clock, ids)
+        self.entitlements = Entitlements(self.transactions, world.clock, ids)
 
     async def offer(self, coach: Caller, *, booked_only: bool = True) -> ClassId:
         terms = Terms(title="Hills", duration_min=45, capacity=5, booked_only=booked_only, doors_open_min=5)
@@ -84,3 +87,49 @@ async def test_a_class_that_was_never_offered_lets_in_whoever_knows_its_code(wor
     node = world.node()
     live = await node.create_class(await world.person("Mia", coach=True))
     assert (await node.join(node.connect(await world.person("Bob")), live.code)).room.id == live.id
+
+
+async def test_a_class_that_needs_something_asks_every_newcomer_for_it_at_that_moment_on_every_node(
+    world: World, hall: Hall
+) -> None:
+    here, there = world.node(), world.node()
+    mia = await world.person("Mia", coach=True)
+    ada, bob = await world.person("Ada"), await world.person("Bob")
+    live = await here.classes.create(mia, "Hills", "premium")
+    assert (await here.join(here.connect(mia), live.code, "coach")).room.needs == "premium"
+    for node in (here, there):
+        for attempt in (node.join, node.open):
+            with pytest.raises(EntitlementNeeded):
+                await attempt(node.connect(ada), live.code)
+    for person in (ada, bob):
+        await hall.entitlements.grant(person.account_id, "premium", "operator", None, None)
+    assert (await there.join(there.connect(ada), live.code)).room.id == live.id
+    await hall.entitlements.withdraw(bob.account_id, "premium", "operator")
+    for node in (here, there):
+        with pytest.raises(EntitlementNeeded) as refused:
+            await node.join(node.connect(bob), live.code)
+        assert refused.value.data == {"needs": "premium", "reason": "withdrawn"}
+
+
+async def test_who_is_in_finishes_the_class_though_the_entitlement_has_run_out(world: World, hall: Hall) -> None:
+    here, there = world.node(), world.node()
+    ada = await world.person("Ada")
+    live = await here.classes.create(await world.person("Mia", coach=True), "Hills", "premium")
+    ends_ms = world.clock.wall_ms() + 60_000
+    await hall.entitlements.grant(ada.account_id, "premium", "voucher", None, ends_ms)
+    first = here.connect(ada)
+    await here.join(first, live.code)
+    await world.advance(120)
+    here.cut(first)
+    assert (await there.join(there.connect(ada), live.code)).room.id == live.id
+    assert (await there.open(there.connect(ada), live.code)).class_id == live.id
+    another = await here.classes.create(await world.person("Cleo", coach=True), "Valley", "premium")
+    with pytest.raises(EntitlementNeeded):
+        await here.join(here.connect(ada), another.code)
+
+
+async def test_a_screen_of_the_class_needs_nothing(world: World) -> None:
+    node = world.node()
+    live = await node.classes.create(await world.person("Mia", coach=True), "Hills", "premium")
+    screen = msgspec.structs.replace(await world.person("Wall"), roles=frozenset({"display"}), class_id=live.id)
+    assert (await node.join(node.connect(screen), live.code, "spectator")).you is None

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 
 from persistence.database import Database
+from services.accounts.entitlements import Entitlements
 from services.classes.showing import Consent
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
@@ -119,7 +120,9 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
     async with world.transactions() as stores:
         await stores.blocks.add(ada.account_id, bob.account_id, utc(world.clock.wall_ms()))
     safety = Safety(world.transactions, world.clock, world.ids)
+    entitlements = Entitlements(world.transactions, world.clock, world.ids)
     for caller in (ada, bob):
+        await entitlements.grant(caller.account_id, "live", f"of {caller.name}", None, None)
         await safety.choose(caller, Chosen(on=True))
         finding = Finding("over_limit", world.clock.wall_ms(), 199)
         await safety.found(caller.account_id, live.id, StreamId(world.ids.next()), finding)
@@ -138,6 +141,8 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
     assert (membership["class_id"], membership["role"]) == (str(live.id), "athlete")
     (booking,) = lines(content["bookings.jsonl"])
     assert (booking["id"], booking["title"], booking["state"]) == (str(booked.id), "Hills", "confirmed")
+    (entitlement,) = lines(content["entitlements.jsonl"])
+    assert (entitlement["name"], entitlement["source"], entitlement["until_at"]) == ("live", "of Ada", None)
     (block,) = lines(content["blocks.jsonl"])
     assert block["account_id"] == str(bob.account_id)
     (incident,) = lines(content["incidents.jsonl"])

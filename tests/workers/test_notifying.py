@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from persistence.database import Database
+from services.accounts.entitlements import Entitlements
 from services.accounts.ports import Login
 from services.classes.bookings import Bookings
 from services.classes.offers import Offers
@@ -44,6 +45,7 @@ from services.kernel.ids import (
 )
 from services.notifications.announcement import announce
 from services.notifications.content import (
+    BookingCancelledContent,
     ClassContent,
     LoginEndedContent,
     VerdictContent,
@@ -463,6 +465,29 @@ async def test_who_loses_a_place_is_told_and_who_gives_it_back_is_not(world: Not
         if isinstance(fact, BookingCancelled):
             await happen(world, notifying, fact)
     assert (await topics_of(world, ada), await topics_of(world, bob)) == ([], ["booking.cancelled"])
+
+
+async def test_who_lacked_what_the_class_needs_when_it_was_their_turn_is_told_what(
+    world: Notified, notifying: Notifying
+) -> None:
+    mira = await a_coach(world)
+    class_id = await world.offer(mira, capacity=1, needs="premium")
+    ada, bob = await world.account("Ada"), await world.account("Bob")
+    entitlements = Entitlements(world.transactions, world.clock, world.ids)
+    for person in (ada, bob):
+        await entitlements.grant(person.account_id, "premium", "operator", None, None)
+    place, _ = await world.book(ada, class_id), await world.book(bob, class_id)
+    await entitlements.withdraw(bob.account_id, "premium", "operator")
+    await Bookings(world.transactions, world.clock, world.ids).cancel(ada, place.id)
+    for fact in await world.told():
+        if isinstance(fact, BookingCancelled):
+            await happen(world, notifying, fact)
+    async with world.transactions() as stores:
+        ids = [NotificationId(row["id"]) for row in await stores.tx.fetch("SELECT id FROM notifications")]
+        (notification,) = await stores.notifications.by_ids(ids)
+    assert notification.account_id == bob.account_id
+    assert isinstance(notification.content, BookingCancelledContent)
+    assert notification.content.needs == "premium"
 
 
 async def test_when_a_class_is_called_off_all_who_had_booked_are_told_in_pages(

@@ -16,6 +16,7 @@ from persistence.stores import Transactions
 from rooms.replay import Replay
 from services.accounts.accounts import Accounts, LoggedIn, identifier
 from services.accounts.displays import Displays
+from services.accounts.entitlements import Entitlements
 from services.accounts.passwords import Cost, Passwords
 from services.accounts.tokens import SigningKey, Tokens, load_key, make_key
 from services.challenges.challenges import Challenges
@@ -169,6 +170,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
     words = Words()
     deps = GatewayDeps(
         accounts=Accounts(transactions, passwords, tokens, clock, ids),
+        entitlements=Entitlements(transactions, clock, ids),
         displays=Displays(classes, tokens, clock, ids),
         classes=classes,
         timelines=Timelines(transactions, clock, EmptyStage()),

@@ -19,11 +19,21 @@ export function placesWords({ terms, confirmed, waiting }) {
 }
 
 /**
+ * The entitlement that it needs, and whether somebody has it; empty for one that needs none.
+ * @param {any} terms @param {ReadonlySet<string>} held the names of what they are entitled to now
+ */
+export function needsWords({ needs }, held) {
+  if (!needs) return "";
+  return held.has(needs) ? `needs ${needs}, which you have` : `needs ${needs}, which you do not have`;
+}
+
+/**
  * What somebody may do about an offer at `now`: book a place, wait for one, or nothing, and why.
  * @param {any} offer @param {number} now ms since 1970 @param {(ms: number) => string} at @param {string} me an account id
+ * @param {ReadonlySet<string>} held the names of what they are entitled to now
  * @returns {{act: "book" | "wait" | null, why: string}}
  */
-export function mayDo(offer, now, at, me) {
+export function mayDo(offer, now, at, me, held = new Set()) {
   const { terms, confirmed, waiting } = offer;
   if (offer.state === "called_off") return { act: null, why: "called off" };
   if (offer.coach_id === me) return { act: null, why: "you give this class" };
@@ -31,6 +41,7 @@ export function mayDo(offer, now, at, me) {
   if (offer.booking_state === "waitlisted") return { act: null, why: "you are waiting" };
   if (now < offer.booking_opens_at_ms) return { act: null, why: `booking opens ${at(offer.booking_opens_at_ms)}` };
   if (now >= offer.booking_closes_at_ms) return { act: null, why: "booking is closed" };
+  if (terms.needs && !held.has(terms.needs)) return { act: null, why: `for who has ${terms.needs}` };
   if (confirmed < terms.capacity && !waiting) return { act: "book", why: "" };
   const room = terms.waitlist ?? DEFAULT_WAITLIST;
   return waiting < room ? { act: "wait", why: "" } : { act: null, why: "the waitlist is full" };

@@ -6,7 +6,7 @@
 import { dayOf } from "./challenge-words.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
 import { memberPage } from "./member-page.js";
-import { aboutWords, bookingWords, mayDo, placesWords } from "./offer-words.js";
+import { aboutWords, bookingWords, mayDo, needsWords, placesWords } from "./offer-words.js";
 import { Problem } from "./problem.js";
 import { newKey } from "./cue.js";
 import { moment } from "./words.js";
@@ -21,6 +21,8 @@ class Page {
     this.login = login;
     this.offers = [];
     this.next = null;
+    /** The names of what one is entitled to now. */
+    this.held = new Set();
     /** The key of a booking whose answer has not come, by class: asked again, it is the same wish. */
     this.keys = new Map();
   }
@@ -40,7 +42,8 @@ class Page {
 
   async loadOffers() {
     await guarded(byId("offers-trouble"), async () => {
-      const page = await this.page(null);
+      const [page, { entitlements }] = await Promise.all([this.page(null), this.login.call("GET", "/v1/me/entitlements")]);
+      this.held = new Set(entitlements.filter(({ holds }) => holds).map(({ name }) => name));
       this.offers = page.offers;
       this.next = page.next_after;
       this.show();
@@ -86,7 +89,8 @@ class Page {
   }
 
   offer(offer) {
-    const { act, why } = mayDo(offer, Date.now(), moment, this.login.account.id);
+    const { act, why } = mayDo(offer, Date.now(), moment, this.login.account.id, this.held);
+    const needs = needsWords(offer.terms, this.held);
     const trouble = make("p", { class: "trouble", role: "alert" });
     const what = act === "wait" ? "Join the waitlist" : "Book";
     const button = make(
@@ -109,6 +113,7 @@ class Page {
         make("h4", {}, offer.terms.title),
         make("p", { class: "muted" }, `${offer.coach_name} · ${aboutWords(offer)}`),
         make("p", {}, placesWords(offer)),
+        needs ? make("p", { class: "muted" }, needs) : null,
         trouble,
       ),
       make("div", { class: "offer-act" }, act ? button : make("span", { class: "muted" }, why)),

@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { behindOf, lineOf, rowsOf, winnersOf } from "../../../../gateway/web/assets/js/challenge-table.js";
 import { amountWords, dayAfter, stateOf, whatCounts } from "../../../../gateway/web/assets/js/challenge-words.js";
-import { bookingWords, mayDo, placesWords } from "../../../../gateway/web/assets/js/offer-words.js";
+import { bookingWords, mayDo, needsWords, placesWords } from "../../../../gateway/web/assets/js/offer-words.js";
 
 const line = (rank, n, value = 100 - rank) => ({ rank, n, value, name: `P${n}`, team: null });
 const page = (revision, start, ...lines) => ({ revision, start, members: 20, lines });
@@ -88,6 +88,17 @@ test("a place is booked while one is free and nobody waits; then one waits; then
   assert.equal(may({ state: "called_off" }), null);
   assert.equal(placesWords(offer()), "1 of 2 places free");
   assert.equal(placesWords(offer({ confirmed: 2, waiting: 3 })), "booked up, 3 waiting");
+});
+
+test("a class that needs something is for who is entitled to it now", () => {
+  const terms = { capacity: 2, waitlist: 1, needs: "premium" };
+  const held = new Set(["live"]);
+  assert.deepEqual(mayDo(offer({ terms }), 15, String, "me", held), { act: null, why: "for who has premium" });
+  assert.equal(needsWords(terms, held), "needs premium, which you do not have");
+  held.add("premium");
+  assert.equal(mayDo(offer({ terms }), 15, String, "me", held).act, "book");
+  assert.equal(needsWords(terms, held), "needs premium, which you have");
+  assert.equal(needsWords({ capacity: 2 }, held), "");
 });
 
 test("a booking says how many wait in front", () => {

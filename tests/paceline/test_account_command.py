@@ -1,0 +1,80 @@
+"""`paceline account entitle`, `unentitle` and `entitlements`, on a real database."""
+
+import asyncio
+
+import pytest
+
+from paceline.__main__ import main
+from persistence.database import open_database
+from persistence.stores import Transactions
+from services.accounts.account import Account
+from services.kernel.clock import ManualClock
+from services.kernel.ids import AccountId, Uuid7Ids
+from tests.support.postgres import PostgresServer
+
+CLOCK = ManualClock()
+
+
+async def fill(server: PostgresServer) -> str:
+    """A database with one account in it."""
+    dsn = await server.fresh()
+    ids = Uuid7Ids(CLOCK)
+    async with open_database(dsn, size=2) as database, Transactions(database, CLOCK, ids)() as stores:
+        account = Account(AccountId(ids.next()), "ana@example.org", "Ana", frozenset({"member"}), CLOCK.wall_ms())
+        await stores.accounts.add(account, "hash")
+    return dsn
+
+
+@pytest.fixture
+def dsn(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Its address, also in the environment."""
+    dsn = asyncio.run(fill(postgres))
+    monkeypatch.setenv("DATABASE_URL", dsn)
+    return dsn
+
+
+def account(*arguments: str) -> int:
+    return main(["account", *arguments])
+
+
+@pytest.mark.usefixtures("dsn")
+def test_what_is_granted_is_shown_until_it_is_taken_back(capsys: pytest.CaptureFixture[str]) -> None:
+    assert account("entitlements", "ana@example.org") == 0
+    assert capsys.readouterr().out == "ana@example.org is entitled to nothing\n"
+    assert (
+        account("entitle", "Ana@Example.org", "premium", "--from", "2026-01-01", "--until", "2199-01-01T06:00+01:00")
+        == 0
+    )
+    told = capsys.readouterr().out
+    assert "holds  premium" in told
+    assert "operator" in told
+    assert "2026-01-01 00:00 UTC to 2199-01-01 05:00 UTC" in told
+    assert account("unentitle", "ana@example.org", "premium") == 0
+    told = capsys.readouterr().out
+    assert "holds" not in told
+    assert "withdrawn" in told
+
+
+@pytest.mark.usefixtures("dsn")
+def test_who_is_not_there_and_what_ends_before_it_begins_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert account("entitle", "eve@example.org", "premium") == 1
+    assert "register it first" in capsys.readouterr().err
+    assert account("entitle", "ana@example.org", "premium", "--until", "2001-01-01") == 1
+    assert "it would end before it begins" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("entitle", "ana@example.org", "Premium!"), "'Premium!'"),
+        (("entitle", "ana@example.org", "premium", "--until", "soon"), "write 2026-12-01"),
+        (("entitle", "ana@example.org", "premium", "--source", "two words"), "'two words'"),
+    ],
+)
+def test_a_word_or_a_time_of_another_shape_is_explained(
+    arguments: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        account(*arguments)
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
