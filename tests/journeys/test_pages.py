@@ -33,6 +33,7 @@ CHAPTERS: Final = (
     "frozen",
     "behind",
     "coach_and_athlete",
+    "chat",
     "offline_workout",
     "two_tabs",
     "sizes_and_themes",
@@ -62,6 +63,12 @@ def told(
     )
     lines = [json.loads(line) for line in said.splitlines() if line.startswith('{"step"')]
     return dict.fromkeys(CHAPTERS, said) | {line["step"]: line.get("problem") for line in lines}
+
+
+async def test_the_words_of_the_chat() -> None:
+    require("node")
+    said, code = await run_node("--test", "units/chat.test.mjs")
+    assert code == 0, said
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

@@ -173,6 +173,7 @@ export class Line {
   constructor() {
     this.state = "whole";
     this.sockets = new Set();
+    this.refusal = null;
   }
 
   async lay(context) {
@@ -184,7 +185,9 @@ export class Line {
       const server = socket.connectToServer();
       const pair = { socket, server };
       this.sockets.add(pair);
-      socket.onMessage((message) => this.state === "whole" && server.send(message));
+      socket.onMessage((message) => {
+        if (this.state === "whole" && !this.#refused(socket, message)) server.send(message);
+      });
       server.onMessage((message) => this.state === "whole" && socket.send(message));
       socket.onClose(() => {
         this.sockets.delete(pair);
@@ -212,6 +215,19 @@ export class Line {
 
   mend() {
     this.state = "whole";
+  }
+
+  /** Answers the next of these events of the page with a problem, as if the server had. */
+  refuse(event, problem) {
+    this.refusal = { event, problem };
+  }
+
+  #refused(socket, message) {
+    const [, id, event] = /^42\/live,(\d+)\["([^"]+)"/.exec(message) ?? [];
+    if (!this.refusal || event !== this.refusal.event) return false;
+    socket.send(`43/live,${id}${JSON.stringify([{ problem: this.refusal.problem }])}`);
+    this.refusal = null;
+    return true;
   }
 
   /** Says an event to the page as if the server had. */

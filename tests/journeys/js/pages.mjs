@@ -24,7 +24,7 @@ import {
   withBrowser,
   withPage,
 } from "./browser.mjs";
-import { BASE_URL, eventually, journey } from "./client.mjs";
+import { BASE_URL, connect, eventually, journey, register } from "./client.mjs";
 
 const LANES = Number(process.env.LANES ?? 4);
 
@@ -317,6 +317,107 @@ const CHAPTERS = {
       await athlete.locator("#past .list-entry").first().waitFor();
       await athlete.getByRole("button", { name: "Log out" }).click();
       await athlete.getByRole("heading", { name: "Log in" }).waitFor();
+    });
+  },
+
+  async chat(browser) {
+    const line = new Line();
+    await withPage(browser, { viewport: LAPTOP, before: (context) => line.lay(context) }, async (page, context) => {
+      await page.goto(`${BASE_URL}/coach`);
+      await registerByKeyboard(page, "Coach Chat");
+      await page.getByLabel("Title").fill("Talkative");
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Talkative" }).waitFor();
+      const code = await page.locator("#live-code").innerText();
+
+      // Somebody else is there already, and has said what a page must bear.
+      const rude = await register("Kim", "member");
+      const kim = await connect(rude.token);
+      const { room } = await kim.ask("room.join", { code });
+      const markup = "<img src=x onerror=alert(1)><b>not bold</b>";
+      const hebrew = "שלום, קדימה! עוד 2 דקות";
+      const texts = [markup, hebrew, "Donaudampfschifffahrtsgesellschaft".repeat(8)];
+      for (const text of texts) await kim.ask("chat.send", { class_id: room.id, text });
+
+      const athlete = await context.newPage();
+      await athlete.setViewportSize(PHONE);
+      await athlete.goto(`${BASE_URL}/athlete?code=${code}`);
+      await registerByKeyboard(athlete, "Zoe Chat");
+      await athlete.getByRole("button", { name: "Start" }).click();
+      await athlete.getByRole("button", { name: /^Chat/ }).click();
+      const panel = athlete.locator("#chat");
+      for (const text of texts) await panel.locator(".chat-text").getByText(text, { exact: true }).waitFor();
+      assert.equal(await panel.locator(".chat-entry :is(img, b)").count(), 0, "what people say is text");
+      await speaks(athlete, "chat");
+      await fits(athlete, "chat on a phone");
+      await shot(athlete, "chat-phone-dark");
+
+      // Too quick: the words stay, and go when they may.
+      const say = panel.getByLabel("Say something to the class");
+      line.refuse("chat.send", { code: "rate_limited", message: "too many", retry: true, retry_after_ms: 1_200 });
+      await say.fill("Hello coach");
+      await athlete.keyboard.press("Enter");
+      await panel.getByText("One breath: you can send this in 1 s.").waitFor();
+      assert.equal(await say.inputValue(), "Hello coach");
+      await panel.getByText("You can send it now.").waitFor();
+      await athlete.keyboard.press("Enter");
+      await panel.locator(".is-own", { hasText: "Hello coach" }).waitFor();
+      await eventually("the box to be empty", async () => (await say.inputValue()) === "");
+
+      await page.getByRole("button", { name: "Chat, 4 unread" }).click();
+      const desk = page.locator("#chat");
+      await desk.getByText("Hello coach").waitFor();
+      await speaks(page, "chat of a coach");
+      await fits(page, "chat on a laptop");
+      await shot(page, "chat-laptop-dark");
+      const clapped = athlete.evaluate(
+        () =>
+          new Promise((done) => {
+            const look = () => document.querySelector(".chat-count:not(:empty)") && done(true);
+            new MutationObserver(look).observe(document.querySelector(".chat-reactions"), { childList: true, subtree: true });
+          }),
+      );
+      await desk.getByRole("button", { name: "Clap" }).click();
+      await clapped;
+      await desk.getByRole("button", { name: "More about what Zoe Chat said" }).click();
+      await page.getByRole("button", { name: "High five for Zoe Chat" }).click();
+      await panel.getByText("Coach Chat gives you a high five").waitFor();
+
+      // What is reported, whom one hears no more, and what that person says then.
+      await panel.getByRole("button", { name: "More about what Kim said" }).first().click();
+      await shot(athlete, "chat-sheet-phone-dark");
+      await athlete.getByLabel("Why it should not stand").selectOption("It is spam");
+      await athlete.getByRole("button", { name: "Report to the coach" }).click();
+      await panel.getByText("Reported.").waitFor();
+      await panel.getByRole("button", { name: "More about what Kim said" }).first().click();
+      await athlete.getByRole("button", { name: "Hear Kim no more" }).click();
+      await panel.getByText("You hear Kim no more").waitFor();
+      assert.deepEqual(await panel.locator(".chat-text").allInnerTexts(), ["Hello coach"]);
+      await kim.ask("chat.send", { class_id: room.id, text: "And another thing" });
+      await desk.getByText("And another thing").waitFor();
+      await desk.getByLabel("Say something to the class").fill("Well done");
+      await page.keyboard.press("Enter");
+      await panel.getByText("Well done").waitFor();
+      assert.deepEqual(await panel.locator(".chat-text").allInnerTexts(), ["Hello coach", "Well done"]);
+
+      // The coach keeps the talk decent.
+      await desk.getByRole("button", { name: "More about what Zoe Chat said" }).click();
+      await shot(page, "chat-sheet-laptop-dark");
+      await page.getByRole("button", { name: "Mute Zoe Chat for this class" }).click();
+      await panel.getByText("The coach has muted you for the rest of this class.").waitFor();
+      assert.ok(await say.isDisabled());
+      await desk.getByRole("button", { name: "More about what Zoe Chat said" }).click();
+      await page.getByRole("button", { name: "Let Zoe Chat speak again" }).click();
+      await panel.getByText("You may speak again.").waitFor();
+      assert.ok(await say.isEnabled());
+      await desk.getByRole("button", { name: "More about what Zoe Chat said" }).click();
+      await page.getByRole("button", { name: "Take it down for everybody" }).click();
+      for (const each of [panel, desk]) await each.getByText("Hello coach").waitFor({ state: "detached" });
+      await kim.hear("chat.removed");
+
+      await say.press("Escape");
+      await athlete.getByRole("button", { name: /^Chat/ }).waitFor();
+      kim.close();
     });
   },
 

@@ -79,10 +79,15 @@ export class Board {
     return lines.sort((a, b) => (a.rank === b.rank ? a.n - b.n : a.rank - b.rank));
   }
 
+  /** Whoever has this number, as far as this client may know: an athlete or a coach. @param {number} n */
+  member(n) {
+    return this.beyond.members.get(n) ?? this.members.get(n) ?? null;
+  }
+
   /** @param {number} n @returns {Line | null} */
   line(n) {
     const beyond = this.beyond.members.get(n);
-    const member = beyond ?? this.members.get(n);
+    const member = this.member(n);
     if (!member || (member.role ?? "athlete") !== "athlete") return null;
     return lineOf(member, this.beyond.rows.get(n) ?? this.rows.get(n), beyond !== undefined);
   }

@@ -5,6 +5,7 @@
  * (`#class=…`), so a reload returns to it.
  */
 import { accountForm } from "./account-form.js";
+import { Chat } from "./chat.js";
 import { ClockControls } from "./clock-controls.js";
 import { Cockpit } from "./cockpit.js";
 import { cueBox } from "./cue.js";
@@ -192,10 +193,15 @@ class LiveClass {
     ])
       this.live.on(event, (told) => told.class_id === view.id && use(told));
     setText(byId("receipts"), "");
+    this.chat = new Chat(this.live, { leads: true });
     this.room = new Room(
       this.live,
       { code: view.code, role: "coach" },
       {
+        onJoined: () => this.chat.entered(this.room),
+        onReset: () => this.chat.entered(this.room),
+        onChat: (message) => this.chat.said(message),
+        onChatRemoved: (position) => this.chat.removed(position),
         onBoard: () => this.#show(),
         onClock: (clock) => this.clock.take(clock),
         onEnded: (ended) => this.#ended(ended),
@@ -224,6 +230,7 @@ class LiveClass {
   close() {
     clearInterval(this.ticker);
     this.room.close();
+    this.chat.close();
     this.live.stop();
     this.cockpit.clear();
     document.body.classList.remove("is-away");

@@ -18,7 +18,8 @@ const AGAIN_MS = 3_000;
 
 /**
  * @typedef {{onJoined?: (room: any, you: any) => void, onBoard: (board: Board) => void, onEnded?: (room: any) => void, onCue?: (cue: any) => void,
- *            onSummary?: (summary: any) => void, onClock?: (clock: any) => void, onProblem: (problem: Problem) => void}} RoomWatcher
+ *            onSummary?: (summary: any) => void, onClock?: (clock: any) => void,
+ *            onChat?: (message: any) => void, onChatRemoved?: (position: string) => void, onReset?: () => void, onProblem: (problem: Problem) => void}} RoomWatcher
  */
 
 export class Room {
@@ -44,7 +45,15 @@ export class Room {
     live.on("board.snapshot", (snapshot) => this.#mine(snapshot) && this.#take(snapshot));
     live.on("board.changes", (changes) => this.#mine(changes) && this.#change(changes));
     live.on("board.private", (told) => this.#mine(told) && this.#takePrivate(told));
-    for (const event of ["cue", "class.ended", "class.summary", "class.clock", "room.removed", "chat.said"])
+    for (const event of [
+      "cue",
+      "class.ended",
+      "class.summary",
+      "class.clock",
+      "room.removed",
+      "chat.said",
+      "chat.removed",
+    ])
       live.on(event, (payload) => this.#said(event, payload));
     live.on("room.position", (told) => this.#mine(told) && this.place.set(told.position));
     live.on("room.reset", (reset) => this.view?.id === reset.room.id && this.#reset(reset));
@@ -102,6 +111,8 @@ export class Room {
     if (event === "class.ended") this.#ended(payload);
     if (event === "class.summary") this.watcher.onSummary?.(payload);
     if (event === "class.clock") this.watcher.onClock?.(payload);
+    if (event === "chat.said") this.watcher.onChat?.(payload);
+    if (event === "chat.removed") this.watcher.onChatRemoved?.(payload.removed);
     if (event === "room.removed" && payload.n === this.you?.n) this.#sentOut();
   }
 
@@ -116,6 +127,7 @@ export class Room {
     this.watcher.onClock?.(clock);
     this.place.set(position);
     this.#take(board);
+    this.watcher.onReset?.();
     if (room.state === "over") this.#ended(room);
   }
 

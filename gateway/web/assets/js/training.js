@@ -4,6 +4,7 @@
  * The three fail apart from each other. Without a network the sensor goes on and samples are kept here; without a sensor
  * the room is still to be seen; when the room closes, the workout is finished and everything that is kept still goes out.
  */
+import { Chat } from "./chat.js";
 import { CueBanner } from "./cue.js";
 import { byId, confirmed, make, setText } from "./dom.js";
 import { againstWords } from "./ghost.js";
@@ -34,6 +35,8 @@ export class Training {
     this.stream = null;
     this.cue = new CueBanner(byId("cue"));
     this.room = null;
+    /** @type {Chat | null} */
+    this.chat = null;
     /** @type {import("./ghost.js").Curve | null} */
     this.ghost = null;
     this.state = null;
@@ -74,6 +77,7 @@ export class Training {
     this.cue.clear();
     this.strap.stop();
     this.room?.close();
+    this.chat?.close();
     this.live.stop();
     this.lock?.release().catch((failed) => console.info("the screen lock was gone:", failed.message));
     this.stopped = true;
@@ -108,6 +112,7 @@ export class Training {
   }
 
   #enter(code) {
+    this.chat = new Chat(this.live, { leads: false });
     this.room = new Room(
       this.live,
       { code, role: "athlete" },
@@ -117,7 +122,11 @@ export class Training {
           setText(byId("live-where"), `Live class with ${view.coach_name}`);
           this.stream.kept.title = view.title;
           this.#offerShowing(view.id);
+          this.chat.entered(this.room);
         },
+        onChat: (message) => this.chat.said(message),
+        onChatRemoved: (position) => this.chat.removed(position),
+        onReset: () => this.chat.entered(this.room),
         onBoard: () => this.#tick(),
         onCue: (cue) => {
           this.cue.show(cue, this.room.serverNowMs);
@@ -142,6 +151,7 @@ export class Training {
   }
 
   #classEnded() {
+    this.chat.close();
     setText(byId("live-where"), "The class is over");
     if (!this.stream.over) this.#finish();
   }
