@@ -225,6 +225,8 @@ FAMILIES: Final = (
     Family("tape_bytes", "counter", "Bytes of these pieces."),
     Family("tape_pieces_lost", "counter", "Pieces given up because too many waited for the database."),
     Family("tape_failures", "counter", "Times that pieces were not stored; they are tried again."),
+    Family("replay_players", "gauge", "Classes that play again on this node."),
+    Family("replays_opened", "counter", "Times that a class began to play again."),
     Family("safety_watched", "gauge", "Athletes who are watched over on this node."),
     Family("safety_findings", "counter", "Courses of a heart rate that gave reason to ask, by kind.", "kind"),
     Family("safety_incidents", "counter", "Times that somebody was asked whether they are all right."),

@@ -12,6 +12,7 @@ from rooms.clocks import BOUNDS_S as CLOCK_BOUNDS_S
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.guarding import Guarding
+from rooms.players import Players
 from rooms.rooms import Rooms
 from rooms.streams import Streams
 from rooms.tapes import Tapes
@@ -40,6 +41,7 @@ def readings(
     clocks: Clocks,
     comebacks: Comebacks,
     tapes: Tapes,
+    players: Players,
     streams: Streams,
     guarding: Guarding,
     outbox: OutboxUpkeep,
@@ -125,6 +127,8 @@ def readings(
         "tape_bytes": lambda: tapes.statistics.size,
         "tape_pieces_lost": lambda: tapes.statistics.lost,
         "tape_failures": lambda: tapes.statistics.failures,
+        "replay_players": lambda: len(players),
+        "replays_opened": lambda: players.opened,
         "safety_watched": lambda: guarding.statistics.watched,
         "safety_findings": lambda: guarding.statistics.found,
         "safety_incidents": lambda: guarding.statistics.opened,

@@ -132,6 +132,7 @@ async def _stop(parts: Parts, program: Program, leaving: Sequence[web.SockSite])
             await site.stop()
         await program.within(FLUSH_S, parts.streams.recorder.flush(), "flush")
         parts.rooms.share_whole()
+        parts.players.stop()
         ending = DRAINING if program.fault is None else RESTART
         if settings.drain_s:
             drained = parts.sockets.drain(limit_s=settings.drain_s, ending=ending)

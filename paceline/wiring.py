@@ -59,6 +59,7 @@ from rooms.driving import Driving
 from rooms.guarding import Guarding
 from rooms.hall import Hall
 from rooms.muting import Muting
+from rooms.players import Players
 from rooms.reacting import Reacting
 from rooms.removing import Removing
 from rooms.replay import Replay
@@ -157,6 +158,7 @@ class Parts:
     reacting: Reacting
     comebacks: Comebacks
     tapes: Tapes
+    players: Players
     watching: Watching
     streams: Streams
     guarding: Guarding
@@ -247,6 +249,8 @@ async def open_parts(
         clocks = Clocks(rooms, transactions, clock)
         comebacks = Comebacks(rooms, records, transactions, clock)
         tapes = Tapes(rooms, transactions, clock)
+        replay = Replay(transactions)
+        players = Players(replay, clock)
         muting = Muting(rooms, transactions, clock, ids)
         screening = Screening(rooms, transactions, clock)
         removing = Removing(rooms, transactions, clock, ids)
@@ -344,7 +348,7 @@ async def open_parts(
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,
                 timelines=timelines,
-                replay=Replay(transactions),
+                replay=replay,
                 challenges=challenges,
                 showings=showings,
                 offers=Offers(transactions, clock, ids),
@@ -377,6 +381,7 @@ async def open_parts(
                     clocks,
                     comebacks,
                     tapes,
+                    players,
                     streams,
                     guarding,
                     outbox,
@@ -422,6 +427,7 @@ async def open_parts(
             notifications,
             tasks,
             watching,
+            players,
             safety,
         )
         service_states = ServiceStates(node, clock)
@@ -451,9 +457,10 @@ async def open_parts(
             level = cast(Level, settings.admin_ui)
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
-            settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, reacting, comebacks, tapes,
-            watching, streams, guarding, accounts, classes, bus, lookout, wakeups, bell, relay, scheduler, long_tasks, consumers,
-            followers, stream_feeds, providers, senders, delivery_watch, webhook_sender, app, sockets, login_watch, admin_ui, demo,
+            settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, reacting, comebacks,
+            tapes, players, watching, streams, guarding, accounts, classes, bus, lookout, wakeups, bell, relay, scheduler,
+            long_tasks, consumers, followers, stream_feeds, providers, senders, delivery_watch, webhook_sender, app, sockets,
+            login_watch, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -496,6 +503,7 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("rooms", parts.rooms.run(), parts.rooms.stop)
         program.start("feeds", parts.rooms.feeds.run())
         program.start("clocks", parts.clocks.run())
+        program.start("players", parts.players.run(), parts.players.stop)
         program.start("watching", parts.watching.run())
         program.start("muting", parts.muting.run())
         program.start("screening", parts.screening.run())

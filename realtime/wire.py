@@ -61,6 +61,9 @@ MAX_PIECES: Final = 4
 """Notifications in which a machine may tell one moment. All fields of a treadmill fit into two of 20 bytes."""
 MAX_UNACKED_SAMPLES: Final = 20_000
 """Samples a device may have in flight on one stream before it must wait for an acknowledgement."""
+SLOWEST_REPLAY: Final = 0.25
+FASTEST_REPLAY: Final = 16.0
+"""Times as fast as life. Faster is for programs: they read the pages of `GET /v1/classes/{id}/replay` as fast as they like."""
 MAX_PAYLOAD_BYTES: Final = 256 * 1024
 """Largest message a client may send; larger ones end the connection."""
 
@@ -465,6 +468,81 @@ class ClassTimeline(Shape, frozen=True):
     class_id: ClassId
     script: Script | None = None
     clocks: tuple[ClockView, ...] = ()
+
+
+# -- classes that play again ------------------------------------------------------------------------------------
+
+ReplaySpeed = Annotated[
+    float,
+    msgspec.Meta(ge=SLOWEST_REPLAY, le=FASTEST_REPLAY, description="times as fast as life; null: it stands still"),
+]
+ReplayMs = Annotated[
+    int, msgspec.Meta(ge=0, le=2**53 - 1, description="ms since 1970; outside of the recording: its nearer end")
+]
+
+
+class ReplayOpen(Shape, frozen=True):
+    """Play a class that is over to this connection, from `from_ms` on (without: from its beginning). One that plays already is
+    begun anew."""
+
+    class_id: ClassId
+    from_ms: ReplayMs | None = None
+    speed: ReplaySpeed | None = 1.0
+
+
+class ReplayPace(Shape, frozen=True):
+    """Go on at this speed, or stand still."""
+
+    class_id: ClassId
+    speed: ReplaySpeed | None
+
+
+class ReplaySeek(Shape, frozen=True):
+    """Go on from `to_ms`, at the speed that it has. The board as it stood there comes at once, also to one that stands still."""
+
+    class_id: ClassId
+    to_ms: ReplayMs
+
+
+class ReplayAt(Shape, frozen=True):
+    """Where a class that plays again is: at `at_ms`, and how fast it goes on. What was told before this answer belongs to before,
+    what is told after it to from there on."""
+
+    class_id: ClassId
+    at_ms: int
+    speed: float | None
+
+
+class ReplayOpened(Shape, frozen=True):
+    """The class plays; it was recorded from `begins_ms` to `ends_ms`. `you` is your number on its board; `timeline` what its class
+    time follows from: the clock that holds at an instant is the last one noted before it."""
+
+    room: ClassView
+    begins_ms: int
+    ends_ms: int
+    at: ReplayAt
+    timeline: ClassTimeline
+    you: int | None = None
+
+
+class Replayed(Shape, frozen=True):
+    """An event of a class that plays again: what came at `at_ms` then. `event` names it and `payload` is the very payload it had
+    live (`board.snapshot`, `board.changes`, `cue`, `chat.said`, `class.clock`, `class.ended`)."""
+
+    class_id: ClassId
+    at_ms: int
+    event: str
+    payload: msgspec.Raw
+
+
+class ReplayEnded(Shape, frozen=True):
+    """It does not play any longer. `why`: "over", all of it was played; "draining", this node is stopping: come back and open it
+    again from `at_ms`; "refused", for the reason in `problem`, which says whether to try again."""
+
+    class_id: ClassId
+    at_ms: int
+    why: Literal["over", "draining", "refused"]
+    problem: ProblemView | None = None
 
 
 class StepRow(msgspec.Struct, frozen=True, array_like=True):
@@ -1031,6 +1109,10 @@ EVENTS: Final[tuple[Event, ...]] = (
         reply=ChallengeStanding,
     ),
     Event("challenge.unwatch", ChallengeRef, "Look at it no longer.", reply=Done),
+    Event("replay.open", ReplayOpen, "Play a class that is over as if it were live.", reply=ReplayOpened),
+    Event("replay.pace", ReplayPace, "Play it faster or slower, or have it stand still.", reply=ReplayAt),
+    Event("replay.seek", ReplaySeek, "Play it from another place.", reply=ReplayAt),
+    Event("replay.close", RoomRef, "Play it no longer.", reply=Done),
     Event("board.snapshot", BoardSnapshot, "The whole board.", delivery=Delivery.LATEST),
     Event("board.changes", BoardChanges, "What changed on the board.", delivery=Delivery.LATEST),
     Event(
@@ -1097,6 +1179,14 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("room.recovered", RoomRecovered, "A room of the auth payload is joined, or not.", delivery=Delivery.MUST),
     Event("workout.summary", WorkoutSummaryView, "Your workout's summary is ready.", delivery=Delivery.MUST),
     Event("challenge.table", ChallengeStanding, "The table that you look at has moved.", delivery=Delivery.LATEST),
+    Event(
+        "replay.board",
+        Replayed,
+        "A board of a class that plays again: `board.snapshot` or `board.changes`.",
+        delivery=Delivery.LATEST,
+    ),
+    Event("replay.event", Replayed, "What else came in a class that plays again.", delivery=Delivery.MUST),
+    Event("replay.ended", ReplayEnded, "A class does not play again any longer.", delivery=Delivery.MUST),
     Event(
         "safety.prompt",
         IncidentView,

@@ -5,23 +5,23 @@ one that was told then; and it derives the scores once more, from the stored sam
 with one sensor must be what some number of that member's stored samples come to. Members with several sensors are counted and left
 to the laws of rooms/feeding.py, because which sensor earned when is not in the samples.
 
-Pieces are read one at a time, so a class of any length is played in the memory of some seconds of it.
+How a class is played is rooms/playback.py, how it is played to a socket rooms/players.py.
 """
 
-import asyncio
 import struct
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
 import msgspec
 
-from persistence.stores import Transactions
+from persistence.stores import Stores, Transactions
 from persistence.tapes import Piece
-from realtime.wire import BoardChanges, BoardSnapshot
 from rooms.effort import Effort, advance
-from rooms.retelling import Retelling, Retold, Telling, reel_of
+from rooms.playback import Playback, Shown, Viewing
+from rooms.retelling import Retelling, Retold
 from rooms.tape import Beat, Note, Said, notes_of
-from services.classes.live_class import Membership, may_know
+from services.classes.live_class import LiveClass, Membership, may_know
+from services.classes.timeline import Timeline
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, ClassId, WorkoutId
 from services.kernel.problems import ClassNotFound, Forbidden, NotFound
@@ -34,14 +34,6 @@ PAGE_BYTES: Final = 256 * 1024
 _ZONES: Final = struct.Struct("6q")
 
 
-class Shown(msgspec.Struct, frozen=True, array_like=True):
-    """One event of a class, as an array `[at_ms, event, payload]`: what a member would have got at an instant (wall clock)."""
-
-    at_ms: int
-    event: str
-    payload: msgspec.Raw
-
-
 class ReplayPage(msgspec.Struct, frozen=True):
     """A stretch of a class, to be played by the client at whatever speed: `events` in their order, the first board a whole one.
     The class was recorded from `begins_ms` to `ends_ms` (ms since 1970). `next_ms` is the `from_ms` of the next page, null after
@@ -52,6 +44,25 @@ class ReplayPage(msgspec.Struct, frozen=True):
     ends_ms: int
     events: tuple[Shown, ...]
     next_ms: int | None
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """A class that plays again: its `pieces` without their notes, what was done to its clock, and who is shown to whom."""
+
+    live: LiveClass
+    pieces: list[Piece]
+    timeline: Timeline
+    viewing: Viewing
+
+    @property
+    def begins_ms(self) -> int:
+        """When the recording begins, wall clock."""
+        return min(piece.begins_ms for piece in self.pieces)
+
+    @property
+    def ends_ms(self) -> int:
+        """When it ends."""
+        return max(piece.ends_ms for piece in self.pieces)
 
 
 class TapeVerdict(msgspec.Struct, frozen=True):
@@ -86,63 +97,34 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Replay:
-    """The use cases. Both raise `NotFound` for a class that has no tape, and `BrokenTapeError`."""
+    """The use cases. `show` and `check` raise `NotFound` for a class that has no tape, and `BrokenTapeError`."""
 
     def __init__(self, transactions: Transactions) -> None:
         self._transactions: Final = transactions
 
-    async def show(
-        self,
-        class_id: ClassId,
-        from_ms: int = 0,
-        *,
-        every_ms: int = 0,
-        viewer: Membership | None = None,
-        unheard: Collection[AccountId] = (),
-        taken_down: Collection[str] = (),
-    ) -> AsyncIterator[Shown]:
-        """The class from `from_ms` (wall clock) on, as `viewer` may see it, without the chat of `unheard` accounts and the messages
-        at the positions `taken_down`: each frame that was told, or what has changed since the one before when `every_ms` have
-        passed."""
+    async def show(self, class_id: ClassId, from_ms: int = 0, *, every_ms: int = 0) -> AsyncIterator[Shown]:
+        """The class from `from_ms` (wall clock) on, to whoever runs the server: each frame that was told, or what has changed since
+        the one before when `every_ms` have passed."""
         pieces, members = await self._of(class_id)
-        telling = Telling(class_id, members, viewer, unheard, taken_down)
-        for cut in reel_of(pieces, from_ms):
-            retelling, wanted = Retelling(), _Wanted(cut.after_ms, every_ms)
-            for n in range(cut.first, cut.last + 1):
-                for note in retelling.play(n, await self._notes(class_id, cut.tape, n), wanted):
-                    if isinstance(note, Said):
-                        payload = telling.said(note) if note.at_ms > cut.after_ms else None
-                        if payload is not None:
-                            yield Shown(note.at_ms, note.event, msgspec.Raw(payload))
-                    elif note[1] is not None and (note[1].changes or wanted.first):
-                        wanted.first = False
-                        yield _shown(telling.tell(cut.tape, retelling, note[1]))
-                        await asyncio.sleep(0)  # a frame of a thousand athletes takes some ms
-            rest = retelling.rest()
-            if rest is not None and rest.at_ms > cut.after_ms and (rest.changes or wanted.first):
-                yield _shown(telling.tell(cut.tape, retelling, rest))
+        viewing = Viewing(tuple(members))
+        async for shown in self._shown(class_id, pieces, viewing, from_ms, every_ms):
+            yield shown
+
+    async def _shown(
+        self, class_id: ClassId, pieces: list[Piece], viewing: Viewing, from_ms: int, every_ms: int
+    ) -> AsyncIterator[Shown]:
+        playback = Playback(self._transactions, class_id, pieces, viewing, from_ms, every_ms=lambda: every_ms)
+        async for note in playback.notes():
+            if (shown := playback.told(note)) is not None:
+                yield shown
 
     async def page(self, caller: Caller, class_id: ClassId, from_ms: int, every_ms: int) -> ReplayPage:
         """A page of a class that is over, for whoever was in it. Raises `ClassNotFound`, `RemovedFromClass`, `Forbidden`,
         `NotFound`."""
-        async with self._transactions() as stores:
-            live = await stores.classes.by_id(class_id)
-            viewer = await stores.classes.membership(class_id, caller.account_id)
-            pieces = await stores.tapes.heads(class_id)
-            blocked = (await stores.blocks.of((caller.account_id,)))[caller.account_id]
-            down = await stores.moderation.removed(class_id)
-        if live is None:
-            raise ClassNotFound
-        may_know(live, caller, viewer)
-        if "display" in caller.roles:
-            raise Forbidden("a display shows a class while it is live")
-        if viewer is None:
-            viewer = Membership(caller.account_id, caller.name, 0, "coach")
-        if not live.over or not pieces:
-            raise NotFound("this class does not play again: it is still live, was not recorded, or was too long ago")
+        recording = await self.recording(caller, class_id)
         shown: list[Shown] = []
         size, more = 0, False
-        shows = self.show(class_id, from_ms, every_ms=every_ms, viewer=viewer, unheard=blocked, taken_down=down)
+        shows = self._shown(class_id, recording.pieces, recording.viewing, from_ms, every_ms)
         async for each in shows:
             # Whole instants only: the next page begins with the one after the last.
             if (len(shown) >= PAGE_EVENTS or size >= PAGE_BYTES) and each.at_ms > shown[-1].at_ms:
@@ -152,10 +134,40 @@ class Replay:
             size += len(bytes(each.payload))
         return ReplayPage(
             class_id=class_id,
-            begins_ms=min(piece.begins_ms for piece in pieces),
-            ends_ms=max(piece.ends_ms for piece in pieces),
+            begins_ms=recording.begins_ms,
+            ends_ms=recording.ends_ms,
             events=tuple(shown),
             next_ms=shown[-1].at_ms + 1 if more else None,
+        )
+
+    async def recording(self, caller: Caller, class_id: ClassId) -> Recording:
+        """A class that is over, for whoever was in it. Raises `ClassNotFound`, `RemovedFromClass`, `Forbidden`, `NotFound`."""
+        async with self._transactions() as stores:
+            live, viewing = await _viewing(stores, caller, class_id)
+            pieces = await stores.tapes.heads(class_id)
+            timeline = await stores.timelines.of(class_id)
+        if not live.over or not pieces:
+            raise NotFound("this class does not play again: it is still live, was not recorded, or was too long ago")
+        return Recording(live, pieces, timeline, viewing)
+
+    async def viewing(self, caller: Caller, class_id: ClassId) -> Viewing:
+        """How a class is shown to somebody now. Raises `ClassNotFound`, `RemovedFromClass` and `Forbidden`."""
+        async with self._transactions() as stores:
+            _, viewing = await _viewing(stores, caller, class_id)
+        return viewing
+
+    def playback(
+        self, recording: Recording, viewing: Viewing, from_ms: int, every_ms: Callable[[], int], *, standing: bool
+    ) -> Playback:
+        """Play a recording for somebody."""
+        return Playback(
+            self._transactions,
+            recording.live.id,
+            recording.pieces,
+            viewing,
+            from_ms,
+            every_ms=every_ms,
+            standing=standing,
         )
 
     async def check(self, class_id: ClassId) -> Verdict:
@@ -243,21 +255,6 @@ class Replay:
         return streams
 
 
-class _Wanted:
-    """Which beats are shown: those after an instant, `every_ms` apart. `first` until one was."""
-
-    def __init__(self, after_ms: int, every_ms: int) -> None:
-        self.first = True
-        self._from_ms = after_ms + 1
-        self._every_ms: Final = every_ms
-
-    def __call__(self, at_ms: int) -> bool:
-        wanted = at_ms >= self._from_ms
-        if wanted:
-            self._from_ms = at_ms + self._every_ms
-        return wanted
-
-
 class _Scores:
     """Every score that boards have shown of a member, packed, and the maximum heart rate it was earned by."""
 
@@ -275,6 +272,17 @@ class _Scores:
         return self._told.get(n, set())
 
 
-def _shown(event: BoardSnapshot | BoardChanges) -> Shown:
-    name = "board.snapshot" if isinstance(event, BoardSnapshot) else "board.changes"
-    return Shown(event.at_ms, name, msgspec.Raw(msgspec.json.encode(event)))
+async def _viewing(stores: Stores, caller: Caller, class_id: ClassId) -> tuple[LiveClass, Viewing]:
+    live = await stores.classes.by_id(class_id)
+    viewer = await stores.classes.membership(class_id, caller.account_id)
+    if live is None:
+        raise ClassNotFound
+    may_know(live, caller, viewer)
+    if "display" in caller.roles:
+        raise Forbidden("a display shows a class while it is live")
+    return live, Viewing(
+        members=tuple(await stores.classes.members(class_id)),
+        viewer=viewer or Membership(caller.account_id, caller.name, 0, "coach"),
+        unheard=(await stores.blocks.of((caller.account_id,)))[caller.account_id],
+        taken_down=frozenset(await stores.moderation.removed(class_id)),
+    )

@@ -156,14 +156,7 @@ class Telling:
         """The event of one frame of a tape, which its retelling has just played."""
         if tape != self._tape:
             self._tape, self._v = tape, retold.v
-            return BoardSnapshot(
-                class_id=self._class_id,
-                epoch=tape,
-                v=self._v,
-                at_ms=retold.at_ms,
-                rows=self._rows(retelling.board.rows()),
-                members=self._named(retelling.board.members()),
-            )
+            return self.whole(retelling, retold.at_ms)
         self._v += 1
         return BoardChanges(
             class_id=self._class_id,
@@ -173,6 +166,17 @@ class Telling:
             rows=self._rows(retold.changes.rows),
             members=self._named(retold.changes.members),
             gone=retold.changes.gone,
+        )
+
+    def whole(self, retelling: Retelling, at_ms: int) -> BoardSnapshot:
+        """The whole board, after what was told last."""
+        return BoardSnapshot(
+            class_id=self._class_id,
+            epoch=self._tape or "",
+            v=self._v,
+            at_ms=at_ms,
+            rows=self._rows(retelling.board.rows()),
+            members=self._named(retelling.board.members()),
         )
 
     def said(self, note: Said) -> bytes | None:

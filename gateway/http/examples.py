@@ -51,7 +51,8 @@ from gateway.http.webhooks import (
 from gateway.http.workouts import SamplePage, WorkoutList
 from gateway.sockets.statistics import LineView
 from realtime import wire
-from rooms.replay import ReplayPage, Shown
+from rooms.playback import Shown
+from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
 from services.accounts.entitlement import EntitlementView
@@ -169,6 +170,8 @@ _replay = ReplayPage(
     ),
     next_ms=_START + 61_001,
 )
+_replay_at = wire.ReplayAt(class_id=_class, at_ms=_START + 900_000, speed=4.0)
+_changes = wire.BoardChanges(class_id=_class, epoch="9f2c41aa", v=13, at_ms=_START + 900_500, rows=(_row,))
 _script = Script(
     blocks=(
         Block(title="Warm up", intervals=(Interval(600_000, targets=(ZoneTarget(1, 2), CadenceTarget(85, 95))),)),
@@ -724,6 +727,20 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.ClassControl(class_id=_class, do=Extend(by_ms=60_000), key="5d20aa"),
     _clock,
     wire.ClassTimeline(class_id=_class, script=_script, clocks=(_clock,)),
+    wire.ReplayOpen(class_id=_class, from_ms=_START + 900_000, speed=4),
+    wire.ReplayPace(class_id=_class, speed=None),
+    wire.ReplaySeek(class_id=_class, to_ms=_START + 1_200_000),
+    _replay_at,
+    wire.ReplayOpened(
+        room=_over,
+        begins_ms=_START,
+        ends_ms=_START + 2_700_000,
+        at=_replay_at,
+        timeline=wire.ClassTimeline(class_id=_class, script=_script, clocks=(_clock,)),
+        you=1,
+    ),
+    wire.Replayed(_class, _START + 900_500, "board.changes", msgspec.Raw(msgspec.json.encode(_changes))),
+    wire.ReplayEnded(_class, _START + 2_700_000, "over"),
     wire.StepsProgress(
         class_id=_class, at_ms=_START + 900_500, rows=(wire.StepRow(1, 2, 0, 0, 0, 4_000, True, False),)
     ),
@@ -800,7 +817,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.RoomRef(class_id=_class),
     wire.Done(),
     _snapshot,
-    wire.BoardChanges(class_id=_class, epoch="9f2c41aa", v=13, at_ms=_START + 900_500, rows=(_row,)),
+    _changes,
     wire.RoomPresence(class_id=_class, count=2, joined=(_mira,), left=(), position=_position),
     wire.ServiceState(
         state="stale", since_ms=_START + 900_000, reason="this node has not heard its own heartbeat for 6 s"

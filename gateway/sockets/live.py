@@ -15,6 +15,7 @@ from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.driving import Driving
 from rooms.muting import Muting
+from rooms.players import Players
 from rooms.raw_frames import batch_of, kind_of
 from rooms.reacting import Reacting
 from rooms.removing import Removing
@@ -57,6 +58,7 @@ class Live:
         notifications: Notifications,
         tasks: Tasks,
         watching: Watching,
+        players: Players,
         safety: Safety,
     ) -> None:
         self._streams = streams
@@ -78,6 +80,7 @@ class Live:
         self._safety = safety
         self._notifications = notifications
         self._watching = watching
+        self._players = players
 
     def handlers(self) -> Mapping[str, Handler]:
         """One handler per client event of the catalogue."""
@@ -110,6 +113,10 @@ class Live:
             "clock.sync": self.clock_sync,
             "challenge.watch": self.challenge_watch,
             "challenge.unwatch": self.challenge_unwatch,
+            "replay.open": self.replay_open,
+            "replay.pace": self.replay_pace,
+            "replay.seek": self.replay_seek,
+            "replay.close": self.replay_close,
             "task.cancel": self.task_cancel,
             "safety.cancel": self.safety_cancel,
             "safety.acknowledge": self.safety_acknowledge,
@@ -122,6 +129,7 @@ class Live:
         self._rooms.drop(connection)
         self._comebacks.gone(connection)
         self._watching.drop(connection)
+        self._players.drop(connection)
 
     async def stream_open(self, connection: Connection, message: wire.StreamOpen, reply: Reply) -> None:
         reply.ok(await self._streams.open(connection, message))
@@ -227,6 +235,19 @@ class Live:
 
     def challenge_unwatch(self, connection: Connection, message: wire.ChallengeRef, reply: Reply) -> None:
         self._watching.unwatch(connection, message.challenge_id)
+        reply.ok(wire.Done())
+
+    async def replay_open(self, connection: Connection, message: wire.ReplayOpen, reply: Reply) -> None:
+        reply.ok(await self._players.open(connection, message))
+
+    def replay_pace(self, connection: Connection, message: wire.ReplayPace, reply: Reply) -> None:
+        reply.ok(self._players.pace(connection, message))
+
+    def replay_seek(self, connection: Connection, message: wire.ReplaySeek, reply: Reply) -> None:
+        reply.ok(self._players.seek(connection, message))
+
+    def replay_close(self, connection: Connection, message: wire.RoomRef, reply: Reply) -> None:
+        self._players.close(connection, message.class_id)
         reply.ok(wire.Done())
 
     async def task_cancel(self, connection: Connection, message: wire.TaskRef, reply: Reply) -> None:

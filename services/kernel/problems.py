@@ -496,6 +496,20 @@ class TooManyWatches(Problem):
     status = 409
 
 
+class TooManyReplays(Problem):
+    """As many classes play again for you as may at once; close one first."""
+
+    code = "too_many_replays"
+    status = 409
+
+
+class ReplayNotOpen(Problem):
+    """This class does not play on this connection, or no longer; open it first."""
+
+    code = "replay_not_open"
+    status = 409
+
+
 # -- fair play ---------------------------------------------------------------------------------------------------
 
 

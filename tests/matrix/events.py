@@ -9,7 +9,7 @@ import uuid
 from realtime import wire
 from services.classes.class_clock import Start
 from services.kernel.facts import SafetyStepDue
-from services.kernel.ids import ChallengeId, NotificationId, StreamId, TaskId
+from services.kernel.ids import ChallengeId, ClassId, NotificationId, StreamId, TaskId
 from services.safety.incident import Incident
 from services.safety.ports import Chosen
 from services.safety.safety import Safety, take_step
@@ -18,7 +18,7 @@ from services.training.ftms_control import TargetPower
 from services.training.heart_rate_frames import HeartRateMeasurement, encode_heart_rate
 from services.training.sample import Sample
 from tests.matrix.roles import Who
-from tests.matrix.routes import a_challenge, a_notification, a_script, a_task
+from tests.matrix.routes import a_challenge, a_notification, a_recorded_class, a_script, a_task
 from tests.matrix.scene import Evening
 
 _SAMPLES = (Sample(t=0, bpm=120), Sample(t=1_000, bpm=121))
@@ -218,6 +218,31 @@ async def time(_: Evening, __: Who) -> object:
 async def challenge(evening: Evening, who: Who) -> object:
     made = await a_challenge(evening, who)
     return wire.ChallengeRef(challenge_id=ChallengeId(uuid.UUID(str(made.path["id"]))))
+
+
+async def replay(evening: Evening, who: Who) -> object:
+    await a_recorded_class(evening, who)
+    return wire.ReplayOpen(class_id=(await evening.live()).id, speed=None)
+
+
+async def replay_pace(evening: Evening, who: Who) -> object:
+    return wire.ReplayPace(class_id=await _played(evening, who), speed=2.0)
+
+
+async def replay_seek(evening: Evening, who: Who) -> object:
+    return wire.ReplaySeek(class_id=await _played(evening, who), to_ms=0)
+
+
+async def replay_close(evening: Evening, who: Who) -> object:
+    return wire.RoomRef(class_id=await _played(evening, who))
+
+
+async def _played(evening: Evening, who: Who) -> ClassId:
+    """A class that `who` has played, if they may; it stands and so goes on until they leave."""
+    message, seat = await replay(evening, who), await evening.sits(who)
+    if not seat.refused:
+        await seat.call("replay.open", message)
+    return (await evening.live()).id
 
 
 # -- one's own --------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from gateway.http.examples import example_of
 from paceline.keys import sealing_keys
 from persistence.tapes import Piece
 from realtime.wire import ClassStanding, ClassSummary
+from rooms.board import Changes
 from rooms.tape import Tape
 from services.classes.timelines import ScriptDraft
 from services.fairplay.judging import judge
@@ -126,6 +127,7 @@ async def a_recorded_class(evening: Evening, _: Who) -> Asked:
     at_ms = evening.now_ms()
     pieces: list[Piece] = []
     tape = Tape(live.id, "3f9ac1d2", "node-1", pieces.append)
+    tape.beat(at_ms - 60_000, 1, Changes((), ()), ("node-2",), tuple)
     tape.said(at_ms, "class.ended", b"{}")
     tape.cut()
     async with evening.world.transactions() as stores:

@@ -70,6 +70,7 @@ class RouteRow:
 
 
 _NOT_OPEN: Final = "stream_not_open"
+_NOT_PLAYED: Final = "replay_not_open"
 _NO_CHALLENGE: Final = "challenge_not_found"
 
 _OWN_STREAM: Final = among_accounts(OK, "every account, once it has opened one", display=_NOT_OPEN)
@@ -84,6 +85,15 @@ _WAS_IN_CLASS: Final = among_accounts(
     co_coach=OK,
     athlete=OK,
     spectator=OK,
+)
+_HAS_IT_PLAYED: Final = among_accounts(
+    _NOT_PLAYED,
+    "who was in the class and has it played on this connection",
+    owner=OK,
+    co_coach=OK,
+    athlete=OK,
+    spectator=OK,
+    display=_NOT_PLAYED,
 )
 _IN_CHALLENGE: Final = among_accounts(
     _NO_CHALLENGE, "its maker and its members; to others it does not exist", owner=OK, athlete=OK
@@ -122,6 +132,10 @@ EVENTS: Final = (
     EventRow("timeline.get", IN_ROOM, e.the_room),
     EventRow("challenge.watch", _IN_CHALLENGE, e.challenge),
     EventRow("challenge.unwatch", ANY_TOKEN, e.challenge),
+    EventRow("replay.open", _WAS_IN_CLASS, e.replay, "a class that is over"),
+    EventRow("replay.pace", _HAS_IT_PLAYED, e.replay_pace),
+    EventRow("replay.seek", _HAS_IT_PLAYED, e.replay_seek),
+    EventRow("replay.close", ANY_TOKEN, e.replay_close),
     EventRow("clock.sync", ANY_TOKEN, e.time),
     EventRow("cue.send", LEADER_IN_ROOM, e.cue),
     EventRow("cue.seen", MEMBERS_IN_ROOM, e.cue_to_all),

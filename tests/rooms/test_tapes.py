@@ -9,13 +9,14 @@ import pytest
 from persistence.stores import Stores, Transactions
 from realtime.connection import Connection
 from realtime.wire import BoardSnapshot, ChatSend, CueSend
-from rooms.replay import Replay, Shown
+from rooms.playback import Shown
+from rooms.replay import Replay
 from rooms.tapes import Tapes
 from services.classes.live_class import LiveClass
 from services.classes.showings import Choice
 from services.kernel.clock import utc
 from services.kernel.ids import ClassId, StreamId, Uuid7Ids
-from services.kernel.problems import ClassNotFound, Forbidden, NotFound, Unavailable
+from services.kernel.problems import ClassNotFound, Forbidden, NotFound, RemovedFromClass, Unavailable
 from services.training.sample import Sample
 from tests.rooms.conftest import TestNode, World
 from tests.rooms.test_rooms import Screen
@@ -206,8 +207,10 @@ async def test_only_whoever_was_in_a_class_that_is_over_sees_it_again(world: Wor
         await replay.page(screen, ride.live.id, 0, 1_000)
     assert (await replay.page(ada, ride.live.id, 0, 1_000)).events
     async with world.database.tx() as tx:
-        await tx.execute("UPDATE class_members SET removed_at = now() WHERE account_id = $1", ada.account_id)
-    with pytest.raises(Forbidden):
+        await tx.execute(
+            "UPDATE class_members SET removed_at = now(), removals = 1 WHERE account_id = $1", ada.account_id
+        )
+    with pytest.raises(RemovedFromClass):
         await replay.page(ada, ride.live.id, 0, 1_000)
     assert (await replay.page(mia, ride.live.id, 0, 1_000)).events
 

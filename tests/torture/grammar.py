@@ -45,6 +45,10 @@ EVENTS: Final[dict[str, str]] = {
     "task.cancel": f'{{"task":"{ROOM}"}}',
     "challenge.watch": f'{{"challenge_id":"{ROOM}"}}',
     "challenge.unwatch": f'{{"challenge_id":"{ROOM}"}}',
+    "replay.open": f'{{"class_id":"{ROOM}","from_ms":0,"speed":16}}',
+    "replay.pace": f'{{"class_id":"{ROOM}","speed":null}}',
+    "replay.seek": f'{{"class_id":"{ROOM}","to_ms":1790000000000}}',
+    "replay.close": f'{{"class_id":"{ROOM}"}}',
     "safety.cancel": f'{{"incident":"{ROOM}"}}',
     "safety.acknowledge": f'{{"incident":"{ROOM}"}}',
 }

@@ -42,7 +42,7 @@ from realtime.position import NOWHERE
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import AccountId, ClassId, LoginId, WorkoutId
-from services.kernel.problems import ChallengeNotFound, NotFound, NotInRoom, TokenExpired
+from services.kernel.problems import ChallengeNotFound, NotFound, NotInRoom, ReplayNotOpen, TokenExpired
 from tests.support.census import Census, descriptors, objects_of, rss_kb, tasks_here
 
 ROOM: Final = ClassId(uuid.UUID(int=77))
@@ -116,6 +116,10 @@ class Hall:
             "task.cancel": self.cancel,
             "challenge.watch": self.watch,
             "challenge.unwatch": self.unwatch,
+            "replay.open": self.unplayed,
+            "replay.pace": self.unplayed,
+            "replay.seek": self.unplayed,
+            "replay.close": self.unplayed,
             "safety.cancel": self.safe,
             "safety.acknowledge": self.look,
         }
@@ -197,6 +201,11 @@ class Hall:
 
     def unwatch(self, _: Connection, __: wire.ChallengeRef, reply: Reply) -> None:
         reply.ok(wire.Done())
+
+    def unplayed(
+        self, _: Connection, __: wire.ReplayOpen | wire.ReplayPace | wire.ReplaySeek | wire.RoomRef, ___: Reply
+    ) -> None:
+        raise ReplayNotOpen
 
     def safe(self, _: Connection, __: wire.IncidentRef, ___: Reply) -> None:
         raise NotFound

@@ -171,7 +171,7 @@ class TestAsyncApi:
     @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
     def test_the_example_of_each_event_is_what_the_decoder_takes(self, event: Any) -> None:
         example = LIVE["components"]["messages"][event.name]["examples"][0]["payload"]
-        assert msgspec.convert(example, event.shape) == EXAMPLES[event.shape]
+        assert msgspec.json.decode(msgspec.json.encode(example), type=event.shape) == EXAMPLES[event.shape]
 
     async def test_is_what_the_server_serves(self, api: Api) -> None:
         response = await api.call("GET", "/asyncapi.json")
