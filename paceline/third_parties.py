@@ -14,6 +14,7 @@ import msgspec
 from paceline.keys import vapid_key
 from paceline.settings import Settings
 from services.kernel.clock import Clock
+from services.notifications.hands import HANDS
 from services.notifications.vapid import load_vapid_key
 from workers.outbound.apns import Team
 from workers.outbound.client import open_outbound
@@ -46,7 +47,7 @@ async def open_third_parties(settings: Settings, clock: Clock) -> AsyncIterator[
     proxy = settings.outbound_proxy or None
     async with (
         open_outbound(clock, Egress(ANYWHERE), proxy=proxy) as named,
-        open_outbound(clock, Egress(settings.outbound_allow), proxy=proxy) as guarded,
+        open_outbound(clock, Egress(settings.outbound_allow), proxy=proxy, connections=HANDS) as guarded,
         open_providers(means_of(settings), clock, named=named, guarded=guarded) as ways,
     ):
         yield ways

@@ -22,6 +22,7 @@ from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ContactId, DeliveryId, DeviceId, IncidentId, NotificationId
 from services.notifications.contact_letter import ANSWER_MS, ContactLetter, Says, Standing
 from services.notifications.delivery import NEXT, Lane, Outcome, State, Step
+from services.notifications.hands import Room
 from services.notifications.notification import Notification
 from services.notifications.outgoing import Channel, Device
 from services.notifications.phone import PhoneCheck
@@ -36,7 +37,7 @@ CHANNEL: Final = "paceline_deliveries"
 @dataclass(frozen=True)
 class Claimed:
     """A delivery that this worker has until its lease ends. `attempt` counts from 1, this one included. `abandoned`: another
-    worker had begun the attempt before and never said how it ended."""
+    worker had begun the attempt before and never said how it ended. `receiver`: of a lane that is claimed by receivers."""
 
     id: DeliveryId
     account_id: AccountId
@@ -47,6 +48,7 @@ class Claimed:
     expires_at_ms: int
     abandoned: bool
     traceparent: str
+    receiver: str = ""
 
 
 @dataclass(frozen=True)
@@ -255,20 +257,63 @@ class Deliveries:
             leased_until,
             limit,
         )
-        return [
-            Claimed(
-                id=DeliveryId(row["id"]),
-                account_id=AccountId(row["account_id"]),
-                notification_id=None if row["notification_id"] is None else NotificationId(row["notification_id"]),
-                channel=row["channel"],
-                device_id=None if row["device_id"] is None else DeviceId(row["device_id"]),
-                attempt=row["attempts"],
-                expires_at_ms=to_wall_ms(row["expires_at"]),
-                abandoned=row["abandoned"],
-                traceparent=row["traceparent"],
+        return [_claimed(row) for row in rows]
+
+    async def claim_apart(
+        self, lane: Lane, now: datetime, leased_until: datetime, limit: int, rooms: Sequence[Room]
+    ) -> list[Claimed]:
+        """As `claim`, of a lane whose devices live at many receivers: for each room as many as it has. A receiver is the scheme and
+        the host of an address in small letters. What a room has none for is not touched, however long it has been due."""
+        taken: list[Claimed] = []
+        for room in rooms:
+            left = min(room.limit, limit - len(taken))
+            for urgent in (True, False):
+                if left and (room.other or any(room.known.values())):
+                    claimed = await self._claim_room(lane, urgent, now, leased_until, room, left)
+                    taken, left = taken + claimed, left - len(claimed)
+                    for one in claimed:
+                        room = room.without(one.receiver)
+        return taken
+
+    async def _claim_room(
+        self, lane: Lane, urgent: bool, now: datetime, leased_until: datetime, room: Room, limit: int
+    ) -> list[Claimed]:
+        rows = await self._tx.fetch(
+            """
+            WITH known AS (
+                SELECT * FROM unnest($5::text[], $6::int[]) AS known (receiver, room)
+            ), locked AS (
+                SELECT deliveries.id, deliveries.state, deliveries.due_at, receiver.name, coalesce(known.room, $7) AS room
+                FROM deliveries
+                LEFT JOIN devices ON devices.id = deliveries.device_id
+                CROSS JOIN LATERAL (
+                    SELECT coalesce(lower(substring(devices.address FROM '^[^/]+//[^/]+')), '') AS name
+                ) AS receiver
+                LEFT JOIN known ON known.receiver = receiver.name
+                WHERE deliveries.lane = $1 AND urgent = $2 AND due_at <= $3 AND state IN ('waiting', 'sending')
+                  AND coalesce(known.room, $7) > 0
+                ORDER BY due_at
+                LIMIT $8
+                FOR NO KEY UPDATE OF deliveries SKIP LOCKED
+            ), in_line AS (
+                SELECT *, row_number() OVER (PARTITION BY name ORDER BY due_at, id) AS nth FROM locked
             )
-            for row in rows
-        ]
+            UPDATE deliveries SET state = 'sending', attempts = attempts + 1, due_at = $4, changed_at = $3
+            FROM in_line AS due
+            WHERE deliveries.id = due.id AND due.nth <= due.room
+            RETURNING deliveries.id, account_id, notification_id, channel, device_id, attempts, expires_at, traceparent,
+                      due.state = 'sending' AS abandoned, due.name AS receiver
+            """,
+            lane,
+            urgent,
+            now,
+            leased_until,
+            list(room.known),
+            list(room.known.values()),
+            room.other,
+            limit,
+        )
+        return [_claimed(row) for row in rows]
 
     async def recipients(self, delivery_ids: Sequence[DeliveryId]) -> dict[DeliveryId, Recipient]:
         """Whom these deliveries are for, with what they say, as of now."""
@@ -614,6 +659,21 @@ _DIGESTS: Final = uuid.UUID("5f8d6a52-5f0e-4d1c-9a37-0b8f3c1e7d44")
 def digest_id_of(account_id: AccountId, period: datetime) -> DeliveryId:
     """The id of somebody's digest for a period: always the same one."""
     return DeliveryId(uuid.uuid5(_DIGESTS, f"{account_id} {to_wall_ms(period)}"))
+
+
+def _claimed(row: asyncpg.Record) -> Claimed:
+    return Claimed(
+        id=DeliveryId(row["id"]),
+        account_id=AccountId(row["account_id"]),
+        notification_id=None if row["notification_id"] is None else NotificationId(row["notification_id"]),
+        channel=row["channel"],
+        device_id=None if row["device_id"] is None else DeviceId(row["device_id"]),
+        attempt=row["attempts"],
+        expires_at_ms=to_wall_ms(row["expires_at"]),
+        abandoned=row["abandoned"],
+        traceparent=row["traceparent"],
+        receiver=row.get("receiver", ""),
+    )
 
 
 def _recipient(row: asyncpg.Record) -> Recipient:

@@ -5,7 +5,9 @@ transactions to every mail and know less: what is held until the morning, waits 
 with a time in it, not a message that somebody has to put back. A loop is woken when something is told, and looks by itself
 every `POLL_S`.
 
-One lane per provider is the bulkhead: whatever a provider does, refuse, hang or drip, only what goes to it waits for it.
+One lane per provider is the bulkhead: whatever a provider does, refuse, hang or drip, only what goes to it waits for it. The
+lane of browsers leads to many receivers, and whoever is well waits for none that is not: services/notifications/hands.py says
+who may have a hand, and what nobody may have one for is not claimed.
 
 One attempt is two transactions with the call between them. The first says `sending`, counts the attempt, and asks once more
 whether the person still wants it; the second says how it ended. Whoever dies in between leaves a row whose lease runs out,
@@ -31,6 +33,7 @@ from services.kernel.problems import Unavailable
 from services.notifications import contact_letter
 from services.notifications.deciding import Later, Stop, still
 from services.notifications.delivery import POLICIES, Lane, Step, after_attempt, in_doubt
+from services.notifications.hands import HANDS, QUICK_S, Hands
 from services.notifications.links import Linking
 from services.notifications.notification import Notification
 from services.notifications.outgoing import (
@@ -55,9 +58,11 @@ RETRY_S: Final = 2.0
 """Between two looks while the database is away, and between two attempts to write down how something ended."""
 NEWER_S: Final = 60
 """How long what only a newer program can read is left to it, while both run."""
-LANES: Final[tuple[tuple[Lane, int], ...]] = (("email", 4), ("apns", 8), ("fcm", 8), ("webpush", 8), ("sms", 4))
+LANES: Final[tuple[tuple[Lane, int], ...]] = (("email", 4), ("apns", 8), ("fcm", 8), ("webpush", HANDS), ("sms", 4))
 """Every lane, and how many calls this process makes in it at once. As many as a provider's own places
 (workers/outbound/providers.py): more would only be sent away again."""
+APART: Final[Lane] = "webpush"
+"""The lane of many receivers."""
 
 Transactions = Callable[[], AbstractAsyncContextManager[Stores]]
 
@@ -162,6 +167,7 @@ class Sender:
         self._wakeups: Final = wakeups
         self._poll_s: Final = poll_s
         self._stopping: Final = asyncio.Event()
+        self._hands: Final = Hands() if lane == APART else None
         self.statistics: Final = LaneStatistics()
 
     async def run(self) -> None:
@@ -200,8 +206,14 @@ class Sender:
                     sending = group.create_task(self.send(letter), name=f"{self.lane} {letter.claimed.id}")
                     running.add(sending)
                     sending.add_done_callback(done)
-                if taken < free or not free:
-                    await pause(self._clock, self._poll_s, woken, self._stopping)
+                if self._has_taken_all(taken, free):
+                    # A call that turns slow wakes nobody, and gives its hand to others.
+                    look_s = QUICK_S if self._hands is not None and running else self._poll_s
+                    await pause(self._clock, min(look_s, self._poll_s), woken, self._stopping)
+
+    def _has_taken_all(self, taken: int, free: int) -> bool:
+        """Whether nothing is left that could leave now. In a lane with one receiver, fewer than there were hands for are all."""
+        return not taken or (taken < free and self._hands is None)
 
     # -- before the call
 
@@ -212,7 +224,7 @@ class Sender:
         now = utc(now_ms)
         lease = max(policy.lease_s for channel, policy in POLICIES.items() if channel == _channel_of(self.lane))
         async with self._transactions() as stores:
-            claimed = await stores.deliveries.claim(self.lane, now, now + datetime.timedelta(seconds=lease), limit)
+            claimed = await self._claim(stores, now, now + datetime.timedelta(seconds=lease), limit)
             if not claimed:
                 return 0, []
             recipients = await stores.deliveries.recipients([one.id for one in claimed])
@@ -223,7 +235,18 @@ class Sender:
             ]
             if self.lane in {"apns", "fcm", "webpush"} and letters:
                 letters = await _with_badges(stores, letters, now)
+        if self._hands is not None:
+            for letter in letters:
+                self._hands.begin(letter.claimed.receiver, letter.claimed.id, taken_at)
         return len(claimed), letters
+
+    async def _claim(
+        self, stores: Stores, now: datetime.datetime, until: datetime.datetime, limit: int
+    ) -> list[Claimed]:
+        if self._hands is None:
+            return await stores.deliveries.claim(self.lane, now, until, limit)
+        rooms = self._hands.rooms(self._clock.monotonic())
+        return await stores.deliveries.claim_apart(self.lane, now, until, limit, rooms)
 
     async def _leaves(self, stores: Stores, claimed: Claimed, to: Recipient, now_ms: int) -> bool:
         """Whether a claimed delivery is to leave now; writes down what becomes of one that is not."""
@@ -263,10 +286,14 @@ class Sender:
                 structlog.contextvars.bound_contextvars(trace_id=span.context.trace_id),
             ):
                 step = await self._attempt(letter)
+                if self._hands is not None and step.counted:
+                    self._hands.answered(claimed.receiver, claimed.id, self._clock.monotonic())
                 span.note(**{"paceline.state": step.state})
                 await self._write_down(letter, step)
         finally:
             self.statistics.running -= 1
+            if self._hands is not None:
+                self._hands.end(claimed.receiver, claimed.id)
 
     async def _attempt(self, letter: Letter) -> Step:
         claimed = letter.claimed

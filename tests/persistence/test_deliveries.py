@@ -1,6 +1,7 @@
 """What is on its way, in the database: how lanes are read with a million held rows beside them, and what is forgotten."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from persistence.database import Database, Tx
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
 from services.kernel.ids import ClassId
+from services.notifications.addresses import NewDevice
 from services.notifications.content import ClassContent
+from services.notifications.hands import Room
 from services.schedule.jobs import Tick
 from tests.support.notified import Notified, announced
 from tests.support.postbox import Postbox, a_sender, send_due
@@ -120,3 +123,23 @@ async def test_the_schedule_forgets_what_no_inbox_shows_any_more_and_nothing_els
     (kept,) = await world.inbox(ada)
     assert kept.content == announced("new")
     assert utc(kept.told_at_ms) > utc(world.clock.wall_ms()) - timedelta(days=3)
+
+
+async def test_a_lane_of_many_receivers_gives_each_no_more_than_it_has_room_for(world: Notified) -> None:
+    ada = await world.account()
+    for host in ("good", "full", "new"):
+        url = f"https://{host}.Example.org/x"
+        await world.use.add_device(ada, NewDevice(kind="webpush", address=url, p256dh="p" * 87, auth="a" * 22))
+    for number in range(3):
+        content = ClassContent(ClassId(world.ids.next()), "Hills", "Cleo", 60_000, 2, 1, 1.0)
+        await world.tell(content, ada, subject=f"no. {number}")
+    now = utc(world.clock.wall_ms())
+    for_the_well = Room(9, {"https://good.example.org": 2}, other=0)
+    for_others = Room(9, {"https://good.example.org": 0, "https://full.example.org": 0}, other=1)
+    async with world.transactions() as stores:
+        claimed = await stores.deliveries.claim_apart(
+            "webpush", now, now + timedelta(minutes=1), 9, (for_the_well, for_others)
+        )
+    assert Counter(one.receiver for one in claimed) == {"https://good.example.org": 2, "https://new.example.org": 1}
+    async with world.transactions() as stores:
+        assert len(await stores.deliveries.claim("webpush", now, now + timedelta(minutes=1), 99)) == 6

@@ -12,6 +12,7 @@ from services.notifications.outgoing import CHANNELS, Channel, Mail, Outgoing, P
 from services.notifications.phone import PhoneCodes
 from tests.support.notified import SECRET, Notified, PlainWords
 from workers.sending import Post, Sender
+from workers.wakeups import Wakeups
 
 Answer = Callable[[Outgoing], Awaitable[Receipt]]
 
@@ -55,9 +56,16 @@ class Postbox:
         return Receipt("postbox", f"no-{self._taken}")
 
 
-def a_sender(world: Notified, postbox: Postbox, lane: Lane = "email", *, concurrency: int = 4) -> Sender:
+def a_sender(
+    world: Notified,
+    postbox: Postbox,
+    lane: Lane = "email",
+    *,
+    concurrency: int = 4,
+    wakeups: Wakeups | None = None,
+) -> Sender:
     """A lane whose letters go to this postbox."""
-    return Sender(lane, concurrency, world.transactions, postbox, a_post(world), world.clock)
+    return Sender(lane, concurrency, world.transactions, postbox, a_post(world), world.clock, wakeups)
 
 
 def a_post(world: Notified) -> Post:

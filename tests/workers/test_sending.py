@@ -1,21 +1,28 @@
 """From a delivery that is due to what became of it: each answer of a provider, and each way for a worker to die."""
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
+from functools import partial
+from urllib.parse import urlsplit
 
 import pytest
 
 from persistence.database import Database
+from persistence.deliveries import CHANNEL
 from services.kernel import trace
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
 from services.kernel.ids import WorkoutId
+from services.notifications.addresses import NewDevice
 from services.notifications.content import LoginEndedContent, WorkoutContent
 from services.notifications.delivery import POLICIES
+from services.notifications.hands import EACH, HANDS, QUICK_S, WELL
 from services.notifications.outgoing import (
     DeadAddress,
     InDoubt,
     Outgoing,
+    PushMessage,
     Receipt,
     Refused,
     Sms,
@@ -26,6 +33,7 @@ from tests.support.notified import Notified, announced
 from tests.support.postbox import Postbox, a_sender, send_due
 from tests.support.task_buses import eventually
 from workers.sending import Sender
+from workers.wakeups import Wakeups
 
 MAIL_LEASE_S = POLICIES["email"].lease_s
 PUSH_LEASE_S = POLICIES["push"].lease_s
@@ -46,6 +54,21 @@ def postbox() -> Postbox:
 def workout(world: Notified) -> WorkoutContent:
     """A workout's summary, which goes by push."""
     return WorkoutContent(WorkoutId(world.ids.next()), "run", 0, 60_000, 140, 170, 12.0, 300)
+
+
+def browser_at(url: str) -> NewDevice:
+    """A browser whose push service gave it this address."""
+    return NewDevice(kind="webpush", address=url, p256dh="p" * 87, auth="a" * 22)
+
+
+def host_of(push: PushMessage) -> str:
+    """The push service that it goes to."""
+    return str(urlsplit(push.device.address).hostname)
+
+
+def has_sent(sender: Sender, count: int) -> bool:
+    """Whether so many have been taken from this lane."""
+    return sender.statistics.ended["sent"] == count
 
 
 async def end_of(world: Notified, caller: Caller) -> tuple[str, int, str]:
@@ -497,3 +520,62 @@ async def test_statistics_count_what_became_of_each_attempt(world: Notified, pos
     await send_due(sender)
     assert sender.statistics.ended == {"failed": 1, "in_doubt": 1, "waiting": 1, "sent": 1}
     assert (sender.statistics.calls, sender.statistics.running) == (4, 0)
+
+
+async def test_browsers_whose_service_is_well_wait_for_none_of_those_that_hang(world: Notified) -> None:
+    postbox, wakeups = Postbox(), Wakeups(world.database, world.clock, (CHANNEL,))
+    hanging, people, released = set[str](), list[Caller](), asyncio.Event()
+    for number in range(60):
+        people.append(await world.account(f"no. {number}"))
+        await world.use.add_device(people[-1], browser_at(f"https://push-{number}.example.org/x"))
+        if number % 3 == 0:
+            hanging.add(f"push-{number}.example.org")
+
+    async def answer(message: Outgoing) -> Receipt:
+        if isinstance(message, PushMessage) and host_of(message) in hanging:
+            await released.wait()
+        return Receipt("webpush", "taken")
+
+    postbox.answer = answer
+    well = len(people) - len(hanging)
+    async with Running(a_sender(world, postbox, "webpush", concurrency=HANDS, wakeups=wakeups)) as sender:
+        for turn in (1, 2):
+            await world.tell(workout(world), *people, subject=f"turn {turn}")
+            wakeups.wake(CHANNEL)
+            await eventually(partial(has_sent, sender, turn * well))
+        called = Counter(host_of(push) for push in postbox.pushes())
+        assert {called[host] for host in hanging} == {1}, "one call each, and all of them still on their way"
+        await eventually(lambda: sender.statistics.running == len(hanging))
+        released.set()
+        await eventually(partial(has_sent, sender, 2 * len(people)))
+
+
+async def test_browsers_that_turn_slow_give_their_hands_to_those_that_are_well(world: Notified) -> None:
+    postbox, wakeups = Postbox(), Wakeups(world.database, world.clock, (CHANNEL,))
+    released = asyncio.Event()
+    ada, bob = await world.account("Ada"), await world.account("Bob")
+    for number in range(WELL // EACH):
+        await world.use.add_device(ada, browser_at(f"https://push-{number}.example.org/x"))
+    await world.use.add_device(bob, browser_at("https://good.example.org/x"))
+
+    async def hang(message: Outgoing) -> Receipt:
+        if isinstance(message, PushMessage) and host_of(message) != "good.example.org":
+            await released.wait()
+        return Receipt("webpush", "taken")
+
+    async with Running(a_sender(world, postbox, "webpush", concurrency=HANDS, wakeups=wakeups)) as sender:
+        everybody = WELL // EACH + 1
+        await world.tell(workout(world), ada, bob)
+        wakeups.wake(CHANNEL)
+        await eventually(partial(has_sent, sender, everybody))  # who answers quickly is well
+        postbox.answer = hang
+        for number in range(EACH):
+            await world.tell(workout(world), ada, subject=f"hangs {number}")
+        wakeups.wake(CHANNEL)
+        await eventually(lambda: sender.statistics.running == WELL)  # and now they hold every hand of the well
+        await world.tell(workout(world), bob, subject="waits for none of them")
+        await world.clock.advance(QUICK_S + 0.1)
+        wakeups.wake(CHANNEL)
+        await eventually(partial(has_sent, sender, everybody + 1))
+        await eventually(lambda: sender.statistics.running == WELL)
+        released.set()

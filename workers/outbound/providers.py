@@ -3,7 +3,8 @@
 `Means` is all that has to be known of third parties; `open_providers` makes the adapters and closes their connections. A channel
 without means refuses: nothing is kept for a day when somebody might set it up.
 
-The places of each are per process: what a mail server or a push service takes easily from one client.
+The places of each are per process: what a mail server or a push service takes easily from one client. Those for browsers are as
+many as their lane has hands (services/notifications/hands.py), which are given out before a call comes here.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -15,6 +16,7 @@ from ssl import SSLContext
 from typing import Final
 
 from services.kernel.clock import Clock
+from services.notifications.hands import EACH, HANDS
 from services.notifications.outgoing import Channel, Mail, Outgoing, Provider, PushMessage, Receipt, Refused, Sms
 from services.notifications.vapid import VapidKey
 from workers.outbound.apns import ApnsProvider, Team
@@ -31,8 +33,6 @@ from workers.outbound.web_push import WebPushProvider, origin_of
 SMTP_PLACES: Final = 4
 """Connections to the mail server; many relays allow ten."""
 PUSH_PLACES: Final = 8
-SERVICE_PLACES: Final = 4
-"""Of the places for browsers, those that one push service may hold."""
 SMS_PLACES: Final = 4
 
 
@@ -125,7 +125,7 @@ async def open_providers(
             guard("fcm", FcmProvider(means.fcm.account, named, clock, url=means.fcm.url), PUSH_PLACES)
         if means.web_push is not None:
             browsers = WebPushProvider(means.web_push.key, means.web_push.subject, guarded, clock)
-            ways["webpush"] = Guarded(browsers, clock, places=PUSH_PLACES, places_each=SERVICE_PLACES, whose=origin_of)
+            ways["webpush"] = Guarded(browsers, clock, places=HANDS, places_each=EACH, whose=origin_of)
         if means.sms is not None:
             guard("sms", SmsProvider(means.sms.account, named, clock, url=means.sms.url), SMS_PLACES)
         yield WaysOut(ways)
