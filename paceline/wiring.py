@@ -74,6 +74,7 @@ from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import Attempts
 from services.accounts.displays import Displays
 from services.accounts.entitlements import Entitlements
+from services.accounts.logins import Logins
 from services.accounts.passwords import Passwords
 from services.accounts.tokens import Tokens, load_key
 from services.challenges.challenges import Challenges
@@ -286,6 +287,7 @@ async def open_parts(
             coach_signup="open" if settings.coach_signup == "open" else "closed",
             refresh_ttl=timedelta(days=settings.refresh_token_days),
         )
+        logins = Logins(transactions, passwords, clock, attempts)
         identify = identifier(tokens, clock)
 
         words = Words()
@@ -345,6 +347,7 @@ async def open_parts(
             GatewayDeps(
                 accounts=accounts,
                 entitlements=Entitlements(transactions, clock, ids),
+                logins=logins,
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,
                 timelines=timelines,

@@ -80,6 +80,13 @@ class Accounts:
             profile.rest_hr,
         )
 
+    async def password_hash_locked(self, account_id: AccountId) -> str | None:
+        """The hash of the password, or None; the account is locked until the transaction ends."""
+        found: str | None = await self._tx.fetchval(
+            "SELECT password_hash FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account_id
+        )
+        return found
+
     async def save_password_hash(self, account_id: AccountId, password_hash: str) -> None:
         """Replace the hash of the password."""
         await self._tx.execute("UPDATE accounts SET password_hash = $2 WHERE id = $1", account_id, password_hash)

@@ -9,8 +9,10 @@ from datetime import datetime
 from typing import Final
 
 from persistence.database import Tx
-from services.accounts.ports import Login, Refresh
+from services.accounts.ports import Login, LoginInUse, Refresh
 from services.kernel.ids import AccountId, LoginId
+
+_LOGIN: Final = ("id", "account_id", "device", "created_at", "ended_at")
 
 
 class Logins:
@@ -50,6 +52,44 @@ class Logins:
             "SELECT id, account_id, device, created_at, ended_at FROM logins WHERE id = $1", login_id
         )
         return None if row is None else Login(**row)
+
+    async def live(self, account_id: AccountId, now: datetime) -> list[LoginInUse]:
+        """The logins of an account that have not ended and hold a refresh token that is still good, the one used last first."""
+        rows = await self._tx.fetch(
+            """
+            SELECT id, account_id, device, created_at, ended_at, used.at AS used_at
+            FROM logins, LATERAL (
+                SELECT max(issued_at) AS at FROM refresh_tokens WHERE login_id = logins.id AND expires_at > $2
+            ) AS used
+            WHERE account_id = $1 AND ended_at IS NULL AND used.at IS NOT NULL
+            ORDER BY used.at DESC, id
+            """,
+            account_id,
+            now,
+        )
+        return [LoginInUse(Login(**{name: row[name] for name in _LOGIN}), row["used_at"]) for row in rows]
+
+    async def end_others(self, account_id: AccountId, keep: LoginId, ended_at: datetime, reason: str) -> list[LoginId]:
+        """End all logins of an account but one and forget their refresh tokens. Locked in the order of their ids, so that two who
+        end each other at once do not wait for each other for ever."""
+        rows = await self._tx.fetch(
+            """
+            WITH others AS (
+                SELECT id FROM logins WHERE account_id = $1 AND id <> $2 AND ended_at IS NULL
+                ORDER BY id FOR NO KEY UPDATE
+            )
+            UPDATE logins SET ended_at = $3, end_reason = $4
+            FROM others WHERE logins.id = others.id
+            RETURNING logins.id
+            """,
+            account_id,
+            keep,
+            ended_at,
+            reason,
+        )
+        ended = [LoginId(row["id"]) for row in rows]
+        await self._tx.execute("DELETE FROM refresh_tokens WHERE login_id = ANY ($1)", ended)
+        return ended
 
     async def refresh_locked(self, token_hash: bytes) -> Refresh | None:
         """The refresh token with this hash and its login, or None; the login is locked until the transaction ends.

@@ -19,7 +19,7 @@ from gateway.http.contact import ContactView, NameContact, NamedContact
 from gateway.http.devices import DeviceList, DeviceView, WebPushKey
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
 from gateway.http.entitlements import EntitlementList, GrantRequest
-from gateway.http.logins import LogIn, RefreshRequest
+from gateway.http.logins import ChangePassword, LogIn, LoginList, LoginsEnded, RefreshRequest
 from gateway.http.notifications import MarkRead
 from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
@@ -56,6 +56,7 @@ from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
 from services.accounts.entitlement import EntitlementView
+from services.accounts.logins import LoginView
 from services.challenges.challenge import Rules, closes_ms
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation, TableLine, TeamLine
 from services.challenges.score_log import BEGINNING, Joined, Opened, linked
@@ -435,6 +436,14 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     Registration(email="jonas@example.org", password="violet anchor moss kettle", name="Jonas", device="watch"),  # noqa: S106
     LogIn(email="jonas@example.org", password="violet anchor moss kettle", device="watch"),  # noqa: S106
     RefreshRequest(refresh_token="plr_4Jq0m2nB8sX1vT6yK3wE5rU7iO9pA0dF2gH4jL6zC8c"),  # noqa: S106
+    ChangePassword(old="violet anchor moss kettle", new="copper lantern orbit thistle"),
+    LoginList(
+        logins=(
+            LoginView(_login, "Chrome on Android", 1_790_000_000_000, 1_790_000_900_000, current=True),
+            LoginView(LoginId(_id(60)), "watch", 1_789_000_000_000, 1_789_950_000_000, current=False),
+        )
+    ),
+    LoginsEnded(ended=1),
     LoggedIn(
         account=_account,
         access_token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl",  # noqa: S106

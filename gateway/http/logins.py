@@ -1,4 +1,4 @@
-"""Logging in, staying logged in, logging out."""
+"""Logging in, staying logged in, logging out: here and elsewhere; and the password."""
 
 from typing import Annotated
 
@@ -8,13 +8,17 @@ from gateway.http.accounts import Device, Email, Password
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.accounts.accounts import LoggedIn
+from services.accounts.logins import LoginView
+from services.kernel.ids import LoginId
 from services.kernel.problems import (
     Busy,
     Forbidden,
+    NotFound,
     RefreshRefused,
     TooManyAttempts,
     WeakPassword,
     WrongCredentials,
+    WrongPassword,
 )
 
 
@@ -24,6 +28,31 @@ class LogIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     email: Email
     password: Password
     device: Device = ""
+
+
+class ChangePassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The password you have, and the one you want."""
+
+    old: Password
+    new: Password
+
+
+class LoginList(msgspec.Struct, frozen=True):
+    """Where you are logged in, the one used last first."""
+
+    logins: tuple[LoginView, ...]
+
+
+class LoginsEnded(msgspec.Struct, frozen=True):
+    """How many other logins were ended."""
+
+    ended: int
+
+
+class LoginPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which login."""
+
+    id: LoginId
 
 
 class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +74,23 @@ async def refresh(deps: GatewayDeps, call: Call[RefreshRequest, Nothing, Nothing
 
 async def log_out(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> None:
     await deps.accounts.log_out(call.caller)
+
+
+async def own_logins(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> LoginList:
+    return LoginList(await deps.logins.all(call.caller))
+
+
+async def end_login(deps: GatewayDeps, call: Call[Nothing, Nothing, LoginPath]) -> None:
+    await deps.logins.end(call.caller, call.path.id)
+
+
+async def end_other_logins(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> LoginsEnded:
+    return LoginsEnded(await deps.logins.end_others(call.caller))
+
+
+async def change_password(deps: GatewayDeps, call: Call[ChangePassword, Nothing, Nothing]) -> LoginsEnded:
+    body = call.body
+    return LoginsEnded(await deps.logins.change_password(call.caller, old=body.old, new=body.new, address=call.address))
 
 
 LOG_IN = Route(
@@ -95,4 +141,59 @@ LOG_OUT = Route(
     reply=None,
     status=204,
     problems=(Forbidden,),
+)
+OWN_LOGINS = Route(
+    "GET",
+    "/v1/logins",
+    name="own_logins",
+    tag="logins",
+    does="Where you are logged in.",
+    handler=own_logins,
+    body=Nothing,
+    query=Nothing,
+    path=Nothing,
+    reply=LoginList,
+    problems=(Forbidden,),
+)
+END_LOGIN = Route(
+    "DELETE",
+    "/v1/logins/{id}",
+    name="end_login",
+    tag="logins",
+    does="Log out another device of yours: its refresh token dies and its sockets close.",
+    more="Again is fine. Its access token stays good for HTTP until it expires.",
+    handler=end_login,
+    body=Nothing,
+    query=Nothing,
+    path=LoginPath,
+    reply=None,
+    status=204,
+    problems=(Forbidden, NotFound),
+)
+END_OTHER_LOGINS = Route(
+    "POST",
+    "/v1/logins/end-others",
+    name="end_other_logins",
+    tag="logins",
+    does="Log out all your devices but this one.",
+    handler=end_other_logins,
+    body=Nothing,
+    query=Nothing,
+    path=Nothing,
+    reply=LoginsEnded,
+    problems=(Forbidden,),
+)
+CHANGE_PASSWORD = Route(
+    "PUT",
+    "/v1/me/password",
+    name="change_password",
+    tag="logins",
+    does="Change your password, and log out all your devices but this one.",
+    more="Wrong passwords count as they do for logging in.",
+    handler=change_password,
+    body=ChangePassword,
+    query=Nothing,
+    path=Nothing,
+    reply=LoginsEnded,
+    problems=(Forbidden, WrongPassword, WeakPassword, TooManyAttempts, Busy),
 )

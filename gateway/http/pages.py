@@ -23,6 +23,7 @@ PAGES: Final = {
     "/coach": "coach.html",
     "/athlete": "athlete.html",
     "/inbox": "inbox.html",
+    "/account": "account.html",
     "/challenges": "challenges.html",
     "/challenge": "challenge.html",
     "/schedule": "schedule.html",

@@ -19,6 +19,7 @@ from services.accounts.account import AccountView, ProfileChange, SignupRole
 from services.accounts.accounts import LoggedIn
 from services.accounts.displays import Display
 from services.accounts.entitlement import EntitlementView
+from services.accounts.logins import LoginView
 from services.challenges.challenge import Kind, Ties
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation
 from services.challenges.score_log import Link
@@ -43,6 +44,7 @@ from services.kernel.ids import (
     ChallengeId,
     ClassId,
     DeviceId,
+    LoginId,
     NotificationId,
     ReportId,
     SeriesId,
@@ -96,6 +98,15 @@ class EntitlementCases(Protocol):
         self, account_id: AccountId, name: str, source: str, from_ms: int | None, until_ms: int | None
     ) -> Sequence[EntitlementView]: ...
     async def withdraw(self, account_id: AccountId, name: str, source: str) -> Sequence[EntitlementView]: ...
+
+
+class LoginCases(Protocol):
+    """See services/accounts/logins.py."""
+
+    async def all(self, caller: Caller) -> tuple[LoginView, ...]: ...
+    async def end(self, caller: Caller, login_id: LoginId) -> None: ...
+    async def end_others(self, caller: Caller) -> int: ...
+    async def change_password(self, caller: Caller, *, old: str, new: str, address: str | None) -> int: ...
 
 
 class ReplayCases(Protocol):
@@ -375,6 +386,7 @@ class GatewayDeps:
 
     accounts: AccountCases
     entitlements: EntitlementCases
+    logins: LoginCases
     displays: DisplayCases
     classes: ClassCases
     timelines: TimelineCases

@@ -216,27 +216,28 @@ _WORDS: Final = (
 _YEAR = re.compile(r"(?:19|20)\d\d")
 
 
-def normal_password(text: str) -> str:
-    """The password as it is hashed: composed (NFC), otherwise to the letter. Raises WeakPassword when absurdly long.
+def normal_password(text: str, path: str = "$.password") -> str:
+    """The password as it is hashed: composed (NFC), otherwise to the letter. Raises WeakPassword when absurdly long, with
+    `path`, its place in the request.
 
     Composition makes the é of a phone and the é of a laptop the same é.
     """
     if len(text) > MAX_TYPED_PASSWORD:
-        raise WeakPassword(f"a password has at most {MAX_PASSWORD} characters", path="$.password")
+        raise WeakPassword(f"a password has at most {MAX_PASSWORD} characters", path=path)
     return unicodedata.normalize("NFC", text)
 
 
-def check_password(password: str, *, email: str, name: str) -> None:
-    """Return when `password` (normal) may protect the account of `email` (normal). Raises WeakPassword."""
+def check_password(password: str, *, email: str, name: str, path: str = "$.password") -> None:
+    """Return when `password` (normal) may protect the account of `email` (normal). Raises WeakPassword with `path`."""
     if len(password) < MIN_PASSWORD:
-        raise WeakPassword(f"a password has at least {MIN_PASSWORD} characters", path="$.password")
+        raise WeakPassword(f"a password has at least {MIN_PASSWORD} characters", path=path)
     if len(password) > MAX_PASSWORD:
-        raise WeakPassword(f"a password has at most {MAX_PASSWORD} characters", path="$.password")
+        raise WeakPassword(f"a password has at most {MAX_PASSWORD} characters", path=path)
     if unguessable_characters(password, email=email, name=name) < MIN_UNGUESSABLE:
         raise WeakPassword(
             "this password is easy to guess: a common word, your name or address, a row of the keyboard or a"
             " repetition makes up most of it; three or four unrelated words make a good one",
-            path="$.password",
+            path=path,
         )
 
 

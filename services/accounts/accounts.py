@@ -143,6 +143,9 @@ class Accounts:
         self._attempts.succeeded(email, address, self._clock.monotonic())
         rehashed = await self._passwords.hash(password) if checked.outdated else None
         async with self._transactions() as stores:
+            # Changed meanwhile, the password that was checked is nobody's any more.
+            if await stores.accounts.password_hash_locked(credentials.account.id) != credentials.password_hash:
+                raise WrongCredentials
             if rehashed is not None:
                 await stores.accounts.save_password_hash(credentials.account.id, rehashed)
             logged_in = await self._open_login(stores, credentials.account, device)

@@ -27,6 +27,13 @@ class Login(msgspec.Struct, frozen=True):
     ended_at: datetime | None = None
 
 
+class LoginInUse(msgspec.Struct, frozen=True):
+    """A login that goes on, and when it last asked for tokens."""
+
+    login: Login
+    used_at: datetime
+
+
 class Refresh(msgspec.Struct, frozen=True):
     """One refresh token as stored, with the login it belongs to."""
 
@@ -56,6 +63,10 @@ class AccountStore(Protocol):
         """Store name and profile."""
         ...
 
+    async def password_hash_locked(self, account_id: AccountId) -> str | None:
+        """The hash of the password as it is now; the account is locked against other changes until the transaction ends."""
+        ...
+
     async def save_password_hash(self, account_id: AccountId, password_hash: str) -> None: ...
 
     async def grant_role(self, email: str, role: AccountRole) -> Account | None:
@@ -77,6 +88,18 @@ class LoginStore(Protocol):
         ...
 
     async def mark_used(self, token_hash: bytes, used_at: datetime) -> None: ...
+
+    async def by_id(self, login_id: LoginId) -> Login | None:
+        """The login, ended or not."""
+        ...
+
+    async def live(self, account_id: AccountId, now: datetime) -> list[LoginInUse]:
+        """The logins of an account that have not ended and can still get new tokens, the one used last first."""
+        ...
+
+    async def end_others(self, account_id: AccountId, keep: LoginId, ended_at: datetime, reason: str) -> list[LoginId]:
+        """End all logins of an account but one, as `end` does; which they were."""
+        ...
 
     async def end(self, login_id: LoginId, ended_at: datetime, reason: str) -> bool:
         """End the login and forget its refresh tokens. False when it had ended before, or never was."""

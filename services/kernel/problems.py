@@ -135,6 +135,13 @@ class WrongCredentials(Problem):
     status = 401
 
 
+class WrongPassword(Problem):
+    """This is not your password: what you want to do asks for it once more."""
+
+    code = "wrong_password"
+    status = 403
+
+
 class RefreshRefused(Problem):
     """The refresh token is unknown, expired, or was used before; log in again."""
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final
 
+import argon2
 import msgspec
 
 from gateway.http.examples import example_of
@@ -18,12 +19,13 @@ from persistence.tapes import Piece
 from realtime.wire import ClassStanding, ClassSummary
 from rooms.board import Changes
 from rooms.tape import Tape
+from services.accounts.ports import Login
 from services.classes.timelines import ScriptDraft
 from services.fairplay.judging import judge
 from services.integrations.links import link_to
 from services.integrations.sealing import Seals
 from services.kernel.clock import utc
-from services.kernel.ids import ContactId, ReportId, TaskId, WebhookEndpointId, WorkoutId
+from services.kernel.ids import ContactId, LoginId, ReportId, TaskId, WebhookEndpointId, WorkoutId
 from services.notifications.addresses import NewDevice
 from services.notifications.contact_link import ContactLinks
 from services.notifications.content import AnnouncementContent, topic_of
@@ -85,6 +87,24 @@ async def known(evening: Evening, _: Who) -> Asked:
 async def refreshing(evening: Evening, _: Who) -> Asked:
     made = await evening.make(Who.NOBODY, "POST", "/v1/accounts", {**_credentials(), "name": "Somebody"})
     return Asked(body={"refresh_token": made["refresh_token"]})
+
+
+async def owners_login(evening: Evening, _: Who) -> Asked:
+    caller = await evening.caller(Who.OWNER)
+    login = Login(LoginId(uuid.uuid4()), caller.account_id, "watch", utc(evening.now_ms()))
+    async with evening.world.transactions() as stores:
+        await stores.logins.add(login)
+    return Asked({"id": login.id})
+
+
+async def new_password(evening: Evening, who: Who) -> Asked:
+    """Whoever has an account has this password; it is hashed at the lowest cost, since it is only looked at once."""
+    if who not in {Who.DISPLAY, Who.OPERATOR, Who.NOBODY}:
+        caller = await evening.caller(who)
+        hashed = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+        async with evening.world.transactions() as stores:
+            await stores.accounts.save_password_hash(caller.account_id, hashed)
+    return Asked(body={"old": PASSWORD, "new": "copper lantern orbit thistle"})
 
 
 # -- classes ----------------------------------------------------------------------------------------------------

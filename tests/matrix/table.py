@@ -162,6 +162,10 @@ ROUTES: Final = (
     RouteRow("POST /v1/logins", ANYBODY, r.known),
     RouteRow("POST /v1/logins/refresh", ANYBODY, r.refreshing, "with a refresh token"),
     RouteRow("DELETE /v1/logins/current", ANY_ACCOUNT, r.plain),
+    RouteRow("GET /v1/logins", ANY_ACCOUNT, r.plain),
+    RouteRow("DELETE /v1/logins/{id}", THEIR_OWN, r.owners_login),
+    RouteRow("POST /v1/logins/end-others", ANY_ACCOUNT, r.plain),
+    RouteRow("PUT /v1/me/password", ANY_ACCOUNT, r.new_password, "with the old one"),
     # -- classes
     RouteRow("POST /v1/displays", ANYBODY, r.join_code, "with the code of a class"),
     RouteRow("GET /v1/demo", ANYBODY, r.demo_class),

@@ -15,8 +15,10 @@ from persistence.database import Database
 from persistence.stores import Transactions
 from rooms.replay import Replay
 from services.accounts.accounts import Accounts, LoggedIn, identifier
+from services.accounts.attempts import Attempts
 from services.accounts.displays import Displays
 from services.accounts.entitlements import Entitlements
+from services.accounts.logins import Logins
 from services.accounts.passwords import Cost, Passwords
 from services.accounts.tokens import SigningKey, Tokens, load_key, make_key
 from services.challenges.challenges import Challenges
@@ -168,9 +170,11 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
     classes = Classes(transactions, clock, ids, EmptyStage())
     notifications = Notifications(transactions, clock, ids, Unsubscribe(SECRET))
     words = Words()
+    attempts = Attempts()
     deps = GatewayDeps(
-        accounts=Accounts(transactions, passwords, tokens, clock, ids),
         entitlements=Entitlements(transactions, clock, ids),
+        accounts=Accounts(transactions, passwords, tokens, clock, ids, attempts=attempts),
+        logins=Logins(transactions, passwords, clock, attempts),
         displays=Displays(classes, tokens, clock, ids),
         classes=classes,
         timelines=Timelines(transactions, clock, EmptyStage()),

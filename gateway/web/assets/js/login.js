@@ -59,7 +59,7 @@ export class Login {
   /** @param {{email: string, password: string, name: string}} fields */
   async register({ email, password, name }) {
     const role = this.side === "coach" ? "coach" : "member";
-    this.#keep(await call("POST", "/v1/accounts", { body: { email, password, name, role } }));
+    this.#keep(await call("POST", "/v1/accounts", { body: { email, password, name, role, device: deviceName() } }));
     this.#tell();
   }
 

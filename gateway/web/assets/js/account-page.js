@@ -1,0 +1,127 @@
+/**
+ * The account: where one is logged in, ending that from here, and the password.
+ */
+import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { loginWords } from "./login-words.js";
+import { memberPage } from "./member-page.js";
+import { Problem } from "./problem.js";
+import { count } from "./words.js";
+
+class Page {
+  /** @param {import("./login.js").Login} login */
+  constructor(login) {
+    this.login = login;
+  }
+
+  async load() {
+    await this.guarded("logins-trouble", async () => {
+      const { logins } = await this.login.call("GET", "/v1/logins");
+      byId("logins").replaceChildren(...logins.map((one) => this.#row(one)));
+      byId("end-others").hidden = logins.every(({ current }) => current);
+    });
+  }
+
+  #row(one) {
+    const { name, since } = loginWords(one);
+    const end = make(
+      "button",
+      { class: "button button-small", type: "button", "aria-label": `Log out ${name}`, onclick: () => this.#end(one, name, end) },
+      "Log out",
+    );
+    return make(
+      "li",
+      { class: "device" },
+      make("span", {}, make("strong", {}, name), make("small", {}, since)),
+      one.current ? make("span", { class: "muted" }, "This one") : end,
+    );
+  }
+
+  async #end(one, name, button) {
+    await whileBusy(button, () =>
+      this.guarded("logins-trouble", async () => {
+        await this.login.call("DELETE", `/v1/logins/${one.id}`);
+        setText(byId("account-said"), `${name} is logged out.`);
+        await this.load();
+        byId("logins-title").focus();
+      }),
+    );
+  }
+
+  async endOthers() {
+    const yes = await confirmed({
+      title: "Log out all other devices?",
+      text: "You stay logged in here. Whatever they have not sent yet stays on them until you log in there again.",
+      yes: "Log them out",
+    });
+    if (!yes) return;
+    await this.guarded("logins-trouble", async () => {
+      this.#ended((await this.login.call("POST", "/v1/logins/end-others")).ended);
+      await this.load();
+    });
+  }
+
+  async changePassword() {
+    const old = byId("password-old");
+    const wanted = byId("password-new");
+    for (const field of [old, wanted]) field.removeAttribute("aria-invalid");
+    const empty = [old, wanted].find((field) => !field.value);
+    if (empty) {
+      this.#complain(empty, "Both are needed: the password you have, and the one you want.");
+      return;
+    }
+    try {
+      setText(byId("password-trouble"), "");
+      const { ended } = await this.login.call("PUT", "/v1/me/password", { old: old.value, new: wanted.value });
+      byId("password").reset();
+      this.#ended(ended, "Your password is changed. ");
+      await this.load();
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      const of = problem.code === "wrong_password" ? old : problem.field === "new" ? wanted : null;
+      this.#complain(of, problem.message);
+    }
+  }
+
+  #complain(field, words) {
+    setText(byId("password-trouble"), words);
+    field?.setAttribute("aria-invalid", "true");
+    field?.focus();
+  }
+
+  #ended(number, before = "") {
+    const others = number ? `${count(number, "other device is", "other devices are")} logged out.` : "No other device was logged in.";
+    setText(byId("account-said"), before + others);
+  }
+
+  async guarded(place, work) {
+    setText(byId(place), "");
+    try {
+      await work();
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      setText(byId(place), problem.message);
+    }
+  }
+}
+
+let page = null;
+
+byId("end-others").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.endOthers()));
+byId("password").addEventListener("submit", (event) => {
+  event.preventDefault();
+  whileBusy(event.target.querySelector("[type=submit]"), () => page.changePassword());
+});
+
+await memberPage({
+  meanwhile: "You can go on meanwhile.",
+  async enter(login, live) {
+    page = new Page(login);
+    byId("password-name").value = login.account.email;
+    showView("home");
+    await page.load();
+    // Another tab or device may have logged in or out while we were away.
+    live.watch(({ phase }) => {
+      if (phase === "connected") page.load();
+    });
+  },
+});

@@ -1,0 +1,93 @@
+/**
+ * The account in a real browser: two browsers are logged in, one logs the other out from another node, and changes the password.
+ *
+ *     BASE_URL=http://127.0.0.1:8080 OTHER_URL=http://127.0.0.1:8081 node account.mjs
+ *
+ * ARTIFACTS names a folder for screenshots.
+ */
+import assert from "node:assert/strict";
+
+import { LAPTOP, NARROW_PHONE, fits, registerByKeyboard, shot, speaks, withBrowser, withPage } from "./browser.mjs";
+import { BASE_URL, connect, eventually, http, journey } from "./client.mjs";
+
+const OTHER_URL = process.env.OTHER_URL ?? BASE_URL;
+const OLD = "seven brown foxes rowing";
+const NEW = "copper lantern orbit thistle";
+
+const kept = (page) => page.evaluate(() => JSON.parse(localStorage.getItem("paceline.login.athlete")));
+const rows = (page) => page.locator("#logins .device");
+
+async function account(browser, tell) {
+  // Not quiet: the browser writes refused passwords into its console.
+  await withPage(browser, { viewport: LAPTOP, quiet: false }, async (page) => {
+    await page.goto(`${BASE_URL}/account`);
+    await registerByKeyboard(page, "Ana");
+    await page.getByRole("heading", { name: "Where you are logged in" }).waitFor();
+    await eventually("the first login", async () => (await rows(page).count()) === 1);
+    assert.match(await rows(page).first().innerText(), /Chrome on Linux[\s\S]*This one/);
+    assert.ok(await page.getByRole("button", { name: "Log out all others" }).isHidden());
+    tell("registered");
+
+    const { email } = (await kept(page)).account;
+    const logIn = (device) =>
+      http("POST", "/v1/logins", { body: { email, password: OLD, device }, status: 201 });
+    const watch = await logIn("Watch on the left wrist");
+    const phone = await logIn('<b>Phone</b> "of" Ana');
+    const onWatch = await connect(watch.access_token, OTHER_URL);
+    const onPhone = await connect(phone.access_token, OTHER_URL);
+    await page.reload();
+    await eventually("three logins", async () => (await rows(page).count()) === 3);
+    await speaks(page, "the account");
+    await fits(page, "the account");
+    await shot(page, "account-laptop-dark");
+
+    // From this node the watch's socket, which is at the other one, is closed, and its refresh token is worth nothing.
+    await page.getByRole("button", { name: "Log out Watch on the left wrist" }).click();
+    await eventually("two logins", async () => (await rows(page).count()) === 2);
+    await eventually("the watch's socket to close", async () => !onWatch.socket.connected);
+    assert.equal((await onWatch.hear("bye")).come_back_ms, undefined, "it is not told to come back");
+    assert.ok(onPhone.socket.connected, "the phone stays");
+    await http("POST", "/v1/logins/refresh", { body: { refresh_token: watch.refresh_token }, status: 401 });
+    tell("one logged out from afar");
+
+    const fields = { old: page.getByLabel("Password now"), new: page.getByLabel("New password") };
+    const change = page.getByRole("button", { name: "Change it" });
+    await change.click();
+    await page.getByText("Both are needed").waitFor();
+    await fields.old.fill("not my password");
+    await fields.new.fill(NEW);
+    await change.click();
+    await page.getByText("This is not your password").waitFor();
+    assert.equal(await fields.old.getAttribute("aria-invalid"), "true");
+    await fields.old.fill(OLD);
+    await fields.new.fill("password12345");
+    await change.click();
+    await page.getByText("easy to guess").waitFor();
+    assert.equal(await fields.new.getAttribute("aria-invalid"), "true");
+    await fields.new.fill(NEW);
+    await page.keyboard.press("Enter");
+    await page.getByText("Your password is changed. 1 other device is logged out.").waitFor();
+    assert.equal(await fields.old.inputValue(), "", "a password does not stay in the page");
+    await eventually("the phone's socket to close", async () => !onPhone.socket.connected);
+    await eventually("one login", async () => (await rows(page).count()) === 1);
+    tell("the password is changed");
+
+    for (const device of ["Tablet", "Television"])
+      await http("POST", "/v1/logins", { body: { email, password: NEW, device }, status: 201 });
+    await http("POST", "/v1/logins", { body: { email, password: OLD }, status: 401 });
+    await page.reload();
+    await page.setViewportSize(NARROW_PHONE);
+    await eventually("three logins again", async () => (await rows(page).count()) === 3);
+    await fits(page, "the account on a phone");
+    await shot(page, "account-phone-dark");
+    await page.getByRole("button", { name: "Log out all others" }).click();
+    await page.getByRole("button", { name: "Log them out" }).click();
+    await page.getByText("2 other devices are logged out.").waitFor();
+    await eventually("only this one", async () => (await rows(page).count()) === 1);
+    tell("all others logged out");
+  });
+}
+
+await journey(async (tell) => {
+  await withBrowser((browser) => account(browser, tell));
+});

@@ -1,0 +1,30 @@
+"""One's own account in Chromium, with devices on two nodes. The assertions live in js/account.mjs and js/units/."""
+
+import os
+from pathlib import Path
+
+from services.accounts.tokens import make_key
+from tests.journeys.node import run_node
+from tests.journeys.test_inbox import two_nodes
+from tests.support.system_parts import require
+
+
+async def test_the_words_of_the_page() -> None:
+    require("node")
+    said, code = await run_node("--test", "units/logins.test.mjs")
+    assert code == 0, said
+
+
+async def test_a_device_is_logged_out_from_another_browser_at_another_node(fresh_dsn: str, tmp_path: Path) -> None:
+    chromium = require("chromium")
+    require("node")
+    require("socket.io-client")
+    async with two_nodes(fresh_dsn, PACELINE_TOKEN_KEY=make_key().decode()) as (one, two):
+        said, code = await run_node(
+            "account.mjs",
+            BASE_URL=one.base_url,
+            OTHER_URL=two.base_url,
+            CHROMIUM=str(chromium),
+            ARTIFACTS=os.environ.get("ARTIFACTS") or str(tmp_path),
+        )
+    assert code == 0, said
