@@ -78,6 +78,7 @@ from services.accounts.logins import Logins
 from services.accounts.passwords import Passwords
 from services.accounts.tokens import Tokens, load_key
 from services.challenges.challenges import Challenges
+from services.challenges.heats import Heats
 from services.classes.bookings import Bookings
 from services.classes.classes import Classes
 from services.classes.coaches import Coaches
@@ -264,6 +265,7 @@ async def open_parts(
         classes = Classes(transactions, clock, ids, rooms)
         timelines = Timelines(transactions, clock, clocks)
         challenges = Challenges(transactions, clock, ids, hot)
+        heats = Heats(transactions, clock, ids, clocks)
         watching = Watching(node, challenges, clock)
         showings = Showings(transactions, clock, ids, rooms)
         coaches = Coaches(transactions, clock, Hall(rooms))
@@ -353,6 +355,7 @@ async def open_parts(
                 timelines=timelines,
                 replay=replay,
                 challenges=challenges,
+                heats=heats,
                 showings=showings,
                 offers=Offers(transactions, clock, ids),
                 bookings=Bookings(transactions, clock, ids),

@@ -6,7 +6,7 @@ import asyncpg
 import msgspec
 
 from persistence.database import Tx
-from services.classes.live_class import LiveClass, Membership, Role
+from services.classes.live_class import NOBODY, LiveClass, Membership, Role
 from services.classes.showing import Showing
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ClassId
@@ -14,7 +14,7 @@ from services.kernel.ids import AccountId, ClassId
 _MEMBER = "account_id, accounts.name, n, role, feed_epoch, showing_mode, showing_alias, showing_revision"
 _COLUMNS = """
     classes.id, classes.code, classes.title, classes.coach_id, accounts.name AS coach_name,
-    classes.created_at, classes.ended_at, classes.coaches_n, classes.needs,
+    classes.created_at, classes.ended_at, classes.coaches_n, classes.needs, classes.heat,
     ARRAY(
         SELECT helping.account_id FROM class_members AS helping
         WHERE helping.class_id = classes.id AND helping.co_coach_since IS NOT NULL
@@ -43,16 +43,17 @@ class Classes:
         """Store a new class; False when its code is taken."""
         status: str = await self._tx.execute(
             """
-            INSERT INTO classes (id, code, title, coach_id, created_at, needs)
-            VALUES ($1, $2, $3, $4, $5, $6)
+            INSERT INTO classes (id, code, title, coach_id, created_at, needs, heat)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
             ON CONFLICT (code) DO NOTHING
             """,
             live.id,
             live.code,
             live.title,
-            live.coach_id,
+            None if live.coach_id == NOBODY else live.coach_id,
             utc(live.created_ms),
             live.needs,
+            live.heat,
         )
         return status.endswith(" 1")
 
@@ -60,7 +61,7 @@ class Classes:
         """The class, or None."""
         return _live_class(
             await self._tx.fetchrow(
-                f"SELECT {_COLUMNS} FROM classes JOIN accounts ON accounts.id = coach_id WHERE classes.id = $1",  # noqa: S608
+                f"SELECT {_COLUMNS} FROM classes LEFT JOIN accounts ON accounts.id = coach_id WHERE classes.id = $1",  # noqa: S608
                 class_id,
             )
         )
@@ -69,7 +70,7 @@ class Classes:
         """The class with this join code, or None."""
         return _live_class(
             await self._tx.fetchrow(
-                f"SELECT {_COLUMNS} FROM classes JOIN accounts ON accounts.id = coach_id WHERE classes.code = $1",  # noqa: S608
+                f"SELECT {_COLUMNS} FROM classes LEFT JOIN accounts ON accounts.id = coach_id WHERE classes.code = $1",  # noqa: S608
                 code,
             )
         )
@@ -224,13 +225,14 @@ def _live_class(row: asyncpg.Record | None) -> LiveClass | None:
         id=ClassId(row["id"]),
         code=row["code"],
         title=row["title"],
-        coach_id=AccountId(row["coach_id"]),
-        coach_name=row["coach_name"],
+        coach_id=NOBODY if row["coach_id"] is None else AccountId(row["coach_id"]),
+        coach_name=row["coach_name"] or "",
         created_ms=to_wall_ms(row["created_at"]),
         ended_ms=None if row["ended_at"] is None else to_wall_ms(row["ended_at"]),
         co_coach_ids=tuple(AccountId(each) for each in row["co_coach_ids"]),
         coaches_n=row["coaches_n"],
         needs=row["needs"],
+        heat=row["heat"],
     )
 
 

@@ -131,7 +131,7 @@ class Safety:
         row = await self._tx.fetchrow(
             """
             SELECT member.n, accounts.name, ARRAY(
-                SELECT coach_id FROM classes WHERE id = $1
+                SELECT coach_id FROM classes WHERE id = $1 AND coach_id IS NOT NULL
                 UNION
                 SELECT account_id FROM class_members WHERE class_id = $1 AND co_coach_since IS NOT NULL
             ) AS coaches

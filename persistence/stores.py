@@ -22,6 +22,7 @@ from persistence.database import Database, Tx
 from persistence.deliveries import Deliveries
 from persistence.entitlements import Entitlements
 from persistence.following import Followers
+from persistence.heats import Heats
 from persistence.inbox import Inbox
 from persistence.leading import Leading
 from persistence.logins import Logins
@@ -64,6 +65,7 @@ class Stores:
         self.timelines: Final = Timelines(tx)
         self.tapes: Final = Tapes(tx)
         self.challenges: Final = Challenges(tx)
+        self.heats: Final = Heats(tx)
         self.blocks: Final = Blocks(tx)
         self.moderation: Final = Moderation(tx)
         self.reports: Final = Reports(tx)

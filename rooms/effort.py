@@ -5,7 +5,7 @@ from the stored samples to the last bit (a law test holds them together). The st
 every group commit; after a restart the score goes on from there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -14,6 +14,9 @@ from services.training.sample import Sample, held_ms
 from services.training.zones import ZONES, zone_of
 
 NOTHING: Final = (0,) * ZONES
+
+Window = tuple[int, int]
+"""From and until when time earns, wall clock, ms since 1970; the end is excluded."""
 
 
 class Effort(msgspec.Struct, frozen=True):
@@ -31,6 +34,21 @@ def advance(effort: Effort, samples: Iterable[Sample], max_hr: int, *, counts: b
     for sample in samples:
         if counts and last_t is not None and last_bpm is not None:
             zone_ms[zone_of(last_bpm, max_hr)] += held_ms(last_t, sample.t)
+        last_t, last_bpm = sample.t, sample.bpm
+    return Effort(zone_ms=tuple(zone_ms), last_t=last_t, last_bpm=last_bpm)
+
+
+def advance_within(
+    effort: Effort, samples: Sequence[Sample], made: Sequence[int | None], max_hr: int, window: Window
+) -> Effort:
+    """The effort after `samples`, of whose time only that within `window` earns. `made` is when the sample before them was made
+    (None: there was none), and each of them, wall clock."""
+    zone_ms = list(effort.zone_ms)
+    last_t, last_bpm = effort.last_t, effort.last_bpm
+    for sample, began_ms in zip(samples, made, strict=False):
+        if last_t is not None and last_bpm is not None and began_ms is not None:
+            ends_ms = min(began_ms + held_ms(last_t, sample.t), window[1])
+            zone_ms[zone_of(last_bpm, max_hr)] += max(ends_ms - max(began_ms, window[0]), 0)
         last_t, last_bpm = sample.t, sample.bpm
     return Effort(zone_ms=tuple(zone_ms), last_t=last_t, last_bpm=last_bpm)
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from persistence.streams import Earned
-from rooms.effort import NOTHING, Effort, advance, total
+from rooms.effort import NOTHING, Effort, Window, advance, advance_within, total
 from rooms.moving import Movers
 from services.kernel.ids import StreamId
 from services.training.arbitration import Arbitration, Shift, Source, decide, gone, heard, opened
@@ -179,11 +179,21 @@ class Feeding:
         )
 
 
-def earned(stream: Fed, samples: Sequence[Sample], made: Sequence[int | None], *, counts: bool) -> Effort:
+def earned(
+    stream: Fed,
+    samples: Sequence[Sample],
+    made: Sequence[int | None],
+    *,
+    counts: bool,
+    window: Window | None = None,
+) -> Effort:
     """The effort of a stream after `samples`, of which those count that no other stream has earned in. `made` is when the sample
-    before them was made (None: there was none), and each of them, wall clock. With `counts` false nothing is earned."""
+    before them was made (None: there was none), and each of them, wall clock. With `counts` false nothing is earned, with a
+    `window` nothing outside it."""
     early, max_hr = _early(stream, made), stream.physiology.max_hr
     effort = advance(stream.effort, samples[:early], max_hr, counts=False) if early else stream.effort
+    if counts and window is not None:
+        return advance_within(effort, samples[early:], made[early:], max_hr, window)
     return advance(effort, samples[early:], max_hr, counts=counts)
 
 

@@ -11,7 +11,7 @@ from persistence.stores import Stores, Transactions
 from persistence.streams import Earned, StreamRecord
 from realtime.wire import StreamOpen
 from rooms.knocking import Knocking
-from rooms.seating import admit, seat
+from rooms.seating import admit, admit_rider, seat
 from services.classes.live_class import LiveClass, may_enter, may_feed
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -94,6 +94,7 @@ class Openings:
             may_enter(live_class, caller, "athlete")
             may_feed(await stores.classes.membership(live_class.id, caller.account_id))
             await admit(stores, live_class, caller, now)
+            await admit_rider(stores.heats, live_class, caller, "$.class_code")
             await seat(stores.classes, live_class, caller.account_id, "athlete", now)
             feed_epoch = await stores.classes.raise_feed(live_class.id, caller.account_id)
         workout_id = WorkoutId(self._ids.next())

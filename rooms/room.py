@@ -23,13 +23,13 @@ from rooms.audience import CUE_EVENT, audience_of, cue_of, for_member
 from rooms.board import Board, Line, furthest
 from rooms.cockpit import Cockpit, zone_now
 from rooms.cues import MAX_RECEIPTS, TELL_FOR_MS, Cues
-from rooms.effort import NOTHING
+from rooms.effort import NOTHING, Window
 from rooms.private_board import Private
 from rooms.redaction import for_coach, for_room
 from rooms.stepping import Readings, Stepping
 from rooms.tape import Tape
 from services.classes.course import Doing
-from services.classes.live_class import LiveClass, Membership, Role, is_out
+from services.classes.live_class import NOBODY, LiveClass, Membership, Role, is_out
 from services.classes.receipts import with_receipt
 from services.classes.showing import Showing, newer
 from services.classes.steps import Body
@@ -63,7 +63,7 @@ def view_of(live: LiveClass) -> ClassView:
         state="over" if live.over else "live",
         created_at_ms=live.created_ms,
         ended_at_ms=live.ended_ms,
-        coach_id=live.coach_id,
+        coach_id=None if live.coach_id == NOBODY else live.coach_id,
         co_coach_ids=live.co_coach_ids,
         coaches_n=live.coaches_n,
         needs=live.needs,
@@ -518,6 +518,15 @@ class Room:
         self.clock = clock
         self.stepping.take_clock(clock)
         return True
+
+    @property
+    def window(self) -> Window | None:
+        """When samples count, server time: in a heat while its clock runs, in any other class at all times (None)."""
+        if not self.live.heat:
+            return None
+        if self.clock is None or self.clock.state != "running":
+            return (0, 0)
+        return (self.clock.at_ms, self.clock.at_ms + self.clock.duration_ms - self.clock.class_ms)
 
     def take_timeline(self, timeline: Timeline) -> None:
         """Take script and clock as they are stored."""

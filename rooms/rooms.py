@@ -50,7 +50,7 @@ from rooms.knocking import Knocking
 from rooms.named_now import retold
 from rooms.room import Room, channel_of, view_of
 from rooms.screen import Screen
-from rooms.seating import admit, seat
+from rooms.seating import admit, admit_rider, seat
 from services.classes.live_class import LiveClass, Membership, may_enter
 from services.classes.showing import Showing
 from services.kernel.caller import Caller
@@ -172,6 +172,7 @@ class Rooms:
                 raise TooManyRooms(limit=MAX_ROOMS)
             if not live.over and not live.is_led_by(caller.account_id):
                 await admit(stores, live, caller, utc(self._clock.wall_ms()))
+            await admit_rider(stores.heats, live, caller, "$.code")
             membership = None
             if "display" not in caller.roles:
                 membership = await self._membership(stores.classes, live, caller, request.role)

@@ -7,6 +7,7 @@ it: when a gateway dies, a whole class comes back within a second, and must not 
 from datetime import datetime
 
 from persistence.classes import Classes
+from persistence.heats import Heats
 from persistence.stores import Stores
 from services.accounts.entitlement import require
 from services.classes.live_class import MAX_MEMBERS, LiveClass, Membership, Role, role_after
@@ -14,7 +15,7 @@ from services.classes.offer import may_come_in
 from services.kernel.caller import Caller
 from services.kernel.clock import to_wall_ms
 from services.kernel.ids import AccountId, ClassId
-from services.kernel.problems import ClassFull, RemovedFromClass
+from services.kernel.problems import ClassFull, ClassNotFound, RemovedFromClass
 
 
 async def admit(stores: Stores, live: LiveClass, caller: Caller, now: datetime) -> None:
@@ -34,6 +35,13 @@ async def _entitled(stores: Stores, class_id: ClassId, needs: str, account_id: A
     if await stores.classes.membership(class_id, account_id) is None:
         granted = await stores.entitlements.named((account_id,), needs)
         require(needs, granted[account_id], now_ms)
+
+
+async def admit_rider(heats: Heats, live: LiveClass, caller: Caller, path: str) -> None:
+    """Raise `ClassNotFound` at `path` when a class is the room of a heat in which the caller is not: that there is one is not
+    theirs to know."""
+    if live.heat and not await heats.lets_in(live.id, caller.account_id):
+        raise ClassNotFound(path=path)
 
 
 async def seat(classes: Classes, live: LiveClass, account_id: AccountId, role: Role, now: datetime) -> Membership:

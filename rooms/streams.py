@@ -223,7 +223,7 @@ class Streams:
             live.feeding.hears(live, fresh, made_at_ms, received_ms)
         self._watch(live, fresh, made[1:])
         counts = room is not None and self._counts(live, room)
-        live.effort = earned(live, fresh, made, counts=counts)
+        live.effort = earned(live, fresh, made, counts=counts, window=None if room is None else room.window)
         if moves:
             self._move(live, fresh, made)
         if room is not None and counts:

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from persistence.stores import Stores
-from services.challenges.scorekeeping import close, score_workout
+from services.challenges.scorekeeping import conclude, score_workout
 from services.challenges.tables import HotTable, TableAway, catch_up
 from services.kernel.clock import Clock
 from services.kernel.facts import (
@@ -39,7 +39,7 @@ class ChallengeFacts:
         self._moved: Final = moved
 
     async def keep_score(self, stores: Stores, fact: AnyFact) -> None:
-        """A workout has a summary, or another one, or another verdict; or the time of a challenge is over."""
+        """A workout has a summary, or another one, or another verdict; or a time of a challenge has come."""
         match fact:
             case (
                 WorkoutSummarised(workout_id=workout_id, account_id=account_id)
@@ -47,7 +47,7 @@ class ChallengeFacts:
             ):
                 await score_workout(stores, account_id, workout_id)
             case ChallengeDue(challenge_id=challenge_id):
-                if not await close(stores, challenge_id, self._clock.wall_ms()):
+                if not await conclude(stores, challenge_id, self._clock.wall_ms()):
                     log.info("challenges.closed_before", challenge=str(challenge_id))
             case _:
                 raise _unwanted(fact)

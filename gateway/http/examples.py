@@ -20,6 +20,8 @@ from gateway.http.devices import DeviceList, DeviceView, WebPushKey
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
 from gateway.http.entitlements import EntitlementList, GrantRequest
 from gateway.http.logins import ChangePassword, LogIn, LoginList, LoginsEnded, RefreshRequest
+from gateway.http.heats import HeatCreate, HeatReady
+from gateway.http.logins import LogIn, RefreshRequest
 from gateway.http.notifications import MarkRead
 from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
@@ -468,6 +470,8 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         teams=("Hills", "Flats"),
     ),
     ChallengeJoin(code="K7WQ2MXB4T", time_zone="Europe/Vienna", team="Hills"),
+    HeatCreate(title="Six o'clock sprint", kind="effort", length_min=20, time_zone="Europe/Vienna", late="refused"),
+    HeatReady(),
     _challenge,
     ChallengeList(challenges=(_challenge,)),
     Invitation(

@@ -22,6 +22,7 @@ from services.accounts.entitlement import EntitlementView
 from services.accounts.logins import LoginView
 from services.challenges.challenge import Kind, Ties
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation
+from services.challenges.heat import HeatKind, Late
 from services.challenges.score_log import Link
 from services.classes.booking import BookingView, RosterLine
 from services.classes.leading import PersonView
@@ -192,6 +193,26 @@ class ChallengeCases(Protocol):
         self, caller: Caller, challenge_id: ChallengeId, *, start: int, limit: int, around_me: bool
     ) -> ChallengeTable: ...
     async def log(self, caller: Caller, challenge_id: ChallengeId, after: int, limit: int) -> Sequence[Link]: ...
+
+
+class HeatCases(Protocol):
+    """See services/challenges/heats.py."""
+
+    async def create(
+        self,
+        caller: Caller,
+        *,
+        title: str,
+        kind: HeatKind,
+        length_min: int,
+        from_zone: int | None,
+        target: float | None,
+        ties: Ties,
+        late: Late,
+        time_zone: str,
+    ) -> ChallengeView: ...
+    async def ready(self, caller: Caller, challenge_id: ChallengeId, *, ready: bool) -> ChallengeView: ...
+    async def start(self, caller: Caller, challenge_id: ChallengeId) -> ChallengeView: ...
 
 
 class OfferCases(Protocol):
@@ -395,6 +416,7 @@ class GatewayDeps:
     blocks: BlockCases
     reports: ReportCases
     challenges: ChallengeCases
+    heats: HeatCases
     offers: OfferCases
     bookings: BookingCases
     series: SeriesCases

@@ -36,6 +36,8 @@ MOST_MEMBERS: Final = 1_000_000
 MOST_IN_TEAMS: Final = 50_000
 """Members of a challenge with teams: so many that the sum of all they can do in a year is still a number that tables hold exactly
 (ranking.py)."""
+MOST_RIDERS: Final = 500
+"""Members of a heat. Chosen: the largest class whose screens were looked at; its room has places for twice as many."""
 MOST_OPEN: Final = 20
 """Challenges that one account may be in, or have made, at a time: each is a row to be locked when a workout of theirs ends."""
 PRIZES: Final = 3
@@ -51,9 +53,19 @@ Title = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 TeamName = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 
 
+class HeatTerms(msgspec.Struct, frozen=True):
+    """What makes a challenge a heat (heat.py): it lasts `length_ms` from its start; who comes `late` may still come in; whoever has
+    `target`, in the unit of the kind, is done."""
+
+    length_ms: int
+    late: bool
+    target: int | None = None
+
+
 class Rules(msgspec.Struct, frozen=True):
     """What is counted and when. `first_day` and `last_day` are calendar days, both counting. `from_zone` (1 to 5) only for
-    `zone_time`. `teams`: their names, none for everybody against everybody."""
+    `zone_time`. `teams`: their names, none for everybody against everybody. `heat`: ridden together, from a common start; not
+    written for any other, so the hashes of old logs are what they were."""
 
     kind: Kind
     first_day: date
@@ -61,6 +73,7 @@ class Rules(msgspec.Struct, frozen=True):
     ties: Ties = "first"
     from_zone: int | None = None
     teams: tuple[str, ...] = ()
+    heat: HeatTerms | msgspec.UnsetType = msgspec.UNSET
 
 
 class Challenge(msgspec.Struct, frozen=True):
@@ -161,6 +174,8 @@ def team_from(rules: Rules, name: str | None) -> int | None:
 
 def room_for(rules: Rules) -> int:
     """How many may be in a challenge."""
+    if rules.heat is not msgspec.UNSET:
+        return MOST_RIDERS
     return MOST_IN_TEAMS if rules.teams else MOST_MEMBERS
 
 

@@ -17,6 +17,7 @@ from services.challenges.challenge import (
     Called,
     Challenge,
     Entrant,
+    HeatTerms,
     Kind,
     Rules,
     Ties,
@@ -27,6 +28,7 @@ from services.challenges.challenge import (
     rules_from,
     team_from,
 )
+from services.challenges.heat import GATHER_MS, SETTLE_MS, Heat, HeatView, require_open
 from services.challenges.ranking import Line, Ranked, ranked_teams
 from services.challenges.score_log import BEGINNING, Joined, Left, Link, Opened
 from services.challenges.scorekeeping import AppendStore, append, move_team
@@ -43,6 +45,7 @@ from services.kernel.problems import (
     ChallengeNotFound,
     ChallengeOver,
     Forbidden,
+    HeatBegun,
     TooManyChallenges,
 )
 
@@ -51,14 +54,17 @@ MAX_PAGE: Final = 100
 """Lines of one page of a table."""
 MAX_ENTRIES: Final = 500
 """Entries of one page of a score log."""
+WAITING_SHOWN: Final = 20
+"""Names of those for whom a heat waits: more are a number."""
 _CODE_TRIES: Final = 5
 
 
 class ChallengeView(msgspec.Struct, frozen=True):
     """A challenge as its members see it. `code` invites. `kind` says what `value` counts on its table: workouts (`count`), ms in
     zone `from_zone` and above (`zone_time`), zone-milliseconds, which are points times 60,000 (`effort`), or days in a row
-    (`streak`). Both days count whole, each in the time zone with which a member came in. `closes_ms` is when the table is final,
-    ms since 1970; `finished_ms` null until it is. `you` is the caller's number on it, null for one who is not in."""
+    (`streak`). With `heat` it is ridden together from a common start, and the days say nothing. Both days count whole, each in the
+    time zone with which a member came in. `closes_ms` is when the table is final, ms since 1970; `finished_ms` null until it is.
+    `you` is the caller's number on it, null for one who is not in."""
 
     id: ChallengeId
     code: str
@@ -75,11 +81,12 @@ class ChallengeView(msgspec.Struct, frozen=True):
     yours: bool
     you: int | None = None
     time_zone: str | None = None
+    heat: HeatView | None = None
 
 
 class Invitation(msgspec.Struct, frozen=True):
     """What a code invites to: what somebody agrees to by joining. Everything as in `ChallengeView`; `open` says whether anybody may
-    still come in."""
+    still come in. `heat` where it is one: how long it lasts, whether one may come late, and with how much one is done."""
 
     title: str
     kind: Kind
@@ -90,6 +97,7 @@ class Invitation(msgspec.Struct, frozen=True):
     teams: tuple[str, ...]
     members: int
     open: bool
+    heat: HeatTerms | None = None
 
 
 class TableLine(msgspec.Struct, frozen=True):
@@ -147,6 +155,14 @@ class ChallengeStore(AppendStore, LineStore, Protocol):
     async def log(self, challenge_id: ChallengeId, after: int, limit: int) -> list[Link]: ...
 
 
+class HeatStore(Protocol):
+    """And of the heats' (persistence/heats.py)."""
+
+    async def of(self, challenge_id: ChallengeId) -> Heat | None: ...
+    async def ready(self, challenge_id: ChallengeId) -> Sequence[AccountId]: ...
+    async def waiting(self, challenge_id: ChallengeId, limit: int) -> Sequence[str]: ...
+
+
 class AccountStore(Protocol):
     """And of the accounts'."""
 
@@ -165,13 +181,25 @@ class OutboxStore(Protocol):
     async def add(self, fact: AnyFact, aggregate_id: UUID) -> FactId: ...
 
 
-class ChallengeStores(Protocol):
-    """The stores of one transaction."""
+class SeenStores(Protocol):
+    """What of them it takes to see a challenge."""
 
     @property
     def challenges(self) -> ChallengeStore: ...
     @property
+    def heats(self) -> HeatStore: ...
+
+
+class PlaceStores(SeenStores, Protocol):
+    """And to come into one."""
+
+    @property
     def accounts(self) -> AccountStore: ...
+
+
+class ChallengeStores(PlaceStores, Protocol):
+    """The stores of one transaction."""
+
     @property
     def schedule(self) -> LaterStore: ...
     @property
@@ -212,9 +240,9 @@ class Challenges:
         if not title.strip():
             raise BadShape("give the challenge a title", path="$.title")
         for _ in range(_CODE_TRIES):
-            challenge = self._new(caller, title.strip(), rules, now_ms)
+            challenge = new_challenge(ChallengeId(self._ids.next()), caller, title.strip(), rules, now_ms)
             async with self._transactions() as stores:
-                await self._require_place(stores, caller)
+                await require_place(stores, caller)
                 if not await stores.challenges.create(challenge):
                     continue
                 challenge = await append(stores.challenges, challenge, Opened(challenge.id, rules))
@@ -228,12 +256,12 @@ class Challenges:
         for _ in range(_CODE_TRIES):
             async with self._transactions() as stores:
                 challenge = await self._locked(stores, challenge_id)
-                me = await _seen_by(stores, challenge, caller)
+                me = await seen_by(stores, challenge, caller)
                 if challenge.owner_id != caller.account_id:
                     raise Forbidden("only who made this challenge may change its code")
                 code = _code()
                 if await stores.challenges.set_code(challenge_id, code):
-                    return view_of(msgspec.structs.replace(challenge, code=code), caller, me)
+                    return await view_in(stores, msgspec.structs.replace(challenge, code=code), caller, me)
         raise Busy("no free code was found; try again")
 
     async def invitation(self, caller: Caller, code: str) -> Invitation:
@@ -241,8 +269,9 @@ class Challenges:
         caller.require("member")
         async with self._transactions() as stores:
             invited = await stores.challenges.by_code(normal_code(code))
-        if invited is None:
-            raise ChallengeNotFound
+            if invited is None:
+                raise ChallengeNotFound
+            is_open = await _is_open(stores, invited, self._clock.wall_ms())
         rules = invited.rules
         return Invitation(
             title=invited.title,
@@ -253,7 +282,8 @@ class Challenges:
             from_zone=rules.from_zone,
             teams=rules.teams,
             members=invited.members,
-            open=_open(invited, self._clock.wall_ms()),
+            open=is_open,
+            heat=rules.heat if isinstance(rules.heat, HeatTerms) else None,
         )
 
     async def join(self, caller: Caller, code: str, time_zone: str, team: str | None) -> ChallengeView:
@@ -267,14 +297,13 @@ class Challenges:
             invited = await stores.challenges.by_code(normal_code(code))
             if invited is None:
                 raise ChallengeNotFound
-            await self._require_place(stores, caller, but=invited.id)
+            await require_place(stores, caller, but=invited.id)
             challenge = await self._locked(stores, invited.id)
             now_ms = self._clock.wall_ms()
             me = await stores.challenges.entrant(challenge.id, caller.account_id)
             if me is not None and me.here:
-                return view_of(challenge, caller, me)
-            if not _open(challenge, now_ms):
-                raise ChallengeOver
+                return await view_in(stores, challenge, caller, me)
+            await _require_open(stores, challenge, now_ms)
             if challenge.members >= room_for(challenge.rules):
                 raise ChallengeFull(limit=room_for(challenge.rules))
             if me is None:
@@ -289,7 +318,8 @@ class Challenges:
                 await move_team(stores.challenges, challenge.id, me.team, me.value)
                 me = msgspec.structs.replace(me, left_ms=None, seq=challenge.seq)
             await stores.outbox.add(ChallengeMoved(challenge.id), challenge.id)
-        return view_of(msgspec.structs.replace(challenge, members=challenge.members + 1), caller, me)
+            challenge = msgspec.structs.replace(challenge, members=challenge.members + 1)
+            return await view_in(stores, challenge, caller, me)
 
     async def leave(self, caller: Caller, challenge_id: ChallengeId) -> None:
         """Go: off the table, and nothing more counts. Raises `ChallengeNotFound`, `ChallengeOver`."""
@@ -314,16 +344,15 @@ class Challenges:
             found = await stores.challenges.of_account(caller.account_id, MAX_LIST)
             views = []
             for challenge in found:
-                views.append(
-                    view_of(challenge, caller, await stores.challenges.entrant(challenge.id, caller.account_id))
-                )
+                me = await stores.challenges.entrant(challenge.id, caller.account_id)
+                views.append(await view_in(stores, challenge, caller, me))
         return tuple(views)
 
     async def by_id(self, caller: Caller, challenge_id: ChallengeId) -> ChallengeView:
         """A challenge that the caller is in or has made. Raises `ChallengeNotFound` for any other."""
         async with self._transactions() as stores:
             challenge, me = await _found(stores, challenge_id, caller)
-        return view_of(challenge, caller, me)
+            return await view_in(stores, challenge, caller, me)
 
     async def table(
         self,
@@ -371,32 +400,35 @@ class Challenges:
         except TableAway:
             return None
 
-    async def _require_place(self, stores: ChallengeStores, caller: Caller, but: ChallengeId | None = None) -> None:
-        """Lock the caller's account, so that two at once are counted, and count. The account before any challenge, always."""
-        await stores.accounts.locked(caller.account_id)
-        if await stores.challenges.count_open(caller.account_id, but) >= MOST_OPEN:
-            raise TooManyChallenges(limit=MOST_OPEN)
-
     async def _locked(self, stores: ChallengeStores, challenge_id: ChallengeId) -> Challenge:
         challenge = await stores.challenges.lock(challenge_id)
         if challenge is None:
             raise ChallengeNotFound
         return challenge
 
-    def _new(self, caller: Caller, title: str, rules: Rules, now_ms: int) -> Challenge:
-        return Challenge(
-            id=ChallengeId(self._ids.next()),
-            code=_code(),
-            title=title,
-            owner_id=caller.account_id,
-            rules=rules,
-            created_ms=now_ms,
-            finished_ms=None,
-            numbers=0,
-            members=0,
-            seq=0,
-            head=BEGINNING,
-        )
+
+def new_challenge(challenge_id: ChallengeId, caller: Caller, title: str, rules: Rules, now_ms: int) -> Challenge:
+    """A challenge that the caller makes now, under a fresh code."""
+    return Challenge(
+        id=challenge_id,
+        code=_code(),
+        title=title,
+        owner_id=caller.account_id,
+        rules=rules,
+        created_ms=now_ms,
+        finished_ms=None,
+        numbers=0,
+        members=0,
+        seq=0,
+        head=BEGINNING,
+    )
+
+
+async def require_place(stores: PlaceStores, caller: Caller, but: ChallengeId | None = None) -> None:
+    """Lock the caller's account, so that two at once are counted, and count. The account before any challenge, always."""
+    await stores.accounts.locked(caller.account_id)
+    if await stores.challenges.count_open(caller.account_id, but) >= MOST_OPEN:
+        raise TooManyChallenges(limit=MOST_OPEN)
 
 
 def view_of(challenge: Challenge, caller: Caller, me: Entrant | None) -> ChallengeView:
@@ -422,9 +454,49 @@ def view_of(challenge: Challenge, caller: Caller, me: Entrant | None) -> Challen
     )
 
 
-def _open(challenge: Challenge, now_ms: int) -> bool:
-    """Whether anybody may come in: until the last day has ended everywhere."""
-    return not challenge.over and now_ms < over_everywhere_ms(challenge.rules.last_day)
+async def view_in(stores: SeenStores, challenge: Challenge, caller: Caller, me: Entrant | None) -> ChallengeView:
+    """A challenge as the caller sees it, with what it has beyond others when it is a heat."""
+    view, terms = view_of(challenge, caller, me), challenge.rules.heat
+    heat = await stores.heats.of(challenge.id) if isinstance(terms, HeatTerms) else None
+    if heat is None or not isinstance(terms, HeatTerms):
+        return view
+    ready = await stores.heats.ready(challenge.id)
+    gathers_until_ms = heat.made_ms + GATHER_MS
+    closes_ms = gathers_until_ms if heat.ends_ms is None else heat.ends_ms + SETTLE_MS
+    seen = HeatView(
+        class_id=heat.class_id,
+        class_code=heat.code,
+        length_ms=terms.length_ms,
+        target=terms.target,
+        late="starts_late" if terms.late else "refused",
+        starts_ms=heat.starts_ms,
+        ends_ms=heat.ends_ms,
+        gathers_until_ms=gathers_until_ms,
+        ready=len(ready),
+        waiting=tuple(await stores.heats.waiting(challenge.id, WAITING_SHOWN)) if heat.starts_ms is None else (),
+        you_ready=caller.account_id in ready,
+    )
+    return msgspec.structs.replace(view, closes_ms=heat.closes_ms or closes_ms, heat=seen)
+
+
+async def _require_open(stores: SeenStores, challenge: Challenge, now_ms: int) -> None:
+    """Raise unless anybody may come in: until the last day has ended everywhere; into a heat as its terms say."""
+    terms = challenge.rules.heat
+    if challenge.over or (not isinstance(terms, HeatTerms) and now_ms >= over_everywhere_ms(challenge.rules.last_day)):
+        raise ChallengeOver
+    if isinstance(terms, HeatTerms):
+        heat = await stores.heats.of(challenge.id)
+        if heat is None:
+            raise ChallengeOver
+        require_open(heat, terms, now_ms)
+
+
+async def _is_open(stores: SeenStores, challenge: Challenge, now_ms: int) -> bool:
+    try:
+        await _require_open(stores, challenge, now_ms)
+    except (ChallengeOver, HeatBegun):
+        return False
+    return True
 
 
 def _code() -> str:
@@ -437,10 +509,10 @@ async def _found(
     challenge = await stores.challenges.by_id(challenge_id)
     if challenge is None:
         raise ChallengeNotFound
-    return challenge, await _seen_by(stores, challenge, caller)
+    return challenge, await seen_by(stores, challenge, caller)
 
 
-async def _seen_by(stores: ChallengeStores, challenge: Challenge, caller: Caller) -> Entrant | None:
+async def seen_by(stores: SeenStores, challenge: Challenge, caller: Caller) -> Entrant | None:
     """The caller as a member, None for its maker who is not in. Raises `ChallengeNotFound` for everybody else: that there is
     a challenge of this id is not theirs to know."""
     caller.require("member")

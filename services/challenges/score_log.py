@@ -13,6 +13,10 @@ Of a workout only the latest revision counts. An entry of a revision that is not
 entries of scores may have been written in any order, and twice.
 
     Opened  Joined*  (Joined | Left | Scored)*  Closed
+
+The log of a heat says when it was ridden, once, before anything is scored:
+
+    Opened  (Joined | Left)*  Started  (Joined | Left | Scored)*  Closed
 """
 
 import hashlib
@@ -21,9 +25,9 @@ from typing import Final
 
 import msgspec
 
-from services.challenges.challenge import Rules
+from services.challenges.challenge import HeatTerms, Rules
 from services.challenges.ranking import Line, Ranked, ranked, team_lines, tie_of
-from services.challenges.scoring import Contribution, score_of
+from services.challenges.scoring import Contribution, score_in
 from services.kernel.ids import ChallengeId, WorkoutId
 
 BEGINNING: Final = hashlib.sha256(b"paceline score log 1\n").digest()
@@ -46,6 +50,13 @@ class Joined(msgspec.Struct, frozen=True, tag="joined", tag_field="entry"):
     at_ms: int
 
 
+class Started(msgspec.Struct, frozen=True, tag="started", tag_field="entry"):
+    """A heat is ridden from `at_ms` to `until_ms`, ms since 1970."""
+
+    at_ms: int
+    until_ms: int
+
+
 class Left(msgspec.Struct, frozen=True, tag="left", tag_field="entry"):
     """Somebody went and is not on the table any more; ms since 1970."""
 
@@ -66,7 +77,7 @@ class Closed(msgspec.Struct, frozen=True, tag="closed", tag_field="entry"):
     at_ms: int
 
 
-Entry = Opened | Joined | Left | Scored | Closed
+Entry = Opened | Joined | Started | Left | Scored | Closed
 
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(Entry).decode
@@ -115,6 +126,7 @@ class Ledger:
         self.head = BEGINNING
         self.closed = False
         self._opened: Opened | None = None
+        self._started: Started | None = None
         self._members: Final[dict[int, _Member]] = {}
 
     def take(self, link: Link) -> None:
@@ -152,7 +164,7 @@ class Ledger:
         found = []
         for n, member in self._members.items():
             if member.here:
-                score = score_of(rules.kind, member.latest.values())
+                score = score_in(rules, member.latest.values())
                 found.append(Line(n, score.value, tie_of(rules.ties, score), member.team))
         return found
 
@@ -186,10 +198,26 @@ class Ledger:
                 known = latest.get(what.workout)
                 if not rules.first_day <= what.day <= rules.last_day:
                     raise BrokenLogError(seq, f"{what.day} is no day of this challenge")
+                if isinstance(rules.heat, HeatTerms):
+                    self._ridden(seq, rules.heat, what)
                 if known is None or what.revision > known.revision:
                     latest[what.workout] = what
+            case Started(at_ms=at_ms, until_ms=until_ms):
+                if self._started is not None or not isinstance(rules.heat, HeatTerms):
+                    raise BrokenLogError(seq, "what is no heat, or has begun, does not begin")
+                if until_ms - at_ms != rules.heat.length_ms:
+                    raise BrokenLogError(seq, f"this heat lasts {rules.heat.length_ms} ms")
+                self._started = entry
             case Closed():
                 self.closed = True
+
+    def _ridden(self, seq: int, terms: HeatTerms, what: Contribution) -> None:
+        """Whether a contribution lies within a heat."""
+        started = self._started
+        if started is None or not started.at_ms <= what.began_ms <= what.ended_ms <= started.until_ms:
+            raise BrokenLogError(seq, "this was not ridden while the heat was")
+        if terms.target is not None and what.value > terms.target:
+            raise BrokenLogError(seq, f"whoever has {terms.target} is done")
 
     def _here(self, seq: int, n: int) -> _Member:
         member = self._members.get(n)

@@ -12,14 +12,16 @@ from uuid import UUID
 
 import msgspec
 
-from services.challenges.challenge import PRIZES, Challenge, Entrant
+from services.challenges.challenge import PRIZES, Challenge, Entrant, HeatTerms
+from services.challenges.heat import SETTLE_MS, SWEEP_MS, Heat, HeatTrace
 from services.challenges.ranking import Line, ranked_teams, ranks, tie_of
 from services.challenges.score_log import Closed, Entry, Link, Scored, linked
-from services.challenges.scoring import Contribution, contribution_of, score_of
+from services.challenges.scoring import Contribution, contribution_of, score_in
 from services.kernel.clock import utc
-from services.kernel.facts import AnyFact, ChallengeFinished, ChallengeMoved, Prize
-from services.kernel.ids import AccountId, ChallengeId, FactId, WorkoutId
-from services.training.workouts import Workout
+from services.kernel.facts import AnyFact, ChallengeDue, ChallengeFinished, ChallengeMoved, ClassEnded, Prize
+from services.kernel.ids import AccountId, ChallengeId, ClassId, FactId, WorkoutId
+from services.training.sample import Sample
+from services.training.workouts import Workout, pages
 
 MOST_PRIZES: Final = 100
 """People a fact names. Ten thousand who share the first place are a table and not a list of winners."""
@@ -45,6 +47,28 @@ class WorkoutStore(Protocol):
     """And of the workouts'."""
 
     async def by_id(self, workout_id: WorkoutId) -> Workout | None: ...
+    async def samples(self, workout_id: WorkoutId, from_seq: int, limit: int) -> list[Sample]: ...
+
+
+class HeatStore(Protocol):
+    """And of the heats' (persistence/heats.py)."""
+
+    async def of(self, challenge_id: ChallengeId) -> Heat | None: ...
+    async def offset_ms(self, workout_id: WorkoutId) -> int | None: ...
+    async def unfinished(self, class_id: ClassId) -> list[tuple[AccountId, WorkoutId]]: ...
+    async def end(self, challenge_id: ChallengeId, closes: datetime) -> None: ...
+
+
+class ClassStore(Protocol):
+    """And of the classes'."""
+
+    async def end(self, class_id: ClassId, at: datetime) -> bool: ...
+
+
+class LaterStore(Protocol):
+    """And of the schedule (services/schedule/later.py)."""
+
+    async def once(self, fact: AnyFact, aggregate_id: UUID, *, at_ms: int, key: str) -> bool: ...
 
 
 class OutboxStore(Protocol):
@@ -73,6 +97,12 @@ class ScoreStores(Protocol):
     @property
     def workouts(self) -> WorkoutStore: ...
     @property
+    def heats(self) -> HeatStore: ...
+    @property
+    def classes(self) -> ClassStore: ...
+    @property
+    def schedule(self) -> LaterStore: ...
+    @property
     def outbox(self) -> OutboxStore: ...
 
 
@@ -96,9 +126,41 @@ async def score_workout(stores: ScoreStores, account_id: AccountId, workout_id: 
     if workout is None:
         return moved
     for challenge, entrant in await stores.challenges.open_of(account_id):
-        if contribution_of(challenge.rules, entrant, workout) is not None:
+        if _concerned(challenge, entrant, workout):
             moved += await _score_in(stores, challenge.id, account_id, workout_id)
     return moved
+
+
+async def conclude(stores: ScoreStores, challenge_id: ChallengeId, now_ms: int) -> bool:
+    """A time has come at which a challenge may have to go on: its end, for all but heats. False when there was nothing to do.
+
+    A heat that nobody has started is closed; of one that was ridden the end is noted first. What follows is counted from there and
+    not from the end itself: if everything was down meanwhile, phones get the same time to bring what they have.
+    """
+    challenge = await stores.challenges.lock(challenge_id)
+    heat = None if challenge is None else await stores.heats.of(challenge_id)
+    if challenge is None or challenge.over or heat is None:
+        return await close(stores, challenge_id, now_ms)
+    if heat.ends_ms is None:
+        await _end_room(stores, heat, now_ms)
+        return await close(stores, challenge_id, now_ms)
+    if heat.closes_ms is None:
+        await _end_room(stores, heat, heat.ends_ms)
+        closes_ms = now_ms + SETTLE_MS
+        await stores.heats.end(challenge_id, utc(closes_ms))
+        due = ChallengeDue(challenge_id)
+        await stores.schedule.once(due, challenge_id, at_ms=now_ms + SWEEP_MS, key=f"{challenge_id}:sweep")
+        await stores.schedule.once(due, challenge_id, at_ms=closes_ms, key=f"{challenge_id}:close")
+        await stores.outbox.add(ChallengeMoved(challenge_id), challenge_id)
+        return True
+    for account_id, workout_id in await stores.heats.unfinished(heat.class_id):
+        await _score_in(stores, challenge_id, account_id, workout_id)
+    return now_ms < heat.closes_ms or await close(stores, challenge_id, now_ms)
+
+
+async def _end_room(stores: ScoreStores, heat: Heat, at_ms: int) -> None:
+    if await stores.classes.end(heat.class_id, utc(at_ms)):
+        await stores.outbox.add(ClassEnded(heat.class_id), heat.class_id)
 
 
 async def close(stores: ScoreStores, challenge_id: ChallengeId, now_ms: int) -> bool:
@@ -130,12 +192,17 @@ async def _score_in(
     workout = await stores.workouts.by_id(workout_id)  # again, behind the lock: of two revisions the later one is seen
     if challenge is None or challenge.over or entrant is None or not entrant.here or workout is None:
         return False
-    what = contribution_of(challenge.rules, entrant, workout)
     latest = {each.workout: each for each in await stores.challenges.contributions(challenge_id, entrant.n)}
-    if what is None or not _says_more(what, latest.get(workout_id)):
+    known = latest.get(workout_id)
+    is_heat = isinstance(challenge.rules.heat, HeatTerms)
+    if is_heat:
+        what = await _ridden(stores, challenge, workout, known)
+    else:
+        what = contribution_of(challenge.rules, entrant, workout)
+    if what is None or not _says_more(what, known, instants=is_heat):
         return False
     latest[workout_id] = what
-    score = score_of(challenge.rules.kind, latest.values())
+    score = score_in(challenge.rules, latest.values())
     line = Line(entrant.n, score.value, tie_of(challenge.rules.ties, score), entrant.team)
     challenge = await append(stores.challenges, challenge, Scored(entrant.n, what))
     await stores.challenges.score(challenge_id, line, what, challenge.seq)
@@ -144,11 +211,49 @@ async def _score_in(
     return True
 
 
-def _says_more(what: Contribution, known: Contribution | None) -> bool:
+def _concerned(challenge: Challenge, entrant: Entrant, workout: Workout) -> bool:
+    """Whether a workout may have something to do with a challenge. A heat looks closer when its row is locked."""
+    if isinstance(challenge.rules.heat, HeatTerms):
+        return workout.class_id is not None
+    return contribution_of(challenge.rules, entrant, workout) is not None
+
+
+async def _ridden(
+    stores: ScoreStores, challenge: Challenge, workout: Workout, known: Contribution | None
+) -> Contribution | None:
+    """What a workout is worth in a heat, from the samples stored so far. Its revisions are the heat's own: they count what this has
+    said of it, also while it is not finished."""
+    heat = await stores.heats.of(challenge.id)
+    offset_ms = await stores.heats.offset_ms(workout.id)
+    if heat is None or heat.starts_ms is None or heat.ends_ms is None or workout.class_id != heat.class_id:
+        return None
+    if offset_ms is None:
+        return None
+    trace = HeatTrace(challenge.rules, workout.physiology.max_hr, offset_ms, heat.starts_ms, heat.ends_ms)
+    if workout.verdict != "rejected":
+        async for page in pages(stores, workout.id):
+            for sample in page:
+                trace.add(sample)
+    said = Contribution(
+        workout=workout.id,
+        revision=1 if known is None else known.revision + 1,
+        day=challenge.rules.first_day,
+        began_ms=heat.starts_ms if trace.began_ms is None else trace.began_ms,
+        ended_ms=heat.starts_ms if trace.reached_ms is None else trace.reached_ms,
+        value=trace.value,
+        mark=None if workout.verdict == "accepted" else workout.verdict,
+    )
+    return said
+
+
+def _says_more(what: Contribution, known: Contribution | None, *, instants: bool) -> bool:
     """Whether a revision belongs into the log: it is newer, and worth something else than what stands there, or for another reason.
-    That a workout is rejected is said even of one that was never worth anything."""
+    That a workout is rejected is said even of one that was never worth anything. `instants`: when it was reached is news too, as in
+    a heat, where late samples may have brought somebody to the target sooner."""
     if known is None:
         return what.value > 0 or what.mark == "rejected"
+    if instants and what.ended_ms != known.ended_ms:
+        return True
     return what.revision > known.revision and (what.value, what.mark) != (known.value, known.mark)
 
 

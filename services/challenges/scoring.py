@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.challenges.challenge import COUNTS_FROM_MS, Entrant, Kind, Rules, local_day
+from services.challenges.challenge import COUNTS_FROM_MS, Entrant, HeatTerms, Kind, Rules, local_day
 from services.classes.ranking import weight
 from services.kernel.ids import WorkoutId
 from services.training.summary import WorkoutSummary
@@ -78,6 +78,14 @@ def value_of(rules: Rules, summary: WorkoutSummary) -> int:
             return sum(summary.ms_in_zone[rules.from_zone or 1 :])
         case "effort":
             return weight(summary.ms_in_zone)
+
+
+def score_in(rules: Rules, contributions: Iterable[Contribution]) -> Score:
+    """What the latest revisions of somebody's workouts are worth together under these rules, whatever their order. In a heat with a
+    target nobody has more than that."""
+    score = score_of(rules.kind, contributions)
+    target = rules.heat.target if isinstance(rules.heat, HeatTerms) else None
+    return score if target is None else Score(min(score.value, target), score.reached_ms)
 
 
 def score_of(kind: Kind, contributions: Iterable[Contribution]) -> Score:

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import msgspec
 
 from services.challenges.challenges import ChallengeTable, ChallengeView, TableLine, TeamLine
+from services.challenges.heat import HeatView
 from services.kernel.caller import Caller
 from services.kernel.ids import ChallengeId
 
@@ -27,7 +28,8 @@ class TablePart(msgspec.Struct, frozen=True):
 
 class ChallengeStanding(msgspec.Struct, frozen=True):
     """A challenge's table for whoever looks at it. `you` is their number on it and `around` the lines around it, both null for its
-    maker who is not in. `head` (hex) is the hash of entry `entries` of the score log, the last one. `final`: it is closed."""
+    maker who is not in. `head` (hex) is the hash of entry `entries` of the score log, the last one. `final`: it is closed. `heat`:
+    who is ready, and when it is ridden, where it is one."""
 
     challenge_id: ChallengeId
     members: int
@@ -38,6 +40,7 @@ class ChallengeStanding(msgspec.Struct, frozen=True):
     final: bool
     you: int | None = None
     around: TablePart | None = None
+    heat: HeatView | None = None
 
 
 class Tables(Protocol):
@@ -74,6 +77,7 @@ async def standing_of(
         final=newest.final,
         you=view.you,
         around=None if around is None else _part(around),
+        heat=view.heat,
     )
 
 

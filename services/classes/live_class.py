@@ -1,9 +1,11 @@
 """What a live class is, and who may do what in it. Pure: no clock, no store.
 
-A class is live from its creation until its coach ends it. Its join code is what people read off a wall: short, without
+A class is live from its creation until its coach ends it. A heat (services/challenges/heat.py) is ridden in a class that nobody
+leads: it has no coach, and the clock ends it. Its join code is what people read off a wall: short, without
 letters that look like digits, upper or lower case alike.
 """
 
+import uuid
 from typing import Final, Literal
 
 import msgspec
@@ -21,10 +23,14 @@ MAX_MEMBERS: Final = 2_500
 
 Role = Literal["coach", "athlete", "spectator"]
 
+NOBODY: Final = AccountId(uuid.UUID(int=0))
+"""The coach of a class that nobody leads: no account has this id."""
+
 
 class LiveClass(msgspec.Struct, frozen=True):
     """A class. `created_ms`, `ended_ms` wall clock, ms since 1970; `ended_ms` None while it is live. `co_coach_ids` lead it beside
-    its coach (leading.py); `coaches_n` counts the changes of who leads. `needs`: the entitlement without which nobody is let in."""
+    its coach (leading.py); `coaches_n` counts the changes of who leads. `needs`: the entitlement without which nobody is let in. In
+    a `heat` only counts what is ridden while the class clock runs; `coach_id` is then `NOBODY`."""
 
     id: ClassId
     code: str
@@ -36,6 +42,7 @@ class LiveClass(msgspec.Struct, frozen=True):
     co_coach_ids: tuple[AccountId, ...] = ()
     coaches_n: int = 0
     needs: str | None = None
+    heat: bool = False
 
     @property
     def over(self) -> bool:

@@ -173,7 +173,8 @@ class ChallengeMoved(Fact, frozen=True, tag="challenge.moved"):
 
 
 class ChallengeDue(Fact, frozen=True, tag="challenge.due"):
-    """A challenge's last day has ended everywhere, and the time for late data after it."""
+    """A challenge's last day has ended everywhere, and the time for late data after it. Of a heat: it was not started for long, or
+    its end has come, or one of the times after it."""
 
     challenge_id: ChallengeId
 

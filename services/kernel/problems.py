@@ -475,6 +475,13 @@ class ChallengeOver(Problem):
     status = 409
 
 
+class HeatBegun(Problem):
+    """This heat has begun; nobody who was not in it comes in any more, and nothing of its start can be changed."""
+
+    code = "heat_begun"
+    status = 409
+
+
 class ContradictoryChallenge(Problem):
     """No challenge can be like this; `path` says what is wrong."""
 

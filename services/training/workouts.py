@@ -82,6 +82,19 @@ class OutboxStore(Protocol):
     async def add(self, fact: AnyFact, aggregate_id: UUID) -> FactId: ...
 
 
+class SampleStore(Protocol):
+    """Where the samples of workouts are read (persistence/workouts.py)."""
+
+    async def samples(self, workout_id: WorkoutId, from_seq: int, limit: int) -> list[Sample]: ...
+
+
+class SampledStores(Protocol):
+    """The stores of one transaction, for reading samples."""
+
+    @property
+    def workouts(self) -> SampleStore: ...
+
+
 class WorkoutStores(Protocol):
     """The stores of one transaction, for reading."""
 
@@ -135,7 +148,7 @@ class Workouts:
             if workout.finished_at_ms is None or workout.summary is None:
                 raise GhostNotReady
             trace = GhostTrace(workout.physiology.max_hr)
-            async for page in _pages(stores, workout_id):
+            async for page in pages(stores, workout_id):
                 for sample in page:
                     trace.add(sample)
                 if trace.cut:
@@ -161,13 +174,13 @@ async def summarise(stores: SummaryStores, workout_id: WorkoutId) -> int | None:
 async def tally_of(stores: WorkoutStores, workout_id: WorkoutId) -> WorkoutTally:
     """All samples of a workout stored so far, taken together."""
     tally = WorkoutTally()
-    async for page in _pages(stores, workout_id):
+    async for page in pages(stores, workout_id):
         for sample in page:
             tally.add(sample)
     return tally
 
 
-async def _pages(stores: WorkoutStores, workout_id: WorkoutId) -> AsyncIterator[Sequence[Sample]]:
+async def pages(stores: SampledStores, workout_id: WorkoutId) -> AsyncIterator[Sequence[Sample]]:
     """All samples of a workout stored so far, a turn of the loop after each page."""
     position = 0
     while page := await stores.workouts.samples(workout_id, position, READ_AT_ONCE):

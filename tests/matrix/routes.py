@@ -206,6 +206,25 @@ async def a_challenge(evening: Evening, _: Who) -> Asked:
     return Asked({"id": made["id"]})
 
 
+def _heat() -> dict[str, Any]:
+    return {"title": "Sprint", "kind": "effort", "length_min": 5, "time_zone": "Europe/Vienna"}
+
+
+async def new_heat(_: Evening, __: Who) -> Asked:
+    return Asked(body=_heat())
+
+
+async def a_heat(evening: Evening, _: Who) -> Asked:
+    made = await evening.make(Who.OWNER, "POST", "/v1/heats", _heat())
+    await evening.make(Who.ATHLETE, "POST", "/v1/challenges/join", {"code": made["code"], "time_zone": "Europe/Vienna"})
+    return Asked({"id": made["id"]})
+
+
+async def a_heat_to_be_ready_for(evening: Evening, who: Who) -> Asked:
+    asked = await a_heat(evening, who)
+    return Asked(asked.path, body={"ready": True})
+
+
 # -- booking ----------------------------------------------------------------------------------------------------
 
 

@@ -198,6 +198,13 @@ ROUTES: Final = (
     RouteRow("POST /v1/challenges/{id}/leave", _IN_CHALLENGE, r.a_challenge),
     RouteRow("GET /v1/challenges/{id}/table", _IN_CHALLENGE, r.a_challenge),
     RouteRow("GET /v1/challenges/{id}/log", _IN_CHALLENGE, r.a_challenge),
+    RouteRow("POST /v1/heats", ANY_ACCOUNT, r.new_heat),
+    RouteRow("POST /v1/heats/{id}/ready", _IN_CHALLENGE, r.a_heat_to_be_ready_for),
+    RouteRow(
+        "POST /v1/heats/{id}/start",
+        among_accounts(_NO_CHALLENGE, "its maker; a member may not", owner=OK, athlete=FORBIDDEN),
+        r.a_heat,
+    ),
     # -- booking
     RouteRow("POST /v1/offers", COACHES, r.new_offer),
     RouteRow("GET /v1/offers", ANY_ACCOUNT, r.plain),

@@ -22,6 +22,7 @@ from services.accounts.logins import Logins
 from services.accounts.passwords import Cost, Passwords
 from services.accounts.tokens import SigningKey, Tokens, load_key, make_key
 from services.challenges.challenges import Challenges
+from services.challenges.heats import Heats
 from services.classes.bookings import Bookings
 from services.classes.classes import Classes
 from services.classes.live_class import LiveClass
@@ -183,6 +184,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         blocks=Blocks(transactions, clock, EmptyStage()),
         reports=Reports(transactions, clock, ids, EmptyStage()),
         challenges=Challenges(transactions, clock, ids),
+        heats=Heats(transactions, clock, ids, EmptyStage()),
         offers=Offers(transactions, clock, ids),
         bookings=Bookings(transactions, clock, ids),
         series=Recurring(transactions, clock, ids),
