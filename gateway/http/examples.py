@@ -19,9 +19,8 @@ from gateway.http.contact import ContactView, NameContact, NamedContact
 from gateway.http.devices import DeviceList, DeviceView, WebPushKey
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
 from gateway.http.entitlements import EntitlementList, GrantRequest
-from gateway.http.logins import ChangePassword, LogIn, LoginList, LoginsEnded, RefreshRequest
 from gateway.http.heats import HeatCreate, HeatReady
-from gateway.http.logins import LogIn, RefreshRequest
+from gateway.http.logins import ChangePassword, LogIn, LoginList, LoginsEnded, RefreshRequest
 from gateway.http.notifications import MarkRead
 from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow

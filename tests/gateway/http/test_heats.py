@@ -34,7 +34,7 @@ async def test_a_heat_is_made_joined_and_begins_when_all_are_ready(api: Api) -> 
     assert begun["closes_ms"] == starts_ms + 1_200_000 + SETTLE_MS
     assert (await asked(api, "GET", "/v1/challenges", friend))["challenges"][0]["heat"] == begun["heat"]
     for late in ("ready", "start"):
-        body = {} if late == "ready" else None
+        body: object = {} if late == "ready" else None
         assert (await asked(api, "POST", f"{url}/{late}", maker, body, 409))["code"] == "heat_begun"
     assert (await joined(api, await api.token(), view["code"], 409))["code"] == "heat_begun"
     entries = (await asked(api, "GET", f"/v1/challenges/{view['id']}/log", friend))["entries"]
