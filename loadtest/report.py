@@ -97,7 +97,7 @@ def show_class(console: Console, summary: ClassSummary) -> None:
     table.add_column("athlete")
     table.add_column("effort", justify="right")
     for standing in summary.standings:
-        table.add_row(str(standing.rank), standing.name, f"{standing.effort:.1f}")
+        table.add_row(str(standing.rank or "–"), standing.name, f"{standing.effort:.1f}")
     console.print(table)
 
 

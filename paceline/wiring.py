@@ -60,6 +60,7 @@ from rooms.guarding import Guarding
 from rooms.hall import Hall
 from rooms.muting import Muting
 from rooms.players import Players
+from rooms.rankings import Boards
 from rooms.reacting import Reacting
 from rooms.removing import Removing
 from rooms.replay import Replay
@@ -83,6 +84,7 @@ from services.classes.bookings import Bookings
 from services.classes.classes import Classes
 from services.classes.coaches import Coaches
 from services.classes.offers import Offers
+from services.classes.rankings import Rankings
 from services.classes.recurring import Recurring
 from services.classes.showings import Showings
 from services.classes.timelines import Timelines
@@ -269,6 +271,7 @@ async def open_parts(
         watching = Watching(node, challenges, clock)
         showings = Showings(transactions, clock, ids, rooms)
         coaches = Coaches(transactions, clock, Hall(rooms))
+        rankings = Rankings(transactions, Boards(rooms))
 
         # -- people
         passwords = Passwords()
@@ -420,6 +423,7 @@ async def open_parts(
             classes,
             timelines,
             coaches,
+            rankings,
             clocks,
             Speaking(rooms, clock),
             Chatting(rooms, clock),

@@ -7,14 +7,16 @@ import msgspec
 
 from persistence.database import Tx
 from services.classes.live_class import NOBODY, LiveClass, Membership, Role
+from services.classes.metric import MOST_BASELINE_WORKOUTS
 from services.classes.showing import Showing
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ClassId
 
-_MEMBER = "account_id, accounts.name, n, role, feed_epoch, showing_mode, showing_alias, showing_revision"
+_SHOWING = "showing_mode, showing_alias, showing_revision, showing_body"
+_MEMBER = f"account_id, accounts.name, n, role, feed_epoch, baseline, {_SHOWING}"
 _COLUMNS = """
     classes.id, classes.code, classes.title, classes.coach_id, accounts.name AS coach_name,
-    classes.created_at, classes.ended_at, classes.coaches_n, classes.needs, classes.heat,
+    classes.created_at, classes.ended_at, classes.coaches_n, classes.needs, classes.heat, classes.metric, classes.ranking_n,
     ARRAY(
         SELECT helping.account_id FROM class_members AS helping
         WHERE helping.class_id = classes.id AND helping.co_coach_since IS NOT NULL
@@ -43,8 +45,8 @@ class Classes:
         """Store a new class; False when its code is taken."""
         status: str = await self._tx.execute(
             """
-            INSERT INTO classes (id, code, title, coach_id, created_at, needs, heat)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            INSERT INTO classes (id, code, title, coach_id, created_at, needs, heat, metric)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
             ON CONFLICT (code) DO NOTHING
             """,
             live.id,
@@ -54,6 +56,7 @@ class Classes:
             utc(live.created_ms),
             live.needs,
             live.heat,
+            live.metric,
         )
         return status.endswith(" 1")
 
@@ -118,26 +121,52 @@ class Classes:
         )
         return status.endswith(" 1")
 
-    async def enter(self, class_id: ClassId, account_id: AccountId, role: Role, at: datetime) -> Membership:
-        """Make somebody a member, shown as they have chosen for the classes to come; or give the member there is this role.
+    async def rank_by(self, live: LiveClass) -> None:
+        """Keep what the board of a class is ranked by. The class row must be locked."""
+        await self._tx.execute(
+            "UPDATE classes SET metric = $2, ranking_n = $3 WHERE id = $1", live.id, live.metric, live.ranking_n
+        )
+
+    async def past_zones(self, account_id: AccountId, since: datetime) -> list[tuple[int, ...]]:
+        """The ms in zone of somebody's workouts since an instant, the newest first, without those that fair play has rejected."""
+        rows = await self._tx.fetch(
+            """
+            SELECT summary -> 'ms_in_zone' AS zone_ms FROM workouts
+            WHERE account_id = $1 AND created_at >= $2 AND summary IS NOT NULL AND verdict <> 'rejected'
+            ORDER BY created_at DESC
+            LIMIT $3
+            """,
+            account_id,
+            since,
+            MOST_BASELINE_WORKOUTS,
+        )
+        return [tuple(msgspec.json.decode(row["zone_ms"])) for row in rows]
+
+    async def enter(
+        self, class_id: ClassId, account_id: AccountId, role: Role, at: datetime, baseline: int | None = None
+    ) -> Membership:
+        """Make somebody a member, shown as they have chosen for the classes to come; or give the member there is this role, and
+        this `baseline` if it had none.
 
         The class row must be locked: member numbers are handed out one by one.
         """
         row = await self._tx.fetchrow(
             f"""
-            INSERT INTO class_members (class_id, account_id, n, role, joined_at, showing_mode, showing_alias)
-            SELECT $1, $2, (SELECT coalesce(max(n), 0) + 1 FROM class_members WHERE class_id = $1), $3, $4,
-                coalesce(chosen.mode, 'full'), coalesce(chosen.alias, '')
+            INSERT INTO class_members (class_id, account_id, n, role, joined_at, baseline, showing_mode,
+                                       showing_alias, showing_body)
+            SELECT $1, $2, (SELECT coalesce(max(n), 0) + 1 FROM class_members WHERE class_id = $1), $3, $4, $5,
+                coalesce(chosen.mode, 'full'), coalesce(chosen.alias, ''), coalesce(chosen.body, false)
             FROM (VALUES (true)) AS always LEFT JOIN showing_defaults AS chosen ON chosen.account_id = $2
             ON CONFLICT (class_id, account_id) DO UPDATE
-                SET role = excluded.role
-            RETURNING account_id, n, role, feed_epoch, showing_mode, showing_alias, showing_revision,
+                SET role = excluded.role, baseline = coalesce(class_members.baseline, excluded.baseline)
+            RETURNING account_id, n, role, feed_epoch, baseline, {_SHOWING},
                 (SELECT name FROM accounts WHERE id = account_id) AS name, {_ALSO}
             """,  # noqa: S608
             class_id,
             account_id,
             role,
             at,
+            baseline,
         )
         return _membership(row)
 
@@ -233,11 +262,14 @@ def _live_class(row: asyncpg.Record | None) -> LiveClass | None:
         coaches_n=row["coaches_n"],
         needs=row["needs"],
         heat=row["heat"],
+        metric=row["metric"],
+        ranking_n=row["ranking_n"],
     )
 
 
 def _membership(row: asyncpg.Record) -> Membership:
-    decided = row["showing_revision"] or row["showing_mode"] != "full"
+    decided = row["showing_revision"] or row["showing_mode"] != "full" or row["showing_body"]
+    showing = Showing(row["showing_mode"], row["showing_alias"], row["showing_revision"], row["showing_body"])
     return Membership(
         account_id=AccountId(row["account_id"]),
         name=row["name"],
@@ -246,5 +278,6 @@ def _membership(row: asyncpg.Record) -> Membership:
         feed_epoch=row["feed_epoch"],
         first=row.get("first", False),
         removals=row.get("removals", 0),
-        showing=Showing(row["showing_mode"], row["showing_alias"], row["showing_revision"]) if decided else None,
+        showing=showing if decided else None,
+        baseline=row["baseline"],
     )

@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from persistence.database import Tx
-from services.classes.showing import Audience, Consent, DisplayMode, Purpose, Showing
+from services.classes.showing import Audience, Consent, Purpose, Showing
 from services.classes.showings import Seat
 from services.kernel.ids import AccountId, ClassId
 
@@ -24,21 +24,22 @@ class Showings:
         """What somebody has chosen for the classes that they join, None when they never did. The row, if there is one, stays locked
         (FOR NO KEY UPDATE)."""
         row = await self._tx.fetchrow(
-            "SELECT mode, alias FROM showing_defaults WHERE account_id = $1 FOR NO KEY UPDATE", account_id
+            "SELECT mode, alias, body FROM showing_defaults WHERE account_id = $1 FOR NO KEY UPDATE", account_id
         )
-        return None if row is None else Showing(row["mode"], row["alias"])
+        return None if row is None else Showing(row["mode"], row["alias"], body=row["body"])
 
-    async def save_default(self, account_id: AccountId, mode: DisplayMode, alias: str, at: datetime) -> None:
+    async def save_default(self, account_id: AccountId, showing: Showing, at: datetime) -> None:
         """Keep it, in place of an earlier one."""
         await self._tx.execute(
             """
-            INSERT INTO showing_defaults (account_id, mode, alias, chosen_at) VALUES ($1, $2, $3, $4)
+            INSERT INTO showing_defaults (account_id, mode, alias, body, chosen_at) VALUES ($1, $2, $3, $4, $5)
             ON CONFLICT (account_id) DO UPDATE
-                SET mode = excluded.mode, alias = excluded.alias, chosen_at = excluded.chosen_at
+                SET mode = excluded.mode, alias = excluded.alias, body = excluded.body, chosen_at = excluded.chosen_at
             """,
             account_id,
-            mode,
-            alias,
+            showing.mode,
+            showing.alias,
+            showing.body,
             at,
         )
 
@@ -46,7 +47,7 @@ class Showings:
         """Somebody's place in a class, None without one. Its row stays locked (FOR NO KEY UPDATE)."""
         row = await self._tx.fetchrow(
             """
-            SELECT role, showing_mode, showing_alias, showing_revision, joined_at FROM class_members
+            SELECT role, showing_mode, showing_alias, showing_revision, showing_body, joined_at FROM class_members
             WHERE class_id = $1 AND account_id = $2
             FOR NO KEY UPDATE
             """,
@@ -55,14 +56,14 @@ class Showings:
         )
         if row is None:
             return None
-        showing = Showing(row["showing_mode"], row["showing_alias"], row["showing_revision"])
+        showing = Showing(row["showing_mode"], row["showing_alias"], row["showing_revision"], row["showing_body"])
         return Seat(role=row["role"], showing=showing, joined_at=row["joined_at"])
 
     async def save(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         """Keep how somebody is shown in a class. The seat must be locked."""
         await self._tx.execute(
             """
-            UPDATE class_members SET showing_mode = $3, showing_alias = $4, showing_revision = $5
+            UPDATE class_members SET showing_mode = $3, showing_alias = $4, showing_revision = $5, showing_body = $6
             WHERE class_id = $1 AND account_id = $2
             """,
             class_id,
@@ -70,6 +71,7 @@ class Showings:
             showing.mode,
             showing.alias,
             showing.revision,
+            showing.body,
         )
 
     async def standing(self, account_id: AccountId, class_id: ClassId | None) -> list[tuple[Purpose, Audience]]:

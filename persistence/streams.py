@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+import asyncpg
 import msgspec
 
 from persistence.database import Tx
@@ -16,6 +17,7 @@ from persistence.samples import BatchColumns, encode_batch
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ClassId, StreamId, WorkoutId
 from services.training.arbitration import Shift
+from services.training.earned import Earned
 from services.training.motion import NOT_MOVED, Moved, Moving, total
 from services.training.origin import StreamOrigin
 from services.training.provenance import SensorKind
@@ -23,10 +25,16 @@ from services.training.sample import Sample
 
 _decode_moving: Final = msgspec.json.Decoder(Moving).decode
 
+_BODY = """
+    workouts.physiology ->> 'sex' IS NOT NULL
+    AND workouts.physiology ->> 'mass_kg' IS NOT NULL
+    AND workouts.physiology ->> 'age_years' IS NOT NULL
+"""
+
 
 class StreamRecord(msgspec.Struct, frozen=True):
-    """The durable half of a stream. `zone_ms` ms in zone 0 to 5 earned for its class; `sensor` what feeds it, as it said last;
-    `moving` its distance, power and cadence, None while no sample had any."""
+    """The durable half of a stream. `zone_ms` ms in zone 0 to 5 and `burned` nkcal earned for its class; `sensor` what feeds it,
+    as it said last; `moving` its distance, power and cadence, None while no sample had any."""
 
     id: StreamId
     workout_id: WorkoutId
@@ -42,6 +50,7 @@ class StreamRecord(msgspec.Struct, frozen=True):
     finished: bool
     sensor: SensorKind | None = None
     moving: Moving | None = None
+    burned: int = 0
 
 
 class StreamBatch(msgspec.Struct, frozen=True):
@@ -58,13 +67,7 @@ class StreamBatch(msgspec.Struct, frozen=True):
     zone_ms: tuple[int, ...]
     sensor: SensorKind | None = None
     moving: Moving | None = None
-
-
-class Earned(msgspec.Struct, frozen=True):
-    """What one stream has earned for its class: ms in zone 0 to 5, and what it has moved, None where it has not."""
-
-    zone_ms: tuple[int, ...]
-    moved: Moved | None = None
+    burned: int = 0
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -80,10 +83,12 @@ class Written(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """What a member has earned in a class over all their streams. `distance_m` None where no sample had one."""
+    """What a member has earned in a class over all their streams. `body`: whether the body of one of their workouts is known well
+    enough for calories. The `distance_m` of what they have `moved` is None where no sample had one."""
 
     account_id: AccountId
-    zone_ms: tuple[int, ...]
+    earned: Earned
+    body: bool
     moved: Moved = NOT_MOVED
 
 
@@ -91,7 +96,8 @@ class JudgedTally(msgspec.Struct, frozen=True):
     """What of that counts by fair play; `flagged` while there is a doubt about some of it."""
 
     account_id: AccountId
-    zone_ms: tuple[int, ...]
+    earned: Earned
+    body: bool
     flagged: bool
     moved: Moved = NOT_MOVED
 
@@ -107,7 +113,7 @@ class Streams:
         row = await self._tx.fetchrow(
             """
             SELECT id, workout_id, account_id, class_id, epoch, feed_epoch, next_seq,
-                   last_t, last_bpm, clock_offset_ms, zone_ms, sensor, motion, finished_at IS NOT NULL AS finished
+                   last_t, last_bpm, clock_offset_ms, zone_ms, burned, sensor, motion, finished_at IS NOT NULL AS finished
             FROM streams
             WHERE id = $1
             FOR NO KEY UPDATE
@@ -183,18 +189,19 @@ class Streams:
     async def tallies(self, class_id: ClassId) -> list[Tally]:
         """What each member of a class has earned so far."""
         rows = await self._tx.fetch(
-            """
-            SELECT account_id,
+            f"""
+            SELECT streams.account_id,
                    array[sum(zone_ms[1]), sum(zone_ms[2]), sum(zone_ms[3]),
                          sum(zone_ms[4]), sum(zone_ms[5]), sum(zone_ms[6])]::bigint[] AS zone_ms,
+                   sum(burned)::bigint AS burned, bool_or({_BODY}) AS body,
                    array_agg(motion) FILTER (WHERE motion IS NOT NULL) AS motions
-            FROM streams
-            WHERE class_id = $1
-            GROUP BY account_id
-            """,
+            FROM streams JOIN workouts ON workouts.id = streams.workout_id
+            WHERE streams.class_id = $1
+            GROUP BY streams.account_id
+            """,  # noqa: S608
             class_id,
         )
-        return [Tally(AccountId(row["account_id"]), tuple(row["zone_ms"]), _moved(row["motions"])) for row in rows]
+        return [Tally(AccountId(row["account_id"]), _earned(row), row["body"], _moved(row["motions"])) for row in rows]
 
     async def of_class(self, class_id: ClassId) -> list[tuple[AccountId, WorkoutId]]:
         """The account and the workout of every stream that has fed a class."""
@@ -206,33 +213,34 @@ class Streams:
     async def judged_tallies(self, class_id: ClassId) -> list[JudgedTally]:
         """What each member of a class has earned in workouts that are not rejected."""
         rows = await self._tx.fetch(
-            """
+            f"""
             SELECT streams.account_id, bool_or(workouts.verdict = 'flagged') AS flagged,
                    array[sum(zone_ms[1]), sum(zone_ms[2]), sum(zone_ms[3]),
                          sum(zone_ms[4]), sum(zone_ms[5]), sum(zone_ms[6])]::bigint[] AS zone_ms,
+                   sum(burned)::bigint AS burned, bool_or({_BODY}) AS body,
                    array_agg(motion) FILTER (WHERE motion IS NOT NULL) AS motions
             FROM streams JOIN workouts ON workouts.id = streams.workout_id
             WHERE streams.class_id = $1 AND workouts.verdict <> 'rejected'
             GROUP BY streams.account_id
-            """,
+            """,  # noqa: S608
             class_id,
         )
         return [
-            JudgedTally(AccountId(row["account_id"]), tuple(row["zone_ms"]), row["flagged"], _moved(row["motions"]))
+            JudgedTally(AccountId(row["account_id"]), _earned(row), row["body"], row["flagged"], _moved(row["motions"]))
             for row in rows
         ]
 
     async def earned(self, class_id: ClassId, account_id: AccountId, *, but: StreamId) -> dict[StreamId, Earned]:
         """What each stream of a member has earned in a class, leaving out one."""
         rows = await self._tx.fetch(
-            "SELECT id, zone_ms, motion FROM streams WHERE class_id = $1 AND account_id = $2 AND id <> $3",
+            "SELECT id, zone_ms, burned, motion FROM streams WHERE class_id = $1 AND account_id = $2 AND id <> $3",
             class_id,
             account_id,
             but,
         )
         return {
-            StreamId(row["id"]): Earned(
-                tuple(row["zone_ms"]), None if row["motion"] is None else _decode_moving(row["motion"]).moved
+            StreamId(row["id"]): msgspec.structs.replace(
+                _earned(row), moved=None if row["motion"] is None else _decode_moving(row["motion"]).moved
             )
             for row in rows
         }
@@ -359,12 +367,13 @@ class Streams:
                 last_sample_at = new.received_at,
                 sensor = coalesce(new.sensor, streams.sensor),
                 motion = coalesce(new.motion::jsonb, streams.motion),
-                zone_ms = array[new.z0, new.z1, new.z2, new.z3, new.z4, new.z5]
+                zone_ms = array[new.z0, new.z1, new.z2, new.z3, new.z4, new.z5],
+                burned = new.burned
             FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::smallint[], $5::bigint[], $6::timestamptz[],
                         $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[],
-                        $14::bigint[])
+                        $14::bigint[], $15::bigint[])
                  AS new (id, next_seq, last_t, last_bpm, clock_offset_ms, received_at, sensor, motion,
-                         z0, z1, z2, z3, z4, z5)
+                         z0, z1, z2, z3, z4, z5, burned)
             WHERE streams.id = new.id
             """,
             [batch.stream_id for batch in batches],
@@ -376,7 +385,12 @@ class Streams:
             [batch.sensor for batch in batches],
             [None if batch.moving is None else msgspec.json.encode(batch.moving).decode() for batch in batches],
             *zones,
+            [batch.burned for batch in batches],
         )
+
+
+def _earned(row: asyncpg.Record) -> Earned:
+    return Earned(tuple(row["zone_ms"]), row["burned"])
 
 
 def _moved(motions: Sequence[str] | None) -> Moved:

@@ -36,6 +36,7 @@ import msgspec
 from realtime.codec import Frame, relayed_frame
 from realtime.wire import Role
 from services.classes.course import Doing
+from services.classes.metric import Figure
 from services.classes.receipts import Receipt
 from services.classes.showing import Showing
 from services.kernel.ids import AccountId, ChallengeId, ClassId, LoginId, StreamId
@@ -60,7 +61,8 @@ class ShareEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     reading was made, wall ms, None before the first; `max_hr` bpm that percentages refer to; `zone_ms` ms earned in zone
     0 to 5; `finished` the stream has ended; `doing` where they are in the steps of the class; `rest_hr` bpm, None until their
     stream has told it; `first`: they have been an athlete in no earlier class; `receipts` of cues that their
-    clients have given lately; `showing` how they are shown, None when they never decided. What that keeps from the hearers of the
+    clients have given lately; `showing` how they are shown, None when they never decided; `figure` of what the board is ranked by,
+    where it is not made of the zones. What `showing` keeps from the hearers of the
     channel is not in the entry (rooms/redaction.py).
     """
 
@@ -82,6 +84,7 @@ class ShareEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     first: bool = False
     receipts: tuple[Receipt, ...] = ()
     showing: Showing | None = None
+    figure: Figure | None = None
 
 
 class Share(PeerMessage, frozen=True):

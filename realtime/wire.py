@@ -29,9 +29,10 @@ from services.classes.attention import Reason
 from services.classes.class_clock import ClockState, Command, Programme, Rest
 from services.classes.clock_sync import AGAIN_AFTER_S, SEVERAL, ClockMs, Report
 from services.classes.leading import Appointment
+from services.classes.metric import Metric, TieRule
 from services.classes.saying import MAX_CHAT_UNITS
 from services.classes.script import Script
-from services.classes.showing import Alias, DisplayMode
+from services.classes.showing import Alias, Body, DisplayMode
 from services.classes.steps import ZoneNumber
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
@@ -231,7 +232,10 @@ class StreamTaken(Shape, frozen=True):
 
 class ClassView(Shape, frozen=True):
     """A live class as members see it. Times are ms since 1970. `co_coach_ids` lead it beside its coach; `coaches_n` counts the
-    changes of who leads: a view with a lower one is older. `needs`: the entitlement without which no newcomer is let in."""
+    changes of who leads: a view with a lower one is older. `needs`: the entitlement without which no newcomer is let in.
+
+    The board is ranked by `metric`, figures are in `unit`, and equals share a rank: compared `exact`, free of rounding, or
+    `as_shown`. `ranking_n` counts the changes of that, as `coaches_n` does."""
 
     id: ClassId
     code: str
@@ -244,13 +248,28 @@ class ClassView(Shape, frozen=True):
     co_coach_ids: tuple[AccountId, ...] = ()
     coaches_n: int = 0
     needs: str | None = None
+    metric: Metric = "effort"
+    unit: str = "points"
+    ties: TieRule = "exact"
+    ranking_n: int = 0
 
 
 class ClassCreate(Shape, frozen=True):
-    """Create a live class (role coach). `needs`: nobody but who leads it is let in without this entitlement."""
+    """Create a live class (role coach), whose board is ranked by `metric`. `needs`: nobody but who leads it is let in without this
+    entitlement."""
 
     title: Title
     needs: EntitlementName | None = None
+    traceparent: TraceParent | None = None
+    metric: Metric = "effort"
+
+
+class RankingSet(Shape, frozen=True):
+    """Rank the board of the class by another metric from now on (who leads it, in its room): everybody's figure is what they have
+    earned from the beginning."""
+
+    class_id: ClassId
+    metric: Metric
     traceparent: TraceParent | None = None
 
 
@@ -320,7 +339,8 @@ class Member(Shape, frozen=True, kw_only=True):
 class Row(msgspec.Struct, frozen=True, array_like=True):
     """One athlete's line on a board, on the wire an array of exactly these fields in this order.
 
-    `n` member number; `rank` 1 is first, equal effort shares a rank (1, 2, 2, 4), null for somebody whom the room does not see;
+    `n` member number; `rank` 1 is first, equals share a rank (1, 2, 2, 4), null for somebody whom the room does not see, or of whom
+    it has no figure;
     `bpm` beats per minute, `percent` of the own maximum, `zone` 0 to 5: all three null unless the sensor is live, the first two
     also for those who show only their zone; `effort` points so far (Edwards: minutes in zone z count z), one decimal;
     `freshness` of the sensor.
@@ -335,11 +355,20 @@ class Row(msgspec.Struct, frozen=True, array_like=True):
     freshness: Freshness
 
 
+class Figured(msgspec.Struct, frozen=True, array_like=True):
+    """An athlete's figure in what a board is ranked by, on the wire an array `[n, figure]`: in the unit of the class, null where
+    there is none or the room may not see it."""
+
+    n: int
+    figure: float | None
+
+
 class BoardSnapshot(Shape, frozen=True):
     """The whole board. Replaces everything a client knew of this room.
 
     `epoch` names this telling of the board and `v` its version: changes apply only on top of the same epoch and of v - 1.
-    `at_ms` is the server's wall clock.
+    `at_ms` is the server's wall clock. It is ranked by `metric`; `figures` in that, of everybody. Ranked by effort it has none: the
+    rows say it.
     """
 
     class_id: ClassId
@@ -348,11 +377,14 @@ class BoardSnapshot(Shape, frozen=True):
     at_ms: int
     members: tuple[Member, ...]
     rows: tuple[Row, ...]
+    metric: Metric = "effort"
+    figures: tuple[Figured, ...] = ()
 
 
 class BoardChanges(Shape, frozen=True):
     """What changed since version `v - 1` of `epoch`: rows and members to put in place of the old ones, by `n`, and the numbers of
-    those who are `gone` from the board: forget their rows and their names.
+    those who are `gone` from the board: forget their rows and their names. `figures` likewise; when `metric` is another one than
+    before, forget all figures first.
 
     A client whose board is not at exactly `epoch`, `v - 1` must ask for `board.get`.
     """
@@ -364,27 +396,33 @@ class BoardChanges(Shape, frozen=True):
     rows: tuple[Row, ...] = ()
     members: tuple[Member, ...] = ()
     gone: tuple[int, ...] = ()
+    metric: Metric = "effort"
+    figures: tuple[Figured, ...] = ()
 
 
 class BoardPrivate(Shape, frozen=True):
     """What you may see beyond the board that everybody sees, in place of its rows and members by `n`: to the coach of the class
-    those who are not shown in full to the room, to such a member their own line. Replaces the one before; empty: nothing more."""
+    those who are not shown in full to the room, to such a member their own line. Replaces the one before; empty: nothing more.
+    `figures` are in what the board is ranked by."""
 
     class_id: ClassId
     at_ms: int
     members: tuple[Member, ...] = ()
     rows: tuple[Row, ...] = ()
+    figures: tuple[Figured, ...] = ()
 
 
 class DisplaySet(Shape, frozen=True):
     """Decide how you are shown in a class that you are in: full; zone (no heart rate); alias (another name); coach (only the coach
     sees you); hidden (nobody does). When this is answered no screen gets more any longer. `alias` is what you are called where your
-    name is not shown, the chat included; without one it is your number.
+    name is not shown, the chat included; without one it is your number. `body`: in a class that is ranked by calories or
+    improvement the room sees your figure too, in the modes full and alias.
     """
 
     class_id: ClassId
     mode: DisplayMode
     alias: Alias = ""
+    body: Body = False
     traceparent: TraceParent | None = None
 
 
@@ -394,6 +432,7 @@ class DisplayNow(Shape, frozen=True):
     class_id: ClassId
     mode: DisplayMode
     alias: str = ""
+    body: bool = False
 
 
 class Missed(Shape, frozen=True, array_like=True):
@@ -675,6 +714,12 @@ class ClassEndedView(ClassView, frozen=True, kw_only=True):
 
 class ClassCoachesView(ClassView, frozen=True, kw_only=True):
     """Others lead the class than before."""
+
+    position: PositionText
+
+
+class ClassRankingView(ClassView, frozen=True, kw_only=True):
+    """The board of the class is ranked by something else."""
 
     position: PositionText
 
@@ -1077,6 +1122,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("class.end", ClassRef, "End a class (its coach).", reply=ClassView),
     Event("class.control", ClassControl, "Start, pause, resume, skip or extend a class (its coach).", reply=ClockView),
     Event("coach.appoint", CoachAppoint, "Say who leads the class (its coach).", reply=ClassView),
+    Event("ranking.set", RankingSet, "Rank the board by another metric (who leads the class).", reply=ClassView),
     Event("member.remove", MemberRemove, "Send somebody out of the class (who leads it).", reply=Done),
     Event(
         "member.let_in", MemberLetIn, "Let somebody who was sent out come in again (who leads the class).", reply=Done
@@ -1146,6 +1192,13 @@ EVENTS: Final[tuple[Event, ...]] = (
     ),
     Event(
         "class.coaches", ClassCoachesView, "Others lead the class than before.", delivery=Delivery.MUST, positioned=True
+    ),
+    Event(
+        "class.ranking",
+        ClassRankingView,
+        "The board is ranked by something else.",
+        delivery=Delivery.MUST,
+        positioned=True,
     ),
     Event("room.removed", RoomRemoved, "You were sent out of the class.", delivery=Delivery.MUST, positioned=True),
     Event(

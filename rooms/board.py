@@ -13,22 +13,26 @@ it once its shares stop (`drop_node`), until it is heard again.
 How each member is shown (`services/classes/showing.py`) is cut by whoever speaks, and here again by the newest decision known, in
 case the speaker had not heard of it. Whom the board's `Eyes` do not see has no line, no name and no rank on it.
 
-Ranks are decided by `services/classes/ranking.py`, as in the final table.
+Ranks are decided by `services/classes/ranking.py`, as in the final table, from scores in the metric of the class
+(`services/classes/metric.py`). Effort and time in zones every node makes of the zones; any other figure comes with the entry,
+says of which metric it is, and counts while the board is ranked by that: nodes that hear of another metric one after the other
+are short of figures for a moment, and never mix two.
 
 Extending: a new column is a field of `ShareEntry`, of `Row` in realtime/wire.py, a line in `row_of`, and what becomes of it in
 rooms/redaction.py.
 """
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Final
 
 import msgspec
 
 from realtime.peer import ShareEntry
-from realtime.wire import Member, Row
+from realtime.wire import Figured, Member, Row
 from rooms.reading import freshness_of
 from rooms.redaction import ROOM, Eyes
 from services.classes.course import Doing
+from services.classes.metric import Metric, score_of, shown
 from services.classes.ranking import ranked, weight
 from services.classes.receipts import Receipt
 from services.classes.showing import Showing, is_named
@@ -44,14 +48,18 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """Rows and members that differ from what the board last said, and the numbers of those who are no longer on it."""
+    """Rows and members that differ from what the board last said, and the numbers of those who are no longer on it; figures that
+    differ, all of them where `metric` is another one than before."""
 
     rows: tuple[Row, ...]
     members: tuple[Member, ...]
     gone: tuple[int, ...] = ()
+    figures: tuple[Figured, ...] = ()
+    metric: Metric = "effort"
+    turned: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.members or self.gone)
+        return bool(self.rows or self.members or self.gone or self.figures or self.turned)
 
 
 class Board:
@@ -65,6 +73,18 @@ class Board:
         self._lines: list[Line] = []
         self._rows: dict[int, Row] = {}
         self._members: dict[int, Member] = {}
+        self._figures: dict[int, Figured] = {}
+        self._metric: Metric = "effort"
+        self._told_metric: Metric = "effort"
+
+    @property
+    def metric(self) -> Metric:
+        """What this board is ranked by."""
+        return self._metric
+
+    def rank_by(self, metric: Metric) -> None:
+        """Rank by this from the next `refresh` on."""
+        self._metric = metric
 
     # -- merging ------------------------------------------------------------------------------------------------
 
@@ -173,13 +193,23 @@ class Board:
         """Bring rows and members up to `now_ms`; return those that differ from the last time."""
         lines = self._lines = self.seen()
         members = {line.feed.n: member_of(line) for line in lines}
-        rows = {row.n: row for row in _rank((line for line in lines if _competes(line)), now_ms)}
+        metric = self._metric
+        scores = {
+            line.feed.n: score_of(metric, line.feed.zone_ms, line.feed.figure) for line in lines if _competes(line)
+        }
+        rows = {row.n: row for row in _rank((line.feed for line in lines if _competes(line)), scores, now_ms)}
+        figures = {} if metric == "effort" else {n: Figured(n, shown(metric, score)) for n, score in scores.items()}
+        turned = metric != self._told_metric
+        told = {} if turned else self._figures
         changes = Changes(
             rows=tuple(row for n, row in rows.items() if self._rows.get(n) != row),
             members=tuple(member for n, member in members.items() if self._members.get(n) != member),
             gone=tuple(sorted(self._members.keys() - members.keys())),
+            figures=tuple(figured for n, figured in figures.items() if told.get(n) != figured),
+            metric=metric,
+            turned=turned,
         )
-        self._rows, self._members = rows, members
+        self._rows, self._members, self._figures, self._told_metric = rows, members, figures, metric
         return changes
 
     def lines(self) -> tuple[Line, ...]:
@@ -189,9 +219,17 @@ class Board:
     def seen(self) -> list[Line]:
         """Everybody whom these eyes see, as merged right now."""
         lines = [self._merge(of_member) for of_member in self._entries.values()]
-        if not self._showings:
+        if not self._showings and self._eyes is ROOM:
             return lines
-        return [line for line in lines if self._eyes.sees(self._showings.get(line.feed.account_id))]
+        return [line for line in lines if self._sees(line.feed)]
+
+    def _sees(self, feed: ShareEntry) -> bool:
+        figure = feed.figure if feed.figure is not None and feed.figure.metric == self._metric else None
+        return self._eyes.sees(self._showings.get(feed.account_id), figure)
+
+    def knows(self, account_id: AccountId) -> bool:
+        """Whether anything was said of an account."""
+        return account_id in self._entries
 
     def accounts(self) -> Iterable[AccountId]:
         """Everybody of whom anything is known."""
@@ -212,6 +250,10 @@ class Board:
     def rows(self) -> tuple[Row, ...]:
         """Rows as of the last `refresh`, by rank."""
         return tuple(self._rows.values())
+
+    def figures(self) -> tuple[Figured, ...]:
+        """Figures as of the last `refresh`, none where effort is what ranks."""
+        return tuple(self._figures.values())
 
     def members(self) -> tuple[Member, ...]:
         """Members as of the last `refresh`, by number."""
@@ -234,11 +276,12 @@ def furthest(told: Iterable[Doing | None]) -> Doing | None:
     return max(known, key=lambda doing: (doing.interval, doing.progress.seen_ms, doing.progress.began_ms), default=None)
 
 
-def _precedence(of_node: tuple[str, ShareEntry]) -> tuple[int, int, int, str]:
+def _precedence(of_node: tuple[str, ShareEntry]) -> tuple[int, int, int, int, str]:
     """The stream opened last counts. Within one feed epoch only one node receives; the others remember what was stored,
     which is never more and never newer. The node's name makes every node choose alike where nothing else differs."""
     node, entry = of_node
-    return entry.feed_epoch, weight(entry.zone_ms), -1 if entry.at_ms is None else entry.at_ms, node
+    read_ms = -1 if entry.at_ms is None else entry.at_ms
+    return entry.feed_epoch, weight(entry.zone_ms), read_ms, 0 if entry.figure is None else entry.figure.value, node
 
 
 def _tells_zone_only(feed: ShareEntry) -> bool:
@@ -256,13 +299,23 @@ def member_of(line: Line) -> Member:
     return Member(n=feed.n, account_id=account_id, name=feed.name, role=feed.role, present=line.present)
 
 
-def _rank(lines: Iterable[Line], now_ms: int) -> Iterator[Row]:
-    efforts = ((weight(line.feed.zone_ms), line.feed.n, line.feed) for line in lines)
-    for rank, score, feed in ranked(efforts):
-        yield row_of(feed, rank, score, now_ms)
+def _rank(feeds: Iterable[ShareEntry], scores: Mapping[int, int | None], now_ms: int) -> Iterator[Row]:
+    """The rows by rank; behind them those without a score, by number."""
+    unranked: list[ShareEntry] = []
+    scored: list[tuple[int, int, ShareEntry]] = []
+    for feed in feeds:
+        score = scores[feed.n]
+        if score is None:
+            unranked.append(feed)
+        else:
+            scored.append((score, feed.n, feed))
+    for rank, _, feed in ranked(scored):
+        yield row_of(feed, rank, now_ms)
+    for feed in sorted(unranked, key=lambda feed: feed.n):
+        yield row_of(feed, None, now_ms)
 
 
-def row_of(feed: ShareEntry, rank: int | None, score: int, now_ms: int) -> Row:
+def row_of(feed: ShareEntry, rank: int | None, now_ms: int) -> Row:
     """The row that an entry makes. Who shows only their zone has contact as long as there is one."""
     age_ms = None if feed.at_ms is None or feed.finished else max(now_ms - feed.at_ms, 0)
     freshness = freshness_of(age_ms)
@@ -276,6 +329,6 @@ def row_of(feed: ShareEntry, rank: int | None, score: int, now_ms: int) -> Row:
         bpm=feed.bpm if live else None,
         percent=percent_of_max(feed.bpm, feed.max_hr) if live and feed.bpm else None,
         zone=feed.zone if live else None,
-        effort=round(score / 60_000, 1),
+        effort=round(weight(feed.zone_ms) / 60_000, 1),
         freshness=freshness,
     )

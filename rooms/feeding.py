@@ -18,11 +18,11 @@ Whose distance and power count is another choice (`moving.py`).
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from persistence.streams import Earned
-from rooms.effort import NOTHING, Effort, Window, advance, advance_within, total
+from rooms.effort import Effort, Window, advance, advance_within
 from rooms.moving import Movers
 from services.kernel.ids import StreamId
 from services.training.arbitration import Arbitration, Shift, Source, decide, gone, heard, opened
+from services.training.earned import NOTHING_EARNED, Earned, most, together
 from services.training.motion import Moved, Moving
 from services.training.physiology import Physiology
 from services.training.plausibility import Scrutiny
@@ -33,12 +33,13 @@ OnShift = Callable[[StreamId, Shift], None]
 
 
 class Fed(Protocol):
-    """What a stream must have to be chosen. `earns_from_ms` (wall clock) is where a shift has put its beginning, None where
-    everything counts."""
+    """What a stream must have to be chosen. `burn` nkcal per ms of each heart rate, None where it is not known; `earns_from_ms`
+    (wall clock) is where a shift has put its beginning, None where everything counts."""
 
     id: StreamId
     sensor: SensorKind | None
     physiology: Physiology
+    burn: Sequence[int] | None
     effort: Effort
     moving: Moving | None
     read_at_ms: int | None
@@ -77,8 +78,8 @@ class Feeding:
         self.epoch = 0
         self._on_shift: Final = on_shift
         self._streams: dict[StreamId, Fed] = {}
-        self._earned: dict[StreamId, tuple[int, ...]] = {}
-        self._base: tuple[int, ...] = NOTHING
+        self._earned: dict[StreamId, Earned] = {}
+        self._base = NOTHING_EARNED
         self._arbitration: Arbitration | None = None
         self._watched: dict[StreamId, _Watched] = {}
         self._fed_until_ms: int | None = None
@@ -88,9 +89,9 @@ class Feeding:
         """Whether any stream is open."""
         return bool(self._streams)
 
-    def zone_ms(self) -> tuple[int, ...]:
+    def earned(self) -> Earned:
         """What the member has earned in this class, by all streams."""
-        return total(self._base, *(stream.effort.zone_ms for stream in self._streams.values()))
+        return together((self._base, *(stream.effort.earned for stream in self._streams.values())))
 
     def moved(self) -> Moved:
         """What the member has done in this class besides, by all streams: distance, power and cadence."""
@@ -110,7 +111,7 @@ class Feeding:
         """A stream is open; `earned` is what the database says of the member's others in this class."""
         self.epoch = max(self.epoch, feed_epoch)
         for other, told in earned.items():
-            self._earned[other] = _most(self._earned.get(other, NOTHING), told.zone_ms)
+            self._earned[other] = most(self._earned.get(other, NOTHING_EARNED), told)
         self._movers.told({other: told.moved for other, told in earned.items() if told.moved is not None})
         if self._streams and self._arbitration is None:
             self._arbitration = self._of_one(next(iter(self._streams.values())), now_ms)
@@ -145,7 +146,7 @@ class Feeding:
             return
         del self._streams[stream.id]
         self._watched.pop(stream.id, None)
-        self._earned[stream.id] = _most(self._earned.get(stream.id, NOTHING), stream.effort.zone_ms)
+        self._earned[stream.id] = most(self._earned.get(stream.id, NOTHING_EARNED), stream.effort.earned)
         self._movers.leave(stream)
         self._count()
         if self._arbitration is None:
@@ -174,9 +175,7 @@ class Feeding:
             self._on_shift(shift.source, shift)
 
     def _count(self) -> None:
-        self._base = total(
-            NOTHING, *(zone_ms for stream, zone_ms in self._earned.items() if stream not in self._streams)
-        )
+        self._base = together(earned for stream, earned in self._earned.items() if stream not in self._streams)
 
 
 def earned(
@@ -193,8 +192,8 @@ def earned(
     early, max_hr = _early(stream, made), stream.physiology.max_hr
     effort = advance(stream.effort, samples[:early], max_hr, counts=False) if early else stream.effort
     if counts and window is not None:
-        return advance_within(effort, samples[early:], made[early:], max_hr, window)
-    return advance(effort, samples[early:], max_hr, counts=counts)
+        return advance_within(effort, samples[early:], made[early:], max_hr, window, stream.burn)
+    return advance(effort, samples[early:], max_hr, counts=counts, burn=stream.burn)
 
 
 def _early(stream: Fed, made: Sequence[int | None]) -> int:
@@ -206,7 +205,3 @@ def _early(stream: Fed, made: Sequence[int | None]) -> int:
             stream.earns_from_ms = None
             return number
     return len(made) - 1
-
-
-def _most(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(max(zone) for zone in zip(one, other, strict=True))

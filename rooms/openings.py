@@ -8,7 +8,7 @@ caller a member and lets this stream feed their line.
 from typing import NamedTuple
 
 from persistence.stores import Stores, Transactions
-from persistence.streams import Earned, StreamRecord
+from persistence.streams import StreamRecord
 from realtime.wire import StreamOpen
 from rooms.knocking import Knocking
 from rooms.seating import admit, admit_rider, seat
@@ -26,6 +26,7 @@ from services.kernel.problems import (
     Unavailable,
 )
 from services.safety.limit import limit_of
+from services.training.earned import Earned
 from services.training.physiology import Physiology
 
 

@@ -2,16 +2,17 @@
 themselves.
 
 It is told whole each time, in place of the last one, so nothing of it can be missed and what was withdrawn is gone with the next
-telling. In a class where nobody ever decided anything it costs nothing.
+telling. In a class where nobody ever decided anything it costs nothing, unless it is ranked by a figure that tells of the body.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from realtime.peer import ShareEntry
-from realtime.wire import BoardPrivate, Member, Row
+from realtime.wire import BoardPrivate, Figured, Member, Row
 from rooms.board import Board, row_of
-from rooms.redaction import COACH, for_coach
-from services.classes.ranking import weight
+from rooms.redaction import COACH, for_coach, sees_less
+from services.classes.metric import Metric, score_of, shown
 from services.classes.showing import on_board
 from services.kernel.ids import ClassId
 
@@ -28,7 +29,7 @@ class Private:
         return len(self.board) > 0
 
     def put(self, node: str, entry: ShareEntry) -> None:
-        """Take an entry of somebody who has decided, of which only what the coach may see is kept."""
+        """Take an entry of somebody of whom the room may not see everything; only what the coach may see is kept."""
         self.board.put(node, for_coach(entry, entry.showing))
 
     def of_coach(self, class_id: ClassId, public: Board, now_ms: int) -> BoardPrivate:
@@ -39,22 +40,33 @@ class Private:
             at_ms=now_ms,
             members=tuple(_member(feed, present=present) for feed, present in feeds),
             rows=tuple(_row(feed, public, now_ms) for feed, _ in feeds if feed.role == "athlete"),
+            figures=_figures((feed for feed, _ in feeds if feed.role == "athlete"), public.metric),
         )
 
     def of_themselves(self, class_id: ClassId, own: ShareEntry, public: Board, now_ms: int) -> BoardPrivate:
         """What a member sees of themselves: nothing when the room sees as much."""
-        if own.showing is None or own.showing.mode == "full":
+        if not sees_less(own.showing, own.figure):
             return BoardPrivate(class_id=class_id, at_ms=now_ms)
-        rows = (_row(own, public, now_ms),) if own.role == "athlete" else ()
-        return BoardPrivate(class_id=class_id, at_ms=now_ms, members=(_member(own, present=own.present),), rows=rows)
+        feeds = (own,) if own.role == "athlete" else ()
+        return BoardPrivate(
+            class_id=class_id,
+            at_ms=now_ms,
+            members=(_member(own, present=own.present),),
+            rows=tuple(_row(feed, public, now_ms) for feed in feeds),
+            figures=_figures(feeds, public.metric),
+        )
 
     def is_news(self, connection_id: str, view: BoardPrivate) -> bool:
         """Whether a connection was told something else; from now on it was told this."""
         told = self._told.get(connection_id)
-        if told is not None and (told.members, told.rows) == (view.members, view.rows):
+        if told is not None and (told.members, told.rows, told.figures) == (view.members, view.rows, view.figures):
             return False
         self._told[connection_id] = view
         return told is not None or bool(view.members)
+
+    def told(self, connection_id: str) -> bool:
+        """Whether a connection was ever told anything."""
+        return connection_id in self._told
 
     def forget(self, connection_id: str) -> None:
         """A connection has left the room."""
@@ -67,4 +79,10 @@ def _member(feed: ShareEntry, *, present: bool) -> Member:
 
 def _row(feed: ShareEntry, public: Board, now_ms: int) -> Row:
     rank = public.rank_of(feed.n) if on_board(feed.showing) else None
-    return row_of(feed, rank, weight(feed.zone_ms), now_ms)
+    return row_of(feed, rank, now_ms)
+
+
+def _figures(feeds: Iterable[ShareEntry], metric: Metric) -> tuple[Figured, ...]:
+    if metric == "effort":
+        return ()
+    return tuple(Figured(feed.n, shown(metric, score_of(metric, feed.zone_ms, feed.figure))) for feed in feeds)

@@ -293,4 +293,5 @@ def _batch(stream_id: StreamId, held: _Buffered) -> StreamBatch:
         sensor=held.sensor,
         zone_ms=held.effort.zone_ms,
         moving=held.moving,
+        burned=held.effort.burned,
     )

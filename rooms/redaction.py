@@ -8,7 +8,10 @@ hidden leaves the node on no channel.
 A node may speak before it has heard of a decision that another node has taken. So whoever hears an entry cuts it again by the
 newest decision it knows, see `Board`.
 
-Where a member shows everything the entry is handed on as it is: no copy, for them this costs one comparison.
+A figure that tells of the body (services/classes/metric.py) is kept from the room of everybody who has not said otherwise: it goes
+to the coaches only.
+
+Where a member shows everything the entry is handed on as it is: no copy, for them this costs two comparisons.
 """
 
 from collections.abc import Callable
@@ -18,7 +21,8 @@ import msgspec
 
 from realtime.peer import ShareEntry
 from rooms.effort import NOTHING
-from services.classes.showing import Showing, on_board, public_name
+from services.classes.metric import Figure, is_personal
+from services.classes.showing import Showing, body_shown, on_board, public_name
 
 UNTOLD_MAX_HR: Final = 190
 """Stands in an entry that tells no heart rate: nothing is derived from it."""
@@ -26,6 +30,8 @@ UNTOLD_MAX_HR: Final = 190
 
 def for_room(entry: ShareEntry, showing: Showing | None) -> ShareEntry:
     """The entry as the room may see it."""
+    if entry.figure is not None and is_personal(entry.figure) and not body_shown(showing):
+        entry = msgspec.structs.replace(entry, figure=None)
     if showing is None or showing.mode == "full":
         return entry if entry.showing == showing else msgspec.structs.replace(entry, showing=showing)
     name = public_name(showing, entry.n, entry.name)
@@ -60,6 +66,7 @@ def _nothing_of(entry: ShareEntry, name: str, showing: Showing) -> ShareEntry:
         zone_ms=NOTHING,
         doing=None,
         showing=showing,
+        figure=None,
     )
 
 
@@ -67,17 +74,28 @@ def _told_zone_only(entry: ShareEntry) -> bool:
     return entry.showing is not None and entry.showing.mode == "zone"
 
 
+def sees_less(showing: Showing | None, figure: Figure | None) -> bool:
+    """Whether the room sees less of a member than there is, who is shown like this and has this figure."""
+    in_full = showing is None or showing.mode == "full"
+    return not in_full or (is_personal(figure) and not body_shown(showing))
+
+
 class Eyes(NamedTuple):
-    """For whom a board is: how entries are cut for them, and whom they see on it."""
+    """For whom a board is: how entries are cut for them, and whom they see on it, by what they have decided and the figure that is
+    told of them."""
 
     cut: Callable[[ShareEntry, Showing | None], ShareEntry]
-    sees: Callable[[Showing | None], bool]
+    sees: Callable[[Showing | None, Figure | None], bool]
 
 
-def _only_coach_sees(showing: Showing | None) -> bool:
-    return showing is not None and showing.mode not in ("full", "hidden")
+def _room_sees(showing: Showing | None, figure: Figure | None) -> bool:
+    return on_board(showing)
 
 
-ROOM: Final = Eyes(for_room, on_board)
+def _only_coach_sees(showing: Showing | None, figure: Figure | None) -> bool:
+    return sees_less(showing, figure) and not (showing is not None and showing.mode == "hidden")
+
+
+ROOM: Final = Eyes(for_room, _room_sees)
 COACH: Final = Eyes(for_coach, _only_coach_sees)
 """Those whom the coach sees better than the room does; the others stand on the room's board."""

@@ -12,11 +12,12 @@ from typing import Final
 import msgspec
 
 from persistence.tapes import Piece
-from realtime.wire import BoardChanges, BoardSnapshot, Member, Row
+from realtime.wire import BoardChanges, BoardSnapshot, Figured, Member, Row
 from rooms.board import Board, Changes
 from rooms.tape import Beat, Note, Said, sum_of
 from services.classes.live_class import Membership
-from services.classes.showing import is_named, on_board, public_name
+from services.classes.metric import MEASURES, Metric
+from services.classes.showing import body_shown, is_named, on_board, public_name
 from services.kernel.ids import AccountId, ClassId
 
 
@@ -76,6 +77,7 @@ class Retelling:
         for node, entry in beat.puts:
             self.board.put(node, entry)
         self.board.hear_only_but(beat.silent)
+        self.board.rank_by(beat.metric)
 
     def _told(self, beat: Beat, *, fits: bool) -> Retold | None:
         """The frame of a beat. It can only be compared when it `fits` on the one that was told before it."""
@@ -146,6 +148,7 @@ class Telling:
         self._class_id = class_id
         self._members: Mapping[int, Membership] = {member.n: member for member in members}
         self._seen: Final = frozenset(n for n, member in self._members.items() if on_board(member.showing))
+        self._keeps_body: Final = frozenset(n for n, member in self._members.items() if not body_shown(member.showing))
         self._only_zone: Final = frozenset(
             n for n, member in self._members.items() if member.showing is not None and member.showing.mode == "zone"
         )
@@ -163,9 +166,11 @@ class Telling:
             epoch=tape,
             v=self._v,
             at_ms=retold.at_ms,
-            rows=self._rows(retold.changes.rows),
+            rows=self._rows(retold.changes.rows, retold.changes.metric),
             members=self._named(retold.changes.members),
             gone=retold.changes.gone,
+            metric=retold.changes.metric,
+            figures=self._figures(retold.changes.figures, retold.changes.metric),
         )
 
     def whole(self, retelling: Retelling, at_ms: int) -> BoardSnapshot:
@@ -175,8 +180,10 @@ class Telling:
             epoch=self._tape or "",
             v=self._v,
             at_ms=at_ms,
-            rows=self._rows(retelling.board.rows()),
+            rows=self._rows(retelling.board.rows(), retelling.board.metric),
             members=self._named(retelling.board.members()),
+            metric=retelling.board.metric,
+            figures=self._figures(retelling.board.figures(), retelling.board.metric),
         )
 
     def said(self, note: Said) -> bytes | None:
@@ -216,9 +223,17 @@ class Telling:
             for member, now in known
         )
 
-    def _rows(self, rows: Iterable[Row]) -> tuple[Row, ...]:
+    def _figures(self, figures: Iterable[Figured], metric: Metric) -> tuple[Figured, ...]:
         return tuple(
-            msgspec.structs.replace(row, bpm=None, percent=None) if row.n in self._only_zone else row
-            for row in rows
-            if row.n in self._seen
+            Figured(each.n, None) if each.n in self._keeps_body and MEASURES[metric].personal else each
+            for each in figures
+            if each.n in self._seen
+        )
+
+    def _rows(self, rows: Iterable[Row], metric: Metric) -> tuple[Row, ...]:
+        seen = (row for row in rows if row.n in self._seen)
+        if MEASURES[metric].personal:
+            seen = (msgspec.structs.replace(row, rank=None) if row.n in self._keeps_body else row for row in seen)
+        return tuple(
+            msgspec.structs.replace(row, bpm=None, percent=None) if row.n in self._only_zone else row for row in seen
         )

@@ -25,11 +25,12 @@ from rooms.cockpit import Cockpit, zone_now
 from rooms.cues import MAX_RECEIPTS, TELL_FOR_MS, Cues
 from rooms.effort import NOTHING, Window
 from rooms.private_board import Private
-from rooms.redaction import for_coach, for_room
+from rooms.redaction import for_coach, for_room, sees_less
 from rooms.stepping import Readings, Stepping
 from rooms.tape import Tape
 from services.classes.course import Doing
 from services.classes.live_class import NOBODY, LiveClass, Membership, Role, is_out
+from services.classes.metric import MEASURES, UNKNOWN, Basis, Metric, figure_of
 from services.classes.receipts import with_receipt
 from services.classes.showing import Showing, newer
 from services.classes.steps import Body
@@ -67,6 +68,10 @@ def view_of(live: LiveClass) -> ClassView:
         co_coach_ids=live.co_coach_ids,
         coaches_n=live.coaches_n,
         needs=live.needs,
+        metric=live.metric,
+        unit=MEASURES[live.metric].unit,
+        ties=MEASURES[live.metric].tie,
+        ranking_n=live.ranking_n,
     )
 
 
@@ -125,6 +130,8 @@ class Room:
         self._rev = now_ms * REVISIONS_PER_MS
         self._share_seq = 0
         self._own: dict[AccountId, ShareEntry] = {}
+        self._bases: dict[AccountId, Basis] = {}
+        self._rank_by(live.metric)
         self._dirty: set[AccountId] = set()
         self._private_dirty: set[AccountId] = set()
         self._connections: dict[AccountId, set[str]] = {}
@@ -135,10 +142,11 @@ class Room:
 
     # -- what this node sees --------------------------------------------------------------------------------------
 
-    def seat(self, membership: Membership, zone_ms: tuple[int, ...] = NOTHING) -> None:
+    def seat(self, membership: Membership, zone_ms: tuple[int, ...] = NOTHING, burned: int | None = None) -> None:
         """Put a known member on the board, not present, with what they have earned before."""
         self.take_removals(membership.account_id, membership.removals)
         if membership.account_id not in self._own:
+            self._bases[membership.account_id] = Basis(burned, membership.baseline)
             self._put(
                 ShareEntry(
                     n=membership.n,
@@ -200,11 +208,13 @@ class Room:
         max_hr: int,
         rest_hr: int | None = None,
         zone_ms: tuple[int, ...],
+        burned: int | None = None,
         finished: bool = False,
     ) -> None:
         """A stream's latest word about a member's heart rate and score. Of who was sent out nothing is told any more."""
         if self.is_out(account_id):
             return
+        self._bases[account_id] = self._bases.get(account_id, UNKNOWN)._replace(burned=burned)
         self._put(
             msgspec.structs.replace(
                 self._own[account_id],
@@ -267,19 +277,38 @@ class Room:
                 self.live, coach_id=coach_id, coach_name=coach_name, co_coach_ids=co_coach_ids, coaches_n=coaches_n
             )
 
+    def take_ranking(self, metric: Metric, ranking_n: int) -> bool:
+        """Take what the board is ranked by; False when something as new was known."""
+        if ranking_n <= self.live.ranking_n:
+            return False
+        self.live = msgspec.structs.replace(self.live, metric=metric, ranking_n=ranking_n)
+        self._rank_by(metric)
+        for own in list(self._own.values()):
+            self._put(own)
+        return True
+
+    def _rank_by(self, metric: Metric) -> None:
+        self.board.rank_by(metric)
+        self.private.board.rank_by(metric)
+
     def has_connections(self) -> bool:
         """Whether any account is connected to this room through this node."""
         return bool(self._connections)
 
     def _put(self, entry: ShareEntry) -> None:
         self._rev += 1
-        entry = msgspec.structs.replace(entry, rev=self._rev)
+        figure = figure_of(self.live.metric, entry.zone_ms, self._bases.get(entry.account_id, UNKNOWN))
+        entry = msgspec.structs.replace(entry, rev=self._rev, figure=figure)
         self._own[entry.account_id] = entry
         self._dirty.add(entry.account_id)
         self._shows(self._node, for_room(entry, entry.showing))
-        if entry.showing is not None:
+        if self._is_private(entry):
             self._private_dirty.add(entry.account_id)
             self.private.put(self._node, entry)
+
+    def _is_private(self, entry: ShareEntry) -> bool:
+        """Whether there is more to say of a member to the coaches than to the room, or there was."""
+        return entry.showing is not None or sees_less(None, entry.figure) or self.private.board.knows(entry.account_id)
 
     def _shows(self, node: str, entry: ShareEntry) -> None:
         """An entry for the board that the room sees, and for its tape as far as the room may see it."""
@@ -401,14 +430,15 @@ class Room:
             return None
         self._share_seq += 1
         own = (self._own[account_id] for account_id in accounts)
-        entries = tuple(entry if entry.showing is None else for_room(entry, entry.showing) for entry in own)
+        entries = tuple(for_room(entry, entry.showing) for entry in own)
         self._dirty.clear()
         return Share(node=self._node, epoch=self.epoch, seq=self._share_seq, whole=whole, entries=entries)
 
     def private_share(self, *, whole: bool) -> Share | None:
-        """The same for the coaches' channel, of those who have ever decided how they are shown."""
+        """The same for the coaches' channel, of those who have ever decided how they are shown, or of whom the room may not see
+        the figure that it is ranked by."""
         accounts = (
-            [account_id for account_id, own in self._own.items() if own.showing is not None]
+            [account_id for account_id, own in self._own.items() if self._is_private(own)]
             if whole
             else self._private_dirty
         )
@@ -457,7 +487,7 @@ class Room:
         if changes:
             self._version += 1
         if self.tape is not None:
-            self.tape.beat(now_ms, self._version, changes, self.board.silent, self.board.standing)
+            self.tape.beat(now_ms, self._version, changes, self.board.silent, self.board.standing, self.board.metric)
         if not changes:
             return None
         return event_frame(
@@ -470,6 +500,8 @@ class Room:
                 rows=changes.rows,
                 members=changes.members,
                 gone=changes.gone,
+                metric=changes.metric,
+                figures=changes.figures,
             ),
         )
 
@@ -487,7 +519,9 @@ class Room:
     def _of_themselves(self, now_ms: int) -> Iterator[tuple[str, BoardPrivate]]:
         for account_id, connections in self._connections.items():
             own = self._own[account_id]
-            if own.showing is None or self.live.is_led_by(account_id):
+            if self.live.is_led_by(account_id) or not (
+                own.showing is not None or own.figure is not None or any(map(self.private.told, connections))
+            ):
                 continue
             view = self.private.of_themselves(self.live.id, own, self.board, now_ms)
             for connection_id in connections:
@@ -503,6 +537,8 @@ class Room:
             at_ms=now_ms,
             members=self.board.members(),
             rows=self.board.rows(),
+            metric=self.board.metric,
+            figures=self.board.figures(),
         )
 
     def snapshot_frame(self, now_ms: int) -> Frame:

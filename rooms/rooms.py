@@ -45,7 +45,6 @@ from realtime.wire import (
     StepsProgress,
 )
 from rooms.audience import LET_IN_EVENT, REMOVED_EVENT, audience_of, removal_of
-from rooms.effort import NOTHING
 from rooms.knocking import Knocking
 from rooms.named_now import retold
 from rooms.room import Room, channel_of, view_of
@@ -362,14 +361,18 @@ class Rooms:
             if live is None:
                 raise ClassNotFound
             members = await stores.classes.members(class_id)
-            tallies = {tally.account_id: tally.zone_ms for tally in await stores.streams.tallies(class_id)}
+            tallies = {tally.account_id: tally for tally in await stores.streams.tallies(class_id)}
             timeline = await stores.timelines.of(class_id)
             muted = await stores.moderation.mutes(class_id)
             taken_down = await stores.moderation.removed(class_id)
         room = Room(live, self.node.id, self._clock.wall_ms())
         self.on_load(room)
         for membership in members:
-            room.seat(membership, tallies.get(membership.account_id, NOTHING))
+            tally = tallies.get(membership.account_id)
+            if tally is None:
+                room.seat(membership)
+            else:
+                room.seat(membership, tally.earned.zone_ms, tally.earned.burned if tally.body else None)
         room.take_timeline(timeline)
         room.muted = muted
         room.taken_down = taken_down
@@ -456,6 +459,7 @@ class Rooms:
         members = await stores.classes.members(room.live.id)
         if live is not None:
             room.take_coaches(live.coach_id, live.coach_name, live.co_coach_ids, live.coaches_n)
+            room.take_ranking(live.metric, live.ranking_n)
         for membership in members:
             was_out = room.is_out(membership.account_id)
             room.take_removals(membership.account_id, membership.removals)

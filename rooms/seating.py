@@ -4,13 +4,14 @@ Numbers on the board are handed out one by one, so a newcomer waits for the clas
 it: when a gateway dies, a whole class comes back within a second, and must not queue for one lock.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from persistence.classes import Classes
 from persistence.heats import Heats
 from persistence.stores import Stores
 from services.accounts.entitlement import require
 from services.classes.live_class import MAX_MEMBERS, LiveClass, Membership, Role, role_after
+from services.classes.metric import BASELINE_DAYS, baseline_of
 from services.classes.offer import may_come_in
 from services.kernel.caller import Caller
 from services.kernel.clock import to_wall_ms
@@ -45,15 +46,20 @@ async def admit_rider(heats: Heats, live: LiveClass, caller: Caller, path: str) 
 
 
 async def seat(classes: Classes, live: LiveClass, account_id: AccountId, role: Role, now: datetime) -> Membership:
-    """Have somebody's place in this role (`role_after` says what becomes of the one they had). Raises `ClassFull`, and
+    """Have somebody's place in this role (`role_after` says what becomes of the one they had); what an
+    athlete's improvement is measured by is looked up before anybody waits for them. Raises `ClassFull`, and
     `RemovedFromClass` for who was sent out."""
     found = await classes.membership(live.id, account_id)
     if found is not None and found.removed:
         raise RemovedFromClass
     if found is not None and role_after(found.role, role) == found.role:
         return found
+    baseline = None
+    if role == "athlete":
+        baseline = baseline_of(await classes.past_zones(account_id, now - timedelta(days=BASELINE_DAYS)))
     await classes.lock(live.id)
     found = await classes.membership(live.id, account_id)
     if found is None and not await classes.has_place(live.id, MAX_MEMBERS):
         raise ClassFull(limit=MAX_MEMBERS)
-    return await classes.enter(live.id, account_id, role if found is None else role_after(found.role, role), now)
+    role = role if found is None else role_after(found.role, role)
+    return await classes.enter(live.id, account_id, role, now, baseline)

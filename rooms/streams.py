@@ -21,7 +21,7 @@ from typing import Final, Protocol
 import structlog
 
 from persistence.stores import Transactions
-from persistence.streams import Earned, StreamBatch, Written
+from persistence.streams import StreamBatch, Written
 from realtime.codec import event_frame
 from realtime.connection import Connection
 from realtime.node import account_channel
@@ -61,6 +61,8 @@ from services.kernel.problems import (
     WindowFull,
 )
 from services.training.arbitration import Shift
+from services.training.earned import Earned
+from services.training.energy import burn_rates_of
 from services.training.motion import AT_REST, Moving, advance
 from services.training.physiology import Physiology
 from services.training.provenance import SensorKind
@@ -93,9 +95,10 @@ class Reply(Protocol):
 class LiveStream:
     """A stream while this node receives it. `durable` is its high-water mark: all before it is committed.
 
-    `feeding` are the member's streams in this class, this one among them; `read_at_ms` is when the last heart rate was measured,
-    `made_at_ms` when the last sample was made, as far as can be told (wall clock); intervals that began before `earns_from_ms` earn
-    nothing, because another stream has earned in them. `moving` is distance, power and cadence, None while no sample had any.
+    `feeding` are the member's streams in this class, this one among them; `burn` nkcal per ms of each heart rate, None where it
+    is not known; `read_at_ms` is when the last heart rate was measured, `made_at_ms` when the last sample was made, as far as can
+    be told (wall clock); intervals that began before `earns_from_ms` earn nothing, because another stream has earned in them.
+    `moving` is distance, power and cadence, None while no sample had any.
     """
 
     id: StreamId
@@ -106,6 +109,7 @@ class LiveStream:
     durable: int
     effort: Effort
     physiology: Physiology
+    burn: Sequence[int] | None
     clock: DeviceClock
     sensor: SensorKind | None = None
     room: Room | None = None
@@ -292,6 +296,7 @@ class Streams:
     def _feed(live: LiveStream, room: Room, bpm: int | None, *, finished: bool = False) -> None:
         if live.feeding is None:
             return
+        won = live.feeding.earned()
         room.feed(
             live.connection.caller.account_id,
             feed_epoch=live.feeding.epoch,
@@ -300,7 +305,8 @@ class Streams:
             at_ms=live.read_at_ms,
             max_hr=live.physiology.max_hr,
             rest_hr=live.physiology.rest_hr,
-            zone_ms=live.feeding.zone_ms(),
+            zone_ms=won.zone_ms,
+            burned=None if live.burn is None else won.burned,
             finished=finished,
         )
 
@@ -340,8 +346,9 @@ class Streams:
             connection=connection,
             intake=Intake(record.next_seq),
             durable=record.next_seq,
-            effort=Effort(record.zone_ms, record.last_t, record.last_bpm),
+            effort=Effort(record.zone_ms, record.last_t, record.last_bpm, record.burned),
             physiology=physiology,
+            burn=burn_rates_of(physiology),
             clock=DeviceClock(record.clock_offset_ms),
             sensor=record.sensor,
             moving=record.moving,

@@ -25,6 +25,7 @@ import msgspec
 from persistence.tapes import Piece
 from realtime.peer import ShareEntry
 from rooms.board import Changes
+from services.classes.metric import Metric
 from services.kernel.ids import AccountId, ClassId
 
 WHOLE_EVERY: Final = 12
@@ -40,7 +41,7 @@ _ARRAY_32: Final = b"\xdd"
 class Beat(msgspec.Struct, frozen=True, array_like=True, tag="beat"):
     """One refresh of the board at `at_ms` (wall clock). `puts` are the entries that came since the one before, with the node that
     says them; all there are when `whole`. `silent` nodes make nobody present. `v` is the version of the board from now on, `told`
-    the check sum of the frame of changes, empty when nothing was told."""
+    the check sum of the frame of changes, empty when nothing was told; `metric` what the board was ranked by."""
 
     at_ms: int
     v: int
@@ -48,6 +49,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="beat"):
     silent: tuple[str, ...]
     puts: tuple[tuple[str, ShareEntry], ...]
     whole: bool = False
+    metric: Metric = "effort"
 
 
 class Said(msgspec.Struct, frozen=True, array_like=True, tag="said"):
@@ -79,6 +81,7 @@ class Tape:
         self._keep: Final = keep
         self._puts: dict[tuple[str, AccountId], ShareEntry] = {}
         self._silent: tuple[str, ...] = ()
+        self._metric: Metric = "effort"
         self._n = 0
         self._since_whole = WHOLE_EVERY
         self._begin()
@@ -105,19 +108,21 @@ class Tape:
         changes: Changes,
         silent: Collection[str],
         standing: Callable[[], Iterable[tuple[str, ShareEntry]]],
+        metric: Metric = "effort",
     ) -> None:
         """The board was refreshed. `standing` tells all entries on it."""
         now_silent = tuple(sorted(silent))
-        if not changes and not self._puts and now_silent == self._silent:
+        if not changes and not self._puts and now_silent == self._silent and metric == self._metric:
             return
-        self._silent = now_silent
+        self._silent, self._metric = now_silent, metric
         whole = not self._has_beat and self._since_whole >= WHOLE_EVERY
         puts = standing() if whole else ((node, entry) for (node, _), entry in self._puts.items())
         if whole:
             self._whole, self._since_whole = True, 0
         self._has_beat = True
         told = sum_of(changes) if changes else b""
-        self._note(Beat(at_ms, v, told, now_silent, tuple((node, nameless(entry)) for node, entry in puts), whole))
+        noted = tuple((node, nameless(entry)) for node, entry in puts)
+        self._note(Beat(at_ms, v, told, now_silent, noted, whole, metric))
         self._puts.clear()
 
     def said(self, at_ms: int, event: str, payload: bytes) -> None:
@@ -162,9 +167,12 @@ def notes_of(data: bytes) -> Iterator[Note]:
 
 def sum_of(changes: Changes) -> bytes:
     """A check sum of what a frame of changes says, but for names, which may be others when the tape is played, and for the order in
-    which members came."""
+    which members came. A frame of a board that is ranked by effort has the sum that it had before there was anything else."""
     members = sorted((member.n, member.role, member.present) for member in changes.members)
-    return hashlib.blake2b(_encode((changes.rows, members, changes.gone)), digest_size=SUM_BYTES).digest()
+    said: tuple[object, ...] = (changes.rows, members, changes.gone)
+    if changes.metric != "effort" or changes.turned:
+        said += (changes.metric, changes.figures)
+    return hashlib.blake2b(_encode(said), digest_size=SUM_BYTES).digest()
 
 
 def stand_in(n: int) -> AccountId:

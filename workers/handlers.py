@@ -43,6 +43,7 @@ from services.kernel.facts import (
     ClassMemberLetIn,
     ClassMemberRemoved,
     ClassMessageRemoved,
+    ClassRankingChanged,
     ClassReminderDue,
     ClassSummarised,
     LoginEnded,
@@ -88,6 +89,7 @@ PUSHES: Final = Queue(
         ClassMessageRemoved,
         ShowingChosen,
         ClassCoachesChanged,
+        ClassRankingChanged,
         ClassMemberRemoved,
         ClassMemberLetIn,
         LoginEnded,
@@ -229,6 +231,10 @@ class Handlers:
                 live = await stores.classes.by_id(class_id)
                 if live is not None:
                     await self._push.class_coaches(live)
+            case ClassRankingChanged(class_id=class_id):
+                live = await stores.classes.by_id(class_id)
+                if live is not None:
+                    await self._push.class_ranking(live)
             case ClassMemberRemoved(class_id=class_id, account_id=account_id, n=n, removals=removals):
                 await self._push.member_removed(class_id, account_id, n, removals)
             case ClassMemberLetIn(class_id=class_id, account_id=account_id, n=n, removals=removals):
@@ -264,9 +270,10 @@ class Handlers:
             log.info("handlers.class_gone", class_id=str(class_id))
             return False
         tallies = await stores.streams.judged_tallies(class_id)
-        earned = {tally.account_id: tally.zone_ms for tally in tallies}
+        earned = {tally.account_id: tally.earned.zone_ms for tally in tallies}
+        burned = {tally.account_id: tally.earned.burned for tally in tallies if tally.body}
         flagged = {tally.account_id for tally in tallies if tally.flagged}
-        made = final_table(live, await stores.classes.members(class_id), earned, flagged)
+        made = final_table(live, await stores.classes.members(class_id), earned, flagged, burned)
         stored = await stores.classes.summary(class_id)
         if stored is not None and msgspec.json.decode(stored, type=ClassSummary) == made:
             return False

@@ -137,7 +137,7 @@ class Notifying:
             return
         table = msgspec.json.decode(stored, type=ClassSummary)
         lines: Mapping[int, ClassStanding] = {line.n: line for line in table.standings}
-        top = tuple(Place(line.rank, line.name, line.effort) for line in table.standings[:TOP])
+        top = tuple(Place(line.rank, line.name, line.effort) for line in table.standings[:TOP] if line.rank is not None)
         members = await stores.classes.members_after(class_id, after, self._page)
         news = [
             News(

@@ -26,6 +26,7 @@ from realtime.wire import (
 from rooms.audience import LET_IN_EVENT, REMOVED_EVENT
 from rooms.clocks import CLOCK_EVENT, clock_key, said_clock
 from rooms.hall import COACHES_EVENT, coaches_key, removal_key, said_coaches, said_let_in, said_removed
+from rooms.rankings import RANKING_EVENT, ranking_key, said_ranking
 from rooms.removing import taken_down_key, taken_down_view
 from rooms.room import channel_of, clock_view
 from rooms.rooms import ENDED_KEY, ended_view
@@ -64,6 +65,10 @@ class Push(Protocol):
         ...
 
     async def class_coaches(self, live: LiveClass) -> None:
+        """To everybody in the class's room, if they have not been told. Raises `LogAway`."""
+        ...
+
+    async def class_ranking(self, live: LiveClass) -> None:
         """To everybody in the class's room, if they have not been told. Raises `LogAway`."""
         ...
 
@@ -141,6 +146,10 @@ class NodePush:
     async def class_coaches(self, live: LiveClass) -> None:
         """See `Push.class_coaches`."""
         await self._feeds.append(channel_of(live.id), COACHES_EVENT, said_coaches(live), coaches_key(live))
+
+    async def class_ranking(self, live: LiveClass) -> None:
+        """See `Push.class_ranking`."""
+        await self._feeds.append(channel_of(live.id), RANKING_EVENT, said_ranking(live), ranking_key(live))
 
     async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
         """See `Push.member_removed`."""

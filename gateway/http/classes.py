@@ -50,7 +50,8 @@ class PeopleList(msgspec.Struct, frozen=True):
 
 
 async def create_class(deps: GatewayDeps, call: Call[ClassCreate, Nothing, Nothing]) -> ClassView:
-    return view_of(await deps.classes.create(call.caller, call.body.title, call.body.needs))
+    body = call.body
+    return view_of(await deps.classes.create(call.caller, body.title, body.needs, body.metric))
 
 
 async def own_classes(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> ClassList:

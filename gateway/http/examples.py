@@ -786,6 +786,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.BoardPrivate(class_id=_class, at_ms=_START + 900_000, members=(_rider,), rows=(_row,)),
     wire.CueSend(class_id=_class, text="Last minute, all you have!", key="b7f1c2"),
     wire.CoachAppoint(class_id=_class, n=2, to="co_coach"),
+    wire.RankingSet(class_id=_class, metric="zone_minutes"),
     wire.MemberRemove(class_id=_class, n=3),
     wire.RoomRemoved(class_id=_class, n=3, account_id=_jonas, position=_position),
     wire.MemberLetIn(class_id=_class, n=3),
@@ -838,6 +839,10 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.ClassRef(class_id=_class),
     _over,
     wire.ClassCoachesView(**msgspec.structs.asdict(_over), position=_position),
+    wire.ClassRankingView(
+        **msgspec.structs.asdict(msgspec.structs.replace(_over, metric="zone_minutes", unit="min", ranking_n=1)),
+        position=_position,
+    ),
     wire.ClassEndedView(**msgspec.structs.asdict(_over), position=_position),
     _table,
     _replay,

@@ -27,6 +27,7 @@ from services.challenges.score_log import Link
 from services.classes.booking import BookingView, RosterLine
 from services.classes.leading import PersonView
 from services.classes.live_class import LiveClass
+from services.classes.metric import Metric
 from services.classes.offer import OfferQuery, OfferView, Terms
 from services.classes.series import SeriesView, Weekly
 from services.classes.showing import Consent
@@ -125,7 +126,7 @@ class DisplayCases(Protocol):
 class ClassCases(Protocol):
     """See services/classes/classes.py."""
 
-    async def create(self, caller: Caller, title: str, needs: str | None) -> LiveClass: ...
+    async def create(self, caller: Caller, title: str, needs: str | None, metric: Metric) -> LiveClass: ...
     async def of_coach(self, caller: Caller) -> Sequence[LiveClass]: ...
     async def by_id(self, caller: Caller, class_id: ClassId) -> LiveClass: ...
     async def people(self, caller: Caller, class_id: ClassId) -> tuple[PersonView, ...]: ...

@@ -27,6 +27,7 @@ from rooms.streams import Streams
 from rooms.watching import Watching
 from services.classes.classes import Classes
 from services.classes.coaches import Coaches
+from services.classes.rankings import Rankings
 from services.classes.showings import Choice, Showings
 from services.classes.timelines import Timelines
 from services.kernel.problems import BadShape, NotInRoom
@@ -45,6 +46,7 @@ class Live:
         classes: Classes,
         timelines: Timelines,
         coaches: Coaches,
+        rankings: Rankings,
         clocks: Clocks,
         speaking: Speaking,
         chatting: Chatting,
@@ -66,6 +68,7 @@ class Live:
         self._classes = classes
         self._timelines = timelines
         self._coaches = coaches
+        self._rankings = rankings
         self._clocks = clocks
         self._speaking = speaking
         self._chatting = chatting
@@ -107,6 +110,7 @@ class Live:
             "class.end": self.class_end,
             "class.control": self.class_control,
             "coach.appoint": self.coach_appoint,
+            "ranking.set": self.ranking_set,
             "member.remove": self.member_remove,
             "member.let_in": self.member_let_in,
             "timeline.get": self.timeline_get,
@@ -158,9 +162,9 @@ class Live:
         reply.ok(self._rooms.board(connection, message.class_id))
 
     async def display_set(self, connection: Connection, message: wire.DisplaySet, reply: Reply) -> None:
-        class_id, choice = message.class_id, Choice(message.mode, message.alias)
+        class_id, choice = message.class_id, Choice(message.mode, message.alias, message.body)
         chosen = await self._showings.choose(connection.caller, class_id, choice)
-        reply.ok(wire.DisplayNow(class_id, chosen.mode, chosen.alias))
+        reply.ok(wire.DisplayNow(class_id, chosen.mode, chosen.alias, chosen.body))
 
     def cue_send(self, connection: Connection, message: wire.CueSend, reply: Reply) -> None:
         reply.when(self._speaking.cue(connection, message))
@@ -193,7 +197,8 @@ class Live:
         reply.ok(await self._chatting.history(connection, message))
 
     async def class_create(self, connection: Connection, message: wire.ClassCreate, reply: Reply) -> None:
-        reply.ok(view_of(await self._classes.create(connection.caller, message.title, message.needs)))
+        made = await self._classes.create(connection.caller, message.title, message.needs, message.metric)
+        reply.ok(view_of(made))
 
     async def class_end(self, connection: Connection, message: wire.ClassRef, reply: Reply) -> None:
         reply.ok(view_of(await self._classes.end(connection.caller, message.class_id)))
@@ -207,6 +212,11 @@ class Live:
         if message.class_id not in connection.rooms:
             raise NotInRoom
         reply.ok(view_of(await self._coaches.appoint(connection.caller, message.class_id, message.n, message.to)))
+
+    async def ranking_set(self, connection: Connection, message: wire.RankingSet, reply: Reply) -> None:
+        if message.class_id not in connection.rooms:
+            raise NotInRoom
+        reply.ok(view_of(await self._rankings.rank_by(connection.caller, message.class_id, message.metric)))
 
     async def member_remove(self, connection: Connection, message: wire.MemberRemove, reply: Reply) -> None:
         if message.class_id not in connection.rooms:

@@ -17,6 +17,7 @@ from services.classes.live_class import (
     may_know,
     normal_code,
 )
+from services.classes.metric import Metric
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact, ClassEnded
@@ -90,9 +91,11 @@ class Classes:
         self._ids = ids
         self._stage = stage
 
-    async def create(self, caller: Caller, title: str, needs: str | None = None) -> LiveClass:
-        """Open a live class with a fresh join code, for those who have what it `needs`. Raises `Forbidden` for anybody but
-        coaches."""
+    async def create(
+        self, caller: Caller, title: str, needs: str | None = None, metric: Metric = "effort"
+    ) -> LiveClass:
+        """Open a live class with a fresh join code, whose board is ranked by `metric`, for those who have what it `needs`. Raises
+        `Forbidden` for anybody but coaches."""
         caller.require("coach")
         for _ in range(_CODE_TRIES):
             live = LiveClass(
@@ -103,6 +106,7 @@ class Classes:
                 coach_name=caller.name,
                 created_ms=self._clock.wall_ms(),
                 needs=needs,
+                metric=metric,
             )
             async with self._transactions() as stores:
                 if await stores.classes.create(live):

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from services.classes.metric import Metric
 from services.classes.showing import Showing
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, ClassId
@@ -30,7 +31,8 @@ NOBODY: Final = AccountId(uuid.UUID(int=0))
 class LiveClass(msgspec.Struct, frozen=True):
     """A class. `created_ms`, `ended_ms` wall clock, ms since 1970; `ended_ms` None while it is live. `co_coach_ids` lead it beside
     its coach (leading.py); `coaches_n` counts the changes of who leads. `needs`: the entitlement without which nobody is let in. In
-    a `heat` only counts what is ridden while the class clock runs; `coach_id` is then `NOBODY`."""
+    a `heat` only counts what is ridden while the class clock runs; `coach_id` is then `NOBODY`. Its board is ranked by `metric`;
+    `ranking_n` counts the changes of that."""
 
     id: ClassId
     code: str
@@ -43,6 +45,8 @@ class LiveClass(msgspec.Struct, frozen=True):
     coaches_n: int = 0
     needs: str | None = None
     heat: bool = False
+    metric: Metric = "effort"
+    ranking_n: int = 0
 
     @property
     def over(self) -> bool:
@@ -56,7 +60,7 @@ class LiveClass(msgspec.Struct, frozen=True):
 class Membership(msgspec.Struct, frozen=True):
     """An account in a class. `n` is its number on the board; `feed_epoch` counts the streams opened for it; `first`: it has been an
     athlete in no earlier class; `removals` counts how often it was sent out and let back in, odd while it is out; `showing` how it
-    is shown, None when nothing was ever decided."""
+    is shown, None when nothing was ever decided; `baseline` what its improvement is measured by (metric.py)."""
 
     account_id: AccountId
     name: str
@@ -66,6 +70,7 @@ class Membership(msgspec.Struct, frozen=True):
     first: bool = False
     removals: int = 0
     showing: Showing | None = None
+    baseline: int | None = None
 
     @property
     def removed(self) -> bool:

@@ -8,6 +8,11 @@
 | coach | nothing | everything |
 | hidden | nothing | nothing |
 
+Where a class is ranked by a figure that tells of the body or the past of people (services/classes/metric.py: calories,
+improvement), that figure, and with it a rank, is shown to the room only of those who show it (`body`, no unless they say so) in a
+mode that also shows their heart rate: full and alias. In zone mode it stays with the coach, because a heart rate can be worked
+out of calories.
+
 A mode is decided by the member alone and redacted on the server, by the node that knows the figures first-hand, before anything
 leaves it (rooms/redaction.py). Wherever somebody who is not named must be called something, in the chat for instance, it is by
 their alias; without one by their number.
@@ -16,7 +21,7 @@ their alias; without one by their number.
 they come.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
@@ -25,7 +30,7 @@ import msgspec
 from services.kernel.ids import ClassId
 
 DisplayMode = Literal["full", "zone", "alias", "coach", "hidden"]
-Purpose = Literal["name", "heart_rate", "zone", "score"]
+Purpose = Literal["name", "heart_rate", "zone", "score", "body"]
 Audience = Literal["room", "coach"]
 CONSENT_VERSION: Final = 1
 """Of what people agree to: the table above, in the words of the pages. Raised when a mode comes to show more than before."""
@@ -49,6 +54,11 @@ CONSENTS: Final[dict[DisplayMode, dict[Purpose, Audience]]] = {
 }
 """What is agreed to with each mode: what for, and the widest audience. Whoever may be seen by the room is seen by its coach."""
 
+Body = Annotated[
+    bool,
+    msgspec.Meta(description="show the room figures that tell of your body or your past: calories, improvement"),
+]
+
 
 class Showing(msgspec.Struct, frozen=True):
     """How one member of one class is shown. See the module."""
@@ -56,6 +66,7 @@ class Showing(msgspec.Struct, frozen=True):
     mode: DisplayMode = "full"
     alias: str = ""
     revision: int = 0
+    body: bool = False
 
 
 class Consent(msgspec.Struct, frozen=True):
@@ -73,6 +84,16 @@ class Consent(msgspec.Struct, frozen=True):
 def on_board(showing: Showing | None) -> bool:
     """Whether the room sees a line of this member. None: nothing was ever decided, which is `full`."""
     return showing is None or showing.mode not in ("coach", "hidden")
+
+
+def body_shown(showing: Showing | None) -> bool:
+    """Whether the room sees figures of this member that tell of their body."""
+    return showing is not None and showing.body and showing.mode in ("full", "alias")
+
+
+def consents_of(mode: DisplayMode, *, body: bool) -> dict[Purpose, Audience]:
+    """What is agreed to with a mode, and with showing the body."""
+    return {**CONSENTS[mode], "body": "room"} if body_shown(Showing(mode, body=body)) else CONSENTS[mode]
 
 
 def is_named(showing: Showing | None) -> bool:
@@ -95,8 +116,8 @@ def newer(one: Showing | None, other: Showing | None) -> Showing | None:
 
 
 def ledger_moves(
-    standing: Iterable[tuple[Purpose, Audience]], mode: DisplayMode
+    standing: Iterable[tuple[Purpose, Audience]], agreed: Mapping[Purpose, Audience]
 ) -> tuple[set[tuple[Purpose, Audience]], set[tuple[Purpose, Audience]]]:
-    """What is withdrawn and what is given when somebody with these consents chooses this mode."""
-    before, after = set(standing), set(CONSENTS[mode].items())
+    """What is withdrawn and what is given when somebody with these consents agrees to this from now on."""
+    before, after = set(standing), set(agreed.items())
     return before - after, after - before

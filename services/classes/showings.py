@@ -4,7 +4,7 @@ What is stored is the truth, with the ledger in the same transaction; then the r
 (`Stage.shown`), before the answer is given. A worker says it once more (workers/push.py), should this node die in between.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -16,13 +16,14 @@ from services.classes.live_class import LiveClass, Role
 from services.classes.plain_text import one_line
 from services.classes.showing import (
     CONSENT_VERSION,
-    CONSENTS,
     Alias,
     Audience,
+    Body,
     Consent,
     DisplayMode,
     Purpose,
     Showing,
+    consents_of,
     ledger_moves,
 )
 from services.kernel.caller import Caller
@@ -33,10 +34,17 @@ from services.kernel.problems import ClassNotFound, Forbidden, NotInRoom
 
 
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How you want to be shown: `mode`, and `alias`, what you are called where your name is not shown."""
+    """How you want to be shown: `mode`, `alias`, what you are called where your name is not shown, and `body`, whether the room
+    also sees figures that tell of your body or your past."""
 
     mode: DisplayMode
     alias: Alias = ""
+    body: Body = False
+
+    @property
+    def consents(self) -> dict[Purpose, Audience]:
+        """What is agreed to by it."""
+        return consents_of(self.mode, body=self.body)
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -51,7 +59,7 @@ class ShowingStore(Protocol):
     """See persistence/showings.py."""
 
     async def default(self, account_id: AccountId) -> Showing | None: ...
-    async def save_default(self, account_id: AccountId, mode: DisplayMode, alias: str, at: datetime) -> None: ...
+    async def save_default(self, account_id: AccountId, showing: Showing, at: datetime) -> None: ...
     async def seat(self, class_id: ClassId, account_id: AccountId) -> Seat | None: ...
     async def save(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None: ...
     async def standing(self, account_id: AccountId, class_id: ClassId | None) -> list[tuple[Purpose, Audience]]: ...
@@ -117,7 +125,7 @@ class Showings:
         caller.require("member")
         async with self._transactions() as stores:
             found = await stores.showings.default(caller.account_id)
-        return Choice("full") if found is None else Choice(found.mode, found.alias)
+        return Choice("full") if found is None else Choice(found.mode, found.alias, found.body)
 
     async def choose_default(self, caller: Caller, choice: Choice) -> Choice:
         """Choose it for the classes that are joined from now on; those that one is in stay as they are. Raises `BadShape` for an
@@ -127,16 +135,18 @@ class Showings:
         now = utc(self._clock.wall_ms())
         async with self._transactions() as stores:
             await stores.showings.default(caller.account_id)
-            await stores.showings.save_default(caller.account_id, choice.mode, choice.alias, now)
+            await stores.showings.save_default(
+                caller.account_id, Showing(choice.mode, choice.alias, body=choice.body), now
+            )
             standing = await stores.showings.standing(caller.account_id, None)
-            await self._keep_ledger(stores, caller.account_id, None, standing, choice.mode, now)
+            await self._keep_ledger(stores, caller.account_id, None, standing, choice.consents, now)
         return choice
 
     async def in_class(self, caller: Caller, class_id: ClassId) -> Choice:
         """How somebody is shown in a class. Raises `ClassNotFound` for whoever never joined it, `NotInRoom` for its coach."""
         async with self._transactions() as stores:
             seat = await _seat(stores, caller, class_id)
-        return Choice(seat.showing.mode, seat.showing.alias)
+        return _choice(seat.showing)
 
     async def choose(self, caller: Caller, class_id: ClassId, choice: Choice) -> Choice:
         """Choose it for a class that one is or was in. When this returns, no node that hears the others shows more. Chosen again it
@@ -148,19 +158,20 @@ class Showings:
             seat = await _seat(stores, caller, class_id)
             if seat.role == "coach":
                 raise Forbidden("the coach of a class is named in it")
-            if (choice.mode, choice.alias) == (seat.showing.mode, seat.showing.alias):
+            before = _choice(seat.showing)
+            if choice == before:
                 return choice
-            _, given = ledger_moves(CONSENTS[seat.showing.mode].items(), choice.mode)
-            if given or choice.mode == seat.showing.mode:
+            withdrawn, given = ledger_moves(before.consents.items(), choice.consents)
+            if given or not withdrawn:
                 self._stage.may_decide(caller.account_id)
-            showing = Showing(choice.mode, choice.alias, seat.showing.revision + 1)
+            showing = Showing(choice.mode, choice.alias, seat.showing.revision + 1, choice.body)
             await stores.showings.save(class_id, caller.account_id, showing)
             standing = await stores.showings.standing(caller.account_id, class_id)
             if not seat.showing.revision:
                 # They joined in this mode: that is when they agreed to it.
-                standing = list(CONSENTS[seat.showing.mode].items())
+                standing = list(before.consents.items())
                 await self._give(stores, caller.account_id, class_id, standing, seat.joined_at)
-            await self._keep_ledger(stores, caller.account_id, class_id, standing, choice.mode, now)
+            await self._keep_ledger(stores, caller.account_id, class_id, standing, choice.consents, now)
             await stores.outbox.add(ShowingChosen(class_id=class_id, account_id=caller.account_id), class_id)
         await self._stage.shown(class_id, caller.account_id, showing)
         return choice
@@ -177,10 +188,10 @@ class Showings:
         account_id: AccountId,
         class_id: ClassId | None,
         standing: Iterable[tuple[Purpose, Audience]],
-        mode: DisplayMode,
+        agreed: Mapping[Purpose, Audience],
         now: datetime,
     ) -> None:
-        withdrawn, given = ledger_moves(standing, mode)
+        withdrawn, given = ledger_moves(standing, agreed)
         await stores.showings.withdraw(account_id, class_id, [purpose for purpose, _ in withdrawn], now)
         await self._give(stores, account_id, class_id, given, now)
 
@@ -209,6 +220,10 @@ async def _seat(stores: ShowingStores, caller: Caller, class_id: ClassId) -> Sea
     raise NotInRoom if live is not None and live.coach_id == caller.account_id else ClassNotFound
 
 
+def _choice(showing: Showing) -> Choice:
+    return Choice(showing.mode, showing.alias, showing.body)
+
+
 def _fit(choice: Choice) -> Choice:
     """The choice with an alias that fits on one line of a screen. Raises `BadShape` when nothing of it can be read."""
-    return choice if not choice.alias else Choice(choice.mode, one_line(choice.alias, path="$.alias"))
+    return choice if not choice.alias else Choice(choice.mode, one_line(choice.alias, path="$.alias"), choice.body)

@@ -1,45 +1,54 @@
 """The final table of a class, from what each member's streams have earned. Pure.
 
-Ranks are decided as on the live board (`ranking.py`), so that the last board and the table agree.
+Ranks are decided as on the live board (`ranking.py`), in what the class is ranked by at its end (`metric.py`), so that the last
+board and the table agree. A figure that tells of the body is in it, with a rank, only of those who show it.
 
 `ClassSummary` is also the shape of the event `class.summary`: what is stored is what is sent.
 """
 
 from collections.abc import Container, Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
 from services.classes.live_class import LiveClass, Membership
+from services.classes.metric import MEASURES, Basis, Metric, figure_of, is_personal, score_of, shown
 from services.classes.ranking import ranked, weight
-from services.classes.showing import on_board, public_name
+from services.classes.showing import body_shown, on_board, public_name
 from services.kernel.ids import AccountId, ClassId
 from services.training.load import MS_PER_MINUTE
 from services.training.zones import ZONES
 
 _NOTHING: Final = (0,) * ZONES
+NOTHING_BURNED: Final[Mapping[AccountId, int]] = MappingProxyType({})
 
 
 class ClassStanding(msgspec.Struct, frozen=True):
-    """One athlete's line. `n` member number, `effort` points with one decimal, `zone_ms` ms in zone 0 to 5; `flagged` while fair
-    play has a doubt about some of it."""
+    """One athlete's line. `n` member number, `rank` null without a figure, `effort` points with one decimal, `zone_ms` ms in zone
+    0 to 5; `flagged` while fair play has a doubt about some of it; `figure` in what the class was ranked by, null where that is
+    effort, or where there is none."""
 
     n: int
-    rank: int
+    rank: int | None
     name: str
     effort: float
     zone_ms: tuple[int, ...]
     flagged: bool = False
+    figure: float | None = None
 
 
 class ClassSummary(msgspec.Struct, frozen=True):
-    """How a class ended. `duration_ms` from creation to end, `athletes` how many took part."""
+    """How a class ended. `duration_ms` from creation to end, `athletes` how many took part; ranked by `metric`, figures in
+    `unit`."""
 
     class_id: ClassId
     title: str
     duration_ms: int
     athletes: int
     standings: tuple[ClassStanding, ...]
+    metric: Metric = "effort"
+    unit: str = "points"
 
 
 def final_table(
@@ -47,9 +56,10 @@ def final_table(
     members: Iterable[Membership],
     earned: Mapping[AccountId, tuple[int, ...]],
     flagged: Container[AccountId] = (),
+    burned: Mapping[AccountId, int] = NOTHING_BURNED,
 ) -> ClassSummary:
     """The table of a class that is over. `earned` is ms in zone 0 to 5 per member; who is missing earned nothing. `flagged` are
-    those whose line is marked.
+    those whose line is marked; `burned` nkcal of those whose body is known well enough.
 
     Coaches and spectators are not ranked, nor is whoever the room does not see; but `athletes` counts them. Raises ValueError while
     the class is live.
@@ -57,26 +67,43 @@ def final_table(
     if live.ended_ms is None:
         raise ValueError(f"class {live.id} is still live: end it first")
     athletes = [member for member in members if member.role == "athlete"]
-    efforts = (
-        (weight(zone_ms := earned.get(member.account_id, _NOTHING)), member.n, (member, zone_ms))
-        for member in athletes
-        if on_board(member.showing)
-    )
-    standings = [
-        ClassStanding(
-            n=member.n,
-            rank=rank,
-            name=public_name(member.showing, member.n, member.name),
-            effort=round(effort / MS_PER_MINUTE, 1),
-            zone_ms=zone_ms,
-            flagged=member.account_id in flagged,
-        )
-        for rank, effort, (member, zone_ms) in ranked(efforts)
-    ]
+    unranked: list[ClassStanding] = []
+    scored: list[tuple[int, int, ClassStanding]] = []
+    for member in athletes:
+        if not on_board(member.showing):
+            continue
+        score, standing = _standing(live.metric, member, earned, burned)
+        standing = msgspec.structs.replace(standing, flagged=member.account_id in flagged)
+        if score is None:
+            unranked.append(standing)
+        else:
+            scored.append((score, member.n, standing))
+    standings = [msgspec.structs.replace(standing, rank=rank) for rank, _, standing in ranked(scored)]
     return ClassSummary(
         class_id=live.id,
         title=live.title,
         duration_ms=max(live.ended_ms - live.created_ms, 0),
         athletes=len(athletes),
-        standings=tuple(standings),
+        standings=(*standings, *sorted(unranked, key=lambda standing: standing.n)),
+        metric=live.metric,
+        unit=MEASURES[live.metric].unit,
+    )
+
+
+def _standing(
+    metric: Metric, member: Membership, earned: Mapping[AccountId, tuple[int, ...]], burned: Mapping[AccountId, int]
+) -> tuple[int | None, ClassStanding]:
+    """A line without its rank, and what that is decided by."""
+    zone_ms = earned.get(member.account_id, _NOTHING)
+    figure = figure_of(metric, zone_ms, Basis(burned.get(member.account_id), member.baseline))
+    if is_personal(figure) and not body_shown(member.showing):
+        figure = None
+    score = score_of(metric, zone_ms, figure)
+    return score, ClassStanding(
+        n=member.n,
+        rank=None,
+        name=public_name(member.showing, member.n, member.name),
+        effort=round(weight(zone_ms) / MS_PER_MINUTE, 1),
+        zone_ms=zone_ms,
+        figure=None if metric == "effort" else shown(metric, score),
     )

@@ -14,6 +14,7 @@ from typing import Final, Literal
 import msgspec
 
 from services.classes.live_class import LiveClass
+from services.classes.metric import Metric
 from services.classes.summary import ClassSummary
 from services.integrations.endpoint import Scope
 from services.kernel.caller import AccountRole
@@ -48,23 +49,27 @@ class ClassTold(msgspec.Struct, frozen=True):
 
 
 class StandingTold(msgspec.Struct, frozen=True):
-    """One athlete's line. `name` is null without the scope `names`; `n` is the member's number in the class."""
+    """One athlete's line. `name` is null without the scope `names`; `n` is the member's number in the class. `figure` is
+    what they have of what the class was ranked by, null where that is effort; who has none, or does not show it, has no rank."""
 
     n: int
-    rank: int
+    rank: int | None
     name: str | None
     effort: float
     zone_ms: tuple[int, ...]
+    figure: float | None = None
 
 
 class TableTold(msgspec.Struct, frozen=True):
-    """The final table of a class: `effort` in points, `zone_ms` ms in zone 0 to 5."""
+    """The final table of a class: `effort` in points, `zone_ms` ms in zone 0 to 5; ranked by `metric`, figures in `unit`."""
 
     class_id: ClassId
     title: str
     duration_ms: int
     athletes: int
     standings: tuple[StandingTold, ...]
+    metric: Metric = "effort"
+    unit: str = "points"
 
 
 class PingTold(msgspec.Struct, frozen=True):
@@ -161,9 +166,11 @@ def class_summarised(table: ClassSummary, now_ms: int, *, names: bool) -> ClassS
             table.duration_ms,
             table.athletes,
             tuple(
-                StandingTold(line.n, line.rank, line.name if names else None, line.effort, line.zone_ms)
+                StandingTold(line.n, line.rank, line.name if names else None, line.effort, line.zone_ms, line.figure)
                 for line in table.standings
             ),
+            table.metric,
+            table.unit,
         ),
     )
 

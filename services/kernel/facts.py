@@ -141,6 +141,12 @@ class ClassCoachesChanged(Fact, frozen=True, tag="class.coaches_changed"):
     class_id: ClassId
 
 
+class ClassRankingChanged(Fact, frozen=True, tag="class.ranking_changed"):
+    """The board of a class is ranked by something else than before."""
+
+    class_id: ClassId
+
+
 class ClassMemberRemoved(Fact, frozen=True, tag="class.member_removed"):
     """A member was sent out of a class; `n` is their number in it, `removals` see `Membership`."""
 
@@ -329,6 +335,7 @@ AnyFact = (
     | ClassMessageRemoved
     | ShowingChosen
     | ClassCoachesChanged
+    | ClassRankingChanged
     | ClassMemberRemoved
     | ClassMemberLetIn
     | ChallengeMoved
@@ -367,6 +374,7 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     ClassMessageRemoved,
     ShowingChosen,
     ClassCoachesChanged,
+    ClassRankingChanged,
     ClassMemberRemoved,
     ClassMemberLetIn,
     ChallengeMoved,

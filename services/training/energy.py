@@ -16,6 +16,7 @@ never negative.
 """
 
 import math
+from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
@@ -24,6 +25,7 @@ from services.training.exposure import Exposure
 from services.training.load import MS_PER_MINUTE
 from services.training.oxygen_cost import KJ_PER_KCAL, met_kcal_per_min
 from services.training.physiology import Physiology, Sex
+from services.training.sample import MAX_BPM
 
 KEYTEL_BPM: Final = (90, 150)
 KEYTEL_AGE: Final = (18, 45)
@@ -75,6 +77,24 @@ class Energy(msgspec.Struct, frozen=True):
     resting_share: float | None = None
     extrapolated: bool = False
     reason: Missing | None = None
+
+
+NKCAL_PER_MS: Final = 1_000_000_000 / MS_PER_MINUTE
+"""Nanokilocalories per ms for one kcal per minute: as whole numbers rates are off by a twenty-thousandth at most."""
+
+
+@lru_cache(4_096)
+def burn_rates(mass_kg: float, age_years: int, sex: Sex) -> tuple[int, ...]:
+    """nkcal that are burned per ms at 0, 1, … `MAX_BPM` beats per minute. Whole numbers, so that a running sum is the same in any
+    order of arrival."""
+    return tuple(round(kcal_per_min(bpm, mass_kg, age_years, sex)[0] * NKCAL_PER_MS) for bpm in range(MAX_BPM + 1))
+
+
+def burn_rates_of(physiology: Physiology) -> tuple[int, ...] | None:
+    """The rates of somebody's body; None where mass, age or sex is not known: then no energy is computed."""
+    if physiology.mass_kg is None or physiology.age_years is None or physiology.sex is None:
+        return None
+    return burn_rates(physiology.mass_kg, physiology.age_years, physiology.sex)
 
 
 def energy_of(exposure: Exposure, physiology: Physiology) -> Energy:

@@ -1,6 +1,7 @@
 """Whatever nodes see, lose and merge: a tape gives back the frames that were told, each of them, from wherever one enters it."""
 
 import dataclasses
+import hashlib
 import uuid
 from typing import Any
 
@@ -10,18 +11,22 @@ from hypothesis import strategies as st
 
 from persistence.tapes import Piece
 from realtime.codec import Frame
-from realtime.wire import BoardChanges, BoardSnapshot
+from realtime.wire import BoardChanges, BoardSnapshot, Figured
 from rooms import tape as tapes
 from rooms.retelling import Retelling, Retold, Telling
 from rooms.room import Room
 from rooms.tape import Beat, Said, Tape, notes_of
 from services.classes.live_class import LiveClass, Membership
+from services.classes.metric import MEASURES, Metric
+from services.classes.showing import Showing
 from services.kernel.ids import AccountId, ClassId
 from tests.realtime import build
 
 NOW_MS = 1_790_000_000_000
 LIVE = LiveClass(ClassId(uuid.UUID(int=77)), "ABCD", "Spin", AccountId(uuid.UUID(int=1)), "Kim", NOW_MS)
-MEMBERS = tuple(Membership(AccountId(uuid.UUID(int=n << 64)), f"Athlete {n}", n, "athlete") for n in (1, 2, 3))
+MEMBERS = tuple(
+    Membership(AccountId(uuid.UUID(int=n << 64)), f"Athlete {n}", n, "athlete", baseline=2_000) for n in (1, 2, 3)
+)
 
 MEMBER = st.integers(1, len(MEMBERS))
 NODE = st.sampled_from(("a", "b"))
@@ -32,6 +37,8 @@ STEPS = st.lists(
         st.tuples(st.just("feed"), NODE, MEMBER, st.integers(1, 3), st.integers(90, 180)),
         st.tuples(st.just("share"), NODE, st.booleans()),
         st.tuples(st.just("silent"), NODE),
+        st.tuples(st.just("rank"), NODE, st.sampled_from(tuple(MEASURES))),
+        st.tuples(st.just("shows_body"), NODE, MEMBER, st.booleans()),
         st.tuples(st.just("beat"), st.integers(1, 6_000)),
         st.tuples(st.just("cut")),
     ),
@@ -47,6 +54,7 @@ class Recorded:
     pieces: list[Piece] = dataclasses.field(default_factory=list)
     told: list[BoardChanges] = dataclasses.field(default_factory=list)
     now_ms: int = NOW_MS
+    decided: int = 0
 
     def __post_init__(self) -> None:
         for number, node in enumerate(("a", "b")):
@@ -81,8 +89,17 @@ class Recorded:
             zone=3,
             at_ms=self.now_ms,
             max_hr=190,
-            zone_ms=(0, 0, 0, bpm * 1_000, 0, 0),
+            zone_ms=(0, 0, 0, bpm * 10_000, 0, 0),
+            burned=bpm * 1_000_000_000,
         )
+
+    def rank(self, node: str, metric: Metric) -> None:
+        self.decided += 1
+        self.rooms[node].take_ranking(metric, self.decided)
+
+    def shows_body(self, node: str, n: int, shows: bool) -> None:
+        self.decided += 1
+        self.rooms[node].show(MEMBERS[n - 1].account_id, Showing("full", "", self.decided, shows))
 
     def share(self, node: str, arrives: bool) -> None:
         share = self.rooms[node].share(whole=False)
@@ -107,7 +124,8 @@ def changes_of(frame: Frame) -> BoardChanges:
 
 
 def retold(recorded: Recorded, pieces: list[Piece]) -> list[tuple[Retold, BoardSnapshot | BoardChanges]]:
-    retelling, telling = Retelling(), Telling(LIVE.id, MEMBERS)
+    shown = [msgspec.structs.replace(member, showing=Showing("full", body=True)) for member in MEMBERS]
+    retelling, telling = Retelling(), Telling(LIVE.id, shown)
     found = []
     for piece in pieces:
         for note in retelling.play(piece.n, notes_of(piece.notes)):
@@ -124,7 +142,7 @@ def test_every_frame_that_was_told_comes_again(steps: list[tuple[Any, ...]]) -> 
     assert len(again) == len(recorded.told)
     for (frame, event), was in zip(again[1:], recorded.told[1:], strict=True):
         assert isinstance(event, BoardChanges)
-        assert (frame.v, event.at_ms, event.rows) == (was.v, was.at_ms, was.rows)
+        assert (frame.v, event.at_ms, event.rows, event.figures) == (was.v, was.at_ms, was.rows, was.figures)
         assert sorted(event.members, key=lambda member: member.n) == sorted(was.members, key=lambda member: member.n)
 
 
@@ -137,6 +155,31 @@ def test_who_enters_at_a_whole_piece_sees_the_same_from_there(steps: list[tuple[
     (first, _), *entered = retold(recorded, recorded.pieces[begin:])
     assert all(frame.same for frame, _ in entered)
     assert [event for _, event in entered] == [event for v, event in by_v.items() if v > first.v]
+
+
+def test_who_shows_their_figure_no_longer_has_none_when_the_tape_plays() -> None:
+    steps = [("rank", "a", "calories"), ("shows_body", "a", 1, True), ("beat", 1), ("feed", "a", 1, 1, 90), ("beat", 1)]
+    recorded = Recorded().play(steps)
+    retelling, telling = Retelling(), Telling(LIVE.id, MEMBERS)
+    (notes,) = [notes_of(piece.notes) for piece in recorded.pieces]
+    frames = [note[1] for note in retelling.play(1, notes) if not isinstance(note, Said) and note[1] is not None]
+    told = [telling.tell("tape", retelling, frame) for frame in frames]
+    assert recorded.told[-1].figures == (Figured(1, 90.0),)
+    assert {figured.figure for event in told for figured in event.figures} == {None}
+    assert {row.rank for event in told for row in event.rows} == {None}
+
+
+def test_a_tape_from_before_there_were_metrics_plays_again() -> None:
+    """Notes without the field that says what ranks, with the sums of frames as they were then."""
+    recorded = Recorded().play([("enter", "a", 1), ("feed", "a", 1, 1, 150), ("beat", 100), ("enter", "b", 2)])
+    beats = [note for note in notes_of(recorded.pieces[0].notes) if isinstance(note, Beat)]
+    old = msgspec.convert([msgspec.to_builtins(beat)[:-1] for beat in beats], list[Beat])
+    told = [note[1] for note in Retelling().play(1, old) if not isinstance(note, Said) and note[1] is not None]
+    for frame in told:
+        members = sorted((member.n, member.role, member.present) for member in frame.changes.members)
+        before = msgspec.msgpack.encode((frame.changes.rows, members, frame.changes.gone))
+        assert tapes.sum_of(frame.changes) == hashlib.blake2b(before, digest_size=tapes.SUM_BYTES).digest()
+    assert [frame.same for frame in told] == [True] * len(recorded.told)
 
 
 def test_a_tape_names_nobody() -> None:

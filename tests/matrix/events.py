@@ -110,6 +110,11 @@ async def appointing(evening: Evening, who: Who) -> object:
     return wire.CoachAppoint(class_id=(await evening.live()).id, n=await _spectator(evening), to="none")
 
 
+async def ranking(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.RankingSet(class_id=(await evening.live()).id, metric="zone_minutes")
+
+
 async def sending_out(evening: Evening, who: Who) -> object:
     await evening.in_room(who)
     return wire.MemberRemove(class_id=(await evening.live()).id, n=await _spectator(evening))

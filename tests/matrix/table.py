@@ -127,6 +127,7 @@ EVENTS: Final = (
     EventRow("class.end", OWN_CLASS, e.the_class),
     EventRow("class.control", LED_CLASS, e.start_clock),
     EventRow("coach.appoint", OWNER_IN_ROOM, e.appointing),
+    EventRow("ranking.set", LEADER_IN_ROOM, e.ranking),
     EventRow("member.remove", LEADER_IN_ROOM, e.sending_out),
     EventRow("member.let_in", LEADER_IN_ROOM, e.letting_in),
     EventRow("timeline.get", IN_ROOM, e.the_room),

@@ -9,9 +9,10 @@ import pytest
 from persistence.classes import Classes
 from persistence.database import Database, Tx
 from persistence.samples import decode_batch
-from persistence.streams import Earned, StreamBatch, Streams
+from persistence.streams import StreamBatch, Streams
 from services.classes.live_class import LiveClass
 from services.kernel.ids import AccountId, ClassId, StreamId, WorkoutId
+from services.training.earned import Earned
 from services.training.motion import NOT_MOVED
 from services.training.sample import Sample
 
@@ -61,14 +62,20 @@ async def opened(database: Database, n: int = 0, *, in_class: bool = False) -> S
 
 
 def batch(
-    stream: StreamId, first: int, count: int, *, epoch: int = 1, zone_ms: tuple[int, ...] = (0,) * 6
+    stream: StreamId,
+    first: int,
+    count: int,
+    *,
+    epoch: int = 1,
+    zone_ms: tuple[int, ...] = (0,) * 6,
+    burned: int = 0,
 ) -> StreamBatch:
     samples = tuple(
         Sample(t=1_000 * n, bpm=None if n % 5 == 4 else 100 + n % 50, rr=(600,) * (n % 3))
         for n in range(first, first + count)
     )
     last = samples[-1]
-    return StreamBatch(stream, epoch, first, samples, 1_700_000_000_000, last.t, last.bpm, 12, zone_ms)
+    return StreamBatch(stream, epoch, first, samples, 1_700_000_000_000, last.t, last.bpm, 12, zone_ms, burned=burned)
 
 
 async def stored(database: Database, stream: StreamId) -> tuple[Sample, ...]:
@@ -203,10 +210,13 @@ async def test_a_members_tally_adds_up_their_streams_in_the_class(database: Data
     first, second = await opened(database, 0, in_class=True), await opened(database, 1, in_class=True)
     async with database.tx() as tx:
         await Streams(tx).write(
-            [batch(first, 0, 1, zone_ms=(1, 2, 3, 4, 5, 6)), batch(second, 0, 1, zone_ms=(10, 0, 0, 0, 0, 1))]
+            [
+                batch(first, 0, 1, zone_ms=(1, 2, 3, 4, 5, 6), burned=7),
+                batch(second, 0, 1, zone_ms=(10, 0, 0, 0, 0, 1), burned=3),
+            ]
         )
         (tally,) = await Streams(tx).tallies(CLASS)
         others = await Streams(tx).earned(CLASS, ATHLETE, but=second)
-    assert tally.zone_ms == (11, 2, 3, 4, 5, 7)
-    assert others == {first: Earned((1, 2, 3, 4, 5, 6))}
+    assert (tally.earned, tally.body) == (Earned((11, 2, 3, 4, 5, 7), 10), False)
+    assert others == {first: Earned((1, 2, 3, 4, 5, 6), 7)}
     assert tally.moved == NOT_MOVED

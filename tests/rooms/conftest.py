@@ -30,6 +30,7 @@ from rooms.comebacks import Comebacks
 from rooms.guarding import Guarding
 from rooms.hall import Hall
 from rooms.muting import Muting
+from rooms.rankings import Boards
 from rooms.reacting import Reacting
 from rooms.removing import Removing
 from rooms.reporting import Reporting
@@ -41,6 +42,8 @@ from rooms.tapes import Tapes
 from services.classes.classes import Classes
 from services.classes.coaches import Coaches
 from services.classes.live_class import LiveClass
+from services.classes.metric import Metric
+from services.classes.rankings import Rankings
 from services.classes.showings import Showings
 from services.classes.timelines import Timelines
 from services.kernel.caller import Caller
@@ -216,6 +219,7 @@ class TestNode:
         self.timelines = Timelines(transactions, world.clock, self.clocks)
         self.showings = Showings(transactions, world.clock, ids, self.rooms)
         self.coaches = Coaches(transactions, world.clock, Hall(self.rooms))
+        self.rankings = Rankings(transactions, Boards(self.rooms))
 
     def connect(self, caller: Caller) -> Connection:
         """A connection of somebody to this node."""
@@ -237,8 +241,8 @@ class TestNode:
             task.cancel()
         await asyncio.wait(self.tasks)
 
-    async def create_class(self, coach: Caller, title: str = "Ride") -> LiveClass:
-        return await self.classes.create(coach, title)
+    async def create_class(self, coach: Caller, title: str = "Ride", metric: Metric = "effort") -> LiveClass:
+        return await self.classes.create(coach, title, metric=metric)
 
     async def join(
         self, connection: Connection, code: str, role: str = "athlete", *, since: str | None = None

@@ -1,10 +1,14 @@
 """Live effort equals the effort of the finished workout."""
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rooms.effort import NOTHING, Effort, advance, total
+from rooms.effort import NOTHING, Effort, advance
+from services.classes.metric import NKCAL_PER_KCAL
 from services.classes.ranking import weight
+from services.training.energy import burn_rates_of
 from services.training.physiology import Physiology
 from services.training.sample import Sample
 from services.training.summary import summarise
@@ -39,8 +43,20 @@ def test_a_stream_that_does_not_feed_passes_time_and_earns_nothing() -> None:
     assert advance(held, [Sample(t=2_000, bpm=140)], 190).zone_ms[3] == 1_000
 
 
-def test_tallies_add_up_zone_by_zone() -> None:
-    assert total((1, 2, 3, 4, 5, 6), (1, 1, 1, 1, 1, 1)) == (2, 3, 4, 5, 6, 7)
+@given(samples=streams, cut=st.integers(0, 60))
+def test_energy_is_the_same_in_any_split_and_that_of_the_summary(samples: list[Sample], cut: int) -> None:
+    person = msgspec.structs.replace(BODY, sex="female", mass_kg=63.5, age_years=31)
+    burn = burn_rates_of(person)
+    whole = advance(Effort(), samples, BODY.max_hr, burn=burn)
+    first = advance(Effort(), samples[:cut], BODY.max_hr, burn=burn)
+    assert advance(first, samples[cut:], BODY.max_hr, burn=burn) == whole
+    told = summarise(samples, person).energy.kcal or 0.0
+    assert whole.burned / NKCAL_PER_KCAL == pytest.approx(told, rel=1e-4, abs=1e-9)
+
+
+def test_nothing_is_burned_by_a_body_that_is_not_known() -> None:
+    assert burn_rates_of(BODY) is None
+    assert advance(Effort(), [Sample(t=0, bpm=140), Sample(t=1_000, bpm=140)], 190).burned == 0
 
 
 @given(samples=streams, cut=st.integers(0, 60))

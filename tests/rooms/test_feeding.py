@@ -1,7 +1,7 @@
 """Several sensors of one athlete in one class: the board shows one of them, all are stored, and no second is earned twice."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persistence.stores import Transactions
-from persistence.streams import Earned
 from realtime.connection import Connection
 from realtime.wire import Row, StreamFinish
-from rooms.effort import Effort, total
+from rooms.effort import Effort
 from rooms.feeding import Feeding, earned
 from services.classes.live_class import LiveClass
 from services.kernel.caller import Caller
 from services.kernel.ids import StreamId, Uuid7Ids
 from services.training.arbitration import DEAD_MS, DWELL_MS, Shift
+from services.training.earned import Earned, together
 from services.training.motion import Moving
 from services.training.origin import StreamOrigin, origins_of
 from services.training.physiology import Physiology
@@ -35,6 +35,7 @@ class Sensor:
     id: StreamId
     sensor: SensorKind | None = None
     physiology: Physiology = field(default_factory=body)
+    burn: Sequence[int] | None = None
     effort: Effort = field(default_factory=Effort)
     read_at_ms: int | None = None
     made_at_ms: int | None = None
@@ -73,7 +74,7 @@ def test_one_stream_feeds_and_nothing_is_told() -> None:
     for second in range(61):
         alone.take(feeding, [beat(second)], 1_000 * second)
     assert feeding.feeder() is alone
-    assert sum(feeding.zone_ms()) == 60_000
+    assert sum(feeding.earned().zone_ms) == 60_000
     assert shifts == []
 
 
@@ -95,7 +96,7 @@ def test_a_backlog_cannot_earn_what_the_other_has_earned_meanwhile() -> None:
         ("better", strap.id),
     ]
     # Not earned: the seconds in which the strap was believed to be alive, and one interval at each shift.
-    assert 89_000 - DEAD_MS - 2_000 <= sum(feeding.zone_ms()) <= 89_000
+    assert 89_000 - DEAD_MS - 2_000 <= sum(feeding.earned().zone_ms) <= 89_000
 
 
 def test_what_a_stream_earned_stays_when_it_has_ended() -> None:
@@ -109,10 +110,10 @@ def test_what_a_stream_earned_stays_when_it_has_ended() -> None:
     assert shifts[-1] == (watch.id, Shift(10_500, watch.id, "gone"))
     for second in range(11, 21):
         watch.take(feeding, [beat(second)], 1_000 * second)
-    assert sum(feeding.zone_ms()) == 20_000
+    assert sum(feeding.earned().zone_ms) == 20_000
     feeding.leave(watch, 21_000)
     assert not feeding
-    assert sum(feeding.zone_ms()) == 20_000
+    assert sum(feeding.earned().zone_ms) == 20_000
 
 
 def test_what_the_database_knows_of_others_counts_once_however_often_it_is_told() -> None:
@@ -124,7 +125,7 @@ def test_what_the_database_knows_of_others_counts_once_however_often_it_is_told(
         feeding.leave(phone, 0)
         feeding.open(again, feed_epoch=2, earned={other: Earned(zone_ms)}, now_ms=0)
         phone = again
-    assert feeding.zone_ms() == (1, 2, 3, 4, 5, 9)
+    assert feeding.earned().zone_ms == (1, 2, 3, 4, 5, 9)
 
 
 arrivals = st.lists(
@@ -147,8 +148,8 @@ def test_nobody_earns_more_time_than_has_passed(
         if times:
             sent_ms[which] = times[-1] + 1_000
             sensors[which].take(feeding, [Sample(t, bpm) for t in times], now_ms)
-        assert feeding.zone_ms() == total(*(one.effort.zone_ms for one in sensors))
-        assert sum(feeding.zone_ms()) <= now_ms
+        assert feeding.earned().zone_ms == together(one.effort.earned for one in sensors).zone_ms
+        assert sum(feeding.earned().zone_ms) <= now_ms
 
 
 # -- on a node, with a board ----------------------------------------------------------------------------------------

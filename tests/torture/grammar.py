@@ -37,6 +37,7 @@ EVENTS: Final[dict[str, str]] = {
     "class.end": f'{{"class_id":"{ROOM}"}}',
     "class.control": f'{{"class_id":"{ROOM}","do":{{"type":"extend","by_ms":60000}}}}',
     "coach.appoint": f'{{"class_id":"{ROOM}","n":2,"to":"co_coach"}}',
+    "ranking.set": f'{{"class_id":"{ROOM}","metric":"zone_minutes"}}',
     "member.remove": f'{{"class_id":"{ROOM}","n":2}}',
     "member.let_in": f'{{"class_id":"{ROOM}","n":2}}',
     "timeline.get": f'{{"class_id":"{ROOM}"}}',

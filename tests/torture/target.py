@@ -108,6 +108,7 @@ class Hall:
             "class.end": self.end,
             "class.control": self.control,
             "coach.appoint": self.appoint,
+            "ranking.set": self.rank,
             "member.remove": self.remove,
             "member.let_in": self.let_in,
             "timeline.get": self.timeline,
@@ -167,6 +168,9 @@ class Hall:
 
     def appoint(self, _: Connection, message: wire.CoachAppoint, reply: Reply) -> None:
         reply.ok(wire.ClassView(message.class_id, "ABCD", "Spin", "Kim", "live", 0))
+
+    def rank(self, _: Connection, message: wire.RankingSet, reply: Reply) -> None:
+        reply.ok(wire.ClassView(message.class_id, "ABCD", "Spin", "Kim", "live", 0, metric=message.metric))
 
     def remove(self, _: Connection, _message: wire.MemberRemove, reply: Reply) -> None:
         reply.ok(wire.Done())

@@ -66,6 +66,9 @@ class Inboxes:
     async def class_coaches(self, live: LiveClass) -> None:
         raise NotImplementedError
 
+    async def class_ranking(self, live: LiveClass) -> None:
+        raise NotImplementedError
+
     async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
         raise NotImplementedError
 

@@ -13,7 +13,7 @@ import pytest
 
 from persistence.database import Database
 from services.accounts.entitlements import Entitlements
-from services.classes.showing import Consent
+from services.classes.showing import Consent, Showing
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
 from services.kernel.ids import StreamId, TaskId
@@ -170,12 +170,12 @@ async def test_it_holds_how_one_is_shown_and_what_was_agreed_to(world: World, tm
     ada, now = await world.account(), utc(world.clock.wall_ms())
     live = await world.live_class(await world.account("Bob", "coach"))
     async with world.transactions() as stores:
-        await stores.showings.save_default(ada.account_id, "alias", "Fox", now)
+        await stores.showings.save_default(ada.account_id, Showing("alias", "Fox", body=True), now)
         await stores.showings.give(ada.account_id, [(uuid.uuid4(), Consent(None, "name", "coach", 1, now))])
     await world.enter(live, ada)
     export = Exporting(world, tmp_path / "exports", ada)
     content = export.read(await export.finish())
-    assert json.loads(content["display.json"]) == {"mode": "alias", "alias": "Fox", "revision": 0}
+    assert json.loads(content["display.json"]) == {"mode": "alias", "alias": "Fox", "revision": 0, "body": True}
     (consent,) = lines(content["consents.jsonl"])
     assert (consent["purpose"], consent["audience"], consent["withdrawn_at"]) == ("name", "coach", None)
     (membership,) = lines(content["memberships.jsonl"])

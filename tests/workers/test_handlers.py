@@ -9,6 +9,7 @@ from persistence.database import Database
 from realtime.wire import TaskView, WorkoutSummaryView
 from services.classes.class_clock import Started
 from services.classes.live_class import LiveClass
+from services.classes.metric import Metric
 from services.classes.showing import Showing
 from services.classes.summary import ClassSummary
 from services.classes.timeline import Timeline
@@ -25,6 +26,7 @@ from services.kernel.facts import (
     ClassMemberLetIn,
     ClassMemberRemoved,
     ClassMessageRemoved,
+    ClassRankingChanged,
     ClassSummarised,
     LoginEnded,
     NotificationsRead,
@@ -60,6 +62,7 @@ class Pushed:
         self.shown: list[tuple[ClassId, AccountId, Showing]] = []
         self.clocks: list[tuple[ClassId, Timeline]] = []
         self.coaches: list[tuple[ClassId, AccountId]] = []
+        self.rankings: list[tuple[ClassId, Metric]] = []
         self.removed: list[tuple[ClassId, AccountId, int, int]] = []
         self.taken_down: list[tuple[ClassId, str]] = []
         self.logins: list[tuple[AccountId, LoginId, str]] = []
@@ -87,6 +90,9 @@ class Pushed:
 
     async def class_coaches(self, live: LiveClass) -> None:
         self.coaches.append((live.id, live.coach_id))
+
+    async def class_ranking(self, live: LiveClass) -> None:
+        self.rankings.append((live.id, live.metric))
 
     async def member_removed(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
         self.removed.append((class_id, account_id, n, removals))
@@ -333,6 +339,17 @@ async def test_who_leads_a_class_and_who_was_sent_out_is_said_again_to_its_room(
         await happen(world, rows[PUSHES.name], fact)
     assert pushed.coaches == [(live.id, coach.account_id)]
     assert pushed.removed == [(live.id, athlete.account_id, 2, 1), (live.id, athlete.account_id, 2, 2)]
+
+
+async def test_what_a_board_is_ranked_by_is_said_again_to_its_room(
+    world: World, rows: dict[str, Row], pushed: Pushed
+) -> None:
+    live = await world.live_class(await world.account("Cleo", "coach"))
+    changed = msgspec.structs.replace(live, metric="zone_minutes", ranking_n=1)
+    async with world.transactions() as stores:
+        await stores.classes.rank_by(changed)
+    await happen(world, rows[PUSHES.name], ClassRankingChanged(class_id=live.id))
+    assert pushed.rankings == [(live.id, "zone_minutes")]
 
 
 async def test_a_message_that_was_taken_down_is_told_to_the_room(

@@ -101,6 +101,7 @@ class Work:
             "trainer.set": refuse,
             "class.control": refuse,
             "coach.appoint": refuse,
+            "ranking.set": refuse,
             "member.remove": refuse,
             "member.let_in": refuse,
             "timeline.get": refuse,

@@ -109,6 +109,7 @@ class Calls:
             "class.end": anything,
             "class.control": anything,
             "coach.appoint": anything,
+            "ranking.set": anything,
             "member.remove": anything,
             "member.let_in": anything,
             "timeline.get": anything,

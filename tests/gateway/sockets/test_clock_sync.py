@@ -31,6 +31,7 @@ async def test_a_client_that_asks_several_times_knows_how_far_its_clock_is_off()
         nobody,
         nobody,
         nobody,
+        nobody,
         clocks,
         nobody,
         nobody,

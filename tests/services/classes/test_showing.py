@@ -41,7 +41,7 @@ def test_the_later_decision_counts_in_whatever_order_they_come() -> None:
 @pytest.mark.parametrize(("before", "after"), tuple(itertools.product(MODES, MODES)))
 def test_after_a_move_of_the_ledger_exactly_what_the_mode_needs_stands(before: DisplayMode, after: DisplayMode) -> None:
     standing = set(CONSENTS[before].items())
-    withdrawn, given = ledger_moves(standing, after)
+    withdrawn, given = ledger_moves(standing, CONSENTS[after])
     assert withdrawn <= standing
     assert not given & standing
     assert standing - withdrawn | given == set(CONSENTS[after].items())

@@ -81,7 +81,7 @@ def test_names_of_others_are_left_out_unless_they_are_asked_for() -> None:
         data = plain(events.class_summarised(TABLE, NOW, names=names))["data"]
         assert isinstance(data, dict)
         assert data["standings"] == [
-            {"n": 2, "rank": 1, "name": told, "effort": 6.0, "zone_ms": [0, 0, 0, 60_000, 0, 0]}
+            {"n": 2, "rank": 1, "name": told, "effort": 6.0, "zone_ms": [0, 0, 0, 60_000, 0, 0], "figure": None}
         ]
 
 
