@@ -60,10 +60,11 @@ class ShareEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     change on the node that speaks; `bpm` beats per minute, None without contact, and its `zone` 0 to 5; `at_ms` when the
     reading was made, wall ms, None before the first; `max_hr` bpm that percentages refer to; `zone_ms` ms earned in zone
     0 to 5; `finished` the stream has ended; `doing` where they are in the steps of the class; `rest_hr` bpm, None until their
-    stream has told it; `first`: they have been an athlete in no earlier class; `receipts` of cues that their
-    clients have given lately; `showing` how they are shown, None when they never decided; `figure` of what the board is ranked by,
-    where it is not made of the zones. What `showing` keeps from the hearers of the
-    channel is not in the entry (rooms/redaction.py).
+    stream has told it; `above_own` whether the heart is above the limit that they have set for themselves, None where they have
+    set none: that limit stays on the node that speaks; `first`: they have been an athlete in no earlier class; `receipts` of
+    cues that their clients have given lately; `showing` how they are shown, None when they never decided; `figure` of what the
+    board is ranked by, where it is not made of the zones. What `showing` keeps from the hearers of the channel is not in the
+    entry (rooms/redaction.py).
     """
 
     n: int
@@ -85,6 +86,7 @@ class ShareEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     receipts: tuple[Receipt, ...] = ()
     showing: Showing | None = None
     figure: Figure | None = None
+    above_own: bool | None = None
 
 
 class Share(PeerMessage, frozen=True):

@@ -89,6 +89,7 @@ def _sighting(line: Line, targets: Sequence[Target], now_ms: int) -> Sighting:
         sensor=freshness,
         bpm=bpm,
         limit_bpm=feed.max_hr,
+        above_own=feed.above_own,
         aim=aim,
         finished=feed.finished,
         first=feed.first,

@@ -32,12 +32,14 @@ from services.training.physiology import Physiology
 
 class Opened(NamedTuple):
     """A stream that is open: its row, the body of its workout, what each other stream of the member has earned in this class,
-    and the heart rate above which they want to be asked; None where nobody is to watch over them."""
+    and the heart rate above which they want to be asked; None where nobody is to watch over them. `own_limit_bpm` is that figure
+    where they have set it themselves."""
 
     record: StreamRecord
     physiology: Physiology
     earned: dict[StreamId, Earned]
     limit_bpm: int | None = None
+    own_limit_bpm: int | None = None
 
 
 class Openings:
@@ -79,8 +81,9 @@ class Openings:
         if record.class_id is not None:
             earned = await stores.streams.earned(record.class_id, caller.account_id, but=record.id)
         chosen = await stores.safety.chosen(caller.account_id)
-        limit_bpm = limit_of(chosen.limit_bpm, physiology).bpm if chosen.on else None
-        return Opened(record, physiology, earned, limit_bpm)
+        if not chosen.on:
+            return Opened(record, physiology, earned)
+        return Opened(record, physiology, earned, limit_of(chosen.limit_bpm, physiology).bpm, chosen.limit_bpm)
 
     async def _create(
         self, stores: Stores, caller: Caller, request: StreamOpen, live_class: LiveClass | None

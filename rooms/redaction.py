@@ -36,11 +36,21 @@ def for_room(entry: ShareEntry, showing: Showing | None) -> ShareEntry:
         return entry if entry.showing == showing else msgspec.structs.replace(entry, showing=showing)
     name = public_name(showing, entry.n, entry.name)
     if showing.mode == "alias":
-        return msgspec.structs.replace(entry, name=name, rest_hr=None, first=False, doing=None, showing=showing)
+        return msgspec.structs.replace(
+            entry, name=name, rest_hr=None, first=False, doing=None, showing=showing, above_own=None
+        )
     if showing.mode == "zone":
         zone = entry.zone if entry.bpm is not None or _told_zone_only(entry) else None
         return msgspec.structs.replace(
-            entry, bpm=None, zone=zone, max_hr=UNTOLD_MAX_HR, rest_hr=None, first=False, doing=None, showing=showing
+            entry,
+            bpm=None,
+            zone=zone,
+            max_hr=UNTOLD_MAX_HR,
+            rest_hr=None,
+            first=False,
+            doing=None,
+            showing=showing,
+            above_own=None,
         )
     return _nothing_of(entry, name, showing)
 
@@ -67,6 +77,7 @@ def _nothing_of(entry: ShareEntry, name: str, showing: Showing) -> ShareEntry:
         doing=None,
         showing=showing,
         figure=None,
+        above_own=None,
     )
 
 

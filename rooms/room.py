@@ -210,6 +210,7 @@ class Room:
         zone_ms: tuple[int, ...],
         burned: int | None = None,
         finished: bool = False,
+        above_own: bool | None = None,
     ) -> None:
         """A stream's latest word about a member's heart rate and score. Of who was sent out nothing is told any more."""
         if self.is_out(account_id):
@@ -226,6 +227,7 @@ class Room:
                 rest_hr=rest_hr,
                 zone_ms=zone_ms,
                 finished=finished,
+                above_own=above_own,
             )
         )
 

@@ -45,6 +45,7 @@ from rooms.reading import DeviceClock
 from rooms.recorder import Recorder
 from rooms.room import Room
 from rooms.rooms import Rooms
+from services.classes.attention import is_above
 from services.classes.steps import Body
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -120,12 +121,22 @@ class LiveStream:
     made_at_ms: int | None = None
     earns_from_ms: int | None = None
     watched: bool = False
+    own_limit_bpm: int | None = None
+    is_above: bool = False
     waiting: list[tuple[int, Reply]] = field(default_factory=list)
 
     @property
     def body(self) -> Body:
         """What the steps of a class are measured by."""
         return Body(self.physiology.max_hr, self.physiology.rest_hr)
+
+    def above_own(self, bpm: int | None) -> bool | None:
+        """Whether a heart rate is above the limit that its owner has set; None where they have set none. So much leaves this node,
+        and not the figure: it is theirs."""
+        if self.own_limit_bpm is None:
+            return None
+        self.is_above = is_above(bpm, self.own_limit_bpm, was=self.is_above)
+        return self.is_above
 
 
 @dataclass(slots=True)
@@ -308,6 +319,7 @@ class Streams:
             zone_ms=won.zone_ms,
             burned=None if live.burn is None else won.burned,
             finished=finished,
+            above_own=live.above_own(bpm),
         )
 
     # -- opening and closing --------------------------------------------------------------------------------------
@@ -328,7 +340,7 @@ class Streams:
             # Commit what the lost connection has sent, so that it need not be sent again; and what this person's other
             # device has earned, so that the score goes on from there.
             await self._flush(FLUSH_TIMEOUT_S)
-        record, physiology, earned, limit_bpm = await self._openings.open(caller, request)
+        record, physiology, earned, limit_bpm, own_limit_bpm = await self._openings.open(caller, request)
         room = None if record.class_id is None else await self._rooms.load(record.class_id)
         if room is not None:
             await self._seat(room, caller)
@@ -354,6 +366,7 @@ class Streams:
             moving=record.moving,
             room=room,
             watched=limit_bpm is not None,
+            own_limit_bpm=own_limit_bpm,
         )
         self._live[live.id] = live
         connection.streams.add(live.id)

@@ -49,13 +49,15 @@ DWELLS: Final[Mapping[Reason, Dwell]] = {
 
 
 class Sighting(msgspec.Struct, frozen=True):
-    """An athlete as they are seen. `bpm` None unless the sensor is live; `limit_bpm` what their heart should stay below; `aim` what
-    the interval asks of it, None where it asks nothing; `finished` their stream has ended; `first` see `Reason`."""
+    """An athlete as they are seen. `bpm` None unless the sensor is live; `limit_bpm` what their heart should stay below, unless
+    they have a limit of their own: then `above_own` says whether it is above that, and nobody here knows the figure. `aim` what
+    the interval asks of the heart, None where it asks nothing; `finished` their stream has ended; `first` see `Reason`."""
 
     present: bool
     sensor: Sensor
     bpm: int | None = None
     limit_bpm: int = MAX_BPM
+    above_own: bool | None = None
     aim: Band | None = None
     finished: bool = False
     first: bool = False
@@ -96,6 +98,11 @@ def urgency(reasons: tuple[Reason, ...], since: int | None, n: int) -> tuple[int
     return (REASONS.index(reasons[0]) if reasons else len(REASONS), since or 0, n)
 
 
+def is_above(bpm: int | None, limit_bpm: int, *, was: bool) -> bool:
+    """Whether a heart is above a limit; one that `was` is so until it is `LIMIT_MARGIN_BPM` below it."""
+    return bpm is not None and bpm > limit_bpm - (LIMIT_MARGIN_BPM if was else 0)
+
+
 def _turned(reason: Reason, mark: Mark | None, sighting: Sighting, now_ms: int) -> Mark:
     was = False if mark is None else mark.holds
     holds = _holds(reason, sighting, was=was)
@@ -122,7 +129,9 @@ def _holds(reason: Reason, seen: Sighting, *, was: bool) -> bool:
     aim, bpm = seen.aim, seen.bpm
     match reason:
         case "over_limit":
-            return bpm is not None and bpm > seen.limit_bpm - (LIMIT_MARGIN_BPM if was else 0)
+            if seen.above_own is not None:
+                return bpm is not None and seen.above_own
+            return is_above(bpm, seen.limit_bpm, was=was)
         case "lost_sensor":
             return seen.sensor == "lost"
         case "above_target":

@@ -3,12 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from realtime.connection import Connection
+from realtime.peer import Share
 from services.classes.class_clock import Start
 from services.classes.live_class import LiveClass
 from services.classes.script import Block, Interval, Script, ZoneTarget
 from services.classes.timelines import ScriptDraft
 from services.kernel.caller import Caller
+from services.safety.ports import Chosen
 from tests.rooms.conftest import TestNode, World, events
 from tests.rooms.test_stepping import Rider, beat
 
@@ -85,6 +89,36 @@ async def test_who_drifts_from_the_target_of_the_interval_is_seen_by_the_coach(w
     assert desk.reasons() == {"Ada": ["above_target"]}
     await ada.ride(*[120] * 11)
     assert desk.reasons() == {"Ada": []}
+
+
+async def test_a_limit_of_ones_own_counts_in_place_of_the_maximum_and_its_figure_stays_where_the_stream_is(
+    world: World,
+) -> None:
+    here, there = world.node(), world.node()
+    _, live, desk, ada = await ready(world, here, there)
+    await here.safety.choose(ada.caller, Chosen(on=True, limit_bpm=149))
+    bob = Rider(world, here, await world.person("Bob"), live)
+    await here.safety.choose(bob.caller, Chosen(on=False, limit_bpm=149))
+    shares: list[Share] = []
+    there.node.listen(Share, lambda _, share: shares.append(share))
+    for rider in (ada, bob):
+        await rider.move(here)
+    for _ in range(8):
+        for rider in (ada, bob):
+            await rider.ride(150)
+    reasons = desk.reasons()
+    assert reasons["Ada"] == ["over_limit"]
+    assert "over_limit" not in reasons["Bob"], "who has turned it off has told nobody of a limit"
+    entries = [msgspec.structs.asdict(entry) for share in shares for entry in share.entries]
+    assert any(entry["above_own"] for entry in entries)
+    assert not any(149 in entry.values() for entry in entries)
+    for _ in range(13):
+        for rider in (ada, bob):
+            await rider.ride(147)
+    assert desk.reasons()["Ada"] == ["over_limit"]
+    for _ in range(12):
+        await ada.ride(146)
+    assert desk.reasons()["Ada"] == []
 
 
 async def test_only_rows_that_changed_are_told_and_nobody_else_is_told_anything(world: World) -> None:

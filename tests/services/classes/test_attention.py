@@ -15,6 +15,7 @@ from services.classes.attention import (
     Sighting,
     Watch,
     advance,
+    is_above,
     reasons_of,
     since_ms,
     urgency,
@@ -30,6 +31,7 @@ sightings = st.builds(
     sensor=st.sampled_from(("live", "stale", "lost", "none")),
     bpm=st.one_of(st.none(), st.integers(100, 200)),
     limit_bpm=st.integers(150, 190),
+    above_own=st.sampled_from((None, False, True)),
     aim=st.sampled_from((None, AIM)),
     finished=st.booleans(),
     first=st.booleans(),
@@ -68,6 +70,7 @@ CALM = Sighting(present=True, sensor="live", bpm=145, limit_bpm=180, aim=AIM)
     ("seen", "reason"),
     [
         (Sighting(present=True, sensor="live", bpm=181, limit_bpm=180), "over_limit"),
+        (Sighting(present=True, sensor="live", bpm=150, limit_bpm=180, above_own=True), "over_limit"),
         (Sighting(present=True, sensor="lost"), "lost_sensor"),
         (Sighting(present=True, sensor="live", bpm=154, aim=AIM), "above_target"),
         (Sighting(present=True, sensor="live", bpm=136, aim=AIM), "below_target"),
@@ -155,3 +158,18 @@ def test_the_order_is_the_worst_reason_then_the_longest_then_the_number(
         if worst == next_worst:
             assert (since or 0) <= (later_since or 0)
             assert (since or 0) < (later_since or 0) or n < m
+
+
+def test_who_has_a_limit_of_their_own_is_judged_by_no_other() -> None:
+    calm = Sighting(present=True, sensor="live", bpm=195, limit_bpm=180, above_own=False)
+    assert raised(every_second(calm, of=range(20))) == ()
+    lost = Sighting(present=True, sensor="lost", bpm=None, above_own=True)
+    assert raised(every_second(lost, of=range(20))) == ("lost_sensor",)
+
+
+def test_a_heart_is_above_a_limit_until_it_is_well_below_it() -> None:
+    above, told = False, list[bool]()
+    for bpm in (160, 161, 160, 158, 157, 160, None):
+        above = is_above(bpm, 160, was=above)
+        told.append(above)
+    assert told == [False, True, True, True, False, False, False]
