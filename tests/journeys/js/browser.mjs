@@ -172,6 +172,7 @@ export const registerByKeyboard = async (page, name) => {
 export class Line {
   constructor() {
     this.state = "whole";
+    this.hush_ = null;
     this.sockets = new Set();
     this.refusal = null;
   }
@@ -188,7 +189,7 @@ export class Line {
       socket.onMessage((message) => {
         if (this.state === "whole" && !this.#refused(socket, message)) server.send(message);
       });
-      server.onMessage((message) => this.state === "whole" && socket.send(message));
+      server.onMessage((message) => this.state === "whole" && !this.#hushed(message) && socket.send(message));
       socket.onClose(() => {
         this.sockets.delete(pair);
         server.close();
@@ -211,6 +212,15 @@ export class Line {
 
   freeze() {
     this.state = "frozen";
+  }
+
+  /** From now on the page gets no such events from the server, only what `say` says. */
+  hush(event) {
+    this.hush_ = event;
+  }
+
+  #hushed(message) {
+    return this.hush_ !== null && this.hush_.test(String(message).slice(0, 60));
   }
 
   mend() {

@@ -10,9 +10,11 @@ import { ClockControls } from "./clock-controls.js";
 import { Cockpit } from "./cockpit.js";
 import { cueBox } from "./cue.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { Helping } from "./helping.js";
 import { followInbox, showInboxLink } from "./inbox-link.js";
 import { Live } from "./live.js";
 import { Login } from "./login.js";
+import { People } from "./people.js";
 import { Problem } from "./problem.js";
 import { receiptWords } from "./receipts.js";
 import { Room } from "./room.js";
@@ -24,7 +26,7 @@ import { clock, count, moment, span } from "./words.js";
 const SUMMARY_AFTER_MS = 1_200; // about how long the server takes to make one
 
 const login = new Login("coach");
-/** @type {LiveClass | null} */
+/** @type {LiveClass | Helping | null} */
 let current = null;
 let shownFor = null;
 
@@ -33,9 +35,16 @@ login.onChange(() => {
 });
 byId("log-out").addEventListener("click", () => login.logOut());
 byId("end-home").addEventListener("click", () => home());
-byId("filter").addEventListener("change", ({ target }) => current?.cockpit.filterBy(target.value));
+byId("filter").addEventListener("change", ({ target }) => current?.cockpit?.filterBy(target.value));
+byId("people").addEventListener("click", ({ currentTarget }) =>
+  whileBusy(currentTarget, async () => current?.people?.open()),
+);
+byId("help").addEventListener("submit", (event) => {
+  event.preventDefault();
+  help(byId("help-code").value.trim().toUpperCase());
+});
 byId("send-out").addEventListener("click", ({ currentTarget }) => current?.sendOut(currentTarget));
-byId("sort").addEventListener("change", ({ target }) => current?.cockpit.sortBy(target.value));
+byId("sort").addEventListener("change", ({ target }) => current?.cockpit?.sortBy(target.value));
 byId("copy").addEventListener("click", () => current && copy(current.view.code));
 byId("end").addEventListener("click", ({ currentTarget }) => current?.end(currentTarget));
 byId("create").addEventListener("submit", (event) => {
@@ -89,9 +98,11 @@ function notCoach() {
   showView("account");
 }
 
-async function home() {
+async function home({ say = "" } = {}) {
   current?.close();
   current = null;
+  setText(byId("home-said"), say);
+  setText(byId("help-said"), "");
   history.replaceState(null, "", "/coach");
   byId("sign").hidden = true;
   document.title = "Coach · Paceline";
@@ -106,9 +117,10 @@ async function home() {
 
 function entry(view) {
   const over = view.state === "over";
+  const of = view.leads === "co_coach" ? `${view.coach_name}'s · ` : "";
   const when = over
-    ? `${moment(view.created_at_ms)} · ${span(view.ended_at_ms - view.created_at_ms)}`
-    : `since ${moment(view.created_at_ms)} · code ${view.code}`;
+    ? `${of}${moment(view.created_at_ms)} · ${span(view.ended_at_ms - view.created_at_ms)}`
+    : `${of}since ${moment(view.created_at_ms)} · code ${view.code}`;
   return make(
     "li",
     {},
@@ -155,6 +167,25 @@ function show(view) {
   else current = new LiveClass(view);
 }
 
+/** Comes into somebody else's class and waits to be made a co-coach. */
+function help(code) {
+  const said = byId("help-said");
+  if (!code) return;
+  current?.close();
+  setText(byId("help-trouble"), "");
+  setText(said, "");
+  current = new Helping(login, code, {
+    onWaiting: (view) => setText(said, `You watch “${view.title}”. ${view.coach_name} can make you a co-coach now.`),
+    onLeads: (view) => show(view),
+    onProblem: (problem) => {
+      current?.close();
+      current = null;
+      setText(said, "");
+      setText(byId("help-trouble"), problem.message);
+    },
+  });
+}
+
 async function summary(view, { afterMs = 0 } = {}) {
   byId("sign").hidden = true;
   document.title = `${view.title} · Paceline`;
@@ -190,6 +221,7 @@ class LiveClass {
       ["cockpit.snapshot", (told) => this.cockpit.needs.take(told)],
       ["cockpit.changes", (told) => this.cockpit.needs.apply(told)],
       ["cue.receipts", (told) => setText(byId("receipts"), receiptWords(told))],
+      ["steps.progress", (told) => this.cockpit.steps.apply(told)],
     ])
       this.live.on(event, (told) => told.class_id === view.id && use(told));
     setText(byId("receipts"), "");
@@ -198,16 +230,27 @@ class LiveClass {
       this.live,
       { code: view.code, role: "coach" },
       {
-        onJoined: () => this.chat.entered(this.room),
+        onJoined: (room) => {
+          this.chat.entered(this.room);
+          this.#coaches(room);
+        },
         onReset: () => this.chat.entered(this.room),
         onChat: (message) => this.chat.said(message),
         onChatRemoved: (position) => this.chat.removed(position),
         onBoard: () => this.#show(),
-        onClock: (clock) => this.clock.take(clock),
+        onClock: (clock) => this.#clock(clock),
+        onCoaches: (room) => this.#coaches(room),
+        onPeople: () => this.people.again(),
         onEnded: (ended) => this.#ended(ended),
         onProblem: (problem) => setText(byId("live-trouble"), problem.message),
       },
     );
+    this.people = new People(view, {
+      leads: () => this.leads,
+      read: () => login.call("GET", `/v1/classes/${view.id}/people`),
+      ask: (event, payload) => this.live.ask(event, payload),
+    });
+    this.#coaches(view);
     document.title = `${view.title} · Paceline`;
     setText(byId("live-title"), view.title);
     setText(byId("live-code"), view.code);
@@ -232,6 +275,7 @@ class LiveClass {
     this.room.close();
     this.chat.close();
     this.live.stop();
+    this.people.close();
     this.cockpit.clear();
     document.body.classList.remove("is-away");
   }
@@ -262,6 +306,27 @@ class LiveClass {
     this.cockpit.show(lines, { fresh: this.live.standing.fresh, serverNowMs: this.room.serverNowMs });
   }
 
+  /** Whoever leads the class no longer has nothing to look for here. */
+  #coaches(room) {
+    const { id } = login.account;
+    this.leads = room.coach_id === id ? "coach" : (room.co_coach_ids ?? []).includes(id) ? "co_coach" : null;
+    byId("end").hidden = this.leads !== "coach";
+    setText(byId("live-coach"), this.leads === "coach" ? "" : `${room.coach_name}'s class · you are a co-coach`);
+    if (this.leads) this.people.again();
+    else if (current === this) home({ say: `You lead “${this.view.title}” no longer.` });
+  }
+
+  /** The clock of the class; what its script asks in steps is read when it is another one. */
+  async #clock(clock) {
+    this.clock.take(clock);
+    if (!clock || clock.script === this.script) return;
+    this.script = clock.script;
+    await attempt(byId("live-trouble"), async () => {
+      const { script } = await this.live.ask("timeline.get", { class_id: this.view.id });
+      this.cockpit.steps.takeScript(script);
+    });
+  }
+
   /** For whom the next cue is, as the server has it; null for everybody. */
   #audience() {
     const to = byId("cue-to").value;
@@ -286,7 +351,7 @@ class LiveClass {
     const name = this.room.board.line(n)?.name ?? "this athlete";
     const yes = await confirmed({
       title: `Send ${name} out?`,
-      text: "They leave the class on all their devices and cannot come back into it. Their score stays.",
+      text: "They leave the class on all their devices and cannot come back until you let them in. Their score stays.",
       yes: "Send out",
     });
     if (!yes) return;

@@ -3,14 +3,19 @@
  *
  * Traces grow by one point a second from whatever the board says then, and have a hole wherever it said nothing. Cards
  * change places at most every two seconds, and not at all while the coach points at them.
+ *
+ * Hundreds of athletes are on one screen: only what has changed of a card is written, browsers lay out only the cards in sight
+ * (`content-visibility`), only those draw and travel, and from `MANY` on cards are rows without a trace.
  */
 import { Needs, needWords, ordered, passes } from "./attention.js";
 import { Trace, zoneColours } from "./canvas.js";
 import { make, setText } from "./dom.js";
+import { Steps } from "./step-words.js";
 import { clock, effortWords, freshnessWords, zoneWords } from "./words.js";
 
 const REORDER_MS = 2_000;
 const LONG_WORTH_SAYING_MS = 10_000;
+const MANY = 60; // athletes, from which on a coach looks for somebody rather than at everybody; by feeling
 
 export class Cockpit {
   /** @param {HTMLElement} list @param {HTMLElement} counts */
@@ -21,6 +26,7 @@ export class Cockpit {
     this.filter = "all";
     this.cards = new Map();
     this.needs = new Needs();
+    this.steps = new Steps();
     this.chosen = new Set();
     /** Called when somebody else is chosen. */
     this.onChosen = () => {};
@@ -49,6 +55,7 @@ export class Cockpit {
     this.lines = lines;
     this.fresh = fresh;
     this.serverNowMs = serverNowMs;
+    this.list.classList.toggle("many", lines.length >= MANY);
     const now = performance.now();
     for (const line of lines) {
       let card = this.cards.get(line.n);
@@ -59,11 +66,24 @@ export class Cockpit {
         this.inView.observe(card.root);
         this.orderedAt = -Infinity;
       }
-      fill(card, line, { fresh, need: this.needs.of(line.n), serverNowMs });
-      card.root.hidden = !passes(this.filter, line, this.needs) && !this.chosen.has(line.n);
+      fill(card, line, { fresh, need: this.needs.of(line.n), serverNowMs, step: this.steps.wordsOf(line.n) });
+      const hidden = !passes(this.filter, line, this.needs) && !this.chosen.has(line.n);
+      if (card.root.hidden !== hidden) card.root.hidden = hidden;
     }
+    if (this.cards.size > lines.length) this.#forget(new Set(lines.map(({ n }) => n)));
     this.#count();
     this.#order(now);
+  }
+
+  /** Takes away the cards of those who are no longer seen: they have decided so. */
+  #forget(seen) {
+    for (const [n, { root }] of this.cards) {
+      if (seen.has(n)) continue;
+      this.inView.unobserve(root);
+      root.remove();
+      this.cards.delete(n);
+      if (this.chosen.delete(n)) this.onChosen();
+    }
   }
 
   filterBy(filter) {
@@ -133,10 +153,20 @@ export class Cockpit {
     const before = new Map();
     const moves = order.some((card, index) => this.list.children[index] !== card.root);
     if (!moves) return;
-    for (const card of order) before.set(card, card.root.getBoundingClientRect());
-    this.list.append(...order.map((card) => card.root));
-    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-    for (const card of order) glide(card.root, before.get(card));
+    const glides = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const seen = glides ? order.filter(({ root }) => root.classList.contains("in-view")) : [];
+    for (const card of seen) before.set(card, card.root.getBoundingClientRect());
+    arrange(this.list, order);
+    for (const card of seen) glide(card.root, before.get(card));
+  }
+}
+
+/** Puts the cards into this order, from the end, and moves only those that are not in their place. */
+function arrange(list, order) {
+  let next = null;
+  for (const { root } of order.toReversed()) {
+    if (root.nextSibling !== next || root.parentNode !== list) list.insertBefore(root, next);
+    next = root;
   }
 }
 
@@ -160,6 +190,7 @@ function newCard(onPick) {
   const chip = make("span", { class: "zone-chip" });
   const why = make("span", { class: "ath-why" });
   const effort = make("span", { class: "ath-effort" });
+  const step = make("p", { class: "ath-step", hidden: true });
   const canvas = make("canvas", { class: "ath-trace", "aria-hidden": "true" });
   const root = make(
     "li",
@@ -171,12 +202,17 @@ function newCard(onPick) {
       make("div", { class: "ath-numbers" }, bpm, make("span", { class: "ath-unit" }, "bpm"), percent),
       canvas,
     ),
+    step,
     make("div", { class: "ath-foot" }, why, effort),
   );
-  return { root, pick, rank, name, bpm, percent, chip, why, effort, canvas, trace: new Trace() };
+  return { root, pick, rank, name, bpm, percent, chip, why, effort, step, canvas, trace: new Trace(), shown: "" };
 }
 
-function fill(card, line, { fresh, need, serverNowMs }) {
+function fill(card, line, { fresh, need, serverNowMs, step }) {
+  const reason = fresh ? why(line, need, serverNowMs) : "";
+  const shown = JSON.stringify([fresh, line, need.reasons, reason, step]);
+  if (card.shown === shown) return;
+  card.shown = shown;
   const live = fresh && line.freshness === "live" && line.bpm !== null;
   card.root.dataset.state = fresh ? line.freshness : "hidden";
   card.root.dataset.zone = live ? String(line.zone) : "";
@@ -188,7 +224,9 @@ function fill(card, line, { fresh, need, serverNowMs }) {
   setText(card.bpm, live ? String(line.bpm) : "–");
   setText(card.percent, live ? `${line.percent}%` : "");
   setText(card.chip, live ? zoneWords(line.zone) : fresh ? freshnessWords(line) : "hidden");
-  setText(card.why, fresh ? why(line, need, serverNowMs) : "");
+  setText(card.why, reason);
+  setText(card.step, fresh ? step : "");
+  card.step.hidden = !fresh || !step;
   setText(card.effort, fresh ? `${effortWords(line.effort)} points` : "–");
 }
 

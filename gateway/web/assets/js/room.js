@@ -15,11 +15,24 @@ import { Problem } from "./problem.js";
 const QUIET_MS = 2_500;
 const ANSWER_MS = 2_500;
 const AGAIN_MS = 3_000;
+/** What must arrive: the events of the room's log that a page does something with. */
+const SAID = [
+  "cue",
+  "class.ended",
+  "class.summary",
+  "class.clock",
+  "class.coaches",
+  "room.removed",
+  "room.let_in",
+  "chat.said",
+  "chat.removed",
+];
 
 /**
  * @typedef {{onJoined?: (room: any, you: any) => void, onBoard: (board: Board) => void, onEnded?: (room: any) => void, onCue?: (cue: any) => void,
  *            onSummary?: (summary: any) => void, onClock?: (clock: any) => void,
- *            onChat?: (message: any) => void, onChatRemoved?: (position: string) => void, onReset?: () => void, onProblem: (problem: Problem) => void}} RoomWatcher
+ *            onCoaches?: (room: any) => void, onPeople?: () => void, onChat?: (message: any) => void,
+ *            onChatRemoved?: (position: string) => void, onReset?: () => void, onProblem: (problem: Problem) => void}} RoomWatcher
  */
 
 export class Room {
@@ -45,16 +58,7 @@ export class Room {
     live.on("board.snapshot", (snapshot) => this.#mine(snapshot) && this.#take(snapshot));
     live.on("board.changes", (changes) => this.#mine(changes) && this.#change(changes));
     live.on("board.private", (told) => this.#mine(told) && this.#takePrivate(told));
-    for (const event of [
-      "cue",
-      "class.ended",
-      "class.summary",
-      "class.clock",
-      "room.removed",
-      "chat.said",
-      "chat.removed",
-    ])
-      live.on(event, (payload) => this.#said(event, payload));
+    for (const event of SAID) live.on(event, (payload) => this.#said(event, payload));
     live.on("room.position", (told) => this.#mine(told) && this.place.set(told.position));
     live.on("room.reset", (reset) => this.view?.id === reset.room.id && this.#reset(reset));
     live.watch(({ phase }) => {
@@ -105,7 +109,7 @@ export class Room {
 
   /** Something that must arrive, now or late, and once. */
   #said(event, payload) {
-    const room = event === "class.ended" ? payload.id : payload.class_id;
+    const room = payload.class_id ?? payload.id;
     if (this.closed || room !== this.view?.id || !this.place.take(payload.position)) return;
     if (event === "cue") this.watcher.onCue?.(payload);
     if (event === "class.ended") this.#ended(payload);
@@ -113,12 +117,21 @@ export class Room {
     if (event === "class.clock") this.watcher.onClock?.(payload);
     if (event === "chat.said") this.watcher.onChat?.(payload);
     if (event === "chat.removed") this.watcher.onChatRemoved?.(payload.removed);
+    if (event === "class.coaches") this.#coaches(payload);
     if (event === "room.removed" && payload.n === this.you?.n) this.#sentOut();
+    if (event === "room.removed" || event === "room.let_in") this.watcher.onPeople?.();
+  }
+
+  /** Others lead the class than before; what is told late is older by its number. */
+  #coaches(view) {
+    if ((view.coaches_n ?? 0) < (this.view.coaches_n ?? 0)) return;
+    this.view = { ...this.view, co_coach_ids: [], ...view };
+    this.watcher.onCoaches?.(this.view);
   }
 
   #sentOut() {
     this.close();
-    const message = "You were sent out of this class by its coach.";
+    const message = "You were sent out of this class by its coach. You can come back when they let you in again.";
     this.watcher.onProblem(new Problem({ code: "removed_from_class", message, retry: false }));
   }
 

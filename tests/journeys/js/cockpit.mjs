@@ -1,0 +1,222 @@
+/**
+ * The coach's page as somebody sees it who leads a class with others, sends people out and in, writes a script, and has hundreds of
+ * athletes.
+ *
+ *     BASE_URL=http://127.0.0.1:8080 CHROMIUM=/usr/bin/chromium node cockpit.mjs [CHAPTER…]
+ */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+
+import { LAPTOP, Line, PHONE, fits, registerByKeyboard, shot, speaks, withBrowser, withPage } from "./browser.mjs";
+import { BASE_URL, connect, eventually, journey, register } from "./client.mjs";
+
+/** A coach's page with a class; the code of it. */
+async function startsClass(page, name, title) {
+  await page.goto(`${BASE_URL}/coach`);
+  await registerByKeyboard(page, name);
+  await page.getByLabel("Title").fill(title);
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: title }).waitFor();
+  return page.locator("#live-code").innerText();
+}
+
+const person = (page, name) => page.locator(".people-list li", { hasText: name });
+
+/** Presses a button of somebody in the dialog and says yes. */
+async function does(page, name, label, yes = label) {
+  await person(page, name).getByRole("button", { name: new RegExp(`^${label}`) }).click();
+  await page.getByRole("heading", { name: /\?$/ }).waitFor();
+  await page.locator("dialog:not(.people)").getByRole("button", { name: yes }).click();
+}
+
+const CHAPTERS = {
+  async people(browser) {
+    await withPage(browser, { viewport: LAPTOP, colorScheme: "light", quiet: false }, async (page) => {
+      const code = await startsClass(page, "Mia First", "Led by two");
+      const zoe = await register("Zoe Rider", "member");
+      const device = await connect(zoe.token);
+      await device.ask("room.join", { code });
+      await withPage(browser, { viewport: PHONE, colorScheme: "dark", quiet: false }, async (other) => {
+        await other.goto(`${BASE_URL}/coach`);
+        await registerByKeyboard(other, "Noe Second");
+        await other.getByLabel("Join code").fill(code);
+        await other.getByRole("button", { name: "Come in" }).click();
+        await other.getByText("You watch “Led by two”.").waitFor();
+
+        await page.getByRole("button", { name: "People" }).click();
+        await person(page, "Mia First").getByText("coach").waitFor();
+        assert.equal(await person(page, "Zoe Rider").getByRole("button", { name: /co-coach/ }).count(), 0);
+        await shot(page, "coach-people-laptop-light");
+        await does(page, "Noe Second", "Make co-coach");
+        await person(page, "Noe Second").getByText("co-coach").waitFor();
+        await other.getByText("you are a co-coach").waitFor();
+        assert.equal(await other.getByRole("button", { name: "End class" }).count(), 0);
+
+        await person(page, "Zoe Rider").getByRole("button", { name: /^Mute/ }).click();
+        await person(page, "Zoe Rider").getByText("muted").waitFor();
+        await device.hear("chat.muted", ({ muted }) => muted);
+        await person(page, "Zoe Rider").getByRole("button", { name: /^Let speak/ }).click();
+        await device.hear("chat.muted", ({ muted }) => !muted);
+        await does(page, "Zoe Rider", "Send out");
+        await person(page, "Zoe Rider").getByText("sent out").waitFor();
+        await device.refused("room.join", { code }, "removed_from_class");
+
+        await other.getByRole("button", { name: "People" }).click();
+        await person(other, "Zoe Rider").getByText("sent out").waitFor();
+        await fits(other, "the people on a phone");
+        await shot(other, "coach-people-phone-dark");
+        await person(other, "Zoe Rider").getByRole("button", { name: /^Let in/ }).click();
+        await other.getByText("so only the coach lets them back in").waitFor();
+        await person(page, "Zoe Rider").getByRole("button", { name: /^Let in/ }).click();
+        await person(page, "Zoe Rider").getByText("athlete").waitFor();
+        await device.ask("room.join", { code });
+        await speaks(page, "the people of a class");
+
+        await does(page, "Noe Second", "Hand over");
+        await person(page, "Noe Second").getByText("coach", { exact: true }).waitFor();
+        await page.getByRole("button", { name: "Close" }).click();
+        await page.getByText("Noe Second's class · you are a co-coach").waitFor();
+        await does(other, "Mia First", "Take back");
+        await page.getByText("You lead “Led by two” no longer.").waitFor();
+        await other.getByRole("button", { name: "Close" }).click();
+        await other.getByRole("button", { name: "End class" }).click();
+        await other.locator("dialog").getByRole("button", { name: "End the class" }).click();
+        await other.getByText("Class over").waitFor();
+      });
+      device.close();
+    });
+  },
+
+  async five_hundred(browser) {
+    const measured = {};
+    for (const [size, viewport, colorScheme] of [
+      ["laptop", LAPTOP, "dark"],
+      ["phone", PHONE, "light"],
+    ]) {
+      const line = new Line();
+      await withPage(
+        browser,
+        { viewport, colorScheme, quiet: false, before: (context) => line.lay(context) },
+        async (page) => {
+          await startsClass(page, "Coach Many", "Five hundred");
+          const id = new URL(page.url()).hash.slice("#class=".length);
+          const crowd = new Crowd(id, ATHLETES);
+          await page.getByText("Nobody is here yet.").waitFor();
+          line.hush(/^42\/live,\["(board|cockpit)\./);
+          await eventually("the whole class", async () => {
+            line.say("board.snapshot", crowd.board());
+            line.say("cockpit.snapshot", crowd.cockpit());
+            return (await page.locator("#counts").innerText()).startsWith(String(ATHLETES));
+          });
+          await page.evaluate(() => {
+            window.tasks = [];
+            new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map((each) => each.duration))).observe(
+              { type: "longtask" },
+            );
+          });
+          const meter = await page.context().newCDPSession(page);
+          await meter.send("Performance.enable");
+          const before = await spent(meter);
+          const began = performance.now();
+          for (let beat = 0; beat < BEATS; beat += 1) {
+            line.say("board.changes", crowd.changes());
+            if (beat % 2) line.say("cockpit.changes", crowd.needs());
+            await new Promise((resolve) => setTimeout(resolve, 250));
+          }
+          const busy = ((await spent(meter)) - before) / ((performance.now() - began) / 1_000);
+          const tasks = await page.evaluate(() => window.tasks);
+          measured[size] = {
+            busy_percent: Math.round(busy * 100),
+            tasks_above_50_ms: tasks.length,
+            longest_ms: Math.round(Math.max(0, ...tasks)),
+          };
+          await eventually("who needs the coach most to be first", async () => {
+            line.say("board.snapshot", crowd.board());
+            line.say("cockpit.snapshot", crowd.cockpit());
+            return (await page.locator(".ath").first().getAttribute("data-needs")) === "over_limit";
+          });
+          await fits(page, `a class of ${ATHLETES} on a ${size}`);
+          await shot(page, `coach-500-${size}-${colorScheme}`);
+          await page.getByLabel("Show").selectOption("Who needs me");
+          await eventually("only those who need the coach", async () => {
+            const seen = await page.locator(".ath:visible").count();
+            return seen > 0 && seen < ATHLETES / 2;
+          });
+          await shot(page, `coach-500-needs-${size}-${colorScheme}`);
+        },
+      );
+    }
+    return measured;
+  },
+};
+
+const ATHLETES = 500;
+const BEATS = 24;
+
+/** Seconds that the page has worked: scripts, styles, layout and painting. */
+async function spent(meter) {
+  const { metrics } = await meter.send("Performance.getMetrics");
+  return metrics.find(({ name }) => name === "TaskDuration").value;
+}
+
+/** So many athletes as a server tells them, each of whom beats on. */
+class Crowd {
+  constructor(id, athletes) {
+    this.id = id;
+    this.epoch = randomUUID().slice(0, 8);
+    this.v = 0;
+    this.numbers = Array.from({ length: athletes }, (_, index) => index + 1);
+  }
+
+  #row(n) {
+    const bpm = 100 + ((n * 7 + this.v * 3) % 90);
+    return [n, ((n * 13 + this.v) % this.numbers.length) + 1, bpm, Math.round(bpm / 1.9), 1 + (bpm % 5), 10 + n / 10, "live"];
+  }
+
+  #need(n) {
+    const reasons = n % 50 === 3 ? ["over_limit"] : n % 20 === 1 ? ["above_target"] : [];
+    const [, , bpm, percent, zone, effort, freshness] = this.#row(n);
+    return [n, reasons, reasons.length ? Date.now() - n * 100 : null, true, bpm, percent, zone, effort, freshness];
+  }
+
+  board() {
+    const members = this.numbers.map((n) => ({ n, name: `Athlete ${n}`, role: "athlete", present: true }));
+    const rows = this.numbers.map((n) => this.#row(n));
+    return { class_id: this.id, epoch: this.epoch, v: this.v, at_ms: Date.now(), count: members.length, members, rows };
+  }
+
+  changes() {
+    this.v += 1;
+    const rows = this.numbers.filter((n) => n % 4 === this.v % 4).map((n) => this.#row(n));
+    return { class_id: this.id, epoch: this.epoch, v: this.v, at_ms: Date.now(), rows };
+  }
+
+  cockpit() {
+    const members = this.numbers.map((n) => ({ n, account_id: randomUUID(), name: `Athlete ${n}` }));
+    return { class_id: this.id, at_ms: Date.now(), members, rows: this.numbers.map((n) => this.#need(n)) };
+  }
+
+  needs() {
+    const rows = this.numbers.filter((n) => n % 2 === this.v % 2).map((n) => this.#need(n));
+    return { class_id: this.id, at_ms: Date.now(), members: [], rows };
+  }
+}
+
+await journey(async (tell) => {
+  const wanted = process.argv.slice(2);
+  await withBrowser(async (browser) => {
+    const failed = [];
+    for (const name of wanted.length ? wanted : Object.keys(CHAPTERS)) {
+      const began = performance.now();
+      let problem, facts;
+      try {
+        facts = await CHAPTERS[name](browser);
+      } catch (raised) {
+        problem = raised.stack ?? String(raised);
+        failed.push(name);
+      }
+      tell(name, { took: Math.round(performance.now() - began), problem, ...facts });
+    }
+    assert.deepEqual(failed, [], "chapters failed");
+  });
+});
