@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.process import Gateway
+from tests.support.keeper import keep
 from tests.support.server import free_port
 from tests.support.system_parts import haproxy
 
@@ -81,6 +82,7 @@ async def open_balancer(folder: Path, gateways: Sequence[Gateway]) -> AsyncItera
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
+    keep(process.pid)
     try:
         async with asyncio.timeout(10):
             while not _listens(port):

@@ -13,6 +13,7 @@ from tests.faults.balancer import NotOnThisMachine
 from tests.faults.history import Framed, Heard, Joined, Lost
 from tests.faults.people import Person
 from tests.faults.swarm import Swarm
+from tests.support.keeper import keep
 from tests.support.system_parts import JS, node, socketio_client
 
 PROGRAM: Final = JS / "fault_members.mjs"
@@ -75,6 +76,7 @@ async def open_officials(swarm: Swarm, room: LiveClass, people: Sequence[Person]
     process = await asyncio.create_subprocess_exec(
         str(program), str(PROGRAM), cwd=JS, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
+    keep(process.pid)
     assert process.stdin is not None
     assert process.stdout is not None
     officials = Officials(swarm, room, len(people))

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.support.keeper import keep
 from tests.support.server import ROOT, free_port
 from tests.support.system_parts import require
 
@@ -66,6 +67,7 @@ class Edge:
         words = [str(require("haproxy")), "-db", "-f", str(CONFIGURATION)]
         with self._said.open("ab") as said:
             self._process = subprocess.Popen(words, env=self._environ, stdout=said, stderr=said)
+            keep(self._process.pid)
         deadline = time.monotonic() + START_S
         while not self._accepts():
             assert self._process.poll() is None, f"HAProxy ended at once:\n{self.said()}"

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from tests.support.keeper import keep
 from tests.support.server import ROOT, free_port
 
 START_S: Final = 60.0
@@ -51,6 +52,7 @@ class Gunicorn:
             text=True,
             start_new_session=True,
         )
+        keep(self._process.pid)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 import hiredis
 from redis.crc import key_slot
 
+from tests.support.keeper import keep
 from tests.support.server import free_ports
 from tests.support.system_parts import require
 
@@ -47,6 +48,7 @@ class Master:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
+        keep(self._process.pid)
         async with asyncio.timeout(START_S):
             while not await self._answers():
                 await asyncio.sleep(0.01)

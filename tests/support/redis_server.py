@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from paceline.embedded.redis import program
+from tests.support.keeper import keep
 
 START_S = 20.0
 ANSWER_S = 20.0
@@ -38,6 +39,7 @@ class RedisServer:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
+        keep(self._process.pid)
         async with asyncio.timeout(START_S):
             while not await self._answers():
                 await asyncio.sleep(0.01)

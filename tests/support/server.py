@@ -2,8 +2,8 @@
 
 `open_server` starts `paceline run` on a free port and a data folder of its own and returns when it says that it is ready.
 The process can be killed, stopped and started again on the same folder and port, which is what the fault tests do. Only
-processes started here are ever ended, by their pid. Everything waits in the calling thread: in a coroutine use
-`asyncio.to_thread`.
+processes started here are ever ended, by their pid; they end with whoever has started them (keeper.py). Everything waits in the
+calling thread: in a coroutine use `asyncio.to_thread`.
 """
 
 import contextlib
@@ -19,6 +19,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+from tests.support.keeper import keep
 
 ROOT: Final = Path(__file__).parents[2]
 START_S: Final = 60.0
@@ -71,6 +73,7 @@ class Server:
             text=True,
             start_new_session=True,
         )
+        keep(self._process.pid)
         ready = threading.Event()
         self._reader = threading.Thread(target=self._read, args=(self._process, ready), daemon=True)
         self._reader.start()

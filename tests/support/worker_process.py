@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from tests.support.keeper import keep
 from tests.support.killable_worker import Order
 from tests.support.task_buses import WAIT_S
 
@@ -61,6 +62,7 @@ async def worker_process(order: Order) -> AsyncIterator[WorkerProcess]:
         stdout=subprocess.PIPE,
         text=True,
     )
+    keep(process.pid)
     try:
         yield WorkerProcess(process)
     finally:
