@@ -45,6 +45,12 @@ class Link:
     def alive(self) -> bool:
         return not (self.lost.is_set() or self.connection.is_closed or self.channel.is_closed)
 
+    async def admitted(self) -> None:
+        """Return when the broker reads what is published here: at once, unless it has an alarm and has said so. It says so to who
+        publishes, so the first one under an alarm is admitted and gets no answer."""
+        underlay = await self.channel.get_underlay_channel()
+        await underlay.connection.ready()
+
 
 async def connect(url: str, purpose: str) -> Link:
     """A link to the broker at `url`; `purpose` is what the broker's own tools show. Raises whatever the library raises:

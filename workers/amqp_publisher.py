@@ -1,8 +1,12 @@
 """The way in: messages to the broker, each done when the broker has confirmed it.
 
 For a quorum queue a confirm means that a majority has the message on disk. What is not confirmed in time is the relay's to
-publish again; nothing is replayed here. The publisher has a connection of its own, because a broker short of memory or disk
-stops reading from whoever publishes and must not thereby stop acknowledgements. Queues are all that it knows:
+publish again; nothing is replayed here. What was written and not confirmed may still arrive, so nothing is written to a broker
+that has said that it has an alarm and reads nothing: whatever waits would reach it once for every attempt, and be handled as
+often when the alarm is over (of 76,000 deliveries after two alarms of 30 s, 16,000 were such ones).
+
+The publisher has a connection of its own, because a broker short of memory or disk stops reading from whoever publishes and
+must not thereby stop acknowledgements. Queues are all that it knows:
 streams are filled over other connections (amqp_feed.py), so that one that is sick holds up nothing here.
 """
 
@@ -50,7 +54,13 @@ class Publisher:
         self._opening: asyncio.Task[None] | None = None
 
     async def publish(self, *envelopes: Envelope) -> None:
-        """See `TaskBus.publish`. Confirms are awaited together; what was confirmed is in `BusUnavailable.taken`."""
+        """See `TaskBus.publish`. Confirms are awaited together; what was confirmed is in `BusUnavailable.taken`. Under an alarm
+        this waits for its end, for as long as for a confirm."""
+        try:
+            await self._admitted()
+        except BusUnavailable:
+            self._statistics.refused += 1
+            raise
         results = await asyncio.gather(*map(self._publish_fact, envelopes), return_exceptions=True)
         taken: set[FactId] = set()
         refusal: BusUnavailable | None = None
@@ -68,6 +78,7 @@ class Publisher:
 
     async def send(self, queue: str, message: aio_pika.Message) -> None:
         """Put a message into one of the broker's queues. Raises `BusUnavailable`."""
+        await self._admitted()
         await self._send("", queue, message, must_arrive=True)
 
     async def close(self) -> None:
@@ -81,6 +92,13 @@ class Publisher:
         link, self._link, self._facts = self._link, None, None
         if link is not None:
             await close(link)
+
+    async def _admitted(self) -> None:
+        """Wait until the broker reads what is written. Raises `BusUnavailable` when it does not in time."""
+        with broker_faults("the broker has an alarm, or is away"):
+            async with asyncio.timeout(self._timeout_s):
+                link = await self._ready()
+                await link.admitted()
 
     async def _publish_fact(self, envelope: Envelope) -> None:
         kind, message = facts.fact_type(type(envelope.fact)), message_of(envelope)

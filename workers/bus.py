@@ -170,7 +170,8 @@ class TaskBus(Protocol):
     """See the module's docstring for what it guarantees."""
 
     async def publish(self, *envelopes: Envelope) -> None:
-        """Hand envelopes over. Raises `BusUnavailable` when not all were taken within `PUBLISH_TIMEOUT_S`."""
+        """Hand envelopes over. Raises `BusUnavailable` when not all were taken within `PUBLISH_TIMEOUT_S` of the bus
+        taking any, or it took none for as long."""
         ...
 
     async def consume(self, queue: Queue, handle: Handle) -> None:

@@ -13,7 +13,7 @@ cost nothing where it matters: a backlog is many aggregates, and a wave of them 
 
 **Fairness.** Shards are taken in turn. An aggregate that was refused is left alone for a while (held_back.py), and the
 others go on; when nothing at all was taken, the bus is away and everybody waits. No transaction lasts longer than `WAVES_S`
-and one publish.
+and one publish, which may have to wait for the bus first.
 
 It is woken when a transaction adds a fact, and looks by itself every `POLL_S`.
 """

@@ -26,7 +26,7 @@ from tests.support.task_buses import (
     consuming,
     eventually,
 )
-from workers import amqp, amqp_consumer
+from workers import amqp, amqp_consumer, amqp_publisher
 from workers.amqp import AmqpBus
 from workers.amqp_link import Link, close, connect
 from workers.amqp_topology import LossyQueueError, arguments_of, must_keep, parking_queue, work_queue
@@ -53,6 +53,19 @@ def links(monkeypatch: pytest.MonkeyPatch) -> list[Link]:
         return made[-1]
 
     monkeypatch.setattr(amqp, "connect", remembered)
+    return made
+
+
+@pytest.fixture
+def publishers(monkeypatch: pytest.MonkeyPatch) -> list[Link]:
+    """The links that publishers make, in order."""
+    made: list[Link] = []
+
+    async def remembered(url: str, purpose: str) -> Link:
+        made.append(await connect(url, purpose))
+        return made[-1]
+
+    monkeypatch.setattr(amqp_publisher, "connect", remembered)
     return made
 
 
@@ -97,6 +110,48 @@ async def test_under_a_memory_alarm_publishing_ends_in_time_acknowledging_goes_o
         await seen.until(lambda each: any(one.envelope.id == late.id for one in each))
     assert set(seen.ids()) == {envelope.id for envelope in (*waiting, late)}
     await bus.close()
+
+
+async def test_nothing_is_written_to_a_broker_that_has_said_it_has_an_alarm_and_what_waited_is_taken_once_it_is_over(
+    bench: AmqpBench, rabbitmq: RabbitMQ, publishers: list[Link]
+) -> None:
+    queue, first, others, last = bench.queue(), an_envelope(), [an_envelope() for _ in range(20)], an_envelope()
+    seen = Seen()
+    bus = AmqpBus(rabbitmq.url, CLOCK, (queue,), ladder=LADDER, publish_timeout_s=1.0)
+    await bus.publish(an_envelope())
+    await asyncio.to_thread(rabbitmq.control, "set_vm_memory_high_watermark", "absolute", "1")
+    try:
+        with pytest.raises(BusUnavailable):
+            await bus.publish(first)  # nobody has been told yet
+        await eventually(lambda: is_held_off(publishers[-1]))
+        with pytest.raises(BusUnavailable) as refused:
+            await bus.publish(*others)
+        assert refused.value.taken == frozenset()
+    finally:
+        await asyncio.to_thread(rabbitmq.control, "set_vm_memory_high_watermark", "absolute", "512MB")
+
+    async def taken() -> bool:
+        try:
+            await bus.publish(last)
+        except BusUnavailable:
+            return False
+        return True
+
+    await eventually(taken)
+    async with bench.open() as other, consuming(other, queue, seen):
+        await seen.until(lambda each: any(one.envelope.id == last.id for one in each))
+        assert not set(seen.ids()) & {envelope.id for envelope in others}
+    await bus.close()
+
+
+async def is_held_off(link: Link) -> bool:
+    """Whether the broker has said here that it reads nothing."""
+    try:
+        async with asyncio.timeout(0):
+            await link.admitted()
+    except TimeoutError:
+        return True
+    return False
 
 
 # -- Q3, Q12: what is gone without a word -------------------------------------------------------------------------
