@@ -72,6 +72,12 @@ def workout_rows(summary: WorkoutSummary) -> list[tuple[str, str]]:
             ),
         ),
     ]
+    if summary.distance_m is not None:
+        rows.append(("distance", f"{summary.distance_m / 1_000:.2f} km"))
+    if summary.mean_power_w is not None:
+        rows.append(("power, mean", f"{summary.mean_power_w:.0f} W"))
+    if summary.mean_cadence is not None:
+        rows.append(("cadence, mean", f"{summary.mean_cadence:.0f} / min"))
     if summary.rr_intervals:
         rows.append(("beat-to-beat intervals", str(summary.rr_intervals)))
     rows += [("note", ASSUMPTIONS.get(code, code)) for code in summary.assumptions]

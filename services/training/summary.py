@@ -10,6 +10,8 @@ exactly, in whole ms. Duration is the sum of the clock's forward steps: first to
 device's clock stepped back, which `assumptions` then admits. A gap is an unbroken stretch of more than
 `HOLD_MS` of unknown heart rate; shorter ones are unknown time too but not worth a line on the page.
 
+Distance, power and cadence follow the rules of `motion.py`.
+
 `WorkoutTally` is the pass itself, for whoever reads samples in batches; it needs the same small memory for
 a minute and a week. `summarise` is the same for samples at hand. Neither fails on any sequence of valid
 samples.
@@ -23,6 +25,7 @@ import msgspec
 from services.training.energy import Energy, energy_of
 from services.training.exposure import DRAWERS, Exposure, drawer_of
 from services.training.load import BanisterLoad, banister_trimp, edwards_trimp
+from services.training.motion import AT_REST, advance
 from services.training.physiology import Physiology
 from services.training.recovery import Recovery, RecoveryTracker
 from services.training.sample import HOLD_MS, Sample, held_ms
@@ -55,6 +58,9 @@ class WorkoutSummary(msgspec.Struct, frozen=True):
     was held, and None when none was held at all. `ms_in_zone` is zones 0 to 5, together `measured_ms`.
     `edwards` points are exactly those of the live board. The parts that may be impossible to compute carry
     the reason in themselves.
+
+    `distance_m` metres, `mean_power_w` W over the time in which the power was known, `mean_cadence` turns or steps per minute
+    over the time in which there were any; each None where no sample said so.
     """
 
     duration_ms: int
@@ -72,6 +78,9 @@ class WorkoutSummary(msgspec.Struct, frozen=True):
     energy: Energy
     recovery: Recovery
     assumptions: tuple[Assumption, ...]
+    distance_m: int | None = None
+    mean_power_w: float | None = None
+    mean_cadence: float | None = None
 
 
 class WorkoutTally:
@@ -90,6 +99,7 @@ class WorkoutTally:
         self._stepped_back = False
         self._unknown_ms = 0  # of the stretch that is open now
         self._gaps = Gaps()
+        self._moving = AT_REST
 
     def add(self, sample: Sample) -> None:
         """The next sample. Raises ValueError for a bpm that no decoded sample can carry, and is then
@@ -102,6 +112,8 @@ class WorkoutTally:
         self._samples += 1
         self._rr_intervals += len(sample.rr)
         self._recovery.add(self._elapsed_ms, sample.bpm)
+        if sample.motion is not None or self._moving is not AT_REST:
+            self._moving = advance(self._moving, sample)
         if sample.bpm is None:
             self._without_contact += 1
             return
@@ -127,6 +139,7 @@ class WorkoutTally:
         exposure = Exposure(tuple(self._ms_at))
         ms_in_zone = exposure.ms_in_zone(physiology.max_hr)
         energy = energy_of(exposure, physiology)
+        moved = self._moving.moved
         return WorkoutSummary(
             duration_ms=self._elapsed_ms,
             measured_ms=exposure.measured_ms,
@@ -143,6 +156,9 @@ class WorkoutTally:
             energy=energy,
             recovery=self._recovery.result(physiology.max_hr),
             assumptions=self._assumptions(physiology, energy),
+            distance_m=moved.distance_m,
+            mean_power_w=moved.mean_power_w,
+            mean_cadence=moved.mean_cadence,
         )
 
     def _assumptions(self, physiology: Physiology, energy: Energy) -> tuple[Assumption, ...]:

@@ -13,7 +13,7 @@ from services.kernel.ids import ClassId, Uuid7Ids
 from services.training.energy import Energy, Missing
 from services.training.physiology import Physiology
 from services.training.recovery import Recovery
-from services.training.sample import Sample
+from services.training.sample import Motion, Sample
 from services.training.summary import Assumption, WorkoutSummary, summarise
 
 SOMEBODY = Physiology(
@@ -59,7 +59,7 @@ def test_the_same_sentence_is_not_said_twice_in_a_row() -> None:
 
 
 def test_a_summary_shows_every_number_that_was_computed() -> None:
-    samples = [Sample(t=1000 * n, bpm=150, rr=(400,)) for n in range(601)]
+    samples = [Sample(t=1000 * n, bpm=150, rr=(400,), motion=Motion(8 * n, 200, 90)) for n in range(601)]
     rows = dict(workout_rows(summary_of(samples)))
     assert rows["duration"] == "10:00"
     assert rows["gaps"] == "none"
@@ -70,6 +70,7 @@ def test_a_summary_shows_every_number_that_was_computed() -> None:
     assert "(for women)" in rows["Banister TRIMP"]
     assert rows["energy"].endswith(" kcal")
     assert rows["beat-to-beat intervals"] == "601"
+    assert (rows["distance"], rows["power, mean"], rows["cadence, mean"]) == ("4.80 km", "200 W", "90 / min")
 
 
 def test_what_could_not_be_computed_says_what_is_missing() -> None:

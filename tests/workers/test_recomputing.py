@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 
+import msgspec
 import pytest
 
 from persistence.database import Database
@@ -12,6 +13,7 @@ from services.kernel.ids import TaskId, WorkoutId
 from services.tasks.task import RecomputeWorkouts, Step, Task
 from services.training import workouts
 from services.training.physiology import Physiology
+from services.training.sample import Motion, Sample
 from services.training.summary import summarise
 from tests.support.world import World, steady
 from workers.recomputing import RecomputeKind
@@ -125,3 +127,26 @@ async def test_only_since_a_day_and_not_from_before_somebody_s_birth(world: Worl
     assert [step.total for step in await recomputed(world, ada, last_day)] == [1, 1]
     await now_called(world, ada, Profile(birth_date=date(2026, 10, 1)))
     assert (await recomputed(world, ada))[-1].result is not None
+
+
+async def test_a_workout_that_was_summed_up_before_there_was_motion_gets_its_distance(world: World) -> None:
+    ada = await world.account()
+    workout_id = await finished(world, ada, 60)
+    ride = [Sample(1_000 * n, 140, (), Motion(8 * n, 200, 90)) for n in range(61)]
+    async with world.transactions() as stores:
+        moved, _ = await world.workout(ada, ride)
+        await stores.workouts.finish(moved, _now(world))
+        old = msgspec.structs.replace(
+            summarise(ride, await stores.workouts.physiology(moved)),
+            distance_m=None,
+            mean_power_w=None,
+            mean_cadence=None,
+        )
+        await stores.workouts.store_summary(moved, old)
+    await recomputed(world, ada)
+    async with world.transactions() as stores:
+        unmoved, found = await stores.workouts.by_id(workout_id), await stores.workouts.by_id(moved)
+    assert unmoved is not None
+    assert found is not None
+    assert found.summary is not None
+    assert (found.revision, found.summary.distance_m, found.summary.mean_power_w) == (2, 480, 200)

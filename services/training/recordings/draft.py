@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from services.training.recordings.recording import (
     MAX_POINTS,
     Damage,
@@ -55,12 +57,21 @@ class Draft:
         self._rr: list[int] = []  # intervals that belong to the newest point, or wait for the first one
         self._rr_count = 0
 
-    def add(self, at_ms: int | None, bpm: int | None, rr: tuple[int, ...] = ()) -> None:
+    def add(
+        self,
+        at_ms: int | None,
+        bpm: int | None,
+        rr: tuple[int, ...] = (),
+        *,
+        distance_m: float | None = None,
+        power_w: int | None = None,
+        cadence: int | None = None,
+    ) -> None:
         """Append a point. Raises RecordingError past MAX_POINTS."""
         self.require_room(len(self.points) + 1)
         self.settle_rr()
         self._count_rr(len(rr))
-        self.points.append(RawPoint(at_ms, bpm, rr))
+        self.points.append(RawPoint(at_ms, bpm, rr, distance_m, power_w, cadence))
         if bpm is not None or rr:
             self.mentions_heart_rate = True
 
@@ -88,7 +99,7 @@ class Draft:
         """Write intervals that were added after their point into that point."""
         if self._rr and self.points:
             last = self.points[-1]
-            self.points[-1] = RawPoint(last.at_ms, last.bpm, (*last.rr, *self._rr))
+            self.points[-1] = msgspec.structs.replace(last, rr=(*last.rr, *self._rr))
             self._rr = []
 
     def damaged(self, place: str, reason: str) -> None:
@@ -182,9 +193,14 @@ def whole(text: str) -> int:
 
     Raises ValueError for anything else.
     """
+    return round(number_of(text))
+
+
+def number_of(text: str) -> float:
+    """A number as a person or a program writes it. Raises ValueError for anything else."""
     if len(text) > _MAX_NUMBER:
         raise ValueError(f"a number of {len(text)} characters is no reading")
     number = float(text)
     if not -1e9 < number < 1e9:  # also refuses nan and inf
         raise ValueError(f"{number} is no reading")
-    return round(number)
+    return number

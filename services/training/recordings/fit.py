@@ -3,7 +3,7 @@
 The bytes are taken apart by fitdecode, message by message, with its unit conversion and text processing
 switched off. Three kinds of messages matter:
 
-- `record`: an instant and, mostly, a heart rate. Compressed timestamps are resolved by fitdecode.
+- `record`: an instant and, mostly, a heart rate, with distance, power and cadence. Compressed timestamps are resolved by fitdecode.
 - `hrv`: up to five RR intervals without any time. They stand in the file right after the record they belong
   to, so they go to the newest record.
 - `hr`: heart rate that a swim strap kept until after the swim, see `late_beats.py`.
@@ -39,6 +39,8 @@ _MAX_MESSAGES: Final = 4_000_000
 # Global message numbers and field numbers of the FIT profile.
 _FILE_ID, _SPORT, _PART, _RECORD, _HRV, _HR = 0, 12, 18, 20, 78, 132
 _TIMESTAMP, _HEART_RATE, _RR_TIMES = 253, 3, 0
+_CADENCE, _DISTANCE, _POWER = 4, 5, 7
+_DISTANCE_PER_M: Final = 100
 _FRACTION, _FILTERED_BPM, _EVENT_TIMES, _EVENT_TIMES_12 = 0, 6, 9, 10
 
 _DECODER_FAULTS: Final = (
@@ -146,12 +148,15 @@ def _reason(cause: Exception, source: io.BytesIO, data: bytes) -> str:
 
 
 def _values(message: Any) -> dict[int, Any]:
-    """Raw values by field number; developer fields have numbers of their own and are left out."""
-    return {
-        field.def_num: field.raw_value
-        for field in message.fields
-        if field.field_def is None or not field.field_def.is_dev
-    }
+    """Raw values by field number; developer fields have numbers of their own and are left out. What is unpacked from a compressed
+    field does not stand in for what is written: an empty one would hide it."""
+    values: dict[int, Any] = {}
+    for field in message.fields:
+        if field.field_def is None:
+            values.setdefault(field.def_num, field.raw_value)
+        elif not field.field_def.is_dev:
+            values[field.def_num] = field.raw_value
+    return values
 
 
 def _numbers(raw: Any) -> list[int | None]:
@@ -168,7 +173,14 @@ def _add_record(message: Any, draft: Draft) -> None:
     values = _values(message)
     if _HEART_RATE in values:
         draft.mentions_heart_rate = True
-    draft.add(_at_ms(values.get(_TIMESTAMP)), _numbers(values.get(_HEART_RATE))[0])
+    distance = _numbers(values.get(_DISTANCE))[0]
+    draft.add(
+        _at_ms(values.get(_TIMESTAMP)),
+        _numbers(values.get(_HEART_RATE))[0],
+        distance_m=None if distance is None else distance / _DISTANCE_PER_M,
+        power_w=_numbers(values.get(_POWER))[0],
+        cadence=_numbers(values.get(_CADENCE))[0],
+    )
 
 
 def _add_late_beats(message: Any, late: LateBeats) -> None:

@@ -1,8 +1,9 @@
 """A recording: what one file of a watch says, before anybody has judged it.
 
 Seven file formats end in one shape, a row of points with an instant, a heart rate and beat-to-beat
-intervals. The values stand here as the file wrote them (0 and -1 included); what they mean is decided once,
-for all formats, in `timeline.py`. Only those three things are taken from a file, with a sport and a device
+intervals, and distance, power and cadence where the file has them as numbers (FIT, TCX; of GPX power and cadence).
+The values stand here as the file wrote them (0 and -1 included); what they mean is decided once,
+for all formats, in `timeline.py`. Only those things are taken from a file, with a sport and a device
 name for the eye: positions, weight and account numbers are never read out, so they cannot leak from here.
 
 A file is either read whole, or its first damage is named with its place. Whoever asked to keep going gets the
@@ -31,12 +32,16 @@ class RawPoint(msgspec.Struct, frozen=True, gc=False):
 
     `at_ms` ms since 1970, or since the beginning where the file knows no calendar, None where it gives no
     time; `bpm` the heart rate as written, None where absent (FIT's 255 is its way of leaving it out); `rr`
-    beat-to-beat intervals in ms, oldest first, as written.
+    beat-to-beat intervals in ms, oldest first, as written; `distance_m` m since the beginning, `power_w` W, `cadence` turns of the
+    crank, strokes, or steps of one foot, per minute.
     """
 
     at_ms: int | None
     bpm: int | None = None
     rr: tuple[int, ...] = ()
+    distance_m: float | None = None
+    power_w: int | None = None
+    cadence: int | None = None
 
 
 class Damage(msgspec.Struct, frozen=True):

@@ -17,6 +17,11 @@
    rate, and one second into a long one the contact is reported as lost. The interval itself is kept in
    `rr`, so that whoever analyses beats applies his own rule.
 
+7. **Motion** is carried over: whole metres, rounded down, so that no sum is ever more than was recorded; W;
+   cadence. Watches count one foot, samples both: on foot the cadence is doubled. Where a recording has several
+   sports, of which some are on foot, nobody knows which entry is which, and there is no cadence. A value that
+   no sample can carry is none, and counted.
+
 Whatever was done is counted in `Cleaning`, so that nobody has to wonder where samples went. Nothing here
 reads a clock; the same recording always gives the same samples.
 """
@@ -30,7 +35,16 @@ from typing import Final
 import msgspec
 
 from services.training.recordings.recording import RawPoint, Recording, RecordingError
-from services.training.sample import MAX_BPM, MAX_T_MS, MIN_BPM, Sample
+from services.training.sample import (
+    MAX_BPM,
+    MAX_CADENCE,
+    MAX_DISTANCE_M,
+    MAX_POWER_W,
+    MAX_T_MS,
+    MIN_BPM,
+    Motion,
+    Sample,
+)
 
 SHUFFLE_MS: Final = 5_000
 """How late an entry may stand in the file and still be sorted in; as long as a reading holds."""
@@ -45,6 +59,8 @@ RR_MAX_MS: Final = 2_000
 MAX_RR_PER_SAMPLE: Final = 64
 MAX_RR_MS: Final = 65_535
 """What fits on the wire in one sample, see `Sample`."""
+
+_ON_FOOT: Final = ("run", "walk", "hik")
 
 _NO_VALUE: Final = frozenset({None, 0, -1, 255})
 _USUAL_STEP_MS: Final = 1_000
@@ -73,6 +89,8 @@ class Cleaning(msgspec.Struct, frozen=True):
     """RR intervals outside 300..2000 ms in a recording of beats alone"""
     rr_dropped: int = 0
     """intervals of 0 ms, over 65535 ms, or past the 64th of one sample"""
+    motion_out_of_range: int = 0
+    """distances, powers and cadences that no sample can carry"""
 
 
 class Timeline(msgspec.Struct, frozen=True):
@@ -96,7 +114,7 @@ def to_samples(recording: Recording) -> Timeline:
     timed = [p for p in recording.points if p.at_ms is not None]
     if timed:
         counts["untimed"] = len(recording.points) - len(timed)
-        samples = list(_by_clock(timed, counts))
+        samples = list(_by_clock(timed, _feet(recording.sport), counts))
     else:
         samples = list(_by_beats(recording.points, counts))
     if samples and samples[-1].t > MAX_T_MS:
@@ -109,7 +127,7 @@ def to_samples(recording: Recording) -> Timeline:
     return Timeline(samples=tuple(samples), cleaning=Cleaning(**counts))
 
 
-def _by_clock(points: Sequence[RawPoint], counts: dict[str, int]) -> Iterator[Sample]:
+def _by_clock(points: Sequence[RawPoint], feet: int | None, counts: dict[str, int]) -> Iterator[Sample]:
     placed = _placed(points, counts)
     late = sum(following < before for before, following in pairwise(at for at, _ in placed))
     if late:
@@ -117,7 +135,7 @@ def _by_clock(points: Sequence[RawPoint], counts: dict[str, int]) -> Iterator[Sa
         placed.sort(key=itemgetter(0))  # stable: equal times keep the order of the file
     beginning = placed[0][0]
     for at, same in groupby(placed, key=itemgetter(0)):
-        yield _merged(at - beginning, [point for _, point in same], counts)
+        yield _merged(at - beginning, [point for _, point in same], feet, counts)
 
 
 def _placed(points: Sequence[RawPoint], counts: dict[str, int]) -> list[tuple[int, RawPoint]]:
@@ -156,7 +174,7 @@ def _usual_step(instants: Sequence[int]) -> int:
     return median_low(forward) if forward else _USUAL_STEP_MS
 
 
-def _merged(t: int, points: Sequence[RawPoint], counts: dict[str, int]) -> Sample:
+def _merged(t: int, points: Sequence[RawPoint], feet: int | None, counts: dict[str, int]) -> Sample:
     _count(counts, "merged", len(points) - 1)
     bpm = None
     for point in points:
@@ -166,7 +184,38 @@ def _merged(t: int, points: Sequence[RawPoint], counts: dict[str, int]) -> Sampl
             bpm = point.bpm
         else:
             _count(counts, "out_of_range")
-    return Sample(t=t, bpm=bpm, rr=_fitting((rr for point in points for rr in point.rr), counts))
+    rr = _fitting((rr for point in points for rr in point.rr), counts)
+    return Sample(t=t, bpm=bpm, rr=rr, motion=_motion(points, feet, counts))
+
+
+def _motion(points: Sequence[RawPoint], feet: int | None, counts: dict[str, int]) -> Motion | None:
+    distance_m = power_w = cadence = None
+    for point in points:
+        distance_m = point.distance_m if point.distance_m is not None else distance_m
+        power_w = point.power_w if point.power_w is not None else power_w
+        cadence = point.cadence if point.cadence is not None else cadence
+    motion = Motion(
+        _within(distance_m, MAX_DISTANCE_M, counts),
+        _within(power_w, MAX_POWER_W, counts),
+        None if cadence is None or feet is None else _within(cadence * feet, MAX_CADENCE, counts),
+    )
+    return None if motion == Motion() else motion
+
+
+def _within(value: float | None, most: int, counts: dict[str, int]) -> int | None:
+    if value is None or 0 <= value <= most:
+        return None if value is None else int(value)
+    _count(counts, "motion_out_of_range")
+    return None
+
+
+def _feet(sport: str | None) -> int | None:
+    """How many times the cadence of a recording counts: 2 on foot, None where it cannot be known."""
+    sports = (sport or "").lower().split(", ")
+    on_foot = [any(word in one for word in _ON_FOOT) for one in sports]
+    if any(on_foot) and not all(on_foot):
+        return None
+    return 2 if any(on_foot) else 1
 
 
 def _by_beats(points: Sequence[RawPoint], counts: dict[str, int]) -> Iterator[Sample]:

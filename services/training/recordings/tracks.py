@@ -20,14 +20,14 @@ import msgspec
 from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
 from defusedxml.expatreader import create_parser  # type: ignore[import-untyped]
 
-from services.training.recordings.draft import Draft, ReadingStopped, epoch_ms, label, whole
+from services.training.recordings.draft import Draft, ReadingStopped, epoch_ms, label, number_of, whole
 from services.training.recordings.recording import Format
 
 _MAX_DEPTH: Final = 64
 _MAX_TEXT: Final = 200
 _BLANKS: Final = b" \t\r\n"
 
-Meaning = Literal["time", "bpm", "sport", "device"]
+Meaning = Literal["time", "bpm", "distance", "power", "cadence", "sport", "device"]
 
 
 class Dialect(msgspec.Struct, frozen=True):
@@ -49,6 +49,10 @@ _DIALECTS: Final = {
         texts={
             ("Trackpoint", "Time"): "time",
             ("HeartRateBpm", "Value"): "bpm",
+            ("Trackpoint", "DistanceMeters"): "distance",
+            ("Trackpoint", "Cadence"): "cadence",
+            ("TPX", "RunCadence"): "cadence",
+            ("TPX", "Watts"): "power",
             ("Creator", "Name"): "device",
         },
         attributes={("Activity", "Sport"): "sport"},
@@ -60,6 +64,9 @@ _DIALECTS: Final = {
             ("trkpt", "time"): "time",
             ("TrackPointExtension", "hr"): "bpm",
             ("extensions", "hr"): "bpm",
+            ("TrackPointExtension", "cad"): "cadence",
+            ("extensions", "cad"): "cadence",
+            ("extensions", "power"): "power",
             ("trk", "type"): "sport",
         },
         attributes={("gpx", "creator"): "device"},
@@ -125,6 +132,9 @@ class _Tracks(ContentHandler):
         self._in_point = False
         self._at_ms: int | None = None
         self._bpm: int | None = None
+        self._distance_m: float | None = None
+        self._power_w: int | None = None
+        self._cadence: int | None = None
 
     def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802 - the parser calls it so
         local = name.rpartition(":")[2]
@@ -135,6 +145,7 @@ class _Tracks(ContentHandler):
             raise ValueError(f"elements are nested more than {_MAX_DEPTH} deep")
         if local == self.dialect.point:
             self._in_point, self._at_ms, self._bpm = True, None, None
+            self._distance_m = self._power_w = self._cadence = None
         for key, value in attrs.items():
             meaning = self.dialect.attributes.get((local, key))
             if meaning is not None:
@@ -151,7 +162,13 @@ class _Tracks(ContentHandler):
             self._note(meaning, "".join(self._text)[:_MAX_TEXT].strip())
         self._text = None
         if self._path.pop() == self.dialect.point:
-            self.draft.add(self._at_ms, self._bpm)
+            self.draft.add(
+                self._at_ms,
+                self._bpm,
+                distance_m=self._distance_m,
+                power_w=self._power_w,
+                cadence=self._cadence,
+            )
             self._in_point = False
 
     def _begin(self, root: str) -> None:
@@ -166,14 +183,25 @@ class _Tracks(ContentHandler):
         return self.dialect.texts.get((self._path[-2], self._path[-1])) if len(self._path) > 1 else None
 
     def _note(self, meaning: Meaning, text: str) -> None:
-        """Take a value; for times and heart rates raises ValueError, which the parser's place is added to."""
+        """Take a value; for numbers and times raises ValueError, which the parser's place is added to."""
         if meaning == "bpm":
             if self._in_point:
                 self.draft.mentions_heart_rate = True
                 self._bpm = whole(text) if text else None
+        elif meaning in ("distance", "power", "cadence"):
+            if self._in_point and text:
+                self._note_motion(meaning, number_of(text))
         elif meaning == "time":
             self._at_ms = epoch_ms(text)
         elif meaning == "sport" and not text.isdecimal():  # Strava writes a code that only Strava knows
             self.sport = self.sport or text
         elif meaning == "device":
             self.device = self.device or text
+
+    def _note_motion(self, meaning: Meaning, value: float) -> None:
+        if meaning == "distance":
+            self._distance_m = value
+        elif meaning == "power":
+            self._power_w = round(value)
+        else:
+            self._cadence = round(value)

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.training.load import edwards_trimp
+from services.training.motion import AT_REST, advance
 from services.training.physiology import Physiology
-from services.training.sample import HOLD_MS, Sample, held_ms
+from services.training.sample import HOLD_MS, Motion, Sample, held_ms
 from services.training.summary import Gaps, WorkoutSummary, WorkoutTally, summarise
 from services.training.zones import zone_of
 from tests.services.training.build import at, bodies, body, each_second, recordings
@@ -197,3 +198,31 @@ def test_two_parts_that_share_their_border_sample_add_up(
         assert whole.banister.points == pytest.approx(first.banister.points + second.banister.points)
     if whole.energy.kcal is not None:
         assert whole.energy.kcal == pytest.approx((first.energy.kcal or 0) + (second.energy.kcal or 0))
+
+
+def test_what_was_moved_is_in_the_summary_and_what_nobody_measured_is_not() -> None:
+    ride = [Sample(1_000 * n, 140, (), Motion(8 * n, 200, 90)) for n in range(61)]
+    summary = summarise(ride, body())
+    assert (summary.distance_m, summary.mean_power_w, summary.mean_cadence) == (480, 200, 90)
+    summary = summarise(each_second([140] * 61), body())
+    assert (summary.distance_m, summary.mean_power_w, summary.mean_cadence) == (None, None, None)
+
+
+def test_a_summary_of_before_there_was_motion_is_read_as_one_without() -> None:
+    summary = summarise(each_second([140] * 61), body())
+    stored = msgspec.json.decode(msgspec.json.encode(summary))
+    for name in ("distance_m", "mean_power_w", "mean_cadence"):
+        del stored[name]
+    assert msgspec.convert(stored, WorkoutSummary) == summary
+
+
+@given(st.lists(st.tuples(st.integers(0, 9_000), st.none() | st.integers(0, 60), st.none() | st.integers(0, 900))))
+def test_live_motion_and_summary_are_the_same_to_the_last_bit(steps: list[tuple[int, int | None, int | None]]) -> None:
+    t, metres, moving, samples = 0, 0, AT_REST, []
+    for step_ms, step_m, watts in steps:
+        t, metres = t + step_ms, metres + (step_m or 0)
+        motion = None if step_m is None and watts is None else Motion(None if step_m is None else metres, watts)
+        samples.append(Sample(t, 140, (), motion))
+        moving = advance(moving, samples[-1])
+    summary = summarise(samples, body())
+    assert (summary.distance_m, summary.mean_power_w) == (moving.moved.distance_m, moving.moved.mean_power_w)

@@ -47,6 +47,7 @@ export function summaryOf(summary) {
       banister(summary.banister),
       energy(summary.energy),
       recovery(summary.recovery),
+      ...motion(summary),
     ),
     make("h3", {}, "Time in zones"),
     zoneBar(zones),
@@ -100,6 +101,16 @@ function recovery(told) {
     `${told.hrr60} bpm`,
     `in the minute after your peak: ${told.peak_bpm} to ${told.later_bpm} bpm`,
   );
+}
+
+/** What only some sensors measure: no figure where none did. */
+function motion({ distance_m: metres, mean_power_w: watts, mean_cadence: cadence }) {
+  const known = (value) => value !== null && value !== undefined;
+  return [
+    known(metres) && figure("Distance", `${(metres / 1_000).toFixed(2)} km`, "by the sensor's counter"),
+    known(watts) && figure("Power", `${Math.round(watts)} W`, "mean, with the time in which you rolled"),
+    known(cadence) && figure("Cadence", `${Math.round(cadence)} / min`, "mean, while you moved"),
+  ].filter(Boolean);
 }
 
 function zoneTable(zones) {

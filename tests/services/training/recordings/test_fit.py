@@ -155,3 +155,14 @@ def test_text_without_its_final_zero_is_read_like_any_other() -> None:
     file.define(1, RECORD, [TIMESTAMP, HEART_RATE])
     file.write(1, {T: NOW, HEART: 90})
     assert heart_rates(file.encoded()) == [90]
+
+
+def test_a_record_says_how_far_how_hard_and_how_quickly() -> None:
+    file = FitFile()
+    distance, power, cadence = Field(5, "uint32"), Field(7, "uint16"), Field(4, "uint8")
+    file.define(0, RECORD, [TIMESTAMP, HEART_RATE, distance, power, cadence])
+    file.write(0, {T: NOW, HEART: 120, 5: 1_234_567, 7: 251, 4: 88})
+    file.write(0, {T: NOW + 1, HEART: 121})
+    first, second = read_recording(file.encoded(), "ride.fit").points
+    assert (first.distance_m, first.power_w, first.cadence) == (12_345.67, 251, 88)
+    assert (second.distance_m, second.power_w, second.cadence) == (None, None, None)

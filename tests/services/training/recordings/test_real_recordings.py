@@ -11,6 +11,8 @@ import msgspec
 import pytest
 
 from services.training.recordings import Recording, RecordingError, Timeline, read_recording
+from services.training.summary import summarise
+from tests.services.training.build import body
 from tests.services.training.recordings.real import DAMAGED, ENTRIES, FOLDER, SILENT, needs_recordings, read_once
 
 pytestmark = needs_recordings
@@ -124,3 +126,25 @@ def test_the_oddities_of_the_manifest_are_what_the_rule_counts() -> None:
     assert counts("pair-swim-polar-v800-rr.hrm") == {"without_heart_rate": 2, "contact_losses": 1}
     assert counts("broken/bike-wahoo-bad-strings.fit") == {"without_heart_rate": 2}
     assert counts("broken/bike-sigma-cut-off.fit") == {"without_heart_rate": 4, "merged": 8}
+
+
+MOVED = {
+    "run-fr965-laps-power.fit": (11_232.7, 229),
+    "bike-indoor-edge530-intervals-rr.fit": (6_873.6, 184),
+    "bike-wahoo-elemnt-many-pauses.fit": (78_940.6, 102),
+    "pair-indoor-zwift.fit": (28_286.2, 210),
+    "bike-zwift-hr-all-zero.fit": (13_400.1, 123),
+    "multisport-fenix2-clock-back.fit": (69_831.6, None),
+    "triathlon-fr255-summary-first.fit": (18_726.6, None),
+}
+"""What the devices themselves say at the end of the file: m of all parts together, W on the mean."""
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_what_a_summary_says_was_moved_is_what_the_device_says(name: str) -> None:
+    _, timeline = read_once(name)
+    distance_m, power_w = MOVED[name]
+    summary = summarise(timeline.samples, body())
+    assert summary.distance_m == pytest.approx(distance_m, rel=0.001)
+    if power_w is not None:
+        assert summary.mean_power_w == pytest.approx(power_w, rel=0.01)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from services.training.recordings import RawPoint, Recording, RecordingError, Timeline, to_samples
 from services.training.recordings.timeline import MAX_RR_PER_SAMPLE, SHUFFLE_MS
-from services.training.sample import MAX_BPM, MAX_T_MS, MIN_BPM
+from services.training.sample import MAX_BPM, MAX_T_MS, MIN_BPM, Motion
 
 HOUR = 3_600_000
 
@@ -207,3 +207,34 @@ def test_shuffling_within_the_window_changes_nothing(order: list[int], later: in
     straight = [RawPoint(n * 900, 80 + n) for n in range(6 + later)]
     shuffled = [straight[n] for n in order] + straight[6:]
     assert cleaned(*shuffled).samples == cleaned(*straight).samples
+
+
+def moving(*points: RawPoint, sport: str | None = "cycling") -> list[Motion | None]:
+    return [sample.motion for sample in to_samples(Recording("test", "FIT", sport, None, None, points)).samples]
+
+
+def test_distance_power_and_cadence_are_carried_over_in_whole_metres() -> None:
+    points = RawPoint(0, 80), RawPoint(1_000, 81, (), 7.99, 210, 88)
+    assert moving(*points) == [None, Motion(7, 210, 88)]
+
+
+@pytest.mark.parametrize(
+    ("sport", "cadence"),
+    [("running", 164), ("Walking", 164), ("cycling", 82), (None, 82), ("swimming, cycling", 82)],
+)
+def test_on_foot_the_steps_of_both_feet_count(sport: str | None, cadence: int) -> None:
+    assert moving(RawPoint(0, 80, (), None, None, 82), sport=sport) == [Motion(None, None, cadence)]
+
+
+def test_where_nobody_knows_which_sport_an_entry_is_of_there_is_no_cadence() -> None:
+    assert moving(RawPoint(0, 80, (), 1.0, None, 82), sport="swimming, cycling, running") == [Motion(1)]
+
+
+def test_what_no_sample_can_carry_is_none_and_counted() -> None:
+    result = cleaned(RawPoint(0, 80, (), -1.0, 65_000, 255), RawPoint(1_000, 80, (), 5.0))
+    assert [sample.motion for sample in result.samples] == [Motion(None, None, 255), Motion(5)]
+    assert result.cleaning.motion_out_of_range == 2
+
+
+def test_one_instant_in_two_entries_has_the_motion_of_both() -> None:
+    assert moving(RawPoint(0, None, (), 12.5), RawPoint(0, 80, (), None, 150)) == [Motion(12, 150)]

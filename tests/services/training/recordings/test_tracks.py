@@ -109,3 +109,26 @@ def test_a_date_that_does_not_exist_is_damage_at_its_place() -> None:
 
 def test_elements_nested_without_end_are_refused() -> None:
     assert "nested" in complaint(b"<gpx>" + b"<a>" * 100_000).reason
+
+
+def test_tcx_says_how_far_how_hard_and_how_quickly() -> None:
+    heart = b"<HeartRateBpm><Value>80</Value></HeartRateBpm>"
+    assert heart in TCX
+    more = (
+        b"<DistanceMeters>12.7</DistanceMeters><Cadence>81</Cadence>"
+        b'<Extensions><x:TPX xmlns:x="urn:x"><x:Watts>245</x:Watts></x:TPX></Extensions>'
+    )
+    first, second = read_recording(TCX.replace(heart, heart + more), "run.tcx").points[:2]
+    assert (first.distance_m, first.power_w, first.cadence) == (12.7, 245, 81)
+    assert (second.distance_m, second.power_w, second.cadence) == (None, None, None)
+
+
+def test_the_distance_of_a_lap_is_not_taken_for_a_reading() -> None:
+    assert read_recording(TCX, "run.tcx").points[0].distance_m is None
+
+
+def test_gpx_says_how_hard_and_how_quickly() -> None:
+    place = GPX.index(b"<extensions>") + len(b"<extensions>")
+    ridden = GPX[:place] + b"<power>190</power><cad>77</cad>" + GPX[place:]
+    first = read_recording(ridden, "ride.gpx").points[0]
+    assert (first.distance_m, first.power_w, first.cadence) == (None, 190, 77)
