@@ -27,9 +27,10 @@ ZoneName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class ChallengeCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A challenge to make. `kind`: `count` workouts, `zone_time` (time in zone `from_zone` and above), `effort` points or `streak`
-    (days in a row with a workout). Both days count whole, each in the time zone of the member. `ties`: of two with the same score
-    the `first` one there stands higher, or the rank is `shared`. `teams`: two or more names, or none."""
+    """A challenge to make. `kind`: `count` workouts, `zone_time` (time in zone `from_zone` and above), `effort` points, `streak`
+    (days in a row with a workout) or `distance` (metres). Both days count whole, each in the time zone of the member.
+    `ties`: of two with the same score the `first` one there stands higher, or the rank is `shared`. `teams`: two or more names, or
+    none."""
 
     title: Title
     kind: Kind

@@ -20,8 +20,8 @@ from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ChallengeId
 from services.kernel.problems import BadShape, ContradictoryChallenge
 
-Kind = Literal["count", "zone_time", "effort", "streak"]
-"""What is counted: workouts; time in a heart-rate zone and above it; effort points; days in a row with a workout."""
+Kind = Literal["count", "zone_time", "effort", "streak", "distance"]
+"""What is counted: workouts; time in a heart-rate zone and above it; effort points; days in a row with a workout; metres."""
 Ties = Literal["first", "shared"]
 """Who stands higher of two with the same score. `first`: who got there first, by the end of the workout that brought them there;
 they share a rank only if that was the same millisecond. `shared`: nobody; they share the rank, and the next one is skipped."""

@@ -61,10 +61,11 @@ _CODE_TRIES: Final = 5
 
 class ChallengeView(msgspec.Struct, frozen=True):
     """A challenge as its members see it. `code` invites. `kind` says what `value` counts on its table: workouts (`count`), ms in
-    zone `from_zone` and above (`zone_time`), zone-milliseconds, which are points times 60,000 (`effort`), or days in a row
-    (`streak`). With `heat` it is ridden together from a common start, and the days say nothing. Both days count whole, each in the
-    time zone with which a member came in. `closes_ms` is when the table is final, ms since 1970; `finished_ms` null until it is.
-    `you` is the caller's number on it, null for one who is not in."""
+    zone `from_zone` and above (`zone_time`), zone-milliseconds, which are points times 60,000 (`effort`), days in a row
+    (`streak`), or metres (`distance`; workouts of which nobody measured any are worth 0). With `heat` it is ridden together from a
+    common start, and the days say nothing. Both days count whole, each in the time zone with which a member came in. `closes_ms` is
+    when the table is final, ms since 1970; `finished_ms` null until it is. `you` is the caller's number on it, null for one who is
+    not in."""
 
     id: ChallengeId
     code: str

@@ -5,7 +5,8 @@ arrived does not matter, and an amount that was wrong yesterday leaves no trace 
 reached their score" must not be when we heard of it either: it is the end of the workout that brought them there, by the server's
 clock, which no correction moves.
 
-All amounts are whole numbers: workouts, days, milliseconds, and for effort the zone-milliseconds that live boards are ranked by.
+All amounts are whole numbers: workouts, days, milliseconds, metres, and for effort the zone-milliseconds that live boards are
+ranked by.
 
 Somebody who is in two workouts at once, with two straps or a strap that was lent, is counted once: of workouts that overlap the
 one that began first counts (`apart`).
@@ -70,7 +71,8 @@ def contribution_of(rules: Rules, entrant: Entrant, workout: Workout) -> Contrib
 
 
 def value_of(rules: Rules, summary: WorkoutSummary) -> int:
-    """What one workout is worth: 1 or 0 for `count` and `streak`, ms for `zone_time`, zone-milliseconds for `effort`."""
+    """What one workout is worth: 1 or 0 for `count` and `streak`, ms for `zone_time`, zone-milliseconds for `effort`, and
+    metres for `distance`, 0 where nobody measured any."""
     match rules.kind:
         case "count" | "streak":
             return int(summary.measured_ms >= COUNTS_FROM_MS)
@@ -78,6 +80,8 @@ def value_of(rules: Rules, summary: WorkoutSummary) -> int:
             return sum(summary.ms_in_zone[rules.from_zone or 1 :])
         case "effort":
             return weight(summary.ms_in_zone)
+        case "distance":
+            return summary.distance_m or 0
 
 
 def score_in(rules: Rules, contributions: Iterable[Contribution]) -> Score:

@@ -12,6 +12,7 @@ from services.kernel.clock import utc
 from services.kernel.facts import ChallengeDue, ChallengeFinished, ChallengeMoved, WorkoutSummarised
 from services.kernel.ids import AccountId, WorkoutId
 from services.kernel.problems import ChallengeNotFound, ChallengeOver, TooManyChallenges
+from services.training.sample import Motion, Sample
 from services.training.summary import summarise
 from tests.services.training.recordings.real import needs_recordings, read_once
 from tests.support.challenged import Challenged, shown
@@ -204,6 +205,20 @@ async def test_a_streak_counts_days_where_its_member_lives(world: Challenged) ->
             await world.works_out(caller, 700)
         await world.clock.advance(86_400 - 1_400)
     assert [value for _, _, value in shown(await world.challenges.table(ada, view.id))] == [3, 3]
+
+
+async def test_a_race_over_metres_leaves_whoever_measured_none_at_nothing(world: Challenged) -> None:
+    ada, bob, cleo = [await world.account(name) for name in ("Ada", "Bob", "Cleo")]
+    view = await world.challenge(ada, kind="distance")
+    await world.join(view, ada, bob, cleo)
+    for rider, speed in ((ada, 6), (bob, 9)):
+        ride = [Sample(1_000 * n, 140, (), Motion(speed * n)) for n in range(701)]
+        await world.works_out(rider, 701, summary=summarise(ride, BODY))
+    await world.works_out(cleo, 701)
+    assert [value for _, _, value in shown(await world.challenges.table(ada, view.id))] == [6_300, 4_200, 0]
+    await world.close(view)
+    stored = await world.stored(view.id)
+    assert stored.lines == stored.derived
 
 
 async def test_one_account_is_in_so_many_open_challenges_and_no_more(world: Challenged) -> None:

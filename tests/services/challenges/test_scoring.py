@@ -13,6 +13,7 @@ from services.challenges.challenge import Entrant, Kind, Rules
 from services.challenges.scoring import Contribution, Score, contribution_of, score_of, value_of
 from services.kernel.clock import to_wall_ms
 from services.kernel.ids import AccountId, WorkoutId
+from services.training.sample import Motion, Sample
 from services.training.summary import summarise
 from services.training.workouts import Workout
 from tests.services.challenges.build import FIRST, HOUR, WEEK, workout
@@ -47,6 +48,17 @@ def test_a_workout_is_worth_what_the_kind_counts() -> None:
     short = summarise(steady(600), BODY)  # 599 seconds with a known heart rate
     for kind in ("count", "streak"):
         assert (value_of(rules(kind), summary), value_of(rules(kind), short)) == (1, 0)
+
+
+def test_a_distance_is_what_was_measured_and_nothing_where_nobody_did() -> None:
+    ridden = summarise([Sample(1_000 * n, 140, (), Motion(8 * n)) for n in range(61)], BODY)
+    assert value_of(rules("distance"), ridden) == 480
+    assert value_of(rules("distance"), summarise(steady(701), BODY)) == 0
+
+
+def test_a_strap_beside_a_bike_does_not_take_its_distance() -> None:
+    strap, bike = workout(1, 0, hour=8), workout(2, 20_000, hour=8)
+    assert score_of("distance", [strap, bike]).value == 20_000
 
 
 def test_what_is_not_finished_not_summarised_or_from_before_the_entry_brings_nothing() -> None:
@@ -106,7 +118,7 @@ def test_a_streak_is_the_longest_run_of_days_and_reached_when_it_was_first_that_
         unique_by=lambda one: one.workout,
     ),
     st.randoms(),
-    st.sampled_from(["count", "zone_time", "effort", "streak"]),
+    st.sampled_from(["count", "zone_time", "effort", "streak", "distance"]),
 )
 def test_the_order_of_workouts_does_not_matter(one: list[Contribution], chance: random.Random, kind: Kind) -> None:
     other = list(one)
@@ -114,7 +126,7 @@ def test_the_order_of_workouts_does_not_matter(one: list[Contribution], chance: 
     assert score_of(kind, one) == score_of(kind, other)
 
 
-@pytest.mark.parametrize("kind", ["count", "zone_time", "effort"])
+@pytest.mark.parametrize("kind", ["count", "zone_time", "effort", "distance"])
 def test_a_workout_more_never_makes_a_score_less(kind: Kind) -> None:
     some = [workout(n, n, hour=n) for n in range(1, 6)]
     assert score_of(kind, some).value >= score_of(kind, some[:-1]).value

@@ -1,12 +1,13 @@
 /**
  * A challenge in words: what counts, from when to when, how it stands, what a score is. Pure.
  *
- * @typedef {{kind: "count" | "zone_time" | "effort" | "streak", first_day: string, last_day: string, ties: "first" | "shared",
+ * @typedef {{kind: "count" | "zone_time" | "effort" | "streak" | "distance", first_day: string, last_day: string, ties: "first" | "shared",
  *            from_zone: number | null, teams: string[], members: number}} Rules
  */
 import { ZONE_WORDS, count, effortWords, span } from "./words.js";
 
 const POINT = 60_000;
+const KM = 1_000;
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
 const LONG_DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 
@@ -21,6 +22,8 @@ export function whatCounts({ kind, from_zone: zone }) {
       return "Effort points";
     case "streak":
       return "Days in a row";
+    case "distance":
+      return "Distance";
     default:
       return "Score";
   }
@@ -33,6 +36,8 @@ export function valueWords({ kind }, value) {
       return span(value);
     case "effort":
       return effortWords(value / POINT);
+    case "distance":
+      return `${(value / KM).toFixed(2)} km`;
     default:
       return String(value);
   }

@@ -33,6 +33,7 @@ byId("first-day").value = dayOf(new Date());
 byId("last-day").value = dayAfter(dayOf(new Date()), 6);
 byId("kind").addEventListener("change", () => {
   byId("zone-field").hidden = byId("kind").value !== "zone_time";
+  byId("distance-note").hidden = byId("kind").value !== "distance";
 });
 byId("first-day").addEventListener("change", () => {
   const [first, last] = [byId("first-day"), byId("last-day")];

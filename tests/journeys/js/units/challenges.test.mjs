@@ -61,6 +61,7 @@ test("each kind says what it counts", () => {
   assert.equal(amountWords({ kind: "count" }, 1), "1 workout");
   assert.equal(amountWords({ kind: "zone_time" }, 3_660_000), "1 h 1 min");
   assert.equal(amountWords({ kind: "streak" }, 4), "4 days");
+  assert.equal(amountWords({ kind: "distance" }, 12_345), "12.35 km");
   assert.equal(whatCounts({ kind: "zone_time", from_zone: 4 }), "Time in Z4 Hard and above");
 });
 
