@@ -1,6 +1,7 @@
 """What is kept of a workout's samples to judge it by and to compare it with others, from one pass over them. Pure.
 
-The judgement and the grade are of one stream. The rest is for two: a *sketch* is the heart rate as a mean of each ten seconds, a
+The judgement and the grade are of one stream; where it has a cadence and its heart rate is an optical sensor's, whether that counts
+steps is part of it. The rest is for two: a *sketch* is the heart rate as a mean of each ten seconds, a
 hundred times cheaper to compare than the curve itself. It does not decide anything. It says of which two the curves are
 worth reading, because whoever reads all pairs of a class of five hundred reads for an hour.
 """
@@ -11,8 +12,16 @@ from typing import Final
 import msgspec
 
 from services.training.physiology import Physiology
-from services.training.plausibility import Judgement, Scrutiny
-from services.training.plausibility_pairs import MAX_SHIFT_S, Curve, CurveTaker, fingerprint, turns
+from services.training.plausibility import Judgement, Scrutiny, together
+from services.training.plausibility_pairs import (
+    MAX_SHIFT_S,
+    Curve,
+    CurveTaker,
+    cadence_lock,
+    cadence_of,
+    fingerprint,
+    turns,
+)
 from services.training.provenance import Beats, Grade, SensorKind, grade_of
 from services.training.sample import Sample
 
@@ -53,6 +62,7 @@ class Examination:
         self._scrutiny = Scrutiny(physiology)
         self._beats = Beats()
         self._curve = CurveTaker()
+        self._cadence: CurveTaker | None = None
         self._sensor = sensor
         self._samples = 0
         self._ends_ms = 0
@@ -62,6 +72,10 @@ class Examination:
         self._scrutiny.add(sample)
         self._beats.add(sample)
         self._curve.add(sample)
+        if self._cadence is None and sample.motion is not None and sample.motion.cadence is not None:
+            self._cadence = CurveTaker(cadence_of)
+        if self._cadence is not None:
+            self._cadence.add(sample)
         self._samples += 1
         self._ends_ms = max(self._ends_ms, sample.t)
 
@@ -69,15 +83,23 @@ class Examination:
         """What was found. Nothing may be added afterwards."""
         curve = self._curve.done()
         known = [bpm for bpm in curve if bpm is not None]
+        grade = grade_of(self._sensor, beats=self._beats.there())
         return Evidence(
-            judgement=self._scrutiny.judgement(),
-            grade=grade_of(self._sensor, beats=self._beats.there()),
+            judgement=self._judgement(curve, grade),
+            grade=grade,
             samples=self._samples,
             ends_ms=self._ends_ms,
             mean_bpm=round(sum(known) / len(known)) if known else None,
             fingerprint=fingerprint(curve) if len(turns(curve)) >= MIN_TURNS else None,
             sketch=sketch_of(curve),
         )
+
+    def _judgement(self, curve: Curve, grade: Grade) -> Judgement:
+        """Electrodes cannot count steps: only what is, or may be, optical is asked whether it does."""
+        alone = self._scrutiny.judgement()
+        if self._cadence is None or grade != "optical":
+            return alone
+        return together((alone, cadence_lock(curve, self._cadence.done())))
 
 
 def sketch_of(curve: Curve) -> tuple[int, ...]:

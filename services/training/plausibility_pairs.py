@@ -10,7 +10,7 @@ recordings): ask it of those whom `fingerprint` or a suspicion has brought toget
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from statistics import median, pstdev
 from typing import Final
@@ -36,10 +36,20 @@ SAME_PLACE_KM: Final = 50.0
 Curve = Sequence[int | None]
 
 
-class CurveTaker:
-    """Makes a curve of samples that come one after the other."""
+def _rate_of(sample: Sample) -> int | None:
+    return sample.bpm
 
-    def __init__(self) -> None:
+
+def cadence_of(sample: Sample) -> int | None:
+    """What a curve of cadences is made of."""
+    return None if sample.motion is None else sample.motion.cadence
+
+
+class CurveTaker:
+    """Makes a curve of samples that come one after the other: of their heart rate, unless it is told of what."""
+
+    def __init__(self, of: Callable[[Sample], int | None] = _rate_of) -> None:
+        self._of = of
         self._curve: list[int | None] = []
         self._last: Sample | None = None
 
@@ -47,12 +57,12 @@ class CurveTaker:
         """The next sample."""
         last, self._last = self._last, sample
         if last is not None and sample.t > last.t:
-            _fill(self._curve, last, min(sample.t, last.t + HOLD_MS))
+            _fill(self._curve, last.t, min(sample.t, last.t + HOLD_MS), self._of(last))
 
     def done(self) -> list[int | None]:
         """The curve; nothing may be added to it afterwards."""
         if self._last is not None:
-            _fill(self._curve, self._last, self._last.t + 1)
+            _fill(self._curve, self._last.t, self._last.t + 1, self._of(self._last))
         return self._curve
 
 
@@ -65,11 +75,11 @@ def curve_of(samples: Iterable[Sample]) -> list[int | None]:
     return taker.done()
 
 
-def _fill(curve: list[int | None], sample: Sample, until_ms: int) -> None:
-    for second in range(-(-sample.t // 1_000), -(-until_ms // 1_000)):
+def _fill(curve: list[int | None], t: int, until_ms: int, value: int | None) -> None:
+    for second in range(-(-t // 1_000), -(-until_ms // 1_000)):
         curve.extend([None] * (second + 1 - len(curve)))
         if curve[second] is None:
-            curve[second] = sample.bpm
+            curve[second] = value
 
 
 def fingerprint(curve: Curve) -> str:

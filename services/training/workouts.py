@@ -25,7 +25,7 @@ from services.training.summary import WorkoutSummary, WorkoutTally
 MAX_PAGE: Final = 100
 """Workouts in one page of a list."""
 MAX_SAMPLES_PAGE: Final = 10_000
-"""Samples in one page: three hours at 1 Hz, about 150 KB of JSON."""
+"""Samples in one page: three hours at 1 Hz, about 200 KB of JSON."""
 READ_AT_ONCE: Final = 500
 """Samples read and taken into a summary between two turns of the event loop. Bounds the memory, and what the sockets of
 the same process feel. On the loop and not in a thread, because a busy thread makes every socket operation wait up to

@@ -1,5 +1,6 @@
 """Workouts that are judged, on a real database: people ride, cheat and appeal, and the facts of it are handled as workers would."""
 
+import math
 import random
 from collections.abc import Sequence
 from typing import Final
@@ -24,7 +25,7 @@ from services.kernel.facts import (
 from services.kernel.ids import WorkoutId
 from services.training import workouts
 from services.training.plausibility import Verdict
-from services.training.sample import Sample
+from services.training.sample import Motion, Sample
 from services.training.workouts import Workout
 from tests.support.challenged import Challenged
 from tests.support.world import NOTHING
@@ -183,6 +184,7 @@ def cheats(seed: int) -> dict[str, list[Sample]]:
     rates = [sample.bpm or 0 for sample in honest]
     climbing = [min(120 + 2 * n, 240) if n < 200 else max(240 - 2 * (n - 200), 120 + n % 7) for n in steps]
     high = [min(120 + n, 225) if n < 200 else max(225 - (n - 200), 120 + n % 7) for n in steps]
+    footfalls = [150 + round(12 * math.sin(n / 20)) for n in steps]
     return {
         "faster_than_hearts": told(climbing),
         "far_above_own_maximum": told([min(rate, 228) + n % 2 for n, rate in enumerate(high)]),
@@ -190,4 +192,11 @@ def cheats(seed: int) -> dict[str, list[Sample]]:
         "flat": told([150] * len(steps)),
         "metronome": told(rates, [(500,) if 300 <= n < 365 else (500 + n % 9,) for n in steps]),
         "beats_disagree": told(rates, [(round(60_000 / (rate + 40)) + n % 5,) for n, rate in enumerate(rates)]),
+        "faster_than_riders": [
+            msgspec.structs.replace(sample, motion=Motion(23 * n)) for n, sample in enumerate(honest)
+        ],
+        "cadence_lock": [
+            Sample(1_000 * n, fall + n % 2 if 300 <= n < 500 else rate, (), Motion(None, None, fall))
+            for n, (rate, fall) in enumerate(zip(rates, footfalls, strict=True))
+        ],
     }

@@ -300,5 +300,5 @@ async def test_only_coaches_and_makers_review_and_one_who_has_ruled_does_not_see
 
 
 def test_every_rule_of_one_stream_has_its_cheat_here() -> None:
-    pairs_and_unknown = {"copied", "two_hearts", "two_places", "cadence_lock"}
+    pairs_and_unknown = {"copied", "two_hearts", "two_places"}
     assert set(cheats(1)) == set(RULES) - pairs_and_unknown

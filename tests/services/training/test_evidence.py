@@ -1,16 +1,17 @@
 """What is kept of a workout to judge and compare it: one pass agrees with the many, and a sketch finds what the curves prove."""
 
 import hashlib
+import math
 import random
 
 import msgspec
 from hypothesis import given
 
 from services.training.evidence import BIN_S, SUSPICIOUS_PERCENT, Examination, alike_percent, sketch_of
-from services.training.plausibility import RULES, RULES_VERSION, judge
+from services.training.plausibility import ACCEPTED, RULES, RULES_VERSION, judge
 from services.training.plausibility_pairs import Curve, curve_of, fingerprint
-from services.training.provenance import grade_of_stream
-from services.training.sample import Sample
+from services.training.provenance import SensorKind, grade_of_stream
+from services.training.sample import Motion, Sample
 from tests.services.training.build import body, each_second, recordings
 from tests.services.training.recordings.real import ENTRIES, SILENT, needs_recordings, read_once
 from tests.services.training.test_plausibility_pairs import ride
@@ -44,6 +45,31 @@ def test_one_pass_finds_what_each_rule_finds_by_itself(samples: list[Sample]) ->
     assert len(evidence.sketch) == -(-len(curve_of(samples)) // BIN_S)
 
 
+def locked(*, sensor: SensorKind | None, rr: bool = False, seconds: int = 90) -> list[str]:
+    """The rules that find something in a run whose rate is the fall of the feet for so many seconds."""
+    examination = Examination(body(), sensor)
+    for n in range(600):
+        fall = 150 + round(12 * math.sin(n / 20))
+        bpm = fall + n % 2 if 200 <= n < 200 + seconds else 130 + n % 5
+        beats = (round(60_000 / bpm) + n % 3,) * 2 if rr else ()
+        examination.add(Sample(1_000 * n, bpm, beats, Motion(None, None, fall)))
+    return [finding.rule for finding in examination.evidence().judgement.findings]
+
+
+def test_an_optical_sensor_that_counts_steps_is_found_and_a_strap_is_not_asked() -> None:
+    assert locked(sensor="optical") == locked(sensor=None) == ["cadence_lock"]
+    assert locked(sensor="optical", seconds=50) == []
+    assert locked(sensor="strap") == locked(sensor="strap", rr=True) == locked(sensor=None, rr=True) == []
+
+
+def test_a_heart_of_its_own_beside_a_cadence_is_accepted() -> None:
+    examination = Examination(body(), "optical")
+    for sample in each_second(outing(3)):
+        fall = 150 + round(12 * math.sin(sample.t / 20_000))
+        examination.add(msgspec.structs.replace(sample, motion=Motion(None, None, fall)))
+    assert examination.evidence().judgement == ACCEPTED
+
+
 def test_a_fingerprint_of_next_to_nothing_is_none() -> None:
     for curve, there in (([150] * 900, False), (ride(1), True)):
         examination = Examination(body(), None)
@@ -74,7 +100,7 @@ def test_too_little_in_common_looks_like_nothing() -> None:
 def test_another_rule_is_another_version() -> None:
     told = {name: [rule.unit, rule.flagged, rule.rejected] for name, rule in RULES.items()}
     digest = hashlib.sha256(msgspec.json.encode(told, order="sorted")).hexdigest()[:16]
-    assert (RULES_VERSION, digest) == (1, "f25ea2bc69a68d4a"), (
+    assert (RULES_VERSION, digest) == (2, "5e4144e7db62f519"), (
         "the rules have changed: raise RULES_VERSION, and put both here"
     )
 
