@@ -54,8 +54,8 @@ MAX_PAGE: Final = 100
 """Lines of one page of a table."""
 MAX_ENTRIES: Final = 500
 """Entries of one page of a score log."""
-WAITING_SHOWN: Final = 20
-"""Names of those for whom a heat waits: more are a number."""
+WAITING_SHOWN: Final = 5
+"""Names of those for whom a heat waits: with more of them the page was a wall of names; the others are a number."""
 _CODE_TRIES: Final = 5
 
 

@@ -23,7 +23,7 @@ CROWDS = (5, 50, 500)
 
 async def test_the_words_of_the_pages() -> None:
     require("node")
-    said, code = await run_node("--test", "units/challenges.test.mjs", "units/ghost.test.mjs")
+    said, code = await run_node("--test", "units/challenges.test.mjs", "units/heats.test.mjs", "units/ghost.test.mjs")
     assert code == 0, said
 
 

@@ -225,6 +225,65 @@ async function classes(browser, tell) {
   tell("classes");
 }
 
+/** A heat: made on a page, joined from another node, counted down to at the same instant, and ridden. */
+async function aHeat(browser, tell) {
+  await withPage(browser, { viewport: PHONE, quiet: false }, async (page) => {
+    await page.goto(`${BASE_URL}/challenges`);
+    await registerByKeyboard(page, "Gil");
+    await page.getByRole("button", { name: "Gather people" }).click();
+    await page.getByText("Give the heat a name.").waitFor();
+    await page.getByLabel("Name of the heat").fill("Six o'clock sprint");
+    await page.getByLabel("Minutes").fill("121");
+    await page.getByRole("button", { name: "Gather people" }).click();
+    await eventually("the minutes refused", async () => (await page.getByLabel("Minutes").getAttribute("aria-invalid")) === "true");
+    await page.getByLabel("Minutes").fill("5");
+    await shot(page, "heat-make-phone", { fullPage: true });
+    await page.getByRole("button", { name: "Gather people" }).click();
+    await page.waitForURL(/\/challenge#/);
+    await page.getByText("0 of 1 ready.").waitFor();
+    await speaks(page, "a heat that gathers");
+
+    const hal = await register("Hal", "member");
+    const code = new URL(await page.getByLabel("Whoever opens this link can join").inputValue()).hash.replace("#join=", "");
+    const { id, heat } = await joined(hal.token, code);
+    const phone = await connect(hal.token, OTHER_URL);
+    await phone.ask("room.join", { code: heat.class_code });
+    await page.getByText("Waiting for Gil and Hal.").waitFor();
+    await page.locator("#heat-board").getByText("Hal").waitFor();
+    await shot(page, "heat-gathering-phone", { fullPage: true });
+    await page.getByRole("button", { name: "I am ready" }).click();
+    await page.getByRole("button", { name: "Not ready after all" }).waitFor();
+    const clock = phone.hear("class.clock");
+    const ready = await http("POST", `/v1/heats/${id}/ready`, { token: hal.token, body: {} });
+    assert.equal((await clock).at_ms, ready.heat.starts_ms, "the clock of the room says the start that was answered");
+    await page.getByText("it starts when this is zero").waitFor();
+    for (const viewport of [NARROW_PHONE, LAPTOP]) {
+      await page.setViewportSize(viewport);
+      await fits(page, `a heat at ${viewport.width} px`);
+    }
+    await shot(page, "heat-countdown-laptop", { fullPage: true });
+    tell("counted down");
+
+    await page.getByText("Time left").waitFor({ timeout: 60_000 });
+    const stream = randomUUID();
+    await phone.ask("stream.open", { stream, started_at_ms: Date.now(), class_code: heat.class_code });
+    await phone.ask("stream.samples", { stream, seq: 0, samples: samplesFrom(0, 2, 150) });
+    await page.locator("#heat-board li").filter({ hasText: /Hal\s*Z/ }).waitFor();
+    await page.setViewportSize(PHONE);
+    await shot(page, "heat-ridden-phone", { fullPage: true });
+    phone.close();
+    tell("ridden");
+
+    await page.goto(`${BASE_URL}/athlete?code=${heat.class_code}`);
+    await page.getByText("Simulated strap").click();
+    await page.getByRole("button", { name: "Start" }).click();
+    await page.locator("#heat-line").filter({ hasText: /\d:\d\d left/ }).waitFor();
+    await fits(page, "a heat on the athlete's page");
+    await shot(page, "heat-athlete-phone", { fullPage: true });
+  });
+  tell("a heat");
+}
+
 /** A past workout is raced in a class, and only its owner sees how far they are ahead of it. */
 async function aGhost(browser, tell) {
   const coach = await register("Mara", "coach");
@@ -256,6 +315,7 @@ await journey(async (tell) => {
     await crowds(browser, tell);
     await over(browser, tell);
     await classes(browser, tell);
+    await aHeat(browser, tell);
     await aGhost(browser, tell);
   });
 });

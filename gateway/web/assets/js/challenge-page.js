@@ -8,6 +8,7 @@ import { behindOf, lineOf, rowsOf, winnersOf } from "./challenge-table.js";
 import { amountWords, dayOf, rulesWords, stateWords, valueWords, whatCounts } from "./challenge-words.js";
 import { copy } from "./copying.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { HeatPanel } from "./heat-panel.js";
 import { showInvitation } from "./invitation.js";
 import { memberPage } from "./member-page.js";
 import { Problem } from "./problem.js";
@@ -28,6 +29,10 @@ class Page {
     this.pages = [];
     /** The whole table from its top on, as far as it was asked for; null when it was not. */
     this.whole = null;
+    this.heat = new HeatPanel(login, live, (challenge) => {
+      this.challenge = challenge;
+      this.show();
+    });
     live.on("challenge.table", (standing) => this.take(standing));
     live.watch(({ phase }) => {
       if (phase === "connected" && this.challenge) this.look();
@@ -74,6 +79,7 @@ class Page {
     const { leaders, around = null, you = null, ...rest } = standing;
     this.pages = [leaders, around].filter(Boolean).map((part) => ({ ...rest, ...part }));
     const { challenge } = this;
+    if (standing.heat) this.challenge = { ...challenge, members: standing.members, heat: standing.heat };
     const other = you !== challenge.you || (standing.final && challenge.finished_ms === null);
     if (other) await this.load();
     else this.show();
@@ -113,6 +119,7 @@ class Page {
     setText(byId("entries"), String(newest.entries));
     setText(byId("head"), newest.head);
     byId("leave").hidden = challenge.you === null || challenge.finished_ms !== null;
+    this.heat.show(challenge);
   }
 
   showEnd(newest) {

@@ -2,8 +2,9 @@
  * A challenge in words: what counts, from when to when, how it stands, what a score is. Pure.
  *
  * @typedef {{kind: "count" | "zone_time" | "effort" | "streak" | "distance", first_day: string, last_day: string, ties: "first" | "shared",
- *            from_zone: number | null, teams: string[], members: number}} Rules
+ *            from_zone: number | null, teams: string[], members: number, heat?: any}} Rules
  */
+import { phaseOf } from "./heat-words.js";
 import { ZONE_WORDS, count, effortWords, span } from "./words.js";
 
 const POINT = 60_000;
@@ -65,9 +66,18 @@ export function daysWords({ first_day: first, last_day: last }) {
   return `${words.format(from)} to ${words.format(until)}`;
 }
 
+/** From when to when: days, or for a heat how long. @param {Rules} rules */
+export const whenWords = (rules) => (rules.heat ? `a heat of ${span(rules.heat.length_ms)}` : daysWords(rules));
+
 /** What is agreed in a challenge, in a line. @param {Rules} rules */
 export function rulesWords(rules) {
   const ties = rules.ties === "first" ? "of equals who got there first stands higher" : "equals share the rank";
+  if (rules.heat) {
+    const { length_ms: length, target = null, late } = rules.heat;
+    const done = target === null ? "" : `; whoever has ${amountWords(rules, target)} is done`;
+    const comes = late === true || late === "starts_late" ? "starts late" : "is not let in";
+    return `${whatCounts(rules)} in ${span(length)} from a common start${done}; who comes late ${comes}; ${ties}.`;
+  }
   return `${whatCounts(rules)}, ${daysWords(rules)}, in everybody's own time zone; ${ties}.`;
 }
 
@@ -82,8 +92,22 @@ export function stateOf({ first_day: first, last_day: last, finished_ms: finishe
   return today <= last ? "on" : "settling";
 }
 
+/** How a heat stands. @param {any} challenge @param {number} nowMs @param {(ms: number) => string} at */
+export function heatStateWords({ finished_ms: finished, closes_ms: closes, heat }, nowMs, at) {
+  if (finished !== null) return heat.starts_ms === null ? "Closed: nobody has started it." : "Over. This table is final.";
+  switch (phaseOf(heat, nowMs)) {
+    case "gathering":
+      return `Gathering, until ${at(heat.gathers_until_ms)} at most.`;
+    case "over":
+      return `Ridden. Late data still counts until ${at(closes)}.`;
+    default:
+      return "On.";
+  }
+}
+
 /** The same in a sentence. @param {any} challenge @param {string} today @param {(ms: number) => string} at */
 export function stateWords(challenge, today, at) {
+  if (challenge.heat) return heatStateWords(challenge, Date.now(), at);
   switch (stateOf(challenge, today)) {
     case "ahead":
       return `Begins on ${DAY.format(new Date(`${challenge.first_day}T00:00:00Z`))}.`;

@@ -3,13 +3,22 @@
  *
  * An invitation is a link with the code behind the #, where no server log sees it.
  */
-import { dayAfter, dayOf, daysWords, stateWords, whatCounts } from "./challenge-words.js";
+import { dayAfter, dayOf, stateWords, whatCounts, whenWords } from "./challenge-words.js";
 import { byId, make, setText, showView, whileBusy } from "./dom.js";
-import { showInvitation } from "./invitation.js";
+import { showInvitation, zoneHere } from "./invitation.js";
 import { memberPage } from "./member-page.js";
 import { Problem } from "./problem.js";
 import { ZONE_WORDS, count, moment } from "./words.js";
 
+const MOST_MINUTES = 120;
+const HEAT_FIELDS = {
+  title: "heat-title",
+  kind: "heat-kind",
+  length_min: "heat-length",
+  from_zone: "heat-zone",
+  target: "heat-target",
+  late: "heat-late",
+};
 const FIELDS = { title: "title", kind: "kind", from_zone: "from-zone", first_day: "first-day", last_day: "last-day", teams: "teams" };
 
 /** @type {import("./login.js").Login} */
@@ -24,11 +33,23 @@ await memberPage({
   },
 });
 
-byId("from-zone").replaceChildren(
-  ...[1, 2, 3, 4, 5].map((zone) =>
-    make("option", { value: zone, selected: zone === 3 }, `Z${zone} ${ZONE_WORDS[zone]}${zone < 5 ? " and above" : ""}`),
-  ),
-);
+for (const id of ["from-zone", "heat-zone"])
+  byId(id).replaceChildren(
+    ...[1, 2, 3, 4, 5].map((zone) =>
+      make(
+        "option",
+        { value: zone, selected: zone === 3 },
+        `Z${zone} ${ZONE_WORDS[zone]}${zone < 5 ? " and above" : ""}`,
+      ),
+    ),
+  );
+byId("heat-kind").addEventListener("change", () => {
+  byId("heat-zone-field").hidden = byId("heat-kind").value !== "zone_time";
+});
+byId("make-heat").addEventListener("submit", (event) => {
+  event.preventDefault();
+  whileBusy(event.target.querySelector("[type=submit]"), makeHeat);
+});
 byId("first-day").value = dayOf(new Date());
 byId("last-day").value = dayAfter(dayOf(new Date()), 6);
 byId("kind").addEventListener("change", () => {
@@ -76,7 +97,7 @@ function entry(challenge) {
         "span",
         {},
         make("strong", {}, challenge.title),
-        make("small", {}, `${whatCounts(challenge)} · ${daysWords(challenge)}`),
+        make("small", {}, `${whatCounts(challenge)} · ${whenWords(challenge)}`),
         make("small", {}, stateWords(challenge, dayOf(new Date()), moment)),
       ),
       make("span", { class: "muted" }, challenge.you === null ? "made by you" : count(challenge.members, "member")),
@@ -126,8 +147,42 @@ async function makeOne() {
   }
 }
 
+async function makeHeat() {
+  complainOfHeat("");
+  const kind = byId("heat-kind").value;
+  const title = byId("heat-title").value.trim();
+  if (!title) return complainOfHeat("Give the heat a name.", "title");
+  const minutes = Number(byId("heat-length").value);
+  if (!(Number.isInteger(minutes) && minutes >= 1 && minutes <= MOST_MINUTES))
+    return complainOfHeat(`A heat lasts 1 to ${MOST_MINUTES} minutes.`, "length_min");
+  const target = byId("heat-target").value;
+  try {
+    const made = await login.call("POST", "/v1/heats", {
+      title,
+      kind,
+      length_min: minutes,
+      from_zone: kind === "zone_time" ? Number(byId("heat-zone").value) : null,
+      target: target ? Number(target) : null,
+      late: byId("heat-late").value,
+      time_zone: zoneHere(),
+    });
+    location.assign(`/challenge#${made.id}`);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    complainOfHeat(problem.message, problem.field);
+  }
+}
+
 function complain(message, field = "") {
-  setText(byId("make-trouble"), message);
-  for (const [name, id] of Object.entries(FIELDS)) byId(id).setAttribute("aria-invalid", String(name === field));
-  if (field in FIELDS) byId(FIELDS[field]).focus();
+  complainIn("make-trouble", FIELDS, message, field);
+}
+
+function complainOfHeat(message, field = "") {
+  complainIn("heat-trouble", HEAT_FIELDS, message, field);
+}
+
+function complainIn(place, fields, message, field) {
+  setText(byId(place), message);
+  for (const [name, id] of Object.entries(fields)) byId(id).setAttribute("aria-invalid", String(name === field));
+  if (field in fields) byId(fields[field]).focus();
 }

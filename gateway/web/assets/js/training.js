@@ -8,9 +8,11 @@ import { Chat } from "./chat.js";
 import { CueBanner } from "./cue.js";
 import { byId, confirmed, make, setText } from "./dom.js";
 import { againstWords } from "./ghost.js";
+import { clockWords, heatOfClock, phaseOf } from "./heat-words.js";
 import { OwnNumbers } from "./own-numbers.js";
 import { acknowledge } from "./receipt.js";
 import { Room } from "./room.js";
+import { ServerTime } from "./server-time.js";
 import { showingChoice } from "./showing.js";
 import { BluetoothStrap, EFFORTS, SimulatedStrap } from "./strap.js";
 import { DeviceStream } from "./stream.js";
@@ -39,6 +41,9 @@ export class Training {
     this.chat = null;
     /** @type {import("./ghost.js").Curve | null} */
     this.ghost = null;
+    /** The heat that is ridden here, as the class clock tells it, and the time it goes by. */
+    this.heat = null;
+    this.time = null;
     this.state = null;
     this.lock = null;
   }
@@ -78,6 +83,7 @@ export class Training {
     this.strap.stop();
     this.room?.close();
     this.chat?.close();
+    this.time?.close();
     this.live.stop();
     this.lock?.release().catch((failed) => console.info("the screen lock was gone:", failed.message));
     this.stopped = true;
@@ -100,6 +106,7 @@ export class Training {
     setText(byId("live-title"), title || "Workout");
     setText(byId("live-where"), classCode ? "Live class" : "On your own");
     byId("room").hidden = !classCode;
+    byId("heat-line").hidden = true;
     byId("showing").hidden = true;
     byId("take-back").hidden = true;
     byId("finish").hidden = false;
@@ -119,7 +126,7 @@ export class Training {
       {
         onJoined: (view) => {
           setText(byId("live-title"), view.title);
-          setText(byId("live-where"), `Live class with ${view.coach_name}`);
+          setText(byId("live-where"), view.coach_name ? `Live class with ${view.coach_name}` : "Heat");
           this.stream.kept.title = view.title;
           this.#offerShowing(view.id);
           this.chat.entered(this.room);
@@ -128,6 +135,7 @@ export class Training {
         onChatRemoved: (position) => this.chat.removed(position),
         onReset: () => this.chat.entered(this.room),
         onBoard: () => this.#tick(),
+        onClock: (clock) => this.#clock(clock),
         onCue: (cue) => {
           this.cue.show(cue, this.room.serverNowMs);
           acknowledge(this.live, cue, () => this.room.serverNowMs);
@@ -139,6 +147,23 @@ export class Training {
         },
       },
     );
+  }
+
+  /** Nobody leads a heat: its clock is all there is to go by. */
+  #clock(clock) {
+    if (!clock || this.room.view?.coach_name) return;
+    this.time ??= new ServerTime(this.live);
+    this.heat = heatOfClock(clock);
+    this.#tick();
+  }
+
+  #showHeat() {
+    const nowMs = this.time?.nowMs ?? this.room.serverNowMs;
+    const phase = phaseOf(this.heat, nowMs);
+    byId("heat-line").hidden = false;
+    byId("heat-line").dataset.phase = phase;
+    setText(byId("heat-clock"), phase === "gathering" ? "Waiting for the start" : clockWords(this.heat, nowMs));
+    setText(byId("heat-what"), { countdown: "to the start", ridden: "left", over: "over" }[phase] ?? "");
   }
 
   /** Who sees you in this class: answered on the socket you are on, asked for again after each join. */
@@ -262,6 +287,7 @@ export class Training {
     if (this.ghost)
       setText(byId("ghost"), fresh && own ? againstWords(this.ghost, this.stream.elapsedMs, own.effort) : "–");
     if (this.room) this.#mini(lines, own, fresh);
+    if (this.heat) this.#showHeat();
   }
 
   /** The first three and one's own neighbourhood. */
