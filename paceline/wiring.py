@@ -31,7 +31,7 @@ from paceline.settings import Settings
 from paceline.third_parties import open_third_parties
 from paceline.tracing import tracing
 from persistence.database import Database, open_database
-from persistence.deliveries import CHANNEL as DELIVERIES_CHANNEL
+from persistence.lanes import CHANNEL as DELIVERIES_CHANNEL
 from persistence.migrate import pending
 from persistence.outbox import CHANNEL as OUTBOX_CHANNEL
 from persistence.stores import Transactions
@@ -106,6 +106,7 @@ from services.notifications.sms_reports import SmsReports
 from services.notifications.telling import Telling
 from services.notifications.unsubscribe import Unsubscribe
 from services.notifications.vapid import load_vapid_key
+from services.safety.contact_phones import ContactPhones
 from services.safety.contacts import Contacts
 from services.safety.safety import Safety
 from services.schedule.jobs import Jobs
@@ -374,6 +375,7 @@ async def open_parts(
                 phones=Phones(transactions, clock, ids, phone_codes, offered="sms" in leaving),
                 safety=safety,
                 contacts=Contacts(transactions, clock, ids, contact_links, offered="email" in leaving),
+                contact_phones=ContactPhones(transactions, clock, ids, contact_links, offered="sms" in leaving),
                 sms_reports=SmsReports(notifications, token=settings.sms_token, base=settings.public_url),
                 words=words,
                 leaving=leaving,

@@ -11,8 +11,8 @@ import asyncpg
 
 from persistence.database import Tx
 from services.kernel.clock import to_wall_ms, utc
-from services.kernel.ids import AccountId, ContactId
-from services.safety.contact import Contact
+from services.kernel.ids import AccountId, ContactId, ContactPhoneId
+from services.safety.contact import Contact, Reachable
 
 _LOCK: Final = 0x2EF3
 
@@ -42,16 +42,23 @@ class Contacts:
         )
         return None if row is None else _contact(row)
 
-    async def agreed(self, account_id: AccountId) -> ContactId | None:
-        """The one who is to be told, if somebody is: named, agreed, and reachable as far as we know."""
-        found = await self._tx.fetchval(
+    async def agreed(self, account_id: AccountId) -> Reachable | None:
+        """The one who is to be told, if somebody is: named, agreed, and reachable as far as we know, by whatever way."""
+        row = await self._tx.fetchrow(
             """
-            SELECT id FROM emergency_contacts
-            WHERE account_id = $1 AND replaced_at IS NULL AND agreed_at IS NOT NULL AND refused_at IS NULL AND dead_at IS NULL
+            SELECT contact.id, contact.agreed_at IS NOT NULL AND contact.dead_at IS NULL AS by_mail, phone.id AS phone_id
+            FROM emergency_contacts AS contact
+            LEFT JOIN contact_phones AS phone
+                ON phone.contact_id = contact.id AND phone.replaced_at IS NULL AND phone.agreed_at IS NOT NULL
+               AND phone.refused_at IS NULL AND phone.dead_at IS NULL
+            WHERE contact.account_id = $1 AND contact.replaced_at IS NULL AND contact.refused_at IS NULL
             """,
             account_id,
         )
-        return None if found is None else ContactId(found)
+        if row is None or not (row["by_mail"] or row["phone_id"]):
+            return None
+        phone_id = None if row["phone_id"] is None else ContactPhoneId(row["phone_id"])
+        return Reachable(ContactId(row["id"]), row["by_mail"], phone_id)
 
     async def by_id(self, contact_id: ContactId) -> Contact | None:
         """A question that was asked, or None."""
@@ -152,13 +159,17 @@ class Contacts:
 
     async def prune(self, before: datetime, limit: int) -> int:
         """Forget up to `limit` questions in whose place there was something else before an instant, and what was sent for them, but
-        none that was answered with no; how many they were."""
+        none that was answered with no, by mail or by text message; how many they were."""
         status: str = await self._tx.execute(
             """
             DELETE FROM emergency_contacts
             WHERE id IN (
                 SELECT id FROM emergency_contacts
                 WHERE replaced_at < $1 AND refused_at IS NULL
+                  AND NOT EXISTS (
+                      SELECT FROM contact_phones AS phone
+                      WHERE phone.contact_id = emergency_contacts.id AND phone.refused_at IS NOT NULL
+                  )
                 ORDER BY replaced_at
                 LIMIT $2
                 FOR UPDATE SKIP LOCKED

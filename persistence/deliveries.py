@@ -14,13 +14,14 @@ from typing import Final, Literal, cast
 
 import asyncpg
 
+from persistence.contact_letters import Letter, letters_of
 from persistence.database import Tx
+from persistence.lanes import wake
 from persistence.notification_settings import preferences_of
 from persistence.notifications import readable
 from services.kernel import trace
 from services.kernel.clock import to_wall_ms, utc
-from services.kernel.ids import AccountId, ContactId, DeliveryId, DeviceId, IncidentId, NotificationId
-from services.notifications.contact_letter import ANSWER_MS, ContactLetter, Says, Standing
+from services.kernel.ids import AccountId, ContactPhoneId, DeliveryId, DeviceId, NotificationId
 from services.notifications.delivery import NEXT, Lane, Outcome, State, Step
 from services.notifications.hands import Room
 from services.notifications.notification import Notification
@@ -28,10 +29,6 @@ from services.notifications.outgoing import Channel, Device
 from services.notifications.phone import PhoneCheck
 from services.notifications.ports import NewDelivery, Reported
 from services.notifications.preferences import Preferences
-from services.safety.contact import Contact
-
-CHANNEL: Final = "paceline_deliveries"
-"""The notification that wakes a lane; its payload is the lane. A hint: lanes also look by themselves."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +55,6 @@ class Check:
     id: uuid.UUID
     number: str
     over: bool
-
-
-@dataclass(frozen=True)
-class Letter:
-    """A letter to an emergency contact: what it says, and how it stands about it."""
-
-    contact_id: ContactId
-    content: ContactLetter
-    standing: Standing
 
 
 @dataclass(frozen=True)
@@ -144,7 +132,7 @@ class Deliveries:
             trace.traceparent(),
         )
         for lane in sorted({one.planned.lane for one in deliveries}):
-            await self._wake(lane)
+            await wake(self._tx, lane)
 
     async def add_code(self, delivery_id: DeliveryId, check: PhoneCheck, at: datetime) -> None:
         """The code of a check, to be sent now: somebody waits for it."""
@@ -162,55 +150,7 @@ class Deliveries:
             utc(check.expires_at_ms),
             trace.traceparent(),
         )
-        await self._wake("sms")
-
-    async def ask_contact(self, letter: DeliveryId, contact: Contact, at: datetime, until: datetime) -> None:
-        """The question whether somebody agrees to be an emergency contact. Of all letters: one that is there already stays as it
-        is."""
-        await self._add_letter(letter, contact.account_id, contact.id, "ask", None, at, until)
-
-    async def alarm_contact(
-        self, letter: DeliveryId, contact_id: ContactId, incident_id: IncidentId, at: datetime, until: datetime
-    ) -> None:
-        """That somebody does not answer."""
-        account_id = await self._tx.fetchval("SELECT account_id FROM emergency_contacts WHERE id = $1", contact_id)
-        if account_id is not None:
-            await self._add_letter(letter, account_id, contact_id, "alarm", incident_id, at, until)
-
-    async def reassure_contact(self, letter: DeliveryId, alarm: DeliveryId, at: datetime, until: datetime) -> None:
-        """That all is well, to whom an alarm went."""
-        row = await self._tx.fetchrow("SELECT account_id, contact_id, incident_id FROM deliveries WHERE id = $1", alarm)
-        if row is not None:
-            await self._add_letter(letter, row["account_id"], row["contact_id"], "well", row["incident_id"], at, until)
-
-    async def _add_letter(
-        self,
-        letter: DeliveryId,
-        account_id: AccountId,
-        contact_id: ContactId,
-        says: Says,
-        incident_id: IncidentId | None,
-        at: datetime,
-        until: datetime,
-    ) -> None:
-        await self._tx.execute(
-            """
-            INSERT INTO deliveries
-                (id, account_id, contact_id, contact_says, incident_id, channel, lane, urgent, state, due_at, made_at, changed_at,
-                 expires_at, traceparent)
-            VALUES ($1, $2, $3, $4, $5, 'email', 'email', true, 'waiting', $6, $6, $6, $7, $8)
-            ON CONFLICT (id) DO NOTHING
-            """,
-            letter,
-            account_id,
-            contact_id,
-            says,
-            incident_id,
-            at,
-            until,
-            trace.traceparent(),
-        )
-        await self._wake("email")
+        await wake(self._tx, "sms")
 
     async def collapse(self, notification_ids: Sequence[NotificationId], at: datetime) -> None:
         """What waits of these notifications does not leave any more: something newer takes its place."""
@@ -331,14 +271,7 @@ class Deliveries:
                    devices.kind, devices.address, devices.p256dh, devices.auth,
                    phones.number,
                    checks.id AS check_id, checks.number AS check_number, checks.ended,
-                   contact.id AS contact_id, contact.name AS contact_name, contact.email AS contact_email,
-                   contact.asked_at AS contact_asked_at, contact.agreed_at, contact.refused_at, contact.replaced_at,
-                   deliveries.contact_says, incident.kind AS incident_kind, incident.opened_at, incident.coach_told_at,
-                   incident.ended_at AS incident_ended_at, incident.ended_by = 'athlete' AS answered,
-                   (
-                       SELECT alarm.state FROM deliveries AS alarm
-                       WHERE alarm.incident_id = deliveries.incident_id AND alarm.contact_says = 'alarm'
-                   ) AS alarm_state,
+                   deliveries.contact_id,
                    notifications.*
             FROM deliveries
             JOIN accounts ON accounts.id = deliveries.account_id
@@ -347,15 +280,19 @@ class Deliveries:
             LEFT JOIN devices ON devices.id = deliveries.device_id AND devices.dead_at IS NULL
                              AND devices.account_id = deliveries.account_id
             LEFT JOIN phone_checks AS checks ON checks.id = deliveries.phone_check_id
-            LEFT JOIN emergency_contacts AS contact ON contact.id = deliveries.contact_id
-            LEFT JOIN safety_incidents AS incident ON incident.id = deliveries.incident_id
             LEFT JOIN phones ON deliveries.channel = 'sms' AND phones.account_id = deliveries.account_id
                             AND phones.verified_at IS NOT NULL AND phones.dead_at IS NULL
             WHERE deliveries.id = ANY($1::uuid[])
             """,
             delivery_ids,
         )
-        return {DeliveryId(row["delivery_id"]): _recipient(row) for row in rows}
+        to_contacts = [DeliveryId(row["delivery_id"]) for row in rows if row["contact_id"] is not None]
+        letters = await letters_of(self._tx, to_contacts) if to_contacts else {}
+        return {
+            delivery_id: _recipient(row, letters.get(delivery_id))
+            for row in rows
+            for delivery_id in (DeliveryId(row["delivery_id"]),)
+        }
 
     async def gathered(self, digest_id: DeliveryId) -> list[Notification]:
         """What a digest carries, oldest first."""
@@ -471,7 +408,7 @@ class Deliveries:
         )
         if added is None:
             return None
-        await self._wake("email")
+        await wake(self._tx, "email")
         return digest_id
 
     async def put_into(self, digest_id: DeliveryId, delivery_ids: Sequence[DeliveryId], now: datetime) -> None:
@@ -536,7 +473,7 @@ class Deliveries:
                 LIMIT 1
                 FOR NO KEY UPDATE
             )
-            RETURNING id, account_id, channel, made_at, phone_check_id IS NOT NULL AS of_check
+            RETURNING id, account_id, channel, made_at, phone_check_id IS NOT NULL AS of_check, contact_phone_id
             """,
             provider,
             provider_id,
@@ -549,7 +486,12 @@ class Deliveries:
         if row is None:
             return None
         return Reported(
-            DeliveryId(row["id"]), AccountId(row["account_id"]), row["channel"], row["made_at"], row["of_check"]
+            DeliveryId(row["id"]),
+            AccountId(row["account_id"]),
+            row["channel"],
+            row["made_at"],
+            row["of_check"],
+            None if row["contact_phone_id"] is None else ContactPhoneId(row["contact_phone_id"]),
         )
 
     async def send_again(self, delivery_id: DeliveryId, now: datetime, expires_at: datetime) -> bool:
@@ -568,7 +510,7 @@ class Deliveries:
         )
         if lane is None:
             return False
-        await self._wake(cast(Lane, lane))
+        await wake(self._tx, cast(Lane, lane))
         return True
 
     async def waiting(self, now: datetime) -> list[Waiting]:
@@ -649,9 +591,6 @@ class Deliveries:
         )
         return int(status.split()[-1])
 
-    async def _wake(self, lane: Lane) -> None:
-        await self._tx.execute("SELECT pg_notify($1, $2)", CHANNEL, lane)
-
 
 _DIGESTS: Final = uuid.UUID("5f8d6a52-5f0e-4d1c-9a37-0b8f3c1e7d44")
 
@@ -676,7 +615,7 @@ def _claimed(row: asyncpg.Record) -> Claimed:
     )
 
 
-def _recipient(row: asyncpg.Record) -> Recipient:
+def _recipient(row: asyncpg.Record, letter: Letter | None) -> Recipient:
     notification = None if row["topic"] is None else readable(row)
     preferences = Preferences()
     if row["locale"] is not None:
@@ -686,9 +625,8 @@ def _recipient(row: asyncpg.Record) -> Recipient:
     address: str | None = row["check_number"] or row["number"]
     if row["channel"] == "email":
         address = row["email"] if row["mailable"] else None
-    letter = None if row["contact_id"] is None else _letter(row)
     if letter is not None:
-        address = row["contact_email"]
+        address = letter.address
     device = None
     if row["kind"] is not None:
         device = Device(row["kind"], row["address"], row["p256dh"], row["auth"])
@@ -705,33 +643,6 @@ def _recipient(row: asyncpg.Record) -> Recipient:
         letter=letter,
         readable=(notification is None) == (row["topic"] is None),
     )
-
-
-def _letter(row: asyncpg.Record) -> Letter:
-    says: Says = row["contact_says"]
-    content = ContactLetter(
-        says,
-        contact=row["contact_name"],
-        athlete=row["name"],
-        seen=row["incident_kind"] or "",
-        asked_at_ms=_ms(row["opened_at"]),
-        coach_told=row["coach_told_at"] is not None,
-        answered_at_ms=_ms(row["incident_ended_at"]),
-        until_ms=to_wall_ms(row["contact_asked_at"]) + ANSWER_MS,
-    )
-    standing = Standing(
-        says,
-        agreed=row["agreed_at"] is not None,
-        refused=row["refused_at"] is not None,
-        replaced=row["replaced_at"] is not None,
-        answered=bool(row["answered"]),
-        alarm=row["alarm_state"],
-    )
-    return Letter(ContactId(row["contact_id"]), content, standing)
-
-
-def _ms(instant: datetime | None) -> int:
-    return 0 if instant is None else to_wall_ms(instant)
 
 
 def _seen(row: asyncpg.Record) -> Seen:

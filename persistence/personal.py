@@ -91,10 +91,11 @@ class IncidentLine(msgspec.Struct, frozen=True):
 
 
 class ContactLine(msgspec.Struct, frozen=True):
-    """One time that somebody was asked to be an emergency contact, and what they answered."""
+    """One time that somebody was asked to be an emergency contact, and what they answered; `number` when they were asked there."""
 
     name: str
     email: str
+    number: str | None
     asked_at: datetime
     agreed_at: datetime | None
     refused_at: datetime | None
@@ -197,8 +198,12 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
     )
     contacts = await tx.fetch(
         """
-        SELECT name, email, asked_at, agreed_at, refused_at, replaced_at FROM emergency_contacts
+        SELECT name, email, NULL AS number, asked_at, agreed_at, refused_at, replaced_at FROM emergency_contacts
         WHERE account_id = $1
+        UNION ALL
+        SELECT contact.name, contact.email, phone.number, phone.asked_at, phone.agreed_at, phone.refused_at, phone.replaced_at
+        FROM contact_phones AS phone JOIN emergency_contacts AS contact ON contact.id = phone.contact_id
+        WHERE phone.account_id = $1
         ORDER BY asked_at DESC
         LIMIT $2
         """,

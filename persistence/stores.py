@@ -17,6 +17,8 @@ from persistence.bookings import Bookings
 from persistence.bus_queues import BusQueues
 from persistence.challenges import Challenges
 from persistence.classes import Classes
+from persistence.contact_letters import ContactLetters
+from persistence.contact_phones import ContactPhones
 from persistence.contacts import Contacts
 from persistence.database import Database, Tx
 from persistence.deliveries import Deliveries
@@ -81,6 +83,8 @@ class Stores:
         self.webhook_deliveries: Final = WebhookDeliveries(tx)
         self.safety: Final = Safety(tx)
         self.contacts: Final = Contacts(tx)
+        self.contact_phones: Final = ContactPhones(tx)
+        self.letters: Final = ContactLetters(tx)
         self.outbox: Final = Outbox(tx, clock, ids, notify=notify)
         self.inbox: Final = Inbox(tx)
         self.bus_queues: Final = BusQueues(tx)

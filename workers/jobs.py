@@ -132,7 +132,9 @@ class Jobs:
 
     async def prune_contacts(self, stores: Stores, _: Tick) -> int:
         """Forget who was asked to be an emergency contact and is it no more, once it is counted no more."""
-        return await stores.contacts.prune(utc(self._clock.wall_ms() - WEEK_MS), BITE)
+        before = utc(self._clock.wall_ms() - WEEK_MS)
+        phones = await stores.contact_phones.prune(before, BITE)
+        return phones + await stores.contacts.prune(before, BITE)
 
     async def prune_incidents(self, stores: Stores, _: Tick) -> int:
         """Forget incidents of long ago: they are about somebody's heart."""

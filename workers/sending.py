@@ -24,7 +24,8 @@ from typing import Final, TypeVar
 
 import structlog
 
-from persistence.deliveries import CHANNEL, Claimed, Recipient
+from persistence.deliveries import Claimed, Recipient
+from persistence.lanes import CHANNEL
 from persistence.stores import Stores
 from services.kernel import trace
 from services.kernel.clock import Clock, utc
@@ -110,6 +111,10 @@ class Post:
             links = self._linking.of_digest(to.account_id)
             mail = self._words.digest(letter.gathered, reader, links)
             return Mail(claimed.id, _sure(to.address), mail.subject, mail.text, mail.html, links.unsubscribe)
+        if to.letter is not None and to.letter.phone_id is not None:
+            said_to = Reader(to.letter.content.contact, to.preferences.locale, to.preferences.time_zone)
+            link = self._linking.of_contact_phone(to.letter.phone_id)
+            return Sms(claimed.id, to.letter.address, self._words.contact_sms(to.letter.content, said_to, link))
         if to.letter is not None:
             links = self._linking.of_contact(to.letter.contact_id)
             said_to = Reader(to.letter.content.contact, to.preferences.locale, to.preferences.time_zone)
@@ -380,6 +385,8 @@ class Sender:
         if claimed.channel == "push" and claimed.device_id is not None:
             since = now if step.dead_since_ms is None else utc(step.dead_since_ms)
             await settings.device_died(claimed.device_id, since, step.reason, now)
+        elif to.letter is not None and to.letter.phone_id is not None:
+            await stores.contact_phones.died(to.letter.phone_id, now)
         elif to.letter is not None:
             await stores.contacts.died(to.letter.contact_id, now)
         elif claimed.channel == "email" and to.address is not None:

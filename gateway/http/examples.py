@@ -15,7 +15,7 @@ from gateway.http.blocks import BlockList
 from gateway.http.bookings import BookingList, BookingRequest
 from gateway.http.challenges import ChallengeCreate, ChallengeJoin, ChallengeList, LogEntry, LogPage
 from gateway.http.classes import ClassList, LedClass, PeopleList
-from gateway.http.contact import ContactView, NameContact, NamedContact
+from gateway.http.contact import ContactPhoneView, ContactView, GiveContactPhone, NameContact, NamedContact
 from gateway.http.devices import DeviceList, DeviceView, WebPushKey
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
 from gateway.http.entitlements import EntitlementList, GrantRequest
@@ -388,6 +388,14 @@ _preferences = Preferences(
 _device = DeviceView(
     id=DeviceId(_id(10)), kind="webpush", name="Chrome on Android", created_at_ms=_START, seen_at_ms=_START + 86_400_000
 )
+_contact_phone = ContactPhoneView(
+    number="+4915112345678",
+    state="asked",
+    asked_at_ms=_START,
+    until_ms=_START + ANSWER_MS,
+    agreed_at_ms=None,
+    refused_at_ms=None,
+)
 _phone = PhoneView(
     number="+4915112345678",
     verified_at_ms=_START,
@@ -647,6 +655,8 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     ChooseSafety(on=True, limit_bpm=175),
     SafetyView(on=True, limit_bpm=175, limit_source="own", incident=None),
     NameContact(name="Ben", email="ben@example.org"),
+    GiveContactPhone(phone="+49 151 12345678"),
+    _contact_phone,
     ContactView(
         NamedContact(
             name="Ben",
@@ -656,7 +666,8 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
             until_ms=_START + ANSWER_MS,
             agreed_at_ms=_START + 3_600_000,
             refused_at_ms=None,
-        )
+        ),
+        _contact_phone,
     ),
     WebPushKey(key="BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8"),
     Previews(

@@ -64,6 +64,7 @@ from services.notifications.ports import Words
 from services.notifications.preferences import Preferences
 from services.notifications.unsubscribe import Stopping
 from services.safety.contact import Contact
+from services.safety.contact_phone import ContactPhone
 from services.safety.ports import Chosen
 from services.safety.safety import SafetyNow
 from services.schedule.jobs import ScheduleNow
@@ -330,6 +331,16 @@ class ContactCases(Protocol):
     async def answer(self, token: str, *, agrees: bool) -> Contact: ...
 
 
+class ContactPhoneCases(Protocol):
+    """See services/safety/contact_phones.py."""
+
+    async def now(self, caller: Caller) -> ContactPhone | None: ...
+    async def give(self, caller: Caller, text: str) -> ContactPhone: ...
+    async def take_back(self, caller: Caller) -> None: ...
+    async def asked(self, token: str) -> ContactPhone: ...
+    async def answer(self, token: str, *, agrees: bool) -> ContactPhone: ...
+
+
 class SmsReports(Protocol):
     """See services/notifications/sms_reports.py."""
 
@@ -430,6 +441,7 @@ class GatewayDeps:
     phones: PhoneCases
     safety: SafetyCases
     contacts: ContactCases
+    contact_phones: ContactPhoneCases
     sms_reports: SmsReports
     words: Words
     webhooks: WebhookCases

@@ -13,11 +13,13 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.kernel.ids import ContactId, DeliveryId, IncidentId
+from services.kernel.ids import ContactId, ContactPhoneId, DeliveryId, IncidentId
 from services.notifications.deciding import Later, Stop
 from services.notifications.delivery import State
 
 Says = Literal["ask", "alarm", "well"]
+Way = Literal["email", "sms"]
+"""How a letter goes. By both ways it is two letters."""
 
 ANSWER_MS: Final = 14 * 86_400_000
 """How long the question whether somebody agrees can be answered with yes. By feeling: a holiday. No is always an answer."""
@@ -46,8 +48,8 @@ class ContactLetter(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Standing:
-    """How the contact of a letter, and what it is about, stand at the moment in which it is to leave. `alarm`: of news that all is
-    well, what became of the alarm before it."""
+    """How the contact of a letter, and what it is about, stand at the moment in which it is to leave, `agreed` to this way of being
+    told. `alarm`: of news that all is well, what became of the alarm that went the same way."""
 
     says: Says
     agreed: bool
@@ -57,9 +59,9 @@ class Standing:
     alarm: State | None = None
 
 
-def letter_id(about: ContactId | IncidentId, says: Says) -> DeliveryId:
+def letter_id(about: ContactId | ContactPhoneId | IncidentId, says: Says, way: Way = "email") -> DeliveryId:
     """The id of a letter: always the same one."""
-    return DeliveryId(uuid.uuid5(_LETTERS, f"{about} {says}"))
+    return DeliveryId(uuid.uuid5(_LETTERS, f"{about} {says}" if way == "email" else f"{about} {says} {way}"))
 
 
 def still(now: Standing, now_ms: int, expires_at_ms: int) -> Later | Stop | None:

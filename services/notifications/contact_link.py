@@ -13,27 +13,51 @@ from binascii import Error as NotBase64
 from typing import Final
 from uuid import UUID
 
-from services.kernel.ids import ContactId
+from services.kernel.ids import ContactId, ContactPhoneId
 from services.kernel.problems import NotFound
 
 PURPOSE: Final = b"paceline: answer as emergency contact, 1"
+PHONE_PURPOSE: Final = b"paceline: answer as the number of an emergency contact, 1"
 _ID: Final = 16
 _SEAL: Final = 16
 MAX_TOKEN: Final = 60
 
 
 class ContactLinks:
-    """Makes and reads tokens. `secret`: anything that all nodes share and nobody else knows."""
+    """Makes and reads tokens: of questions by mail, and of those by text message, which answer nothing of the other kind. `secret`:
+    anything that all nodes share and nobody else knows."""
 
     def __init__(self, secret: bytes) -> None:
-        self._key: Final = hmac.digest(secret, PURPOSE, "sha256")
+        self._mail: Final = _Seal(secret, PURPOSE)
+        self._phone: Final = _Seal(secret, PHONE_PURPOSE)
 
     def token(self, contact_id: ContactId) -> str:
-        """The token for a link."""
-        return urlsafe_b64encode(contact_id.bytes + self._seal(contact_id.bytes)).rstrip(b"=").decode()
+        """The token for a link in a mail."""
+        return self._mail.token(contact_id)
 
     def contact(self, token: str) -> ContactId:
         """The question that a token answers. Raises NotFound for any that is not ours."""
+        return ContactId(self._mail.asked(token))
+
+    def phone_token(self, phone_id: ContactPhoneId) -> str:
+        """The token for a link in a text message."""
+        return self._phone.token(phone_id)
+
+    def phone(self, token: str) -> ContactPhoneId:
+        """The question that a token from a text message answers. Raises NotFound for any that is not ours."""
+        return ContactPhoneId(self._phone.asked(token))
+
+
+class _Seal:
+    """Tokens of one kind."""
+
+    def __init__(self, secret: bytes, purpose: bytes) -> None:
+        self._key: Final = hmac.digest(secret, purpose, "sha256")
+
+    def token(self, question: UUID) -> str:
+        return urlsafe_b64encode(question.bytes + self._of(question.bytes)).rstrip(b"=").decode()
+
+    def asked(self, token: str) -> UUID:
         wrong = NotFound("this link is not complete: copy it whole")
         if len(token) > MAX_TOKEN:
             raise wrong
@@ -42,9 +66,9 @@ class ContactLinks:
         except (NotBase64, ValueError) as cause:
             raise wrong from cause
         body, seal = data[:_ID], data[_ID:]
-        if len(body) != _ID or not hmac.compare_digest(self._seal(body), seal):
+        if len(body) != _ID or not hmac.compare_digest(self._of(body), seal):
             raise wrong
-        return ContactId(UUID(bytes=body))
+        return UUID(bytes=body)
 
-    def _seal(self, body: bytes) -> bytes:
+    def _of(self, body: bytes) -> bytes:
         return hmac.new(self._key, body, hashlib.sha256).digest()[:_SEAL]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from services.kernel.ids import AccountId, ContactId, NotificationId
+from services.kernel.ids import AccountId, ContactId, ContactPhoneId, NotificationId
 from services.notifications.contact_link import ContactLinks
 from services.notifications.ports import Links
 from services.notifications.topics import Topic
@@ -32,6 +32,10 @@ class Linking:
         """For a letter to an emergency contact: the page on which they answer, and what says no in one click."""
         answer = f"{self._base_url()}/emergency-contact?token={self._contacts.token(contact_id)}"
         return Links(answer, answer, f"{answer}&answer=no")
+
+    def of_contact_phone(self, phone_id: ContactPhoneId) -> str:
+        """For a text message to an emergency contact: the page on which they answer."""
+        return f"{self._base_url()}/emergency-contact/phone?token={self._contacts.phone_token(phone_id)}"
 
     def open(self, notification_id: NotificationId) -> str:
         """To one notification in the inbox."""

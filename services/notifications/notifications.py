@@ -205,7 +205,9 @@ class Notifications:
         now = utc(self._clock.wall_ms())
         async with self._transactions() as stores:
             found = await stores.deliveries.record_outcome(provider, provider_id, outcome, reason, now, message_id)
-            if found is not None and dead and found.channel == "sms" and not found.of_check:
+            if found is not None and dead and found.contact_phone is not None:
+                await stores.contact_phones.died(found.contact_phone, now)
+            elif found is not None and dead and found.channel == "sms" and not found.of_check:
                 await stores.notification_settings.phone_died(found.account_id, found.made_at, reason, now)
         return found is not None
 

@@ -11,7 +11,16 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from services.kernel.facts import AnyFact
-from services.kernel.ids import AccountId, DeliveryId, DeviceId, FactId, LoginId, NotificationId, PhoneCheckId
+from services.kernel.ids import (
+    AccountId,
+    ContactPhoneId,
+    DeliveryId,
+    DeviceId,
+    FactId,
+    LoginId,
+    NotificationId,
+    PhoneCheckId,
+)
 from services.notifications.addresses import NewDevice, PushDevice
 from services.notifications.contact_letter import ContactLetter
 from services.notifications.deciding import Person, Planned
@@ -78,6 +87,10 @@ class Words(Protocol):
         """The mail to an emergency contact."""
         ...
 
+    def contact_sms(self, letter: ContactLetter, reader: Reader, link: str) -> str:
+        """The text message to an emergency contact; the link is always whole."""
+        ...
+
     def mail(self, notification: Notification, reader: Reader, links: Links) -> MailWords: ...
 
     def digest(self, notifications: Sequence[Notification], reader: Reader, links: Links) -> MailWords:
@@ -109,13 +122,14 @@ class NewDelivery:
 @dataclass(frozen=True)
 class Reported:
     """A delivery whose provider has told how it ended, and when it was made. `of_check`: a code, to a number that is not
-    proved yet."""
+    proved yet. `contact_phone`: a text message to this number of an emergency contact, not to that of the account."""
 
     id: DeliveryId
     account_id: AccountId
     channel: Channel
     made_at: datetime
     of_check: bool = False
+    contact_phone: ContactPhoneId | None = None
 
 
 class InboxStore(Protocol):
@@ -209,6 +223,14 @@ class OutboxStore(Protocol):
     async def add(self, fact: AnyFact, aggregate_id: uuid.UUID) -> FactId: ...
 
 
+class ContactPhoneStore(Protocol):
+    """The numbers of emergency contacts (persistence/contact_phones.py)."""
+
+    async def died(self, phone_id: ContactPhoneId, at: datetime) -> None:
+        """The provider has said that nobody lives at the number."""
+        ...
+
+
 class NotificationStores(Protocol):
     """The stores of one transaction."""
 
@@ -218,6 +240,8 @@ class NotificationStores(Protocol):
     def notification_settings(self) -> SettingsStore: ...
     @property
     def deliveries(self) -> DeliveryStore: ...
+    @property
+    def contact_phones(self) -> ContactPhoneStore: ...
     @property
     def outbox(self) -> OutboxStore: ...
 

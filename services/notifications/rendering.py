@@ -42,7 +42,7 @@ from services.notifications.wording import (
 FOLDER: Final = Path(__file__).parent / "templates"
 MAIL_PARTS: Final = ("mail_subject", "mail_preheader", "mail_button", "mail_text")
 CODE_PARTS: Final = ("sms_text",)
-CONTACT_PARTS: Final = (*MAIL_PARTS, "footer")
+CONTACT_PARTS: Final = (*MAIL_PARTS, "footer", "sms_text")
 PARTS: Final = ("inbox_title", "inbox_body", *MAIL_PARTS, "push_title", "push_body", "sms_text")
 """What a file of words has macros for; that of the digest for `MAIL_PARTS`, that of a code for `CODE_PARTS`, those to a
 contact for `CONTACT_PARTS`, of which `mail_button` may be empty: there is none then.
@@ -55,6 +55,9 @@ _NAME: Final = 80
 _PUSH_NAME: Final = 48
 _SMS_NAMES: Final = (40, 24, 12, 6)
 """Tried from the left until the message fits its segments."""
+_CONTACT_SEGMENTS: Final = 3
+"""What a text message to an emergency contact takes in the GSM alphabet: it has a link of 95 characters and says what to do.
+One with other characters takes more, with the name as short as it can be: the link and what to do are never cut."""
 _PROSE: Final = 4_000
 _INBOX_PROSE: Final = 1_000
 _PUSH_PROSE: Final = 200
@@ -130,6 +133,20 @@ class Words:
         button = said.line("mail_button", _SUBJECT)
         parts = [said.prose("mail_text", _MAIL_TEXT), *([f"{button}:\n{links.open}"] if button else [])]
         return MailWords(mail.subject, "\n\n".join(parts) + f"\n\n-- \n{said.prose('footer', _MAIL_TEXT)}\n", mail.html)
+
+    def contact_sms(self, letter: ContactLetter, reader: Reader, link: str) -> str:
+        """A letter to an emergency contact as a text message; the link is always whole."""
+        local = Local(reader.locale, reader.time_zone)
+        file = self._files[f"{CONTACT[letter.says]}/{CONTACT_VERSION}/{local.language}.j2"]
+        text = ""
+        for most in _SMS_NAMES:
+            fit = tamed(letter, line=most, prose=most)
+            values = {name: getattr(fit, name) for name in fit.__struct_fields__}
+            said = _Said(file, {**values, "local": local, "links": Links(link, link, None)}, local.language)
+            text = segments.plain(f"{said.line('sms_text', _SMS_TEXT)} {link}")
+            if segments.segments(text) <= _CONTACT_SEGMENTS:
+                break
+        return text
 
     def mail(self, notification: Notification, reader: Reader, links: Links) -> MailWords:
         """As an e-mail."""

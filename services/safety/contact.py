@@ -14,7 +14,7 @@ from typing import Final, Literal
 import msgspec
 
 from services.accounts.account import normal_email, normal_name
-from services.kernel.ids import AccountId, ContactId
+from services.kernel.ids import AccountId, ContactId, ContactPhoneId
 from services.kernel.problems import BadShape
 from services.notifications.contact_letter import ANSWER_MS
 
@@ -41,6 +41,14 @@ class Contact(msgspec.Struct, frozen=True):
     refused_at_ms: int | None = None
     dead_at_ms: int | None = None
     replaced_at_ms: int | None = None
+
+
+class Reachable(msgspec.Struct, frozen=True):
+    """A contact who is to be told, and the ways that they have agreed to: `by_mail`, and a number."""
+
+    id: ContactId
+    by_mail: bool
+    phone_id: ContactPhoneId | None
 
 
 def state_of(contact: Contact, now_ms: int) -> ContactState:

@@ -65,9 +65,10 @@ class Contacts:
                 raise TooManyAsked(retry_after_ms=pause_ms)
             asked = Contact(ContactId(self._ids.next()), account_id, account.name, name, email, now_ms)
             await stores.contacts.replace(account_id, utc(now_ms))
+            await stores.contact_phones.replace(account_id, utc(now_ms))
             await stores.contacts.add(asked)
             letter = letter_id(asked.id, "ask")
-            await stores.deliveries.ask_contact(letter, asked, utc(now_ms), utc(now_ms + ANSWER_MS))
+            await stores.letters.ask(letter, asked, utc(now_ms), utc(now_ms + ANSWER_MS))
         log.info("contacts.asked", account=str(account_id), contact=str(asked.id))
         return asked
 
@@ -78,7 +79,9 @@ class Contacts:
             await stores.contacts.lock(account_id)
             if await stores.contacts.current(account_id) is None:
                 raise NotFound("you have named no emergency contact")
-            await stores.contacts.replace(account_id, utc(self._clock.wall_ms()))
+            now = utc(self._clock.wall_ms())
+            await stores.contacts.replace(account_id, now)
+            await stores.contact_phones.replace(account_id, now)
         log.info("contacts.taken_back", account=str(account_id))
 
     async def asked(self, token: str) -> Contact:

@@ -25,7 +25,7 @@ from services.fairplay.judging import judge
 from services.integrations.links import link_to
 from services.integrations.sealing import Seals
 from services.kernel.clock import utc
-from services.kernel.ids import ContactId, LoginId, ReportId, TaskId, WebhookEndpointId, WorkoutId
+from services.kernel.ids import ContactId, ContactPhoneId, LoginId, ReportId, TaskId, WebhookEndpointId, WorkoutId
 from services.notifications.addresses import NewDevice
 from services.notifications.contact_link import ContactLinks
 from services.notifications.content import AnnouncementContent, topic_of
@@ -36,6 +36,7 @@ from services.notifications.sms_callback import SIGNATURE_HEADER, signature
 from services.notifications.telling import News, Telling
 from services.notifications.unsubscribe import Stopping, Unsubscribe
 from services.safety.contact import Contact
+from services.safety.contact_phone import ContactPhone
 from services.tasks.task import TaskFile, TaskResult
 from services.training.summary import summarise
 from tests.matrix.roles import Who
@@ -441,6 +442,36 @@ async def contact_link(evening: Evening, who: Who) -> Asked:
 
 async def contact_answer(evening: Evening, who: Who) -> Asked:
     asked = await contact_link(evening, who)
+    return Asked(query={**asked.query, "answer": "yes"})
+
+
+async def new_contact_phone(evening: Evening, who: Who) -> Asked:
+    if who is not Who.NOBODY:
+        await named_contact(evening, who)
+    return Asked(body={"phone": f"+49151{next(_numbers):08d}"})
+
+
+async def given_contact_phone(evening: Evening, who: Who) -> Asked:
+    await evening.ask(who, "PUT", "/v1/emergency-contact/phone", await new_contact_phone(evening, who))
+    return Asked()
+
+
+async def contact_phone_link(evening: Evening, who: Who) -> Asked:
+    await contact_link(evening, who)
+    caller, now_ms = await evening.caller(Who.OWNER), evening.now_ms()
+    async with evening.world.transactions() as stores:
+        contact = await stores.contacts.current(caller.account_id)
+        assert contact is not None
+        phone = ContactPhone(
+            ContactPhoneId(evening.world.ids.next()), caller.account_id, contact.id, "", "", "+4915112345678", now_ms
+        )
+        await stores.contact_phones.replace(caller.account_id, utc(now_ms))
+        await stores.contact_phones.add(phone)
+    return Asked(query={"token": ContactLinks(evening.stage.secret).phone_token(phone.id)})
+
+
+async def contact_phone_answer(evening: Evening, who: Who) -> Asked:
+    asked = await contact_phone_link(evening, who)
     return Asked(query={**asked.query, "answer": "yes"})
 
 

@@ -45,6 +45,9 @@ class PlainWords:
     def code(self, code: str, reader: Reader) -> str:
         return f"{reader.name}: {code}"
 
+    def contact_sms(self, letter: ContactLetter, reader: Reader, link: str) -> str:
+        return f"contact {letter.says} {letter.athlete} {link}"
+
     def contact(self, letter: ContactLetter, reader: Reader, links: Links) -> MailWords:
         return MailWords(f"contact {letter.says}", f"{reader.name}: {letter.athlete} {links.open}", "<p>html</p>")
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from persistence.database import Database
-from persistence.deliveries import CHANNEL
+from persistence.lanes import CHANNEL
 from services.kernel import trace
 from services.kernel.caller import Caller
 from services.kernel.clock import utc

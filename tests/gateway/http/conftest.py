@@ -45,6 +45,7 @@ from services.notifications.phones import Phones
 from services.notifications.rendering import Words
 from services.notifications.sms_reports import SmsReports
 from services.notifications.unsubscribe import Unsubscribe
+from services.safety.contact_phones import ContactPhones
 from services.safety.contacts import Contacts
 from services.safety.safety import Safety
 from services.schedule.jobs import Jobs
@@ -197,6 +198,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         phones=Phones(transactions, clock, ids, PhoneCodes(SECRET), offered=True),
         safety=Safety(transactions, clock, ids),
         contacts=Contacts(transactions, clock, ids, ContactLinks(SECRET), offered=True),
+        contact_phones=ContactPhones(transactions, clock, ids, ContactLinks(SECRET), offered=True),
         sms_reports=SmsReports(notifications, token=SMS_TOKEN, base=PUBLIC_URL),
         words=words,
         webhooks=Webhooks(transactions, clock, ids, Seals((bytes(32),)), judging(Egress())),

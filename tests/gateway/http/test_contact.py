@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.notifications.contact_letter import ANSWER_MS
+from services.notifications.contact_link import ContactLinks
 from services.safety.contact import ASKS_A_WEEK, PAUSE_MS
 from tests.gateway.http.conftest import PASSWORD, SECRET, Api
 from tests.gateway.http.notified import account_of
@@ -229,3 +230,27 @@ async def test_without_a_login_or_without_a_contact_there_is_nothing(asking: Ask
     assert (await asking.api.call("GET", URL)).status == 401
     token = (await asking.api.register())["access_token"]
     assert (await asking.api.call("DELETE", URL, token=token)).status == 404
+
+
+async def test_a_number_of_the_contact_is_asked_and_answered_on_a_page_of_its_own(asking: Asking) -> None:
+    api = asking.api
+    token = (await api.register())["access_token"]
+    phone = {"phone": "+49 151 12345678"}
+    assert (await api.call("PUT", f"{URL}/phone", phone, token=token)).status == 404, "whose number?"
+    await asking.agreed(token)
+    bad = await api.call("PUT", f"{URL}/phone", {"phone": "0151 12345678"}, token=token)
+    assert (bad.status, (await bad.json())["path"]) == (422, "$.phone")
+    asked = await (await api.call("PUT", f"{URL}/phone", phone, token=token)).json()
+    assert (asked["number"], asked["state"]) == ("+4915112345678", "asked")
+    async with api.transactions() as stores:
+        phone_id = await stores.tx.fetchval("SELECT id FROM contact_phones")
+    link = f"{URL.removeprefix('/v1')}/phone?token={ContactLinks(SECRET).phone_token(phone_id)}"
+    assert "May we text you" in await (await api.call("GET", link)).text()
+    for said, then, page in (("yes", "agreed", "we text you"), ("no", "refused", "We do not text you")):
+        status, shown = await asking.answer(link, said)
+        assert (status, page in shown) == (200, True)
+        assert (await (await api.call("GET", URL, token=token)).json())["phone"]["state"] == then
+    assert await asking.state(token) == "agreed", "a no to text messages is none to mail"
+    assert (await asking.answer(link, "perhaps"))[0] == 422
+    assert (await api.call("DELETE", f"{URL}/phone", token=token)).status == 204
+    assert (await api.call("DELETE", f"{URL}/phone", token=token)).status == 404

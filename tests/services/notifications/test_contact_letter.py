@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kernel.ids import ContactId, IncidentId
+from services.kernel.ids import ContactId, ContactPhoneId, IncidentId
 from services.kernel.problems import NotFound
 from services.notifications.contact_letter import SOON_MS, ContactLetter, Says, Standing, letter_id, still
 from services.notifications.contact_link import ContactLinks
@@ -19,6 +19,7 @@ from services.notifications.deciding import Later, Stop
 from services.notifications.delivery import State
 from services.notifications.ports import Links, MailWords, Reader
 from services.notifications.rendering import Words
+from services.notifications.segments import is_gsm, segments
 from services.safety.watching import IncidentKind
 
 NOW = 1_790_000_000_000
@@ -191,3 +192,28 @@ def test_what_is_no_token_is_refused(token: str) -> None:
 def test_a_link_of_another_secret_is_refused() -> None:
     with pytest.raises(NotFound):
         ContactLinks(b"another").contact(SEAL.token(ContactId(ONE)))
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.locale)
+@pytest.mark.parametrize("says", get_args(Says))
+@pytest.mark.parametrize("name", ["Ada", "Ada Lovelace " * 6, "Łukasz Żółć", "小林 さくら " * 10])
+def test_a_text_message_fits_and_keeps_its_link_whole(says: Says, name: str, reader: Reader) -> None:
+    link = f"https://run.example.org/emergency-contact/phone?token={SEAL.phone_token(ContactPhoneId(ONE))}"
+    text = WORDS.contact_sms(letter(says, athlete=name), reader, link)
+    assert text.startswith("Paceline: ")
+    assert text.endswith(f" {link}")
+    assert "\n" not in text
+    assert segments(text) <= (3 if is_gsm(text) else 5)
+
+
+def test_a_token_of_a_mail_is_none_of_a_text_message_and_the_other_way_round() -> None:
+    assert SEAL.phone(SEAL.phone_token(ContactPhoneId(ONE))) == ONE
+    with pytest.raises(NotFound):
+        SEAL.phone(SEAL.token(ContactId(ONE)))
+    with pytest.raises(NotFound):
+        SEAL.contact(SEAL.phone_token(ContactPhoneId(ONE)))
+
+
+def test_each_way_has_a_letter_of_its_own() -> None:
+    about = IncidentId(ONE)
+    assert letter_id(about, "alarm", "sms") == letter_id(about, "alarm", "sms") != letter_id(about, "alarm")

@@ -19,6 +19,20 @@ export function contactWords(contact, dateOf) {
   return STATES[contact.state](contact, dateOf(contact.until_ms));
 }
 
+const PHONE_STATES = {
+  asked: ({ number }, until) => `${number} has been asked by text message, and can agree until ${until}.`,
+  agreed: ({ number }) => `${number} has agreed and is sent a text message, too, when you do not answer.`,
+  refused: ({ number }) => `${number} does not want text messages, and is not asked again.`,
+  unanswered: ({ number }) => `${number} has not answered in time, and is sent nothing. You can ask again.`,
+  unreachable: ({ number }) => `Nobody could be reached at ${number}. Is the number right?`,
+};
+
+/** How their number stands. @param {{number: string, state: State, until_ms: number} | null} phone @param {(ms: number) => string} dateOf */
+export function contactPhoneWords(phone, dateOf) {
+  if (!phone) return "A text message is quicker than a mail: give their number, and they are asked there whether they agree.";
+  return PHONE_STATES[phone.state](phone, dateOf(phone.until_ms));
+}
+
 /** What to say of a question that cannot be asked yet; "" for any other problem. @param {{code: string, retryAfterMs: number | null}} problem */
 export function askLaterWords({ code, retryAfterMs }) {
   if (code !== "too_many_asked" || !retryAfterMs) return "";

@@ -1,7 +1,8 @@
 /**
- * The emergency contact: naming somebody, who is asked by mail, and taking it back.
+ * The emergency contact: naming somebody, who is asked by mail; giving their number, which is asked by text message; and taking both
+ * back.
  */
-import { askLaterWords, contactWords } from "./contact-words.js";
+import { askLaterWords, contactPhoneWords, contactWords } from "./contact-words.js";
 import { byId, confirmed, setText, whileBusy } from "./dom.js";
 import { Problem } from "./problem.js";
 
@@ -15,6 +16,13 @@ export class Contact {
       event.preventDefault();
       whileBusy(event.target.querySelector("[type=submit]"), () => this.#name());
     });
+    byId("contact-phone-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      whileBusy(event.target.querySelector("[type=submit]"), () => this.#givePhone());
+    });
+    byId("contact-phone-forget").addEventListener("click", ({ currentTarget }) =>
+      whileBusy(currentTarget, () => this.#takePhoneBack()),
+    );
     byId("contact-forget").addEventListener("click", (event) => whileBusy(event.currentTarget, () => this.#takeBack()));
   }
 
@@ -38,11 +46,32 @@ export class Contact {
     if (!sure) return;
     await this.#guarded(async () => {
       await this.login.call("DELETE", URL);
-      this.#show({ contact: null });
+      this.#show({ contact: null, phone: null });
     });
   }
 
-  #show({ contact }) {
+  async #givePhone() {
+    await this.#guarded(async () => {
+      this.#showPhone(await this.login.call("PUT", `${URL}/phone`, { phone: byId("contact-phone").value }));
+    });
+  }
+
+  async #takePhoneBack() {
+    await this.#guarded(async () => {
+      await this.login.call("DELETE", `${URL}/phone`);
+      this.#showPhone(null);
+    });
+  }
+
+  #showPhone(phone) {
+    setText(byId("contact-phone-state"), contactPhoneWords(phone, (ms) => new Date(ms).toLocaleDateString()));
+    byId("contact-phone").value = phone?.number ?? "";
+    byId("contact-phone-forget").hidden = !phone;
+  }
+
+  #show({ contact, phone }) {
+    byId("contact-phone-form").hidden = !contact;
+    this.#showPhone(phone);
     setText(byId("contact-state"), contactWords(contact, (ms) => new Date(ms).toLocaleDateString()));
     byId("contact-name").value = contact?.name ?? "";
     byId("contact-email").value = contact?.email ?? "";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { askLaterWords, contactWords } from "../../../../gateway/web/assets/js/contact-words.js";
+import { askLaterWords, contactPhoneWords, contactWords } from "../../../../gateway/web/assets/js/contact-words.js";
 
 const ben = { name: "Ben", email: "ben@example.org", state: "asked", until_ms: 5 };
 const dateOf = (ms) => `day ${ms}`;
@@ -13,6 +13,16 @@ test("how a contact stands says who is told, and who is not", () => {
   assert.match(contactWords({ ...ben, state: "refused" }, dateOf), /not asked again/);
   assert.match(contactWords({ ...ben, state: "unanswered" }, dateOf), /ask again/);
   assert.match(contactWords({ ...ben, state: "unreachable" }, dateOf), /address right/);
+});
+
+test("how their number stands says whether it is sent text messages", () => {
+  const phone = { number: "+4915112345678", state: "asked", until_ms: 5 };
+  assert.match(contactPhoneWords(null, dateOf), /give their number/);
+  assert.match(contactPhoneWords(phone, dateOf), /asked by text message, and can agree until day 5/);
+  assert.match(contactPhoneWords({ ...phone, state: "agreed" }, dateOf), /is sent a text message, too/);
+  assert.match(contactPhoneWords({ ...phone, state: "refused" }, dateOf), /not asked again/);
+  assert.match(contactPhoneWords({ ...phone, state: "unanswered" }, dateOf), /ask again/);
+  assert.match(contactPhoneWords({ ...phone, state: "unreachable" }, dateOf), /number right/);
 });
 
 test("who asks too often reads when they may again", () => {
