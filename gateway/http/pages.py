@@ -21,6 +21,7 @@ PAGES: Final = {
     "/": "index.html",
     "/board": "board.html",
     "/coach": "coach.html",
+    "/script": "script.html",
     "/athlete": "athlete.html",
     "/inbox": "inbox.html",
     "/account": "account.html",

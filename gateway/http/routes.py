@@ -77,6 +77,7 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     reports.DECIDE_REPORT,
     scripts.CLASS_SCRIPT,
     scripts.SAVE_SCRIPT,
+    scripts.CHECK_SCRIPT,
     showing.OWN_DISPLAY,
     showing.CHOOSE_OWN_DISPLAY,
     showing.CLASS_DISPLAY,

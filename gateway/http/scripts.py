@@ -23,6 +23,10 @@ async def save_script(deps: GatewayDeps, call: Call[ScriptDraft, Nothing, ClassP
     return await deps.timelines.save_script(call.caller, call.path.id, call.body)
 
 
+async def check_script(deps: GatewayDeps, call: Call[ScriptDraft, Nothing, ClassPath]) -> ScriptView:
+    return await deps.timelines.check_script(call.caller, call.path.id, call.body)
+
+
 CLASS_SCRIPT = Route(
     "GET",
     "/v1/classes/{id}/script",
@@ -53,4 +57,18 @@ SAVE_SCRIPT = Route(
     path=ClassPath,
     reply=ScriptView,
     problems=(ChangedMeanwhile, ClassNotFound, ClassOver, ClassStarted, Forbidden, RemovedFromClass),
+)
+CHECK_SCRIPT = Route(
+    "POST",
+    "/v1/classes/{id}/script/check",
+    name="check_script",
+    tag="classes",
+    does="Whether a script could be stored, while it is being written (its coach).",
+    more="Nothing is stored. The answer has the `revision` of the script that the class has, and how long this one would last.",
+    handler=check_script,
+    body=ScriptDraft,
+    query=Nothing,
+    path=ClassPath,
+    reply=ScriptView,
+    problems=(ClassNotFound, ClassOver, ClassStarted, Forbidden, RemovedFromClass),
 )

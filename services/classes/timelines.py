@@ -118,6 +118,18 @@ class Timelines:
         await self._room.moved(class_id, Timeline(script, revision))
         return _view(script, revision)
 
+    async def check_script(self, caller: Caller, class_id: ClassId, draft: ScriptDraft) -> ScriptView:
+        """What storing this script would come to, without storing it: for whoever writes one (the coach of the class). Raises what
+        `save_script` raises, but for `ChangedMeanwhile`: that is told when it is stored."""
+        script = scripts.checked(draft.script, "$.script")
+        async with self._transactions() as stores:
+            live = await _known(stores, await stores.classes.by_id(class_id), caller)
+            may_script(live, caller)
+            timeline = await stores.timelines.of(class_id)
+        if timeline.begun:
+            raise ClassStarted
+        return _view(script, timeline.revision)
+
     async def control(self, caller: Caller, class_id: ClassId, command: Command, key: str | None) -> Timeline:
         """Do something to the clock of a class (who leads it); how the timeline is then. The same `key` again does nothing more.
         Raises `ClassNotFound`, `Forbidden`, `ClassOver`, `ClockRefused`, `BadShape`."""

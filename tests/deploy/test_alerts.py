@@ -37,6 +37,8 @@ class Story:
 
 
 NODE: Final = '{instance="gw1",job="paceline"}'
+MOVED: Final = '{instance="gw1",job="paceline",what="moved"}'
+NEAR: Final = '{instance="gw1",job="paceline",le="0.1",what="moved"}'
 QUEUE: Final = '{instance="w1",queue="pushes"}'
 FOLLOWER: Final = '{instance="w1",follower="stream of training"}'
 STORIES: Final = {
@@ -52,6 +54,14 @@ STORIES: Final = {
     "PacelineSocketsNearLimit": Story(
         {f"paceline_sockets{NODE}": "950x30", f"paceline_sockets_limit{NODE}": "1000x30"},
         {f"paceline_sockets{NODE}": "800x30", f"paceline_sockets_limit{NODE}": "1000x30"},
+    ),
+    "PacelineScreensDisagree": Story(
+        {f"paceline_clock_sync_seconds_bucket{NEAR}": "0+7x30", f"paceline_clock_sync_seconds_count{MOVED}": "0+10x30"},
+        {
+            f"paceline_clock_sync_seconds_bucket{NEAR}": "0+19x30",
+            f"paceline_clock_sync_seconds_count{MOVED}": "0+20x30",
+        },
+        minute=25,
     ),
     "PacelineLoopLate": Story(
         {f"paceline_loop_lag_max_seconds{NODE}": "0.4x30"},

@@ -1,4 +1,4 @@
-"""The coach's pages in Chromium: leading with others, a class of five hundred (js/cockpit.mjs). See test_pages.py."""
+"""The coach's pages in Chromium: leading with others, a script as it is written, five hundred athletes. See test_pages.py."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from tests.journeys.node import run_node
 from tests.support.server import Server
 from tests.support.system_parts import JS, require
 
-CHAPTERS: Final = ("people", "five_hundred")
+CHAPTERS: Final = ("people", "script", "five_hundred")
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

@@ -179,6 +179,7 @@ ROUTES: Final = (
     RouteRow("GET /v1/classes/{id}/replay", _WAS_IN_CLASS, r.a_recorded_class, "a class that is over"),
     RouteRow("GET /v1/classes/{id}/script", CLASS, r.class_with_script),
     RouteRow("PUT /v1/classes/{id}/script", OWN_CLASS, r.new_script),
+    RouteRow("POST /v1/classes/{id}/script/check", OWN_CLASS, r.new_script),
     RouteRow("GET /v1/me/entitlements", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/me/display", ANY_ACCOUNT, r.plain),
     RouteRow("PUT /v1/me/display", ANY_ACCOUNT, r.body({"mode": "zone"})),

@@ -124,6 +124,25 @@ async def test_only_the_coach_of_a_class_writes_its_script_and_controls_it(world
         await node.timelines.save_script(mia, live.id, ScriptDraft(RIDE, revision=1))
 
 
+async def test_a_script_is_checked_without_being_stored(world: World) -> None:
+    node = world.node()
+    mia = await world.person("Mia", coach=True)
+    live = await open_class(node, mia)
+    ada = node.connect(await world.person("Ada"))
+    await node.join(ada, live.code)
+    checked = await node.timelines.check_script(mia, live.id, ScriptDraft(script(60)))
+    assert (checked.revision, checked.duration_ms) == (1, 60_000)
+    with pytest.raises(BadShape) as refused:
+        await node.timelines.check_script(mia, live.id, ScriptDraft(script(60, cues=(70,))))
+    assert refused.value.path == "$.script.cues[0].at_ms"
+    assert (await node.timelines.script(mia, live.id)).script == RIDE
+    with pytest.raises(Forbidden):
+        await node.timelines.check_script(ada.caller, live.id, ScriptDraft(script(60)))
+    await node.timelines.control(mia, live.id, Start(), None)
+    with pytest.raises(ClassStarted):
+        await node.timelines.check_script(mia, live.id, ScriptDraft(script(60)))
+
+
 async def test_a_class_without_a_script_has_no_clock(world: World) -> None:
     node = world.node()
     mia = await world.person("Mia", coach=True)

@@ -87,6 +87,68 @@ const CHAPTERS = {
     });
   },
 
+  async script(browser) {
+    await withPage(browser, { viewport: LAPTOP, colorScheme: "dark", quiet: false }, async (page) => {
+      const code = await startsClass(page, "Iva Writes", "Written down");
+      await page.getByRole("link", { name: "Script" }).click();
+      await page.getByRole("heading", { name: "Script of “Written down”" }).waitFor();
+      const interval = page.locator(".interval").first();
+      const refused = (path) => page.locator(`[data-path="${path}"] > .trouble`);
+      const lasts = interval.getByLabel("Lasts");
+      await lasts.fill("0:02");
+      await refused("$.script.blocks[0].intervals[0].duration_ms").filter({ hasText: "5000" }).waitFor();
+      assert.equal(await lasts.getAttribute("aria-invalid"), "true");
+      await lasts.fill("2:00");
+      await interval.getByLabel("from", { exact: true }).fill("4");
+      await refused("$.script.blocks[0].intervals[0].targets[0]").filter({ hasText: "begins at 4 and ends at 3" }).waitFor();
+      await shot(page, "script-refused-laptop-dark", { fullPage: true });
+      await interval.getByLabel("to", { exact: true }).fill("4");
+      await interval.getByRole("button", { name: "Add a step" }).click();
+      await interval.getByLabel("Go on after").fill("1:30");
+      await page.getByLabel("Times").fill("3");
+      await page.getByText("6:00 in 3 intervals").waitFor();
+      await page.getByRole("button", { name: "Add a cue" }).click();
+      const cue = page.locator(".cues");
+      await cue.getByLabel("At", { exact: true }).fill("7:00");
+      await cue.getByLabel("Text").fill("All you have");
+      await refused("$.script.cues[0].at_ms").filter({ hasText: "the script ends at 360000" }).waitFor();
+      assert.ok(await page.getByRole("button", { name: "Store" }).isDisabled());
+      await cue.getByLabel("At", { exact: true }).fill("1:00");
+      await page.locator(".profile .cue-mark").waitFor({ state: "attached" });
+      await page.getByRole("button", { name: "Store", disabled: false }).click();
+      await page.getByText("Stored.").waitFor();
+      await speaks(page, "the page of a script");
+      await shot(page, "script-laptop-dark", { fullPage: true });
+      await page.setViewportSize(PHONE);
+      await fits(page, "a script on a phone");
+      await shot(page, "script-phone-dark", { fullPage: true });
+      await page.setViewportSize(LAPTOP);
+
+      const rider = await register("Ola Steps", "member");
+      const device = await connect(rider.token);
+      await device.ask("room.join", { code });
+      const [stream, startedAt] = [randomUUID(), Date.now()];
+      await device.ask("stream.open", { stream, started_at_ms: startedAt, class_code: code });
+      await page.getByRole("link", { name: "Back to the class" }).click();
+      await page.getByRole("button", { name: "Start", exact: true }).click();
+      const step = page.locator(".ath", { hasText: "Ola Steps" }).locator(".ath-step");
+      let seq = 0;
+      await eventually("the step on the card", async () => {
+        const samples = [[Date.now() - startedAt, 150, []]];
+        await device.ask("stream.samples", { stream, seq, samples });
+        seq += 1;
+        return (await step.innerText()).startsWith("Step 1 of 1: below 120 bpm");
+      });
+      await shot(page, "coach-step-laptop-dark");
+
+      // Once the clock runs, the script stays as it is, and says so.
+      await page.getByRole("link", { name: "Script" }).click();
+      await page.getByLabel("Times").fill("2");
+      await page.locator("#script-trouble", { hasText: /begun|started/ }).waitFor();
+      device.close();
+    });
+  },
+
   async five_hundred(browser) {
     const measured = {};
     for (const [size, viewport, colorScheme] of [

@@ -255,6 +255,7 @@ class LiveClass {
     setText(byId("live-title"), view.title);
     setText(byId("live-code"), view.code);
     setText(byId("live-trouble"), "");
+    byId("to-script").href = `/script#class=${view.id}`;
     byId("screen").href = `/board?code=${encodeURIComponent(view.code)}`;
     byId("sign").hidden = false;
     cueBox(
@@ -311,6 +312,7 @@ class LiveClass {
     const { id } = login.account;
     this.leads = room.coach_id === id ? "coach" : (room.co_coach_ids ?? []).includes(id) ? "co_coach" : null;
     byId("end").hidden = this.leads !== "coach";
+    byId("to-script").hidden = this.leads !== "coach";
     setText(byId("live-coach"), this.leads === "coach" ? "" : `${room.coach_name}'s class · you are a co-coach`);
     if (this.leads) this.people.again();
     else if (current === this) home({ say: `You lead “${this.view.title}” no longer.` });
