@@ -30,6 +30,8 @@ _BODY = """
     AND workouts.physiology ->> 'mass_kg' IS NOT NULL
     AND workouts.physiology ->> 'age_years' IS NOT NULL
 """
+_MASS = "(array_agg(workouts.physiology ->> 'mass_kg' ORDER BY workouts.created_at DESC, workouts.id))[1]::float8"
+"""Of the last workout, which holds it as text."""
 
 
 class StreamRecord(msgspec.Struct, frozen=True):
@@ -84,12 +86,14 @@ class Written(msgspec.Struct, frozen=True):
 
 class Tally(msgspec.Struct, frozen=True):
     """What a member has earned in a class over all their streams. `body`: whether the body of one of their workouts is known well
-    enough for calories. The `distance_m` of what they have `moved` is None where no sample had one."""
+    enough for calories. The `distance_m` of what they have `moved` is None where no sample had one; `mass_kg` is that of the last
+    workout."""
 
     account_id: AccountId
     earned: Earned
     body: bool
     moved: Moved = NOT_MOVED
+    mass_kg: float | None = None
 
 
 class JudgedTally(msgspec.Struct, frozen=True):
@@ -100,6 +104,7 @@ class JudgedTally(msgspec.Struct, frozen=True):
     body: bool
     flagged: bool
     moved: Moved = NOT_MOVED
+    mass_kg: float | None = None
 
 
 class Streams:
@@ -193,7 +198,7 @@ class Streams:
             SELECT streams.account_id,
                    array[sum(zone_ms[1]), sum(zone_ms[2]), sum(zone_ms[3]),
                          sum(zone_ms[4]), sum(zone_ms[5]), sum(zone_ms[6])]::bigint[] AS zone_ms,
-                   sum(burned)::bigint AS burned, bool_or({_BODY}) AS body,
+                   sum(burned)::bigint AS burned, bool_or({_BODY}) AS body, {_MASS} AS mass_kg,
                    array_agg(motion) FILTER (WHERE motion IS NOT NULL) AS motions
             FROM streams JOIN workouts ON workouts.id = streams.workout_id
             WHERE streams.class_id = $1
@@ -201,7 +206,10 @@ class Streams:
             """,  # noqa: S608
             class_id,
         )
-        return [Tally(AccountId(row["account_id"]), _earned(row), row["body"], _moved(row["motions"])) for row in rows]
+        return [
+            Tally(AccountId(row["account_id"]), _earned(row), row["body"], _moved(row["motions"]), row["mass_kg"])
+            for row in rows
+        ]
 
     async def of_class(self, class_id: ClassId) -> list[tuple[AccountId, WorkoutId]]:
         """The account and the workout of every stream that has fed a class."""
@@ -217,7 +225,7 @@ class Streams:
             SELECT streams.account_id, bool_or(workouts.verdict = 'flagged') AS flagged,
                    array[sum(zone_ms[1]), sum(zone_ms[2]), sum(zone_ms[3]),
                          sum(zone_ms[4]), sum(zone_ms[5]), sum(zone_ms[6])]::bigint[] AS zone_ms,
-                   sum(burned)::bigint AS burned, bool_or({_BODY}) AS body,
+                   sum(burned)::bigint AS burned, bool_or({_BODY}) AS body, {_MASS} AS mass_kg,
                    array_agg(motion) FILTER (WHERE motion IS NOT NULL) AS motions
             FROM streams JOIN workouts ON workouts.id = streams.workout_id
             WHERE streams.class_id = $1 AND workouts.verdict <> 'rejected'
@@ -226,7 +234,14 @@ class Streams:
             class_id,
         )
         return [
-            JudgedTally(AccountId(row["account_id"]), _earned(row), row["body"], row["flagged"], _moved(row["motions"]))
+            JudgedTally(
+                AccountId(row["account_id"]),
+                _earned(row),
+                row["body"],
+                row["flagged"],
+                _moved(row["motions"]),
+                row["mass_kg"],
+            )
             for row in rows
         ]
 

@@ -415,8 +415,8 @@ class BoardPrivate(Shape, frozen=True):
 class DisplaySet(Shape, frozen=True):
     """Decide how you are shown in a class that you are in: full; zone (no heart rate); alias (another name); coach (only the coach
     sees you); hidden (nobody does). When this is answered no screen gets more any longer. `alias` is what you are called where your
-    name is not shown, the chat included; without one it is your number. `body`: in a class that is ranked by calories or
-    improvement the room sees your figure too, in the modes full and alias.
+    name is not shown, the chat included; without one it is your number. `body`: in a class that is ranked by calories,
+    power per kg or improvement the room sees your figure too, in the modes full and alias.
     """
 
     class_id: ClassId

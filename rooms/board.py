@@ -276,12 +276,13 @@ def furthest(told: Iterable[Doing | None]) -> Doing | None:
     return max(known, key=lambda doing: (doing.interval, doing.progress.seen_ms, doing.progress.began_ms), default=None)
 
 
-def _precedence(of_node: tuple[str, ShareEntry]) -> tuple[int, int, int, int, str]:
+def _precedence(of_node: tuple[str, ShareEntry]) -> tuple[int, int, int, int, int, str]:
     """The stream opened last counts. Within one feed epoch only one node receives; the others remember what was stored,
     which is never more and never newer. The node's name makes every node choose alike where nothing else differs."""
     node, entry = of_node
     read_ms = -1 if entry.at_ms is None else entry.at_ms
-    return entry.feed_epoch, weight(entry.zone_ms), read_ms, 0 if entry.figure is None else entry.figure.value, node
+    of_ms, value = (0, 0) if entry.figure is None else (entry.figure.of_ms, entry.figure.value)
+    return entry.feed_epoch, weight(entry.zone_ms), read_ms, of_ms, value, node
 
 
 def _tells_zone_only(feed: ShareEntry) -> bool:

@@ -142,11 +142,12 @@ class Room:
 
     # -- what this node sees --------------------------------------------------------------------------------------
 
-    def seat(self, membership: Membership, zone_ms: tuple[int, ...] = NOTHING, burned: int | None = None) -> None:
-        """Put a known member on the board, not present, with what they have earned before."""
+    def seat(self, membership: Membership, zone_ms: tuple[int, ...] = NOTHING, basis: Basis = UNKNOWN) -> None:
+        """Put a known member on the board, not present, with what they have earned before; of the `basis` all but the baseline,
+        which is theirs already."""
         self.take_removals(membership.account_id, membership.removals)
         if membership.account_id not in self._own:
-            self._bases[membership.account_id] = Basis(burned, membership.baseline)
+            self._bases[membership.account_id] = basis._replace(baseline=membership.baseline)
             self._put(
                 ShareEntry(
                     n=membership.n,
@@ -208,14 +209,15 @@ class Room:
         max_hr: int,
         rest_hr: int | None = None,
         zone_ms: tuple[int, ...],
-        burned: int | None = None,
+        basis: Basis = UNKNOWN,
         finished: bool = False,
         above_own: bool | None = None,
     ) -> None:
-        """A stream's latest word about a member's heart rate and score. Of who was sent out nothing is told any more."""
+        """A stream's latest word about a member's heart rate and score, and what figures are made of but for the baseline, which
+        stays. Of who was sent out nothing is told any more."""
         if self.is_out(account_id):
             return
-        self._bases[account_id] = self._bases.get(account_id, UNKNOWN)._replace(burned=burned)
+        self._bases[account_id] = basis._replace(baseline=self._bases.get(account_id, UNKNOWN).baseline)
         self._put(
             msgspec.structs.replace(
                 self._own[account_id],

@@ -51,6 +51,7 @@ from rooms.room import Room, channel_of, view_of
 from rooms.screen import Screen
 from rooms.seating import admit, admit_rider, seat
 from services.classes.live_class import LiveClass, Membership, may_enter
+from services.classes.metric import Basis
 from services.classes.showing import Showing
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -372,7 +373,9 @@ class Rooms:
             if tally is None:
                 room.seat(membership)
             else:
-                room.seat(membership, tally.earned.zone_ms, tally.earned.burned if tally.body else None)
+                burned = tally.earned.burned if tally.body else None
+                basis = Basis(burned, moved=tally.moved, mass_kg=tally.mass_kg)
+                room.seat(membership, tally.earned.zone_ms, basis)
         room.take_timeline(timeline)
         room.muted = muted
         room.taken_down = taken_down

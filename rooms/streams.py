@@ -46,6 +46,7 @@ from rooms.recorder import Recorder
 from rooms.room import Room
 from rooms.rooms import Rooms
 from services.classes.attention import is_above
+from services.classes.metric import Basis
 from services.classes.steps import Body
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -317,7 +318,11 @@ class Streams:
             max_hr=live.physiology.max_hr,
             rest_hr=live.physiology.rest_hr,
             zone_ms=won.zone_ms,
-            burned=None if live.burn is None else won.burned,
+            basis=Basis(
+                None if live.burn is None else won.burned,
+                moved=live.feeding.moved(),
+                mass_kg=live.physiology.mass_kg,
+            ),
             finished=finished,
             above_own=live.above_own(bpm),
         )

@@ -24,6 +24,7 @@ import structlog
 from persistence.stores import Stores
 from realtime.wire import WorkoutSummaryView
 from services.challenges.tables import HotTable
+from services.classes.metric import Basis
 from services.classes.summary import ClassSummary, final_table
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import (
@@ -271,9 +272,14 @@ class Handlers:
             return False
         tallies = await stores.streams.judged_tallies(class_id)
         earned = {tally.account_id: tally.earned.zone_ms for tally in tallies}
-        burned = {tally.account_id: tally.earned.burned for tally in tallies if tally.body}
+        bases = {
+            tally.account_id: Basis(
+                tally.earned.burned if tally.body else None, moved=tally.moved, mass_kg=tally.mass_kg
+            )
+            for tally in tallies
+        }
         flagged = {tally.account_id for tally in tallies if tally.flagged}
-        made = final_table(live, await stores.classes.members(class_id), earned, flagged, burned)
+        made = final_table(live, await stores.classes.members(class_id), earned, flagged, bases)
         stored = await stores.classes.summary(class_id)
         if stored is not None and msgspec.json.decode(stored, type=ClassSummary) == made:
             return False

@@ -9,9 +9,9 @@
 | hidden | nothing | nothing |
 
 Where a class is ranked by a figure that tells of the body or the past of people (services/classes/metric.py: calories,
-improvement), that figure, and with it a rank, is shown to the room only of those who show it (`body`, no unless they say so) in a
-mode that also shows their heart rate: full and alias. In zone mode it stays with the coach, because a heart rate can be worked
-out of calories.
+power per kg, improvement), that figure, and with it a rank, is shown to the room only of those who show it (`body`, no unless they
+say so) in a mode that also shows their heart rate: full and alias. In zone mode it stays with the coach, because a heart rate can
+be worked out of calories.
 
 A mode is decided by the member alone and redacted on the server, by the node that knows the figures first-hand, before anything
 leaves it (rooms/redaction.py). Wherever somebody who is not named must be called something, in the chat for instance, it is by
@@ -56,7 +56,9 @@ CONSENTS: Final[dict[DisplayMode, dict[Purpose, Audience]]] = {
 
 Body = Annotated[
     bool,
-    msgspec.Meta(description="show the room figures that tell of your body or your past: calories, improvement"),
+    msgspec.Meta(
+        description="show the room figures that tell of your body or your past: calories, power per kg, improvement"
+    ),
 ]
 
 

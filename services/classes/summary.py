@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from services.classes.live_class import LiveClass, Membership
-from services.classes.metric import MEASURES, Basis, Metric, figure_of, is_personal, score_of, shown
+from services.classes.metric import MEASURES, UNKNOWN, Basis, Metric, figure_of, is_personal, score_of, shown
 from services.classes.ranking import ranked, weight
 from services.classes.showing import body_shown, on_board, public_name
 from services.kernel.ids import AccountId, ClassId
@@ -21,7 +21,7 @@ from services.training.load import MS_PER_MINUTE
 from services.training.zones import ZONES
 
 _NOTHING: Final = (0,) * ZONES
-NOTHING_BURNED: Final[Mapping[AccountId, int]] = MappingProxyType({})
+NOTHING_ELSE: Final[Mapping[AccountId, Basis]] = MappingProxyType({})
 
 
 class ClassStanding(msgspec.Struct, frozen=True):
@@ -56,10 +56,10 @@ def final_table(
     members: Iterable[Membership],
     earned: Mapping[AccountId, tuple[int, ...]],
     flagged: Container[AccountId] = (),
-    burned: Mapping[AccountId, int] = NOTHING_BURNED,
+    bases: Mapping[AccountId, Basis] = NOTHING_ELSE,
 ) -> ClassSummary:
     """The table of a class that is over. `earned` is ms in zone 0 to 5 per member; who is missing earned nothing. `flagged` are
-    those whose line is marked; `burned` nkcal of those whose body is known well enough.
+    those whose line is marked; `bases` what figures are made of besides, but for the baselines, which the members have.
 
     Coaches and spectators are not ranked, nor is whoever the room does not see; but `athletes` counts them. Raises ValueError while
     the class is live.
@@ -72,7 +72,7 @@ def final_table(
     for member in athletes:
         if not on_board(member.showing):
             continue
-        score, standing = _standing(live.metric, member, earned, burned)
+        score, standing = _standing(live.metric, member, earned, bases)
         standing = msgspec.structs.replace(standing, flagged=member.account_id in flagged)
         if score is None:
             unranked.append(standing)
@@ -91,11 +91,11 @@ def final_table(
 
 
 def _standing(
-    metric: Metric, member: Membership, earned: Mapping[AccountId, tuple[int, ...]], burned: Mapping[AccountId, int]
+    metric: Metric, member: Membership, earned: Mapping[AccountId, tuple[int, ...]], bases: Mapping[AccountId, Basis]
 ) -> tuple[int | None, ClassStanding]:
     """A line without its rank, and what that is decided by."""
     zone_ms = earned.get(member.account_id, _NOTHING)
-    figure = figure_of(metric, zone_ms, Basis(burned.get(member.account_id), member.baseline))
+    figure = figure_of(metric, zone_ms, bases.get(member.account_id, UNKNOWN)._replace(baseline=member.baseline))
     if is_personal(figure) and not body_shown(member.showing):
         figure = None
     score = score_of(metric, zone_ms, figure)

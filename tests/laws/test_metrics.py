@@ -11,9 +11,10 @@ from realtime import peer
 from realtime.peer import Share
 from rooms.room import Room
 from services.classes.live_class import LiveClass, Membership
-from services.classes.metric import MEASURES, Metric, is_personal
+from services.classes.metric import MEASURES, UNKNOWN, Basis, Metric, is_personal
 from services.classes.showing import DisplayMode, Showing, body_shown
 from services.kernel.ids import AccountId, ClassId
+from services.training.motion import Moved
 
 NOW_MS = 1_790_000_000_000
 LIVE = LiveClass(ClassId(uuid.UUID(int=77)), "ABCD", "Spin", AccountId(uuid.UUID(int=1)), "Kim", NOW_MS)
@@ -49,7 +50,7 @@ class Installation:
             at_ms=NOW_MS + minutes,
             max_hr=190,
             zone_ms=(0, 0, 0, minutes * 60_000, 0, 0),
-            burned=None if kcal is None else kcal * KCAL,
+            basis=UNKNOWN if kcal is None else body_of(minutes, kcal),
         )
 
     def rank(self, metric: Metric, hears: str) -> None:
@@ -91,6 +92,12 @@ class Installation:
             getattr(self, what)(*values)
         self.settle()
         return self
+
+
+def body_of(minutes: int, kcal: int) -> Basis:
+    """A mean power that may fall while time goes on."""
+    moved = Moved(100 * minutes, work_mj=kcal * minutes * 60_000, power_ms=minutes * 60_000)
+    return Basis(kcal * KCAL, moved=moved, mass_kg=70.0)
 
 
 NODE = st.sampled_from(NODES)

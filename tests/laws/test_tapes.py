@@ -17,9 +17,10 @@ from rooms.retelling import Retelling, Retold, Telling
 from rooms.room import Room
 from rooms.tape import Beat, Said, Tape, notes_of
 from services.classes.live_class import LiveClass, Membership
-from services.classes.metric import MEASURES, Metric
+from services.classes.metric import MEASURES, Basis, Metric
 from services.classes.showing import Showing
 from services.kernel.ids import AccountId, ClassId
+from services.training.motion import Moved
 from tests.realtime import build
 
 NOW_MS = 1_790_000_000_000
@@ -90,7 +91,7 @@ class Recorded:
             at_ms=self.now_ms,
             max_hr=190,
             zone_ms=(0, 0, 0, bpm * 10_000, 0, 0),
-            burned=bpm * 1_000_000_000,
+            basis=Basis(bpm * 1_000_000_000, moved=Moved(distance_m=bpm)),
         )
 
     def rank(self, node: str, metric: Metric) -> None:

@@ -16,6 +16,7 @@ from services.classes.metric import Figure
 from services.classes.showings import Choice
 from services.kernel.caller import Caller
 from services.kernel.problems import ClassOver, Forbidden
+from services.training.sample import Motion, Sample
 from tests.rooms.conftest import TestNode, World, events
 from tests.rooms.test_rooms import steady
 
@@ -188,3 +189,26 @@ async def test_improvement_is_measured_by_the_workouts_before_the_class(evening:
     room = evening.there.rooms.get(evening.live.id)
     assert room is not None
     assert room._own[eve.account_id].figure == Figure("improvement", 100)
+
+
+async def test_distance_and_power_per_kg_are_ranked_from_samples_that_carry_them(evening: Evening) -> None:
+    eve = await evening.world.person("Eve")
+    await knows(evening.world.database, eve, 50.0)
+    phone = evening.there.connect(eve)
+    await evening.there.join(phone, evening.live.code)
+    opened = await evening.there.open(phone, evening.live.code)
+    ride = tuple(Sample(1_000 * n, 140, (), Motion(distance_m=8 * n, power_w=150)) for n in range(91))
+    evening.there.send(phone, opened.stream, 0, ride)
+    await evening.world.advance(1)
+    for metric, figure in (("distance", 720.0), ("power_per_kg", 3.0)):
+        await evening.here.rankings.rank_by(evening.mia, evening.live.id, metric)  # type: ignore[arg-type]
+        await evening.here.showings.choose(eve, evening.live.id, Choice("alias", "Fox", metric == "power_per_kg"))
+        await evening.world.advance(0)
+        await evening.beats()
+        for node in (evening.here, evening.there):
+            assert evening.figures(node) == {"Fox": (1, figure), "Ann": (None, None), "Bob": (None, None)}
+    evening.there.cut(phone)
+    fresh = evening.world.node()
+    room = await fresh.rooms.load(evening.live.id)
+    room.board.refresh(evening.world.clock.wall_ms())
+    assert evening.figures(fresh)["Fox"] == (1, 3.0)

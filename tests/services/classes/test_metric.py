@@ -24,6 +24,7 @@ from services.classes.showing import Showing
 from services.classes.summary import final_table
 from services.kernel.ids import AccountId, ClassId
 from services.training.energy import burn_rates, keytel_kj_per_min
+from services.training.motion import Moved
 from services.training.oxygen_cost import KJ_PER_KCAL
 
 HALF_HOUR = (0, 0, 0, 1_800_000, 0, 0)
@@ -85,9 +86,28 @@ def test_a_figure_of_another_metric_is_no_figure() -> None:
 
 
 def test_figures_of_the_body_are_personal_and_so_is_what_is_not_known_here() -> None:
-    assert [metric for metric, measure in MEASURES.items() if measure.personal] == ["calories", "improvement"]
+    assert [metric for metric, measure in MEASURES.items() if measure.personal] == [
+        "calories",
+        "power_per_kg",
+        "improvement",
+    ]
     assert is_personal(Figure("something of tomorrow", 1))
     assert not is_personal(None)
+
+
+def test_distance_is_in_whole_metres_and_not_known_without_a_counter() -> None:
+    assert figure_of("distance", HALF_HOUR, Basis(moved=Moved(distance_m=5_012))) == Figure("distance", 5_012)
+    assert shown("distance", 5_012) == 5_012.0
+    assert figure_of("distance", HALF_HOUR, UNKNOWN) is None
+
+
+def test_power_per_kg_is_the_mean_of_the_known_power_and_needs_a_mass_and_a_minute() -> None:
+    moved = Moved(work_mj=250 * 90_000, power_ms=90_000)
+    assert figure_of("power_per_kg", HALF_HOUR, Basis(moved=moved, mass_kg=75.0)) == Figure("power_per_kg", 333, 90_000)
+    assert shown("power_per_kg", 333) == 3.33
+    assert figure_of("power_per_kg", HALF_HOUR, Basis(moved=moved)) is None
+    short = Moved(work_mj=250 * 59_999, power_ms=59_999)
+    assert figure_of("power_per_kg", HALF_HOUR, Basis(moved=short, mass_kg=75.0)) is None
 
 
 @given(st.integers(0, 10**13), st.integers(0, 10**10))
@@ -107,8 +127,8 @@ def test_the_final_table_ranks_by_the_metric_of_the_class_those_who_show_their_f
         Membership(AccountId(uuid.UUID(int=n)), f"Athlete {n}", n, "athlete", showing=showing)
         for n, showing in ((1, keeps), (2, shows), (3, shows), (4, shows), (5, None))
     ]
-    burned = {AccountId(uuid.UUID(int=n)): kcal * KCAL for n, kcal in ((1, 900), (2, 200), (3, 300), (5, 800))}
-    table = final_table(live, members, {}, burned=burned)
+    bases = {AccountId(uuid.UUID(int=n)): Basis(kcal * KCAL) for n, kcal in ((1, 900), (2, 200), (3, 300), (5, 800))}
+    table = final_table(live, members, {}, bases=bases)
     assert [(line.n, line.rank, line.figure) for line in table.standings] == [
         (3, 1, 300.0),
         (2, 2, 200.0),
