@@ -33,6 +33,7 @@ CHAPTERS: Final = (
     "frozen",
     "behind",
     "coach_and_athlete",
+    "ranked",
     "chat",
     "offline_workout",
     "two_tabs",
@@ -65,9 +66,9 @@ def told(
     return dict.fromkeys(CHAPTERS, said) | {line["step"]: line.get("problem") for line in lines}
 
 
-async def test_the_words_of_the_chat() -> None:
+async def test_what_the_pages_work_out_without_a_browser() -> None:
     require("node")
-    said, code = await run_node("--test", "units/chat.test.mjs")
+    said, code = await run_node("--test", *(f"units/{name}.test.mjs" for name in ("board", "chat", "metric-words")))
     assert code == 0, said
 
 

@@ -320,6 +320,71 @@ const CHAPTERS = {
     });
   },
 
+  async ranked(browser) {
+    await withPage(browser, { viewport: LAPTOP, colorScheme: "light" }, async (page, context) => {
+      await page.goto(`${BASE_URL}/coach`);
+      await registerByKeyboard(page, "Coach Rank");
+      await page.getByLabel("Title").fill("By minutes");
+      await page.getByLabel("Ranked by").first().selectOption("zone_minutes");
+      await shot(page, "coach-create-laptop-light");
+      await page.getByRole("button", { name: "Start the class" }).click();
+      await page.getByRole("heading", { name: "By minutes" }).waitFor();
+      const code = await page.locator("#live-code").innerText();
+
+      const athlete = await context.newPage();
+      await athlete.setViewportSize(NARROW_PHONE);
+      await athlete.goto(`${BASE_URL}/athlete?code=${code}`);
+      await registerByKeyboard(athlete, "Rosa Rank");
+      await athlete.getByRole("heading", { name: "Ready when you are" }).waitFor();
+      for (const [field, value] of Object.entries({ mass_kg: "62", birth_date: "1992-04-01" }))
+        await athlete.locator(`#profile-${field}`).fill(value);
+      await athlete.locator("#profile-sex").selectOption("female");
+      await athlete.locator("#profile-mass_kg").press("Enter");
+      await athlete.getByText("Saved.").waitFor();
+      await athlete.getByRole("button", { name: "Start" }).click();
+      await athlete.getByText("Minutes in zones, min").waitFor();
+      await athlete.getByText("1 of 1").waitFor();
+
+      const screen = await context.newPage();
+      await screen.setViewportSize(TELEVISION);
+      await screen.goto(`${BASE_URL}/board?code=${code}`);
+      await screen.getByText("Ranked by minutes in zones (min)").waitFor();
+      const tile = screen.locator(".tile", { hasText: "Rosa Rank" });
+      await tile.locator(".tile-effort", { hasText: /^\d+\.\d$/ }).waitFor();
+
+      // Calories tell of the body: her own page and the coach have them, the wall has them when she says so.
+      await page.locator("#ranking").selectOption("calories");
+      await screen.getByText("Ranked by calories (kcal), of those who show it").waitFor();
+      await athlete.getByText("Calories, kcal").waitFor();
+      await athlete.locator("#effort", { hasText: /^\d+$/ }).waitFor();
+      await page.locator(".ath", { hasText: "Rosa Rank" }).getByText(/^\d+ kcal$/).waitFor();
+      await tile.locator(".tile-effort", { hasText: /^–$/ }).waitFor();
+      await tile.locator(".tile-rank", { hasText: /^–$/ }).waitFor();
+      await shot(screen, "board-calories-kept-television-light");
+      await athlete.getByRole("checkbox", { name: "Show figures that tell of my body" }).check();
+      await tile.locator(".tile-effort", { hasText: /^\d+$/ }).waitFor();
+      await tile.locator(".tile-rank", { hasText: /^1$/ }).waitFor();
+      await speaks(athlete, "athlete in a class by calories");
+      await fits(athlete, "athlete in a class by calories on a phone");
+      await shot(athlete, "athlete-calories-phone-light", { fullPage: true });
+      await shot(page, "coach-calories-laptop-light");
+      await athlete.getByRole("checkbox", { name: "Show figures that tell of my body" }).uncheck();
+      await tile.locator(".tile-rank", { hasText: /^–$/ }).waitFor();
+
+      // Only who is here: she goes, and stays on the board for whoever wants to see everybody.
+      await screen.getByRole("button", { name: "Only who is here" }).click();
+      await tile.waitFor();
+      await screen.setViewportSize(NARROW_PHONE);
+      await speaks(screen, "board of those who are here");
+      await fits(screen, "board of those who are here on a phone");
+      await shot(screen, "board-here-phone-light");
+      await athlete.close();
+      await screen.getByText("Nobody who rode in this class is here right now.").waitFor({ timeout: 60_000 });
+      await screen.getByRole("button", { name: "Only who is here" }).click();
+      await tile.waitFor();
+    });
+  },
+
   async chat(browser) {
     const line = new Line();
     await withPage(browser, { viewport: LAPTOP, before: (context) => line.lay(context) }, async (page, context) => {

@@ -8,6 +8,7 @@ import { CueBanner } from "./cue.js";
 import { byId, setText, showView } from "./dom.js";
 import { Live } from "./live.js";
 import { DisplayPass } from "./login.js";
+import { rankedWords } from "./metric-words.js";
 import { Problem } from "./problem.js";
 import { Room } from "./room.js";
 import { showStanding } from "./standing.js";
@@ -64,6 +65,7 @@ class Screen {
     this.summarised = false;
     this.heldUntil = 0;
     this.hold = false;
+    this.onlyHere = false;
     this.cue = new CueBanner(byId("cue"));
     this.live = new Live(pass);
     this.wall = new Wall(byId("wall"), { onPages: (...pages) => this.#pages(...pages) });
@@ -98,17 +100,26 @@ class Screen {
     setText(byId("join-code"), room.code);
     setText(byId("join-where"), `${location.host}/athlete`);
     byId("facts").hidden = false;
+    byId("here").hidden = false;
+    byId("here").onclick = ({ currentTarget }) => {
+      this.onlyHere = !this.onlyHere;
+      currentTarget.setAttribute("aria-pressed", String(this.onlyHere));
+      this.#show();
+    };
   }
 
   #show() {
     if (this.over) return;
-    const lines = this.room.board.lines();
+    const all = this.room.board.lines();
+    const lines = this.onlyHere ? all.filter((line) => line.present) : all;
     const { fresh } = this.live.standing;
     this.wall.show(lines, { fresh });
-    setText(byId("athletes"), fresh ? String(lines.length) : "–");
+    setText(byId("athletes"), !fresh ? "–" : this.onlyHere ? `${lines.length}/${all.length}` : String(all.length));
+    setText(byId("ranked"), rankedWords(this.room.board.metric));
     const empty = byId("empty");
     empty.hidden = lines.length > 0 || !this.room.view;
-    setText(empty, "Nobody is here yet. Take your phone, open the address above and enter the code.");
+    if (all.length) setText(empty, "Nobody who rode in this class is here right now.");
+    else setText(empty, "Nobody is here yet. Take your phone, open the address above and enter the code.");
   }
 
   #tick() {
@@ -159,6 +170,7 @@ class Screen {
     setText(byId("end-title"), `${title}: the final table`);
     if (to) setText(byId("elapsed"), clock(to - from));
     byId("facts").classList.add("is-over");
+    byId("here").hidden = true;
     showView("end");
     try {
       // The socket usually brings it within a second; this is for a screen that lost its connection just then.

@@ -4,17 +4,19 @@
  * The server tells a whole board (`snapshot`) and then only what changed. A change fits exactly one board: the same
  * `epoch`, one version earlier. Anything older is already in; anything else means that we missed something, and then
  * nothing but a new snapshot will do. On the wire a row is the array [n, rank, bpm, percent, zone, effort, freshness]
- * and a field at its default is left out.
+ * and a field at its default is left out. What the board is ranked by is its `metric`; ranked by effort the rows say the figures,
+ * by anything else `figures` do, `[n, figure]`, and another metric than before makes all old figures void.
  *
  * What this client may see beyond what everybody sees (`board.private`) lies over the board, in place of its lines by number;
  * the newest telling is all there is of it.
  */
 
 /**
- * One athlete's line. `bpm`, `percent`, `zone` are null unless the sensor is live; `rank` is Infinity for whoever has none, and
- * `beyond` says that others see less of them.
+ * One athlete's line. `bpm`, `percent`, `zone` are null unless the sensor is live; `rank` is Infinity for whoever has none,
+ * `figure` what they have of the `metric` that the board is ranked by, null where that is not known, and `beyond` says that others see less of them.
  * @typedef {{n: number, name: string, present: boolean, beyond: boolean, accountId: string | null, rank: number, bpm: number | null,
  *            percent: number | null, zone: number | null, effort: number,
+ *            metric: string, figure: number | null,
  *            freshness: "live" | "stale" | "lost" | "none"}} Line
  */
 
@@ -26,7 +28,9 @@ export class Board {
     this.count = 0;
     this.members = new Map();
     this.rows = new Map();
-    this.beyond = { members: new Map(), rows: new Map() };
+    this.metric = "effort";
+    this.figures = new Map();
+    this.beyond = { members: new Map(), rows: new Map(), figures: new Map() };
   }
 
   /** Replaces everything by what a snapshot says. */
@@ -37,6 +41,8 @@ export class Board {
     this.count = snapshot.count ?? 0;
     this.members = new Map((snapshot.members ?? []).map((member) => [member.n, member]));
     this.rows = new Map((snapshot.rows ?? []).map((row) => [row[0], row]));
+    this.metric = snapshot.metric ?? "effort";
+    this.figures = new Map(snapshot.figures ?? []);
   }
 
   /**
@@ -49,11 +55,16 @@ export class Board {
     if (changes.v !== this.v + 1) return "gap";
     this.v = changes.v;
     this.atMs = changes.at_ms;
+    const metric = changes.metric ?? "effort";
+    if (metric !== this.metric) this.figures.clear();
+    this.metric = metric;
+    for (const [n, figure] of changes.figures ?? []) this.figures.set(n, figure);
     for (const member of changes.members ?? []) this.members.set(member.n, member);
     for (const row of changes.rows ?? []) this.rows.set(row[0], row);
     for (const n of changes.gone ?? []) {
       this.members.delete(n);
       this.rows.delete(n);
+      this.figures.delete(n);
     }
     return "applied";
   }
@@ -63,6 +74,7 @@ export class Board {
     this.beyond = {
       members: new Map((told.members ?? []).map((member) => [member.n, member])),
       rows: new Map((told.rows ?? []).map((row) => [row[0], row])),
+      figures: new Map(told.figures ?? []),
     };
   }
 
@@ -89,11 +101,12 @@ export class Board {
     const beyond = this.beyond.members.get(n);
     const member = this.member(n);
     if (!member || (member.role ?? "athlete") !== "athlete") return null;
-    return lineOf(member, this.beyond.rows.get(n) ?? this.rows.get(n), beyond !== undefined);
+    const line = lineOf(member, this.beyond.rows.get(n) ?? this.rows.get(n), beyond !== undefined);
+    const figure = this.metric === "effort" ? line.effort : (this.beyond.figures.get(n) ?? this.figures.get(n) ?? null);
+    return { ...line, metric: this.metric, figure };
   }
 }
 
-/** @returns {Line} */
 function lineOf(member, row, beyond) {
   const [n, rank, bpm, percent, zone, effort, freshness] = row ?? [member.n, Infinity, null, null, null, 0, "none"];
   const live = freshness === "live";

@@ -14,6 +14,7 @@ import { Helping } from "./helping.js";
 import { followInbox, showInboxLink } from "./inbox-link.js";
 import { Live } from "./live.js";
 import { Login } from "./login.js";
+import { metricChoice } from "./metric-words.js";
 import { People } from "./people.js";
 import { Problem } from "./problem.js";
 import { receiptWords } from "./receipts.js";
@@ -47,6 +48,8 @@ byId("send-out").addEventListener("click", ({ currentTarget }) => current?.sendO
 byId("sort").addEventListener("change", ({ target }) => current?.cockpit?.sortBy(target.value));
 byId("copy").addEventListener("click", () => current && copy(current.view.code));
 byId("end").addEventListener("click", ({ currentTarget }) => current?.end(currentTarget));
+metricChoice(byId("class-metric"));
+byId("ranking").addEventListener("change", ({ target }) => current?.rankBy?.(target));
 byId("create").addEventListener("submit", (event) => {
   event.preventDefault();
   create(event.target.querySelector("[type=submit]"));
@@ -142,7 +145,7 @@ async function create(button) {
   }
   await whileBusy(button, () =>
     attempt(byId("create-trouble"), async () => {
-      const view = await login.call("POST", "/v1/classes", { title });
+      const view = await login.call("POST", "/v1/classes", { title, metric: byId("class-metric").value });
       byId("class-title").value = "";
       show(view);
     }),
@@ -225,6 +228,7 @@ class LiveClass {
     ])
       this.live.on(event, (told) => told.class_id === view.id && use(told));
     setText(byId("receipts"), "");
+    metricChoice(byId("ranking"), view.metric ?? "effort");
     this.chat = new Chat(this.live, { leads: true });
     this.room = new Room(
       this.live,
@@ -304,6 +308,7 @@ class LiveClass {
   #show() {
     const lines = this.room.board.lines();
     byId("nobody").hidden = lines.length > 0 || !this.room.view;
+    if (this.room.view && document.activeElement !== byId("ranking")) byId("ranking").value = this.room.board.metric;
     this.cockpit.show(lines, { fresh: this.live.standing.fresh, serverNowMs: this.room.serverNowMs });
   }
 
@@ -327,6 +332,14 @@ class LiveClass {
       const { script } = await this.live.ask("timeline.get", { class_id: this.view.id });
       this.cockpit.steps.takeScript(script);
     });
+  }
+
+  /** Ranks the board by what is chosen; what the server refuses jumps back. */
+  async rankBy(select) {
+    await attempt(byId("live-trouble"), () =>
+      this.live.ask("ranking.set", { class_id: this.view.id, metric: select.value }),
+    );
+    this.#show();
   }
 
   /** For whom the next cue is, as the server has it; null for everybody. */

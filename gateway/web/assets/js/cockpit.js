@@ -10,8 +10,9 @@
 import { Needs, needWords, ordered, passes } from "./attention.js";
 import { Trace, zoneColours } from "./canvas.js";
 import { make, setText } from "./dom.js";
+import { figureWithUnit } from "./metric-words.js";
 import { Steps } from "./step-words.js";
-import { clock, effortWords, freshnessWords, zoneWords } from "./words.js";
+import { clock, freshnessWords, zoneWords } from "./words.js";
 
 const REORDER_MS = 2_000;
 const LONG_WORTH_SAYING_MS = 10_000;
@@ -227,7 +228,7 @@ function fill(card, line, { fresh, need, serverNowMs, step }) {
   setText(card.why, reason);
   setText(card.step, fresh ? step : "");
   card.step.hidden = !fresh || !step;
-  setText(card.effort, fresh ? `${effortWords(line.effort)} points` : "–");
+  setText(card.effort, fresh ? figureWithUnit(line.metric, line.figure) : "–");
 }
 
 function why(line, need, serverNowMs) {

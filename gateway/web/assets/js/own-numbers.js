@@ -7,7 +7,8 @@
  */
 import { percentOf, zoneOf } from "./body.js";
 import { byId, setText } from "./dom.js";
-import { effortWords, zoneWords } from "./words.js";
+import { figureWords, metricCalled, unitOf } from "./metric-words.js";
+import { zoneWords } from "./words.js";
 
 const LIVE_MS = 3_000;
 const STALE_MS = 10_000;
@@ -61,7 +62,9 @@ export class OwnNumbers {
       byId("heart").style.animationDuration = `${(60 / this.bpm).toFixed(2)}s`;
     }
     const known = fresh && line !== null;
-    setText(byId("effort"), known ? effortWords(line.effort) : BLANK);
+    const metric = known ? line.metric : "effort";
+    setText(byId("effort-of"), `${metricCalled(metric)}, ${unitOf(metric)}`);
+    setText(byId("effort"), known ? figureWords(metric, line.figure) : BLANK);
     setText(byId("rank"), known && Number.isFinite(line.rank) ? `${line.rank} of ${of}` : BLANK);
   }
 }

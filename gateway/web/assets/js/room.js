@@ -21,6 +21,7 @@ const SAID = [
   "class.ended",
   "class.summary",
   "class.clock",
+  "class.ranking",
   "class.coaches",
   "room.removed",
   "room.let_in",

@@ -15,10 +15,16 @@ export const MODES = {
   hidden: ["Hidden", "Nobody sees you, not even the coach. You have no rank."],
 };
 
+/** In which modes figures of the body can be shown: those that show a heart rate, from which calories could be told anyhow. */
+const SHOWS_BODY = ["full", "alias"];
+const BODY_KEPT = "Where a class is ranked by calories, power per kg or improvement, only you and the coach see yours, and you have no rank.";
+const BODY_SHOWN =
+  "Where a class is ranked by calories, power per kg or improvement, everybody sees yours. Your weight and age can be guessed from them.";
+
 /**
  * @param {HTMLElement} root what the choice is put into
  * @param {string} name of the radio buttons, one of its kind on the page
- * @param {{load: () => Promise<any>, save: (choice: {mode: string, alias?: string}) => Promise<any>}} server
+ * @param {{load: () => Promise<any>, save: (choice: {mode: string, alias?: string, body?: boolean}) => Promise<any>}} server
  */
 export function showingChoice(root, name, { load, save }) {
   const radio = ([mode, [label]]) =>
@@ -36,11 +42,14 @@ export function showingChoice(root, name, { load, save }) {
     onchange: ({ target }) => choose(target),
   });
   const means = make("p", { id: `${name}-means`, class: "muted", role: "status" });
+  const reach = make("p", { class: "muted" });
   const trouble = make("p", { class: "trouble", role: "alert" });
   const field = make("div", { class: "field", hidden: true }, make("label", { for: alias.id }, "The other name"), alias);
+  const body = make("input", { type: "checkbox", onchange: ({ target }) => choose(target) });
+  const figures = make("label", { class: "switch" }, body, " Show figures that tell of my body");
   const segments = make("div", { class: "segments" }, ...Object.entries(MODES).map(radio));
-  const choices = make("fieldset", { class: "efforts", disabled: true }, make("legend", {}, "Others see"), segments, field);
-  root.replaceChildren(choices, means, trouble);
+  const choices = make("fieldset", { class: "efforts", disabled: true }, make("legend", {}, "Others see"), segments, field, figures);
+  root.replaceChildren(choices, means, reach, trouble);
   let known = { mode: "full", alias: "" };
 
   function show() {
@@ -48,6 +57,10 @@ export function showingChoice(root, name, { load, save }) {
     alias.value = known.alias ?? "";
     field.hidden = known.mode !== "alias";
     setText(means, MODES[known.mode][1]);
+    figures.hidden = !SHOWS_BODY.includes(known.mode);
+    body.checked = known.body ?? false;
+    reach.hidden = figures.hidden;
+    setText(reach, body.checked ? BODY_SHOWN : BODY_KEPT);
   }
 
   async function ask(question) {
@@ -67,7 +80,8 @@ export function showingChoice(root, name, { load, save }) {
   async function choose(by) {
     const mode = segments.querySelector("input:checked").value;
     const typed = alias.value.trim();
-    await ask(() => save(typed ? { mode, alias: typed } : { mode }));
+    const choice = body.checked ? { mode, body: true } : { mode };
+    await ask(() => save(typed ? { ...choice, alias: typed } : choice));
     choices.disabled = false;
     by.focus();
   }

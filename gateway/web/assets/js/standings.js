@@ -4,7 +4,8 @@
 import { call } from "./http.js";
 import { make } from "./dom.js";
 import { Problem } from "./problem.js";
-import { ZONE_WORDS, count, effortWords, span } from "./words.js";
+import { figureWithUnit, figureWords, metricCalled, unitOf } from "./metric-words.js";
+import { ZONE_WORDS, count, span } from "./words.js";
 
 const PODIUM = 3;
 const AGAIN_MS = [500, 1_000, 2_000, 3_000, 5_000, 5_000, 10_000, 10_000, 15_000, 30_000];
@@ -19,11 +20,16 @@ export function standingsOf(summary, { you = null } = {}) {
   const lead = make("p", { class: "lead" }, `${count(summary.athletes, "athlete")} · ${span(summary.duration_ms)}`);
   if (!standings.length)
     return make("div", { class: "standings" }, lead, make("p", {}, "Nobody streamed a heart rate in this class."));
-  return make("div", { class: "standings" }, lead, podium(standings), table(standings, you));
+  const metric = summary.metric ?? "effort";
+  return make("div", { class: "standings" }, lead, podium(standings, metric), table(standings, metric, you));
 }
 
-function podium(standings) {
-  const steps = standings.filter((line) => line.rank <= PODIUM && line.effort > 0).slice(0, PODIUM);
+/** What a line has of what the class was ranked by. */
+const figureOf = (line, metric) => (metric === "effort" ? line.effort : (line.figure ?? null));
+
+function podium(standings, metric) {
+  const stands = (line) => line.rank !== null && line.rank <= PODIUM && (metric === "improvement" || figureOf(line, metric) > 0);
+  const steps = standings.filter(stands).slice(0, PODIUM);
   return make(
     "ol",
     { class: "podium", "aria-label": "First three" },
@@ -33,20 +39,20 @@ function podium(standings) {
         { class: "podium-step", "data-rank": line.rank },
         make("span", { class: "podium-rank" }, String(line.rank)),
         make("strong", {}, line.name),
-        make("span", { class: "podium-effort" }, `${effortWords(line.effort)} points`),
+        make("span", { class: "podium-effort" }, figureWithUnit(metric, figureOf(line, metric))),
       ),
     ),
   );
 }
 
-function table(standings, you) {
+function table(standings, metric, you) {
   const rows = standings.map((line) =>
     make(
       "tr",
       { class: line.n === you ? "is-you" : null },
-      make("td", { class: "number" }, String(line.rank)),
+      make("td", { class: "number" }, line.rank === null ? "–" : String(line.rank)),
       make("th", { scope: "row" }, line.name),
-      make("td", { class: "number" }, effortWords(line.effort)),
+      make("td", { class: "number" }, figureWords(metric, figureOf(line, metric))),
       make("td", { class: "zone-cell" }, zoneBar(line.zone_ms)),
     ),
   );
@@ -62,7 +68,7 @@ function table(standings, you) {
         {},
         make("th", { scope: "col", class: "number" }, "#"),
         make("th", { scope: "col" }, "Athlete"),
-        make("th", { scope: "col", class: "number" }, "Points"),
+        make("th", { scope: "col", class: "number" }, metric === "effort" ? "Points" : `${metricCalled(metric)}, ${unitOf(metric)}`),
         make("th", { scope: "col" }, "Time in zones"),
       ),
     ),

@@ -9,6 +9,7 @@ import { CueBanner } from "./cue.js";
 import { byId, confirmed, make, setText } from "./dom.js";
 import { againstWords } from "./ghost.js";
 import { clockWords, heatOfClock, phaseOf } from "./heat-words.js";
+import { figureWords, rankedWords } from "./metric-words.js";
 import { OwnNumbers } from "./own-numbers.js";
 import { acknowledge } from "./receipt.js";
 import { Room } from "./room.js";
@@ -16,7 +17,7 @@ import { ServerTime } from "./server-time.js";
 import { showingChoice } from "./showing.js";
 import { BluetoothStrap, EFFORTS, SimulatedStrap } from "./strap.js";
 import { DeviceStream } from "./stream.js";
-import { clock, count, effortWords, freshnessWords } from "./words.js";
+import { clock, count, freshnessWords } from "./words.js";
 
 const MINI_AROUND = 2; // lines shown above and below one's own
 const MINI_TOP = 3;
@@ -282,7 +283,7 @@ export class Training {
     const lines = this.room?.board.lines() ?? [];
     const you = this.room?.you?.n;
     const own = lines.find((line) => line.n === you) ?? null;
-    this.numbers.show(own, { fresh, of: lines.length });
+    this.numbers.show(own, { fresh, of: lines.filter((line) => Number.isFinite(line.rank)).length });
     setText(byId("elapsed"), clock(this.stream.elapsedMs));
     if (this.ghost)
       setText(byId("ghost"), fresh && own ? againstWords(this.ghost, this.stream.elapsedMs, own.effort) : "–");
@@ -306,9 +307,10 @@ export class Training {
           { class: "zone-chip", "data-zone": live ? line.zone : "" },
           live ? `Z${line.zone}` : fresh ? freshnessWords(line) : "hidden",
         ),
-        make("span", { class: "mini-effort" }, fresh ? effortWords(line.effort) : "–"),
+        make("span", { class: "mini-effort" }, fresh ? figureWords(line.metric, line.figure) : "–"),
       );
     });
+    setText(byId("mini-ranked"), rankedWords(this.room.board.metric));
     byId("mini").replaceChildren(...entries);
   }
 

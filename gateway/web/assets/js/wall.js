@@ -6,7 +6,8 @@
  */
 import { make, setText } from "./dom.js";
 import { layoutOf, placeOf } from "./layout.js";
-import { ZONE_WORDS, effortWords, freshnessWords } from "./words.js";
+import { figureWords, shortUnit } from "./metric-words.js";
+import { ZONE_WORDS, freshnessWords } from "./words.js";
 
 const BLANK = "–";
 
@@ -117,5 +118,6 @@ function fill(tile, line, { fresh, you }) {
   setText(tile.zone, live ? `Z${line.zone}` : fresh ? freshnessWords(line) : "hidden");
   setText(tile.word, live ? ZONE_WORDS[line.zone] : "");
   setText(tile.percent, live && line.percent !== null ? `${line.percent}%` : "");
-  setText(tile.effort, fresh ? effortWords(line.effort) : BLANK);
+  setText(tile.effort, fresh ? figureWords(line.metric, line.figure) : BLANK);
+  tile.effort.dataset.unit = fresh ? shortUnit(line.metric, line.figure) : "";
 }

@@ -79,6 +79,21 @@ test("no number is given for a sensor that is not live, even if a row carries on
   assert.deepEqual([bpm, percent, zone, effort], [null, null, null, 2.1]);
 });
 
+test("a board by something else than effort has figures, and another metric makes the old ones void", () => {
+  const board = boardOf(snapshot({ metric: "calories", figures: [[1, 310], [2, null]] }));
+  const figures = () => [1, 2].map((n) => board.line(n).figure);
+  assert.deepEqual([board.line(1).metric, figures()], ["calories", [310, null]]);
+  board.apply(changes({ metric: "calories", figures: [[2, 20]] }));
+  assert.deepEqual(figures(), [310, 20]);
+  board.takePrivate({ members: [{ n: 1, name: "Ana" }], rows: [[1, null, 150, 81, 4, 2.1, "live"]], figures: [[1, 311]] });
+  assert.deepEqual(figures(), [311, 20]);
+  board.takePrivate({});
+  board.apply(changes({ v: 6, metric: "zone_minutes", figures: [[1, 4.5]] }));
+  assert.deepEqual(figures(), [4.5, null]);
+  board.apply(changes({ v: 7 }));
+  assert.deepEqual([board.metric, figures()], ["effort", [2.1, 3.5]]);
+});
+
 test("who is gone from the board has no line any more", () => {
   const board = boardOf(snapshot());
   assert.equal(board.apply(changes({ gone: [1] })), "applied");
