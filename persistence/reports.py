@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Final
 
+import asyncpg
+
 from persistence.database import Tx
 from services.kernel.clock import to_wall_ms
 from services.kernel.ids import AccountId, ClassId, ReportId
-from services.social.reports import Reported, ReportReason, ReportView, Verdict
+from services.social.reports import Reported, ReportReason, ReportView, Verdict, WaitingReport
 
 
 class Reports:
@@ -67,20 +69,27 @@ class Reports:
             undecided,
             limit,
         )
-        return [
-            ReportView(
-                ReportId(row["id"]),
-                row["position"],
-                row["n"],
-                row["text"],
-                row["reason"],
-                to_wall_ms(row["reported_at"]),
-                row["verdict"],
-                row["decider"],
-                None if row["decided_at"] is None else to_wall_ms(row["decided_at"]),
-            )
-            for row in rows
-        ]
+        return [_view(row, row["decider"]) for row in rows]
+
+    async def waiting_for(self, account_id: AccountId, limit: int) -> list[WaitingReport]:
+        """The reports that nobody has decided about, in all classes that somebody leads, the oldest first."""
+        rows = await self._tx.fetch(
+            """
+            SELECT report.*, classes.title
+            FROM (
+                SELECT id FROM classes WHERE coach_id = $1
+                UNION
+                SELECT class_id FROM class_members WHERE account_id = $1 AND co_coach_since IS NOT NULL
+            ) AS led
+            JOIN chat_reports AS report ON report.class_id = led.id AND report.verdict IS NULL
+            JOIN classes ON classes.id = led.id
+            ORDER BY report.id
+            LIMIT $2
+            """,
+            account_id,
+            limit,
+        )
+        return [WaitingReport(ClassId(row["class_id"]), row["title"], _view(row, None)) for row in rows]
 
     async def lock(self, class_id: ClassId, report_id: ReportId) -> Reported | None:
         """A report, its row locked until the transaction ends (FOR NO KEY UPDATE)."""
@@ -107,3 +116,17 @@ class Reports:
             by,
             at,
         )
+
+
+def _view(row: asyncpg.Record, decider: str | None) -> ReportView:
+    return ReportView(
+        ReportId(row["id"]),
+        row["position"],
+        row["n"],
+        row["text"],
+        row["reason"],
+        to_wall_ms(row["reported_at"]),
+        row["verdict"],
+        decider,
+        None if row["decided_at"] is None else to_wall_ms(row["decided_at"]),
+    )

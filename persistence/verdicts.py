@@ -155,6 +155,35 @@ class Verdicts:
         )
         return found
 
+    async def reviewers(self, workout_id: WorkoutId, limit: int) -> list[AccountId]:
+        """Who may rule on a workout now, who leads its class first: without its owner, and without those who have ruled on it."""
+        rows = await self._tx.fetch(
+            """
+            SELECT reviewer.id FROM (
+                SELECT classes.coach_id AS id, 1 AS place
+                FROM workouts JOIN classes ON classes.id = workouts.class_id WHERE workouts.id = $1
+                UNION ALL
+                SELECT member.account_id, 2
+                FROM workouts JOIN class_members AS member ON member.class_id = workouts.class_id
+                WHERE workouts.id = $1 AND member.co_coach_since IS NOT NULL
+                UNION ALL
+                SELECT challenges.owner_id, 3
+                FROM challenge_scores AS score JOIN challenges ON challenges.id = score.challenge_id
+                WHERE score.workout_id = $1
+            ) AS reviewer
+            WHERE reviewer.id <> (SELECT account_id FROM workouts WHERE id = $1)
+                AND NOT EXISTS (
+                    SELECT FROM verdict_steps AS step
+                    WHERE step.workout_id = $1 AND step.kind = 'ruled' AND step.by_account = reviewer.id)
+            GROUP BY reviewer.id
+            ORDER BY min(reviewer.place), reviewer.id
+            LIMIT $2
+            """,
+            workout_id,
+            limit,
+        )
+        return [AccountId(row["id"]) for row in rows]
+
     async def waiting_in_class(self, class_id: ClassId, but: AccountId, limit: int) -> list[Case]:
         """The cases of a class that wait, appeals first and then the oldest, for somebody: without their own, and without those
         that they have ruled on."""
@@ -167,7 +196,22 @@ class Verdicts:
         """
         return await self._waiting(scored, challenge_id, but, limit)
 
-    async def _waiting(self, within: str, subject: ClassId | ChallengeId, but: AccountId, limit: int) -> list[Case]:
+    async def waiting_for(self, account_id: AccountId, limit: int) -> list[Case]:
+        """The same of all classes that somebody coaches and all challenges that they have made."""
+        theirs = """
+            (EXISTS (SELECT FROM classes WHERE classes.id = workouts.class_id AND classes.coach_id = $1)
+             OR EXISTS (
+                SELECT FROM class_members AS member
+                WHERE member.class_id = workouts.class_id AND member.account_id = $1 AND member.co_coach_since IS NOT NULL)
+             OR EXISTS (
+                SELECT FROM challenge_scores AS score JOIN challenges ON challenges.id = score.challenge_id
+                WHERE score.workout_id = workouts.id AND challenges.owner_id = $1))
+        """
+        return await self._waiting(theirs, account_id, account_id, limit)
+
+    async def _waiting(
+        self, within: str, subject: ClassId | ChallengeId | AccountId, but: AccountId, limit: int
+    ) -> list[Case]:
         rows = await self._tx.fetch(
             f"""
             SELECT {WORKOUT_COLUMNS}, accounts.name, verdicts.waiting, verdicts.waiting_since

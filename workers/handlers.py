@@ -56,6 +56,7 @@ from services.kernel.facts import (
     TaskAsked,
     TaskEnded,
     WebhookPaused,
+    WorkoutAppealed,
     WorkoutExamined,
     WorkoutFinished,
     WorkoutJudged,
@@ -115,6 +116,7 @@ NOTIFICATIONS: Final = Queue(
         AudienceTold,
         WebhookPaused,
         WorkoutJudged,
+        WorkoutAppealed,
     ),
     concurrency=2,
 )

@@ -28,6 +28,7 @@ from services.kernel.facts import (
     ClassSummarised,
     LoginEnded,
     WebhookPaused,
+    WorkoutAppealed,
     WorkoutJudged,
     WorkoutSummarised,
 )
@@ -36,6 +37,7 @@ from services.notifications.content import ClassContent, LoginEndedContent, Plac
 from services.notifications.telling import PAGE, News, Telling
 from services.notifications.topics import (
     ANNOUNCEMENT,
+    APPEAL_WAITING,
     BOOKING_CANCELLED,
     BOOKING_PROMOTED,
     CLASS_REMINDER,
@@ -86,6 +88,8 @@ class Notifying:
                 await self._announced(stores, announcement_id, after=None)
             case WorkoutJudged(workout_id=workout_id):
                 await self._telling.tell(stores, VERDICT_CHANGED.name, await verdict_news.verdict(stores, workout_id))
+            case WorkoutAppealed(workout_id=workout_id):
+                await self._telling.tell(stores, APPEAL_WAITING.name, await verdict_news.appeal(stores, workout_id))
             case WebhookPaused(endpoint_id=endpoint_id):
                 await self._webhook_paused(stores, endpoint_id)
             case AudienceTold(topic=CLASS_SUMMARISED.name, subject_id=subject_id, through=through):

@@ -1,13 +1,15 @@
-"""What somebody is told of a verdict on their workout, from the fact that it is another one (workers/notifying.py tells it).
+"""What is told of verdicts: to the owner of a workout that another one stands, to whoever may rule that there is an appeal
+(workers/notifying.py tells it).
 
 The case is read as it is now, so of two facts that come late and in the wrong order both say what stands.
 """
 
 from persistence.stores import Stores
-from services.fairplay.case import appeal_until_ms
+from services.fairplay.case import appeal_until_ms, waits_for
 from services.fairplay.judging import found
+from services.fairplay.verdicts import MOST_REVIEWERS
 from services.kernel.ids import WorkoutId
-from services.notifications.content import VerdictContent
+from services.notifications.content import AppealContent, VerdictContent
 from services.notifications.telling import News
 
 
@@ -30,3 +32,18 @@ async def verdict(stores: Stores, workout_id: WorkoutId) -> list[News]:
         appeal_until_ms=appeal_until_ms(steps),
     )
     return [News(workout.account_id, content, str(workout_id))]
+
+
+async def appeal(stores: Stores, workout_id: WorkoutId) -> list[News]:
+    """For all who may decide on an appeal; nobody when somebody has, or the workout is gone."""
+    workout = await stores.workouts.by_id(workout_id)
+    if workout is None or waits_for(await stores.verdicts.steps(workout_id)) != "appeal":
+        return []
+    owner = await stores.accounts.by_id(workout.account_id)
+    if owner is None:
+        return []
+    content = AppealContent(workout_id, owner.name, workout.sport, workout.created_at_ms)
+    return [
+        News(reviewer, content, str(workout_id))
+        for reviewer in await stores.verdicts.reviewers(workout_id, MOST_REVIEWERS)
+    ]

@@ -26,7 +26,7 @@ from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
 from gateway.http.phones import GivePhone, PhoneCheckView, PhoneView, ProvePhone
 from gateway.http.problems import ProblemBody, title_of, type_of
-from gateway.http.reports import Decided, ReportList
+from gateway.http.reports import Decided, ReportList, WaitingReports
 from gateway.http.safety import ChooseSafety, SafetyView
 from gateway.http.series import SeriesList, SeriesRequest
 from gateway.http.showing import ConsentList
@@ -115,7 +115,7 @@ from services.notifications.previewing import MailPreview, Preview, Previews, Sh
 from services.safety.incident import AlertView, IncidentView
 from services.schedule.jobs import JobView, LeaderView, ScheduleNow, TickView
 from services.social.blocks import BlockView
-from services.social.reports import ReportView
+from services.social.reports import ReportView, WaitingReport
 from services.tasks.task import RecomputeWorkouts, TaskFile, TaskResult, TaskView
 from services.training.ftms_control import TargetPower, encode_request
 from services.training.ghost import Ghost
@@ -826,6 +826,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.ChatRemoved(class_id=_class, removed=_position, position=_position),
     wire.ChatReport(class_id=_class, message=_position, reason="insult"),
     ReportList((_report,)),
+    WaitingReports((WaitingReport(_class, "Thursday intervals", _report),)),
     _report,
     Decided("remove"),
     wire.ReactionSend(class_id=_class, kind="high_five", to=1),

@@ -25,6 +25,7 @@ PAGES: Final = {
     "/athlete": "athlete.html",
     "/inbox": "inbox.html",
     "/account": "account.html",
+    "/cases": "cases.html",
     "/challenges": "challenges.html",
     "/challenge": "challenge.html",
     "/schedule": "schedule.html",

@@ -69,7 +69,7 @@ from services.safety.ports import Chosen
 from services.safety.safety import SafetyNow
 from services.schedule.jobs import ScheduleNow
 from services.social.blocks import BlockView
-from services.social.reports import ReportView, Verdict
+from services.social.reports import ReportView, Verdict, WaitingReport
 from services.tasks.task import AnyWork, TaskView
 from services.tasks.tasks import FileAt
 from services.training.ghost import Ghost
@@ -160,6 +160,7 @@ class ReportCases(Protocol):
     """See services/social/reports.py."""
 
     async def of_class(self, caller: Caller, class_id: ClassId, *, undecided: bool) -> Sequence[ReportView]: ...
+    async def waiting(self, caller: Caller) -> Sequence[WaitingReport]: ...
     async def decide(self, caller: Caller, class_id: ClassId, report_id: ReportId, verdict: Verdict) -> None: ...
 
 
@@ -265,6 +266,7 @@ class VerdictCases(Protocol):
     async def rule(self, caller: Caller, workout_id: WorkoutId, decision: Decision, reason: str) -> VerdictView: ...
     async def waiting_in_class(self, caller: Caller, class_id: ClassId) -> tuple[CaseView, ...]: ...
     async def waiting_in_challenge(self, caller: Caller, challenge_id: ChallengeId) -> tuple[CaseView, ...]: ...
+    async def waiting_for(self, caller: Caller) -> tuple[CaseView, ...]: ...
 
 
 class TaskCases(Protocol):

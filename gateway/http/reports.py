@@ -7,7 +7,7 @@ from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.kernel.ids import ClassId, ReportId
 from services.kernel.problems import ChangedMeanwhile, ClassNotFound, Forbidden, NotFound
-from services.social.reports import MAX_REPORTS, ReportView, Verdict
+from services.social.reports import MAX_REPORTS, ReportView, Verdict, WaitingReport
 
 
 class ReportPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,6 +29,12 @@ class ReportList(msgspec.Struct, frozen=True):
     reports: tuple[ReportView, ...]
 
 
+class WaitingReports(msgspec.Struct, frozen=True):
+    """Reports that wait for you, with the class that they are from, those that wait longest first."""
+
+    reports: tuple[WaitingReport, ...]
+
+
 class Decided(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What becomes of the message: "remove" it, or "keep" it."""
 
@@ -38,6 +44,10 @@ class Decided(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def class_reports(deps: GatewayDeps, call: Call[Nothing, ReportQuery, ClassPath]) -> ReportList:
     found = await deps.reports.of_class(call.caller, call.path.id, undecided=call.query.undecided)
     return ReportList(tuple(found))
+
+
+async def own_reports(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> WaitingReports:
+    return WaitingReports(tuple(await deps.reports.waiting(call.caller)))
 
 
 async def decide_report(deps: GatewayDeps, call: Call[Decided, Nothing, ReportPath]) -> None:
@@ -78,4 +88,18 @@ DECIDE_REPORT = Route(
     reply=None,
     status=204,
     problems=(ChangedMeanwhile, ClassNotFound, Forbidden, NotFound),
+)
+OWN_REPORTS = Route(
+    "GET",
+    "/v1/reports",
+    name="own_reports",
+    tag="classes",
+    does="Messages that were reported in the classes that you lead, and that nobody has decided about.",
+    more=f"At most {MAX_REPORTS}; what you decide makes room for the next.",
+    handler=own_reports,
+    body=Nothing,
+    query=Nothing,
+    path=Nothing,
+    reply=WaitingReports,
+    problems=(Forbidden,),
 )

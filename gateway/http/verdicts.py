@@ -58,6 +58,10 @@ async def class_reviews(deps: GatewayDeps, call: Call[Nothing, Nothing, ClassPat
     return CaseList(await deps.verdicts.waiting_in_class(call.caller, call.path.id))
 
 
+async def own_reviews(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> CaseList:
+    return CaseList(await deps.verdicts.waiting_for(call.caller))
+
+
 async def challenge_reviews(deps: GatewayDeps, call: Call[Nothing, Nothing, ChallengePath]) -> CaseList:
     return CaseList(await deps.verdicts.waiting_in_challenge(call.caller, call.path.id))
 
@@ -133,4 +137,18 @@ CHALLENGE_REVIEWS = Route(
     path=ChallengePath,
     reply=CaseList,
     problems=(Forbidden, ChallengeNotFound),
+)
+OWN_REVIEWS = Route(
+    "GET",
+    "/v1/reviews",
+    name="own_reviews",
+    tag="fair play",
+    does="Workouts that wait for you to look at them, of all classes that you coach and all challenges that you have made.",
+    more="Without your own and those that you have ruled on. What you decide makes room for the next.",
+    handler=own_reviews,
+    body=Nothing,
+    query=Nothing,
+    path=Nothing,
+    reply=CaseList,
+    problems=(Forbidden,),
 )

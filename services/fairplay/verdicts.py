@@ -14,12 +14,15 @@ from services.fairplay.case import Decision, Step, Waiting, appeal_until_ms, app
 from services.fairplay.judging import JudgingStores, VerdictStore, WorkoutStore, found, take
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock
+from services.kernel.facts import WorkoutAppealed
 from services.kernel.ids import AccountId, ChallengeId, ClassId, WorkoutId
 from services.kernel.problems import ChallengeNotFound, ClassNotFound, NotFound, NotJudgedYet
 from services.training.plausibility import RULES, Finding, RuleName, Verdict
 from services.training.provenance import Grade
 from services.training.workouts import Workout
 
+MOST_REVIEWERS: Final = 50
+"""Who is told of an appeal: those who lead its class first. Full means: the others find it on their page."""
 MOST_WAITING: Final = 100
 """Cases of one list, those that have waited longest first; who has ruled on some sees the next."""
 
@@ -95,6 +98,7 @@ class CaseStore(VerdictStore, Protocol):
     async def may_review(self, workout_id: WorkoutId, account_id: AccountId) -> bool: ...
     async def waiting_in_class(self, class_id: ClassId, but: AccountId, limit: int) -> list[Case]: ...
     async def waiting_in_challenge(self, challenge_id: ChallengeId, but: AccountId, limit: int) -> list[Case]: ...
+    async def waiting_for(self, account_id: AccountId, limit: int) -> list[Case]: ...
     async def coaches(self, class_id: ClassId, account_id: AccountId) -> bool: ...
     async def organises(self, challenge_id: ChallengeId, account_id: AccountId) -> bool: ...
 
@@ -142,6 +146,7 @@ class Verdicts:
             steps = await stores.verdicts.steps(workout_id)
             step = appealed(steps, caller.account_id, text.strip(), self._clock.wall_ms())
             await take(stores, workout, steps, step)
+            await stores.outbox.add(WorkoutAppealed(workout_id=workout_id, account_id=caller.account_id), workout_id)
             return await _view(stores, workout)
 
     async def rule(self, caller: Caller, workout_id: WorkoutId, decision: Decision, reason: str) -> VerdictView:
@@ -176,6 +181,12 @@ class Verdicts:
                 raise ChallengeNotFound
             cases = await stores.verdicts.waiting_in_challenge(challenge_id, caller.account_id, MOST_WAITING)
             return await _cases(stores, cases)
+
+    async def waiting_for(self, caller: Caller) -> tuple[CaseView, ...]:
+        """What waits for the caller, wherever they coach or have made a challenge, appeals first; none for anybody else."""
+        caller.require("member")
+        async with self._transactions() as stores:
+            return await _cases(stores, await stores.verdicts.waiting_for(caller.account_id, MOST_WAITING))
 
 
 async def _may_see(stores: CaseStores, workout: Workout, caller: Caller) -> bool:

@@ -264,6 +264,13 @@ class WorkoutJudged(Fact, frozen=True, tag="workout.judged"):
     verdict: str
 
 
+class WorkoutAppealed(Fact, frozen=True, tag="workout.appealed"):
+    """The owner of a workout has appealed against the verdict on it: somebody is to look."""
+
+    workout_id: WorkoutId
+    account_id: AccountId
+
+
 class TaskAsked(Fact, frozen=True, tag="task.asked"):
     """Somebody wants a long task done (services/tasks/), or goes on wanting it after its worker has let go of it."""
 
@@ -348,6 +355,7 @@ AnyFact = (
     | SafetyStepDue
     | WorkoutExamined
     | WorkoutJudged
+    | WorkoutAppealed
     | TaskAsked
     | TaskEnded
     | AnnouncementMade
@@ -387,6 +395,7 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     SafetyStepDue,
     WorkoutExamined,
     WorkoutJudged,
+    WorkoutAppealed,
     TaskAsked,
     TaskEnded,
     AnnouncementMade,

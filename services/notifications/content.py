@@ -106,6 +106,15 @@ class VerdictContent(msgspec.Struct, frozen=True, tag="verdict.changed", tag_fie
     appeal_until_ms: int | None = None
 
 
+class AppealContent(msgspec.Struct, frozen=True, tag="appeal.waiting", tag_field="topic"):
+    """An appeal that waits for the reader to look: `name` has made it, about a workout of theirs."""
+
+    workout_id: WorkoutId
+    name: str
+    sport: str
+    started_at_ms: int
+
+
 class AnnouncementContent(msgspec.Struct, frozen=True, tag="announcement", tag_field="topic"):
     """What an operator says to many, already in words. `sender` is who says it, `link` where there is more, or empty."""
 
@@ -135,6 +144,7 @@ Content = (
     | BookingPromotedContent
     | BookingCancelledContent
     | VerdictContent
+    | AppealContent
     | AnnouncementContent
     | WebhookPausedContent
 )

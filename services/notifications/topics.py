@@ -98,6 +98,12 @@ VERDICT_CHANGED: Final = Topic(
     collapse="again",
     ttl_s=7 * DAY_S,
 )
+APPEAL_WAITING: Final = Topic(
+    "appeal.waiting",
+    "Fair play: somebody appeals, and it is for you to look",
+    {"push": "now", "email": "now", "sms": "off"},
+    ttl_s=7 * DAY_S,
+)
 ANNOUNCEMENT: Final = Topic(
     "announcement",
     "News from your coach or from us",
@@ -126,6 +132,7 @@ TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
             BOOKING_PROMOTED,
             BOOKING_CANCELLED,
             VERDICT_CHANGED,
+            APPEAL_WAITING,
             ANNOUNCEMENT,
             WEBHOOK_PAUSED,
         )

@@ -26,6 +26,7 @@ from services.kernel.ids import (
 from services.notifications.contact_letter import Says
 from services.notifications.content import (
     AnnouncementContent,
+    AppealContent,
     BookingCancelledContent,
     BookingPromotedContent,
     ClassContent,
@@ -89,6 +90,8 @@ def leads_to(content: Content) -> str:
             return "/athlete"
         case WebhookPausedContent():
             return "/inbox"
+        case AppealContent():
+            return "/cases?as=coach"
         case WorkoutContent(workout_id=workout_id) | VerdictContent(workout_id=workout_id):
             return f"/athlete#workout={workout_id}"
         case AnnouncementContent(link=link):
@@ -105,6 +108,7 @@ _ABOUT: Final = {
         "booking.promoted": "Du bist von einer Warteliste nachgerückt und hast einen Platz im Kurs",
         "booking.cancelled": "Ein Kurs, den du gebucht hattest, fällt aus, oder deine Buchung wurde storniert",
         "verdict.changed": "Faires Spiel: ob ein Training von dir zählt, hat sich geändert, oder jemand hat darüber entschieden",
+        "appeal.waiting": "Faires Spiel: jemand legt Einspruch ein, und du sollst ihn ansehen",
         "announcement": "Neuigkeiten von deiner Trainerin, deinem Trainer oder von uns",
         "webhook.paused": "Einer deiner Webhooks hat tagelang versagt; wir haben ihn angehalten",
     }
@@ -152,6 +156,8 @@ _VERDICT: Final = VerdictContent(
     rule="flat",
     appeal_until_ms=_AT + 14 * 86_400_000,
 )
+
+_APPEAL: Final = AppealContent(workout_id=WorkoutId(_ID), name="Jonas", sport="cycling", started_at_ms=_AT)
 
 TEMPLATES: Final = (
     Template(
@@ -282,6 +288,7 @@ TEMPLATES: Final = (
             msgspec.structs.replace(_PAUSED, description="", reason="gone"),
         ),
     ),
+    Template("appeal.waiting", 1, AppealContent, (_APPEAL,)),
 )
 """Every version of every template."""
 

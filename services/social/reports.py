@@ -43,6 +43,14 @@ class ReportView(msgspec.Struct, frozen=True):
     decided_at_ms: int | None = None
 
 
+class WaitingReport(msgspec.Struct, frozen=True):
+    """A report that nobody has decided about, and the class that it is from."""
+
+    class_id: ClassId
+    title: str
+    report: ReportView
+
+
 class Reported(msgspec.Struct, frozen=True):
     """What a decision needs to know of a report, its row locked."""
 
@@ -64,6 +72,7 @@ class ReportStore(Protocol):
     """See persistence/reports.py."""
 
     async def views(self, class_id: ClassId, *, undecided: bool, limit: int) -> Sequence[ReportView]: ...
+    async def waiting_for(self, account_id: AccountId, limit: int) -> Sequence[WaitingReport]: ...
     async def lock(self, class_id: ClassId, report_id: ReportId) -> Reported | None: ...
     async def decide(self, class_id: ClassId, position: str, verdict: Verdict, by: AccountId, at: datetime) -> None: ...
 
@@ -120,6 +129,13 @@ class Reports:
         async with self._transactions() as stores:
             await self._moderated(stores, caller, class_id)
             return await stores.reports.views(class_id, undecided=undecided, limit=MAX_REPORTS)
+
+    async def waiting(self, caller: Caller) -> Sequence[WaitingReport]:
+        """What waits for the caller in all classes that they lead, what has waited longest first; nothing for anybody else. Raises
+        `Forbidden` for a display."""
+        caller.require("member")
+        async with self._transactions() as stores:
+            return await stores.reports.waiting_for(caller.account_id, MAX_REPORTS)
 
     async def decide(self, caller: Caller, class_id: ClassId, report_id: ReportId, verdict: Verdict) -> None:
         """Decide about a message, for all who have reported it. The same again changes nothing. Raises `NotFound`, and

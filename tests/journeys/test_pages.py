@@ -35,6 +35,7 @@ CHAPTERS: Final = (
     "coach_and_athlete",
     "ranked",
     "chat",
+    "cases",
     "offline_workout",
     "two_tabs",
     "sizes_and_themes",
@@ -68,7 +69,9 @@ def told(
 
 async def test_what_the_pages_work_out_without_a_browser() -> None:
     require("node")
-    said, code = await run_node("--test", *(f"units/{name}.test.mjs" for name in ("board", "chat", "metric-words")))
+    said, code = await run_node(
+        "--test", *(f"units/{name}.test.mjs" for name in ("board", "cases", "chat", "metric-words"))
+    )
     assert code == 0, said
 
 

@@ -242,9 +242,11 @@ ROUTES: Final = (
         r.a_class,
     ),
     RouteRow("GET /v1/challenges/{id}/reviews", among_accounts(_NO_CHALLENGE, "its maker", owner=OK), r.a_challenge),
+    RouteRow("GET /v1/reviews", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/workouts/{id}/ghost", THEIR_OWN, r.a_past_workout),
     # -- people
     RouteRow("GET /v1/classes/{id}/reports", LED_CLASS, r.the_reports),
+    RouteRow("GET /v1/reports", ANY_ACCOUNT, r.plain),
     RouteRow("PUT /v1/classes/{id}/reports/{report}/verdict", LED_CLASS, r.a_report),
     RouteRow("PUT /v1/blocks/{account}", ANY_ACCOUNT, r.a_newcomer),
     RouteRow("DELETE /v1/blocks/{account}", ANY_ACCOUNT, r.a_newcomer),

@@ -30,6 +30,7 @@ from services.kernel.facts import (
     LoginEnded,
     NotificationsTold,
     WebhookPaused,
+    WorkoutAppealed,
     WorkoutFinished,
     WorkoutJudged,
     WorkoutSummarised,
@@ -452,6 +453,32 @@ async def test_the_owner_of_a_workout_is_told_what_stands_of_it_and_what_somebod
     await verdicts.rule(coach, workout_id, "uphold", "Nobody's heart does that.")
     second = await told()
     assert (second.verdict, second.reason, second.appeal_until_ms) == ("rejected", "Nobody's heart does that.", None)
+
+
+async def test_all_who_may_rule_on_an_appeal_are_told_of_it_and_nobody_once_it_is_decided(
+    world: Notified, notifying: Notifying
+) -> None:
+    ada, coach, other = await world.account("Ada"), await a_coach(world), await world.account("Kim")
+    live = await world.live_class(coach)
+    workout_id, _ = await world.workout(ada, cheats(1)["flat"], live=live)
+    verdicts = Verdicts(world.transactions, world.clock)
+    async with world.transactions() as stores:
+        await stores.workouts.finish(workout_id, utc(world.clock.wall_ms()))
+        await judge(stores, workout_id, world.clock.wall_ms())
+    await verdicts.appeal(ada, workout_id, "My strap hung.")
+    (appealed,) = [fact for fact in await world.told() if isinstance(fact, WorkoutAppealed)]
+    await happen(world, notifying, appealed)
+    assert await topics_of(world, coach) == ["appeal.waiting"]
+    assert (await topics_of(world, ada), await topics_of(world, other)) == ([], [])
+    (case,) = await verdicts.waiting_for(coach)
+    assert (case.workout_id, case.appeal) == (workout_id, "My strap hung.")
+    assert (await verdicts.waiting_for(ada), await verdicts.waiting_for(other)) == ((), ())
+
+    await verdicts.rule(coach, workout_id, "overturn", "I have seen it.")
+    async with world.transactions() as stores:
+        await stores.tx.execute("DELETE FROM notifications")
+    await happen(world, notifying, appealed)
+    assert await topics_of(world, coach) == []
 
 
 async def test_who_loses_a_place_is_told_and_who_gives_it_back_is_not(world: Notified, notifying: Notifying) -> None:

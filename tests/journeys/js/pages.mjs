@@ -9,6 +9,7 @@
  * that fails does not stop the others; its line says why. ARTIFACTS names a folder for screenshots.
  */
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 
 import {
   Hall,
@@ -24,7 +25,7 @@ import {
   withBrowser,
   withPage,
 } from "./browser.mjs";
-import { BASE_URL, connect, eventually, journey, register } from "./client.mjs";
+import { BASE_URL, connect, eventually, http, journey, register } from "./client.mjs";
 
 const LANES = Number(process.env.LANES ?? 4);
 
@@ -482,6 +483,65 @@ const CHAPTERS = {
 
       await say.press("Escape");
       await athlete.getByRole("button", { name: /^Chat/ }).waitFor();
+      kim.close();
+    });
+  },
+
+  async cases(browser) {
+    await withPage(browser, { viewport: LAPTOP, colorScheme: "light" }, async (page) => {
+      await page.goto(`${BASE_URL}/coach`);
+      await registerByKeyboard(page, "Coach Case");
+      await page.getByLabel("Title").fill("Judged");
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Judged" }).waitFor();
+      const code = await page.locator("#live-code").innerText();
+
+      // Somebody rides sixteen minutes at exactly the same rate, appeals, and has said something rude.
+      const { token } = await register("Kim", "member");
+      const kim = await connect(token);
+      const { room } = await kim.ask("room.join", { code });
+      const rude = "<b>Boo</b>, שלום!";
+      const { position: message } = await kim.ask("chat.send", { class_id: room.id, text: rude });
+      await kim.ask("chat.report", { class_id: room.id, message, reason: "insult" });
+      const stream = randomUUID();
+      await kim.ask("stream.open", { stream, started_at_ms: Date.now() - 960_000, class_code: code });
+      const samples = Array.from({ length: 950 }, (_, second) => [second * 1_000, 150, []]);
+      await kim.ask("stream.samples", { stream, seq: 0, samples });
+      const { workout } = await kim.ask("stream.finish", { stream, samples: samples.length });
+      const path = `${BASE_URL}/v1/workouts/${workout}/verdict`;
+      const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+      const verdict = async () => (await fetch(path, { headers })).json();
+      await eventually("the workout to be judged", async () => (await verdict()).verdict === "rejected");
+      const appeal = "My strap hung on the handlebar, and I did not notice.";
+      await http("POST", `/v1/workouts/${workout}/verdict/appeal`, { token, body: { text: appeal }, status: 201 });
+
+      await page.goto(`${BASE_URL}/inbox?as=coach`);
+      await page.getByText("Kim appeals: please look").first().waitFor();
+      await page.goto(`${BASE_URL}/cases?as=coach`);
+      const card = page.locator("#reviews .case", { hasText: "Kim" });
+      await card.getByText("It does not count. They have appealed.").waitFor();
+      await card.getByText("One and the same heart rate for minutes: ").waitFor();
+      await card.getByText(appeal).waitFor();
+      const said = page.locator("#reports .case", { hasText: "Judged" });
+      await said.getByText("Reported as an insult").waitFor();
+      assert.equal(await said.locator("blockquote").innerText(), rude, "what people say is text");
+      await speaks(page, "cases");
+      await fits(page, "cases on a laptop");
+      await shot(page, "cases-laptop-light", { fullPage: true });
+      await page.setViewportSize(PHONE);
+      await fits(page, "cases on a phone");
+      await shot(page, "cases-phone-light", { fullPage: true });
+
+      await card.getByRole("button", { name: "It counts, unmarked" }).click();
+      await card.getByText("Say why: they read it.").waitFor();
+      await card.getByLabel("Your reason, which they read").fill("I have seen the strap hang there.");
+      await card.getByRole("button", { name: "It counts, unmarked" }).click();
+      await page.getByText("No workout waits for you.").waitFor();
+      assert.equal((await verdict()).verdict, "accepted");
+      await said.getByRole("button", { name: "Take it down" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Take it down" }).click();
+      await page.getByText("No message waits for you.").waitFor();
+      await kim.hear("chat.removed", ({ removed }) => removed === message);
       kim.close();
     });
   },
