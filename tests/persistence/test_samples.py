@@ -1,5 +1,6 @@
 """Samples as columns and back."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,3 +59,22 @@ def test_what_no_sample_says_takes_no_place() -> None:
 
 def test_a_motion_that_says_nothing_is_none() -> None:
     assert decode_batch(encode_batch([Sample(0, 60, (), Motion())])._asdict()) == (Sample(0, 60),)
+
+
+@given(samples)
+def test_a_sample_comes_off_the_wire_as_it_went_on(sample: Sample) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(sample), type=Sample) == sample
+
+
+@pytest.mark.parametrize("sent", [b"[0]", b"[0,60]", b"[0,60,[]]", b"[0,60,[],null]"])
+def test_an_old_device_says_less_and_is_understood(sent: bytes) -> None:
+    assert msgspec.json.decode(sent, type=Sample) in {Sample(0), Sample(0, 60)}
+
+
+def test_each_part_of_a_motion_may_be_left_out() -> None:
+    for sent, meant in (
+        (b"[7]", Motion(7)),
+        (b"[null,150]", Motion(None, 150)),
+        (b"[null,null,90]", Motion(None, None, 90)),
+    ):
+        assert msgspec.json.decode(b"[0,60,[]," + sent + b"]", type=Sample) == Sample(0, 60, (), meant)

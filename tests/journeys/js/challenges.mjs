@@ -51,6 +51,12 @@ async function aChallenge(browser, tell) {
     await page.getByText("the last day lies before the first").waitFor();
     assert.equal(await page.getByLabel("Last day").getAttribute("aria-invalid"), "true");
     await page.getByLabel("Last day").fill(await page.getByLabel("First day").inputValue());
+    const note = page.getByText("Only workouts count whose machine");
+    assert.equal(await note.isVisible(), false);
+    await page.getByLabel("What counts").selectOption("distance");
+    await note.waitFor();
+    await fits(page, "a challenge over a distance");
+    await page.getByLabel("What counts").selectOption("effort");
     await page.getByLabel("Teams").fill("Red\n\nBlue\n");
     await shot(page, "challenges-make", { fullPage: true });
     await page.getByRole("button", { name: "Make it" }).click();

@@ -108,7 +108,7 @@ function motion({ distance_m: metres, mean_power_w: watts, mean_cadence: cadence
   const known = (value) => value !== null && value !== undefined;
   return [
     known(metres) && figure("Distance", `${(metres / 1_000).toFixed(2)} km`, "by the sensor's counter"),
-    known(watts) && figure("Power", `${Math.round(watts)} W`, "mean, with the time in which you rolled"),
+    known(watts) && figure("Power", `${Math.round(watts)} W`, "mean, coasting included"),
     known(cadence) && figure("Cadence", `${Math.round(cadence)} / min`, "mean, while you moved"),
   ].filter(Boolean);
 }
