@@ -83,6 +83,7 @@ from services.challenges.heats import Heats
 from services.classes.bookings import Bookings
 from services.classes.classes import Classes
 from services.classes.coaches import Coaches
+from services.classes.ghosts import ClassGhosts
 from services.classes.offers import Offers
 from services.classes.rankings import Rankings
 from services.classes.recurring import Recurring
@@ -360,6 +361,7 @@ async def open_parts(
                 replay=replay,
                 challenges=challenges,
                 heats=heats,
+                class_ghosts=ClassGhosts(transactions),
                 showings=showings,
                 offers=Offers(transactions, clock, ids),
                 bookings=Bookings(transactions, clock, ids),

@@ -126,13 +126,6 @@ class Heats:
 
     # -- what was ridden ----------------------------------------------------------------------------------------------
 
-    async def offset_ms(self, workout_id: WorkoutId) -> int | None:
-        """What makes wall clock of the device time of a workout's samples, as far as was found out; None without samples."""
-        found: int | None = await self._tx.fetchval(
-            "SELECT clock_offset_ms FROM streams WHERE workout_id = $1 ORDER BY opened_at, id LIMIT 1", workout_id
-        )
-        return found
-
     async def unfinished(self, class_id: ClassId) -> list[tuple[AccountId, WorkoutId]]:
         """Workouts of a room that nobody has finished, and whose they are."""
         rows = await self._tx.fetch(

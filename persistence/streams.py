@@ -218,6 +218,13 @@ class Streams:
         )
         return [(AccountId(row["account_id"]), WorkoutId(row["workout_id"])) for row in rows]
 
+    async def offset_ms(self, workout_id: WorkoutId) -> int | None:
+        """What makes wall clock of the device time of a workout's samples, as far as was found out; None without samples."""
+        found: int | None = await self._tx.fetchval(
+            "SELECT clock_offset_ms FROM streams WHERE workout_id = $1 ORDER BY opened_at, id LIMIT 1", workout_id
+        )
+        return found
+
     async def judged_tallies(self, class_id: ClassId) -> list[JudgedTally]:
         """What each member of a class has earned in workouts that are not rejected."""
         rows = await self._tx.fetch(

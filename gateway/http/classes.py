@@ -9,13 +9,28 @@ from gateway.http.router import Call, Nothing, Route
 from realtime.wire import ClassCreate, ClassSummary, ClassView
 from rooms.replay import ReplayPage
 from rooms.room import view_of
+from services.classes.class_ghost import ClassGhost
 from services.classes.leading import Leads, PersonView
 from services.classes.live_class import LiveClass
 from services.kernel.ids import AccountId, ClassId
-from services.kernel.problems import ClassNotFound, ClassOver, Forbidden, NotFound, RemovedFromClass
+from services.kernel.problems import (
+    ClassNotFound,
+    ClassOver,
+    Forbidden,
+    GhostNotReady,
+    NotFound,
+    RemovedFromClass,
+)
 
 MIN_EVERY_MS: Final = 200
 """Between two boards of a replay. Faster than this nobody reads; each board costs the server what it cost live."""
+
+
+class GhostPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which class, and whom of it one races: its `leader`, its `median`, or the member of a number on its final table."""
+
+    id: ClassId
+    who: Annotated[str, msgspec.Meta(pattern="^(leader|median|[1-9][0-9]{0,4})$")]
 
 
 class ClassPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +98,10 @@ async def class_summary(deps: GatewayDeps, call: Call[Nothing, Nothing, ClassPat
 
 async def class_replay(deps: GatewayDeps, call: Call[Nothing, ReplayQuery, ClassPath]) -> ReplayPage:
     return await deps.replay.page(call.caller, call.path.id, call.query.from_ms, call.query.every_ms)
+
+
+async def class_ghost(deps: GatewayDeps, call: Call[Nothing, Nothing, GhostPath]) -> ClassGhost:
+    return await deps.class_ghosts.ghost(call.caller, call.path.id, call.path.who)
 
 
 CREATE_CLASS = Route(
@@ -180,4 +199,21 @@ CLASS_REPLAY = Route(
     path=ClassPath,
     reply=ReplayPage,
     problems=(ClassNotFound, Forbidden, NotFound, RemovedFromClass),
+)
+CLASS_GHOST = Route(
+    "GET",
+    "/v1/classes/{id}/ghosts/{who}",
+    name="class_ghost",
+    tag="classes",
+    does="How a score grew in a class that is over, to race it in another one (its coach, its members).",
+    more=(
+        "Of those who stand on its final table, under the name they have there; `leader` and `median` are pacers without a "
+        "person. Fetch it once; nothing is sent while one rides."
+    ),
+    handler=class_ghost,
+    body=Nothing,
+    query=Nothing,
+    path=GhostPath,
+    reply=ClassGhost,
+    problems=(Forbidden, ClassNotFound, RemovedFromClass, NotFound, GhostNotReady),
 )

@@ -64,6 +64,7 @@ from services.challenges.score_log import BEGINNING, Joined, Opened, linked
 from services.challenges.standing import ChallengeStanding, TablePart
 from services.classes.booking import BookingView, RosterLine
 from services.classes.class_clock import Extend, Rest
+from services.classes.class_ghost import ClassGhost
 from services.classes.clock_sync import Report
 from services.classes.leading import PersonView
 from services.classes.live_class import LiveClass
@@ -479,6 +480,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     ChallengeJoin(code="K7WQ2MXB4T", time_zone="Europe/Vienna", team="Hills"),
     HeatCreate(title="Six o'clock sprint", kind="effort", length_min=20, time_zone="Europe/Vienna", late="refused"),
     HeatReady(),
+    ClassGhost(_class, "class", 5_000, (0, 4_000, 14_000, 29_000), cut=False, name="Jonas"),
     _challenge,
     ChallengeList(challenges=(_challenge,)),
     Invitation(

@@ -25,6 +25,7 @@ from services.challenges.challenges import ChallengeTable, ChallengeView, Invita
 from services.challenges.heat import HeatKind, Late
 from services.challenges.score_log import Link
 from services.classes.booking import BookingView, RosterLine
+from services.classes.class_ghost import ClassGhost
 from services.classes.leading import PersonView
 from services.classes.live_class import LiveClass
 from services.classes.metric import Metric
@@ -197,6 +198,12 @@ class ChallengeCases(Protocol):
         self, caller: Caller, challenge_id: ChallengeId, *, start: int, limit: int, around_me: bool
     ) -> ChallengeTable: ...
     async def log(self, caller: Caller, challenge_id: ChallengeId, after: int, limit: int) -> Sequence[Link]: ...
+
+
+class ClassGhostCases(Protocol):
+    """See services/classes/ghosts.py."""
+
+    async def ghost(self, caller: Caller, class_id: ClassId, who: str) -> ClassGhost: ...
 
 
 class HeatCases(Protocol):
@@ -432,6 +439,7 @@ class GatewayDeps:
     reports: ReportCases
     challenges: ChallengeCases
     heats: HeatCases
+    class_ghosts: ClassGhostCases
     offers: OfferCases
     bookings: BookingCases
     series: SeriesCases

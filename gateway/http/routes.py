@@ -73,6 +73,7 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     classes.END_CLASS,
     classes.CLASS_SUMMARY,
     classes.CLASS_REPLAY,
+    classes.CLASS_GHOST,
     reports.CLASS_REPORTS,
     reports.DECIDE_REPORT,
     reports.OWN_REPORTS,

@@ -54,9 +54,14 @@ class HeatStore(Protocol):
     """And of the heats' (persistence/heats.py)."""
 
     async def of(self, challenge_id: ChallengeId) -> Heat | None: ...
-    async def offset_ms(self, workout_id: WorkoutId) -> int | None: ...
     async def unfinished(self, class_id: ClassId) -> list[tuple[AccountId, WorkoutId]]: ...
     async def end(self, challenge_id: ChallengeId, closes: datetime) -> None: ...
+
+
+class StreamStore(Protocol):
+    """And of the streams'."""
+
+    async def offset_ms(self, workout_id: WorkoutId) -> int | None: ...
 
 
 class ClassStore(Protocol):
@@ -98,6 +103,8 @@ class ScoreStores(Protocol):
     def workouts(self) -> WorkoutStore: ...
     @property
     def heats(self) -> HeatStore: ...
+    @property
+    def streams(self) -> StreamStore: ...
     @property
     def classes(self) -> ClassStore: ...
     @property
@@ -224,7 +231,7 @@ async def _ridden(
     """What a workout is worth in a heat, from the samples stored so far. Its revisions are the heat's own: they count what this has
     said of it, also while it is not finished."""
     heat = await stores.heats.of(challenge.id)
-    offset_ms = await stores.heats.offset_ms(workout.id)
+    offset_ms = await stores.streams.offset_ms(workout.id)
     if heat is None or heat.starts_ms is None or heat.ends_ms is None or workout.class_id != heat.class_id:
         return None
     if offset_ms is None:

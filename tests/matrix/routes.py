@@ -25,7 +25,16 @@ from services.fairplay.judging import judge
 from services.integrations.links import link_to
 from services.integrations.sealing import Seals
 from services.kernel.clock import utc
-from services.kernel.ids import ContactId, ContactPhoneId, LoginId, ReportId, TaskId, WebhookEndpointId, WorkoutId
+from services.kernel.ids import (
+    ClassId,
+    ContactId,
+    ContactPhoneId,
+    LoginId,
+    ReportId,
+    TaskId,
+    WebhookEndpointId,
+    WorkoutId,
+)
 from services.notifications.addresses import NewDevice
 from services.notifications.contact_link import ContactLinks
 from services.notifications.content import AnnouncementContent, topic_of
@@ -141,6 +150,13 @@ async def a_summary(evening: Evening, _: Who) -> Asked:
     async with evening.world.transactions() as stores:
         await stores.classes.store_summary(live.id, summary, utc(evening.now_ms()))
     return Asked({"id": live.id})
+
+
+async def a_raced_class(evening: Evening, who: Who) -> Asked:
+    asked = await a_summary(evening, who)
+    async with evening.world.transactions() as stores:
+        await stores.classes.end(ClassId(uuid.UUID(str(asked.path["id"]))), utc(evening.now_ms()))
+    return Asked({**asked.path, "who": "median"})
 
 
 async def a_recorded_class(evening: Evening, _: Who) -> Asked:

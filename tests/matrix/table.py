@@ -176,6 +176,7 @@ ROUTES: Final = (
     RouteRow("GET /v1/classes/{id}/people", LED_CLASS, r.a_class),
     RouteRow("POST /v1/classes/{id}/end", OWN_CLASS, r.a_class),
     RouteRow("GET /v1/classes/{id}/summary", CLASS, r.a_summary),
+    RouteRow("GET /v1/classes/{id}/ghosts/{who}", _WAS_IN_CLASS, r.a_raced_class),
     RouteRow("GET /v1/classes/{id}/replay", _WAS_IN_CLASS, r.a_recorded_class, "a class that is over"),
     RouteRow("GET /v1/classes/{id}/script", CLASS, r.class_with_script),
     RouteRow("PUT /v1/classes/{id}/script", OWN_CLASS, r.new_script),

@@ -25,6 +25,7 @@ from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
 from services.classes.bookings import Bookings
 from services.classes.classes import Classes
+from services.classes.ghosts import ClassGhosts
 from services.classes.live_class import LiveClass
 from services.classes.offers import Offers
 from services.classes.recurring import Recurring
@@ -186,6 +187,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         reports=Reports(transactions, clock, ids, EmptyStage()),
         challenges=Challenges(transactions, clock, ids),
         heats=Heats(transactions, clock, ids, EmptyStage()),
+        class_ghosts=ClassGhosts(transactions),
         offers=Offers(transactions, clock, ids),
         bookings=Bookings(transactions, clock, ids),
         series=Recurring(transactions, clock, ids),

@@ -300,7 +300,7 @@ async function aGhost(browser, tell) {
     await page.getByLabel("Join code").waitFor();
     await train(await tokenOf(page), 120);
     await page.goto(`${BASE_URL}/athlete?code=${live.code}`);
-    const raced = page.getByLabel("Race a workout of yours");
+    const raced = page.getByLabel("Race a workout of yours, or a class");
     await eventually("the workout to race", async () => (await raced.locator("option").count()) === 2);
     await raced.selectOption({ index: 1 });
     await page.getByText("Simulated strap").click();

@@ -21,6 +21,7 @@ import { bluetoothWorks } from "./strap.js";
 import { Training } from "./training.js";
 import { clock, effortWords, moment } from "./words.js";
 
+const MOST_CLASSES = 5;
 const CODE = /^[A-Z0-9]{4,12}$/;
 
 const login = new Login("athlete");
@@ -195,7 +196,7 @@ async function race(next) {
   }
 }
 
-/** What may be raced: one's last workouts, with what they came to. */
+/** What may be raced: one's last workouts, with what they came to; of those in classes the leader and the median, too. */
 async function offerGhosts() {
   try {
     const { workouts } = await login.call("GET", "/v1/workouts?limit=30");
@@ -208,7 +209,13 @@ async function offerGhosts() {
           `${moment(at)} · ${clock(summary.duration_ms)} · ${effortWords(summary.edwards)} points`,
         ),
       );
-    byId("ghost-of").replaceChildren(make("option", { value: "" }, "none"), ...options);
+    const inClasses = workouts.filter(({ class_id: id, summary }) => id && summary).slice(0, MOST_CLASSES);
+    const pacers = inClasses.flatMap(({ class_id: id, created_at_ms: at }) =>
+      ["leader", "median"].map((who) =>
+        make("option", { value: `classes/${id}/ghosts/${who}` }, `The ${who} of your class of ${moment(at)}`),
+      ),
+    );
+    byId("ghost-of").replaceChildren(make("option", { value: "" }, "none"), ...options, ...pacers);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     console.info("past workouts are not known:", problem.message);

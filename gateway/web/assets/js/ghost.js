@@ -1,9 +1,10 @@
 /**
- * Racing a past workout of one's own: its curve is fetched once, and drawn at the time since one's first sample. Pure but for the
- * fetching.
+ * Racing a past workout of one's own, or a past class that one was in: the curve is fetched once, and drawn at the time since one's
+ * first sample, or at class time where it goes by that. Pure but for the fetching.
  *
- * @typedef {{workout: string, step_ms: number, scores: number[], cut: boolean}} Curve scores in zone-milliseconds
+ * @typedef {{workout?: string, axis?: "class" | "own", step_ms: number, scores: number[], cut: boolean}} Curve scores in zone-milliseconds
  */
+import { classTime } from "./clock-controls.js";
 import { effortWords } from "./words.js";
 
 const POINT = 60_000;
@@ -25,13 +26,26 @@ export function againstWords(curve, ms, points) {
   return `${effortWords(Math.abs(ahead))} ${ahead > 0 ? "ahead" : "behind"}`;
 }
 
-/** Remembers for this tab which workout is raced; "" for none. @param {string} workout */
-export function choose(workout) {
-  sessionStorage.setItem(KEY, workout);
+/**
+ * Where on a curve one is: null while nobody can tell, because the class that one rides in has no class time yet.
+ * @param {Curve} curve @param {{elapsedMs: number, clock: any, serverMs: number}} now
+ */
+export function placeOn({ axis }, { elapsedMs, clock, serverMs }) {
+  if (axis !== "class") return elapsedMs;
+  return clock && clock.state !== "waiting" ? classTime(clock, serverMs) : null;
 }
 
-/** The curve of the workout that is raced in this tab, or null. @param {import("./login.js").Login} login */
+/** Remembers for this tab what is raced: a workout, or `classes/<id>/ghosts/<who>`; "" for none. @param {string} what */
+export function choose(what) {
+  sessionStorage.setItem(KEY, what);
+}
+
+/** Where the curve of a choice is. @param {string} what */
+export const pathOf = (what) =>
+  what.startsWith("classes/") ? `/v1/${what}` : `/v1/workouts/${encodeURIComponent(what)}/ghost`;
+
+/** The curve of what is raced in this tab, or null. @param {import("./login.js").Login} login */
 export async function chosenCurve(login) {
-  const workout = sessionStorage.getItem(KEY);
-  return workout ? await login.call("GET", `/v1/workouts/${encodeURIComponent(workout)}/ghost`) : null;
+  const what = sessionStorage.getItem(KEY);
+  return what ? await login.call("GET", pathOf(what)) : null;
 }

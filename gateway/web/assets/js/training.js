@@ -7,7 +7,7 @@
 import { Chat } from "./chat.js";
 import { CueBanner } from "./cue.js";
 import { byId, confirmed, make, setText } from "./dom.js";
-import { againstWords } from "./ghost.js";
+import { againstWords, placeOn } from "./ghost.js";
 import { clockWords, heatOfClock, phaseOf } from "./heat-words.js";
 import { figureWords, rankedWords } from "./metric-words.js";
 import { OwnNumbers } from "./own-numbers.js";
@@ -44,6 +44,7 @@ export class Training {
     this.ghost = null;
     /** The heat that is ridden here, as the class clock tells it, and the time it goes by. */
     this.heat = null;
+    this.clock = null;
     this.time = null;
     this.state = null;
     this.lock = null;
@@ -152,10 +153,18 @@ export class Training {
 
   /** Nobody leads a heat: its clock is all there is to go by. */
   #clock(clock) {
-    if (!clock || this.room.view?.coach_name) return;
+    if (!clock) return;
+    this.clock = clock;
+    if (this.room.view?.coach_name) return;
     this.time ??= new ServerTime(this.live);
     this.heat = heatOfClock(clock);
     this.#tick();
+  }
+
+  #against(points) {
+    const serverMs = this.time?.nowMs ?? this.room?.serverNowMs ?? Date.now();
+    const at = placeOn(this.ghost, { elapsedMs: this.stream.elapsedMs, clock: this.clock, serverMs });
+    return at === null ? "when the class begins" : againstWords(this.ghost, at, points);
   }
 
   #showHeat() {
@@ -285,8 +294,7 @@ export class Training {
     const own = lines.find((line) => line.n === you) ?? null;
     this.numbers.show(own, { fresh, of: lines.filter((line) => Number.isFinite(line.rank)).length });
     setText(byId("elapsed"), clock(this.stream.elapsedMs));
-    if (this.ghost)
-      setText(byId("ghost"), fresh && own ? againstWords(this.ghost, this.stream.elapsedMs, own.effort) : "–");
+    if (this.ghost) setText(byId("ghost"), fresh && own ? this.#against(own.effort) : "–");
     if (this.room) this.#mini(lines, own, fresh);
     if (this.heat) this.#showHeat();
   }
