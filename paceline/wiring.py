@@ -58,6 +58,7 @@ from rooms.comebacks import Comebacks
 from rooms.driving import Driving
 from rooms.guarding import Guarding
 from rooms.hall import Hall
+from rooms.lobbying import Lobbying, LobbyRoom
 from rooms.muting import Muting
 from rooms.players import Players
 from rooms.rankings import Boards
@@ -84,7 +85,9 @@ from services.classes.bookings import Bookings
 from services.classes.classes import Classes
 from services.classes.coaches import Coaches
 from services.classes.ghosts import ClassGhosts
+from services.classes.lobbies import Lobbies
 from services.classes.offers import Offers
+from services.classes.on_demands import OnDemands
 from services.classes.rankings import Rankings
 from services.classes.recurring import Recurring
 from services.classes.showings import Showings
@@ -268,6 +271,7 @@ async def open_parts(
         )
         classes = Classes(transactions, clock, ids, rooms)
         timelines = Timelines(transactions, clock, clocks)
+        lobbying = Lobbying(rooms, Lobbies(transactions, clock, LobbyRoom(rooms, clocks.moved)))
         challenges = Challenges(transactions, clock, ids, hot)
         heats = Heats(transactions, clock, ids, clocks)
         watching = Watching(node, challenges, clock)
@@ -365,6 +369,7 @@ async def open_parts(
                 showings=showings,
                 offers=Offers(transactions, clock, ids),
                 bookings=Bookings(transactions, clock, ids),
+                on_demand=OnDemands(transactions, clock, ids),
                 series=Recurring(transactions, clock, ids),
                 blocks=Blocks(transactions, clock, screening),
                 reports=Reports(transactions, clock, ids, removing),
@@ -429,6 +434,7 @@ async def open_parts(
             coaches,
             rankings,
             clocks,
+            lobbying,
             Speaking(rooms, clock),
             Chatting(rooms, clock),
             muting,

@@ -6,17 +6,18 @@ import asyncpg
 import msgspec
 
 from persistence.database import Tx
-from services.classes.live_class import NOBODY, LiveClass, Membership, Role
+from services.classes.live_class import NOBODY, GroupTerms, LiveClass, Membership, Role
 from services.classes.metric import MOST_BASELINE_WORKOUTS
 from services.classes.showing import Showing
 from services.kernel.clock import to_wall_ms, utc
-from services.kernel.ids import AccountId, ClassId
+from services.kernel.ids import AccountId, ClassId, OnDemandId
 
 _SHOWING = "showing_mode, showing_alias, showing_revision, showing_body"
 _MEMBER = f"account_id, accounts.name, n, role, feed_epoch, baseline, {_SHOWING}"
 _COLUMNS = """
     classes.id, classes.code, classes.title, classes.coach_id, accounts.name AS coach_name,
     classes.created_at, classes.ended_at, classes.coaches_n, classes.needs, classes.heat, classes.metric, classes.ranking_n,
+    classes.on_demand_id, classes.places, classes.late_min,
     ARRAY(
         SELECT helping.account_id FROM class_members AS helping
         WHERE helping.class_id = classes.id AND helping.co_coach_since IS NOT NULL
@@ -41,12 +42,15 @@ class Classes:
     def __init__(self, tx: Tx) -> None:
         self._tx = tx
 
-    async def create(self, live: LiveClass) -> bool:
-        """Store a new class; False when its code is taken."""
+    async def create(self, live: LiveClass, start_key: str | None = None) -> bool:
+        """Store a new class; False when its code is taken. `start_key`: under which its starter has started one without a
+        coach."""
         status: str = await self._tx.execute(
             """
-            INSERT INTO classes (id, code, title, coach_id, created_at, needs, heat, metric)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            INSERT INTO classes (
+                id, code, title, coach_id, created_at, needs, heat, metric, on_demand_id, places, late_min, start_key
+            )
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
             ON CONFLICT (code) DO NOTHING
             """,
             live.id,
@@ -57,6 +61,10 @@ class Classes:
             live.needs,
             live.heat,
             live.metric,
+            None if live.group is None else live.group.on_demand_id,
+            None if live.group is None else live.group.places,
+            None if live.group is None else live.group.late_min,
+            start_key,
         )
         return status.endswith(" 1")
 
@@ -89,7 +97,7 @@ class Classes:
             f"""
             SELECT {_COLUMNS} FROM classes JOIN accounts ON accounts.id = coach_id
             WHERE classes.id IN (
-                (SELECT id FROM classes WHERE coach_id = $1 ORDER BY created_at DESC LIMIT $2)
+                (SELECT id FROM classes WHERE coach_id = $1 AND on_demand_id IS NULL ORDER BY created_at DESC LIMIT $2)
                 UNION ALL
                 SELECT class_id FROM class_members WHERE account_id = $1 AND co_coach_since IS NOT NULL
             )
@@ -264,7 +272,14 @@ def _live_class(row: asyncpg.Record | None) -> LiveClass | None:
         heat=row["heat"],
         metric=row["metric"],
         ranking_n=row["ranking_n"],
+        group=_group(row),
     )
+
+
+def _group(row: asyncpg.Record) -> GroupTerms | None:
+    if row["on_demand_id"] is None:
+        return None
+    return GroupTerms(OnDemandId(row["on_demand_id"]), row["places"], row["late_min"])
 
 
 def _membership(row: asyncpg.Record) -> Membership:

@@ -127,11 +127,11 @@ class Safety:
 
     async def place(self, class_id: ClassId, account_id: AccountId) -> Place | None:
         """Where somebody is in a class, None when they are not in it or were sent out. Its coaches are the one whose class it is
-        and its co-coaches."""
+        and its co-coaches; who has started a class without a coach is none."""
         row = await self._tx.fetchrow(
             """
             SELECT member.n, accounts.name, ARRAY(
-                SELECT coach_id FROM classes WHERE id = $1 AND coach_id IS NOT NULL
+                SELECT coach_id FROM classes WHERE id = $1 AND coach_id IS NOT NULL AND on_demand_id IS NULL
                 UNION
                 SELECT account_id FROM class_members WHERE class_id = $1 AND co_coach_since IS NOT NULL
             ) AS coaches

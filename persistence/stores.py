@@ -27,12 +27,14 @@ from persistence.following import Followers
 from persistence.heats import Heats
 from persistence.inbox import Inbox
 from persistence.leading import Leading
+from persistence.lobbies import Lobbies
 from persistence.logins import Logins
 from persistence.long_tasks import LongTasks
 from persistence.moderation import Moderation
 from persistence.notification_settings import NotificationSettings
 from persistence.notifications import Notifications
 from persistence.offers import Offers
+from persistence.on_demand import OnDemands
 from persistence.outbox import Outbox
 from persistence.phones import Phones
 from persistence.reports import Reports
@@ -64,6 +66,8 @@ class Stores:
         self.leading: Final = Leading(tx)
         self.offers: Final = Offers(tx)
         self.bookings: Final = Bookings(tx)
+        self.on_demand: Final = OnDemands(tx)
+        self.lobbies: Final = Lobbies(tx)
         self.timelines: Final = Timelines(tx)
         self.tapes: Final = Tapes(tx)
         self.challenges: Final = Challenges(tx)

@@ -120,10 +120,10 @@ class Verdicts:
     # -- who looks ----------------------------------------------------------------------------------------------------
 
     async def coaches(self, class_id: ClassId, account_id: AccountId) -> bool:
-        """Whether somebody is a coach of a class."""
+        """Whether somebody is a coach of a class; who has started one without a coach is not."""
         found: bool = await self._tx.fetchval(
             """
-            SELECT EXISTS (SELECT FROM classes WHERE id = $1 AND coach_id = $2)
+            SELECT EXISTS (SELECT FROM classes WHERE id = $1 AND coach_id = $2 AND on_demand_id IS NULL)
                 OR EXISTS (
                     SELECT FROM class_members WHERE class_id = $1 AND account_id = $2 AND co_coach_since IS NOT NULL)
             """,

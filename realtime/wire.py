@@ -230,9 +230,17 @@ class StreamTaken(Shape, frozen=True):
 # -- rooms ------------------------------------------------------------------------------------------------------
 
 
+class GroupView(Shape, frozen=True):
+    """A class without a coach: so many may be in it, and newcomers are let in so many minutes after it has begun."""
+
+    places: int
+    late_min: int
+
+
 class ClassView(Shape, frozen=True):
     """A live class as members see it. Times are ms since 1970. `co_coach_ids` lead it beside its coach; `coaches_n` counts the
     changes of who leads: a view with a lower one is older. `needs`: the entitlement without which no newcomer is let in.
+    With `group` nobody coaches it: `coach_id` is who has started it, and it waits in a lobby (`class.ready`).
 
     The board is ranked by `metric`, figures are in `unit`, and equals share a rank: compared `exact`, free of rounding, or
     `as_shown`. `ranking_n` counts the changes of that, as `coaches_n` does."""
@@ -252,6 +260,7 @@ class ClassView(Shape, frozen=True):
     unit: str = "points"
     ties: TieRule = "exact"
     ranking_n: int = 0
+    group: GroupView | None = None
 
 
 class ClassCreate(Shape, frozen=True):
@@ -488,7 +497,8 @@ class ClockView(Shape, frozen=True):
 
 
 class ClassControl(Shape, frozen=True):
-    """Do something to the clock of a class (who leads it).
+    """Do something to the clock of a class (who leads it). Who has started a class without a coach may start it before all are
+    ready, pause and resume it; there every beginning has a countdown, of 10 s and of 5 s after a pause.
 
     `key`, made by you, new for each command: the same command sent again with it, after an answer that did not come, is done once.
     """
@@ -661,13 +671,38 @@ class CockpitChanges(Shape, frozen=True):
     rows: tuple[CockpitRow, ...] = ()
 
 
+class ClassReady(Shape, frozen=True):
+    """Say that you are `ready` for a class without a coach that waits in its lobby, or not yet. Once everybody who is there and
+    rides is, two at least, it begins: `class.clock` brings the countdown."""
+
+    class_id: ClassId
+    ready: bool = True
+    traceparent: TraceParent | None = None
+
+
+class LobbyView(Shape, frozen=True):
+    """Who is ready, by their numbers, in the order in which they said so. `n` counts the changes: a view with a lower one is
+    older."""
+
+    class_id: ClassId
+    ready: tuple[int, ...]
+    n: int
+
+
+class ClassLobbyView(LobbyView, frozen=True, kw_only=True):
+    """Others are ready than before."""
+
+    position: PositionText
+
+
 class RoomJoined(Shape, frozen=True):
     """You are in: the class, your own member entry (none for a display), and the board as it stands. `present` is how many
     people are in the room on all nodes; `room.presence` goes on from it.
 
     `recovered` is said only with proof: `missed` are then all events of the room since your `since`, in order. When it is
     false, events may be lost: start from what stands here. Either way `position` is where you stand now; it is missing while
-    the room's log cannot be reached, and `room.reset` will bring it. `clock` is there when the class has a script.
+    the room's log cannot be reached, and `room.reset` will bring it. `clock` is there when the class has a script,
+    `lobby` when nobody coaches it.
     """
 
     room: ClassView
@@ -678,6 +713,7 @@ class RoomJoined(Shape, frozen=True):
     position: PositionText | None = None
     clock: ClockView | None = None
     missed: tuple[Missed, ...] = ()
+    lobby: LobbyView | None = None
 
 
 class RoomPresence(Shape, frozen=True):
@@ -983,6 +1019,7 @@ class RoomReset(Shape, frozen=True, kw_only=True):
     room: ClassView
     board: BoardSnapshot
     clock: ClockView | None = None
+    lobby: LobbyView | None = None
     position: PositionText
 
 
@@ -1121,6 +1158,9 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("class.create", ClassCreate, "Create a live class (coach).", reply=ClassView),
     Event("class.end", ClassRef, "End a class (its coach).", reply=ClassView),
     Event("class.control", ClassControl, "Start, pause, resume, skip or extend a class (its coach).", reply=ClockView),
+    Event(
+        "class.ready", ClassReady, "Say that you are ready, in the lobby of a class without a coach.", reply=LobbyView
+    ),
     Event("coach.appoint", CoachAppoint, "Say who leads the class (its coach).", reply=ClassView),
     Event("ranking.set", RankingSet, "Rank the board by another metric (who leads the class).", reply=ClassView),
     Event("member.remove", MemberRemove, "Send somebody out of the class (who leads it).", reply=Done),
@@ -1213,6 +1253,13 @@ EVENTS: Final[tuple[Event, ...]] = (
         "class.clock",
         ClassClockView,
         "The clock of the class has changed.",
+        delivery=Delivery.MUST,
+        positioned=True,
+    ),
+    Event(
+        "class.lobby",
+        ClassLobbyView,
+        "Others are ready than before, in a class without a coach.",
         delivery=Delivery.MUST,
         positioned=True,
     ),

@@ -23,7 +23,8 @@ from realtime.codec import Frame, payload_of
 from realtime.crew import Crew
 from realtime.position import NOWHERE
 from realtime.sparingly import Sparingly
-from realtime.wire import ClassClockView, ClockSync, ClockSynced, ClockView
+from realtime.wire import ClassClockView, ClockSync, ClockSynced, ClockView, LobbyView
+from rooms.lobbying import LOBBY_EVENT, lobby_key, said_lobby
 from rooms.room import Room, clock_view
 from rooms.rooms import Rooms
 from services.classes.timeline import Timeline
@@ -141,7 +142,11 @@ class Clocks:
         async with self._transactions() as stores:
             timeline = await stores.timelines.of(class_id)
             await self._rooms.read_again(stores, room)
+            lobby = None if room.live.group is None else await stores.lobbies.now(class_id)
         room.stepping.take_script(timeline.revision, timeline.script)
+        if lobby is not None and (room.lobby is None or room.lobby.n < lobby.n):
+            waiting = LobbyView(class_id, lobby.ready, lobby.n)
+            await self._rooms.say(class_id, LOBBY_EVENT, said_lobby(waiting), key=f"{lobby_key(waiting)}:{position}")
         view = clock_view(class_id, timeline)
         if view is not None and (room.clock is None or room.clock.n < view.n):
             # Said before perhaps, but not to the members here: so not under the key it had then. From the log it comes back here.

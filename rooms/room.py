@@ -18,7 +18,17 @@ from realtime.codec import Frame, event_frame
 from realtime.connection import Connection
 from realtime.limits import RoomPace
 from realtime.peer import Share, ShareEntry
-from realtime.wire import BoardChanges, BoardPrivate, BoardSnapshot, ClassView, ClockView, Member, StepRow
+from realtime.wire import (
+    BoardChanges,
+    BoardPrivate,
+    BoardSnapshot,
+    ClassView,
+    ClockView,
+    GroupView,
+    LobbyView,
+    Member,
+    StepRow,
+)
 from rooms.audience import CUE_EVENT, audience_of, cue_of, for_member
 from rooms.board import Board, Line, furthest
 from rooms.cockpit import Cockpit, zone_now
@@ -72,6 +82,7 @@ def view_of(live: LiveClass) -> ClassView:
         unit=MEASURES[live.metric].unit,
         ties=MEASURES[live.metric].tie,
         ranking_n=live.ranking_n,
+        group=None if live.group is None else GroupView(live.group.places, live.group.late_min),
     )
 
 
@@ -115,6 +126,7 @@ class Room:
         self.board: Final = Board()
         self.private: Final = Private()
         self.clock: ClockView | None = None
+        self.lobby: LobbyView | None = None
         self.stepping: Final = Stepping()
         self.cockpit: Final = Cockpit(live.id)
         self.pace: Final = RoomPace()
@@ -550,6 +562,11 @@ class Room:
         if self._snapshot is None or self._snapshot[0] != self._version:
             self._snapshot = (self._version, event_frame("board.snapshot", self.snapshot(now_ms)))
         return self._snapshot[1]
+
+    def take_lobby(self, lobby: LobbyView) -> None:
+        """Know who is ready; an older word than the one known here changes nothing."""
+        if self.lobby is None or self.lobby.n < lobby.n:
+            self.lobby = lobby
 
     def take_clock(self, clock: ClockView) -> bool:
         """Take what is said about the class clock; False when something as new was known."""

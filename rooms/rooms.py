@@ -34,6 +34,7 @@ from realtime.room_log import Appended, LogAway
 from realtime.wire import (
     BoardSnapshot,
     ClassEndedView,
+    LobbyView,
     Missed,
     Role,
     RoomJoin,
@@ -199,6 +200,7 @@ class Rooms:
             present=self._presence.tell_count(room.channel),
             position=None if at is None else str(at),
             clock=room.clock,
+            lobby=room.lobby,
             missed=tuple(Missed(each.event, payload_of(each)) for each in self.meant_for(caller, room, missed or ())),
         )
 
@@ -364,6 +366,7 @@ class Rooms:
             members = await stores.classes.members(class_id)
             tallies = {tally.account_id: tally for tally in await stores.streams.tallies(class_id)}
             timeline = await stores.timelines.of(class_id)
+            lobby = None if live.group is None else await stores.lobbies.now(class_id)
             muted = await stores.moderation.mutes(class_id)
             taken_down = await stores.moderation.removed(class_id)
         room = Room(live, self.node.id, self._clock.wall_ms())
@@ -377,6 +380,8 @@ class Rooms:
                 basis = Basis(burned, moved=tally.moved, mass_kg=tally.mass_kg)
                 room.seat(membership, tally.earned.zone_ms, basis)
         room.take_timeline(timeline)
+        if lobby is not None:
+            room.take_lobby(LobbyView(class_id, lobby.ready, lobby.n))
         room.muted = muted
         room.taken_down = taken_down
         room.beat(self._clock.wall_ms())
@@ -476,7 +481,9 @@ class Rooms:
         self.on_reset(room, str(position))
         if self.node.count(channel):
             board = room.snapshot(self._clock.wall_ms())
-            reset = RoomReset(room=view_of(room.live), board=board, clock=room.clock, position=str(position))
+            reset = RoomReset(
+                room=view_of(room.live), board=board, clock=room.clock, lobby=room.lobby, position=str(position)
+            )
             self.node.broadcast(channel, event_frame("room.reset", reset))
 
     # -- the beat -------------------------------------------------------------------------------------------------

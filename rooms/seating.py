@@ -13,29 +13,35 @@ from services.accounts.entitlement import require
 from services.classes.live_class import MAX_MEMBERS, LiveClass, Membership, Role, role_after
 from services.classes.metric import BASELINE_DAYS, baseline_of
 from services.classes.offer import may_come_in
+from services.classes.on_demand import may_come_late
 from services.kernel.caller import Caller
 from services.kernel.clock import to_wall_ms
-from services.kernel.ids import AccountId, ClassId
+from services.kernel.ids import AccountId
 from services.kernel.problems import ClassFull, ClassNotFound, RemovedFromClass
 
 
 async def admit(stores: Stores, live: LiveClass, caller: Caller, now: datetime) -> None:
     """Raise `NotBooked`, `DoorsShut` or `ClassCalledOff` when a class that was offered does not let the caller in now, and
-    `EntitlementNeeded` where a newcomer lacks what it needs. One that was never offered and needs nothing lets in whoever knows
-    its code."""
+    `EntitlementNeeded` where a newcomer lacks what it needs; `DoorsShut` for who comes too late to one without a coach. One that
+    was never offered and needs nothing lets in whoever knows its code."""
     found = await stores.offers.admission(live.id, caller.account_id)
     if found is not None:
         offer, asked = found
         may_come_in(offer, caller, asked, to_wall_ms(now))
-    if live.needs is not None and "display" not in caller.roles and not live.is_led_by(caller.account_id):
-        await _entitled(stores, live.id, live.needs, caller.account_id, to_wall_ms(now))
+    asks = live.needs is not None or live.group is not None
+    if asks and "display" not in caller.roles and not live.is_led_by(caller.account_id):
+        await _newcomer(stores, live, caller.account_id, to_wall_ms(now))
 
 
-async def _entitled(stores: Stores, class_id: ClassId, needs: str, account_id: AccountId, now_ms: int) -> None:
+async def _newcomer(stores: Stores, live: LiveClass, account_id: AccountId, now_ms: int) -> None:
     """Who is in already may come back, whatever has run out since: see `services/accounts/entitlement.py`."""
-    if await stores.classes.membership(class_id, account_id) is None:
-        granted = await stores.entitlements.named((account_id,), needs)
-        require(needs, granted[account_id], now_ms)
+    if await stores.classes.membership(live.id, account_id) is not None:
+        return
+    if live.needs is not None:
+        granted = await stores.entitlements.named((account_id,), live.needs)
+        require(live.needs, granted[account_id], now_ms)
+    if live.group is not None:
+        may_come_late(live, live.group, await stores.timelines.of(live.id), now_ms)
 
 
 async def admit_rider(heats: Heats, live: LiveClass, caller: Caller, path: str) -> None:
@@ -59,7 +65,8 @@ async def seat(classes: Classes, live: LiveClass, account_id: AccountId, role: R
         baseline = baseline_of(await classes.past_zones(account_id, now - timedelta(days=BASELINE_DAYS)))
     await classes.lock(live.id)
     found = await classes.membership(live.id, account_id)
-    if found is None and not await classes.has_place(live.id, MAX_MEMBERS):
-        raise ClassFull(limit=MAX_MEMBERS)
+    places = MAX_MEMBERS if live.group is None else live.group.places
+    if found is None and not await classes.has_place(live.id, places):
+        raise ClassFull(limit=places)
     role = role if found is None else role_after(found.role, role)
     return await classes.enter(live.id, account_id, role, now, baseline)

@@ -1,4 +1,4 @@
-"""Classes that were offered, by the clock: their doors open, and series offer what comes next."""
+"""Classes by the clock: the doors of those that were offered open, those without a coach end, and series offer what comes next."""
 
 from typing import Final
 
@@ -6,9 +6,10 @@ import structlog
 
 from persistence.stores import Stores
 from services.classes.offers import open_doors
+from services.classes.on_demands import end_by_clock
 from services.classes.recurring import grow
 from services.kernel.clock import Clock
-from services.kernel.facts import AnyFact, ClassDoorsDue
+from services.kernel.facts import AnyFact, ClassDoorsDue, ClassEndDue
 from services.kernel.ids import Ids
 from services.schedule.jobs import Tick
 from workers.retry import Unprocessable
@@ -26,11 +27,15 @@ class ClassDoors:
         self._clock: Final = clock
 
     async def open(self, stores: Stores, fact: AnyFact) -> None:
-        """The doors of a class are due: make it a live class, unless it was called off or put off since."""
+        """The doors of a class are due: make it a live class, unless it was called off or put off since. Or a class without a coach
+        is to end by itself, unless its clock has moved since."""
         match fact:
             case ClassDoorsDue(class_id=class_id):
                 if await open_doors(stores, class_id, self._clock.wall_ms()) is None:
                     log.info("class_doors.not_due", class_id=str(class_id))
+            case ClassEndDue(class_id=class_id):
+                if not await end_by_clock(stores, class_id, self._clock.wall_ms()):
+                    log.info("class_doors.not_over", class_id=str(class_id))
             case _:
                 raise Unprocessable(f"no doors open for {type(fact).__name__}")
 

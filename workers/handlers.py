@@ -40,6 +40,7 @@ from services.kernel.facts import (
     ClassClockMoved,
     ClassCoachesChanged,
     ClassDoorsDue,
+    ClassEndDue,
     ClassEnded,
     ClassMemberLetIn,
     ClassMemberRemoved,
@@ -122,7 +123,7 @@ NOTIFICATIONS: Final = Queue(
 )
 LONG_TASKS: Final = Queue("long-tasks", wants=(TaskAsked,))
 SAFETY: Final = Queue("safety", wants=(SafetyStepDue, SafetyIncidentMoved), concurrency=2)
-CLASS_DOORS: Final = Queue("class-doors", wants=(ClassDoorsDue,))
+CLASS_DOORS: Final = Queue("class-doors", wants=(ClassDoorsDue, ClassEndDue))
 WEBHOOKS: Final = Queue("webhooks", wants=(WorkoutSummarised, ClassEnded, ClassSummarised), concurrency=2)
 CHALLENGES: Final = Queue("challenges", wants=(WorkoutSummarised, WorkoutJudged, ChallengeDue), concurrency=2)
 CHALLENGE_TABLES: Final = Queue("challenge-tables", wants=(ChallengeMoved, ChallengeFinished))

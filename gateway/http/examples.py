@@ -23,6 +23,7 @@ from gateway.http.heats import HeatCreate, HeatReady
 from gateway.http.logins import ChangePassword, LogIn, LoginList, LoginsEnded, RefreshRequest
 from gateway.http.notifications import MarkRead
 from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
+from gateway.http.on_demand import OnDemandList, OnDemandRequest, StartRequest
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
 from gateway.http.phones import GivePhone, PhoneCheckView, PhoneView, ProvePhone
 from gateway.http.problems import ProblemBody, title_of, type_of
@@ -69,6 +70,7 @@ from services.classes.clock_sync import Report
 from services.classes.leading import PersonView
 from services.classes.live_class import LiveClass
 from services.classes.offer import OfferView, Terms
+from services.classes.on_demand import OnDemandTerms, OnDemandView
 from services.classes.script import (
     Block,
     CadenceTarget,
@@ -97,6 +99,7 @@ from services.kernel.ids import (
     IncidentId,
     LoginId,
     NotificationId,
+    OnDemandId,
     ReportId,
     SeriesId,
     StreamId,
@@ -317,6 +320,14 @@ _booked = BookingView(
     booked_at_ms=_START,
     ahead=2,
 )
+_on_demand = OnDemandView(
+    id=OnDemandId(_id(13)),
+    coach_id=_mira,
+    coach_name="Mira",
+    terms=OnDemandTerms(title="Hill climb", places=12, equipment=("bike",)),
+    duration_ms=2_700_000,
+    created_at_ms=_START,
+)
 _premium = EntitlementView(
     name="premium", source="voucher:SPRING", holds=True, from_ms=_START, granted_at_ms=_START, until_ms=_starts
 )
@@ -523,6 +534,10 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     BlockView(_jonas, "Jonas", _START),
     BookingList(bookings=(_booked,), next_before=None),
     GrantRequest(source="voucher:SPRING", until_ms=_starts),
+    OnDemandRequest(key="c41f07", terms=_on_demand.terms, class_id=_class),
+    _on_demand,
+    OnDemandList(on_demand=(_on_demand,), next_after=None),
+    StartRequest(key="d00b17"),
     EntitlementList(entitlements=(_premium,)),
     SeriesRequest(key="1c149a", rule=_rule, terms=_terms),
     _weekly,
@@ -749,6 +764,9 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         clock=_clock,
         missed=(wire.Missed("cue", msgspec.Raw(msgspec.json.encode(_cue))),),
     ),
+    wire.ClassReady(class_id=_class, ready=True),
+    wire.LobbyView(class_id=_class, ready=(2, 1), n=2),
+    wire.ClassLobbyView(class_id=_class, ready=(2, 1), n=2, position=_position),
     wire.ClassControl(class_id=_class, do=Extend(by_ms=60_000), key="5d20aa"),
     _clock,
     wire.ClassTimeline(class_id=_class, script=_script, clocks=(_clock,)),

@@ -30,6 +30,8 @@ from services.classes.leading import PersonView
 from services.classes.live_class import LiveClass
 from services.classes.metric import Metric
 from services.classes.offer import OfferQuery, OfferView, Terms
+from services.classes.on_demand import OnDemandTerms, OnDemandView
+from services.classes.script import Script
 from services.classes.series import SeriesView, Weekly
 from services.classes.showing import Consent
 from services.classes.showings import Choice
@@ -49,6 +51,7 @@ from services.kernel.ids import (
     DeviceId,
     LoginId,
     NotificationId,
+    OnDemandId,
     ReportId,
     SeriesId,
     TaskId,
@@ -248,6 +251,17 @@ class BookingCases(Protocol):
     async def roster(self, caller: Caller, class_id: ClassId, after: int, limit: int) -> tuple[RosterLine, ...]: ...
 
 
+class OnDemandCases(Protocol):
+    """See services/classes/on_demands.py."""
+
+    async def put(
+        self, caller: Caller, terms: OnDemandTerms, script: Script | None, class_id: ClassId | None, key: str
+    ) -> OnDemandView: ...
+    async def page(self, caller: Caller, after: OnDemandId | None, limit: int) -> tuple[OnDemandView, ...]: ...
+    async def withdraw(self, caller: Caller, on_demand_id: OnDemandId) -> OnDemandView: ...
+    async def start(self, caller: Caller, on_demand_id: OnDemandId, key: str) -> LiveClass: ...
+
+
 class SeriesCases(Protocol):
     """See services/classes/recurring.py."""
 
@@ -442,6 +456,7 @@ class GatewayDeps:
     class_ghosts: ClassGhostCases
     offers: OfferCases
     bookings: BookingCases
+    on_demand: OnDemandCases
     series: SeriesCases
     workouts: WorkoutCases
     verdicts: VerdictCases

@@ -14,6 +14,7 @@ from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.driving import Driving
+from rooms.lobbying import Lobbying
 from rooms.muting import Muting
 from rooms.players import Players
 from rooms.raw_frames import batch_of, kind_of
@@ -48,6 +49,7 @@ class Live:
         coaches: Coaches,
         rankings: Rankings,
         clocks: Clocks,
+        lobbying: Lobbying,
         speaking: Speaking,
         chatting: Chatting,
         muting: Muting,
@@ -70,6 +72,7 @@ class Live:
         self._coaches = coaches
         self._rankings = rankings
         self._clocks = clocks
+        self._lobbying = lobbying
         self._speaking = speaking
         self._chatting = chatting
         self._muting = muting
@@ -109,6 +112,7 @@ class Live:
             "class.create": self.class_create,
             "class.end": self.class_end,
             "class.control": self.class_control,
+            "class.ready": self.class_ready,
             "coach.appoint": self.coach_appoint,
             "ranking.set": self.ranking_set,
             "member.remove": self.member_remove,
@@ -207,6 +211,9 @@ class Live:
         class_id = message.class_id
         timeline = await self._timelines.control(connection.caller, class_id, message.do, message.key)
         reply.ok(clock_views(class_id, timeline)[-1])
+
+    async def class_ready(self, connection: Connection, message: wire.ClassReady, reply: Reply) -> None:
+        reply.ok(await self._lobbying.ready(connection, message))
 
     async def coach_appoint(self, connection: Connection, message: wire.CoachAppoint, reply: Reply) -> None:
         if message.class_id not in connection.rooms:

@@ -61,7 +61,9 @@ class PersonView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def may_appoint(live: LiveClass, caller: Caller) -> None:
-    """Raise unless `caller` is the coach of this class, in person, and it is still live."""
+    """Raise unless `caller` is the coach of this class, in person, and it is still live; one without a coach gets none."""
+    if live.group is not None:
+        raise Forbidden("nobody leads this class: its clock does")
     if live.coach_id != caller.account_id or "display" in caller.roles:
         raise Forbidden("only the coach of this class decides who leads it")
     if live.over:

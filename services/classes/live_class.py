@@ -13,7 +13,7 @@ import msgspec
 from services.classes.metric import Metric
 from services.classes.showing import Showing
 from services.kernel.caller import Caller
-from services.kernel.ids import AccountId, ClassId
+from services.kernel.ids import AccountId, ClassId, OnDemandId
 from services.kernel.problems import ClassNotFound, ClassOver, Forbidden, RemovedFromClass
 
 CODE_ALPHABET: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
@@ -28,11 +28,20 @@ NOBODY: Final = AccountId(uuid.UUID(int=0))
 """The coach of a class that nobody leads: no account has this id."""
 
 
+class GroupTerms(msgspec.Struct, frozen=True):
+    """What makes a class one without a coach (on_demand.py): what it was started of; so many may be in it; newcomers are let in so
+    many minutes after it has begun."""
+
+    on_demand_id: OnDemandId
+    places: int
+    late_min: int
+
+
 class LiveClass(msgspec.Struct, frozen=True):
     """A class. `created_ms`, `ended_ms` wall clock, ms since 1970; `ended_ms` None while it is live. `co_coach_ids` lead it beside
     its coach (leading.py); `coaches_n` counts the changes of who leads. `needs`: the entitlement without which nobody is let in. In
     a `heat` only counts what is ridden while the class clock runs; `coach_id` is then `NOBODY`. Its board is ranked by `metric`;
-    `ranking_n` counts the changes of that."""
+    `ranking_n` counts the changes of that. With `group` nobody coaches it, and `coach_id` is who has started it."""
 
     id: ClassId
     code: str
@@ -47,13 +56,16 @@ class LiveClass(msgspec.Struct, frozen=True):
     heat: bool = False
     metric: Metric = "effort"
     ranking_n: int = 0
+    group: GroupTerms | None = None
 
     @property
     def over(self) -> bool:
         return self.ended_ms is not None
 
     def is_led_by(self, account_id: AccountId) -> bool:
-        """Whether this is somebody who leads the class."""
+        """Whether this is somebody who leads the class; nobody leads one without a coach."""
+        if self.group is not None:
+            return False
         return account_id == self.coach_id or account_id in self.co_coach_ids
 
 

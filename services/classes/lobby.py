@@ -31,6 +31,13 @@ class Lobby(msgspec.Struct, frozen=True):
     n: int = 0
 
 
+class LobbyNow(msgspec.Struct, frozen=True):
+    """A lobby by the numbers of its members: who is `ready`, in the order in which they said so; a higher `n` is newer."""
+
+    ready: tuple[int, ...]
+    n: int
+
+
 def marked(lobby: Lobby, account_id: AccountId, *, ready: bool) -> Lobby:
     """The lobby after somebody has said that they are ready, or not; the same one when that is known."""
     if (account_id in lobby.ready) is ready:

@@ -6,7 +6,7 @@ counts the changes, and of two timelines of a class the one with the higher numb
 
 import msgspec
 
-from services.classes.class_clock import ClassClock, Event, folded
+from services.classes.class_clock import ClassClock, Event, Started, folded
 from services.classes.script import Script, duration_ms
 
 
@@ -21,6 +21,11 @@ class Timeline(msgspec.Struct, frozen=True):
     def n(self) -> int:
         """How often it has been changed."""
         return self.revision + len(self.events)
+
+    @property
+    def begun_ms(self) -> int | None:
+        """The server time at which the script begins or began; None while it waits."""
+        return next((event.from_ms for event in self.events if isinstance(event, Started)), None)
 
     @property
     def begun(self) -> bool:

@@ -9,19 +9,21 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
-from uuid import UUID
 
 import msgspec
 
 from services.classes import script as scripts
-from services.classes.class_clock import Command, Event, decide
+from services.classes.class_clock import Command, decide
+from services.classes.group_clock import ClockStores, note
+from services.classes.group_clock import TimelineStore as NotedTimelineStore
 from services.classes.live_class import LiveClass, Membership, may_control, may_know, may_script
+from services.classes.on_demand import counted_down, may_run
 from services.classes.script import Script, laid_out
 from services.classes.timeline import Timeline, clocks_of
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
-from services.kernel.facts import AnyFact, ClassClockMoved
-from services.kernel.ids import AccountId, ClassId, FactId
+from services.kernel.facts import ClassClockMoved
+from services.kernel.ids import AccountId, ClassId
 from services.kernel.problems import ChangedMeanwhile, ClassNotFound, ClassStarted, ClockRefused, NotFound
 
 
@@ -48,30 +50,21 @@ class ClassStore(Protocol):
     async def membership(self, class_id: ClassId, account_id: AccountId) -> Membership | None: ...
 
 
-class TimelineStore(Protocol):
+class TimelineStore(NotedTimelineStore, Protocol):
     """See persistence/timelines.py. Whoever writes holds the lock of the class."""
 
     async def of(self, class_id: ClassId) -> Timeline: ...
     async def save_script(self, class_id: ClassId, script: Script, revision: int, at: datetime) -> None: ...
     async def has(self, class_id: ClassId, key: str) -> bool: ...
-    async def add(self, class_id: ClassId, n: int, event: Event, key: str | None) -> None: ...
 
 
-class OutboxStore(Protocol):
-    """Where facts are told."""
-
-    async def add(self, fact: AnyFact, aggregate_id: UUID) -> FactId: ...
-
-
-class TimelineStores(Protocol):
+class TimelineStores(ClockStores, Protocol):
     """The stores of one transaction."""
 
     @property
     def classes(self) -> ClassStore: ...
     @property
     def timelines(self) -> TimelineStore: ...
-    @property
-    def outbox(self) -> OutboxStore: ...
 
 
 class Room(Protocol):
@@ -107,7 +100,7 @@ class Timelines:
         `ClassStarted` once the clock has begun, `ChangedMeanwhile`, and `BadShape` with the place of a contradiction."""
         script = scripts.checked(draft.script, "$.script")
         async with self._transactions() as stores:
-            timeline = await self._locked(stores, caller, class_id, may_script)
+            _, timeline = await self._locked(stores, caller, class_id, may_script)
             if timeline.begun:
                 raise ClassStarted
             if timeline.revision != draft.revision:
@@ -131,19 +124,20 @@ class Timelines:
         return _view(script, timeline.revision)
 
     async def control(self, caller: Caller, class_id: ClassId, command: Command, key: str | None) -> Timeline:
-        """Do something to the clock of a class (who leads it); how the timeline is then. The same `key` again does nothing more.
-        Raises `ClassNotFound`, `Forbidden`, `ClassOver`, `ClockRefused`, `BadShape`."""
+        """Do something to the clock of a class (who leads it, or has started one without a coach); how the timeline is then.
+        The same `key` again does nothing more. Raises `ClassNotFound`, `Forbidden`, `ClassOver`, `ClockRefused`, `BadShape`."""
         async with self._transactions() as stores:
-            timeline = await self._locked(stores, caller, class_id, may_control)
+            live, timeline = await self._locked(
+                stores, caller, class_id, lambda live, caller: may_command(live, caller, command)
+            )
             if timeline.script is None:
                 raise ClockRefused("a class without a script has no clock: store one first", state="none")
             if key is not None and await stores.timelines.has(class_id, key):
                 return timeline
             clock = clocks_of(timeline)[-1]
-            event = decide(clock, laid_out(timeline.script), command, self._clock.wall_ms())
-            await stores.timelines.add(class_id, clock.events + 1, event, key)
-            await stores.outbox.add(ClassClockMoved(class_id=class_id), class_id)
-        moved = msgspec.structs.replace(timeline, events=(*timeline.events, event))
+            wanted = command if live.group is None else counted_down(command)
+            event = decide(clock, laid_out(timeline.script), wanted, self._clock.wall_ms())
+            moved = await note(stores, live, timeline, event, key)
         await self._room.moved(class_id, moved)
         return moved
 
@@ -155,11 +149,19 @@ class Timelines:
     @staticmethod
     async def _locked(
         stores: TimelineStores, caller: Caller, class_id: ClassId, may: Callable[[LiveClass, Caller], None]
-    ) -> Timeline:
-        """The timeline of a class for a caller who `may` change it, its row locked."""
+    ) -> tuple[LiveClass, Timeline]:
+        """A class and its timeline for a caller who `may` change it, its row locked."""
         live = await _known(stores, await stores.classes.lock(class_id), caller)
         may(live, caller)
-        return await stores.timelines.of(class_id)
+        return live, await stores.timelines.of(class_id)
+
+
+def may_command(live: LiveClass, caller: Caller, command: Command) -> None:
+    """Raise unless `caller` may do this to the clock of a class."""
+    if live.group is None:
+        may_control(live, caller)
+    else:
+        may_run(live, caller, command)
 
 
 async def _known(stores: TimelineStores, live: LiveClass | None, caller: Caller) -> LiveClass:

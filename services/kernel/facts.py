@@ -122,6 +122,12 @@ class ClassDoorsDue(Fact, frozen=True, tag="class.doors_due"):
     class_id: ClassId
 
 
+class ClassEndDue(Fact, frozen=True, tag="class.end_due"):
+    """It is time for a class without a coach to end by itself, if its clock still says so."""
+
+    class_id: ClassId
+
+
 class ClassClockMoved(Fact, frozen=True, tag="class.clock_moved"):
     """The timeline of a class was changed: another script, or its coach did something to its clock."""
 
@@ -338,6 +344,7 @@ AnyFact = (
     | ClassCalledOff
     | ClassReminderDue
     | ClassDoorsDue
+    | ClassEndDue
     | ClassClockMoved
     | ClassMessageRemoved
     | ShowingChosen
@@ -378,6 +385,7 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     ClassCalledOff,
     ClassReminderDue,
     ClassDoorsDue,
+    ClassEndDue,
     ClassClockMoved,
     ClassMessageRemoved,
     ShowingChosen,

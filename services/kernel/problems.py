@@ -259,6 +259,13 @@ class ClockRefused(Problem):
     status = 409
 
 
+class TooManyGroups(Problem):
+    """You have started as many classes on demand as one may at once: end one of them, or wait until it is over."""
+
+    code = "too_many_groups"
+    status = 409
+
+
 class NotInRoom(Problem):
     """Join the room first."""
 

@@ -8,6 +8,7 @@ import uuid
 
 from realtime import wire
 from services.classes.class_clock import Start
+from services.classes.live_class import Role
 from services.kernel.facts import SafetyStepDue
 from services.kernel.ids import ChallengeId, ClassId, NotificationId, StreamId, TaskId
 from services.safety.incident import Incident
@@ -18,8 +19,8 @@ from services.training.ftms_control import TargetPower
 from services.training.heart_rate_frames import HeartRateMeasurement, encode_heart_rate
 from services.training.sample import Sample
 from tests.matrix.roles import Who
-from tests.matrix.routes import a_challenge, a_notification, a_recorded_class, a_script, a_task
-from tests.matrix.scene import Evening
+from tests.matrix.routes import ON_DEMAND, a_challenge, a_notification, a_recorded_class, a_script, a_task
+from tests.matrix.scene import ROLES, Evening
 
 _SAMPLES = (Sample(t=0, bpm=120), Sample(t=1_000, bpm=121))
 _FRAMES = (wire.RawMoment(0, encode_heart_rate(HeartRateMeasurement(142, contact=True))),)
@@ -214,6 +215,16 @@ async def start_clock(evening: Evening, who: Who) -> object:
     await a_script(evening)
     await evening.in_room(who)
     return wire.ClassControl(class_id=(await evening.live()).id, do=Start())
+
+
+async def ready_to_ride(evening: Evening, who: Who) -> object:
+    """A class without a coach, of which those are members who are members of the class of the evening."""
+    made = await evening.make(Who.OWNER, "POST", "/v1/on-demand", ON_DEMAND)
+    started = await evening.make(Who.OWNER, "POST", "/v1/on-demand/{id}/classes", {"key": "k"}, id=made["id"])
+    role: Role = "spectator" if who is Who.SPECTATOR else "athlete"
+    if who in ROLES and who is not Who.DISPLAY:
+        await (await evening.sits(who)).call("room.join", wire.RoomJoin(code=started["code"], role=role))
+    return wire.ClassReady(class_id=ClassId(uuid.UUID(started["id"])))
 
 
 async def time(_: Evening, __: Who) -> object:

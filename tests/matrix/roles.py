@@ -119,6 +119,10 @@ IN_CLASS_BUT_ITS_COACH: Final = among_accounts(
 IN_CLASS: Final = among_accounts(
     OK, "the members of the class; to others it does not exist", coach=NO_CLASS, stranger=NO_CLASS
 )
+RIDERS_IN_ROOM: Final = among_accounts(
+    OK, "who rides in a class without a coach, in its room", coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM,
+    spectator=FORBIDDEN, display=NOT_IN_ROOM,
+)  # fmt: skip
 LEADER_IN_ROOM: Final = among_accounts(
     FORBIDDEN, "who leads the class, in its room", owner=OK, co_coach=OK, coach=NOT_IN_ROOM, stranger=NOT_IN_ROOM
 )

@@ -58,6 +58,8 @@ RouteInput = Callable[[Evening, Who], Awaitable[Asked]]
 PASSWORD: Final = "violet anchor moss kettle"
 HOUR_MS: Final = 3_600_000
 TERMS: Final = {"title": "Thursday hills", "duration_min": 45, "capacity": 10}
+SCRIPT: Final = {"blocks": [{"intervals": [{"duration_ms": 60_000}]}]}
+ON_DEMAND: Final = {"key": "o", "terms": {"title": "Hill climb"}, "script": SCRIPT}
 RULE: Final = {"days": ["thu"], "at": "18:30", "zone": "Europe/Vienna", "from_day": "2026-09-01"}
 HOOK: Final = {"url": "https://hooks.example.org/in", "events": ["workout.summarised"], "scopes": ["samples"]}
 _numbers: Final = itertools.count(1)
@@ -256,6 +258,16 @@ async def _offered(evening: Evening) -> str:
 
 async def new_offer(evening: Evening, _: Who) -> Asked:
     return Asked(body={"key": "k", **_offer(evening)})
+
+
+def on_demand(said: object = None) -> RouteInput:
+    """The owner's script on demand."""
+
+    async def ask(evening: Evening, _: Who) -> Asked:
+        made = await evening.make(Who.OWNER, "POST", "/v1/on-demand", ON_DEMAND)
+        return Asked({"id": made["id"]}, body=said)
+
+    return ask
 
 
 async def an_offer(evening: Evening, _: Who) -> Asked:

@@ -29,6 +29,7 @@ from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
 from rooms.guarding import Guarding
 from rooms.hall import Hall
+from rooms.lobbying import Lobbying, LobbyRoom
 from rooms.muting import Muting
 from rooms.rankings import Boards
 from rooms.reacting import Reacting
@@ -42,7 +43,9 @@ from rooms.tapes import Tapes
 from services.classes.classes import Classes
 from services.classes.coaches import Coaches
 from services.classes.live_class import LiveClass
+from services.classes.lobbies import Lobbies
 from services.classes.metric import Metric
+from services.classes.on_demands import OnDemands
 from services.classes.rankings import Rankings
 from services.classes.showings import Showings
 from services.classes.timelines import Timelines
@@ -217,6 +220,10 @@ class TestNode:
         )
         self.classes = Classes(transactions, world.clock, ids, self.rooms)
         self.timelines = Timelines(transactions, world.clock, self.clocks)
+        self.lobbying = Lobbying(
+            self.rooms, Lobbies(transactions, world.clock, LobbyRoom(self.rooms, self.clocks.moved))
+        )
+        self.on_demand = OnDemands(transactions, world.clock, ids)
         self.showings = Showings(transactions, world.clock, ids, self.rooms)
         self.coaches = Coaches(transactions, world.clock, Hall(self.rooms))
         self.rankings = Rankings(transactions, Boards(self.rooms))

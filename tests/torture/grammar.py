@@ -35,6 +35,7 @@ EVENTS: Final[dict[str, str]] = {
     "trainer.set": f'{{"class_id":"{ROOM}","target":{{"type":"power","watts":200}}}}',
     "class.create": '{"title":"Ride"}',
     "class.end": f'{{"class_id":"{ROOM}"}}',
+    "class.ready": f'{{"class_id":"{ROOM}","ready":true}}',
     "class.control": f'{{"class_id":"{ROOM}","do":{{"type":"extend","by_ms":60000}}}}',
     "coach.appoint": f'{{"class_id":"{ROOM}","n":2,"to":"co_coach"}}',
     "ranking.set": f'{{"class_id":"{ROOM}","metric":"zone_minutes"}}',

@@ -107,6 +107,7 @@ class Hall:
             "class.create": self.create,
             "class.end": self.end,
             "class.control": self.control,
+            "class.ready": self.ready,
             "coach.appoint": self.appoint,
             "ranking.set": self.rank,
             "member.remove": self.remove,
@@ -180,6 +181,9 @@ class Hall:
 
     def control(self, _: Connection, message: wire.ClassControl, reply: Reply) -> None:
         reply.ok(wire.ClockView(message.class_id, 1, 1, "waiting", 0, 0, 0, 0, 60_000))
+
+    def ready(self, _: Connection, message: wire.ClassReady, reply: Reply) -> None:
+        reply.ok(wire.LobbyView(message.class_id, (1,), 1))
 
     def done(self, _: Connection, _message: object, reply: Reply) -> None:
         reply.ok(wire.Done())

@@ -100,6 +100,7 @@ class Work:
             "reaction.send": refuse,
             "trainer.set": refuse,
             "class.control": refuse,
+            "class.ready": refuse,
             "coach.appoint": refuse,
             "ranking.set": refuse,
             "member.remove": refuse,

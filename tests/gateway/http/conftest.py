@@ -28,6 +28,7 @@ from services.classes.classes import Classes
 from services.classes.ghosts import ClassGhosts
 from services.classes.live_class import LiveClass
 from services.classes.offers import Offers
+from services.classes.on_demands import OnDemands
 from services.classes.recurring import Recurring
 from services.classes.showing import Showing
 from services.classes.showings import Showings
@@ -190,6 +191,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         class_ghosts=ClassGhosts(transactions),
         offers=Offers(transactions, clock, ids),
         bookings=Bookings(transactions, clock, ids),
+        on_demand=OnDemands(transactions, clock, ids),
         series=Recurring(transactions, clock, ids),
         workouts=Workouts(transactions),
         verdicts=Verdicts(transactions, clock),

@@ -108,6 +108,7 @@ class Calls:
             "class.create": anything,
             "class.end": anything,
             "class.control": anything,
+            "class.ready": anything,
             "coach.appoint": anything,
             "ranking.set": anything,
             "member.remove": anything,
