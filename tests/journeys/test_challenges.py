@@ -23,7 +23,8 @@ CROWDS = (5, 50, 500)
 
 async def test_the_words_of_the_pages() -> None:
     require("node")
-    said, code = await run_node("--test", "units/challenges.test.mjs", "units/heats.test.mjs", "units/ghost.test.mjs")
+    units = ("challenges", "heats", "ghost", "lobby")
+    said, code = await run_node("--test", *(f"units/{name}.test.mjs" for name in units))
     assert code == 0, said
 
 

@@ -290,6 +290,52 @@ async function aHeat(browser, tell) {
   tell("a heat");
 }
 
+/** Two start a class on demand together, on two nodes: a lobby, a countdown, a pause for both. */
+async function together(browser, tell) {
+  const coach = await register("Mara", "coach");
+  const script = { blocks: [{ intervals: [{ duration_ms: 1_200_000 }] }] };
+  const body = (key, terms) => ({ key, terms: { equipment: ["bike"], ...terms }, script });
+  const put = (key, terms) => http("POST", "/v1/on-demand", { token: coach.token, body: body(key, terms), status: 201 });
+  await put("o1", { title: "Hill climb" });
+  await put("o2", { title: "Alps", needs: "premium" });
+  await withPage(browser, { viewport: PHONE }, async (page) => {
+    await page.goto(`${BASE_URL}/schedule`);
+    await registerByKeyboard(page, "Gil");
+    await page.getByText("needs premium, which you do not have").waitFor();
+    await speaks(page, "classes on demand");
+    await fits(page, "classes on demand");
+    await shot(page, "on-demand-phone", { fullPage: true });
+    await page.getByRole("button", { name: "Start with others: Hill climb" }).click();
+    await page.waitForURL(/\/athlete\?code=/);
+    const code = new URL(page.url()).searchParams.get("code");
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await page.getByText("You are alone here.").waitFor();
+    const hal = await register("Hal", "member");
+    const client = await connect(hal.token, OTHER_URL);
+    const joined = await client.ask("room.join", { code, role: "athlete" });
+    assert.equal(joined.room.group.places, 20);
+    await page.getByText("0 of 2 riders ready").waitFor();
+    await page.getByRole("button", { name: "I am ready" }).click();
+    await page.getByText("1 of 2 riders ready").waitFor();
+    await fits(page, "the lobby");
+    await shot(page, "lobby-phone", { fullPage: true });
+    await page.setViewportSize(LAPTOP);
+    await fits(page, "the lobby on a laptop");
+    await shot(page, "lobby-laptop", { fullPage: true });
+    tell("in the lobby");
+
+    await client.ask("class.ready", { class_id: joined.room.id, ready: true });
+    await page.getByRole("heading", { name: /Begins in/ }).waitFor();
+    await shot(page, "lobby-countdown", { fullPage: true });
+    await page.getByRole("heading", { name: /^0:\d\d of 20:00/ }).waitFor();
+    await page.getByRole("button", { name: "Pause for all" }).click();
+    await page.getByRole("heading", { name: /Paused at/ }).waitFor();
+    assert.doesNotMatch(await page.locator("main").innerText(), /undefined|null|NaN/);
+    client.close();
+  });
+  tell("together");
+}
+
 /** A past workout is raced in a class, and only its owner sees how far they are ahead of it. */
 async function aGhost(browser, tell) {
   const coach = await register("Mara", "coach");
@@ -322,6 +368,7 @@ await journey(async (tell) => {
     await over(browser, tell);
     await classes(browser, tell);
     await aHeat(browser, tell);
+    await together(browser, tell);
     await aGhost(browser, tell);
   });
 });

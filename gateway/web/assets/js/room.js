@@ -22,6 +22,7 @@ const SAID = [
   "class.summary",
   "class.clock",
   "class.ranking",
+  "class.lobby",
   "class.coaches",
   "room.removed",
   "room.let_in",
@@ -31,7 +32,7 @@ const SAID = [
 
 /**
  * @typedef {{onJoined?: (room: any, you: any) => void, onBoard: (board: Board) => void, onEnded?: (room: any) => void, onCue?: (cue: any) => void,
- *            onSummary?: (summary: any) => void, onClock?: (clock: any) => void,
+ *            onSummary?: (summary: any) => void, onClock?: (clock: any) => void, onLobby?: (lobby: any) => void,
  *            onCoaches?: (room: any) => void, onPeople?: () => void, onChat?: (message: any) => void,
  *            onChatRemoved?: (position: string) => void, onReset?: () => void, onProblem: (problem: Problem) => void}} RoomWatcher
  */
@@ -104,6 +105,7 @@ export class Room {
     this.watcher.onJoined?.(joined.room, this.you);
     this.#take(joined.board);
     this.watcher.onClock?.(joined.clock);
+    this.watcher.onLobby?.(joined.lobby);
     for (const [event, payload] of joined.missed ?? []) this.#said(event, payload);
     this.place.set(joined.position);
   }
@@ -116,6 +118,7 @@ export class Room {
     if (event === "class.ended") this.#ended(payload);
     if (event === "class.summary") this.watcher.onSummary?.(payload);
     if (event === "class.clock") this.watcher.onClock?.(payload);
+    if (event === "class.lobby") this.watcher.onLobby?.(payload);
     if (event === "chat.said") this.watcher.onChat?.(payload);
     if (event === "chat.removed") this.watcher.onChatRemoved?.(payload.removed);
     if (event === "class.coaches") this.#coaches(payload);
@@ -136,9 +139,10 @@ export class Room {
     this.watcher.onProblem(new Problem({ code: "removed_from_class", message, retry: false }));
   }
 
-  #reset({ room, board, clock, position }) {
+  #reset({ room, board, clock, lobby, position }) {
     if (this.closed) return;
     this.watcher.onClock?.(clock);
+    this.watcher.onLobby?.(lobby);
     this.place.set(position);
     this.#take(board);
     this.watcher.onReset?.();

@@ -6,6 +6,7 @@
 import { dayOf } from "./challenge-words.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
 import { memberPage } from "./member-page.js";
+import { OnDemand } from "./on-demand.js";
 import { aboutWords, bookingWords, mayDo, needsWords, placesWords } from "./offer-words.js";
 import { Problem } from "./problem.js";
 import { newKey } from "./cue.js";
@@ -23,12 +24,14 @@ class Page {
     this.next = null;
     /** The names of what one is entitled to now. */
     this.held = new Set();
+    this.onDemand = new OnDemand(login, () => this.held);
     /** The key of a booking whose answer has not come, by class: asked again, it is the same wish. */
     this.keys = new Map();
   }
 
-  load() {
-    return Promise.all([this.loadBooked(), this.loadOffers()]);
+  async load() {
+    await Promise.all([this.loadBooked(), this.loadOffers()]);
+    await this.onDemand.load();
   }
 
   async loadBooked() {

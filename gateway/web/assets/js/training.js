@@ -9,6 +9,7 @@ import { CueBanner } from "./cue.js";
 import { byId, confirmed, make, setText } from "./dom.js";
 import { againstWords, placeOn } from "./ghost.js";
 import { clockWords, heatOfClock, phaseOf } from "./heat-words.js";
+import { Lobby } from "./lobby.js";
 import { figureWords, rankedWords } from "./metric-words.js";
 import { OwnNumbers } from "./own-numbers.js";
 import { acknowledge } from "./receipt.js";
@@ -40,6 +41,8 @@ export class Training {
     this.room = null;
     /** @type {Chat | null} */
     this.chat = null;
+    /** @type {Lobby | null} */
+    this.lobby = null;
     /** @type {import("./ghost.js").Curve | null} */
     this.ghost = null;
     /** The heat that is ridden here, as the class clock tells it, and the time it goes by. */
@@ -122,13 +125,16 @@ export class Training {
 
   #enter(code) {
     this.chat = new Chat(this.live, { leads: false });
+    this.lobby = new Lobby(this.live, this.stream.kept.account);
     this.room = new Room(
       this.live,
       { code, role: "athlete" },
       {
-        onJoined: (view) => {
+        onJoined: (view, you) => {
           setText(byId("live-title"), view.title);
-          setText(byId("live-where"), view.coach_name ? `Live class with ${view.coach_name}` : "Heat");
+          const told = view.coach_name ? `Live class with ${view.coach_name}` : "Heat";
+          setText(byId("live-where"), view.group ? `Together, started by ${view.coach_name}` : told);
+          this.lobby.entered(view, you);
           this.stream.kept.title = view.title;
           this.#offerShowing(view.id);
           this.chat.entered(this.room);
@@ -138,6 +144,7 @@ export class Training {
         onReset: () => this.chat.entered(this.room),
         onBoard: () => this.#tick(),
         onClock: (clock) => this.#clock(clock),
+        onLobby: (lobby) => this.lobby.take(lobby),
         onCue: (cue) => {
           this.cue.show(cue, this.room.serverNowMs);
           acknowledge(this.live, cue, () => this.room.serverNowMs);
@@ -155,9 +162,11 @@ export class Training {
   #clock(clock) {
     if (!clock) return;
     this.clock = clock;
-    if (this.room.view?.coach_name) return;
+    const { view } = this.room;
+    if (view?.coach_name && !view.group) return;
     this.time ??= new ServerTime(this.live);
-    this.heat = heatOfClock(clock);
+    if (view?.group) this.lobby.takeClock(clock);
+    else this.heat = heatOfClock(clock);
     this.#tick();
   }
 
@@ -295,7 +304,10 @@ export class Training {
     this.numbers.show(own, { fresh, of: lines.filter((line) => Number.isFinite(line.rank)).length });
     setText(byId("elapsed"), clock(this.stream.elapsedMs));
     if (this.ghost) setText(byId("ghost"), fresh && own ? this.#against(own.effort) : "–");
-    if (this.room) this.#mini(lines, own, fresh);
+    if (this.room) {
+      this.#mini(lines, own, fresh);
+      this.lobby.show([...this.room.board.members.values()], this.time?.nowMs ?? this.room.serverNowMs);
+    }
     if (this.heat) this.#showHeat();
   }
 
