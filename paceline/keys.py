@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from paceline.settings import Settings
-from services.accounts.tokens import make_key
-from services.integrations.sealing import make_key as make_sealing_key
+from services.accounts.keyring import make_key
+from services.accounts.tokens import DISPLAY_TTL_S
+from services.kernel.sealing import make_key as make_sealing_key
 from services.notifications.vapid import make_vapid_key
 
 KEY_FILE: Final = "token.key.pem"
@@ -29,6 +30,11 @@ _ADMIN_TOKEN_BYTES: Final = 32
 def signing_key(settings: Settings) -> str:
     """The key that signs access tokens, PEM; made when there is none. Raises OSError when the folder cannot be used."""
     return settings.token_key or _kept(settings.data_dir / KEY_FILE, make_key)
+
+
+def longest_token_ms(settings: Settings) -> int:
+    """The longest life of an access token: so long a key is believed after it has stopped signing."""
+    return max(settings.access_token_minutes * 60, DISPLAY_TTL_S) * 1_000
 
 
 def admin_token(settings: Settings) -> str:

@@ -24,7 +24,7 @@ from gateway.sockets.login_watch import LoginWatch
 from gateway.sockets.server import LiveServer, attach
 from gateway.sockets.service_state import ServiceStates
 from paceline.demo import Demo
-from paceline.keys import admin_token, sealing_keys, signing_key, vapid_key
+from paceline.keys import admin_token, longest_token_ms, sealing_keys, signing_key, vapid_key
 from paceline.program import Program
 from paceline.readings import readings
 from paceline.settings import Settings
@@ -76,9 +76,11 @@ from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import Attempts
 from services.accounts.displays import Displays
 from services.accounts.entitlements import Entitlements
+from services.accounts.keyring import KeyProblem, load_key
+from services.accounts.keys import Keys
 from services.accounts.logins import Logins
 from services.accounts.passwords import Passwords
-from services.accounts.tokens import Tokens, load_key
+from services.accounts.tokens import Tokens
 from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
 from services.classes.bookings import Bookings
@@ -93,11 +95,11 @@ from services.classes.recurring import Recurring
 from services.classes.showings import Showings
 from services.classes.timelines import Timelines
 from services.fairplay.verdicts import Verdicts
-from services.integrations.sealing import Seals
 from services.integrations.telling import Telling as WebhookTelling
 from services.integrations.webhooks import Webhooks
 from services.kernel.clock import Clock
 from services.kernel.ids import Ids
+from services.kernel.sealing import Seals
 from services.notifications.contact_link import ContactLinks
 from services.notifications.inbox import Inbox
 from services.notifications.links import Linking
@@ -190,6 +192,7 @@ class Parts:
     app: web.Application
     sockets: LiveServer
     login_watch: LoginWatch
+    keys: Keys
     admin_ui: AdminUi | None
     demo: Demo
     draining: bool = False
@@ -283,10 +286,10 @@ async def open_parts(
         passwords = Passwords()
         resources.callback(passwords.close)
         secret = signing_key(settings)
-        tokens = Tokens(
-            load_key(secret),
-            access_ttl_s=settings.access_token_minutes * 60,
-        )
+        seals = Seals(sealing_keys(settings))
+        keys = Keys(transactions, seals, load_key(secret), clock, token_ms=longest_token_ms(settings))
+        await keys.read()
+        tokens = Tokens(keys.ring, access_ttl_s=settings.access_token_minutes * 60)
         attempts = Attempts()
         accounts = Accounts(
             transactions,
@@ -334,7 +337,6 @@ async def open_parts(
         providers = await resources.enter_async_context(open_third_parties(settings, clock))
         leaving = frozenset(channel for channel in CHANNELS if providers.speaks(channel))
         notifying = Notifying(Telling(words, leaving, clock, ids), clock)
-        seals = Seals(sealing_keys(settings))
         webhook_facts = WebhookFacts(WebhookTelling(clock, ids, seals))
         consumers = tuple(
             Consumer(row.queue, row.handler, transactions, clock)
@@ -359,6 +361,7 @@ async def open_parts(
                 accounts=accounts,
                 entitlements=Entitlements(transactions, clock, ids),
                 logins=logins,
+                keys=keys,
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,
                 timelines=timelines,
@@ -390,7 +393,7 @@ async def open_parts(
                 webhooks=Webhooks(transactions, clock, ids, seals, judging(egress)),
                 identify=identify,
                 demo_code=demo.current_code,
-                checks=_checks(database, node, program, lambda: parts.draining),
+                checks=_checks(database, node, keys, program, lambda: parts.draining),
                 readings=readings(
                     node,
                     presence,
@@ -480,7 +483,7 @@ async def open_parts(
             settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, reacting, comebacks,
             tapes, players, watching, streams, guarding, accounts, classes, bus, lookout, wakeups, bell, relay, scheduler,
             long_tasks, consumers, followers, stream_feeds, providers, senders, delivery_watch, webhook_sender, app, sockets,
-            login_watch, admin_ui, demo,
+            login_watch, keys, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -530,12 +533,15 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("reacting", parts.reacting.run())
         program.start("comebacks", parts.comebacks.run())
         program.start("sockets", parts.sockets.run())
+        program.start("keys", parts.keys.run())
         program.start("login watch", parts.login_watch.run())
         if parts.admin_ui is not None:
             program.start("admin ui", parts.admin_ui.run())
 
 
-def _checks(database: Database, node: Node, program: Program, draining: Callable[[], bool]) -> Mapping[str, Check]:
+def _checks(
+    database: Database, node: Node, keys: Keys, program: Program, draining: Callable[[], bool]
+) -> Mapping[str, Check]:
     async def migrated() -> None:
         async with database.connection() as connection:
             if waiting := await pending(connection):
@@ -550,6 +556,12 @@ def _checks(database: Database, node: Node, program: Program, draining: Callable
         if dead:
             raise NotReady(f"ended: {', '.join(dead)}")
 
+    async def signs() -> None:
+        try:
+            keys.check()
+        except KeyProblem as problem:
+            raise NotReady(str(problem)) from problem
+
     async def staying() -> None:
         if draining() or program.stopping:
             raise NotReady("this node is stopping")
@@ -559,5 +571,6 @@ def _checks(database: Database, node: Node, program: Program, draining: Callable
         "migrations": migrated,
         "broker": carried,
         "loops": alive,
+        "keys": signs,
         "draining": staying,
     }

@@ -41,6 +41,7 @@ from persistence.reports import Reports
 from persistence.safety import Safety
 from persistence.schedule import Schedule
 from persistence.showings import Showings
+from persistence.signing_keys import SigningKeys
 from persistence.streams import Streams
 from persistence.tapes import Tapes
 from persistence.ticks import Ticks
@@ -60,6 +61,7 @@ class Stores:
         self.tx: Final = tx
         self.accounts: Final = Accounts(tx)
         self.logins: Final = Logins(tx)
+        self.signing_keys: Final = SigningKeys(tx)
         self.entitlements: Final = Entitlements(tx)
         self.classes: Final = Classes(tx)
         self.showings: Final = Showings(tx)

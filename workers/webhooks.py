@@ -28,7 +28,6 @@ from persistence.webhooks import CHANNEL
 from services.integrations.delivery import KEPT_DAYS, Turn
 from services.integrations.ports import JudgeUrl
 from services.integrations.retrying import ATTEMPTS, wish_of
-from services.integrations.sealing import CannotOpen, Seals
 from services.integrations.settling import Called, settle
 from services.integrations.signing import headers
 from services.integrations.telling import Telling
@@ -36,6 +35,7 @@ from services.kernel import trace
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact
 from services.kernel.problems import UrlRefused
+from services.kernel.sealing import CannotOpen, Seals
 from services.schedule.jobs import Tick
 from workers.outbound.client import Answered, Blocked, Limits, NotReached, Outbound, Outcome, Unanswered
 from workers.outbound.egress import Egress, EgressRefused

@@ -20,6 +20,7 @@ from gateway.http.devices import DeviceList, DeviceView, WebPushKey
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
 from gateway.http.entitlements import EntitlementList, GrantRequest
 from gateway.http.heats import HeatCreate, HeatReady
+from gateway.http.keys import JwkSet
 from gateway.http.logins import ChangePassword, LogIn, LoginList, LoginsEnded, RefreshRequest
 from gateway.http.notifications import MarkRead
 from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
@@ -58,6 +59,7 @@ from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.accounts import LoggedIn
 from services.accounts.entitlement import EntitlementView
+from services.accounts.keyring import Jwk
 from services.accounts.logins import LoginView
 from services.challenges.challenge import Rules, closes_ms
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation, TableLine, TeamLine
@@ -457,6 +459,9 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     Registration(email="jonas@example.org", password="violet anchor moss kettle", name="Jonas", device="watch"),  # noqa: S106
     LogIn(email="jonas@example.org", password="violet anchor moss kettle", device="watch"),  # noqa: S106
     RefreshRequest(refresh_token="plr_4Jq0m2nB8sX1vT6yK3wE5rU7iO9pA0dF2gH4jL6zC8c"),  # noqa: S106
+    JwkSet(
+        keys=(Jwk(kid="kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", x="11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),)
+    ),
     ChangePassword(old="violet anchor moss kettle", new="copper lantern orbit thistle"),
     LoginList(
         logins=(

@@ -19,6 +19,7 @@ from services.accounts.account import AccountView, ProfileChange, SignupRole
 from services.accounts.accounts import LoggedIn
 from services.accounts.displays import Display
 from services.accounts.entitlement import EntitlementView
+from services.accounts.keyring import Jwk
 from services.accounts.logins import LoginView
 from services.challenges.challenge import Kind, Ties
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation
@@ -114,6 +115,12 @@ class LoginCases(Protocol):
     async def end(self, caller: Caller, login_id: LoginId) -> None: ...
     async def end_others(self, caller: Caller) -> int: ...
     async def change_password(self, caller: Caller, *, old: str, new: str, address: str | None) -> int: ...
+
+
+class KeyCases(Protocol):
+    """See services/accounts/keys.py."""
+
+    def published(self) -> tuple[Jwk, ...]: ...
 
 
 class ReplayCases(Protocol):
@@ -444,6 +451,7 @@ class GatewayDeps:
     accounts: AccountCases
     entitlements: EntitlementCases
     logins: LoginCases
+    keys: KeyCases
     displays: DisplayCases
     classes: ClassCases
     timelines: TimelineCases

@@ -85,7 +85,7 @@ class Route(Generic[B, Q, P]):
     """One row of the table. `does` is the first line of its documentation, `more` the rest.
 
     `body`, `query`, `path` are `Nothing` where there is none; `reply` None means an empty answer, or a `File` of the type
-    `media_type`.
+    `media_type`. Anybody between us and the client may keep a reply for `kept_s` seconds; none by default.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -103,6 +103,7 @@ class Route(Generic[B, Q, P]):
     problems: tuple[type[Problem], ...] = ()
     more: str = ""
     media_type: str = ""
+    kept_s: int = 0
 
     def all_problems(self) -> tuple[type[Problem], ...]:
         """Its own problems, and those that its shapes and its auth bring along; ordered by status and code."""
@@ -247,6 +248,6 @@ def _rendered(reply: msgspec.Struct | None, route: Route[B, Q, P]) -> web.Respon
         response = web.Response(
             status=route.status, body=msgspec.json.encode(reply), content_type=_JSON, charset="utf-8"
         )
-    # Nearly all of it is about a person, and all of it changes: nothing between us and the client may keep it.
-    response.headers["Cache-Control"] = "no-store"
+    # Nearly all of it is about a person, and all of it changes: unless a row says so, nothing on the way to the client may keep it.
+    response.headers["Cache-Control"] = f"public, max-age={route.kept_s}" if route.kept_s else "no-store"
     return response

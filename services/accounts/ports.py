@@ -5,6 +5,7 @@ the stores keep.
 """
 
 import uuid
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -12,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from services.accounts.account import Account, Credentials
+from services.accounts.keyring import RingKey
 from services.kernel.caller import AccountRole
 from services.kernel.facts import AnyFact
 from services.kernel.ids import AccountId, FactId, LoginId
@@ -40,6 +42,50 @@ class Refresh(msgspec.Struct, frozen=True):
     login: Login
     expires_at: datetime
     used_at: datetime | None
+
+
+class StoredKey(msgspec.Struct, frozen=True):
+    """A signing key as stored: `public` 32 bytes, `sealed` its private part; None for the key of the installation."""
+
+    place: RingKey
+    public: bytes
+    sealed: bytes | None
+
+    def __repr__(self) -> str:
+        return f"StoredKey({self.place})"
+
+
+class KeyStore(Protocol):
+    """The signing keys."""
+
+    async def lock(self) -> None:
+        """Nobody else changes keys before this transaction ends."""
+        ...
+
+    async def all(self) -> list[StoredKey]:
+        """Every key there is, in the order in which they sign."""
+        ...
+
+    async def save(self, keys: Iterable[StoredKey], made_at: datetime) -> None:
+        """Store new keys, and the places in time of those that are there."""
+        ...
+
+    async def forget(self, retired_before: datetime) -> int:
+        """Delete the keys that retired before then, but not the one of the installation; how many."""
+        ...
+
+
+class KeyStores(Protocol):
+    """The stores of one open transaction, for keys."""
+
+    @property
+    def signing_keys(self) -> KeyStore: ...
+
+
+class KeyTransactions(Protocol):
+    """Opens a transaction: everything done in it commits together or not at all."""
+
+    def __call__(self) -> AbstractAsyncContextManager[KeyStores]: ...
 
 
 class AccountStore(Protocol):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.integrations.delivery import KEPT_DAYS
-from services.integrations.sealing import Seals
 from services.kernel.ids import WebhookEndpointId, WorkoutId
+from services.kernel.sealing import Seals
 
 PATH: Final = "/v1/webhook-samples/"
 GOOD_FOR_S: Final = (KEPT_DAYS + 1) * 24 * 3_600

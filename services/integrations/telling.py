@@ -15,10 +15,10 @@ from services.integrations.endpoint import Endpoint
 from services.integrations.events import AnyEvent
 from services.integrations.links import link_to
 from services.integrations.ports import WebhookStores
-from services.integrations.sealing import Seals
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact, ClassEnded, ClassSummarised, WorkoutSummarised
 from services.kernel.ids import ClassId, Ids, WebhookDeliveryId, WorkoutId
+from services.kernel.sealing import Seals
 from services.kernel.trace import traceparent
 from services.training.sample import Sample
 from services.training.workouts import READ_AT_ONCE, Workout

@@ -14,12 +14,12 @@ from services.integrations.endpoint import Endpoint, Scope
 from services.integrations.events import EVENTS
 from services.integrations.links import read_link
 from services.integrations.ports import JudgeUrl, WebhookStores, WebhookTransactions
-from services.integrations.sealing import Seals
 from services.integrations.signing import make_secret
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import Ids, WebhookDeliveryId, WebhookEndpointId
 from services.kernel.problems import EndpointPaused, NotFound, RateLimited, TooManyEndpoints
+from services.kernel.sealing import Seals
 from services.kernel.trace import traceparent
 from services.training.sample import Sample
 from services.training.workouts import MAX_SAMPLES_PAGE

@@ -17,8 +17,9 @@ from persistence.accounts import Accounts
 from persistence.database import open_database
 from persistence.logins import Logins
 from services.accounts.account import Account
+from services.accounts.keyring import SigningKey, load_key, make_key
 from services.accounts.ports import Login
-from services.accounts.tokens import SigningKey, Tokens, load_key, make_key
+from services.accounts.tokens import Tokens
 from services.kernel.clock import SystemClock, utc
 from services.kernel.ids import AccountId, LoginId, Uuid7Ids
 from tests.support.server import Server, open_server

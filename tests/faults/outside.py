@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from services.integrations.sealing import Seals
+from services.kernel.sealing import Seals
 from services.notifications.vapid import load_vapid_key, make_vapid_key
 from tests.support.hostile import Act, Request, answers, says, silence
 from tests.support.providers import (

@@ -12,9 +12,9 @@ from loadtest.tokens import Tokens
 from persistence.database import open_database
 from persistence.stores import Transactions
 from services.accounts.account import Account
+from services.accounts.keyring import load_key
 from services.accounts.ports import Login
 from services.accounts.tokens import Tokens as TokenMaker
-from services.accounts.tokens import load_key
 from services.classes.live_class import LiveClass, code_from
 from services.kernel.caller import AccountRole
 from services.kernel.clock import SystemClock, utc

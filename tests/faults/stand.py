@@ -33,7 +33,7 @@ from redis.exceptions import RedisError
 
 from paceline.embedded import open_embedded
 from realtime.peer import EVERY_NODE
-from services.accounts.tokens import make_key
+from services.accounts.keyring import make_key
 from tests.faults import ledger
 from tests.faults.balancer import Balancer, open_balancer
 from tests.faults.history import History, Ready

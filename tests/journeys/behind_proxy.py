@@ -21,7 +21,7 @@ from loadtest.client import PacelineClient, account_tokens, open_client
 from loadtest.tokens import Tokens
 from paceline.embedded import embedded_for_tests
 from realtime.wire import BoardSnapshot, RoomRef
-from services.accounts.tokens import make_key
+from services.accounts.keyring import make_key
 from services.kernel.ids import ClassId, WorkoutId
 from services.training.sample import Sample
 from tests.support.edge import Edge, open_edge

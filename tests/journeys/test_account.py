@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from services.accounts.tokens import make_key
+from services.accounts.keyring import make_key
 from tests.journeys.node import run_node
 from tests.journeys.test_inbox import two_nodes
 from tests.support.system_parts import require

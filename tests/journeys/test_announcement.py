@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from paceline.__main__ import main
-from services.accounts.tokens import make_key
+from services.accounts.keyring import make_key
 from tests.support.server import Server, open_server
 from tests.support.task_buses import eventually
 

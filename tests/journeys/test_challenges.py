@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import aiohttp
 
 from persistence.database import open_database
-from services.accounts.tokens import make_key
+from services.accounts.keyring import make_key
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, LoginId
 from tests.journeys.node import run_node

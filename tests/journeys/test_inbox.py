@@ -14,7 +14,7 @@ from pathlib import Path
 
 import aiohttp
 
-from services.accounts.tokens import make_key
+from services.accounts.keyring import make_key
 from tests.journeys.node import run_node
 from tests.support.providers import open_sms, sms_server
 from tests.support.redis_server import open_redis

@@ -23,7 +23,7 @@ from loadtest.tokens import Tokens
 from persistence.database import Database, open_database
 from persistence.stores import Transactions
 from realtime.wire import TaskRef, TaskView
-from services.accounts.tokens import make_key
+from services.accounts.keyring import make_key
 from services.kernel.clock import SystemClock, utc
 from services.kernel.ids import AccountId, StreamId, TaskId, Uuid7Ids, WorkoutId
 from services.training import workouts

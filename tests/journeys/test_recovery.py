@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 
-from services.accounts.tokens import make_key
+from services.accounts.keyring import make_key
 from tests.journeys.node import run_node
 from tests.journeys.socket_fixture import open_side_door
 from tests.support.redis_server import RedisServer, open_redis

@@ -29,7 +29,7 @@ from realtime.wire import (
     RoomRef,
     ServiceState,
 )
-from services.accounts.tokens import make_key
+from services.accounts.keyring import make_key
 from services.classes.class_clock import Start
 from services.classes.timelines import ScriptDraft
 from services.kernel.ids import AccountId

@@ -23,7 +23,6 @@ from services.accounts.ports import Login
 from services.classes.timelines import ScriptDraft
 from services.fairplay.judging import judge
 from services.integrations.links import link_to
-from services.integrations.sealing import Seals
 from services.kernel.clock import utc
 from services.kernel.ids import (
     ClassId,
@@ -35,6 +34,7 @@ from services.kernel.ids import (
     WebhookEndpointId,
     WorkoutId,
 )
+from services.kernel.sealing import Seals
 from services.notifications.addresses import NewDevice
 from services.notifications.contact_link import ContactLinks
 from services.notifications.content import AnnouncementContent, topic_of

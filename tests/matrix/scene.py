@@ -25,7 +25,8 @@ from paceline.settings import Settings
 from paceline.wiring import Parts, open_parts, start_loops
 from realtime.wire import RoomJoin
 from services.accounts.account import Account
-from services.accounts.tokens import Tokens, load_key
+from services.accounts.keyring import load_key
+from services.accounts.tokens import Tokens
 from services.classes.live_class import LiveClass, Role
 from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock, SystemClock, utc

@@ -17,7 +17,7 @@ from paceline.keys import (
     vapid_key,
 )
 from paceline.settings import Settings
-from services.accounts.tokens import load_key
+from services.accounts.keyring import load_key
 from services.notifications.vapid import load_vapid_key
 
 

@@ -14,12 +14,12 @@ from services.classes.bookings import Bookings
 from services.classes.live_class import LiveClass, Role
 from services.classes.offer import MS_PER_MINUTE, Terms
 from services.classes.offers import Offers
-from services.integrations.sealing import Seals
 from services.integrations.telling import Telling
 from services.kernel.caller import AccountRole, Caller
 from services.kernel.clock import ManualClock, utc
 from services.kernel.facts import AnyFact
 from services.kernel.ids import AccountId, ClassId, LoginId, StreamId, Uuid7Ids, WorkoutId
+from services.kernel.sealing import Seals
 from services.training.physiology import Physiology
 from services.training.sample import Sample
 from workers.webhooks import WebhookFacts

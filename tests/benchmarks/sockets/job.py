@@ -23,7 +23,8 @@ import msgspec
 
 from realtime.wire import NAMESPACE
 from services.accounts.accounts import identifier
-from services.accounts.tokens import Tokens, load_key
+from services.accounts.keyring import load_key
+from services.accounts.tokens import Tokens
 from services.kernel.clock import SystemClock
 
 ROOM_DIGITS: Final = slice(-12, -8)

@@ -20,7 +20,8 @@ from typing import IO, Final
 import msgspec
 
 from services.accounts.account import Account
-from services.accounts.tokens import SigningKey, Tokens, load_key, make_key
+from services.accounts.keyring import SigningKey, load_key, make_key
+from services.accounts.tokens import Tokens
 from services.kernel.clock import SystemClock
 from services.kernel.ids import AccountId, LoginId
 from tests.benchmarks.machine import ROOT

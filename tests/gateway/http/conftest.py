@@ -18,9 +18,11 @@ from services.accounts.accounts import Accounts, LoggedIn, identifier
 from services.accounts.attempts import Attempts
 from services.accounts.displays import Displays
 from services.accounts.entitlements import Entitlements
+from services.accounts.keyring import SigningKey, load_key, make_key
+from services.accounts.keys import Keys
 from services.accounts.logins import Logins
 from services.accounts.passwords import Cost, Passwords
-from services.accounts.tokens import SigningKey, Tokens, load_key, make_key
+from services.accounts.tokens import Tokens
 from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
 from services.classes.bookings import Bookings
@@ -35,10 +37,10 @@ from services.classes.showings import Showings
 from services.classes.timeline import Timeline
 from services.classes.timelines import Timelines
 from services.fairplay.verdicts import Verdicts
-from services.integrations.sealing import Seals
 from services.integrations.webhooks import Webhooks
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, ClassId, Uuid7Ids
+from services.kernel.sealing import Seals
 from services.notifications.contact_link import ContactLinks
 from services.notifications.inbox import Inbox
 from services.notifications.notifications import Notifications
@@ -170,7 +172,8 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
     ids = Uuid7Ids(clock)
     transactions = Transactions(database, clock, ids)
     key = load_key(make_key())
-    tokens = Tokens(key)
+    keys = Keys(transactions, Seals((bytes(32),)), key, clock, token_ms=12 * 3_600_000)
+    tokens = Tokens(keys.ring)
     classes = Classes(transactions, clock, ids, EmptyStage())
     notifications = Notifications(transactions, clock, ids, Unsubscribe(SECRET))
     words = Words()
@@ -179,6 +182,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         entitlements=Entitlements(transactions, clock, ids),
         accounts=Accounts(transactions, passwords, tokens, clock, ids, attempts=attempts),
         logins=Logins(transactions, passwords, clock, attempts),
+        keys=keys,
         displays=Displays(classes, tokens, clock, ids),
         classes=classes,
         timelines=Timelines(transactions, clock, EmptyStage()),

@@ -2,6 +2,8 @@
 
 import uuid
 
+import jwt
+
 from tests.gateway.http.conftest import PASSWORD, Api
 
 ANNA = {"email": "anna@example.org", "password": PASSWORD, "name": "Anna"}
@@ -59,3 +61,15 @@ async def test_the_password_is_changed_by_whoever_knows_it(api: Api) -> None:
     again = await api.call("POST", "/v1/logins", {"email": ANNA["email"], "password": PASSWORD})
     assert again.status == 401
     assert (await api.call("POST", "/v1/logins", {"email": ANNA["email"], "password": NEW})).status == 201
+
+
+async def test_anybody_reads_the_public_keys_and_checks_a_token_with_them(api: Api) -> None:
+    token = await api.token()
+    response = await api.call("GET", "/.well-known/jwks.json")
+    assert response.headers["Cache-Control"] == "public, max-age=300"
+    read = await response.json()
+    keys = jwt.PyJWKSet.from_dict(read)
+    key = keys[jwt.get_unverified_header(token)["kid"]]
+    claims = jwt.decode(token, key.key, algorithms=["EdDSA"], audience="paceline", options={"verify_exp": False})
+    assert claims["name"]
+    assert all(set(one) == {"kid", "x", "kty", "crv", "alg", "use"} for one in read["keys"]), "nothing private"

@@ -17,8 +17,9 @@ from realtime.disconnect import LOGIN_ENDED
 from realtime.feeds import Feeds
 from realtime.room_log import MemoryRoomLog
 from services.accounts.accounts import Accounts
+from services.accounts.keyring import load_key, make_key
 from services.accounts.passwords import Cost, Passwords
-from services.accounts.tokens import Tokens, load_key, make_key
+from services.accounts.tokens import Tokens
 from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock, SystemClock
 from services.kernel.ids import LoginId

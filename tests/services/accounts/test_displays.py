@@ -7,7 +7,8 @@ import pytest
 
 from services.accounts.attempts import AttemptRates, Attempts, Rate
 from services.accounts.displays import Displays
-from services.accounts.tokens import Tokens, load_key, make_key
+from services.accounts.keyring import load_key, make_key
+from services.accounts.tokens import Tokens
 from services.kernel.clock import ManualClock
 from services.kernel.ids import ClassId, CountingIds
 from services.kernel.problems import ClassNotFound, ClassOver, TooManyAttempts

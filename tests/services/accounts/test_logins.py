@@ -10,9 +10,10 @@ from persistence.database import Database
 from persistence.stores import Transactions
 from services.accounts.accounts import Accounts, LoggedIn, identifier
 from services.accounts.attempts import AttemptRates, Attempts, Rate
+from services.accounts.keyring import load_key, make_key
 from services.accounts.logins import Logins
 from services.accounts.passwords import Cost, Passwords
-from services.accounts.tokens import Tokens, load_key, make_key
+from services.accounts.tokens import Tokens
 from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock
 from services.kernel.facts import AnyFact, LoginEnded

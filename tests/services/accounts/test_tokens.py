@@ -15,16 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.accounts.account import Account
-from services.accounts.tokens import (
-    AUDIENCE,
-    KeyProblem,
-    SigningKey,
-    Tokens,
-    load_key,
-    make_key,
-    make_refresh_token,
-    refresh_hash,
-)
+from services.accounts.keyring import KeyProblem, Keyring, RingKey, SigningKey, load_key, make_key
+from services.accounts.tokens import AUDIENCE, Tokens, make_refresh_token, refresh_hash
 from services.kernel.ids import AccountId, ClassId, LoginId
 from services.kernel.problems import NotAuthenticated, RefreshRefused, TokenExpired
 
@@ -109,8 +101,15 @@ class TestOurs:
         assert issued.expires_in_s == 12 * 3_600
 
     def test_of_a_retiring_key_is_still_good(self, key: SigningKey) -> None:
-        newer = Tokens(load_key(make_key()), retiring=[key.public])
-        newer.identify(Tokens(key).for_account(ANNA, LOGIN, NOW).token, NOW)
+        newer = load_key(make_key())
+        ring = Keyring(newer)
+        token = Tokens(key).for_account(ANNA, LOGIN, NOW).token
+        with pytest.raises(NotAuthenticated):
+            Tokens(ring).identify(token, NOW)
+        ring.learn([RingKey(key.kid, 0, retires_ms=NOW + 1)], [key.public], [])
+        Tokens(ring).identify(token, NOW)
+        with pytest.raises(NotAuthenticated):
+            Tokens(ring).identify(token, NOW + 1)
 
     def test_can_be_read_by_any_node_with_the_same_key(self) -> None:
         pem = make_key()

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.integrations.links import GOOD_FOR_S, PATH, SamplesLink, link_to, read_link
-from services.integrations.sealing import Seals
 from services.kernel.ids import WebhookEndpointId, WorkoutId
+from services.kernel.sealing import Seals
 
 SEALS = Seals((bytes(32),))
 ENDPOINT, WORKOUT = WebhookEndpointId(uuid.UUID(int=7)), WorkoutId(uuid.UUID(int=8))

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from services.accounts.tokens import make_key
+from services.accounts.keyring import make_key
 from services.notifications.vapid import VapidProblem, load_vapid_key, make_vapid_key
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.integrations.sealing import KEY_BYTES, CannotOpen, Seals, make_key
+from services.kernel.sealing import KEY_BYTES, CannotOpen, Seals, make_key
 
 ONE, TWO = bytes([1]) * KEY_BYTES, bytes([2]) * KEY_BYTES
 SEALS = Seals((ONE,))

@@ -1,0 +1,109 @@
+"""`paceline keys`: the keys that sign access tokens."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from paceline.embedded import EmbeddedError, open_embedded
+from paceline.keys import longest_token_ms, sealing_keys, signing_key
+from paceline.settings import Settings, SettingsError, load_settings
+from persistence.database import open_database
+from persistence.migrate import migrate
+from persistence.stores import Transactions
+from services.accounts.keyring import LEAD_MS, READ_EVERY_MS, STOLEN_LEAD_MS, KeyProblem, load_key
+from services.accounts.keys import Keys, KeyView
+from services.kernel.clock import SystemClock, utc
+from services.kernel.ids import Uuid7Ids
+from services.kernel.problems import Problem
+from services.kernel.sealing import Seals
+
+MINUTE_MS = 60_000
+DESCRIPTION = f"""
+Shows the keys that sign access tokens, and replaces the one that does. Every node reads them each {READ_EVERY_MS // 1_000} s,
+so nothing has to be restarted, and nobody notices: a new key is published, takes over after {LEAD_MS // MINUTE_MS} minutes, and
+the old one is believed until its last token has expired.
+
+When a key was stolen, say so: the new one takes over after {STOLEN_LEAD_MS // MINUTE_MS} minutes, and everything that other keys
+have signed is refused from then on. Apps get new tokens by their refresh tokens; big screens open anew with the code of
+their class.
+
+With the local PostgreSQL, stop `paceline run` first: it serves one process at a time. The sealing keys have to be those of the
+nodes (PACELINE_SEALING_KEYS, or the data folder).
+"""
+EPILOG = """
+examples:
+  paceline keys list
+  paceline keys rotate
+  paceline keys rotate --stolen
+"""
+
+
+def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe the command."""
+    command = commands.add_parser(
+        "keys",
+        help="show or replace the keys that sign access tokens",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    acts = command.add_subparsers(dest="act", metavar="ACT", required=True)
+    acts.add_parser("list", help="show them in the order in which they sign")
+    rotate = acts.add_parser("rotate", help="make a key that takes over")
+    rotate.add_argument("--stolen", action="store_true", help="soon, and refuse all others from then on")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it and say how it is then; 0 when that worked."""
+    try:
+        settings = load_settings(os.environ)
+        print(asyncio.run(_do(settings, args)))
+    except SettingsError as wrong:
+        print(wrong, file=sys.stderr)
+        return 2
+    except (EmbeddedError, Problem, KeyProblem, OSError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _do(settings: Settings, args: argparse.Namespace) -> str:
+    if settings.database_url:
+        return await _do_on(settings.database_url, settings, args)
+    async with open_embedded(Path(settings.data_dir), want_redis=False) as embedded:
+        if embedded.database_url is None:
+            raise RuntimeError("the local PostgreSQL did not start")
+        return await _do_on(embedded.database_url, settings, args)
+
+
+async def _do_on(dsn: str, settings: Settings, args: argparse.Namespace) -> str:
+    await migrate(dsn)
+    clock = SystemClock()
+    async with open_database(dsn, size=2) as database:
+        keys = Keys(
+            Transactions(database, clock, Uuid7Ids(clock)),
+            Seals(sealing_keys(settings)),
+            load_key(signing_key(settings)),
+            clock,
+            token_ms=longest_token_ms(settings),
+        )
+        if args.act == "rotate":
+            await keys.rotate(stolen=args.stolen)
+        return _told(await keys.all())
+
+
+def _told(keys: Sequence[KeyView]) -> str:
+    rows = [("", "key", "signs from", "believed until")]
+    for key in keys:
+        begins = "the beginning" if key.signs_from_ms == 0 else _when(key.signs_from_ms)
+        ends = "no end" if key.retires_ms is None else _when(key.retires_ms)
+        state = "signs" if key.signs else "retired" if key.retired else ""
+        rows.append((state, key.kid, begins, ends))
+    return "\n".join(f"{state:<8} {kid:<44} {begins:<22} {ends}".rstrip() for state, kid, begins, ends in rows)
+
+
+def _when(wall_ms: int) -> str:
+    return f"{utc(wall_ms):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,136 @@
+"""The signing keys of an installation: read by every process, changed by an operator.
+
+Private keys lie in the database sealed with a key that does not (services/kernel/sealing.py), each about its own name, so a row
+cannot be given another row's key. A process that cannot open one says so and goes on with those it can: it still believes every
+public key.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from services.accounts.keyring import (
+    READ_EVERY_MS,
+    Jwk,
+    Keyring,
+    RingKey,
+    SigningKey,
+    load_key,
+    make_key,
+    public_key,
+    raw_public,
+    rotated,
+)
+from services.accounts.ports import KeyTransactions, StoredKey
+from services.kernel.clock import Clock, utc
+from services.kernel.problems import Unavailable
+from services.kernel.sealing import CannotOpen, Seals
+
+log = structlog.get_logger(__name__)
+
+
+class KeyView(msgspec.Struct, frozen=True):
+    """One key, for operators. `signs` right now; `retired`: not believed any more. Wall ms; `retires_ms` None: no end yet."""
+
+    kid: str
+    signs: bool
+    retired: bool
+    signs_from_ms: int
+    retires_ms: int | None
+
+
+class Keys:
+    """The use cases. `first` is the key of the installation; `ring` what this process signs and checks with."""
+
+    def __init__(
+        self, transactions: KeyTransactions, seals: Seals, first: SigningKey, clock: Clock, *, token_ms: int
+    ) -> None:
+        self.ring: Final = Keyring(first)
+        self._first: Final = first
+        self._transactions: Final = transactions
+        self._seals: Final = seals
+        self._clock: Final = clock
+        self._token_ms: Final = token_ms
+
+    async def run(self) -> None:
+        """Read the keys every minute, until cancelled. What is known stays good while the database is away."""
+        while True:
+            await self._clock.sleep(READ_EVERY_MS / 1_000)
+            try:
+                await self.read()
+            except Unavailable as problem:
+                log.warning("keys.not_read", problem=problem.message)
+
+    async def read(self) -> None:
+        """Learn the keys that there are. Raises Unavailable."""
+        async with self._transactions() as stores:
+            stored = await stores.signing_keys.all()
+        self._learn(stored)
+
+    def check(self) -> None:
+        """Return when this process has a key to sign with. Raises KeyProblem."""
+        self.ring.signing(self._clock.wall_ms())
+
+    def published(self) -> tuple[Jwk, ...]:
+        """The public keys, for whoever checks our tokens."""
+        return self.ring.published(self._clock.wall_ms())
+
+    async def all(self) -> tuple[KeyView, ...]:
+        """All keys in the order in which they sign, the retired ones included."""
+        await self.read()
+        async with self._transactions() as stores:
+            places = self._places(await stores.signing_keys.all())
+        now = self._clock.wall_ms()
+        signing = self.ring.signing(now).kid
+        return tuple(
+            KeyView(
+                kid=place.kid,
+                signs=place.kid == signing,
+                retired=place.retires_ms is not None and place.retires_ms <= now,
+                signs_from_ms=place.signs_from_ms,
+                retires_ms=place.retires_ms,
+            )
+            for place in sorted(places, key=lambda place: (place.signs_from_ms, place.kid))
+        )
+
+    async def rotate(self, *, stolen: bool = False) -> RingKey:
+        """Make a key that takes over, and let the others retire (`rotated` says when); the new one's place. Keys that retired a
+        token's life ago are forgotten. Raises KeyProblem while another is still waiting to take over."""
+        pem = make_key()
+        new = load_key(pem)
+        now = self._clock.wall_ms()
+        async with self._transactions() as stores:
+            await stores.signing_keys.lock()
+            stored = {key.place.kid: key for key in await stores.signing_keys.all()}
+            places = rotated(self._places(stored.values()), new.kid, now, token_ms=self._token_ms, stolen=stolen)
+            known = stored | {
+                self._first.kid: StoredKey(RingKey(self._first.kid, 0), raw_public(self._first), None),
+                new.kid: StoredKey(places[-1], raw_public(new), self._seals.seal(pem.decode(), _about(new.kid))),
+            }
+            changed = [msgspec.structs.replace(known[place.kid], place=place) for place in places]
+            await stores.signing_keys.save(changed, utc(now))
+            await stores.signing_keys.forget(utc(now - self._token_ms))
+            self._learn(await stores.signing_keys.all())
+        log.info("keys.rotated", kid=new.kid, signs_from_ms=places[-1].signs_from_ms, stolen=stolen)
+        return places[-1]
+
+    def _places(self, stored: Iterable[StoredKey]) -> list[RingKey]:
+        places = {self._first.kid: RingKey(self._first.kid, 0)} | {key.place.kid: key.place for key in stored}
+        return list(places.values())
+
+    def _learn(self, stored: Sequence[StoredKey]) -> None:
+        own = []
+        for key in stored:
+            if key.sealed is None:
+                continue
+            try:
+                own.append(load_key(self._seals.open(key.sealed, _about(key.place.kid))))
+            except CannotOpen as problem:
+                log.warning("keys.cannot_open", kid=key.place.kid, problem=str(problem))
+        self.ring.learn([key.place for key in stored], [public_key(key.public) for key in stored], own)
+
+
+def _about(kid: str) -> bytes:
+    return b"signing key " + kid.encode()
