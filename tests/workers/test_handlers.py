@@ -28,6 +28,8 @@ from services.kernel.facts import (
     ClassMessageRemoved,
     ClassRankingChanged,
     ClassSummarised,
+    EntitlementGranted,
+    EntitlementWithdrawn,
     LoginEnded,
     NotificationsRead,
     NotificationsTold,
@@ -149,11 +151,11 @@ async def stored_table(world: World, live: LiveClass) -> ClassSummary | None:
     return None if stored is None else msgspec.json.decode(stored, type=ClassSummary)
 
 
-def test_every_queue_has_one_row_and_every_fact_but_three_is_wanted(rows: dict[str, Row]) -> None:
+def test_every_queue_has_one_row_and_every_fact_but_five_is_wanted(rows: dict[str, Row]) -> None:
     assert [row.queue for row in rows.values()] == list(QUEUES)
     assert len(rows) == len(QUEUES)
     unwanted = set(FACTS) - {fact for queue in QUEUES for fact in queue.wants}
-    assert unwanted == {AccountRegistered, ClassBooked, SensorChosen}
+    assert unwanted == {AccountRegistered, ClassBooked, EntitlementGranted, EntitlementWithdrawn, SensorChosen}
 
 
 @pytest.mark.parametrize("queue", QUEUES, ids=lambda queue: str(queue.name))
