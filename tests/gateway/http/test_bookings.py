@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.classes.offer import MOST_SEATS
 from tests.gateway.http.conftest import Api
 
 HOUR_MS = 3_600_000
@@ -161,7 +162,7 @@ async def test_a_series_offers_its_classes_and_ends(api: Api) -> None:
     ("terms", "path"),
     [
         ({"capacity": 0}, "$.terms.capacity"),
-        ({"capacity": 1_000}, "$.terms.capacity"),
+        ({"capacity": MOST_SEATS + 1}, "$.terms.capacity"),
         ({"title": " "}, "$.terms.title"),
         ({"level": "expert"}, "$.terms.level"),
         ({"equipment": ["bike", "BIKE"]}, "$.terms.equipment"),
