@@ -4,6 +4,10 @@ Two traps of the driver are closed here once. `acquire()` waits for ever when th
 limit and ends as `Unavailable` (a 503 that says retry). And a query may hang with its server, so the server itself
 carries a `statement_timeout` shorter than the client's.
 
+And one cost: the pool asks the server to forget the session (four statements) whenever a connection comes back, which was one
+round trip in six of an effect in a worker. A transaction sets nothing beyond itself (`SET LOCAL`, `set_config(…, true)`,
+`pg_advisory_xact_lock`), so only a connection that was lent without one is made as new.
+
 Stores are plain classes that take a `Tx`; they are made where they are used: `Accounts(tx).by_email(…)`. Nothing outside
 this package sees asyncpg.
 """
@@ -55,12 +59,20 @@ class Database:
 
         Raises `Unavailable` when no connection is free in time or Postgres is away.
         """
-        async with self.connection() as connection, connection.transaction():
+        async with self._lent() as connection, connection.transaction():
             yield connection
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Tx]:
-        """A connection outside any transaction, for single reads and for LISTEN."""
+        """A connection outside any transaction, for single reads and for LISTEN; as new for the next one afterwards."""
+        async with self._lent() as connection:
+            try:
+                yield connection
+            finally:
+                await _renew(connection)
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Tx]:
         try:
             connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
         except AWAY as cause:
@@ -80,6 +92,21 @@ class Database:
         """Return when Postgres answers; raises `Unavailable` otherwise."""
         async with self.connection() as connection:
             await connection.fetchval("SELECT 1")
+
+
+async def _renew(connection: Tx) -> None:
+    """Undo whatever was set in the session; one of which that cannot be known is let go of."""
+    if is_lost(connection):
+        return
+    try:
+        await connection.execute(connection.get_reset_query())
+    except BaseException:
+        forget(connection)
+        raise
+
+
+async def _keep(_: Tx) -> None:
+    """What a transaction leaves to the next one: nothing. The pool itself rolls back what is open."""
 
 
 def is_lost(connection: Tx) -> bool:
@@ -118,6 +145,7 @@ async def open_database(dsn: str, *, size: int = 10, statement_cache: int = 100)
         max_size=size,
         command_timeout=COMMAND_TIMEOUT_S,
         statement_cache_size=statement_cache,
+        reset=_keep,
         server_settings={
             "application_name": "paceline",
             "statement_timeout": str(STATEMENT_TIMEOUT_MS),
