@@ -269,6 +269,7 @@ class Players:
         try:
             await self._play(player)
             why = "over"
+            player.pace = player.pace.held_at(player.recording.ends_ms, self._clock.monotonic())
         except Problem as refused:
             problem = refused
         except (OSError, TimeoutError):

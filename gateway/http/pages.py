@@ -29,6 +29,7 @@ PAGES: Final = {
     "/challenges": "challenges.html",
     "/challenge": "challenge.html",
     "/schedule": "schedule.html",
+    "/replay": "replay.html",
     "/operations": "operations.html",
     "/operations/words": "words.html",
 }

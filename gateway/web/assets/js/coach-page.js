@@ -193,6 +193,7 @@ async function summary(view, { afterMs = 0 } = {}) {
   byId("sign").hidden = true;
   document.title = `${view.title} · Paceline`;
   setText(byId("end-title"), view.title);
+  byId("end-replay").href = `/replay?as=coach#${view.id}`;
   byId("end-table").replaceChildren(make("p", { class: "muted", role: "status" }, "The final table is being made…"));
   showView("end");
   let made;

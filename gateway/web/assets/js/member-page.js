@@ -11,10 +11,10 @@ import { showStanding } from "./standing.js";
 
 /**
  * Runs a page for whoever is logged in, and again for the next one.
- * @param {{meanwhile: string, enter: (login: import("./login.js").Login, live: Live) => Promise<void>}} page
+ * @param {{meanwhile: string, well?: string, enter: (login: import("./login.js").Login, live: Live) => Promise<void>}} page
  *   `enter` shows the page; the socket is started afterwards
  */
-export async function memberPage({ meanwhile, enter }) {
+export async function memberPage({ meanwhile, well, enter }) {
   const login = chosenLogin();
   let live = null;
   let shownFor = null;
@@ -35,7 +35,7 @@ export async function memberPage({ meanwhile, enter }) {
       return;
     }
     live = new Live(login);
-    showStanding(byId("sign"), live, { meanwhile });
+    showStanding(byId("sign"), live, { meanwhile, well });
     followInbox(live);
     const started = live;
     await enter(login, live);

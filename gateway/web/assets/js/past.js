@@ -135,9 +135,11 @@ async function classTable(classId, login, here) {
     if (!here()) return;
     setText(byId("summary-title"), view.title);
     if (view.state !== "over") return;
+    const again = make("a", { class: "button", href: `/replay?as=athlete#${classId}` }, "Play the class again");
+    byId("class-body").replaceChildren(make("p", { class: "actions" }, again));
     const summary = await awaitClassSummary(classId, login);
     if (!here()) return;
-    byId("class-body").replaceChildren(make("h2", {}, "The class"), standingsOf(summary));
+    byId("class-body").append(make("h2", {}, "The class"), standingsOf(summary));
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (here()) byId("class-body").replaceChildren(make("p", { class: "muted" }, problem.message));

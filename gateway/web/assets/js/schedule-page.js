@@ -30,7 +30,7 @@ class Page {
   }
 
   async load() {
-    await Promise.all([this.loadBooked(), this.loadOffers()]);
+    await Promise.all([this.loadBooked(), this.loadBeen(), this.loadOffers()]);
     await this.onDemand.load();
   }
 
@@ -40,6 +40,25 @@ class Page {
       const soonest = bookings.toSorted((one, other) => one.starts_at_ms - other.starts_at_ms);
       byId("booked").replaceChildren(...soonest.map((booking) => this.booked(booking)));
       byId("booked-empty").hidden = bookings.length > 0;
+    });
+  }
+
+  /** What is over and was not cancelled plays again, for whoever came. */
+  async loadBeen() {
+    await guarded(byId("booked-trouble"), async () => {
+      const { bookings } = await this.login.call("GET", `/v1/bookings?limit=${BOOKINGS}`);
+      const been = bookings.filter(({ state, ends_at_ms: endsMs }) => state === "confirmed" && endsMs < Date.now());
+      byId("been").hidden = been.length === 0;
+      byId("been-list").replaceChildren(
+        ...been.map((booking) =>
+          make(
+            "li",
+            { class: "offer card" },
+            make("span", {}, `${booking.title}, ${moment(booking.starts_at_ms)}`),
+            make("a", { class: "button button-small", href: `/replay?as=${this.login.side}#${booking.class_id}` }, "Play it again"),
+          ),
+        ),
+      );
     });
   }
 

@@ -8,9 +8,9 @@ import { make } from "./dom.js";
 /**
  * @param {HTMLElement} sign where the small sign goes
  * @param {import("./live.js").Live} live
- * @param {{meanwhile?: string}} [options] what is so while the connection is gone
+ * @param {{meanwhile?: string, well?: string}} [options] what is so while the connection is gone, and the word for all is well
  */
-export function showStanding(sign, live, { meanwhile = "Numbers are hidden until we are back." } = {}) {
+export function showStanding(sign, live, { meanwhile = "Numbers are hidden until we are back.", well = "Live" } = {}) {
   const dot = make("span", { class: "sign-dot", "aria-hidden": "true" });
   const text = make("span", { role: "status", "aria-live": "polite" });
   const again = make(
@@ -22,7 +22,7 @@ export function showStanding(sign, live, { meanwhile = "Numbers are hidden until
   sign.classList.add("sign");
   live.watch((standing) => {
     sign.dataset.phase = standing.phase === "connected" && standing.behind ? "behind" : standing.phase;
-    const said = words(standing, meanwhile);
+    const said = words(standing, meanwhile, well);
     if (text.textContent !== said) text.textContent = said;
     again.hidden = standing.phase !== "over";
     document.body.classList.toggle("is-away", standing.phase === "away" || standing.phase === "over");
@@ -33,11 +33,12 @@ export function showStanding(sign, live, { meanwhile = "Numbers are hidden until
  * The sentence for a standing.
  * @param {import("./live.js").Standing} standing
  * @param {string} meanwhile what is so while the connection is gone
+ * @param {string} [well] the word for all is well
  */
-export function words({ phase, fresh, reason, behind }, meanwhile) {
+export function words({ phase, fresh, reason, behind }, meanwhile, well = "Live") {
   switch (phase) {
     case "connected":
-      return behind ? "Part of the class may be missing right now. It comes back by itself." : "Live";
+      return behind ? "Part of the class may be missing right now. It comes back by itself." : well;
     case "connecting":
       return "Connecting…";
     case "over":
