@@ -24,6 +24,7 @@ from tests.benchmarks.machine import machine, spanning, stamp
 from tests.benchmarks.nodes import back_run, nodes_run
 from tests.benchmarks.proc import wait_for_quiet
 from tests.benchmarks.render import page, render
+from tests.benchmarks.replay import CLASSES, measure
 from tests.benchmarks.results import COMMAND, FILE, AnotherMachine, Results, Scenario, joined, load, save
 from tests.benchmarks.scenarios import class_run, durable_run, fan_out_round, idle_pair
 from tests.benchmarks.sockets.__main__ import main as compare_sockets
@@ -126,6 +127,11 @@ def _announcement(size: Size, _: Results) -> Scenario:
     return Scenario(stamp(), announces=tuple(runs))
 
 
+def _replay(size: Size, _: Results) -> Scenario:
+    # Once: it is processor time that counts here, and a minute of class has hundreds of beats.
+    return Scenario(stamp(), replays=tuple(measure(athletes, 2 * size.seconds) for athletes in CLASSES))
+
+
 SCENARIOS: Final[Mapping[str, Measure]] = {
     "start": _start,
     "class-50": _class(50),
@@ -138,6 +144,7 @@ SCENARIOS: Final[Mapping[str, Measure]] = {
     "idle": _idle,
     "fan-out": _fan_out,
     "announcement": _announcement,
+    "replay": _replay,
 }
 
 
@@ -215,6 +222,8 @@ def faults_of(results: Results) -> Iterator[str]:
         yield f"{missing} phones did not come back"
     if mails := sum(run.wrong for scenario in scenarios for run in scenario.announces):
         yield f"{mails} mails were lost or sent twice"
+    if differing := sum(run.differ for scenario in scenarios for run in scenario.replays):
+        yield f"{differing} frames of a class were others when they were made again"
     if disturbed := sum(run.disturbed for run in backs):
         yield f"{disturbed} phones lost a gateway that nobody had killed"
 

@@ -11,6 +11,7 @@ from loadtest.scenarios.lead import Led
 from tests.benchmarks.machine import Machine
 from tests.benchmarks.ranges import range_of, ratios
 from tests.benchmarks.render_nodes import backs, between_nodes
+from tests.benchmarks.render_replay import replays
 from tests.benchmarks.results import (
     AnnounceRun,
     ClassRun,
@@ -63,6 +64,7 @@ def _scenario(scenario: Scenario) -> str:
         _nodes(scenario.nodes) if scenario.nodes else "",
         backs(scenario.backs) if scenario.backs else "",
         _announces(scenario.announces) if scenario.announces else "",
+        replays(scenario.replays) if scenario.replays else "",
     ]
     return "\n\n".join(section for section in sections if section)
 
@@ -79,7 +81,7 @@ def _noise(scenario: Scenario) -> str:
     others = [run.others for run in scenario.classes] + [run.others for run in scenario.durables]
     others += [run.others for run in scenario.idles] + [run.others for run in scenario.fan_outs]
     others += [run.room.others for run in scenario.nodes] + [run.others for run in scenario.backs]
-    others += [run.others for run in scenario.announces]
+    others += [run.others for run in scenario.announces] + [run.others for run in scenario.replays]
     stamp = f"Measured {scenario.stamp.at} at commit {scenario.stamp.commit}"
     if not others:
         return f"{stamp}."

@@ -206,6 +206,25 @@ class AnnounceRun(msgspec.Struct, frozen=True):
     others: float
 
 
+class ReplayRun(msgspec.Struct, frozen=True):
+    """A class of `seconds` at 1 Hz in one process: CPU of its boards in ms per second of class without and with a tape, bytes of
+    tape per sample, `frames` on it, how many of them `differ` when they are made again, and the seconds of CPU that takes.
+    `player_ms` is the CPU of a player on a socket, ms per second, at the speed of life, `fast_player_ms` at the highest.
+    """
+
+    athletes: int
+    seconds: int
+    bare_ms: float
+    taped_ms: float
+    sample_bytes: float
+    frames: int
+    differ: int
+    played_s: float
+    player_ms: float
+    fast_player_ms: float
+    others: float
+
+
 class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
     """All runs of one scenario; only the list of its own kind is filled."""
 
@@ -218,6 +237,7 @@ class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
     nodes: tuple[NodesRun, ...] = ()
     backs: tuple[BackRun, ...] = ()
     announces: tuple[AnnounceRun, ...] = ()
+    replays: tuple[ReplayRun, ...] = ()
 
 
 class Results(msgspec.Struct, frozen=True):

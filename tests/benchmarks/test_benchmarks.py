@@ -35,6 +35,7 @@ from tests.benchmarks.results import (
     DurableRun,
     FanOutRun,
     IdleRun,
+    ReplayRun,
     Results,
     Scenario,
     StartRun,
@@ -312,6 +313,7 @@ def test_every_kind_of_run_has_its_table() -> None:
             fan=Scenario(STAMP, fan_outs=(fan_out, msgspec.structs.replace(fan_out, server="stock", gateway_s=2.4))),
             room=Scenario(STAMP, classes=(class_run(),)),
             announcement=Scenario(STAMP, announces=(AnnounceRun(10_000, 4.0, 40.0, 0, 30.0, 20.0, 90.0, 110.0, 0.0),)),
+            replay=Scenario(STAMP, replays=(ReplayRun(200, 60, 5.0, 6.0, 16.4, 360, 0, 0.3, 2.0, 4.0, 0.0),)),
         )
     )
 
@@ -322,6 +324,7 @@ def test_every_kind_of_run_has_its_table() -> None:
     assert "| one more delivery, µs of the server's processor time | 50.0 | 100.0 | 2.00 |" in text
     assert "| memory per streaming connection, KiB | 102.4 |" in text
     assert "| the worker's processor time per person, ms | 3.00 |" in text
+    assert "| 200 | 5.0 | 6.0 | 16.4 | 1,200 | 200 times | 2.0 | 4.0 | 0 |" in text
 
 
 def test_a_noisy_run_says_so() -> None:
