@@ -12,8 +12,9 @@ there is nothing left that its viewer may see.
 **A slow reader slows down its own player.** Boards are latest-only, like live ones. Before something that must arrive goes to a
 reader whose mailbox is over its soft limit, class time stands still until that has been read. Another player never waits.
 
-Full means: `PER_CONNECTION`, `PER_ACCOUNT` and `PER_NODE` players; one more is refused, saying which. Each holds some seconds of
-its tape. Players end with their connection, at the end of the class, and when the node stops: then each says where it was.
+Full means: `PER_CONNECTION`, `PER_ACCOUNT` and `PER_NODE` players, or `MEMBERS_PER_NODE` in all their classes; one more is
+refused, saying which. Each holds some seconds of its tape. Players end with their connection, at the end of the class, and when
+the node stops: then each says where it was.
 """
 
 import asyncio
@@ -51,7 +52,9 @@ PER_CONNECTION: Final = 2
 """A page shows one; two beside each other are compared."""
 PER_ACCOUNT: Final = 4
 PER_NODE: Final = 50
-"""Players of 200 athletes at 16 times: see the measurement (`python -m tests.benchmarks.replay`)."""
+MEMBERS_PER_NODE: Final = 5_000
+"""Of all the classes that play on a node together, because a large class costs more than a small one: 25 players of 200 take 6 %
+of a core, 22 % at the highest speed; five of 1,000 take 12 and 60 % (`python -m tests.benchmarks.replay`)."""
 BOARD_EVERY_MS: Final = 500
 """Between two boards on the screen: as often as most see a live one move."""
 LOOK_AGAIN_S: Final = 5.0
@@ -132,6 +135,7 @@ class Players:
         per_connection: int = PER_CONNECTION,
         per_account: int = PER_ACCOUNT,
         per_node: int = PER_NODE,
+        members_per_node: int = MEMBERS_PER_NODE,
     ) -> None:
         self.opened = 0
         self._replay: Final = replay
@@ -139,6 +143,7 @@ class Players:
         self._per_connection: Final = per_connection
         self._per_account: Final = per_account
         self._per_node: Final = per_node
+        self._members_per_node: Final = members_per_node
         self._players: Final[dict[_Key, _Player]] = {}
         self._tasks: Final[set[asyncio.Task[None]]] = set()
         self._stopping: Final = asyncio.Event()
@@ -154,7 +159,7 @@ class Players:
         self._refuse_too_many(key)
         recording = await self._replay.recording(connection.caller, message.class_id)
         # Others may have come meanwhile, or all may be at its end.
-        self._refuse_too_many(key)
+        self._refuse_too_many(key, len(recording.viewing.members))
         now_s = self._clock.monotonic()
         player = _Player(connection, recording, recording.viewing, Pace(0, now_s, message.speed), 0, now_s)
         player.from_ms = player.within(message.from_ms or 0)
@@ -223,7 +228,7 @@ class Players:
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 
-    def _refuse_too_many(self, key: _Key) -> None:
+    def _refuse_too_many(self, key: _Key, members: int = 0) -> None:
         if self._stopping.is_set():
             raise Draining
         if key in self._players:
@@ -234,7 +239,8 @@ class Players:
             raise TooManyReplays("as many classes play on this connection as may", limit=self._per_connection)
         if self._count(lambda player: _account(player) == account_id) >= self._per_account:
             raise TooManyReplays("as many classes play for your account as may", limit=self._per_account)
-        if len(self._players) >= self._per_node:
+        shown = sum(len(player.viewing.members) for player in self._players.values())
+        if len(self._players) >= self._per_node or shown + members > self._members_per_node:
             raise Busy("as many classes play on this node as may; try again in a minute", retry_after_ms=60_000)
 
     def _count(self, which: Callable[[_Player], bool]) -> int:

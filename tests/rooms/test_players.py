@@ -212,6 +212,12 @@ async def test_as_many_play_as_may(cinema: Cinema) -> None:
     await few.open(cinema.seat(cinema.coach), message)
     few.stop()
     await few.run()
+    small = Players(cinema.replay, cinema.world.clock, members_per_node=5)
+    await small.open(cinema.seat(cinema.ada), message)
+    with pytest.raises(Busy):
+        await small.open(cinema.seat(cinema.bob), message)
+    small.stop()
+    await small.run()
 
 
 async def test_a_slow_reader_holds_up_its_own_class_and_nobody_elses(cinema: Cinema) -> None:
