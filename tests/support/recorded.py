@@ -14,7 +14,7 @@ from realtime.wire import Row
 from rooms.effort import Effort, advance
 from rooms.room import Room
 from rooms.tape import Tape
-from services.classes.class_clock import Paused, Resumed, Started
+from services.classes.class_clock import Event, Paused, Resumed, Started
 from services.classes.live_class import LiveClass, Membership
 from services.classes.script import Block, Interval, Script, ScriptCue, ZoneTarget
 from services.kernel.caller import Caller
@@ -81,9 +81,12 @@ async def recorded_class(
         for piece in pieces:
             await stores.tapes.add((piece,))
         await stores.timelines.save_script(live.id, SCRIPT, 1, utc(begins_ms))
-        started = Started(begins_ms + 20_000, begins_ms + 20_000)
-        paused, resumed = Paused(begins_ms + 80_000), Resumed(begins_ms + 100_000, begins_ms + 100_000)
-        for n, event in enumerate((started, paused, resumed), start=1):
+        events: tuple[Event, ...] = (
+            Started(begins_ms + 20_000, begins_ms + 20_000),
+            Paused(begins_ms + 80_000),
+            Resumed(begins_ms + 100_000, begins_ms + 100_000),
+        )
+        for n, event in enumerate(events, start=1):
             await stores.timelines.add(live.id, n, event, None)
         await stores.tx.execute("UPDATE classes SET created_at = $2 WHERE id = $1", live.id, utc(begins_ms))
         assert await stores.classes.end(live.id, utc(world_ms))
