@@ -130,6 +130,9 @@ export async function shot(page, name, { fullPage = false } = {}) {
 }
 
 export async function fits(page, name) {
+  // A page that a script lays out does so some frames after its window has changed.
+  const inside = () => document.documentElement.scrollWidth <= innerWidth;
+  await page.waitForFunction(inside).catch((late) => console.error(`${name}: ${late.message}`));
   const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
   assert.ok(wide <= window, `${name} is ${wide} px wide in a window of ${window} px`);
 }
