@@ -54,7 +54,7 @@ PER_ACCOUNT: Final = 4
 PER_NODE: Final = 50
 MEMBERS_PER_NODE: Final = 5_000
 """Of all the classes that play on a node together, because a large class costs more than a small one: 25 players of 200 take 6 %
-of a core, 22 % at the highest speed; five of 1,000 take 12 and 60 % (`python -m tests.benchmarks.replay`)."""
+of a core, 19 % at the highest speed; five of 1,000 take 12 and 55 % (`python -m tests.benchmarks.replay`)."""
 BOARD_EVERY_MS: Final = 500
 """Between two boards on the screen: as often as most see a live one move."""
 LOOK_AGAIN_S: Final = 5.0

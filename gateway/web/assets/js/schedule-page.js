@@ -54,8 +54,18 @@ class Page {
           make(
             "li",
             { class: "offer card" },
-            make("span", {}, `${booking.title}, ${moment(booking.starts_at_ms)}`),
-            make("a", { class: "button button-small", href: `/replay?as=${this.login.side}#${booking.class_id}` }, "Play it again"),
+            make("time", { class: "offer-time", datetime: new Date(booking.starts_at_ms).toISOString() }, TIME.format(booking.starts_at_ms)),
+            make(
+              "div",
+              { class: "offer-words" },
+              make("h4", {}, booking.title),
+              make("p", { class: "muted" }, `${DAY.format(booking.starts_at_ms)} · ${booking.coach_name}`),
+            ),
+            make(
+              "div",
+              { class: "offer-act" },
+              make("a", { class: "button", href: `/replay?as=${this.login.side}#${booking.class_id}` }, "Play it again"),
+            ),
           ),
         ),
       );
