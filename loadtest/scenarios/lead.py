@@ -56,6 +56,7 @@ class Screen:
     def __init__(self, client: PacelineClient) -> None:
         self.heard: dict[str, int] = {}
         self._news: Final = asyncio.Event()
+        self._seats: set[int] = set()
         self.gone = asyncio.Event()
         self.gone_ns = 0
         self.member: int | None = None
@@ -73,11 +74,22 @@ class Screen:
             self._news.clear()
             await self._news.wait()
 
+    async def shows_member(self) -> None:
+        """Return when the member is on its board: before that nobody can be seen to go."""
+        while self.member not in self._seats:
+            self._news.clear()
+            await self._news.wait()
+
     def _on_changes(self, board: BoardChanges) -> None:
+        self._seats.update(seat.n for seat in board.members)
+        self._seats.difference_update(board.gone)
+        self._news.set()
         if self.member in board.gone:
             self._gone()
 
     def _on_snapshot(self, board: BoardSnapshot) -> None:
+        self._seats = {seat.n for seat in board.members}
+        self._news.set()
         if self.member is not None and all(seat.n != self.member for seat in board.members):
             self._gone()
 
@@ -146,6 +158,9 @@ class Leading:
 
     async def _hide(self, until: float) -> None:
         while time.monotonic() < until:
+            async with asyncio.timeout(PATIENCE_S):
+                for screen in self._screens:
+                    await screen.shows_member()
             for screen in self._screens:
                 screen.gone.clear()
             began = time.monotonic_ns()

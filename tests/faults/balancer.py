@@ -84,7 +84,7 @@ async def open_balancer(folder: Path, gateways: Sequence[Gateway]) -> AsyncItera
     )
     keep(process.pid)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not _listens(port):
                 if process.returncode is not None:
                     raise RuntimeError(

@@ -159,7 +159,7 @@ class World:
 
     async def settled(self, condition: Callable[[], Any]) -> None:
         """Let everything run until something is true. Raises `TimeoutError`."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.001)
 

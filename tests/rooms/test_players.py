@@ -3,12 +3,13 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 import pytest
 
-from persistence.stores import Transactions
+from persistence.stores import Stores, Transactions
 from realtime.codec import event_frame
 from realtime.connection import Connection
 from realtime.mailbox import HARD_BYTES, SOFT_BYTES
@@ -34,6 +35,21 @@ from tests.rooms.test_rooms import Screen
 from tests.rooms.test_tapes import Ride
 
 
+class Read(Transactions):
+    """Transactions that are counted while they are open."""
+
+    open = 0
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Stores]:
+        self.open += 1
+        try:
+            async with super()._open() as stores:
+                yield stores
+        finally:
+            self.open -= 1
+
+
 class Cinema:
     """A class of two that was recorded, and a node on which it plays again."""
 
@@ -41,7 +57,8 @@ class Cinema:
         self.world, self.ride, self.live = world, ride, ride.live
         self.ada, self.bob = (connection.caller for _, connection, _ in ride.athletes)
         self.coach = ride.coach.caller
-        self.replay = Replay(Transactions(world.database, world.clock, Uuid7Ids(world.clock)))
+        self.reading = Read(world.database, world.clock, Uuid7Ids(world.clock))
+        self.replay = Replay(self.reading)
         self.players = Players(self.replay, world.clock)
 
     @classmethod
@@ -62,11 +79,12 @@ class Cinema:
         return self.ride.nodes[0].connect(caller)
 
     async def played(self, connection: Connection, event: str = "replay.ended") -> list[tuple[str, Any]]:
-        """Everything that comes to a connection until an event of this name, as time goes on."""
+        """Everything that comes to a connection until an event of this name, as time goes on. It stands still while a player
+        reads: what is due meanwhile would come all at once."""
         seen: list[tuple[str, Any]] = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not any(name == event or payload.get("event") == event for name, payload in seen):
-                await self.world.clock.advance(0.1)
+                await self.world.clock.advance(0 if self.reading.open else 0.1)
                 await asyncio.sleep(0.001)
                 seen += events(connection)
         return seen

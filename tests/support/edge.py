@@ -22,7 +22,7 @@ from tests.support.server import ROOT, free_port
 from tests.support.system_parts import require
 
 CONFIGURATION: Final = ROOT / "deploy" / "edge" / "haproxy.cfg"
-START_S: Final = 10.0
+START_S: Final = 60.0
 CHANGE_S: Final = 20.0
 """How long the edge may take to see that a gateway has gone or come; its checks need two seconds."""
 _POLL_S: Final = 0.02

@@ -30,7 +30,7 @@ from workers.retry import Ladder
 CLOCK: Final = SystemClock()
 IDS: Final = Uuid7Ids(CLOCK)
 LADDER: Final = Ladder((0.05, 0.1))
-WAIT_S: Final = 20.0
+WAIT_S: Final = 60.0
 """How long a test waits for what must come."""
 LEASE_S: Final = 0.5
 """Short, for tests in which a worker dies; handlers that take longer are taken for dead."""

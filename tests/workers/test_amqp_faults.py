@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
+from functools import partial
 
 import aio_pika
 import aiormq
@@ -11,7 +12,7 @@ import structlog
 from pamqp.common import FieldTable
 
 from services.kernel.clock import ManualClock
-from services.kernel.facts import ClassEnded
+from services.kernel.facts import ClassEnded, Envelope
 from services.kernel.ids import ClassId
 from services.kernel.problems import Unavailable
 from tests.support.rabbitmq import RabbitMQ
@@ -86,7 +87,7 @@ async def test_under_a_memory_alarm_publishing_ends_in_time_acknowledging_goes_o
     queue, waiting, late = bench.queue(), [an_envelope() for _ in range(5)], an_envelope()
     seen = Seen()
     bus = AmqpBus(rabbitmq.url, CLOCK, (queue,), ladder=LADDER, publish_timeout_s=1.0)
-    await bus.publish(*waiting)
+    await eventually(partial(takes, bus, *waiting))  # its first second may go by while it connects and declares
     await asyncio.to_thread(rabbitmq.control, "set_vm_memory_high_watermark", "absolute", "1")
     try:
         async with asyncio.timeout(WAIT_S):
@@ -98,14 +99,7 @@ async def test_under_a_memory_alarm_publishing_ends_in_time_acknowledging_goes_o
     finally:
         await asyncio.to_thread(rabbitmq.control, "set_vm_memory_high_watermark", "absolute", "512MB")
 
-    async def again() -> bool:
-        try:
-            await bus.publish(late)
-        except BusUnavailable:
-            return False
-        return True
-
-    await eventually(again)
+    await eventually(partial(takes, bus, late))
     async with bench.open() as other, consuming(other, queue, seen):
         await seen.until(lambda each: any(one.envelope.id == late.id for one in each))
     assert set(seen.ids()) == {envelope.id for envelope in (*waiting, late)}
@@ -118,7 +112,7 @@ async def test_nothing_is_written_to_a_broker_that_has_said_it_has_an_alarm_and_
     queue, first, others, last = bench.queue(), an_envelope(), [an_envelope() for _ in range(20)], an_envelope()
     seen = Seen()
     bus = AmqpBus(rabbitmq.url, CLOCK, (queue,), ladder=LADDER, publish_timeout_s=1.0)
-    await bus.publish(an_envelope())
+    await eventually(partial(takes, bus, an_envelope()))  # its first second may go by while it connects and declares
     await asyncio.to_thread(rabbitmq.control, "set_vm_memory_high_watermark", "absolute", "1")
     try:
         with pytest.raises(BusUnavailable):
@@ -130,18 +124,20 @@ async def test_nothing_is_written_to_a_broker_that_has_said_it_has_an_alarm_and_
     finally:
         await asyncio.to_thread(rabbitmq.control, "set_vm_memory_high_watermark", "absolute", "512MB")
 
-    async def taken() -> bool:
-        try:
-            await bus.publish(last)
-        except BusUnavailable:
-            return False
-        return True
-
-    await eventually(taken)
+    await eventually(partial(takes, bus, last))
     async with bench.open() as other, consuming(other, queue, seen):
         await seen.until(lambda each: any(one.envelope.id == last.id for one in each))
         assert not set(seen.ids()) & {envelope.id for envelope in others}
     await bus.close()
+
+
+async def takes(bus: AmqpBus, *envelopes: Envelope) -> bool:
+    """Whether the broker takes these now."""
+    try:
+        await bus.publish(*envelopes)
+    except BusUnavailable:
+        return False
+    return True
 
 
 async def is_held_off(link: Link) -> bool:
