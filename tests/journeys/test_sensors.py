@@ -45,7 +45,7 @@ async def test_bytes_of_a_strap_become_a_workout_and_a_coachs_target_becomes_byt
             samples = (await answer.json())["samples"]
         assert samples == [[0, 56, [1054, 757], None], [1_000, 57, [1028], None], [2_000, None, [], None]]
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while you["n"] not in {member["n"] for member in (await boards.get()).get("members", ())}:
                 pass
         driven = {"class_id": live["id"], "n": you["n"], "target": {"type": "power", "watts": 180}}

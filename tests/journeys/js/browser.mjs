@@ -131,10 +131,13 @@ export async function shot(page, name, { fullPage = false } = {}) {
 
 export async function fits(page, name) {
   // A page that a script lays out does so some frames after its window has changed.
-  const inside = () => document.documentElement.scrollWidth <= innerWidth;
-  await page.waitForFunction(inside).catch((late) => console.error(`${name}: ${late.message}`));
-  const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  assert.ok(wide <= window, `${name} is ${wide} px wide in a window of ${window} px`);
+  const inside = (width) => innerWidth === width && document.documentElement.scrollWidth <= width;
+  try {
+    await page.waitForFunction(inside, page.viewportSize().width);
+  } catch (late) {
+    const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    assert.fail(`${name} is ${wide} px wide in a window of ${window} px (${late.message})`);
+  }
 }
 
 /** Every control that is seen has a name that a screen reader can say, and the page has one first heading. */

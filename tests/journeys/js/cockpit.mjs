@@ -200,7 +200,10 @@ const CHAPTERS = {
           await fits(page, `a class of ${ATHLETES} on a ${size}`);
           await shot(page, `coach-500-${size}-${colorScheme}`);
           await page.getByLabel("Show").selectOption("Who needs me");
+          // Said again: a page that was busy for seconds has asked the server, for which nobody is here.
           await eventually("only those who need the coach", async () => {
+            line.say("board.snapshot", crowd.board());
+            line.say("cockpit.snapshot", crowd.cockpit());
             const seen = await page.locator(".ath:visible").count();
             return seen > 0 && seen < ATHLETES / 2;
           });

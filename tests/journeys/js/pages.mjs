@@ -280,7 +280,10 @@ const CHAPTERS = {
       await speaks(page, "coach with a choice");
       await page.getByLabel("Show").selectOption("Everybody");
       // Who sees you is decided in the middle of the class: the big screen forgets, the coach does not.
+      // Each choice is stored before the next is made: nothing can be chosen meanwhile.
+      await athlete.locator("#showing").getByText("Everybody sees your name, heart rate, zone and points.").waitFor();
       await athlete.getByRole("radio", { name: "Zone only" }).check({ force: true });
+      await athlete.locator("#showing").getByText("Everybody sees your name, zone and points.").waitFor();
       await screen.locator(".tile", { hasText: "Zoe Keys" }).locator(".tile-bpm", { hasText: "–" }).waitFor();
       await shot(screen, "board-zone-only-television-light");
       await athlete.getByRole("radio", { name: "Coach only" }).check({ force: true });
@@ -396,6 +399,10 @@ const CHAPTERS = {
       await page.getByRole("heading", { name: "Talkative" }).waitFor();
       const code = await page.locator("#live-code").innerText();
 
+      // What is said from now on is new to the coach's page: it is in the room, and knows what was said before.
+      await page.getByRole("button", { name: "Chat", exact: true }).waitFor();
+      await page.locator(".chat-list:not([aria-busy])").waitFor({ state: "attached" });
+
       // Somebody else is there already, and has said what a page must bear.
       const rude = await register("Kim", "member");
       const kim = await connect(rude.token);
@@ -421,11 +428,20 @@ const CHAPTERS = {
       // Too quick: the words stay, and go when they may.
       const say = panel.getByLabel("Say something to the class");
       line.refuse("chat.send", { code: "rate_limited", message: "too many", retry: true, retry_after_ms: 1_200 });
+      await athlete.evaluate(() => {
+        const status = document.querySelector(".chat-said");
+        const input = document.querySelector(".chat-form input");
+        window.said = [];
+        const look = () => window.said.push([status.textContent, input.value]);
+        new MutationObserver(look).observe(status, { childList: true, characterData: true, subtree: true });
+      });
       await say.fill("Hello coach");
       await athlete.keyboard.press("Enter");
-      await panel.getByText("One breath: you can send this in 1 s.").waitFor();
-      assert.equal(await say.inputValue(), "Hello coach");
       await panel.getByText("You can send it now.").waitFor();
+      assert.deepEqual(await athlete.evaluate(() => window.said), [
+        ["One breath: you can send this in 1 s.", "Hello coach"],
+        ["You can send it now.", "Hello coach"],
+      ]);
       await athlete.keyboard.press("Enter");
       await panel.locator(".is-own", { hasText: "Hello coach" }).waitFor();
       await eventually("the box to be empty", async () => (await say.inputValue()) === "");
@@ -436,15 +452,12 @@ const CHAPTERS = {
       await speaks(page, "chat of a coach");
       await fits(page, "chat on a laptop");
       await shot(page, "chat-laptop-dark");
-      const clapped = athlete.evaluate(
-        () =>
-          new Promise((done) => {
-            const look = () => document.querySelector(".chat-count:not(:empty)") && done(true);
-            new MutationObserver(look).observe(document.querySelector(".chat-reactions"), { childList: true, subtree: true });
-          }),
-      );
+      await athlete.evaluate(() => {
+        const look = () => (window.clapped ||= document.querySelector(".chat-count:not(:empty)") !== null);
+        new MutationObserver(look).observe(document.querySelector(".chat-reactions"), { childList: true, subtree: true });
+      });
       await desk.getByRole("button", { name: "Clap" }).click();
-      await clapped;
+      await athlete.waitForFunction(() => window.clapped);
       await desk.getByRole("button", { name: "More about what Zoe Chat said" }).click();
       await page.getByRole("button", { name: "High five for Zoe Chat" }).click();
       await panel.getByText("Coach Chat gives you a high five").waitFor();

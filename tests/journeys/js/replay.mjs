@@ -75,16 +75,20 @@ async function boards(browser) {
     await page.keyboard.press("Home");
     await page.getByText("0:00 / 3:30").waitFor();
     await page.getByText("not started").waitFor();
-    for (let step = 0; step < 4; step += 1) await page.keyboard.press("+");
-    assert.equal(await page.locator("#speed").inputValue(), "16");
-    await seek(page, 145);
+    // At half the speed a cue stands for 40 s, longer than it is waited for.
+    await page.keyboard.press("-");
+    assert.equal(await page.locator("#speed").inputValue(), "0.5");
+    await seek(page, 159);
     await page.keyboard.press("Space");
     await page.getByText("Breathe out").waitFor(); // a cue of the script, at its class time
+    for (let step = 0; step < 5; step += 1) await page.keyboard.press("+");
+    assert.equal(await page.locator("#speed").inputValue(), "16");
     await page.getByRole("button", { name: "Play from the beginning" }).waitFor();
     assert.equal(await at(page), "3:30 / 3:30");
+    for (let step = 0; step < 5; step += 1) await page.keyboard.press("-");
     await page.keyboard.press("k");
     await page.getByRole("button", { name: "Pause" }).waitFor();
-    await seek(page, 60);
+    await seek(page, 64);
     await page.getByText("Shoulders down").waitFor(); // what the coach said
   });
 }
@@ -112,18 +116,19 @@ async function comesBack(browser) {
 async function sizes(browser) {
   for (const { id, title } of CLASSES) {
     await withPage(browser, { viewport: LAPTOP, colorScheme: "light" }, async (page) => {
-      await page.goto(`${BASE_URL}/replay#${id}&at=40`);
+      // Early enough that even the shortest has not been played to its end before it is told to stand.
+      await page.goto(`${BASE_URL}/replay#${id}&at=5`);
       await logIn(page, "ada");
       await page.locator(".tile:not([hidden])").first().waitFor();
       await page.getByRole("button", { name: "Pause" }).click();
       const looks = { laptop: LAPTOP, television: TELEVISION, phone: PHONE, "narrow-phone": NARROW_PHONE };
       for (const [name, viewport] of Object.entries(looks)) {
         await page.setViewportSize(viewport);
-        // The wall is laid out anew in the next picture.
-        await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
         await fits(page, `${title} on a ${name}`);
-        const bar = await page.locator(".replay-bar").boundingBox();
-        assert.ok(bar.y + bar.height <= viewport.height + 1, `the player of ${title} is in sight on a ${name}`);
+        await eventually(`the player of ${title} to be in sight on a ${name}`, async () => {
+          const bar = await page.locator(".replay-bar").boundingBox();
+          return bar.y + bar.height <= viewport.height + 1;
+        });
         await shot(page, `replay-${title.replace(" ", "-")}-${name}-light`);
       }
       await speaks(page, `${title} on a phone`);

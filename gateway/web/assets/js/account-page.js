@@ -11,11 +11,17 @@ class Page {
   /** @param {import("./login.js").Login} login */
   constructor(login) {
     this.login = login;
+    this.asked = 0;
+    this.shown = "";
   }
 
   async load() {
     await this.guarded("logins-trouble", async () => {
+      const asked = (this.asked += 1);
       const { logins } = await this.login.call("GET", "/v1/logins");
+      const told = JSON.stringify(logins);
+      if (asked !== this.asked || told === this.shown) return; // overtaken, or as it stands: a button keeps its focus
+      this.shown = told;
       byId("logins").replaceChildren(...logins.map((one) => this.#row(one)));
       byId("end-others").hidden = logins.every(({ current }) => current);
     });

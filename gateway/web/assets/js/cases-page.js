@@ -15,14 +15,17 @@ class Cases {
   /** @param {import("./login.js").Login} login */
   constructor(login) {
     this.login = login;
+    this.asked = 0;
   }
 
   async load() {
     await this.#guarded(async () => {
+      const asked = (this.asked += 1);
       const [{ cases }, { reports }] = await Promise.all([
         this.login.call("GET", "/v1/reviews"),
         this.login.call("GET", "/v1/reports"),
       ]);
+      if (asked !== this.asked) return; // something else was decided meanwhile, and is being read
       fill(byId("reviews"), cases.map((waiting) => this.#review(waiting)), "No workout waits for you.");
       fill(byId("reports"), reports.map((waiting) => this.#report(waiting)), "No message waits for you.");
     });

@@ -63,7 +63,13 @@ class Page {
   async loadTable() {
     const { you } = this.challenge;
     const around = you === null ? [] : [this.page({ around_me: true, limit: AROUND })];
-    this.pages = await Promise.all([this.page({ start: 0, limit: LEADERS }), ...around]);
+    this.hold(await Promise.all([this.page({ start: 0, limit: LEADERS }), ...around]));
+  }
+
+  /** The table as it stands, unless a newer one has come meanwhile: answers and what the socket tells overtake each other. */
+  hold(pages) {
+    const newest = (held) => Math.max(-1, ...held.map(({ revision }) => revision));
+    if (newest(pages) >= newest(this.pages)) this.pages = pages;
   }
 
   /** Asks to be told when the table moves; the answer is how it stands. */
@@ -77,7 +83,7 @@ class Page {
   async take(standing) {
     if (standing.challenge_id !== this.id) return;
     const { leaders, around = null, you = null, ...rest } = standing;
-    this.pages = [leaders, around].filter(Boolean).map((part) => ({ ...rest, ...part }));
+    this.hold([leaders, around].filter(Boolean).map((part) => ({ ...rest, ...part })));
     const { challenge } = this;
     if (standing.heat) this.challenge = { ...challenge, members: standing.members, heat: standing.heat };
     const other = you !== challenge.you || (standing.final && challenge.finished_ms === null);
@@ -276,6 +282,7 @@ let page;
 await memberPage({
   meanwhile: "The table stands still until we are back.",
   async enter(login, live) {
+    page?.heat.close();
     page = new Page(login, live);
     await page.load();
   },

@@ -178,6 +178,7 @@ export class Chat {
   async #load() {
     const asked = ++this.asked;
     this.meanwhile = [];
+    this.list.setAttribute("aria-busy", "true");
     try {
       const page = await this.#ask("chat.history", { limit: PAGE });
       if (asked !== this.asked || this.closed) return;
@@ -190,7 +191,10 @@ export class Chat {
       // The next join asks again; what is said from now on is shown in any case.
       if (asked === this.asked && problem.code !== "no_network") this.#tell("What was said before cannot be shown now.");
     } finally {
-      if (asked === this.asked) this.meanwhile = null;
+      if (asked === this.asked) {
+        this.meanwhile = null;
+        this.list.removeAttribute("aria-busy");
+      }
     }
   }
 
@@ -324,6 +328,7 @@ export class Chat {
 
   #muted({ muted, until_ms: untilMs = null }) {
     clearTimeout(this.muteTimer);
+    clearTimeout(this.waitTimer);
     this.input.disabled = muted;
     this.send.disabled = muted;
     this.#tell(muted ? mutedWords({ until_ms: untilMs }, timeOf) : "You may speak again.");

@@ -24,8 +24,8 @@ export class HeatPanel {
     this.challenge = null;
     this.room = null;
     this.time = null;
-    byId("ready").addEventListener("click", ({ currentTarget }) => whileBusy(currentTarget, () => this.#sayReady()));
-    byId("begin").addEventListener("click", ({ currentTarget }) => whileBusy(currentTarget, () => this.#ask("start")));
+    byId("ready").onclick = ({ currentTarget }) => whileBusy(currentTarget, () => this.#sayReady());
+    byId("begin").onclick = ({ currentTarget }) => whileBusy(currentTarget, () => this.#ask("start"));
   }
 
   /** The challenge as it is now; one that is no heat shows nothing. */
@@ -57,10 +57,15 @@ export class HeatPanel {
   }
 
   #leave() {
-    clearInterval(this.timer);
-    this.room.close();
-    this.time.close();
+    this.close();
     this.#tick();
+  }
+
+  /** Somebody else looks at the page now, or it has been ridden. */
+  close() {
+    clearInterval(this.timer);
+    this.room?.close();
+    this.time?.close();
   }
 
   #clock(clock) {

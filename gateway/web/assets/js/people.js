@@ -55,6 +55,8 @@ export class People {
     this.read = read;
     this.ask = ask;
     this.people = [];
+    this.asked = 0;
+    this.shown = "";
     this.trouble = make("p", { class: "trouble", role: "alert" });
     this.list = make("ul", { class: "people-list", "aria-label": "People of the class" });
     this.more = make("p", { class: "muted" });
@@ -81,6 +83,7 @@ export class People {
 
   async open() {
     if (!this.dialog.open) this.dialog.showModal();
+    setText(this.trouble, "");
     await this.again();
   }
 
@@ -88,7 +91,10 @@ export class People {
   async again() {
     if (!this.dialog.open) return;
     await this.#attempt(async () => {
-      this.people = inOrder((await this.read()).people);
+      const asked = (this.asked += 1);
+      const { people } = await this.read();
+      if (asked !== this.asked) return; // read again meanwhile
+      this.people = inOrder(people);
       this.#show();
     });
   }
@@ -101,6 +107,9 @@ export class People {
   #show() {
     this.search.hidden = this.people.length < SEARCH_FROM;
     const found = named(this.people, this.search.hidden ? "" : this.search.value);
+    const shown = JSON.stringify([this.leads(), found]);
+    if (shown === this.shown) return; // a button that is being pressed stays where it is
+    this.shown = shown;
     this.list.replaceChildren(...found.slice(0, MOST_SHOWN).map((person) => this.#row(person)));
     const rest = found.length - MOST_SHOWN;
     setText(this.more, rest > 0 ? `And ${count(rest, "other")}: type a name.` : found.length ? "" : "Nobody of this name.");
@@ -135,6 +144,7 @@ export class People {
     if (question && !(await confirmed(question))) return;
     await whileBusy(button, () =>
       this.#attempt(async () => {
+        setText(this.trouble, "");
         await this.ask(...this.#asked(what, n));
         await this.again();
       }),
@@ -156,7 +166,6 @@ export class People {
   }
 
   async #attempt(work) {
-    setText(this.trouble, "");
     try {
       await work();
     } catch (problem) {

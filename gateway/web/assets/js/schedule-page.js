@@ -20,6 +20,8 @@ const BOOKINGS = 50;
 class Page {
   constructor(login) {
     this.login = login;
+    /** How often each list was asked for: an answer that was overtaken counts no more. */
+    this.asked = { booked: 0, been: 0, offers: 0 };
     this.offers = [];
     this.next = null;
     /** The names of what one is entitled to now. */
@@ -36,7 +38,9 @@ class Page {
 
   async loadBooked() {
     await guarded(byId("booked-trouble"), async () => {
+      const asked = (this.asked.booked += 1);
       const { bookings } = await this.login.call("GET", `/v1/bookings?upcoming=true&limit=${BOOKINGS}`);
+      if (asked !== this.asked.booked) return;
       const soonest = bookings.toSorted((one, other) => one.starts_at_ms - other.starts_at_ms);
       byId("booked").replaceChildren(...soonest.map((booking) => this.booked(booking)));
       byId("booked-empty").hidden = bookings.length > 0;
@@ -46,7 +50,9 @@ class Page {
   /** What is over and was not cancelled plays again, for whoever came. */
   async loadBeen() {
     await guarded(byId("booked-trouble"), async () => {
+      const asked = (this.asked.been += 1);
       const { bookings } = await this.login.call("GET", `/v1/bookings?limit=${BOOKINGS}`);
+      if (asked !== this.asked.been) return;
       const been = bookings.filter(({ state, ends_at_ms: endsMs }) => state === "confirmed" && endsMs < Date.now());
       byId("been").hidden = been.length === 0;
       byId("been-list").replaceChildren(
@@ -74,7 +80,9 @@ class Page {
 
   async loadOffers() {
     await guarded(byId("offers-trouble"), async () => {
+      const asked = (this.asked.offers += 1);
       const [page, { entitlements }] = await Promise.all([this.page(null), this.login.call("GET", "/v1/me/entitlements")]);
+      if (asked !== this.asked.offers) return;
       this.held = new Set(entitlements.filter(({ holds }) => holds).map(({ name }) => name));
       this.offers = page.offers;
       this.next = page.next_after;
@@ -84,7 +92,9 @@ class Page {
 
   async more() {
     await guarded(byId("offers-trouble"), async () => {
+      const asked = this.asked.offers;
       const page = await this.page(this.next);
+      if (asked !== this.asked.offers) return;
       this.offers = [...this.offers, ...page.offers];
       this.next = page.next_after;
       this.show();

@@ -79,6 +79,7 @@ class Page {
   constructor({ script, revision }) {
     this.revision = revision;
     this.asked = 0;
+    this.changes = 0;
     this.timer = 0;
     this.editor = new ScriptEditor(byId("editor"), whole(script), () => this.#changed());
     byId("save").addEventListener("click", ({ currentTarget }) => whileBusy(currentTarget, () => this.#save()));
@@ -92,6 +93,7 @@ class Page {
 
   #changed() {
     this.unsaved = true;
+    this.changes += 1;
     setText(byId("script-said"), "");
     this.#picture();
     clearTimeout(this.timer);
@@ -124,9 +126,11 @@ class Page {
   async #save() {
     clearTimeout(this.timer);
     this.asked += 1;
+    const { changes } = this;
     try {
       const { revision } = await login.call("PUT", path, this.#draft);
       this.revision = revision;
+      if (changes !== this.changes) return; // written on meanwhile: that is not stored yet
       this.unsaved = false;
       this.#show(null);
       setText(byId("script-said"), "Stored. Start it from the class.");
