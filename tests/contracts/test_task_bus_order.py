@@ -11,7 +11,7 @@ from services.kernel.facts import Envelope, WorkoutFinished
 from services.kernel.problems import Unavailable
 from tests.support.killable_worker import Order, share_of
 from tests.support.rabbitmq import RabbitMQ
-from tests.support.task_buses import WAIT_S, Bench, Seen, an_envelope, consuming, eventually
+from tests.support.task_buses import WAIT_S, Bench, Seen, an_envelope, consuming, eventually, published
 from tests.support.worker_process import worker_process
 from workers.bus import HELD_S, Delivery, Queue, TaskTaken
 from workers.retry import IN_PLACE_MOST_S, Unprocessable
@@ -53,9 +53,9 @@ async def test_an_ordered_queue_is_handled_one_at_a_time_in_the_order_of_publish
         consuming(one, queue, handle),
         consuming(other, queue, handle),
     ):
-        await one.publish(*envelopes[:20])
+        await published(one, *envelopes[:20])
         for envelope in envelopes[20:]:
-            await other.publish(envelope)
+            await published(other, envelope)
         await eventually(lambda: len(handled) >= 40)
         await eventually(lambda: one.statistics().of(queue).handled + other.statistics().of(queue).handled == 40)
     assert handled == envelopes
@@ -66,7 +66,7 @@ async def test_a_message_that_fails_is_tried_again_in_its_place_while_the_others
     queue, envelopes = bench.queue(ordered=True), [an_envelope() for _ in range(4)]
     seen = Seen(fails(envelopes[1], 2))
     async with bench.open() as bus, consuming(bus, queue, seen):
-        await bus.publish(*envelopes)
+        await published(bus, *envelopes)
         await seen.times(6)
         await eventually(lambda: bus.statistics().of(queue).handled == 4)
         assert bus.statistics().of(queue).retried == 2
@@ -79,7 +79,7 @@ async def test_a_message_that_always_fails_is_parked_and_the_queue_flows_on(benc
     queue, envelopes = bench.queue(ordered=True, max_attempts=3), [an_envelope() for _ in range(3)]
     seen = Seen(fails(envelopes[0], 9))
     async with bench.open() as bus, consuming(bus, queue, seen):
-        await bus.publish(*envelopes)
+        await published(bus, *envelopes)
         await seen.times(5)
         await eventually(lambda: bus.statistics().of(queue).handled == 2)
         (parked,) = await bus.parked(queue)
@@ -93,7 +93,7 @@ async def test_what_cannot_be_processed_leaves_the_queue_at_once(bench: Bench) -
     queue, envelopes = bench.queue(ordered=True), [an_envelope() for _ in range(2)]
     seen = Seen(lambda each: Unprocessable("upside down") if each.envelope.id == envelopes[0].id else None)
     async with bench.open() as bus, consuming(bus, queue, seen):
-        await bus.publish(*envelopes)
+        await published(bus, *envelopes)
         await seen.times(2)
         await eventually(lambda: bus.statistics().of(queue).handled)
     assert seen.ids() == [envelope.id for envelope in envelopes]
@@ -104,7 +104,7 @@ async def test_when_the_house_is_away_the_others_wait_and_it_uses_no_attempt(ben
     outage = iter([True] * 4)
     seen = Seen(lambda _: Unavailable("the database is away") if next(outage, False) else None)
     async with bench.open() as bus, consuming(bus, queue, seen):
-        await bus.publish(*envelopes)
+        await published(bus, *envelopes)
         await seen.times(6)
         await eventually(lambda: bus.statistics().of(queue).handled == 2)
         assert await bus.parked(queue) == []
@@ -115,11 +115,11 @@ async def test_a_replayed_message_comes_after_everything_that_waits(bench: Bench
     queue, envelopes = bench.queue(ordered=True, max_attempts=1), [an_envelope() for _ in range(3)]
     seen = Seen(fails(envelopes[0], 1))
     async with bench.open() as bus, consuming(bus, queue, seen):
-        await bus.publish(envelopes[0])
+        await published(bus, envelopes[0])
         await eventually(lambda: bus.parked(queue))
     later = Seen()
     async with bench.open() as bus:
-        await bus.publish(*envelopes[1:])
+        await published(bus, *envelopes[1:])
         assert await bus.replay(queue, str(envelopes[0].id)) == 1
         async with consuming(bus, queue, later):
             await later.times(3)
@@ -133,7 +133,7 @@ async def test_a_worker_that_stops_politely_gives_its_place_to_another_which_beg
     queue, envelopes = bench.queue(ordered=True), [an_envelope() for _ in range(3)]
     first, second = Seen(lambda _: Unavailable("not here")), Seen()
     async with bench.open() as one, consuming(one, queue, first):
-        await one.publish(*envelopes)
+        await published(one, *envelopes)
         await first.times(1)
     async with bench.open() as other, consuming(other, queue, second):
         await second.times(3)
@@ -151,7 +151,7 @@ async def test_a_worker_that_dies_hands_over_to_one_that_waits_and_nothing_is_ou
     order = Order(bus_kind, url, [share_of(queue)], holds=[str(envelopes[2].id)])
     seen = Seen()
     async with bench.open() as bus, worker_process(order) as doomed:
-        await bus.publish(*envelopes)
+        await published(bus, *envelopes)
         await doomed.says(f"began {envelopes[2].id}")
         async with consuming(bus, queue, seen):
             doomed.send(how)
@@ -184,7 +184,7 @@ async def test_a_worker_that_was_deposed_cannot_end_its_task(
 
     seen = Seen()
     async with bench.open() as old:
-        await old.publish(envelope)
+        await published(old, envelope)
         async with consuming(old, queue, late):
             async with asyncio.timeout(WAIT_S):
                 await inside.wait()

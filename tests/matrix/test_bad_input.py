@@ -1,6 +1,7 @@
 """What the table cannot say because it takes more than one attempt: guessing, coming without a right, speaking for others."""
 
 import uuid
+from functools import partial
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from tests.matrix.conftest import Evenings
 from tests.matrix.roles import FORBIDDEN, OK, Who
 from tests.matrix.routes import HOUR_MS, TERMS
 from tests.matrix.scene import BAD_TOKEN, Asked, Evening
-from tests.matrix.table import EVENTS
+from tests.matrix.table import EVENTS, EventRow
 
 GUESSES = int(WRONG_CODES_BURST)
 
@@ -170,16 +171,16 @@ def test_nothing_that_is_sent_without_a_welcome_reaches_anybody(evenings: Evenin
         events_now = evenings.stage.parts.sockets.dispatcher.statistics().events
         return {name: each.received for name, each in events_now.items()}
 
-    async def send(evening: Evening) -> None:
-        for row in EVENTS:
-            payload = msgspec.to_builtins(await row.ask(evening, Who.NOBODY))
-            seat = await evening.knocks() if token is None else await evening.connected(token)
-            before = received()
-            await seat.event(row.name, payload)
-            await seat.sit(await evening.token(Who.STRANGER) or "")
-            assert received() == before, f"{row.name} was heard before its sender was known"
+    async def send(evening: Evening, row: EventRow) -> None:
+        payload = msgspec.to_builtins(await row.ask(evening, Who.NOBODY))
+        seat = await evening.knocks() if token is None else await evening.connected(token)
+        before = received()
+        await seat.event(row.name, payload)
+        await seat.sit(await evening.token(Who.STRANGER) or "")
+        assert received() == before, f"{row.name} was heard before its sender was known"
 
-    evenings.spend(send)
+    for row in EVENTS:
+        evenings.spend(partial(send, row=row))
 
 
 @pytest.mark.parametrize("bpm", [MAX_BPM + 1, 0, -60])

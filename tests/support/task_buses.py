@@ -23,7 +23,7 @@ from services.kernel.ids import AccountId, FactId, Uuid7Ids, WorkoutId
 from workers.amqp import open_amqp_bus
 from workers.amqp_link import close, connect
 from workers.amqp_topology import arguments_of, work_queue
-from workers.bus import TIME_LIMIT_S, Delivery, Handle, OperatedBus, Queue, TaskBus
+from workers.bus import TIME_LIMIT_S, BusUnavailable, Delivery, Handle, OperatedBus, Queue, TaskBus
 from workers.postgres_bus import PostgresBus
 from workers.retry import Ladder
 
@@ -48,6 +48,20 @@ def foreign_body(fact_id: FactId) -> str:
     """An envelope with a fact of a program newer than this one."""
     body = {"id": str(fact_id), "at_ms": CLOCK.wall_ms(), "fact": {"type": "moon.eclipsed", "moon": 1}}
     return msgspec.json.encode(body).decode()
+
+
+async def published(bus: TaskBus, *envelopes: Envelope) -> None:
+    """Hand envelopes over as the relay does: what was refused is handed over again, in its order. A queue that has just been
+    made may refuse while its broker is busy."""
+    waiting = list(envelopes)
+    async with asyncio.timeout(WAIT_S):
+        while waiting:
+            try:
+                await bus.publish(*waiting)
+            except BusUnavailable as refused:
+                waiting = [envelope for envelope in waiting if envelope.id not in refused.taken]
+            else:
+                return
 
 
 class Bench(Protocol):

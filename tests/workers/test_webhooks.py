@@ -108,7 +108,7 @@ async def test_samples_travel_only_with_the_scope(bench: HookBench, owner: Calle
         data = plain((await bench.look(owner, made.endpoint.id, delivery.id)).body)["data"]
         assert isinstance(data, dict)
         told.append(data["samples"])
-    assert told == [None, [[second * 1_000, 150, []] for second in range(1_200)]]
+    assert told == [None, [[second * 1_000, 150, [], None] for second in range(1_200)]]
 
 
 async def test_more_samples_than_may_travel_are_behind_a_link_that_dies_with_the_scope(
