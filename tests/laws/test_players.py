@@ -127,8 +127,8 @@ class Seat:
 
     def __init__(self, pieces: list[Piece]) -> None:
         self.clock = ManualClock()
-        self.library = Library(pieces)
-        self.players = Players(cast(Any, self.library), self.clock)
+        self.shelf = Library(pieces)
+        self.players = Players(cast(Any, self.shelf), self.clock)
         self.mailbox = Stopwatch(self.clock)
         caller = Caller(ADA.account_id, LoginId(uuid.UUID(int=5)), "Ada", frozenset({"member"}), 2**50)
         self.connection = Connection("c", caller, self.mailbox, Line(), opened_at=0.0)
@@ -153,7 +153,7 @@ class Seat:
 @pytest.mark.parametrize("speed", [1.0, 16.0])
 async def test_an_hour_plays_without_a_ms_of_drift(speed: float) -> None:
     seat = Seat(recorded(3_600, 30))
-    everything = await seat.library.whole()
+    everything = await seat.shelf.whole()
     began_s = seat.clock.monotonic()
     await seat.players.open(seat.connection, ReplayOpen(class_id=LIVE.id, speed=speed))
     for each in everything:
@@ -174,7 +174,7 @@ async def test_an_hour_plays_without_a_ms_of_drift(speed: float) -> None:
 
 async def test_what_was_said_comes_once_whatever_is_done_to_the_pace() -> None:
     seat = Seat(recorded(600, 1))
-    said = [each.at_ms for each in await seat.library.whole() if each.event == "cue"]
+    said = [each.at_ms for each in await seat.shelf.whole() if each.event == "cue"]
     await seat.players.open(seat.connection, ReplayOpen(class_id=LIVE.id, speed=16))
     for speed in (16, 0.5, None, 16, 1, 8, 2, None, 4, 16, 0.25, 16, 16, 16, 16, 16):
         await seat.at(seat.clock.monotonic() + 4.3)
@@ -204,7 +204,7 @@ def test_a_seek_shows_the_board_as_it_stood_there(second: int, stands: bool) -> 
         seat = Seat(PIECES)
         screen: Screen | None = None
         to_ms = BEGAN_MS + second * 1_000
-        for each in await seat.library.whole():
+        for each in await seat.shelf.whole():
             if each.event == "board.snapshot":
                 screen = Screen(msgspec.json.decode(each.payload, type=BoardSnapshot))
             elif each.event == "board.changes" and each.at_ms <= to_ms:
