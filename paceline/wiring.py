@@ -79,7 +79,9 @@ from services.accounts.entitlements import Entitlements
 from services.accounts.keyring import KeyProblem, load_key
 from services.accounts.keys import Keys
 from services.accounts.logins import Logins
+from services.accounts.opening import Opening
 from services.accounts.passwords import Passwords
+from services.accounts.step_ups import StepUps
 from services.accounts.tokens import Tokens
 from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
@@ -291,16 +293,17 @@ async def open_parts(
         await keys.read()
         tokens = Tokens(keys.ring, access_ttl_s=settings.access_token_minutes * 60)
         attempts = Attempts()
+        opening = Opening(tokens, clock, ids, refresh_ttl=timedelta(days=settings.refresh_token_days))
         accounts = Accounts(
             transactions,
             passwords,
-            tokens,
+            opening,
             clock,
             ids,
             attempts=attempts,
             coach_signup="open" if settings.coach_signup == "open" else "closed",
-            refresh_ttl=timedelta(days=settings.refresh_token_days),
         )
+        step_ups = StepUps(transactions, passwords, opening, clock, attempts)
         logins = Logins(transactions, passwords, clock, attempts)
         identify = identifier(tokens, clock)
 
@@ -361,6 +364,7 @@ async def open_parts(
                 accounts=accounts,
                 entitlements=Entitlements(transactions, clock, ids),
                 logins=logins,
+                step_ups=step_ups,
                 keys=keys,
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,

@@ -12,7 +12,7 @@ from persistence.database import Tx
 from services.accounts.ports import Login, LoginInUse, Refresh
 from services.kernel.ids import AccountId, LoginId
 
-_LOGIN: Final = ("id", "account_id", "device", "created_at", "ended_at")
+_LOGIN: Final = ("id", "account_id", "device", "created_at", "ended_at", "fresh_at", "second_factor_at")
 
 
 class Logins:
@@ -24,11 +24,16 @@ class Logins:
     async def add(self, login: Login) -> None:
         """Store a new login."""
         await self._tx.execute(
-            "INSERT INTO logins (id, account_id, device, created_at) VALUES ($1, $2, $3, $4)",
+            """
+            INSERT INTO logins (id, account_id, device, created_at, fresh_at, second_factor_at)
+            VALUES ($1, $2, $3, $4, $5, $6)
+            """,
             login.id,
             login.account_id,
             login.device,
             login.created_at,
+            login.fresh_at,
+            login.second_factor_at,
         )
 
     async def add_refresh(
@@ -49,7 +54,11 @@ class Logins:
     async def by_id(self, login_id: LoginId) -> Login | None:
         """The login, ended or not, or None."""
         row = await self._tx.fetchrow(
-            "SELECT id, account_id, device, created_at, ended_at FROM logins WHERE id = $1", login_id
+            """
+            SELECT id, account_id, device, created_at, ended_at, fresh_at, second_factor_at
+            FROM logins WHERE id = $1
+            """,
+            login_id,
         )
         return None if row is None else Login(**row)
 
@@ -57,7 +66,7 @@ class Logins:
         """The logins of an account that have not ended and hold a refresh token that is still good, the one used last first."""
         rows = await self._tx.fetch(
             """
-            SELECT id, account_id, device, created_at, ended_at, used.at AS used_at
+            SELECT id, account_id, device, created_at, ended_at, fresh_at, second_factor_at, used.at AS used_at
             FROM logins, LATERAL (
                 SELECT max(issued_at) AS at FROM refresh_tokens WHERE login_id = logins.id AND expires_at > $2
             ) AS used
@@ -99,7 +108,7 @@ class Logins:
         """
         login = await self._tx.fetchrow(
             """
-            SELECT id, account_id, device, created_at, ended_at
+            SELECT id, account_id, device, created_at, ended_at, fresh_at, second_factor_at
             FROM logins
             WHERE id = (SELECT login_id FROM refresh_tokens WHERE token_hash = $1)
             FOR NO KEY UPDATE
@@ -114,16 +123,26 @@ class Logins:
         if token is None:
             return None
         return Refresh(
-            login=Login(
-                id=LoginId(login["id"]),
-                account_id=AccountId(login["account_id"]),
-                device=login["device"],
-                created_at=login["created_at"],
-                ended_at=login["ended_at"],
-            ),
+            login=Login(**login),
             expires_at=token["expires_at"],
             used_at=token["used_at"],
         )
+
+    async def save_fresh(
+        self, login_id: LoginId, fresh_at: datetime, second_factor_at: datetime | None
+    ) -> Login | None:
+        """Note that the login has proven itself; None leaves the second factor as it was. None when it has ended."""
+        row = await self._tx.fetchrow(
+            """
+            UPDATE logins SET fresh_at = $2, second_factor_at = coalesce($3, second_factor_at)
+            WHERE id = $1 AND ended_at IS NULL
+            RETURNING id, account_id, device, created_at, ended_at, fresh_at, second_factor_at
+            """,
+            login_id,
+            fresh_at,
+            second_factor_at,
+        )
+        return None if row is None else Login(**row)
 
     async def mark_used(self, token_hash: bytes, used_at: datetime) -> None:
         """Note the first use of a refresh token."""

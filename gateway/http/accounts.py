@@ -17,7 +17,7 @@ from services.accounts.account import (
     ProfileChange,
     SignupRole,
 )
-from services.accounts.accounts import LoggedIn
+from services.accounts.opening import LoggedIn
 from services.kernel.problems import Busy, EmailTaken, Forbidden, TooManyAttempts, WeakPassword
 
 Email = Annotated[str, msgspec.Meta(max_length=MAX_EMAIL + 2, description="e-mail address, in ASCII")]

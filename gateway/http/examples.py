@@ -32,6 +32,7 @@ from gateway.http.reports import Decided, ReportList, WaitingReports
 from gateway.http.safety import ChooseSafety, SafetyView
 from gateway.http.series import SeriesList, SeriesRequest
 from gateway.http.showing import ConsentList
+from gateway.http.step_ups import StepUp
 from gateway.http.tasks import TaskList, TaskStart
 from gateway.http.verdicts import AppealRequest, CaseList, RulingRequest
 from gateway.http.webhook_deliveries import (
@@ -57,10 +58,11 @@ from realtime import wire
 from rooms.playback import Shown
 from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange
-from services.accounts.accounts import LoggedIn
 from services.accounts.entitlement import EntitlementView
 from services.accounts.keyring import Jwk
 from services.accounts.logins import LoginView
+from services.accounts.opening import LoggedIn
+from services.accounts.step_ups import SteppedUp
 from services.challenges.challenge import Rules, closes_ms
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation, TableLine, TeamLine
 from services.challenges.score_log import BEGINNING, Joined, Opened, linked
@@ -470,6 +472,12 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         )
     ),
     LoginsEnded(ended=1),
+    StepUp(password="three unrelated words"),  # noqa: S106
+    SteppedUp(
+        access_token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl",  # noqa: S106
+        expires_in_s=900,
+        fresh_until_ms=_START + 600_000,
+    ),
     LoggedIn(
         account=_account,
         access_token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl",  # noqa: S106

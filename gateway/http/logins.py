@@ -7,8 +7,8 @@ import msgspec
 from gateway.http.accounts import Device, Email, Password
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
-from services.accounts.accounts import LoggedIn
 from services.accounts.logins import LoginView
+from services.accounts.opening import LoggedIn
 from services.kernel.ids import LoginId
 from services.kernel.problems import (
     Busy,

@@ -16,11 +16,12 @@ from gateway.proxies import TrustedProxies
 from gateway.sockets.statistics import LineView, Order, SocketsStatistics
 from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange, SignupRole
-from services.accounts.accounts import LoggedIn
 from services.accounts.displays import Display
 from services.accounts.entitlement import EntitlementView
 from services.accounts.keyring import Jwk
 from services.accounts.logins import LoginView
+from services.accounts.opening import LoggedIn
+from services.accounts.step_ups import SteppedUp
 from services.challenges.challenge import Kind, Ties
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation
 from services.challenges.heat import HeatKind, Late
@@ -115,6 +116,12 @@ class LoginCases(Protocol):
     async def end(self, caller: Caller, login_id: LoginId) -> None: ...
     async def end_others(self, caller: Caller) -> int: ...
     async def change_password(self, caller: Caller, *, old: str, new: str, address: str | None) -> int: ...
+
+
+class StepUpCases(Protocol):
+    """See services/accounts/step_ups.py."""
+
+    async def with_password(self, caller: Caller, password: str, *, address: str | None) -> SteppedUp: ...
 
 
 class KeyCases(Protocol):
@@ -451,6 +458,7 @@ class GatewayDeps:
     accounts: AccountCases
     entitlements: EntitlementCases
     logins: LoginCases
+    step_ups: StepUpCases
     keys: KeyCases
     displays: DisplayCases
     classes: ClassCases

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-import msgspec
 import structlog
 
 from services.accounts import tokens
@@ -29,13 +28,13 @@ from services.accounts.account import (
     SignupRole,
     changed,
     check_password,
-    normal_device,
     normal_email,
     normal_name,
     normal_password,
     view_of,
 )
 from services.accounts.attempts import Attempts
+from services.accounts.opening import LoggedIn, Opening, let_in
 from services.accounts.passwords import Passwords
 from services.accounts.ports import AccountStores, AccountTransactions, Login
 from services.accounts.tokens import Tokens
@@ -51,27 +50,9 @@ from services.kernel.problems import (
     WrongCredentials,
 )
 
-REFRESH_TTL: Final = timedelta(days=30)
-LOGIN_TTL: Final = timedelta(days=180)
-"""A login ends this long after the password was last typed, however busy it is (ASVS 10.4.8)."""
 GRACE: Final = timedelta(seconds=10)
 
 log = structlog.get_logger(__name__)
-
-
-class LoggedIn(msgspec.Struct, frozen=True):
-    """What somebody gets who has registered, logged in or refreshed. Keep the refresh token; it works once.
-
-    `expires_in_s` is the lifetime of the access token in seconds.
-    """
-
-    account: AccountView
-    access_token: str
-    expires_in_s: int
-    refresh_token: str
-
-    def __repr__(self) -> str:
-        return f"LoggedIn({self.account.id})"
 
 
 class Accounts:
@@ -81,22 +62,20 @@ class Accounts:
         self,
         transactions: AccountTransactions,
         passwords: Passwords,
-        tokens: Tokens,
+        opening: Opening,
         clock: Clock,
         ids: Ids,
         *,
         attempts: Attempts | None = None,
         coach_signup: Literal["open", "closed"] = "open",
-        refresh_ttl: timedelta = REFRESH_TTL,
     ) -> None:
         self._transactions = transactions
         self._passwords = passwords
-        self._tokens = tokens
+        self._opening = opening
         self._clock = clock
         self._ids = ids
         self._attempts = Attempts() if attempts is None else attempts
         self._coach_signup = coach_signup
-        self._refresh_ttl = refresh_ttl
 
     async def register(
         self, *, email: str, password: str, name: str, role: SignupRole, device: str, address: str | None
@@ -124,9 +103,9 @@ class Accounts:
         async with self._transactions() as stores:
             await stores.accounts.add(account, password_hash)
             await stores.outbox.add(AccountRegistered(account.id), account.id)
-            logged_in = await self._open_login(stores, account, device)
+            opened = await self._opening.open(stores, account, device, "registration")
         log.info("account.registered", account=str(account.id), role=role)
-        return logged_in
+        return let_in(opened)
 
     async def log_in(self, *, email: str, password: str, device: str, address: str | None) -> LoggedIn:
         """Open a login with a password. Raises WrongCredentials, BadShape, TooManyAttempts, Busy."""
@@ -148,7 +127,8 @@ class Accounts:
                 raise WrongCredentials
             if rehashed is not None:
                 await stores.accounts.save_password_hash(credentials.account.id, rehashed)
-            logged_in = await self._open_login(stores, credentials.account, device)
+            opened = await self._opening.open(stores, credentials.account, device, "password")
+        logged_in = let_in(opened)
         log.info("login.opened", account=str(credentials.account.id))
         return logged_in
 
@@ -173,7 +153,7 @@ class Accounts:
                 account = await stores.accounts.by_id(login.account_id)
                 if account is None:
                     raise RefreshRefused
-                return await self._issue(stores, account, login, now)
+                return await self._opening.issue(stores, account, login, now)
         log.warning("login.reused", account=str(stolen.account_id), login=str(stolen.id))
         raise RefreshRefused
 
@@ -214,24 +194,6 @@ class Accounts:
             raise NotFound(f"there is no account with the address {email}")
         log.info("account.role_granted", account=str(account.id), role=role)
         return view_of(account)
-
-    async def _open_login(self, stores: AccountStores, account: Account, device: str) -> LoggedIn:
-        now = utc(self._clock.wall_ms())
-        login = Login(
-            id=LoginId(self._ids.next()),
-            account_id=account.id,
-            device=normal_device(device),
-            created_at=now,
-        )
-        await stores.logins.add(login)
-        return await self._issue(stores, account, login, now)
-
-    async def _issue(self, stores: AccountStores, account: Account, login: Login, now: datetime) -> LoggedIn:
-        refresh_token = tokens.make_refresh_token()
-        expires_at = min(now + self._refresh_ttl, login.created_at + LOGIN_TTL)
-        await stores.logins.add_refresh(login.id, tokens.refresh_hash(refresh_token), now, expires_at)
-        issued = self._tokens.for_account(account, login.id, self._clock.wall_ms())
-        return LoggedIn(view_of(account), issued.token, issued.expires_in_s, refresh_token)
 
     async def _end(
         self,

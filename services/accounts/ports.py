@@ -20,13 +20,16 @@ from services.kernel.ids import AccountId, FactId, LoginId
 
 
 class Login(msgspec.Struct, frozen=True):
-    """A refresh-token family on one device. `device` is what the device calls itself."""
+    """A refresh-token family on one device. `device` is what the device calls itself; it last proved itself at `fresh_at`, and with
+    a second factor at `second_factor_at`."""
 
     id: LoginId
     account_id: AccountId
     device: str
     created_at: datetime
     ended_at: datetime | None = None
+    fresh_at: datetime | None = None
+    second_factor_at: datetime | None = None
 
 
 class LoginInUse(msgspec.Struct, frozen=True):
@@ -131,6 +134,12 @@ class LoginStore(Protocol):
 
     async def refresh_locked(self, token_hash: bytes) -> Refresh | None:
         """The refresh token with this hash; its whole login is locked until the transaction ends."""
+        ...
+
+    async def save_fresh(
+        self, login_id: LoginId, fresh_at: datetime, second_factor_at: datetime | None
+    ) -> Login | None:
+        """The login has proven itself; None leaves the second factor as it was. As it is then, or None when it has ended."""
         ...
 
     async def mark_used(self, token_hash: bytes, used_at: datetime) -> None: ...

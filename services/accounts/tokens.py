@@ -56,6 +56,8 @@ class _Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     iat: int
     exp: int
     class_id: uuid.UUID | None = msgspec.field(default=None, name="class")
+    fresh: int | None = None
+    fresh2: int | None = None
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -88,8 +90,17 @@ class Tokens:
         self._access_ttl_s: Final = access_ttl_s
         self._display_ttl_s: Final = display_ttl_s
 
-    def for_account(self, account: Account, login_id: LoginId, now_ms: int) -> Issued:
-        """The access token of somebody who has just logged in or refreshed, at `now_ms` (wall ms)."""
+    def for_account(
+        self,
+        account: Account,
+        login_id: LoginId,
+        now_ms: int,
+        *,
+        fresh_at_ms: int | None = None,
+        second_factor_at_ms: int | None = None,
+    ) -> Issued:
+        """The access token of somebody who has just logged in or refreshed, at `now_ms` (wall ms); their login last proved itself
+        at `fresh_at_ms`, and with a second factor at `second_factor_at_ms`."""
         claims = _Claims(
             iss=self._issuer,
             aud=AUDIENCE,
@@ -99,6 +110,8 @@ class Tokens:
             name=account.name,
             iat=now_ms // 1_000,
             exp=now_ms // 1_000 + self._access_ttl_s,
+            fresh=None if fresh_at_ms is None else fresh_at_ms // 1_000,
+            fresh2=None if second_factor_at_ms is None else second_factor_at_ms // 1_000,
         )
         return Issued(self._sign(claims, now_ms), self._access_ttl_s)
 
@@ -132,6 +145,8 @@ class Tokens:
             roles=frozenset(claims.roles),
             expires_at_ms=claims.exp * 1_000,
             class_id=None if claims.class_id is None else ClassId(claims.class_id),
+            fresh_at_ms=None if claims.fresh is None else claims.fresh * 1_000,
+            second_factor_at_ms=None if claims.fresh2 is None else claims.fresh2 * 1_000,
         )
 
     def _sign(self, claims: _Claims, now_ms: int) -> str:

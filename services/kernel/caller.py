@@ -18,7 +18,8 @@ class Caller(msgspec.Struct, frozen=True):
     """An authenticated caller: account, login (device), roles; `class_id` only for displays.
 
     For a display `account_id` and `login_id` are ids of their own, with no row behind them. `expires_at_ms` is the end of
-    the access token, ms since 1970.
+    the access token, ms since 1970. `fresh_at_ms`: when this login last proved itself anew, `second_factor_at_ms`: when it did so
+    with a second factor, both None when that is long ago (services/accounts/step_up.py).
     """
 
     account_id: AccountId
@@ -27,6 +28,8 @@ class Caller(msgspec.Struct, frozen=True):
     roles: frozenset[AccountRole]
     expires_at_ms: int
     class_id: ClassId | None = None
+    fresh_at_ms: int | None = None
+    second_factor_at_ms: int | None = None
 
     def require(self, role: AccountRole) -> None:
         """Raise `Forbidden` unless the caller has `role`."""

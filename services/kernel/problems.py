@@ -142,6 +142,20 @@ class WrongPassword(Problem):
     status = 403
 
 
+class SecondFactorNeeded(Problem):
+    """The password is right, and this account has a second factor: show one of `factors`, with `token`, at `finish`."""
+
+    code = "second_factor_needed"
+    status = 401
+
+
+class StepUpNeeded(Problem):
+    """This needs a proof that it is still you: POST /v1/me/step-up, and use the access token it gives you."""
+
+    code = "step_up_needed"
+    status = 403
+
+
 class RefreshRefused(Problem):
     """The refresh token is unknown, expired, or was used before; log in again."""
 

@@ -62,6 +62,7 @@ SCRIPT: Final = {"blocks": [{"intervals": [{"duration_ms": 60_000}]}]}
 ON_DEMAND: Final = {"key": "o", "terms": {"title": "Hill climb"}, "script": SCRIPT}
 RULE: Final = {"days": ["thu"], "at": "18:30", "zone": "Europe/Vienna", "from_day": "2026-09-01"}
 HOOK: Final = {"url": "https://hooks.example.org/in", "events": ["workout.summarised"], "scopes": ["samples"]}
+_WITH_ACCOUNT: Final = frozenset(Who) - {Who.DISPLAY, Who.OPERATOR, Who.NOBODY}
 _numbers: Final = itertools.count(1)
 
 
@@ -110,13 +111,27 @@ async def owners_login(evening: Evening, _: Who) -> Asked:
 
 
 async def new_password(evening: Evening, who: Who) -> Asked:
+    await _with_password(evening, who)
+    return Asked(body={"old": PASSWORD, "new": "copper lantern orbit thistle"})
+
+
+async def stepping_up(evening: Evening, who: Who) -> Asked:
+    """The login of whoever has an account is a row, too: it remembers the moment."""
+    await _with_password(evening, who)
+    if who in _WITH_ACCOUNT:
+        caller = await evening.caller(who)
+        async with evening.world.transactions() as stores:
+            await stores.logins.add(Login(caller.login_id, caller.account_id, "phone", utc(evening.now_ms())))
+    return Asked(body={"password": PASSWORD})
+
+
+async def _with_password(evening: Evening, who: Who) -> None:
     """Whoever has an account has this password; it is hashed at the lowest cost, since it is only looked at once."""
-    if who not in {Who.DISPLAY, Who.OPERATOR, Who.NOBODY}:
+    if who in _WITH_ACCOUNT:
         caller = await evening.caller(who)
         hashed = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
         async with evening.world.transactions() as stores:
             await stores.accounts.save_password_hash(caller.account_id, hashed)
-    return Asked(body={"old": PASSWORD, "new": "copper lantern orbit thistle"})
 
 
 # -- classes ----------------------------------------------------------------------------------------------------

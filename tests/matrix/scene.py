@@ -161,7 +161,9 @@ class Evening:
             return self.stage.tokens.for_display(live.id, uuid.uuid4(), "Screen", now_ms).token
         caller = await self.caller(who)
         account = Account(caller.account_id, "somebody@example.org", caller.name, caller.roles, now_ms)
-        return self.stage.tokens.for_account(account, caller.login_id, now_ms).token
+        return self.stage.tokens.for_account(
+            account, caller.login_id, now_ms, fresh_at_ms=now_ms, second_factor_at_ms=now_ms
+        ).token
 
     async def live(self) -> LiveClass:
         """The owner's class, with its co-coach, its athlete and its spectator as members."""

@@ -170,6 +170,7 @@ ROUTES: Final = (
     RouteRow("DELETE /v1/logins/{id}", THEIR_OWN, r.owners_login),
     RouteRow("POST /v1/logins/end-others", ANY_ACCOUNT, r.plain),
     RouteRow("PUT /v1/me/password", ANY_ACCOUNT, r.new_password, "with the old one"),
+    RouteRow("POST /v1/me/step-up", ANY_ACCOUNT, r.stepping_up, "with the password"),
     # -- classes
     RouteRow("POST /v1/displays", ANYBODY, r.join_code, "with the code of a class"),
     RouteRow("GET /v1/demo", ANYBODY, r.demo_class),

@@ -14,14 +14,16 @@ from gateway.app import GatewayDeps, build_app
 from persistence.database import Database
 from persistence.stores import Transactions
 from rooms.replay import Replay
-from services.accounts.accounts import Accounts, LoggedIn, identifier
+from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import Attempts
 from services.accounts.displays import Displays
 from services.accounts.entitlements import Entitlements
 from services.accounts.keyring import SigningKey, load_key, make_key
 from services.accounts.keys import Keys
 from services.accounts.logins import Logins
+from services.accounts.opening import LoggedIn, Opening
 from services.accounts.passwords import Cost, Passwords
+from services.accounts.step_ups import StepUps
 from services.accounts.tokens import Tokens
 from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
@@ -174,14 +176,16 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
     key = load_key(make_key())
     keys = Keys(transactions, Seals((bytes(32),)), key, clock, token_ms=12 * 3_600_000)
     tokens = Tokens(keys.ring)
+    opening = Opening(tokens, clock, ids)
     classes = Classes(transactions, clock, ids, EmptyStage())
     notifications = Notifications(transactions, clock, ids, Unsubscribe(SECRET))
     words = Words()
     attempts = Attempts()
     deps = GatewayDeps(
         entitlements=Entitlements(transactions, clock, ids),
-        accounts=Accounts(transactions, passwords, tokens, clock, ids, attempts=attempts),
+        accounts=Accounts(transactions, passwords, opening, clock, ids, attempts=attempts),
         logins=Logins(transactions, passwords, clock, attempts),
+        step_ups=StepUps(transactions, passwords, opening, clock, attempts),
         keys=keys,
         displays=Displays(classes, tokens, clock, ids),
         classes=classes,

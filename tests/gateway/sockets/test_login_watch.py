@@ -18,6 +18,7 @@ from realtime.feeds import Feeds
 from realtime.room_log import MemoryRoomLog
 from services.accounts.accounts import Accounts
 from services.accounts.keyring import load_key, make_key
+from services.accounts.opening import Opening
 from services.accounts.passwords import Cost, Passwords
 from services.accounts.tokens import Tokens
 from services.kernel.caller import Caller
@@ -47,7 +48,11 @@ class House:
             Tokens(load_key(make_key())),
         )
         self.accounts = Accounts(
-            self.world.transactions, self.passwords, self._tokens, self.world.clock, self.world.ids
+            self.world.transactions,
+            self.passwords,
+            Opening(self._tokens, self.world.clock, self.world.ids),
+            self.world.clock,
+            self.world.ids,
         )
 
     async def log_in(self, name: str) -> Caller:

@@ -9,9 +9,10 @@ import pytest
 from persistence.database import Database
 from persistence.stores import Transactions
 from services.accounts.account import ProfileChange
-from services.accounts.accounts import Accounts, LoggedIn, identifier
+from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import AttemptRates, Attempts, Rate
 from services.accounts.keyring import load_key, make_key
+from services.accounts.opening import LoggedIn, Opening
 from services.accounts.passwords import Cost, Passwords
 from services.accounts.tokens import Tokens
 from services.kernel.caller import Caller
@@ -43,6 +44,7 @@ class House:
     clock: ManualClock
     passwords: Passwords
     tokens: Tokens
+    opening: Opening
 
     def caller(self, logged_in: LoggedIn) -> Caller:
         return identifier(self.tokens, self.clock)(logged_in.access_token)
@@ -65,7 +67,8 @@ async def house(database: Database) -> AsyncIterator[House]:
     ids = Uuid7Ids(clock)
     transactions = Transactions(database, clock, ids)
     passwords, tokens = Passwords(cost=LOW), Tokens(load_key(make_key()))
-    yield House(Accounts(transactions, passwords, tokens, clock, ids), transactions, clock, passwords, tokens)
+    opening = Opening(tokens, clock, ids)
+    yield House(Accounts(transactions, passwords, opening, clock, ids), transactions, clock, passwords, tokens, opening)
     passwords.close()
 
 
@@ -106,7 +109,7 @@ class TestRegistering:
         closed = Accounts(
             house.transactions,
             house.passwords,
-            house.tokens,
+            house.opening,
             house.clock,
             Uuid7Ids(house.clock),
             coach_signup="closed",
@@ -147,7 +150,7 @@ class TestLoggingIn:
         await house.register()
         dearer = Passwords(cost=Cost(rounds=2, memory_kib=16, lanes=1))
         try:
-            newer = Accounts(house.transactions, dearer, house.tokens, house.clock, Uuid7Ids(house.clock))
+            newer = Accounts(house.transactions, dearer, house.opening, house.clock, Uuid7Ids(house.clock))
             await newer.log_in(email="anna@example.org", password=PASSWORD, device="", address=None)
             async with house.transactions() as stores:
                 credentials = await stores.accounts.credentials("anna@example.org")
@@ -161,7 +164,7 @@ class TestLoggingIn:
     async def test_too_many_wrong_passwords_have_to_wait_and_then_may_go_on(self, house: House) -> None:
         attempts = Attempts(AttemptRates(email=Rate(2, 30.0)))
         accounts = Accounts(
-            house.transactions, house.passwords, house.tokens, house.clock, Uuid7Ids(house.clock), attempts=attempts
+            house.transactions, house.passwords, house.opening, house.clock, Uuid7Ids(house.clock), attempts=attempts
         )
         house.accounts = accounts
         await house.register()

@@ -8,10 +8,11 @@ import pytest
 
 from persistence.database import Database
 from persistence.stores import Transactions
-from services.accounts.accounts import Accounts, LoggedIn, identifier
+from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import AttemptRates, Attempts, Rate
 from services.accounts.keyring import load_key, make_key
 from services.accounts.logins import Logins
+from services.accounts.opening import LoggedIn, Opening
 from services.accounts.passwords import Cost, Passwords
 from services.accounts.tokens import Tokens
 from services.kernel.caller import Caller
@@ -65,7 +66,7 @@ async def house(database: Database) -> AsyncIterator[House]:
     passwords, tokens = Passwords(cost=Cost(rounds=1, memory_kib=8, lanes=1)), Tokens(load_key(make_key()))
     attempts = Attempts(AttemptRates(email=Rate(4, 30.0)))
     yield House(
-        Accounts(transactions, passwords, tokens, clock, ids, attempts=attempts),
+        Accounts(transactions, passwords, Opening(tokens, clock, ids), clock, ids, attempts=attempts),
         Logins(transactions, passwords, clock, attempts),
         transactions,
         clock,
