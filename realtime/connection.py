@@ -16,11 +16,11 @@ from typing import Final, Protocol
 
 import structlog
 
-from realtime.codec import Frame, event_frame
+from realtime.codec import ACK_EVENT, Frame, event_frame
 from realtime.disconnect import SLOW_READER, Disconnect
 from realtime.mailbox import Mailbox, Verdict
 from realtime.turn import EAGER_BYTES, Turn, Write
-from realtime.wire import Delivery
+from realtime.wire import Delivery, heard_with
 from services.kernel.caller import Caller
 from services.kernel.ids import ClassId, StreamId
 
@@ -48,6 +48,7 @@ class Connection:
     address; `channels` what it hears (kept by the hub); `streams` and `rooms` are slots for the handlers above.
     `pid` is the secret by which its client may take it up again (realtime/records.py), empty: it may not.
     `error_first`: its acknowledgements begin with a null, which some clients take for the place of an error.
+    `hears`: the events that an app may hear with its scopes, acknowledgements among them; None for a person, who hears all.
 
     Belonging to the transport: `write_now` hands bytes to a line that is clear, and is None while frames must go
     through the mailbox; `turn` is where it is put down for writing; `out` is what this turn will write, `urgent`
@@ -65,6 +66,7 @@ class Connection:
         "ending",
         "error_first",
         "gone",
+        "hears",
         "id",
         "mailbox",
         "opened_at",
@@ -94,6 +96,7 @@ class Connection:
         self.opened_at: Final = opened_at
         self.peer: Final = peer
         self.error_first: Final = error_first
+        self.hears: Final = None if caller.scopes is None else heard_with(caller.scopes) | {ACK_EVENT}
         self.channels: tuple[str, ...] = ()
         self.ending: Disconnect | None = None
         self.gone = False
@@ -130,7 +133,9 @@ class Connection:
 
     def push(self, frame: Frame, *, key: str | None = None, whole: Callable[[], Frame] | None = None) -> None:
         """Send a frame as its delivery class says (see realtime/mailbox.py). Never waits; ends the connection when the
-        mailbox overflows; does nothing when it is closed."""
+        mailbox overflows; does nothing when it is closed, or may not hear this."""
+        if self.hears is not None and frame.event not in self.hears:
+            return
         if self.write_now is not None:
             if frame.delivery is Delivery.LATEST:
                 self.say_later(frame.ws)

@@ -43,6 +43,7 @@ class Hub:
         self._connections: dict[str, Connection] = {}
         self._channels: dict[str, Connection | dict[Connection, None]] = {}
         self._logins: dict[LoginId, Connection | tuple[Connection, ...]] = {}
+        self._with_scopes = 0
         self._opened = 0
         self._broadcast = 0
         self._deliveries = 0
@@ -59,6 +60,7 @@ class Hub:
         self._connections[connection.id] = connection
         held = self._logins.get(connection.caller.login_id)
         self._logins[connection.caller.login_id] = connection if held is None else (*_all(held), connection)
+        self._with_scopes += connection.hears is not None
         self._opened += 1
 
     def remove(self, connection: Connection, reason: str = "transport") -> tuple[str, ...]:
@@ -73,6 +75,7 @@ class Hub:
             self._logins[connection.caller.login_id] = others
         else:
             self._logins.pop(connection.caller.login_id, None)
+        self._with_scopes -= connection.hears is not None
         self._dropped += connection.dropped
         self._replaced += connection.replaced
         self._closed[reason] += 1
@@ -148,6 +151,10 @@ class Hub:
         members = self.members(channel)
         if without:
             members = tuple(connection for connection in members if connection not in without)
+        if self._with_scopes:
+            # Asked only while there is an app on this node at all: the loop below is what a busy room costs.
+            event = frame.event
+            members = tuple(one for one in members if one.hears is None or event in one.hears)
         if not members:
             return 0
         once = None if whole is None else _once(whole)

@@ -18,6 +18,7 @@ Adding an event: a shape, a row in `EVENTS`, a handler in gateway/sockets/. A te
 """
 
 import enum
+from functools import cache
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -36,6 +37,7 @@ from services.classes.showing import Alias, Body, DisplayMode
 from services.classes.steps import ZoneNumber
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
+from services.kernel.caller import Scope
 from services.kernel.ids import AccountId, ChallengeId, ClassId, IncidentId, NotificationId, StreamId, TaskId, WorkoutId
 from services.kernel.problems import ProblemView
 from services.notifications.inbox import NotificationView
@@ -1122,7 +1124,8 @@ class Delivery(enum.Enum):
 
 class Event(msgspec.Struct, frozen=True):
     """One row of the catalogue. `reply` is set for client events, `delivery` for server events. `positioned`: it carries the
-    `position` of its room's log, as the last field and again as a second argument after the payload."""
+    `position` of its room's log, as the last field and again as a second argument after the payload. `scopes`: an app, or a script
+    with a key, may send or hear it with any of these; without them it is for people alone."""
 
     name: str
     shape: type
@@ -1130,33 +1133,90 @@ class Event(msgspec.Struct, frozen=True):
     reply: type | None = None
     delivery: Delivery | None = None
     positioned: bool = False
+    scopes: tuple[Scope, ...] = ()
 
     @property
     def from_client(self) -> bool:
         return self.reply is not None
 
 
+EVERY_APP: Final[tuple[Scope, ...]] = (
+    "workouts:read",
+    "classes:read",
+    "classes:join",
+    "classes:chat",
+    "classes:manage",
+    "live:stream",
+    "challenges:read",
+    "notifications:read",
+)
+"""The scopes with which an app has something to do on a socket, any of which lets it connect."""
+
 EVENTS: Final[tuple[Event, ...]] = (
-    Event("stream.open", StreamOpen, "Open or resume a stream of samples.", reply=StreamOpened),
+    Event(
+        "stream.open",
+        StreamOpen,
+        "Open or resume a stream of samples.",
+        reply=StreamOpened,
+        scopes=("live:stream",),
+    ),
     Event(
         "stream.samples",
         SampleBatch,
         "Send samples; acknowledged once they are committed.",
         reply=SamplesStored,
+        scopes=("live:stream",),
     ),
     Event(
         "sensor.frame",
         SensorFrame,
         "Send samples as the sensor gave them; acknowledged once they are committed.",
         reply=SamplesStored,
+        scopes=("live:stream",),
     ),
-    Event("stream.finish", StreamFinish, "End a stream; its summary follows.", reply=StreamFinished),
-    Event("room.join", RoomJoin, "Join the room of a live class by its code.", reply=RoomJoined),
-    Event("room.leave", RoomRef, "Leave a room; the score stays.", reply=Done),
-    Event("board.get", RoomRef, "Ask for the whole board of a room one is in.", reply=BoardSnapshot),
+    Event(
+        "stream.finish",
+        StreamFinish,
+        "End a stream; its summary follows.",
+        reply=StreamFinished,
+        scopes=("live:stream",),
+    ),
+    Event(
+        "room.join",
+        RoomJoin,
+        "Join the room of a live class by its code.",
+        reply=RoomJoined,
+        scopes=("classes:join",),
+    ),
+    Event(
+        "room.leave",
+        RoomRef,
+        "Leave a room; the score stays.",
+        reply=Done,
+        scopes=("classes:join",),
+    ),
+    Event(
+        "board.get",
+        RoomRef,
+        "Ask for the whole board of a room one is in.",
+        reply=BoardSnapshot,
+        scopes=("classes:join",),
+    ),
     Event("display.set", DisplaySet, "Decide how you are shown in a class.", reply=DisplayNow),
-    Event("class.create", ClassCreate, "Create a live class (coach).", reply=ClassView),
-    Event("class.end", ClassRef, "End a class (its coach).", reply=ClassView),
+    Event(
+        "class.create",
+        ClassCreate,
+        "Create a live class (coach).",
+        reply=ClassView,
+        scopes=("classes:manage",),
+    ),
+    Event(
+        "class.end",
+        ClassRef,
+        "End a class (its coach).",
+        reply=ClassView,
+        scopes=("classes:manage",),
+    ),
     Event("class.control", ClassControl, "Start, pause, resume, skip or extend a class (its coach).", reply=ClockView),
     Event(
         "class.ready", ClassReady, "Say that you are ready, in the lobby of a class without a coach.", reply=LobbyView
@@ -1167,23 +1227,54 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event(
         "member.let_in", MemberLetIn, "Let somebody who was sent out come in again (who leads the class).", reply=Done
     ),
-    Event("timeline.get", RoomRef, "Ask for the script and the clocks of a class one is in.", reply=ClassTimeline),
+    Event(
+        "timeline.get",
+        RoomRef,
+        "Ask for the script and the clocks of a class one is in.",
+        reply=ClassTimeline,
+        scopes=("classes:join",),
+    ),
     Event(
         "clock.sync",
         ClockSync,
         f"Ask for the server's time: {SEVERAL} times at first, again every {AGAIN_AFTER_S} s.",
         reply=ClockSynced,
+        scopes=("live:stream", "classes:join"),
     ),
     Event("cue.send", CueSend, "Say something to the room, or to some in it (who leads it).", reply=Said),
-    Event("cue.seen", CueSeen, "Acknowledge a cue.", reply=Done),
+    Event(
+        "cue.seen",
+        CueSeen,
+        "Acknowledge a cue.",
+        reply=Done,
+        scopes=("classes:join",),
+    ),
     Event("trainer.set", TrainerSet, "Drive the trainers of a class (its coach).", reply=TrainerAsked),
-    Event("chat.send", ChatSend, "Say something in the room's chat.", reply=Said),
+    Event(
+        "chat.send",
+        ChatSend,
+        "Say something in the room's chat.",
+        reply=Said,
+        scopes=("classes:chat",),
+    ),
     Event("chat.mute", ChatMute, "Do not let a member speak (the coach of the class).", reply=Done),
     Event("chat.unmute", ChatUnmute, "Let a member speak again (the coach of the class).", reply=Done),
     Event("chat.remove", ChatRemove, "Take a message of the chat down (the coach of the class).", reply=Done),
     Event("chat.report", ChatReport, "Report a message of the chat.", reply=Done),
-    Event("reaction.send", ReactionSend, "React to the room or to a member: a high-five, applause.", reply=Done),
-    Event("chat.history", ChatPage, "Ask for what was said in the room's chat, backwards.", reply=ChatHistory),
+    Event(
+        "reaction.send",
+        ReactionSend,
+        "React to the room or to a member: a high-five, applause.",
+        reply=Done,
+        scopes=("classes:chat",),
+    ),
+    Event(
+        "chat.history",
+        ChatPage,
+        "Ask for what was said in the room's chat, backwards.",
+        reply=ChatHistory,
+        scopes=("classes:chat",),
+    ),
     Event("task.cancel", TaskRef, "Cancel one of your long tasks; the reply is how it stands.", reply=TaskView),
     Event("safety.cancel", IncidentRef, "Say that you are all right: nobody (else) is told.", reply=IncidentView),
     Event("safety.acknowledge", IncidentRef, "Take on an athlete's incident (a coach of the class).", reply=AlertView),
@@ -1193,14 +1284,57 @@ EVENTS: Final[tuple[Event, ...]] = (
         ChallengeRef,
         "Look at a challenge's table from now on: how it stands, and again whenever it has moved.",
         reply=ChallengeStanding,
+        scopes=("challenges:read",),
     ),
-    Event("challenge.unwatch", ChallengeRef, "Look at it no longer.", reply=Done),
-    Event("replay.open", ReplayOpen, "Play a class that is over as if it were live.", reply=ReplayOpened),
-    Event("replay.pace", ReplayPace, "Play it faster or slower, or have it stand still.", reply=ReplayAt),
-    Event("replay.seek", ReplaySeek, "Play it from another place.", reply=ReplayAt),
-    Event("replay.close", RoomRef, "Play it no longer.", reply=Done),
-    Event("board.snapshot", BoardSnapshot, "The whole board.", delivery=Delivery.LATEST),
-    Event("board.changes", BoardChanges, "What changed on the board.", delivery=Delivery.LATEST),
+    Event(
+        "challenge.unwatch",
+        ChallengeRef,
+        "Look at it no longer.",
+        reply=Done,
+        scopes=("challenges:read",),
+    ),
+    Event(
+        "replay.open",
+        ReplayOpen,
+        "Play a class that is over as if it were live.",
+        reply=ReplayOpened,
+        scopes=("classes:read",),
+    ),
+    Event(
+        "replay.pace",
+        ReplayPace,
+        "Play it faster or slower, or have it stand still.",
+        reply=ReplayAt,
+        scopes=("classes:read",),
+    ),
+    Event(
+        "replay.seek",
+        ReplaySeek,
+        "Play it from another place.",
+        reply=ReplayAt,
+        scopes=("classes:read",),
+    ),
+    Event(
+        "replay.close",
+        RoomRef,
+        "Play it no longer.",
+        reply=Done,
+        scopes=("classes:read",),
+    ),
+    Event(
+        "board.snapshot",
+        BoardSnapshot,
+        "The whole board.",
+        delivery=Delivery.LATEST,
+        scopes=("classes:join",),
+    ),
+    Event(
+        "board.changes",
+        BoardChanges,
+        "What changed on the board.",
+        delivery=Delivery.LATEST,
+        scopes=("classes:join",),
+    ),
     Event(
         "board.private",
         BoardPrivate,
@@ -1216,12 +1350,20 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event("cockpit.snapshot", CockpitSnapshot, "All athletes, to who leads the class.", delivery=Delivery.LATEST),
     Event("cockpit.changes", CockpitChanges, "What changed, to who leads the class.", delivery=Delivery.LATEST),
     Event("cue.receipts", CueReceipts, "Who has got the last cues, to who leads the class.", delivery=Delivery.LATEST),
-    Event("room.presence", RoomPresence, "Who came and who left.", delivery=Delivery.MUST, positioned=True),
+    Event(
+        "room.presence",
+        RoomPresence,
+        "Who came and who left.",
+        delivery=Delivery.MUST,
+        positioned=True,
+        scopes=("classes:join",),
+    ),
     Event(
         "service.state",
         ServiceState,
         "Boards may be missing what other nodes see, or no longer do.",
         delivery=Delivery.LATEST,
+        scopes=EVERY_APP,
     ),
     Event(
         "class.ended",
@@ -1229,9 +1371,15 @@ EVENTS: Final[tuple[Event, ...]] = (
         "The class is over; finish your streams.",
         delivery=Delivery.MUST,
         positioned=True,
+        scopes=("classes:join",),
     ),
     Event(
-        "class.coaches", ClassCoachesView, "Others lead the class than before.", delivery=Delivery.MUST, positioned=True
+        "class.coaches",
+        ClassCoachesView,
+        "Others lead the class than before.",
+        delivery=Delivery.MUST,
+        positioned=True,
+        scopes=("classes:join",),
     ),
     Event(
         "class.ranking",
@@ -1239,22 +1387,39 @@ EVENTS: Final[tuple[Event, ...]] = (
         "The board is ranked by something else.",
         delivery=Delivery.MUST,
         positioned=True,
+        scopes=("classes:join",),
     ),
-    Event("room.removed", RoomRemoved, "You were sent out of the class.", delivery=Delivery.MUST, positioned=True),
+    Event(
+        "room.removed",
+        RoomRemoved,
+        "You were sent out of the class.",
+        delivery=Delivery.MUST,
+        positioned=True,
+        scopes=("classes:join",),
+    ),
     Event(
         "room.let_in",
         RoomLetIn,
         "Somebody who was sent out may come in again.",
         delivery=Delivery.MUST,
         positioned=True,
+        scopes=("classes:join",),
     ),
-    Event("class.summary", ClassSummaryView, "The final table of a class.", delivery=Delivery.MUST, positioned=True),
+    Event(
+        "class.summary",
+        ClassSummaryView,
+        "The final table of a class.",
+        delivery=Delivery.MUST,
+        positioned=True,
+        scopes=("classes:join",),
+    ),
     Event(
         "class.clock",
         ClassClockView,
         "The clock of the class has changed.",
         delivery=Delivery.MUST,
         positioned=True,
+        scopes=("classes:join",),
     ),
     Event(
         "class.lobby",
@@ -1262,31 +1427,111 @@ EVENTS: Final[tuple[Event, ...]] = (
         "Others are ready than before, in a class without a coach.",
         delivery=Delivery.MUST,
         positioned=True,
+        scopes=("classes:join",),
     ),
-    Event("cue", Cue, "The coach says something to the room, or to you.", delivery=Delivery.MUST, positioned=True),
-    Event("chat.said", ChatSaid, "A member says something.", delivery=Delivery.MUST, positioned=True),
-    Event("chat.removed", ChatRemoved, "A message was taken down.", delivery=Delivery.MUST, positioned=True),
-    Event("chat.muted", ChatMuted, "You may not speak in a class, or may again.", delivery=Delivery.MUST),
+    Event(
+        "cue",
+        Cue,
+        "The coach says something to the room, or to you.",
+        delivery=Delivery.MUST,
+        positioned=True,
+        scopes=("classes:join",),
+    ),
+    Event(
+        "chat.said",
+        ChatSaid,
+        "A member says something.",
+        delivery=Delivery.MUST,
+        positioned=True,
+        scopes=("classes:chat",),
+    ),
+    Event(
+        "chat.removed",
+        ChatRemoved,
+        "A message was taken down.",
+        delivery=Delivery.MUST,
+        positioned=True,
+        scopes=("classes:chat",),
+    ),
+    Event(
+        "chat.muted",
+        ChatMuted,
+        "You may not speak in a class, or may again.",
+        delivery=Delivery.MUST,
+        scopes=("classes:chat",),
+    ),
     Event(
         "reaction.counts",
         ReactionCounts,
         "How many reactions there were in the room.",
         delivery=Delivery.DROPPABLE,
+        scopes=("classes:chat",),
     ),
-    Event("reaction.received", ReactionReceived, "A member reacts to you.", delivery=Delivery.DROPPABLE),
-    Event("room.position", RoomPosition, "Where you stand after a join.", delivery=Delivery.MUST, positioned=True),
-    Event("room.reset", RoomReset, "Events were lost; start from this.", delivery=Delivery.MUST, positioned=True),
-    Event("room.recovered", RoomRecovered, "A room of the auth payload is joined, or not.", delivery=Delivery.MUST),
-    Event("workout.summary", WorkoutSummaryView, "Your workout's summary is ready.", delivery=Delivery.MUST),
-    Event("challenge.table", ChallengeStanding, "The table that you look at has moved.", delivery=Delivery.LATEST),
+    Event(
+        "reaction.received",
+        ReactionReceived,
+        "A member reacts to you.",
+        delivery=Delivery.DROPPABLE,
+        scopes=("classes:chat",),
+    ),
+    Event(
+        "room.position",
+        RoomPosition,
+        "Where you stand after a join.",
+        delivery=Delivery.MUST,
+        positioned=True,
+        scopes=("classes:join",),
+    ),
+    Event(
+        "room.reset",
+        RoomReset,
+        "Events were lost; start from this.",
+        delivery=Delivery.MUST,
+        positioned=True,
+        scopes=("classes:join",),
+    ),
+    Event(
+        "room.recovered",
+        RoomRecovered,
+        "A room of the auth payload is joined, or not.",
+        delivery=Delivery.MUST,
+        scopes=("classes:join",),
+    ),
+    Event(
+        "workout.summary",
+        WorkoutSummaryView,
+        "Your workout's summary is ready.",
+        delivery=Delivery.MUST,
+        scopes=("live:stream", "workouts:read"),
+    ),
+    Event(
+        "challenge.table",
+        ChallengeStanding,
+        "The table that you look at has moved.",
+        delivery=Delivery.LATEST,
+        scopes=("challenges:read",),
+    ),
     Event(
         "replay.board",
         Replayed,
         "A board of a class that plays again: `board.snapshot` or `board.changes`.",
         delivery=Delivery.LATEST,
+        scopes=("classes:read",),
     ),
-    Event("replay.event", Replayed, "What else came in a class that plays again.", delivery=Delivery.MUST),
-    Event("replay.ended", ReplayEnded, "A class does not play again any longer.", delivery=Delivery.MUST),
+    Event(
+        "replay.event",
+        Replayed,
+        "What else came in a class that plays again.",
+        delivery=Delivery.MUST,
+        scopes=("classes:read",),
+    ),
+    Event(
+        "replay.ended",
+        ReplayEnded,
+        "A class does not play again any longer.",
+        delivery=Delivery.MUST,
+        scopes=("classes:read",),
+    ),
     Event(
         "safety.prompt",
         IncidentView,
@@ -1295,14 +1540,56 @@ EVENTS: Final[tuple[Event, ...]] = (
     ),
     Event("safety.alert", AlertView, "An athlete of your class may need you.", delivery=Delivery.MUST),
     Event("task.progress", TaskView, "How far one of your long tasks is, or how it ended.", delivery=Delivery.MUST),
-    Event("notification.new", NotificationNew, "Something new in your inbox.", delivery=Delivery.MUST),
-    Event("notifications.read", NotificationsRead, "Some of your inbox was read.", delivery=Delivery.MUST),
-    Event("stream.taken", StreamTaken, "Another connection took this stream.", delivery=Delivery.MUST),
-    Event("trainer.target", TrainerTarget, "The coach drives your trainer.", delivery=Delivery.MUST),
-    Event("problem", ProblemEvent, "A problem with an unacknowledged event.", delivery=Delivery.DROPPABLE),
-    Event("bye", Bye, "The server is about to close this connection.", delivery=Delivery.MUST),
+    Event(
+        "notification.new",
+        NotificationNew,
+        "Something new in your inbox.",
+        delivery=Delivery.MUST,
+        scopes=("notifications:read",),
+    ),
+    Event(
+        "notifications.read",
+        NotificationsRead,
+        "Some of your inbox was read.",
+        delivery=Delivery.MUST,
+        scopes=("notifications:read",),
+    ),
+    Event(
+        "stream.taken",
+        StreamTaken,
+        "Another connection took this stream.",
+        delivery=Delivery.MUST,
+        scopes=("live:stream",),
+    ),
+    Event(
+        "trainer.target",
+        TrainerTarget,
+        "The coach drives your trainer.",
+        delivery=Delivery.MUST,
+        scopes=("live:stream", "classes:join"),
+    ),
+    Event(
+        "problem",
+        ProblemEvent,
+        "A problem with an unacknowledged event.",
+        delivery=Delivery.DROPPABLE,
+        scopes=EVERY_APP,
+    ),
+    Event(
+        "bye",
+        Bye,
+        "The server is about to close this connection.",
+        delivery=Delivery.MUST,
+        scopes=EVERY_APP,
+    ),
 )
 
 BY_NAME: Final = {event.name: event for event in EVENTS}
 CLIENT_EVENTS: Final = tuple(event for event in EVENTS if event.from_client)
 SERVER_EVENTS: Final = tuple(event for event in EVENTS if not event.from_client)
+
+
+@cache
+def heard_with(scopes: frozenset[Scope]) -> frozenset[str]:
+    """The server events that a connection with these scopes hears."""
+    return frozenset(event.name for event in SERVER_EVENTS if not scopes.isdisjoint(event.scopes))

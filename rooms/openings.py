@@ -5,13 +5,14 @@ epoch is the fence: from the commit on, whatever an older opening still tries to
 caller a member and lets this stream feed their line.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from persistence.stores import Stores, Transactions
 from persistence.streams import StreamRecord
-from realtime.wire import StreamOpen
+from realtime.wire import BY_NAME, StreamOpen
 from rooms.knocking import Knocking
 from rooms.seating import admit, admit_rider, seat
+from services.accounts.scope import require_scope
 from services.classes.live_class import LiveClass, may_enter, may_feed
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -28,6 +29,9 @@ from services.kernel.problems import (
 from services.safety.limit import limit_of
 from services.training.earned import Earned
 from services.training.physiology import Physiology
+
+_TO_JOIN: Final = BY_NAME["room.join"].scopes
+"""A stream that feeds a class takes its person into it."""
 
 
 class Opened(NamedTuple):
@@ -70,6 +74,7 @@ class Openings:
     async def _open(self, stores: Stores, caller: Caller, request: StreamOpen) -> Opened:
         live_class = None
         if request.class_code is not None:
+            require_scope(caller, _TO_JOIN)
             code = request.class_code
             live_class = await self._knocking.class_of(stores.classes, caller, code, "$.class_code")
         record = await stores.streams.lock(request.stream)
@@ -77,6 +82,8 @@ class Openings:
             record, physiology = await self._create(stores, caller, request, live_class)
         else:
             record, physiology = await self._take_up(stores, caller, request, record, live_class)
+        if record.class_id is not None:
+            require_scope(caller, _TO_JOIN)
         earned: dict[StreamId, Earned] = {}
         if record.class_id is not None:
             earned = await stores.streams.earned(record.class_id, caller.account_id, but=record.id)

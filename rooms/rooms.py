@@ -201,7 +201,11 @@ class Rooms:
             position=None if at is None else str(at),
             clock=room.clock,
             lobby=room.lobby,
-            missed=tuple(Missed(each.event, payload_of(each)) for each in self.meant_for(caller, room, missed or ())),
+            missed=tuple(
+                Missed(each.event, payload_of(each))
+                for each in self.meant_for(caller, room, missed or ())
+                if connection.hears is None or each.event in connection.hears
+            ),
         )
 
     def enter(self, connection: Connection, room: Room, membership: Membership | None) -> None:

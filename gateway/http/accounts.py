@@ -88,6 +88,7 @@ ME = Route(
     query=Nothing,
     path=Nothing,
     reply=AccountView,
+    scope="profile:read",
     problems=(Forbidden,),
 )
 CHANGE_PROFILE = Route(
@@ -102,5 +103,6 @@ CHANGE_PROFILE = Route(
     query=Nothing,
     path=Nothing,
     reply=AccountView,
+    scope="profile:write",
     problems=(Forbidden,),
 )

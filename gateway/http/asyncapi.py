@@ -155,6 +155,7 @@ def _receives(event: Event) -> Json:
             "channel": {"$ref": f"#/channels/{CHANNEL}"},
             "messages": [{"$ref": f"#/channels/{CHANNEL}/messages/{ack_of(event)}"}],
         },
+        "x-scopes": list(event.scopes),
     }
 
 
@@ -167,6 +168,7 @@ def _sends(event: Event) -> Json:
         "messages": [{"$ref": f"#/channels/{CHANNEL}/messages/{event.name}"}],
         **({} if delivery is None else {"x-delivery": {"class": delivery.name.lower(), "means": delivery.value}}),
         **({"x-second-argument": "the position once more"} if event.positioned else {}),
+        "x-scopes": list(event.scopes),
     }
 
 

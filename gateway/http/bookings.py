@@ -85,6 +85,7 @@ BOOK = Route(
     query=Nothing,
     path=OfferPath,
     reply=BookingView,
+    scope="classes:book",
     status=201,
     problems=(
         AlreadyBooked,
@@ -110,6 +111,7 @@ OWN_BOOKINGS = Route(
     query=BookingsQuery,
     path=Nothing,
     reply=BookingList,
+    scope="classes:read",
     problems=(Forbidden,),
 )
 BOOKING_BY_ID = Route(
@@ -123,6 +125,7 @@ BOOKING_BY_ID = Route(
     query=Nothing,
     path=BookingPath,
     reply=BookingView,
+    scope="classes:read",
     problems=(Forbidden, NotFound),
 )
 CANCEL_BOOKING = Route(
@@ -137,5 +140,6 @@ CANCEL_BOOKING = Route(
     query=Nothing,
     path=BookingPath,
     reply=BookingView,
+    scope="classes:book",
     problems=(BookingShut, Forbidden, NotFound),
 )

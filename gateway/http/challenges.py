@@ -175,6 +175,7 @@ OWN_CHALLENGES = Route(
     query=Nothing,
     path=Nothing,
     reply=ChallengeList,
+    scope="challenges:read",
     problems=(Forbidden,),
 )
 INVITATION = Route(
@@ -218,6 +219,7 @@ CHALLENGE_BY_ID = Route(
     query=Nothing,
     path=ChallengePath,
     reply=ChallengeView,
+    scope="challenges:read",
     problems=(Forbidden, ChallengeNotFound),
 )
 INVITE_ANEW = Route(
@@ -259,6 +261,7 @@ CHALLENGE_TABLE = Route(
     query=TableQuery,
     path=ChallengePath,
     reply=ChallengeTable,
+    scope="challenges:read",
     problems=(Forbidden, ChallengeNotFound),
 )
 CHALLENGE_LOG = Route(
@@ -276,5 +279,6 @@ CHALLENGE_LOG = Route(
     query=LogQuery,
     path=ChallengePath,
     reply=LogPage,
+    scope="challenges:read",
     problems=(Forbidden, ChallengeNotFound),
 )

@@ -115,6 +115,7 @@ CREATE_CLASS = Route(
     query=Nothing,
     path=Nothing,
     reply=ClassView,
+    scope="classes:manage",
     status=201,
     problems=(Forbidden,),
 )
@@ -129,6 +130,7 @@ OWN_CLASSES = Route(
     query=Nothing,
     path=Nothing,
     reply=ClassList,
+    scope="classes:read",
     problems=(Forbidden,),
 )
 CLASS_BY_ID = Route(
@@ -142,6 +144,7 @@ CLASS_BY_ID = Route(
     query=Nothing,
     path=ClassPath,
     reply=ClassView,
+    scope="classes:read",
     problems=(ClassNotFound, RemovedFromClass),
 )
 CLASS_PEOPLE = Route(
@@ -169,6 +172,7 @@ END_CLASS = Route(
     query=Nothing,
     path=ClassPath,
     reply=ClassView,
+    scope="classes:manage",
     problems=(ClassNotFound, ClassOver, Forbidden, RemovedFromClass),
 )
 CLASS_SUMMARY = Route(
@@ -183,6 +187,7 @@ CLASS_SUMMARY = Route(
     query=Nothing,
     path=ClassPath,
     reply=ClassSummary,
+    scope="classes:read",
     problems=(ClassNotFound, NotFound, RemovedFromClass),
 )
 CLASS_REPLAY = Route(
@@ -198,6 +203,7 @@ CLASS_REPLAY = Route(
     query=ReplayQuery,
     path=ClassPath,
     reply=ReplayPage,
+    scope="classes:read",
     problems=(ClassNotFound, Forbidden, NotFound, RemovedFromClass),
 )
 CLASS_GHOST = Route(
@@ -215,5 +221,6 @@ CLASS_GHOST = Route(
     query=Nothing,
     path=GhostPath,
     reply=ClassGhost,
+    scope="classes:read",
     problems=(Forbidden, ClassNotFound, RemovedFromClass, NotFound, GhostNotReady),
 )

@@ -81,6 +81,7 @@ OWN_ENTITLEMENTS = Route(
     query=Nothing,
     path=Nothing,
     reply=EntitlementList,
+    scope="profile:read",
     problems=(Forbidden,),
 )
 ACCOUNT_ENTITLEMENTS = Route(

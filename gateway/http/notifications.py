@@ -73,6 +73,7 @@ OWN_INBOX = Route(
     query=InboxQuery,
     path=Nothing,
     reply=InboxView,
+    scope="notifications:read",
     problems=(Forbidden,),
 )
 UNREAD = Route(
@@ -86,6 +87,7 @@ UNREAD = Route(
     query=Nothing,
     path=Nothing,
     reply=UnreadView,
+    scope="notifications:read",
     problems=(Forbidden,),
 )
 NOTIFICATION_BY_ID = Route(
@@ -99,6 +101,7 @@ NOTIFICATION_BY_ID = Route(
     query=Nothing,
     path=NotificationPath,
     reply=NotificationView,
+    scope="notifications:read",
     problems=(Forbidden, NotFound),
 )
 MARK_READ = Route(

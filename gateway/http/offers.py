@@ -126,6 +126,7 @@ OFFER_CLASS = Route(
     query=Nothing,
     path=Nothing,
     reply=OfferView,
+    scope="classes:manage",
     status=201,
     problems=(Forbidden, KeyReused),
 )
@@ -140,6 +141,7 @@ OFFERS = Route(
     query=OffersQuery,
     path=Nothing,
     reply=OfferList,
+    scope="classes:read",
     problems=(Forbidden,),
 )
 OFFER_BY_ID = Route(
@@ -153,6 +155,7 @@ OFFER_BY_ID = Route(
     query=Nothing,
     path=OfferPath,
     reply=OfferView,
+    scope="classes:read",
     problems=(ClassNotFound, Forbidden),
 )
 CHANGE_OFFER = Route(
@@ -170,6 +173,7 @@ CHANGE_OFFER = Route(
     query=Nothing,
     path=OfferPath,
     reply=OfferView,
+    scope="classes:manage",
     problems=(ClassNotFound, ClassCalledOff, Forbidden, OfferFixed),
 )
 CALL_OFF = Route(
@@ -184,6 +188,7 @@ CALL_OFF = Route(
     query=Nothing,
     path=OfferPath,
     reply=OfferView,
+    scope="classes:manage",
     problems=(ClassNotFound, Forbidden, OfferFixed),
 )
 ROSTER = Route(

@@ -88,6 +88,7 @@ PUT_ON_DEMAND = Route(
     query=Nothing,
     path=Nothing,
     reply=OnDemandView,
+    scope="classes:manage",
     status=201,
     problems=(Forbidden, KeyReused, NotFound),
 )
@@ -102,6 +103,7 @@ ON_DEMAND = Route(
     query=OnDemandQuery,
     path=Nothing,
     reply=OnDemandList,
+    scope="classes:read",
     problems=(Forbidden,),
 )
 WITHDRAW_ON_DEMAND = Route(
@@ -115,6 +117,7 @@ WITHDRAW_ON_DEMAND = Route(
     query=Nothing,
     path=OnDemandPath,
     reply=OnDemandView,
+    scope="classes:manage",
     problems=(Forbidden, NotFound),
 )
 START_ON_DEMAND = Route(

@@ -116,6 +116,8 @@ def _operation(route: Route[Any, Any, Any], ref_of: dict[type, Json]) -> Json:
         "security": _SECURITY[route.auth],
         "responses": {str(route.status): success, **_failures(route.all_problems(), ref_of)},
     }
+    if route.auth == "bearer":
+        operation["x-scope"] = route.scope
     if route.more:
         operation["description"] = route.more
     parameters = [*_parameters(route.path, "path"), *_parameters(route.query, "query")]

@@ -21,10 +21,12 @@ from gateway.admin_token import AdminToken
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import bad_shape
 from gateway.proxies import FORWARDED_FOR, TrustedProxies, parse_address
-from services.kernel.caller import Caller
+from services.accounts.scope import require_scope
+from services.kernel.caller import Caller, Scope
 from services.kernel.problems import (
     BadJson,
     BadShape,
+    Forbidden,
     InternalFault,
     NotAuthenticated,
     NotFound,
@@ -85,7 +87,8 @@ class Route(Generic[B, Q, P]):
     """One row of the table. `does` is the first line of its documentation, `more` the rest.
 
     `body`, `query`, `path` are `Nothing` where there is none; `reply` None means an empty answer, or a `File` of the type
-    `media_type`. Anybody between us and the client may keep a reply for `kept_s` seconds; none by default.
+    `media_type`. `scope` opens it to apps and to scripts with a key; without one it is for people alone. Anybody between us and the
+    client may keep a reply for `kept_s` seconds; none by default.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -100,6 +103,7 @@ class Route(Generic[B, Q, P]):
     reply: type[msgspec.Struct] | None
     status: int = 200
     auth: Auth = "bearer"
+    scope: Scope | None = None
     problems: tuple[type[Problem], ...] = ()
     more: str = ""
     media_type: str = ""
@@ -109,7 +113,7 @@ class Route(Generic[B, Q, P]):
         """Its own problems, and those that its shapes and its auth bring along; ordered by status and code."""
         kinds = {*self.problems, InternalFault, Unavailable}
         if self.auth == "bearer":
-            kinds |= {NotAuthenticated, TokenExpired}
+            kinds |= {Forbidden, NotAuthenticated, TokenExpired}
         if self.auth == "admin":
             kinds |= {NotAuthenticated, NotFound}
         if self.body is not Nothing:
@@ -122,9 +126,12 @@ class Route(Generic[B, Q, P]):
 def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) -> None:
     """Make `app` answer `route`. A GET answers HEAD as well."""
     decoder = msgspec.json.Decoder(route.body)
+    scopes = () if route.scope is None else (route.scope,)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         caller = deps.identify(bearer_token(request)) if route.auth == "bearer" else None
+        if caller is not None:
+            require_scope(caller, scopes)
         if route.auth == "admin":
             admit_admin(deps.admin_token, request)
         path = _converted(dict(request.match_info), route.path, "path")

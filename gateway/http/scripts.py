@@ -38,6 +38,7 @@ CLASS_SCRIPT = Route(
     query=Nothing,
     path=ClassPath,
     reply=ScriptView,
+    scope="classes:read",
     problems=(ClassNotFound, NotFound, RemovedFromClass),
 )
 SAVE_SCRIPT = Route(
@@ -56,6 +57,7 @@ SAVE_SCRIPT = Route(
     query=Nothing,
     path=ClassPath,
     reply=ScriptView,
+    scope="classes:manage",
     problems=(ChangedMeanwhile, ClassNotFound, ClassOver, ClassStarted, Forbidden, RemovedFromClass),
 )
 CHECK_SCRIPT = Route(
@@ -70,5 +72,6 @@ CHECK_SCRIPT = Route(
     query=Nothing,
     path=ClassPath,
     reply=ScriptView,
+    scope="classes:manage",
     problems=(ClassNotFound, ClassOver, ClassStarted, Forbidden, RemovedFromClass),
 )

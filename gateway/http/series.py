@@ -67,6 +67,7 @@ CREATE_SERIES = Route(
     query=Nothing,
     path=Nothing,
     reply=SeriesView,
+    scope="classes:manage",
     status=201,
     problems=(Forbidden, KeyReused),
 )
@@ -81,6 +82,7 @@ OWN_SERIES = Route(
     query=SeriesQuery,
     path=Nothing,
     reply=SeriesList,
+    scope="classes:manage",
     problems=(Forbidden,),
 )
 END_SERIES = Route(
@@ -95,5 +97,6 @@ END_SERIES = Route(
     query=Nothing,
     path=SeriesPath,
     reply=SeriesView,
+    scope="classes:manage",
     problems=(Forbidden, NotFound),
 )

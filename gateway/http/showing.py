@@ -48,6 +48,7 @@ OWN_DISPLAY = Route(
     query=Nothing,
     path=Nothing,
     reply=Choice,
+    scope="profile:read",
     problems=(Forbidden,),
 )
 CHOOSE_OWN_DISPLAY = Route(

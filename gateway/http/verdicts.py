@@ -81,6 +81,7 @@ WORKOUT_VERDICT = Route(
     query=Nothing,
     path=WorkoutPath,
     reply=VerdictView,
+    scope="workouts:read",
     problems=(NotFound, Forbidden, NotJudgedYet),
 )
 APPEAL = Route(

@@ -157,6 +157,7 @@ TEST_ENDPOINT = Route(
     query=Nothing,
     path=EndpointPath,
     reply=DeliveryView,
+    scope="webhooks:manage",
     status=202,
     problems=(EndpointPaused, RateLimited, NotFound, Forbidden),
 )
@@ -171,6 +172,7 @@ OWN_DELIVERIES = Route(
     query=DeliveriesQuery,
     path=EndpointPath,
     reply=DeliveryList,
+    scope="webhooks:manage",
     problems=(NotFound, Forbidden),
 )
 DELIVERY_BY_ID = Route(
@@ -184,6 +186,7 @@ DELIVERY_BY_ID = Route(
     query=Nothing,
     path=DeliveryPath,
     reply=DeliveryDetails,
+    scope="webhooks:manage",
     problems=(NotFound, Forbidden),
 )
 REPLAY_DELIVERY = Route(
@@ -197,6 +200,7 @@ REPLAY_DELIVERY = Route(
     query=Nothing,
     path=DeliveryPath,
     reply=DeliveryView,
+    scope="webhooks:manage",
     status=202,
     problems=(EndpointPaused, NotFound, Forbidden),
 )
@@ -212,6 +216,7 @@ REPLAY_SINCE = Route(
     query=Nothing,
     path=EndpointPath,
     reply=Replayed,
+    scope="webhooks:manage",
     status=202,
     problems=(EndpointPaused, NotFound, Forbidden),
 )

@@ -158,6 +158,7 @@ CREATE_ENDPOINT = Route(
     query=Nothing,
     path=Nothing,
     reply=EndpointMade,
+    scope="webhooks:manage",
     status=201,
     problems=(UrlRefused, TooManyEndpoints, Forbidden, NotFound),
 )
@@ -172,6 +173,7 @@ OWN_ENDPOINTS = Route(
     query=Nothing,
     path=Nothing,
     reply=EndpointList,
+    scope="webhooks:manage",
     problems=(Forbidden,),
 )
 ENDPOINT_BY_ID = Route(
@@ -185,6 +187,7 @@ ENDPOINT_BY_ID = Route(
     query=Nothing,
     path=EndpointPath,
     reply=EndpointView,
+    scope="webhooks:manage",
     problems=(NotFound, Forbidden),
 )
 CHANGE_ENDPOINT = Route(
@@ -199,6 +202,7 @@ CHANGE_ENDPOINT = Route(
     query=Nothing,
     path=EndpointPath,
     reply=EndpointView,
+    scope="webhooks:manage",
     problems=(UrlRefused, NotFound, Forbidden),
 )
 DELETE_ENDPOINT = Route(
@@ -212,6 +216,7 @@ DELETE_ENDPOINT = Route(
     query=Nothing,
     path=EndpointPath,
     reply=None,
+    scope="webhooks:manage",
     status=204,
     problems=(NotFound, Forbidden),
 )
@@ -227,6 +232,7 @@ ROTATE_SECRET = Route(
     query=Nothing,
     path=EndpointPath,
     reply=SecretRotated,
+    scope="webhooks:manage",
     problems=(NotFound, Forbidden),
 )
 RESUME_ENDPOINT = Route(
@@ -240,5 +246,6 @@ RESUME_ENDPOINT = Route(
     query=Nothing,
     path=EndpointPath,
     reply=EndpointView,
+    scope="webhooks:manage",
     problems=(NotFound, Forbidden),
 )

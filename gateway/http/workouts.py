@@ -80,6 +80,7 @@ OWN_WORKOUTS = Route(
     query=WorkoutsQuery,
     path=Nothing,
     reply=WorkoutList,
+    scope="workouts:read",
     problems=(Forbidden,),
 )
 WORKOUT_BY_ID = Route(
@@ -93,6 +94,7 @@ WORKOUT_BY_ID = Route(
     query=Nothing,
     path=WorkoutPath,
     reply=WorkoutView,
+    scope="workouts:read",
     problems=(NotFound, Forbidden),
 )
 WORKOUT_SAMPLES = Route(
@@ -106,6 +108,7 @@ WORKOUT_SAMPLES = Route(
     query=SamplesQuery,
     path=WorkoutPath,
     reply=SamplePage,
+    scope="workouts:read",
     problems=(NotFound, Forbidden),
 )
 WORKOUT_GHOST = Route(
@@ -120,5 +123,6 @@ WORKOUT_GHOST = Route(
     query=Nothing,
     path=WorkoutPath,
     reply=Ghost,
+    scope="workouts:read",
     problems=(NotFound, Forbidden, GhostNotReady),
 )

@@ -28,7 +28,9 @@ from realtime.disconnect import ABUSE
 from realtime.limits import BYTES_PER_TOKEN, AccountAllowances, Allowance
 from realtime.sparingly import Sparingly
 from realtime.wire import CLIENT_EVENTS, MAX_PAYLOAD_BYTES, Event, ProblemEvent
+from services.accounts.scope import require_scope
 from services.kernel import trace
+from services.kernel.caller import Scope
 from services.kernel.clock import Clock
 from services.kernel.problems import InternalFault, Problem, RateLimited, TooLarge, Unavailable
 
@@ -81,6 +83,7 @@ class _Route:
     encode: Callable[[msgspec.Struct], bytes]
     handler: Handler
     statistics: EventStatistics
+    scopes: tuple[Scope, ...]
 
 
 class Reply(msgspec.Struct, eq=False):
@@ -202,6 +205,8 @@ class Dispatcher:
         # Loaded first: what is called as if it were a method, CPython 3.11 looks up on the type before it finds the attribute.
         handler = route.handler
         try:
+            if connection.hears is not None:
+                require_scope(connection.caller, route.scopes)
             waiting = handler(connection, message, reply)
         except Exception as fault:
             self.failed(fault, route, connection, reply)
@@ -311,4 +316,4 @@ def refuse(connection: Connection, event: str, ack_id: AckId | None, problem: Pr
 def _route(event: Event, handler: Handler) -> _Route:
     if event.reply is None:
         raise TypeError(f"{event.name} is not an event of a client")
-    return _Route(event.name, event.reply, encoder_of(event.reply), handler, EventStatistics())
+    return _Route(event.name, event.reply, encoder_of(event.reply), handler, EventStatistics(), event.scopes)

@@ -23,8 +23,9 @@ from gateway.sockets.inbound import bad_shape
 from realtime.connection import Connection
 from realtime.limits import MAX_ROOMS
 from realtime.node import Node, account_channel
-from realtime.wire import RoomJoin
+from realtime.wire import BY_NAME, EVERY_APP, RoomJoin
 from rooms.comebacks import Comeback, Comebacks
+from services.accounts.scope import require_scope
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock
 from services.kernel.problems import Draining, NotAuthenticated, TooManyConnections
@@ -33,6 +34,7 @@ Identify = Callable[[str], Caller]
 OnOpen = Callable[[Connection], None]
 OnClose = Callable[[Connection, str], None]
 
+_TO_JOIN: Final = BY_NAME["room.join"].scopes
 TOO_MANY_RETRY_MS: Final = (10_000, 60_000)
 """When a connection too many may be tried again: it helps only that another one of the account ends."""
 
@@ -91,15 +93,19 @@ class Handshake:
     async def recall(self, sid: str, told: ConnectAuth) -> Comeback | None:
         """What a client that comes back is given again; see `Comebacks.recall`. Raises a `Problem`."""
         caller = self._identify(told.token)
-        return None if self._comebacks is None else await self._comebacks.recall(caller, told.pid, told.offset, sid)
+        if self._comebacks is None or (caller.scopes is not None and caller.scopes.isdisjoint(_TO_JOIN)):
+            return None
+        return await self._comebacks.recall(caller, told.pid, told.offset, sid)
 
     def open(self, sid: str, link: Link, told: ConnectAuth, comeback: Comeback | None = None) -> Connection:
         """Authenticate a client and take it in as connection `sid`, into the rooms that it comes back to. Raises a `Problem`."""
         if self.draining:
             raise Draining
+        caller = self._identify(told.token)
+        require_scope(caller, _TO_JOIN if told.rooms else EVERY_APP)
         connection = Connection(
             sid,
-            self._identify(told.token),
+            caller,
             link.open_mailbox(),
             link,
             opened_at=self._clock.monotonic(),

@@ -2,7 +2,8 @@
 
 An **access token** is short-lived and signed (JWT, EdDSA over Ed25519); whoever has the public key can tell who is asking
 without a database (`keyring.py` has the keys). That is why it cannot be called back: it dies of age, after `access_ttl_s`. It
-says account, login, roles, name; a display's token says its class and nothing else.
+says account, login, roles, name; a display's token says its class and nothing else; an app's also says which app it is and what it
+was granted (`client_id` and `scope`, RFC 9068).
 
 A **refresh token** is 256 random bits that mean nothing. The database knows its SHA-256 (no slow hash: there is nothing
 to guess), so a stolen dump opens no account.
@@ -16,6 +17,7 @@ import base64
 import hashlib
 import secrets
 import uuid
+from collections.abc import Collection
 from typing import Final, Literal
 
 import jwt
@@ -23,8 +25,9 @@ import msgspec
 
 from services.accounts.account import Account
 from services.accounts.keyring import Keyring, SigningKey, base64url
-from services.kernel.caller import AccountRole, Caller
-from services.kernel.ids import AccountId, ClassId, LoginId
+from services.accounts.scope import known, written
+from services.kernel.caller import AccountRole, Caller, Scope
+from services.kernel.ids import AccountId, AppId, ClassId, LoginId
 from services.kernel.problems import NotAuthenticated, RefreshRefused, TokenExpired
 
 ALGORITHM: Final = "EdDSA"
@@ -58,6 +61,8 @@ class _Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     class_id: uuid.UUID | None = msgspec.field(default=None, name="class")
     fresh: int | None = None
     fresh2: int | None = None
+    scope: str | None = None
+    client_id: uuid.UUID | None = None
 
 
 class Issued(msgspec.Struct, frozen=True):
@@ -130,6 +135,40 @@ class Tokens:
         )
         return Issued(self._sign(claims, now_ms), self._display_ttl_s)
 
+    def for_app(
+        self, account: Account, login_id: LoginId, app_id: AppId, scopes: Collection[Scope], now_ms: int
+    ) -> Issued:
+        """The access token of an app that an account has lent `scopes`."""
+        claims = _Claims(
+            iss=self._issuer,
+            aud=AUDIENCE,
+            sub=account.id,
+            lid=login_id,
+            roles=tuple(sorted(account.roles)),
+            name=account.name,
+            iat=now_ms // 1_000,
+            exp=now_ms // 1_000 + self._access_ttl_s,
+            scope=written(scopes),
+            client_id=app_id,
+        )
+        return Issued(self._sign(claims, now_ms), self._access_ttl_s)
+
+    def for_service(self, app_id: AppId, name: str, scopes: Collection[Scope], now_ms: int) -> Issued:
+        """The access token of an app that speaks for itself."""
+        claims = _Claims(
+            iss=self._issuer,
+            aud=AUDIENCE,
+            sub=app_id,
+            lid=app_id,
+            roles=(),
+            name=name,
+            iat=now_ms // 1_000,
+            exp=now_ms // 1_000 + self._access_ttl_s,
+            scope=written(scopes),
+            client_id=app_id,
+        )
+        return Issued(self._sign(claims, now_ms), self._access_ttl_s)
+
     def identify(self, token: str, now_ms: int) -> Caller:
         """Who shows `token` at `now_ms` (wall ms). Pure. Raises NotAuthenticated, TokenExpired."""
         claims = self._verified(token, now_ms)
@@ -137,6 +176,8 @@ class Tokens:
             raise TokenExpired
         is_display = claims.roles == ("display",)
         if ("display" in claims.roles) != is_display or is_display != (claims.class_id is not None):
+            raise NotAuthenticated
+        if (claims.scope is None) != (claims.client_id is None) or (is_display and claims.scope is not None):
             raise NotAuthenticated
         return Caller(
             account_id=AccountId(claims.sub),
@@ -147,6 +188,8 @@ class Tokens:
             class_id=None if claims.class_id is None else ClassId(claims.class_id),
             fresh_at_ms=None if claims.fresh is None else claims.fresh * 1_000,
             second_factor_at_ms=None if claims.fresh2 is None else claims.fresh2 * 1_000,
+            scopes=None if claims.scope is None else known(claims.scope.split()),
+            app_id=None if claims.client_id is None else AppId(claims.client_id),
         )
 
     def _sign(self, claims: _Claims, now_ms: int) -> str:

@@ -123,6 +123,8 @@ def may_enter(live: LiveClass, caller: Caller, role: Role, *, over: bool = False
             raise Forbidden("a display may only watch the class it was opened for")
         return
     caller.require("member")
+    if role == "coach" and caller.scopes is not None:
+        raise Forbidden("a class is led by a person, not by an app or a script: join as athlete or spectator")
     if role == "coach" and not live.is_led_by(caller.account_id):
         raise Forbidden("you are not the coach of this class")
 

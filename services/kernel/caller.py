@@ -8,10 +8,26 @@ from typing import Literal
 
 import msgspec
 
-from services.kernel.ids import AccountId, ClassId, LoginId
+from services.kernel.ids import AccountId, AppId, ClassId, LoginId
 from services.kernel.problems import Forbidden
 
 AccountRole = Literal["member", "coach", "display"]
+Scope = Literal[
+    "profile:read",
+    "profile:write",
+    "workouts:read",
+    "classes:read",
+    "classes:book",
+    "classes:join",
+    "classes:chat",
+    "classes:manage",
+    "live:stream",
+    "challenges:read",
+    "notifications:read",
+    "webhooks:manage",
+    "app:read",
+]
+"""A part of what an account may, that it lends to an app or a script. What each allows, in words: services/accounts/scope.py."""
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -20,6 +36,10 @@ class Caller(msgspec.Struct, frozen=True):
     For a display `account_id` and `login_id` are ids of their own, with no row behind them. `expires_at_ms` is the end of
     the access token, ms since 1970. `fresh_at_ms`: when this login last proved itself anew, `second_factor_at_ms`: when it did so
     with a second factor, both None when that is long ago (services/accounts/step_up.py).
+
+    `scopes`: None for a person with a login of their own, who may everything that their account may; otherwise an app, or a
+    script with a key, which may of that only what these allow. `app_id`: which app, None for a key. A service, that is an app
+    that speaks for itself and nobody else, has no roles, and its own id for `account_id` and `login_id`.
     """
 
     account_id: AccountId
@@ -30,6 +50,8 @@ class Caller(msgspec.Struct, frozen=True):
     class_id: ClassId | None = None
     fresh_at_ms: int | None = None
     second_factor_at_ms: int | None = None
+    scopes: frozenset[Scope] | None = None
+    app_id: AppId | None = None
 
     def require(self, role: AccountRole) -> None:
         """Raise `Forbidden` unless the caller has `role`."""

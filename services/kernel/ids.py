@@ -35,6 +35,8 @@ ReportId = NewType("ReportId", uuid.UUID)
 DecisionId = NewType("DecisionId", uuid.UUID)
 WebhookEndpointId = NewType("WebhookEndpointId", uuid.UUID)
 WebhookDeliveryId = NewType("WebhookDeliveryId", uuid.UUID)
+AppId = NewType("AppId", uuid.UUID)
+ApiKeyId = NewType("ApiKeyId", uuid.UUID)
 
 
 class Ids(Protocol):

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from services.accounts.account import Account
 from services.accounts.keyring import KeyProblem, Keyring, RingKey, SigningKey, load_key, make_key
 from services.accounts.tokens import AUDIENCE, Tokens, make_refresh_token, refresh_hash
-from services.kernel.ids import AccountId, ClassId, LoginId
+from services.kernel.ids import AccountId, AppId, ClassId, LoginId
 from services.kernel.problems import NotAuthenticated, RefreshRefused, TokenExpired
 
 NOW = 1_790_000_000_000
@@ -67,6 +67,37 @@ def part(value: object) -> str:
 
 
 class TestOurs:
+    def test_an_apps_says_which_app_it_is_and_what_it_was_granted(self, tokens: Tokens) -> None:
+        app = AppId(uuid.UUID(int=9))
+        issued = tokens.for_app(ANNA, LOGIN, app, {"live:stream", "profile:read"}, NOW)
+        caller = tokens.identify(issued.token, NOW)
+        assert (caller.account_id, caller.login_id, caller.app_id) == (ANNA.id, LOGIN, app)
+        assert caller.scopes == frozenset({"live:stream", "profile:read"})
+
+    def test_a_services_has_no_account_and_no_role(self, tokens: Tokens) -> None:
+        app = AppId(uuid.UUID(int=9))
+        caller = tokens.identify(tokens.for_service(app, "Pulse", {"app:read"}, NOW).token, NOW)
+        assert {uuid.UUID(int=each.int) for each in (caller.account_id, caller.login_id)} == {app} == {caller.app_id}
+        assert not caller.roles
+        assert caller.scopes == frozenset({"app:read"})
+
+    def test_a_scope_that_is_no_more_opens_nothing(self, tokens: Tokens, key: SigningKey) -> None:
+        old = signed(key, claims(scope="teleport:now profile:read", client_id=str(uuid.UUID(int=9))))
+        assert tokens.identify(old, NOW).scopes == frozenset({"profile:read"})
+
+    @pytest.mark.parametrize(
+        "half",
+        [
+            {"scope": "profile:read"},
+            {"client_id": str(uuid.UUID(int=9))},
+            {"scope": "profile:read", "client_id": str(uuid.UUID(int=9)), "roles": ["display"], "class": str(LOGIN)},
+        ],
+        ids=["scopes of nobody", "an app without scopes (ASVS 10.3.2)", "a screen with scopes"],
+    )
+    def test_what_is_half_an_apps_is_refused(self, tokens: Tokens, key: SigningKey, half: dict[str, object]) -> None:
+        with pytest.raises(NotAuthenticated):
+            tokens.identify(signed(key, claims(**half)), NOW)
+
     def test_says_who_shows_it(self, tokens: Tokens) -> None:
         issued = tokens.for_account(ANNA, LOGIN, NOW)
         caller = tokens.identify(issued.token, NOW)
