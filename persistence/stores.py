@@ -12,6 +12,7 @@ from typing import Final
 from persistence.accounts import Accounts
 from persistence.activity import ActivityDays
 from persistence.announcements import Announcements
+from persistence.audit import Audit
 from persistence.blocks import Blocks
 from persistence.bookings import Bookings
 from persistence.bus_queues import BusQueues
@@ -91,6 +92,7 @@ class Stores:
         self.contacts: Final = Contacts(tx)
         self.contact_phones: Final = ContactPhones(tx)
         self.letters: Final = ContactLetters(tx)
+        self.audit: Final = Audit(tx, clock, ids)
         self.outbox: Final = Outbox(tx, clock, ids, notify=notify)
         self.inbox: Final = Inbox(tx)
         self.bus_queues: Final = BusQueues(tx)

@@ -41,7 +41,13 @@ REGISTER: Final[tuple[Entry, ...]] = (
         health="birth_date sex mass_kg max_hr rest_hr",
         secret="password_hash",  # noqa: S106 - a column
     ),
-    entry("logins", by("account_id"), key="id", account="account_id", personal="device created_at ended_at end_reason"),
+    entry(
+        "logins",
+        by("account_id"),
+        key="id",
+        account="account_id",
+        personal="device created_at ended_at end_reason fresh_at second_factor_at",
+    ),
     entry(
         "refresh_tokens",
         through("login_id", "logins"),
@@ -56,6 +62,20 @@ REGISTER: Final[tuple[Entry, ...]] = (
         account="account_id",
         personal="name source from_at until_at granted_at withdrawn_at",
     ),
+    entry("audit_pseudonyms", by("account_id"), account="account_id", key="pseudonym"),
+    entry(
+        "audit_waiting",
+        why="people in it are ids, for the moment until the log has them by pseudonym",
+        house="id at actor_kind actor_id login_id app_id name network act account_id thing_kind thing reason data",
+    ),
+    entry(
+        "audit_log",
+        why="people in it are pseudonyms, in a chain that nobody can change; audit_pseudonyms says whose they are",
+        house=(
+            "position id at actor_kind actor login_id app_id name network act about thing_kind thing reason data previous hash"
+        ),
+    ),
+    entry("audit_checkpoints", house="position hash at public signature"),
     entry("signing_keys", why="keys of the installation", house="kid public sealed signs_from retires_at made_at"),
     # -- classes ---------------------------------------------------------------------------------------------------
     entry(

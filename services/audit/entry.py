@@ -1,0 +1,174 @@
+"""One line of the audit: who did what, to whom, why.
+
+Two kinds of acts are in it: what somebody does by a right that others do not have (`privileged`), and every look at another
+person's health data (`view`). `ACTS` is the closed table of both: an act that is not in it cannot be told, and neither can data
+that its row does not name. So what an entry may say is decided here, where it is read, and not wherever one is written: no
+secrets, no measurements, no words that a person wrote about another but the reason an operator gives.
+
+An entry is added in the transaction that does what it tells (`await stores.audit.add(entry)`), so there is none of what was rolled
+back and none is missing of what was done. A look changes nothing; whoever shows adds the entry before it shows.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Final, Literal, Protocol
+from uuid import UUID
+
+import msgspec
+
+from services.kernel.caller import Caller
+from services.kernel.ids import AccountId, LoginId
+
+MAX_TEXT: Final = 300
+"""Characters of a reason, or of one text among the data. Longer ones are cut: an act must not fail for its explanation."""
+
+ActorKind = Literal["account", "app", "operator", "command", "system"]
+"""Who acts: a person by a login, an application in a person's name or its own, whoever has the admin token, a command on the
+server, or the program itself."""
+ActKind = Literal["privileged", "view"]
+ThingKind = Literal[
+    "class", "workout", "challenge", "incident", "key", "job", "task", "queue", "login", "organisation", "app", "flag"
+]
+Value = str | int
+
+
+class ActRow(msgspec.Struct, frozen=True):
+    """What an act is: its kind, what it `means`, and the names of the data that an entry of it may carry."""
+
+    kind: ActKind
+    means: str
+    data: frozenset[str] = frozenset()
+
+
+def _privileged(means: str, *data: str) -> ActRow:
+    return ActRow("privileged", means, frozenset(data))
+
+
+def _view(means: str, *data: str) -> ActRow:
+    return ActRow("view", means, frozenset(data))
+
+
+ACTS: Final[Mapping[str, ActRow]] = {
+    # -- accounts
+    "account.created": _privileged("an operator made an account", "role"),
+    "account.suspended": _privileged("an account may not be used any more"),
+    "account.lifted": _privileged("a suspended account may be used again"),
+    "account.exported": _privileged("everything about a person was written out"),
+    "account.erased": _privileged("a person was forgotten"),
+    "account.looked_up": _view("an administrator looked at an account, with its state and logins"),
+    "logins.ended": _privileged("somebody else's logins were ended", "count"),
+    "role.granted": _privileged("an account was given a role", "role"),
+    "role.withdrawn": _privileged("a role was taken from an account", "role"),
+    "entitlement.granted": _privileged("an account was entitled to something", "name", "source"),
+    "entitlement.withdrawn": _privileged("an entitlement was taken back", "name", "source"),
+    # -- the installation
+    "keys.rotated": _privileged("a new key will sign access tokens", "stolen"),
+    "job.run": _privileged("a job of the schedule was run by hand"),
+    "tasks.replayed": _privileged("parked tasks were put back into their queue", "count"),
+    "tasks.discarded": _privileged("parked tasks were thrown away", "count"),
+    "announcement.made": _privileged("something was announced to many people"),
+    "flag.changed": _privileged("a switch was set"),
+    "audit.read": _view("an administrator read the audit"),
+    # -- people in classes
+    "class.ended": _privileged("a class was ended by somebody who is not its coach"),
+    "member.removed": _privileged("a member was sent out of a class"),
+    "member.let_in": _privileged("a member who had been sent out was let in again"),
+    "case.decided": _privileged("somebody else's workout was judged by a reviewer", "decision"),
+    # -- health data of others
+    "heart_rate.watched": _view("a coach saw an athlete's heart rate in a class, from the first reading on"),
+    "workout.viewed": _view("a workout of somebody else was shown"),
+    "samples.viewed": _view("what somebody else's sensors sent was shown, reading by reading"),
+    "evidence.viewed": _view("what the rules found in somebody else's workout was shown to a reviewer"),
+    "replay.viewed": _view("somebody else's line in a class that is over was shown"),
+    "incident.viewed": _view("an alarm about somebody else's heart was shown"),
+}
+"""The table. Adding an act: a row here, and `stores.audit.add` where it is done."""
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who acts. `account` and `login` of a person, `app` of an application; `name` of a command's user on the server. `network` is
+    where they are, roughly (`network_of`)."""
+
+    kind: ActorKind
+    account: AccountId | None = None
+    login: LoginId | None = None
+    app: UUID | None = None
+    name: str = ""
+    network: str = ""
+
+
+class Thing(msgspec.Struct, frozen=True):
+    """What an act was about, beside the person: its kind and its id or name."""
+
+    kind: ThingKind
+    id: str
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One act. `account` is to whom it was done or whose data was seen; the store adds the instant and an id."""
+
+    actor: Actor
+    act: str
+    account: AccountId | None = None
+    thing: Thing | None = None
+    reason: str = ""
+    data: Mapping[str, Value] = {}
+
+    def __post_init__(self) -> None:
+        row = ACTS.get(self.act)
+        if row is None:
+            raise ValueError(f"{self.act} is no act of the audit: add a row to ACTS")
+        if unknown := self.data.keys() - row.data:
+            raise ValueError(f"an entry about {self.act} carries no {', '.join(sorted(unknown))}: see its row in ACTS")
+
+
+class AuditStore(Protocol):
+    """What use cases need of the store (persistence/audit.py)."""
+
+    async def add(self, entry: Entry) -> None:
+        """Tell the entry if and only if this transaction commits."""
+        ...
+
+
+class AuditStores(Protocol):
+    """The stores of one open transaction, for whoever only adds entries."""
+
+    @property
+    def audit(self) -> AuditStore: ...
+
+
+def actor_of(caller: Caller, address: str | None = None) -> Actor:
+    """The person who asks."""
+    return Actor("account", caller.account_id, caller.login_id, network=network_of(address))
+
+
+def operator(address: str | None) -> Actor:
+    """Whoever has the admin token of this installation."""
+    return Actor("operator", network=network_of(address))
+
+
+def command(user: str) -> Actor:
+    """A command on the server, by a user of its operating system."""
+    return Actor("command", name=user[:MAX_TEXT])
+
+
+SYSTEM: Final = Actor("system")
+"""The program itself, by the clock."""
+
+
+def network_of(address: str | None) -> str:
+    """The network an address is in: 24 bits of IPv4, 48 of IPv6. Tells an office from a café, and is no person."""
+    if address is None:
+        return ""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return str(ipaddress.ip_network((found, 24 if found.version == 4 else 48), strict=False))
+
+
+def cut(text: str) -> str:
+    """A text as an entry keeps it: one line, not too long, nothing that a terminal would obey."""
+    return "".join(char if char.isprintable() else " " for char in text)[:MAX_TEXT]
