@@ -264,6 +264,8 @@ FAMILIES: Final = (
     Family("presence_announcements", "counter", "Times it fell to this node to announce who came and left."),
     Family("presence_overflows", "counter", "Rooms reported whole because too many changes were waiting."),
     Family("logins_found_ended", "counter", "Connections ended because the database said that their login is over."),
+    Family("tokens_renewed", "counter", "Access tokens that were renewed on an open connection."),
+    Family("tokens_expired", "counter", "Connections closed because their access token had expired."),
     Family("peer_frames", "counter", "Frames of other nodes, handed to members here as they came."),
     Family("peer_messages", "counter", "Messages of other nodes that were decoded, by message.", "message"),
     Family("peer_not_understood", "counter", "What was on the bus and no node of this level has said."),

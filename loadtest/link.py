@@ -23,7 +23,7 @@ from loadtest.api import Refusal, reason_of
 from loadtest.patience import PATIENCE_S, OutOfPatience, Patience
 from loadtest.tokens import Tokens
 from realtime.limits import BYTES_PER_TOKEN, EVENTS_BURST, EVENTS_PER_SECOND, TokenBucket
-from realtime.wire import BY_NAME, Bye
+from realtime.wire import BY_NAME, Bye, TokenLife, TokenRenew
 from services.kernel.clock import Clock
 from services.kernel.problems import ProblemView
 
@@ -111,7 +111,9 @@ class Link:
         self._raw: dict[bytes, list[Callable[[bytes], None]]] = {}
         self._greetings: list[Callable[[], Awaitable[None]]] = []
         self._watchers: list[Callable[[], None]] = []
+        self._renewing: asyncio.Task[None] | None = None
         self.on("bye", self._on_bye)
+        self.on("token.expiring", self._on_expiring)
 
     @property
     def connection(self) -> int | None:
@@ -205,6 +207,9 @@ class Link:
             raise
         finally:
             self._ended = self._ended or LinkEnded("closed")
+            if self._renewing is not None:
+                self._renewing.cancel()
+                await asyncio.wait({self._renewing})
             self._changed()
 
     async def close(self) -> None:
@@ -350,6 +355,20 @@ class Link:
         if bye.come_back_ms is None:
             self._closing = True
             self._ended = LinkEnded(f"the server sent us away: {bye.reason} ({bye.code})")
+
+    def _on_expiring(self, _: TokenLife) -> None:
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.create_task(self._renew(), name="renewing a token")
+
+    async def _renew(self) -> None:
+        """Show a new token on the connection there is. What does not work is not tried again: at the end of the old token the
+        server closes, and the next connection begins with a new one."""
+        self._tokens.expired()
+        try:
+            token = await self._tokens.current()
+            await self.call("token.renew", TokenRenew(token=token), TokenLife)
+        except (Refusal, LinkLost, aiohttp.ClientError, TimeoutError, OutOfPatience) as trouble:
+            self._tell(f"the token was not renewed: {trouble}")
 
     async def _pause(self, reason: str, hint_ms: int | None = None) -> None:
         try:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.probes import Histogram, Once, Reading, Spread
 from gateway.sockets.login_watch import LoginWatch
+from gateway.sockets.renewal import Renewals
 from gateway.sockets.server import LiveServer
 from gateway.sockets.statistics import Measured
 from realtime.node import Node
@@ -37,6 +38,7 @@ def readings(
     node: Node,
     presence: Presence,
     login_watch: LoginWatch,
+    renewals: Renewals,
     rooms: Rooms,
     clocks: Clocks,
     comebacks: Comebacks,
@@ -160,6 +162,8 @@ def readings(
         "presence_announcements": lambda: present().announcements,
         "presence_overflows": lambda: present().overflows,
         "logins_found_ended": lambda: login_watch.ended,
+        "tokens_renewed": lambda: renewals.renewed,
+        "tokens_expired": lambda: renewals.expired,
         "peer_frames": lambda: carried().relayed,
         "peer_messages": lambda: carried().decoded,
         "peer_not_understood": lambda: carried().not_understood,

@@ -21,6 +21,7 @@ from gateway.sockets.admin import AdminUi, Level
 from gateway.sockets.engine.admission import RESERVED_DESCRIPTORS
 from gateway.sockets.live import Live
 from gateway.sockets.login_watch import LoginWatch
+from gateway.sockets.renewal import Renewals
 from gateway.sockets.server import LiveServer, attach
 from gateway.sockets.service_state import ServiceStates
 from paceline.demo import Demo
@@ -38,6 +39,7 @@ from persistence.stores import Transactions
 from persistence.tasks import CHANNEL as TASKS_CHANNEL
 from persistence.webhooks import CHANNEL as WEBHOOKS_CHANNEL
 from realtime.broker import Broker, InMemoryBroker
+from realtime.connection import Connection
 from realtime.feeds import Feeds
 from realtime.hub import Hub
 from realtime.node import Node
@@ -194,6 +196,7 @@ class Parts:
     app: web.Application
     sockets: LiveServer
     login_watch: LoginWatch
+    renewals: Renewals
     keys: Keys
     admin_ui: AdminUi | None
     demo: Demo
@@ -357,6 +360,7 @@ async def open_parts(
 
         # -- the mouth
         login_watch = LoginWatch(node, transactions, clock)
+        renewals = Renewals(node.hub, identify, clock)
         admin = AdminToken(admin_token(settings), clock)
         demo = Demo(transactions, classes, passwords, tokens, clock, ids, base_url=lambda: parts.base_url)
         app = build_app(
@@ -402,6 +406,7 @@ async def open_parts(
                     node,
                     presence,
                     login_watch,
+                    renewals,
                     rooms,
                     clocks,
                     comebacks,
@@ -456,15 +461,21 @@ async def open_parts(
             watching,
             players,
             safety,
+            renewals,
         )
         service_states = ServiceStates(node, clock)
+
+        def welcome(connection: Connection) -> None:
+            service_states.opened(connection)
+            renewals.opened(connection)
+
         sockets = attach(
             app,
             node=node,
             clock=clock,
             identify=identify,
             handlers=live.handlers(),
-            on_open=service_states.opened,
+            on_open=welcome,
             on_close=lambda connection, _: live.closed(connection),
             allowed_origins=settings.allowed_origins,
             transports=settings.transports,
@@ -487,7 +498,7 @@ async def open_parts(
             settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, reacting, comebacks,
             tapes, players, watching, streams, guarding, accounts, classes, bus, lookout, wakeups, bell, relay, scheduler,
             long_tasks, consumers, followers, stream_feeds, providers, senders, delivery_watch, webhook_sender, app, sockets,
-            login_watch, keys, admin_ui, demo,
+            login_watch, renewals, keys, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -539,6 +550,7 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("sockets", parts.sockets.run())
         program.start("keys", parts.keys.run())
         program.start("login watch", parts.login_watch.run())
+        program.start("renewals", parts.renewals.run())
         if parts.admin_ui is not None:
             program.start("admin ui", parts.admin_ui.run())
 

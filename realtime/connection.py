@@ -44,8 +44,9 @@ class Transport(Protocol):
 class Connection:
     """A connected client.
 
-    `id` is unique on this node; `caller` who it is; `opened_at` the monotonic second of its opening; `peer` its network
-    address; `channels` what it hears (kept by the hub); `streams` and `rooms` are slots for the handlers above.
+    `id` is unique on this node; `caller` who it is, by the newest token that it has shown; `opened_at` the monotonic
+    second of its opening; `peer` its network address; `channels` what it hears (kept by the hub);
+    `streams` and `rooms` are slots for the handlers above.
     `pid` is the secret by which its client may take it up again (realtime/records.py), empty: it may not.
     `error_first`: its acknowledgements begin with a null, which some clients take for the place of an error.
     `hears`: the events that an app may hear with its scopes, acknowledgements among them; None for a person, who hears all.
@@ -91,7 +92,7 @@ class Connection:
         error_first: bool = False,
     ) -> None:
         self.id: Final = id
-        self.caller: Final = caller
+        self.caller = caller
         self.mailbox: Final = mailbox
         self.opened_at: Final = opened_at
         self.peer: Final = peer

@@ -62,6 +62,20 @@ SILENT: Final = Disconnect(3002, "silent", "No answer to a ping in time.", (0, 1
 RESTART: Final = Disconnect(3100, "restart", "The server has to start again.", (1_000, 10_000))
 """A core loop of the node has died: unlike draining, something is wrong."""
 
+TOKEN_EXPIRED: Final = Disconnect(
+    3200, "token_expired", "The access token has expired: get a new one and come back with it.", (0, 1_000)
+)
+"""Nobody renewed it on the open socket, though `token.expiring` said that it was time."""
+
+RIGHTS_CHANGED: Final = Disconnect(
+    3201,
+    "rights_changed",
+    "You may do less than before: come back with the token you have, and join again.",
+    (0, 1_000),
+)
+"""The new token that was shown has fewer rights than the one the connection came with. Rooms and streams were entered by the
+old ones."""
+
 NOT_AUTHENTICATED: Final = Disconnect(
     3500, "not_authenticated", "No valid token was presented in time: send it in the auth payload of CONNECT."
 )
@@ -91,6 +105,8 @@ ENDINGS: Final = (
     SLOW_READER,
     SILENT,
     RESTART,
+    TOKEN_EXPIRED,
+    RIGHTS_CHANGED,
     NOT_AUTHENTICATED,
     ABUSE,
     LOGIN_ENDED,

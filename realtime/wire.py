@@ -1103,6 +1103,22 @@ class ProblemEvent(Shape, frozen=True):
     problem: ProblemView
 
 
+class TokenRenew(Shape, frozen=True):
+    """A new access token of the same account and login, or for a screen of the same class."""
+
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=2_048)]
+
+    def __repr__(self) -> str:
+        return "TokenRenew()"
+
+
+class TokenLife(Shape, frozen=True):
+    """Until when the connection may stay: `expires_at_ms` by the server's clock, ms since 1970, `expires_in_ms` from now."""
+
+    expires_at_ms: int
+    expires_in_ms: int
+
+
 class Bye(Shape, frozen=True):
     """The last event before the server closes: see realtime/disconnect.py. `come_back_ms` is when to reconnect, null: do not."""
 
@@ -1240,6 +1256,13 @@ EVENTS: Final[tuple[Event, ...]] = (
         f"Ask for the server's time: {SEVERAL} times at first, again every {AGAIN_AFTER_S} s.",
         reply=ClockSynced,
         scopes=("live:stream", "classes:join"),
+    ),
+    Event(
+        "token.renew",
+        TokenRenew,
+        "Show a new access token: the connection goes on until it expires.",
+        reply=TokenLife,
+        scopes=EVERY_APP,
     ),
     Event("cue.send", CueSend, "Say something to the room, or to some in it (who leads it).", reply=Said),
     Event(
@@ -1567,6 +1590,13 @@ EVENTS: Final[tuple[Event, ...]] = (
         "The coach drives your trainer.",
         delivery=Delivery.MUST,
         scopes=("live:stream", "classes:join"),
+    ),
+    Event(
+        "token.expiring",
+        TokenLife,
+        "Your access token is about to expire: get a new one and send `token.renew`.",
+        delivery=Delivery.MUST,
+        scopes=EVERY_APP,
     ),
     Event(
         "problem",

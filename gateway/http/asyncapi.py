@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.http.examples import example_of
 from gateway.http.openapi import API_VERSION, Json, text
+from gateway.sockets.renewal import WARN_S
 from realtime.disconnect import ENDINGS
 from realtime.limits import (
     ACCOUNT_FACTOR,
@@ -74,6 +75,9 @@ one node. Over that the answer is `rate_limited` with `retry_after_ms`. A connec
 chats an account may say {CHAT_BURST:.0f} things at once and then one every {1 / CHAT_PER_SECOND:.0f} seconds, and
 all members of a room together {ROOM_CHAT_BURST:.0f} and {ROOM_CHAT_PER_SECOND:.0f} a second. {STRIKES} refused
 messages within {STRIKES_WINDOW_S:.0f} seconds end it.
+
+A connection lasts as long as its access token. {WARN_S:.0f} seconds before that ends comes `token.expiring`: get a new token over
+HTTP and send it with `token.renew`, and nothing else changes. Otherwise the connection closes with code 3200.
 
 Before the server closes a connection it sends `bye` with a code. Codes from 3000 to 3499 mean: come back after
 `come_back_ms`. Codes from 3500 to 3999 mean: do not, until something has changed.

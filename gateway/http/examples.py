@@ -923,6 +923,8 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     ),
     wire.ProblemEvent(event="stream.samples", problem=_gap.view()),
     _gap.view(),
+    wire.TokenRenew(token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl"),  # noqa: S106
+    wire.TokenLife(expires_at_ms=_START + 900_000, expires_in_ms=45_000),
     wire.Bye(code=3000, reason="This node is stopping; another one will answer.", come_back_ms=2_140),
 )
 

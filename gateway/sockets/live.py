@@ -8,6 +8,7 @@ that sends faster than it is answered.
 from collections.abc import Mapping
 
 from gateway.sockets.dispatch import Handler, Reply
+from gateway.sockets.renewal import Renewals
 from realtime import wire
 from realtime.connection import Connection
 from rooms.chatting import Chatting
@@ -64,6 +65,7 @@ class Live:
         watching: Watching,
         players: Players,
         safety: Safety,
+        renewals: Renewals,
     ) -> None:
         self._streams = streams
         self._rooms = rooms
@@ -87,6 +89,7 @@ class Live:
         self._notifications = notifications
         self._watching = watching
         self._players = players
+        self._renewals = renewals
 
     def handlers(self) -> Mapping[str, Handler]:
         """One handler per client event of the catalogue."""
@@ -119,6 +122,7 @@ class Live:
             "member.let_in": self.member_let_in,
             "timeline.get": self.timeline_get,
             "clock.sync": self.clock_sync,
+            "token.renew": self.token_renew,
             "challenge.watch": self.challenge_watch,
             "challenge.unwatch": self.challenge_unwatch,
             "replay.open": self.replay_open,
@@ -138,6 +142,7 @@ class Live:
         self._comebacks.gone(connection)
         self._watching.drop(connection)
         self._players.drop(connection)
+        self._renewals.closed(connection)
 
     async def stream_open(self, connection: Connection, message: wire.StreamOpen, reply: Reply) -> None:
         reply.ok(await self._streams.open(connection, message))
@@ -246,6 +251,9 @@ class Live:
 
     def clock_sync(self, _: Connection, message: wire.ClockSync, reply: Reply) -> None:
         reply.ok(self._clocks.sync(message, reply.age_ms()))
+
+    def token_renew(self, connection: Connection, message: wire.TokenRenew, reply: Reply) -> None:
+        self._renewals.renew(connection, message, reply)
 
     async def challenge_watch(self, connection: Connection, message: wire.ChallengeRef, reply: Reply) -> None:
         reply.ok(await self._watching.watch(connection, message.challenge_id))

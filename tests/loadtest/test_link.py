@@ -283,3 +283,40 @@ async def test_nothing_is_sent_while_there_is_no_connection() -> None:
     async with linked(serve) as (link, _, _):
         with pytest.raises(LinkLost, match="was not sent"):
             await link.request("room.leave", REF, lambda _: None)
+
+
+async def test_a_token_that_is_about_to_expire_is_renewed_on_the_connection_there_is() -> None:
+    shown = asyncio.Queue[str]()
+
+    async def serve(peer: Peer) -> None:
+        await peer.let_in()
+        await peer.event("token.expiring", {"expires_at_ms": 1, "expires_in_ms": 45_000})
+        shown.put_nowait(await peer.hear())
+        await peer.say('43/live,1[{"ok":{"expires_at_ms":2,"expires_in_ms":900000}}]')
+        await peer.stay()
+
+    async with linked(serve) as (link, gateway, _):
+        assert await link.opened() == 1
+        async with asyncio.timeout(30):
+            assert '["token.renew",{"token":"token 2"}]' in await shown.get()
+        assert (link.connection, gateway.sockets) == (1, 1)
+
+
+async def test_a_token_that_cannot_be_renewed_leaves_the_connection_as_it_is() -> None:
+    told = asyncio.Event()
+
+    async def serve(peer: Peer) -> None:
+        await peer.let_in()
+        await peer.event("token.expiring", {"expires_at_ms": 1, "expires_in_ms": 45_000})
+        await peer.hear()
+        await peer.say('43/live,1[{"problem":{"code":"forbidden","message":"another login"}}]')
+        told.set()
+        await peer.stay()
+
+    async with linked(serve) as (link, gateway, _):
+        await link.opened()
+        async with asyncio.timeout(30):
+            await told.wait()
+            assert link._renewing is not None
+            await link._renewing
+        assert (link.connection, gateway.sockets) == (1, 1)

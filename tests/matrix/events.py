@@ -20,7 +20,7 @@ from services.training.heart_rate_frames import HeartRateMeasurement, encode_hea
 from services.training.sample import Sample
 from tests.matrix.roles import Who
 from tests.matrix.routes import ON_DEMAND, a_challenge, a_notification, a_recorded_class, a_script, a_task
-from tests.matrix.scene import ROLES, Evening
+from tests.matrix.scene import BAD_TOKEN, ROLES, Evening
 
 _SAMPLES = (Sample(t=0, bpm=120), Sample(t=1_000, bpm=121))
 _FRAMES = (wire.RawMoment(0, encode_heart_rate(HeartRateMeasurement(142, contact=True))),)
@@ -229,6 +229,14 @@ async def ready_to_ride(evening: Evening, who: Who) -> object:
 
 async def time(_: Evening, __: Who) -> object:
     return wire.ClockSync(sent_ms=1_000.0)
+
+
+async def own_token(evening: Evening, who: Who) -> object:
+    return wire.TokenRenew(token=await evening.token(who) or BAD_TOKEN)
+
+
+async def owners_token(evening: Evening, _: Who) -> object:
+    return await own_token(evening, Who.OWNER)
 
 
 async def challenge(evening: Evening, who: Who) -> object:

@@ -96,6 +96,7 @@ _HAS_IT_PLAYED: Final = among_accounts(
     spectator=OK,
     display=_NOT_PLAYED,
 )
+_OWNS_LOGIN: Final = among_accounts(FORBIDDEN, "whose login it is of", owner=OK)
 _IN_CHALLENGE: Final = among_accounts(
     _NO_CHALLENGE, "its maker and its members; to others it does not exist", owner=OK, athlete=OK
 )
@@ -140,6 +141,8 @@ EVENTS: Final = (
     EventRow("replay.seek", _HAS_IT_PLAYED, e.replay_seek),
     EventRow("replay.close", ANY_TOKEN, e.replay_close),
     EventRow("clock.sync", ANY_TOKEN, e.time),
+    EventRow("token.renew", ANY_TOKEN, e.own_token, "with a token of one's own login"),
+    EventRow("token.renew", _OWNS_LOGIN, e.owners_token, "with the owner's"),
     EventRow("cue.send", LEADER_IN_ROOM, e.cue),
     EventRow("cue.seen", MEMBERS_IN_ROOM, e.cue_to_all),
     EventRow("trainer.set", LEADER_IN_ROOM, e.trainers),

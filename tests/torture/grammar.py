@@ -43,6 +43,7 @@ EVENTS: Final[dict[str, str]] = {
     "member.let_in": f'{{"class_id":"{ROOM}","n":2}}',
     "timeline.get": f'{{"class_id":"{ROOM}"}}',
     "clock.sync": '{"sent_ms":1000.25}',
+    "token.renew": '{"token":"1"}',
     "inbox.read": f'{{"ids":["{ROOM}"]}}',
     "task.cancel": f'{{"task":"{ROOM}"}}',
     "challenge.watch": f'{{"challenge_id":"{ROOM}"}}',

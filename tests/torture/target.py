@@ -114,6 +114,7 @@ class Hall:
             "member.let_in": self.let_in,
             "timeline.get": self.timeline,
             "clock.sync": self.sync,
+            "token.renew": self.renew,
             "inbox.read": self.read,
             "task.cancel": self.cancel,
             "challenge.watch": self.watch,
@@ -193,6 +194,9 @@ class Hall:
 
     def timeline(self, _: Connection, message: wire.RoomRef, reply: Reply) -> None:
         reply.ok(wire.ClassTimeline(message.class_id))
+
+    def renew(self, connection: Connection, _: wire.TokenRenew, reply: Reply) -> None:
+        reply.ok(wire.TokenLife(connection.caller.expires_at_ms, 0))
 
     def sync(self, _: Connection, message: wire.ClockSync, reply: Reply) -> None:
         now_ms = self._clock.wall_ms()

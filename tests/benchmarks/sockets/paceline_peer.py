@@ -107,6 +107,7 @@ class Work:
             "member.let_in": refuse,
             "timeline.get": refuse,
             "clock.sync": refuse,
+            "token.renew": refuse,
             "class.create": refuse,
             "class.end": refuse,
             "inbox.read": refuse,

@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from gateway.http.server import GatewayRunner
-from gateway.sockets.dispatch import Handlers, Reply
+from gateway.sockets.dispatch import Handler, Handlers, Reply
 from gateway.sockets.engine.link import Link
 from gateway.sockets.handshake import Identify
 from gateway.sockets.server import LiveServer, attach
@@ -53,6 +53,7 @@ class Calls:
     opened: list[Connection] = field(default_factory=list)
     greet: Callable[[Connection], None] | None = None
     closed: list[tuple[str, str]] = field(default_factory=list)
+    renew: Handler | None = None
 
     def handlers(self) -> Handlers:
         def board_get(_: Connection, message: wire.RoomRef, reply: Reply) -> None:
@@ -115,6 +116,7 @@ class Calls:
             "member.let_in": anything,
             "timeline.get": anything,
             "clock.sync": anything,
+            "token.renew": anything if self.renew is None else self.renew,
             "challenge.watch": anything,
             "challenge.unwatch": anything,
             "replay.open": anything,
@@ -182,6 +184,7 @@ async def open_gateway(
     door: bool = True,
     node: Node | None = None,
     identify: Identify = identify,
+    renew: Handler | None = None,
     **options: Any,
 ) -> AsyncIterator[Gateway]:
     """A gateway on a port of its own; on a manual clock unless another is given, and on a node of its own unless one is given
@@ -191,7 +194,7 @@ async def open_gateway(
     if node is None:
         node = Node("one", Hub(turn), InMemoryBroker(), clock)
         loops.append(asyncio.create_task(node.run()))
-    calls = Calls()
+    calls = Calls(renew=renew)
     app = web.Application()
     server = attach(
         app,

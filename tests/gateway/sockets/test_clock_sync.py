@@ -48,6 +48,7 @@ async def test_a_client_that_asks_several_times_knows_how_far_its_clock_is_off()
         nobody,
         nobody,
         nobody,
+        nobody,
     )
     handlers = {event.name: live.handlers()[event.name] for event in wire.CLIENT_EVENTS}
     dispatcher, allowance = Dispatcher(handlers, clock), Allowance(clock.monotonic())

@@ -56,6 +56,7 @@ export class Live {
       console.info(`the server is ${state}:`, reason ?? "it hears its other nodes");
       this.#stand({ ...this.standing, behind: state === "stale" });
     });
+    this.socket.on("token.expiring", () => this.#renew());
     this.socket.on("bye", (bye) => {
       this.bye = bye;
     });
@@ -164,6 +165,19 @@ export class Live {
     }
     this.#away(told?.message ?? "the server cannot be reached");
     this.#later(told?.retryAfterMs ?? this.#backOff());
+  }
+
+  /** Shows a new token on the open connection. What does not work is left: at the end of the old one the server says to come back. */
+  async #renew() {
+    try {
+      let token = await this.pass.token();
+      if (token === this.token) token = await this.pass.token({ force: true });
+      await this.ask("token.renew", { token });
+      this.token = token;
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      console.info("the token was not renewed:", problem.message);
+    }
   }
 
   async #try() {
