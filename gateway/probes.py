@@ -371,6 +371,8 @@ FAMILIES: Final = (
         "Webhook calls whose end another worker has to tell: this one was away too long.",
     ),
     Family("outbound_calls", "counter", "Calls to third parties that ended, by outcome.", "outcome"),
+    Family("limits_refused", "counter", "Requests and events that a limit refused, by limit.", "limit"),
+    Family("limits_away", "gauge", "1 while this node counts limits by itself because Redis does not answer, else 0."),
     Family("password_hashes", "counter", "Password hashes computed."),
     Family("password_refused", "counter", "Log-ins turned away because too many were waiting for a hash."),
     Family("password_pending", "gauge", "Password hashes waiting or running."),

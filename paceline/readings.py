@@ -19,6 +19,7 @@ from rooms.streams import Streams
 from rooms.tapes import Tapes
 from services.accounts.passwords import Passwords
 from services.kernel.clock import Clock
+from services.limits.limits import Limits
 from workers.bus import OperatedBus
 from workers.delivery_watch import DeliveryWatch
 from workers.following import Follower
@@ -59,6 +60,7 @@ def readings(
     webhooks: WebhookSender,
     outbound: Outbound,
     passwords: Passwords,
+    limits: Limits,
     clock: Clock,
     sockets: Callable[[], LiveServer],
     draining: Callable[[], bool],
@@ -243,6 +245,8 @@ def readings(
         "webhook_endpoints_paused": lambda: webhooks.statistics.paused,
         "webhook_turns_lost": lambda: webhooks.statistics.lost,
         "outbound_calls": lambda: outbound.statistics.ended,
+        "limits_refused": lambda: limits.refused,
+        "limits_away": lambda: int(limits.away),
         "password_hashes": lambda: passwords.statistics().hashed,
         "password_refused": lambda: passwords.statistics().refused,
         "password_pending": lambda: passwords.statistics().pending,

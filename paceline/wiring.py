@@ -47,6 +47,7 @@ from realtime.presence import Presence
 from realtime.records import MemoryRecords, Records
 from realtime.redis_broker import RedisBroker
 from realtime.redis_commands import RedisCommands
+from realtime.redis_limits import RedisBuckets
 from realtime.redis_presence import RedisRegister
 from realtime.redis_records import RedisRecords
 from realtime.redis_room_log import RedisRoomLog
@@ -104,6 +105,7 @@ from services.integrations.webhooks import Webhooks
 from services.kernel.clock import Clock
 from services.kernel.ids import Ids
 from services.kernel.sealing import Seals
+from services.limits.limits import Limits
 from services.notifications.contact_link import ContactLinks
 from services.notifications.inbox import Inbox
 from services.notifications.links import Linking
@@ -251,6 +253,7 @@ async def open_parts(
         else:
             broker = InMemoryBroker()
             room_log, records = MemoryRoomLog(broker.publish, clock), MemoryRecords(clock)
+        limits = Limits(clock, RedisBuckets(commands) if servers is not None else None)
         node = Node(node_id, Hub(), broker, clock)
         proxies = TrustedProxies(settings.trusted_proxies)
 
@@ -262,7 +265,7 @@ async def open_parts(
 
         # -- live
         feeds = Feeds(node, room_log, clock)
-        rooms = Rooms(node, transactions, clock, feeds, board_hz=settings.board_hz, presence=presence)
+        rooms = Rooms(node, transactions, clock, feeds, board_hz=settings.board_hz, presence=presence, limits=limits)
         clocks = Clocks(rooms, transactions, clock)
         comebacks = Comebacks(rooms, records, transactions, clock)
         tapes = Tapes(rooms, transactions, clock)
@@ -295,7 +298,7 @@ async def open_parts(
         keys = Keys(transactions, seals, load_key(secret), clock, token_ms=longest_token_ms(settings))
         await keys.read()
         tokens = Tokens(keys.ring, access_ttl_s=settings.access_token_minutes * 60)
-        attempts = Attempts()
+        attempts = Attempts(limits)
         opening = Opening(tokens, clock, ids, refresh_ttl=timedelta(days=settings.refresh_token_days))
         accounts = Accounts(
             transactions,
@@ -400,6 +403,7 @@ async def open_parts(
                 web_push_key=load_vapid_key(vapid_key(settings)).public,
                 webhooks=Webhooks(transactions, clock, ids, seals, judging(egress)),
                 identify=identify,
+                limits=limits,
                 demo_code=demo.current_code,
                 checks=_checks(database, node, keys, program, lambda: parts.draining),
                 readings=readings(
@@ -427,6 +431,7 @@ async def open_parts(
                     webhook_sender,
                     outbound,
                     passwords,
+                    limits,
                     clock,
                     lambda: parts.sockets,
                     lambda: parts.draining,
@@ -448,7 +453,7 @@ async def open_parts(
             clocks,
             lobbying,
             Speaking(rooms, clock),
-            Chatting(rooms, clock),
+            Chatting(rooms),
             muting,
             removing,
             Reporting(rooms, transactions, clock, ids),

@@ -53,16 +53,6 @@ ROOM_CHAT_BURST: Final = 40.0
 REACTIONS_PER_SECOND: Final = 2.0
 """What one account may send in reactions on one node, on average. By feeling: as fast as somebody claps along."""
 REACTIONS_BURST: Final = 10.0
-REPORTS_PER_SECOND: Final = 1 / 60
-"""Messages that one account may report on one node, on average. Each is a person's work."""
-REPORTS_BURST: Final = 5.0
-HISTORY_PER_SECOND: Final = 1.0
-"""Pages of a chat's history that one account may ask one node for, on average. Each reads up to all that a log keeps."""
-HISTORY_BURST: Final = 10.0
-WRONG_CODES_PER_SECOND: Final = 0.1
-"""Join codes that no class has which one account may try on one node, on average. See rooms/knocking.py for what that is worth."""
-WRONG_CODES_BURST: Final = 20.0
-"""How many of them at once. By feeling: nobody misreads a wall so often."""
 MAX_NAMESPACES: Final = 4
 """Socket.IO namespaces one client may be in at the same time: the live one, and what an operator's tools need."""
 

@@ -8,7 +8,6 @@ from typing import Final
 
 from realtime.codec import Frame
 from realtime.connection import Connection
-from realtime.limits import HISTORY_BURST, HISTORY_PER_SECOND, AccountAllowances
 from realtime.position import Position, position_of
 from realtime.room_log import LogAway
 from realtime.wire import ChatHistory, ChatPage, ChatSaid
@@ -16,9 +15,9 @@ from rooms.named_now import retold
 from rooms.room import Room
 from rooms.rooms import Rooms
 from rooms.screen import CHAT_EVENT, said_in
-from services.kernel.clock import Clock
 from services.kernel.ids import AccountId
-from services.kernel.problems import NotInRoom, RateLimited, Unavailable
+from services.kernel.problems import NotInRoom, Unavailable
+from services.limits.table import HISTORY
 
 PAGE_EVENTS: Final = 128
 """Events that are read from the log at once, chat among cues and who came and left. A log holds four times as many."""
@@ -30,10 +29,8 @@ AGAIN_MS: Final = 1_000
 class Chatting:
     """The use cases."""
 
-    def __init__(self, rooms: Rooms, clock: Clock) -> None:
+    def __init__(self, rooms: Rooms) -> None:
         self._rooms: Final = rooms
-        self._clock: Final = clock
-        self._asked: Final = AccountAllowances(HISTORY_PER_SECOND, HISTORY_BURST)
 
     async def history(self, connection: Connection, page: ChatPage) -> ChatHistory:
         """What was said before a position, or at last. Raises `NotInRoom`, `RateLimited`, and `Unavailable` while the log is
@@ -41,7 +38,7 @@ class Chatting:
         room = self._rooms.get(page.class_id)
         if room is None or page.class_id not in connection.rooms:
             raise NotInRoom
-        self._allow(connection)
+        await self._rooms.limits.spend(HISTORY, str(connection.caller.account_id), message="too many pages of the chat")
         try:
             found, before = await self._read(room, page, connection.caller.account_id)
         except LogAway as away:
@@ -72,12 +69,6 @@ class Chatting:
         if at is None:
             raise LogAway("nobody here knows yet where this log stands")
         return at.moved(1)
-
-    def _allow(self, connection: Connection) -> None:
-        now = self._clock.monotonic()
-        bucket = self._asked.of(connection.caller.account_id, now)
-        if not bucket.take(now):
-            raise RateLimited("too many pages of the chat", retry_after_ms=int(bucket.wait_s(now) * 1000) + 1)
 
 
 def _is_chat(frame: Frame) -> bool:

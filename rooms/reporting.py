@@ -8,14 +8,14 @@ from typing import Final
 
 from persistence.stores import Transactions
 from realtime.connection import Connection
-from realtime.limits import REPORTS_BURST, REPORTS_PER_SECOND, AccountAllowances
 from realtime.wire import ChatReport, Done
 from rooms.removing import message_at
 from rooms.rooms import Rooms
 from services.classes.saying import may_chat
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import Ids, ReportId
-from services.kernel.problems import MessageGone, NotInRoom, RateLimited
+from services.kernel.problems import MessageGone, NotInRoom
+from services.limits.table import REPORT
 
 
 class Reporting:
@@ -26,7 +26,6 @@ class Reporting:
         self._transactions: Final = transactions
         self._clock: Final = clock
         self._ids: Final = ids
-        self._allowances: Final = AccountAllowances(REPORTS_PER_SECOND, REPORTS_BURST)
 
     async def report(self, connection: Connection, message: ChatReport) -> Done:
         """Report a message; again changes nothing. Raises `NotInRoom`, `Forbidden` for a display, `RateLimited`, `MessageGone`, and
@@ -35,10 +34,7 @@ class Reporting:
         if room is None or message.class_id not in connection.rooms:
             raise NotInRoom
         may_chat(connection.caller)
-        now = self._clock.monotonic()
-        bucket = self._allowances.of(connection.caller.account_id, now)
-        if not bucket.take(now):
-            raise RateLimited("too many reports", retry_after_ms=int(bucket.wait_s(now) * 1000) + 1)
+        await self._rooms.limits.spend(REPORT, str(connection.caller.account_id), message="too many reports")
         if message.message in room.taken_down:
             raise MessageGone(path="$.message")
         said = await message_at(self._rooms, room, message.message)

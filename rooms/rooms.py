@@ -67,6 +67,7 @@ from services.kernel.problems import (
     TooManyRooms,
     Unavailable,
 )
+from services.limits.limits import Limits
 
 WHOLE_SHARE_EVERY_S: Final = 5.0
 """How long a lost share can go unhealed."""
@@ -111,7 +112,7 @@ class Rooms:
     awaited before a join is answered (see `comebacks.py`); `on_reset` hears that events of a room may have been missed here, up to
     a position (see `clocks.py`); `on_load` gets each room before anybody is seated (see `tapes.py`); `withheld_from` says who in a
     room here is not to get an event that was said there (see `screening.py`). Without a `presence` of all nodes, who is there is
-    known of this process alone."""
+    known of this process alone; without `limits` of all nodes, this one counts by itself."""
 
     def __init__(
         self,
@@ -122,12 +123,14 @@ class Rooms:
         *,
         board_hz: float,
         presence: Presence | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.node: Final = node
+        self.limits: Final = limits or Limits(clock)
         self._presence = presence or Presence(node.id, MemoryRegister(lambda: int(clock.monotonic() * 1_000)), clock)
         self._presence.on_news = self._tell_presence
         self.feeds: Final = feeds
-        self.knocking: Final = Knocking(clock)
+        self.knocking: Final = Knocking(self.limits)
         self._transactions = transactions
         self._clock = clock
         self._beat_s = 1.0 / board_hz

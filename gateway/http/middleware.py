@@ -22,6 +22,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gateway.http.pages import PAGES
 from gateway.http.problems import CONTENT_TYPE, from_framework, problem_page, problem_response
+from gateway.http.rate_limits import tell
 from gateway.probes import Spread
 from services.kernel import trace
 from services.kernel.clock import Clock
@@ -175,6 +176,7 @@ def refuse(
         response = problem_response(problem, instance=request.path[:200], trace_id=request[TRACE], status=status)
     if allow:
         response.headers[hdrs.ALLOW] = allow
+    tell(request, response, problem)
     response.headers[hdrs.CACHE_CONTROL] = "no-store"
     return response
 

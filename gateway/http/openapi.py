@@ -14,11 +14,13 @@ import msgspec
 
 from gateway.http.examples import example_of
 from gateway.http.problems import CONTENT_TYPE, ProblemBody
+from gateway.http.rate_limits import HEADER, POLICY_HEADER
 from gateway.http.router import MAX_BODY, Auth, Nothing, Route
 from gateway.http.routes import ROUTES, WINDOWS, Window
 from services.integrations.events import EVENTS, EventKind
 from services.integrations.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from services.kernel.problems import Problem
+from services.limits.table import API
 
 API_VERSION: Final = "1.0.0"
 """Of everything under /v1: the middle number grows with each addition, nothing else is ever done to it."""
@@ -83,6 +85,7 @@ def document() -> Json:
         "webhooks": {kind.name: {"post": _webhook(kind, ref_of)} for kind in EVENTS},
         "components": {
             "schemas": components,
+            "headers": _RATE_LIMIT_HEADERS,
             "securitySchemes": {
                 "access_token": {
                     "type": "http",
@@ -100,6 +103,19 @@ def document() -> Json:
     }
 
 
+_RATE_LIMIT_HEADERS: Final[Json] = {
+    POLICY_HEADER: {
+        "description": "The limits that this request counts for: how often (`q`) in how many seconds (`w`). Not told to callers"
+        " that are not counted.",
+        "schema": {"type": "string", "examples": [f'"{API.name}";q={API.burst};w={API.window_s}']},
+    },
+    HEADER: {
+        "description": "What is left of each (`r`), and in how many seconds all of it has come back (`t`).",
+        "schema": {"type": "string", "examples": [f'"{API.name}";r={API.burst - 1};t=1']},
+    },
+}
+
+
 def _operation(route: Route[Any, Any, Any], ref_of: dict[type, Json]) -> Json:
     success: Json = {"description": route.reply.__doc__ if route.reply else "Done; there is no body."}
     if route.reply is not None:
@@ -109,6 +125,8 @@ def _operation(route: Route[Any, Any, Any], ref_of: dict[type, Json]) -> Json:
             "description": "The file; parts of it can be asked for (Range).",
             "content": {route.media_type: {"schema": {"type": "string", "contentMediaType": route.media_type}}},
         }
+    if route.auth != "admin":
+        success["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in _RATE_LIMIT_HEADERS}
     operation: Json = {
         "operationId": route.name,
         "tags": [route.tag],
@@ -227,6 +245,8 @@ def _failures(problems: Iterable[type[Problem]], ref_of: dict[type, Json]) -> Js
             response["headers"] = {
                 "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
             }
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            response["headers"] |= {name: {"$ref": f"#/components/headers/{name}"} for name in _RATE_LIMIT_HEADERS}
         responses[str(status)] = response
     return responses
 

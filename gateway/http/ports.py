@@ -61,6 +61,7 @@ from services.kernel.ids import (
     WebhookEndpointId,
     WorkoutId,
 )
+from services.limits.limits import Limits
 from services.notifications.addresses import NewDevice, PushDevice
 from services.notifications.inbox import InboxView, NotificationView
 from services.notifications.notifications import ReadMarked, Unsubscribed
@@ -444,9 +445,10 @@ class SocketsWindow(Protocol):
 class GatewayDeps:
     """Everything the HTTP mouth needs.
 
-    `identify` who shows a token (raises NotAuthenticated, TokenExpired); `demo_code` the join code of the demo class, None
-    while there is none; `checks` what has to be right for `/readyz`; `readings` what `/metrics` shows, by the names in
-    `gateway.probes.FAMILIES`; `web_root` the folder of the pages; `proxies` whose word is taken for a client's address.
+    `identify` who shows a token (raises NotAuthenticated, TokenExpired); `limits` how often who may ask; `demo_code` the join
+    code of the demo class, None while there is none; `checks` what has to be right for `/readyz`; `readings` what `/metrics`
+    shows, by the names in `gateway.probes.FAMILIES`; `web_root` the folder of the pages; `proxies` whose word is taken for a
+    client's address.
 
     Of notifications: `leaving` the channels on which this installation can send anything; `web_push_key` the public key that
     browsers subscribe with, None where there is no Web Push; `words` makes the operator's preview.
@@ -488,6 +490,7 @@ class GatewayDeps:
     words: Words
     webhooks: WebhookCases
     identify: Callable[[str], Caller]
+    limits: Limits = field(default_factory=lambda: Limits(SystemClock()))
     demo_code: Callable[[], Awaitable[str | None]] | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)
     readings: Mapping[str, Reading] = field(default_factory=dict)

@@ -18,6 +18,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from gateway.admin_token import AdminToken
+from gateway.http import rate_limits
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import bad_shape
 from gateway.proxies import FORWARDED_FOR, TrustedProxies, parse_address
@@ -31,6 +32,7 @@ from services.kernel.problems import (
     NotAuthenticated,
     NotFound,
     Problem,
+    RateLimited,
     TokenExpired,
     TooLarge,
     Unavailable,
@@ -112,6 +114,8 @@ class Route(Generic[B, Q, P]):
     def all_problems(self) -> tuple[type[Problem], ...]:
         """Its own problems, and those that its shapes and its auth bring along; ordered by status and code."""
         kinds = {*self.problems, InternalFault, Unavailable}
+        if self.auth != "admin":
+            kinds.add(RateLimited)
         if self.auth == "bearer":
             kinds |= {Forbidden, NotAuthenticated, TokenExpired}
         if self.auth == "admin":
@@ -129,19 +133,25 @@ def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) ->
     scopes = () if route.scope is None else (route.scope,)
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        caller = deps.identify(bearer_token(request)) if route.auth == "bearer" else None
-        if caller is not None:
-            require_scope(caller, scopes)
+        address = address_of(request, deps.proxies)
+        caller = None
         if route.auth == "admin":
             admit_admin(deps.admin_token, request)
+        else:
+            try:
+                caller = deps.identify(bearer_token(request)) if route.auth == "bearer" else None
+            finally:
+                await rate_limits.count(request, deps.limits, caller, address)
+            if caller is not None:
+                require_scope(caller, scopes)
         path = _converted(dict(request.match_info), route.path, "path")
         query = _converted(_single(request), route.query, "query")
         body = route.body() if route.body is Nothing else await _read(request, decoder)
-        call = Call(body=body, query=query, path=path, address=address_of(request, deps.proxies), caller_or_none=caller)
+        call = Call(body=body, query=query, path=path, address=address, caller_or_none=caller)
         reply = await route.handler(deps, call)
-        if isinstance(reply, File):
-            return await _file(reply, route.media_type)
-        return _rendered(reply, route)
+        response = await _file(reply, route.media_type) if isinstance(reply, File) else _rendered(reply, route)
+        rate_limits.tell(request, response)
+        return response
 
     app.router.add_route(route.method, route.url, answer, name=route.name)
     if route.method == hdrs.METH_GET:

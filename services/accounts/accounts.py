@@ -49,6 +49,7 @@ from services.kernel.problems import (
     RefreshRefused,
     WrongCredentials,
 )
+from services.limits.limits import Limits
 
 GRACE: Final = timedelta(seconds=10)
 
@@ -74,7 +75,7 @@ class Accounts:
         self._opening = opening
         self._clock = clock
         self._ids = ids
-        self._attempts = Attempts() if attempts is None else attempts
+        self._attempts = attempts or Attempts(Limits(clock))
         self._coach_signup = coach_signup
 
     async def register(
@@ -84,7 +85,7 @@ class Accounts:
 
         Raises BadShape, WeakPassword, Forbidden (coach sign-up is closed), EmailTaken, TooManyAttempts, Busy.
         """
-        self._attempts.from_address(address, self._clock.monotonic())
+        await self._attempts.from_address(address)
         email, name = normal_email(email), normal_name(name)
         password = normal_password(password)
         check_password(password, email=email, name=name)
@@ -111,7 +112,7 @@ class Accounts:
         """Open a login with a password. Raises WrongCredentials, BadShape, TooManyAttempts, Busy."""
         email = normal_email(email)
         password = normal_password(password)
-        self._attempts.password(email, address, self._clock.monotonic())
+        await self._attempts.password(email, address)
         async with self._transactions() as stores:
             credentials = await stores.accounts.credentials(email)
         # No connection is held while the hash is computed; the answer below is the same with and without an account.
@@ -119,7 +120,7 @@ class Accounts:
         if credentials is None or not checked.matches:
             log.info("login.refused", account=str(credentials.account.id) if credentials else None)
             raise WrongCredentials
-        self._attempts.succeeded(email, address, self._clock.monotonic())
+        await self._attempts.succeeded(email, address)
         rehashed = await self._passwords.hash(password) if checked.outdated else None
         async with self._transactions() as stores:
             # Changed meanwhile, the password that was checked is nobody's any more.
@@ -134,7 +135,7 @@ class Accounts:
 
     async def refresh(self, refresh_token: str, *, address: str | None) -> LoggedIn:
         """Swap a refresh token for a new pair. Raises RefreshRefused, TooManyAttempts."""
-        self._attempts.from_address(address, self._clock.monotonic())
+        await self._attempts.from_address(address)
         token_hash = tokens.refresh_hash(refresh_token)
         now = utc(self._clock.wall_ms())
         stolen: Login | None = None

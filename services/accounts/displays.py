@@ -13,6 +13,7 @@ from services.accounts.tokens import Issued, Tokens
 from services.kernel.clock import Clock
 from services.kernel.ids import ClassId, Ids
 from services.kernel.problems import ClassOver
+from services.limits.limits import Limits
 
 
 class WatchableClass(Protocol):
@@ -53,7 +54,7 @@ class Displays(Generic[C]):
         self._tokens = tokens
         self._clock = clock
         self._ids = ids
-        self._attempts = Attempts() if attempts is None else attempts
+        self._attempts = attempts or Attempts(Limits(clock))
 
     async def open(self, code: str, *, address: str | None) -> Display[C]:
         """A token for a screen that shows the live class with the join code `code`.
@@ -61,7 +62,7 @@ class Displays(Generic[C]):
         Raises ClassNotFound, ClassOver, TooManyAttempts.
         """
         # Counted before looking: join codes are short, and this is where a stranger would guess them.
-        self._attempts.from_address(address, self._clock.monotonic())
+        await self._attempts.from_address(address)
         watched = await self._classes.by_code(code)
         if watched.over:
             raise ClassOver(class_id=str(watched.id))

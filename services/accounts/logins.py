@@ -98,14 +98,14 @@ class Logins:
             if account is None:
                 raise NotAuthenticated
             known = await stores.accounts.credentials(account.email)
-        self._attempts.password(account.email, address, self._clock.monotonic())
+        await self._attempts.password(account.email, address)
         check_password(new, email=account.email, name=account.name, path="$.new")
         # No connection is held while hashes are computed, so the password is looked at once more under the lock.
         checked = await self._passwords.check(old, known.password_hash if known else None)
         if known is None or not checked.matches:
             log.info("password.refused", account=str(account_id))
             raise WrongPassword
-        self._attempts.succeeded(account.email, address, self._clock.monotonic())
+        await self._attempts.succeeded(account.email, address)
         hashed = await self._passwords.hash(new)
         async with self._transactions() as stores:
             if await stores.accounts.password_hash_locked(account_id) != known.password_hash:

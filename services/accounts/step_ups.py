@@ -62,13 +62,13 @@ class StepUps:
             if account is None:
                 raise NotAuthenticated
             known = await stores.accounts.credentials(account.email)
-        self._attempts.password(account.email, address, self._clock.monotonic())
+        await self._attempts.password(account.email, address)
         # No connection is held while the hash is computed, so the password is looked at once more under the lock.
         checked = await self._passwords.check(password, known.password_hash if known else None)
         if known is None or not checked.matches:
             log.info("step_up.refused", account=str(account.id))
             raise WrongPassword
-        self._attempts.succeeded(account.email, address, self._clock.monotonic())
+        await self._attempts.succeeded(account.email, address)
         now_ms = self._clock.wall_ms()
         async with self._transactions() as stores:
             if await stores.accounts.password_hash_locked(account.id) != known.password_hash:

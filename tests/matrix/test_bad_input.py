@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from realtime import wire
-from realtime.limits import WRONG_CODES_BURST
 from services.classes.live_class import code_from
 from services.classes.offers import open_doors
 from services.kernel.ids import ClassId
+from services.limits.table import WRONG_CODE
 from services.training.sample import MAX_BPM
 from tests.matrix import events
 from tests.matrix.conftest import Evenings
@@ -19,7 +19,7 @@ from tests.matrix.routes import HOUR_MS, TERMS
 from tests.matrix.scene import BAD_TOKEN, Asked, Evening
 from tests.matrix.table import EVENTS, EventRow
 
-GUESSES = int(WRONG_CODES_BURST)
+GUESSES = WRONG_CODE.burst
 
 
 @pytest.mark.parametrize("door", ["room.join", "stream.open"])

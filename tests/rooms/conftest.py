@@ -199,7 +199,7 @@ class TestNode:
         self.comebacks = Comebacks(self.rooms, world.records, transactions, world.clock)
         self.tapes = Tapes(self.rooms, transactions, world.clock)
         self.speaking = Speaking(self.rooms, world.clock)
-        self.chatting = Chatting(self.rooms, world.clock)
+        self.chatting = Chatting(self.rooms)
         self.safety = Safety(transactions, world.clock, ids)
         self.guarding = Guarding(self.safety, world.clock)
         self.muting = Muting(self.rooms, transactions, world.clock, ids)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from realtime.limits import WRONG_CODES_BURST, WRONG_CODES_PER_SECOND
 from services.kernel.problems import ClassNotFound, TooManyAttempts
+from services.limits.table import WRONG_CODE
 from tests.rooms.conftest import World
 
-BURST = int(WRONG_CODES_BURST)
+BURST = WRONG_CODE.burst
 
 
 async def test_after_too_many_wrong_codes_one_is_looked_at_every_ten_seconds(world: World) -> None:
@@ -20,13 +20,13 @@ async def test_after_too_many_wrong_codes_one_is_looked_at_every_ten_seconds(wor
         await node.join(eve, live.code)
     wait_ms = refused.value.retry_after_ms
     assert wait_ms is not None
-    assert 0 < wait_ms - 1 <= 1_000 / WRONG_CODES_PER_SECOND
+    assert 0 < wait_ms <= WRONG_CODE.every_ms
     await world.advance(wait_ms / 1_000)
     with pytest.raises(ClassNotFound):
         await node.join(eve, "STILLNOT")
     with pytest.raises(TooManyAttempts):
         await node.join(eve, live.code)
-    await world.advance(1 / WRONG_CODES_PER_SECOND)
+    await world.advance(WRONG_CODE.every_ms / 1_000)
     assert (await node.join(eve, live.code)).room.id == live.id
 
 

@@ -43,6 +43,7 @@ from services.integrations.webhooks import Webhooks
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, ClassId, Uuid7Ids
 from services.kernel.sealing import Seals
+from services.limits.limits import Limits
 from services.notifications.contact_link import ContactLinks
 from services.notifications.inbox import Inbox
 from services.notifications.notifications import Notifications
@@ -180,7 +181,8 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
     classes = Classes(transactions, clock, ids, EmptyStage())
     notifications = Notifications(transactions, clock, ids, Unsubscribe(SECRET))
     words = Words()
-    attempts = Attempts()
+    limits = Limits(clock)
+    attempts = Attempts(limits)
     deps = GatewayDeps(
         entitlements=Entitlements(transactions, clock, ids),
         accounts=Accounts(transactions, passwords, opening, clock, ids, attempts=attempts),
@@ -215,6 +217,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         words=words,
         webhooks=Webhooks(transactions, clock, ids, Seals((bytes(32),)), judging(Egress())),
         identify=identifier(tokens, clock),
+        limits=limits,
         checks={"database": database.ping},
         clock=clock,
         web_root=web_root,

@@ -10,7 +10,7 @@ from persistence.database import Database
 from persistence.stores import Transactions
 from services.accounts.account import ProfileChange
 from services.accounts.accounts import Accounts, identifier
-from services.accounts.attempts import AttemptRates, Attempts, Rate
+from services.accounts.attempts import AttemptRates, Attempts
 from services.accounts.keyring import load_key, make_key
 from services.accounts.opening import LoggedIn, Opening
 from services.accounts.passwords import Cost, Passwords
@@ -30,6 +30,8 @@ from services.kernel.problems import (
     WeakPassword,
     WrongCredentials,
 )
+from services.limits.limit import Limit
+from services.limits.limits import Limits
 
 PASSWORD = "violet anchor moss kettle"
 LOW = Cost(rounds=1, memory_kib=8, lanes=1)
@@ -162,7 +164,7 @@ class TestLoggingIn:
         assert dearer.statistics().hashed == 3
 
     async def test_too_many_wrong_passwords_have_to_wait_and_then_may_go_on(self, house: House) -> None:
-        attempts = Attempts(AttemptRates(email=Rate(2, 30.0)))
+        attempts = Attempts(Limits(house.clock), AttemptRates(email=Limit("few", 2, 30_000, "test")))
         accounts = Accounts(
             house.transactions, house.passwords, house.opening, house.clock, Uuid7Ids(house.clock), attempts=attempts
         )

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from services.accounts.attempts import AttemptRates, Attempts, Rate
+from services.accounts.attempts import AttemptRates, Attempts
 from services.accounts.displays import Displays
 from services.accounts.keyring import load_key, make_key
 from services.accounts.tokens import Tokens
 from services.kernel.clock import ManualClock
 from services.kernel.ids import ClassId, CountingIds
 from services.kernel.problems import ClassNotFound, ClassOver, TooManyAttempts
+from services.limits.limit import Limit
+from services.limits.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ async def test_a_class_that_is_over_or_not_there_is_refused() -> None:
 
 
 async def test_codes_cannot_be_guessed_all_day() -> None:
-    opening, _, _ = displays(Attempts(AttemptRates(address=Rate(3, 1.0))))
+    opening, _, _ = displays(Attempts(Limits(ManualClock()), AttemptRates(address=Limit("few", 3, 1_000, "test"))))
     for _ in range(3):
         with pytest.raises(ClassNotFound):
             await opening.open("NOBODY", address="203.0.113.9")

@@ -9,7 +9,7 @@ import pytest
 from persistence.database import Database
 from persistence.stores import Transactions
 from services.accounts.accounts import Accounts, identifier
-from services.accounts.attempts import AttemptRates, Attempts, Rate
+from services.accounts.attempts import AttemptRates, Attempts
 from services.accounts.keyring import load_key, make_key
 from services.accounts.logins import Logins
 from services.accounts.opening import LoggedIn, Opening
@@ -28,6 +28,8 @@ from services.kernel.problems import (
     WrongCredentials,
     WrongPassword,
 )
+from services.limits.limit import Limit
+from services.limits.limits import Limits
 
 OLD, NEW = "violet anchor moss kettle", "copper lantern orbit thistle"
 EMAIL = "anna@example.org"
@@ -64,7 +66,7 @@ async def house(database: Database) -> AsyncIterator[House]:
     ids = Uuid7Ids(clock)
     transactions = Transactions(database, clock, ids)
     passwords, tokens = Passwords(cost=Cost(rounds=1, memory_kib=8, lanes=1)), Tokens(load_key(make_key()))
-    attempts = Attempts(AttemptRates(email=Rate(4, 30.0)))
+    attempts = Attempts(Limits(clock), AttemptRates(email=Limit("few", 4, 30_000, "test")))
     yield House(
         Accounts(transactions, passwords, Opening(tokens, clock, ids), clock, ids, attempts=attempts),
         Logins(transactions, passwords, clock, attempts),

@@ -77,7 +77,15 @@ def test_leading_a_class_opens_to_no_scope() -> None:
 def test_who_streams_hears_of_streams_and_of_nothing_private() -> None:
     """ASVS 10.3.2: an app with live:stream hears no chat, no notification and no board."""
     heard = heard_with(frozenset({"live:stream"}))
-    assert heard == {"stream.taken", "workout.summary", "trainer.target", "service.state", "problem", "bye"}
+    assert heard == {
+        "stream.taken",
+        "workout.summary",
+        "trainer.target",
+        "service.state",
+        "token.expiring",
+        "problem",
+        "bye",
+    }
 
 
 def test_what_a_coach_sees_is_heard_by_no_app() -> None:

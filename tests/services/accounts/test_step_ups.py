@@ -8,7 +8,7 @@ import pytest
 from persistence.database import Database
 from persistence.stores import Transactions
 from services.accounts.accounts import Accounts, identifier
-from services.accounts.attempts import AttemptRates, Attempts, Rate
+from services.accounts.attempts import AttemptRates, Attempts
 from services.accounts.keyring import load_key, make_key
 from services.accounts.opening import LoggedIn, Opening
 from services.accounts.passwords import Cost, Passwords
@@ -19,6 +19,8 @@ from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock
 from services.kernel.ids import Uuid7Ids
 from services.kernel.problems import NotAuthenticated, StepUpNeeded, TooManyAttempts, WrongPassword
+from services.limits.limit import Limit
+from services.limits.limits import Limits
 
 PASSWORD = "violet anchor moss kettle"
 
@@ -52,7 +54,10 @@ async def house(database: Database) -> AsyncIterator[House]:
     ids = Uuid7Ids(clock)
     transactions = Transactions(database, clock, ids)
     passwords, tokens = Passwords(cost=Cost(rounds=1, memory_kib=8, lanes=1)), Tokens(load_key(make_key()))
-    attempts, opening = Attempts(AttemptRates(email=Rate(4, 30.0))), Opening(tokens, clock, ids)
+    attempts, opening = (
+        Attempts(Limits(clock), AttemptRates(email=Limit("few", 4, 30_000, "test"))),
+        Opening(tokens, clock, ids),
+    )
     yield House(
         Accounts(transactions, passwords, opening, clock, ids, attempts=attempts),
         StepUps(transactions, passwords, opening, clock, attempts),

@@ -1,0 +1,31 @@
+"""Every limit that is counted over all nodes, on one screen.
+
+What one socket may send (services know nothing of it: realtime/limits.py) is counted where the socket is, because a sample must
+not wait for an answer from elsewhere. The figures are chosen by feeling, each with the case that it must let pass.
+"""
+
+from typing import Final
+
+from services.limits.limit import Limit
+
+API: Final = Limit("api", 1_000, 50, "account", "here")
+"""Requests of one account, whatever its devices: an app that starts asks thirty things, a page with a long list a hundred."""
+KEY: Final = Limit("key", 600, 100, "API key or app of an account", "here")
+"""Requests with one key or by one app for one account: a script that reads a year of workouts page by page."""
+OPEN: Final = Limit("open", 600, 100, "address", "here")
+"""Requests without a token from one address: a studio's screens and the start pages of everybody in its wireless network."""
+ADDRESS: Final = Limit("attempts", 60, 1_000, "address", "here")
+"""Registering, logging in, refreshing, pairing: a class of forty behind one school's address logs in within a minute."""
+EMAIL: Final = Limit("password", 10, 30_000, "e-mail", "here")
+"""Passwords tried for one e-mail from anywhere: 2 900 a day, of which the commonest ten thousand are refused at the door."""
+KNOWN: Final = Limit("password_known", 10, 30_000, "e-mail and address", "here")
+"""The same from an address where this account has logged in before: a stranger who empties the e-mail's bucket does not lock the
+owner out of their own phone."""
+WRONG_CODE: Final = Limit("wrong_code", 20, 10_000, "account", "here")
+"""Join codes that no class has (rooms/knocking.py): nobody misreads a wall so often."""
+HISTORY: Final = Limit("history", 10, 1_000, "account", "here")
+"""Pages of a chat's history. Each reads up to all that a log keeps."""
+REPORT: Final = Limit("report", 5, 60_000, "account", "refuse")
+"""Messages that one account reports: each is a person's work."""
+
+LIMITS: Final = {limit.name: limit for limit in (API, KEY, OPEN, ADDRESS, EMAIL, KNOWN, WRONG_CODE, HISTORY, REPORT)}
