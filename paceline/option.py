@@ -133,6 +133,11 @@ def folder() -> Kind[Path]:
     return Kind("the path of a folder", parse)
 
 
+def file() -> Kind[Path]:
+    """A path; `~` is the home folder. Whether it can be read is found out when it is."""
+    return Kind("the path of a file", folder().parse)
+
+
 def origins() -> Kind[tuple[str, ...]]:
     """Web origins with commas between; the empty text is none."""
 

@@ -17,6 +17,7 @@ from paceline.option import (
     choice,
     decimal,
     ed25519_key,
+    file,
     folder,
     networks,
     option,
@@ -268,6 +269,22 @@ class Settings:
         choice("open", "closed"),
         "open",
         "open: whoever registers may choose to be a coach. closed: everybody registers as a member.",
+    )
+    signup: str = option(
+        "PACELINE_SIGNUP",
+        choice("auto", "direct", "verified"),
+        "auto",
+        "How accounts come to be. direct: at once, with an address that may be proved later. verified: once the link in a mail to "
+        "the address was followed, and nobody learns who has an account. auto: verified where PACELINE_MAIL_URL is set, else "
+        "direct.",
+    )
+    breached_passwords: Path = option(  # noqa: RUF009 - it makes a field
+        "PACELINE_BREACHED_PASSWORDS",
+        file(),
+        "",
+        "File of passwords known from breaches, which nobody may choose: SHA-1 hashes with counts, ordered by hash, as Have I Been "
+        "Pwned publishes them.",
+        empty="only what the program knows by itself is refused",
     )
     public_url: str = option(
         "PACELINE_PUBLIC_URL",
@@ -530,6 +547,15 @@ def relations(settings: Settings) -> Iterator[tuple[tuple[str, ...], Fault]]:
                 "PACELINE_ACCESS_TOKEN_MINUTES",
                 "an access token would outlive the login it belongs to",
                 "Give fewer minutes than PACELINE_REFRESH_TOKEN_DAYS has",
+            ),
+        )
+    if settings.signup == "verified" and not settings.mail_url and not settings.embedded_postgres:
+        yield (
+            ("signup", "mail_url", "database_url"),
+            Fault(
+                "PACELINE_SIGNUP",
+                "addresses cannot be proved, because no mail is sent",
+                "Give PACELINE_MAIL_URL, or set PACELINE_SIGNUP to direct",
             ),
         )
     if settings.mail_url.startswith("smtp") and not settings.mail_from:

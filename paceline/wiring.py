@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import cast
+from pathlib import Path
+from typing import Literal, cast
 
 from aiohttp import web
 
@@ -31,6 +32,7 @@ from paceline.readings import readings
 from paceline.settings import Settings
 from paceline.third_parties import open_third_parties
 from paceline.tracing import tracing
+from persistence.breached_file import open_breached_file
 from persistence.database import Database, open_database
 from persistence.lanes import CHANNEL as DELIVERIES_CHANNEL
 from persistence.migrate import pending
@@ -75,15 +77,21 @@ from rooms.speaking import Speaking
 from rooms.streams import Streams
 from rooms.tapes import Tapes
 from rooms.watching import Watching
-from services.accounts.accounts import Accounts, identifier
+from services.accounts.account_mail import MailTokens
+from services.accounts.account_mails import AccountMails
+from services.accounts.accounts import Accounts, Signup, identifier
 from services.accounts.attempts import Attempts
+from services.accounts.breached import Breached
 from services.accounts.displays import Displays
+from services.accounts.email_changes import EmailChanges
 from services.accounts.entitlements import Entitlements
 from services.accounts.keyring import KeyProblem, load_key
 from services.accounts.keys import Keys
 from services.accounts.logins import Logins
 from services.accounts.opening import Opening
 from services.accounts.passwords import Passwords
+from services.accounts.registrations import Registrations
+from services.accounts.resets import Resets
 from services.accounts.step_ups import StepUps
 from services.accounts.tokens import Tokens
 from services.challenges.challenges import Challenges
@@ -299,6 +307,14 @@ async def open_parts(
         await keys.read()
         tokens = Tokens(keys.ring, access_ttl_s=settings.access_token_minutes * 60)
         attempts = Attempts(limits)
+        providers = await resources.enter_async_context(open_third_parties(settings, clock))
+        leaving = frozenset(channel for channel in CHANNELS if providers.speaks(channel))
+        mail_tokens = MailTokens(secret.encode())
+        mails = AccountMails(clock, ids, mail_tokens, offered="email" in leaving)
+        breached = None
+        if settings.breached_passwords != Path():
+            breached = Breached(resources.enter_context(open_breached_file(settings.breached_passwords)))
+        coach_signup: Literal["open", "closed"] = "open" if settings.coach_signup == "open" else "closed"
         opening = Opening(tokens, clock, ids, refresh_ttl=timedelta(days=settings.refresh_token_days))
         accounts = Accounts(
             transactions,
@@ -307,10 +323,23 @@ async def open_parts(
             clock,
             ids,
             attempts=attempts,
-            coach_signup="open" if settings.coach_signup == "open" else "closed",
+            signup=signup_of(settings),
+            coach_signup=coach_signup,
+            breached=breached,
+        )
+        registrations = Registrations(
+            transactions,
+            passwords,
+            mails,
+            opening,
+            clock,
+            ids,
+            attempts,
+            breached=breached,
+            coach_signup=coach_signup,
         )
         step_ups = StepUps(transactions, passwords, opening, clock, attempts)
-        logins = Logins(transactions, passwords, clock, attempts)
+        logins = Logins(transactions, passwords, clock, attempts, mails=mails, breached=breached)
         identify = identifier(tokens, clock)
 
         words = Words()
@@ -343,15 +372,13 @@ async def open_parts(
         followers = tuple(
             Follower(activity.NAME, family, count, fact_log, transactions, clock, ids.next()) for family in FAMILIES
         )
-        providers = await resources.enter_async_context(open_third_parties(settings, clock))
-        leaving = frozenset(channel for channel in CHANNELS if providers.speaks(channel))
         notifying = Notifying(Telling(words, leaving, clock, ids), clock)
         webhook_facts = WebhookFacts(WebhookTelling(clock, ids, seals))
         consumers = tuple(
             Consumer(row.queue, row.handler, transactions, clock)
             for row in table(clock, push, notifying, webhook_facts, long_tasks.wake, hot, push.to_account)
         )
-        linking = Linking(lambda: settings.public_url or parts.base_url, unsubscribe, contact_links)
+        linking = Linking(lambda: settings.public_url or parts.base_url, unsubscribe, contact_links, mail_tokens)
         post = Post(words, linking, phone_codes)
         senders = tuple(
             Sender(lane, concurrency, transactions, providers, post, clock, wakeups) for lane, concurrency in LANES
@@ -372,6 +399,9 @@ async def open_parts(
                 entitlements=Entitlements(transactions, clock, ids),
                 logins=logins,
                 step_ups=step_ups,
+                registrations=registrations,
+                resets=Resets(transactions, passwords, mails, clock, attempts, breached=breached),
+                email_changes=EmailChanges(transactions, passwords, mails, clock, attempts),
                 keys=keys,
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,
@@ -506,6 +536,13 @@ async def open_parts(
             login_watch, renewals, keys, admin_ui, demo,
         )  # fmt: skip
         yield parts
+
+
+def signup_of(settings: Settings) -> Signup:
+    """How accounts come to be, where that is not said: addresses are proved where mail goes out."""
+    if settings.signup == "auto":
+        return "verified" if settings.mail_url else "direct"
+    return "verified" if settings.signup == "verified" else "direct"
 
 
 def link_tag(node_id: str) -> str:

@@ -1,5 +1,6 @@
 """The SQL of accounts. The address is unique in lower case; the rules for what goes in are services/accounts/account.py."""
 
+from datetime import datetime
 from typing import Final
 
 import asyncpg
@@ -24,8 +25,8 @@ class Accounts:
         added = await self._tx.fetchval(
             """
             INSERT INTO accounts
-                (id, email, name, password_hash, roles, created_at, birth_date, sex, mass_kg, max_hr, rest_hr)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                (id, email, name, password_hash, roles, created_at, birth_date, sex, mass_kg, max_hr, rest_hr, verified_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
             ON CONFLICT (email) DO NOTHING
             RETURNING id
             """,
@@ -40,6 +41,7 @@ class Accounts:
             profile.mass_kg,
             profile.max_hr,
             profile.rest_hr,
+            None if account.verified_at_ms is None else utc(account.verified_at_ms),
         )
         if added is None:
             raise EmailTaken
@@ -91,6 +93,28 @@ class Accounts:
         """Replace the hash of the password."""
         await self._tx.execute("UPDATE accounts SET password_hash = $2 WHERE id = $1", account_id, password_hash)
 
+    async def by_email_locked(self, email: str) -> Account | None:
+        """The account with this address (in lower case), locked until the transaction ends."""
+        row = await self._tx.fetchrow("SELECT * FROM accounts WHERE email = $1 FOR NO KEY UPDATE", email)
+        return None if row is None else _account(row)
+
+    async def verify(self, account_id: AccountId, at: datetime) -> None:
+        """The account's address is proved; the first time stands."""
+        await self._tx.execute(
+            "UPDATE accounts SET verified_at = $2 WHERE id = $1 AND verified_at IS NULL", account_id, at
+        )
+
+    async def save_email(self, account_id: AccountId, email: str, verified_at: datetime) -> None:
+        """Give the account another address, which is proved. Raises EmailTaken."""
+        # The savepoint keeps the transaction usable for whoever catches the refusal.
+        try:
+            async with self._tx.transaction():
+                await self._tx.execute(
+                    "UPDATE accounts SET email = $2, verified_at = $3 WHERE id = $1", account_id, email, verified_at
+                )
+        except asyncpg.UniqueViolationError as taken:
+            raise EmailTaken from taken
+
     async def grant_role(self, email: str, role: AccountRole) -> Account | None:
         """Add `role` unless it is there; the account as it is then, None when no account has this address."""
         row = await self._tx.fetchrow(
@@ -122,4 +146,5 @@ def _account(row: asyncpg.Record) -> Account:
             max_hr=row["max_hr"],
             rest_hr=row["rest_hr"],
         ),
+        verified_at_ms=None if row["verified_at"] is None else to_wall_ms(row["verified_at"]),
     )

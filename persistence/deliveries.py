@@ -14,6 +14,7 @@ from typing import Final, Literal, cast
 
 import asyncpg
 
+from persistence.account_mails import AddressedMail, account_mails_of
 from persistence.contact_letters import Letter, letters_of
 from persistence.database import Tx
 from persistence.lanes import wake
@@ -34,10 +35,11 @@ from services.notifications.preferences import Preferences
 @dataclass(frozen=True)
 class Claimed:
     """A delivery that this worker has until its lease ends. `attempt` counts from 1, this one included. `abandoned`: another
-    worker had begun the attempt before and never said how it ended. `receiver`: of a lane that is claimed by receivers."""
+    worker had begun the attempt before and never said how it ended. `receiver`: of a lane that is claimed by receivers. Without
+    `account_id` it is a mail to an address that may have none."""
 
     id: DeliveryId
-    account_id: AccountId
+    account_id: AccountId | None
     notification_id: NotificationId | None
     channel: Channel
     device_id: DeviceId | None
@@ -62,9 +64,9 @@ class Recipient:
     """Whom a claimed delivery is for, as of now. `address`: of mail or telephone, None when there is none that may be used;
     `device` for pushes. `chosen` in the preferences is of the notification's topic only. `readable`: False for a notification
     of a newer program than this one. `check` for a code, whose `address` is the number that is to be proved. `letter` for an
-    emergency contact, whose `address` it is then, not that of the account."""
+    emergency contact, whose `address` it is then, not that of the account; `account_mail` likewise."""
 
-    account_id: AccountId
+    account_id: AccountId | None
     name: str
     preferences: Preferences
     address: str | None
@@ -72,6 +74,7 @@ class Recipient:
     notification: Notification | None
     check: Check | None = None
     letter: Letter | None = None
+    account_mail: AddressedMail | None = None
     readable: bool = True
 
 
@@ -89,7 +92,7 @@ class Seen:
     """A delivery as an operator sees it, without anybody's address."""
 
     id: DeliveryId
-    account_id: AccountId
+    account_id: AccountId | None
     topic: str
     channel: Channel
     lane: Lane
@@ -271,10 +274,10 @@ class Deliveries:
                    devices.kind, devices.address, devices.p256dh, devices.auth,
                    phones.number,
                    checks.id AS check_id, checks.number AS check_number, checks.ended,
-                   deliveries.contact_id,
+                   deliveries.contact_id, deliveries.account_mail_id,
                    notifications.*
             FROM deliveries
-            JOIN accounts ON accounts.id = deliveries.account_id
+            LEFT JOIN accounts ON accounts.id = deliveries.account_id
             LEFT JOIN notification_settings AS settings ON settings.account_id = deliveries.account_id
             LEFT JOIN notifications ON notifications.id = deliveries.notification_id
             LEFT JOIN devices ON devices.id = deliveries.device_id AND devices.dead_at IS NULL
@@ -288,8 +291,10 @@ class Deliveries:
         )
         to_contacts = [DeliveryId(row["delivery_id"]) for row in rows if row["contact_id"] is not None]
         letters = await letters_of(self._tx, to_contacts) if to_contacts else {}
+        about_accounts = [DeliveryId(row["delivery_id"]) for row in rows if row["account_mail_id"] is not None]
+        mails = await account_mails_of(self._tx, about_accounts) if about_accounts else {}
         return {
-            delivery_id: _recipient(row, letters.get(delivery_id))
+            delivery_id: _recipient(row, letters.get(delivery_id), mails.get(delivery_id))
             for row in rows
             for delivery_id in (DeliveryId(row["delivery_id"]),)
         }
@@ -535,6 +540,7 @@ class Deliveries:
                        coalesce(
                            notifications.topic,
                            'contact_' || contact_says,
+                           (SELECT 'account_' || says FROM account_mails WHERE account_mails.id = account_mail_id),
                            CASE WHEN period IS NULL THEN 'phone_code' ELSE 'digest' END
                        ) AS topic
                 FROM deliveries LEFT JOIN notifications ON notifications.id = deliveries.notification_id
@@ -561,6 +567,7 @@ class Deliveries:
                        coalesce(
                            notifications.topic,
                            'contact_' || contact_says,
+                           (SELECT 'account_' || says FROM account_mails WHERE account_mails.id = account_mail_id),
                            CASE WHEN period IS NULL THEN 'phone_code' ELSE 'digest' END
                        ) AS topic
                 FROM deliveries LEFT JOIN notifications ON notifications.id = deliveries.notification_id
@@ -603,7 +610,7 @@ def digest_id_of(account_id: AccountId, period: datetime) -> DeliveryId:
 def _claimed(row: asyncpg.Record) -> Claimed:
     return Claimed(
         id=DeliveryId(row["id"]),
-        account_id=AccountId(row["account_id"]),
+        account_id=None if row["account_id"] is None else AccountId(row["account_id"]),
         notification_id=None if row["notification_id"] is None else NotificationId(row["notification_id"]),
         channel=row["channel"],
         device_id=None if row["device_id"] is None else DeviceId(row["device_id"]),
@@ -615,7 +622,7 @@ def _claimed(row: asyncpg.Record) -> Claimed:
     )
 
 
-def _recipient(row: asyncpg.Record, letter: Letter | None) -> Recipient:
+def _recipient(row: asyncpg.Record, letter: Letter | None, mail: AddressedMail | None) -> Recipient:
     notification = None if row["topic"] is None else readable(row)
     preferences = Preferences()
     if row["locale"] is not None:
@@ -627,12 +634,14 @@ def _recipient(row: asyncpg.Record, letter: Letter | None) -> Recipient:
         address = row["email"] if row["mailable"] else None
     if letter is not None:
         address = letter.address
+    if mail is not None:
+        address = mail.mail.email
     device = None
     if row["kind"] is not None:
         device = Device(row["kind"], row["address"], row["p256dh"], row["auth"])
     return Recipient(
-        AccountId(row["owner"]),
-        row["name"],
+        None if row["owner"] is None else AccountId(row["owner"]),
+        row["name"] or "",
         preferences,
         address,
         device,
@@ -641,6 +650,7 @@ def _recipient(row: asyncpg.Record, letter: Letter | None) -> Recipient:
         if row["check_id"] is None
         else Check(row["check_id"], row["check_number"], over=row["ended"] is not None),
         letter=letter,
+        account_mail=mail,
         readable=(notification is None) == (row["topic"] is None),
     )
 
@@ -648,7 +658,7 @@ def _recipient(row: asyncpg.Record, letter: Letter | None) -> Recipient:
 def _seen(row: asyncpg.Record) -> Seen:
     return Seen(
         id=DeliveryId(row["id"]),
-        account_id=AccountId(row["account_id"]),
+        account_id=None if row["account_id"] is None else AccountId(row["account_id"]),
         topic=row["topic"],
         channel=row["channel"],
         lane=row["lane"],

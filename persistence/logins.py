@@ -7,11 +7,13 @@ token are told apart by the database, on whichever nodes they arrive.
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from persistence.database import Tx
 from services.accounts.ports import Login, LoginInUse, Refresh
 from services.kernel.ids import AccountId, LoginId
 
+_NO_LOGIN: Final = LoginId(UUID(int=0))
 _LOGIN: Final = ("id", "account_id", "device", "created_at", "ended_at", "fresh_at", "second_factor_at")
 
 
@@ -99,6 +101,10 @@ class Logins:
         ended = [LoginId(row["id"]) for row in rows]
         await self._tx.execute("DELETE FROM refresh_tokens WHERE login_id = ANY ($1)", ended)
         return ended
+
+    async def end_all(self, account_id: AccountId, ended_at: datetime, reason: str) -> list[LoginId]:
+        """End all logins of an account and forget their refresh tokens; which they were."""
+        return await self.end_others(account_id, _NO_LOGIN, ended_at, reason)
 
     async def refresh_locked(self, token_hash: bytes) -> Refresh | None:
         """The refresh token with this hash and its login, or None; the login is locked until the transaction ends.

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
+from persistence.account_mails import AccountMails
 from persistence.accounts import Accounts
 from persistence.activity import ActivityDays
 from persistence.announcements import Announcements
@@ -61,6 +62,7 @@ class Stores:
     def __init__(self, tx: Tx, clock: Clock, ids: Ids, *, notify: bool = True) -> None:
         self.tx: Final = tx
         self.accounts: Final = Accounts(tx)
+        self.account_mails: Final = AccountMails(tx)
         self.logins: Final = Logins(tx)
         self.signing_keys: Final = SigningKeys(tx)
         self.entitlements: Final = Entitlements(tx)

@@ -11,6 +11,7 @@ from typing import Final
 
 from persistence.stores import Stores
 from persistence.upkeep import Upkeep
+from services.accounts.account_mail import LIFE_MS
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import ClassEnded, WorkoutFinished
 from services.kernel.ids import Ids
@@ -60,6 +61,7 @@ def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports) -> tupl
         Job("prune-notifications", Every(3_600), upkeep.prune_notifications),
         Job("prune-digests", Every(3_600), upkeep.prune_digests),
         Job("prune-phone-checks", Every(3_600), upkeep.prune_phone_checks),
+        Job("prune-account-mails", Every(3_600), upkeep.prune_account_mails),
         Job("prune-contacts", Every(3_600), upkeep.prune_contacts),
         Job("prune-incidents", Every(3_600), upkeep.prune_incidents),
         Job("prune-inbox", Every(3_600), upkeep.prune_inbox),
@@ -129,6 +131,14 @@ class Jobs:
     async def prune_phone_checks(self, stores: Stores, _: Tick) -> int:
         """Forget codes that are counted no more, and the numbers that they went to."""
         return await stores.phones.prune_checks(utc(self._clock.wall_ms() - DAY_MS), BITE)
+
+    async def prune_account_mails(self, stores: Stores, _: Tick) -> int:
+        """Forget mails whose links are over, and who has never finished registering."""
+        now = utc(self._clock.wall_ms())
+        margin = timedelta(days=1)
+        undo = timedelta(milliseconds=LIFE_MS["undo"]) + margin
+        others = timedelta(milliseconds=LIFE_MS["confirm"]) + margin
+        return await stores.account_mails.prune(now - others, now - undo, BITE)
 
     async def prune_contacts(self, stores: Stores, _: Tick) -> int:
         """Forget who was asked to be an emergency contact and is it no more, once it is counted no more."""

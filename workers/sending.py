@@ -24,6 +24,7 @@ from typing import Final, TypeVar
 
 import structlog
 
+from persistence.account_mails import AddressedMail
 from persistence.deliveries import Claimed, Recipient
 from persistence.lanes import CHANNEL
 from persistence.stores import Stores
@@ -31,7 +32,7 @@ from services.kernel import trace
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import AccountId
 from services.kernel.problems import Unavailable
-from services.notifications import contact_letter
+from services.notifications import account_letter, contact_letter
 from services.notifications.deciding import Later, Stop, still
 from services.notifications.delivery import POLICIES, Lane, Step, after_attempt, in_doubt
 from services.notifications.hands import HANDS, QUICK_S, Hands
@@ -85,8 +86,8 @@ class LaneStatistics:
 
 @dataclass(frozen=True)
 class Letter:
-    """A delivery that is to leave now, with what it says, a notification, a code or a letter to a contact; `gathered` for a digest,
-    `unread` for the badge of a push. `taken_at`: when it was claimed, monotonic seconds."""
+    """A delivery that is to leave now, with what it says: a notification, a code, a letter to a contact or a mail about an account;
+    `gathered` for a digest, `unread` for the badge of a push. `taken_at`: when it was claimed, monotonic seconds."""
 
     claimed: Claimed
     recipient: Recipient
@@ -106,9 +107,11 @@ class Post:
     def message(self, letter: Letter, now_ms: int) -> Outgoing:
         """The message, with the id that all its attempts bear. Raises LookupError when its template is gone."""
         claimed, to = letter.claimed, letter.recipient
+        if to.account_mail is not None:
+            return self._account_mail(claimed, to.account_mail)
         reader = Reader(to.name, to.preferences.locale, to.preferences.time_zone)
         if letter.gathered:
-            links = self._linking.of_digest(to.account_id)
+            links = self._linking.of_digest(_sure(to.account_id))
             mail = self._words.digest(letter.gathered, reader, links)
             return Mail(claimed.id, _sure(to.address), mail.subject, mail.text, mail.html, links.unsubscribe)
         if to.letter is not None and to.letter.phone_id is not None:
@@ -126,7 +129,7 @@ class Post:
         said = _sure(to.notification)
         match claimed.channel:
             case "email":
-                links = self._linking.of_notification(to.account_id, TOPICS[said.topic], said.id)
+                links = self._linking.of_notification(_sure(to.account_id), TOPICS[said.topic], said.id)
                 mail = self._words.mail(said, reader, links)
                 return Mail(claimed.id, _sure(to.address), mail.subject, mail.text, mail.html, links.unsubscribe)
             case "push":
@@ -146,6 +149,12 @@ class Post:
                 return Sms(claimed.id, _sure(to.address), self._words.sms(said, reader))
             case "inbox":
                 raise ValueError("the inbox is no lane: what is in it has arrived")
+
+    def _account_mail(self, claimed: Claimed, addressed: AddressedMail) -> Mail:
+        said = account_letter.letter_of(addressed.mail, addressed.standing)
+        reader = Reader("", addressed.locale, addressed.time_zone)
+        mail = self._words.account(said, reader, self._linking.of_account_mail(addressed.mail, said.says))
+        return Mail(claimed.id, said.email, mail.subject, mail.text, mail.html, None)
 
 
 class Sender:
@@ -389,9 +398,9 @@ class Sender:
             await stores.contact_phones.died(to.letter.phone_id, now)
         elif to.letter is not None:
             await stores.contacts.died(to.letter.contact_id, now)
-        elif claimed.channel == "email" and to.address is not None:
+        elif claimed.channel == "email" and to.address is not None and claimed.account_id is not None:
             await settings.email_died(claimed.account_id, to.address, step.reason, now)
-        elif claimed.channel == "sms" and to.check is None:
+        elif claimed.channel == "sms" and to.check is None and claimed.account_id is not None:
             await settings.phone_died(claimed.account_id, now, step.reason, now)
 
 
@@ -400,6 +409,8 @@ def _verdict(claimed: Claimed, to: Recipient, now_ms: int) -> Stop | Later | Non
         return Later(now_ms + NEWER_S * 1_000)
     if to.address is None and to.device is None:
         return Stop("suppressed", "there is no address any more")
+    if to.account_mail is not None:
+        return account_letter.still(to.account_mail.mail, to.account_mail.standing, now_ms)
     if to.letter is not None:
         return contact_letter.still(to.letter.standing, now_ms, claimed.expires_at_ms)
     if to.check is not None and to.check.over:
@@ -418,10 +429,10 @@ def _verdict(claimed: Claimed, to: Recipient, now_ms: int) -> Stop | Later | Non
 
 
 async def _with_badges(stores: Stores, letters: list[Letter], now: datetime.datetime) -> list[Letter]:
-    who: list[AccountId] = [letter.recipient.account_id for letter in letters]
+    who: list[AccountId] = [_sure(letter.recipient.account_id) for letter in letters]
     unread = await stores.notifications.unread_of(who, now)
     return [
-        Letter(each.claimed, each.recipient, each.gathered, unread[each.recipient.account_id], each.taken_at)
+        Letter(each.claimed, each.recipient, each.gathered, unread[_sure(each.recipient.account_id)], each.taken_at)
         for each in letters
     ]
 

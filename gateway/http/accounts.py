@@ -18,7 +18,7 @@ from services.accounts.account import (
     SignupRole,
 )
 from services.accounts.opening import LoggedIn
-from services.kernel.problems import Busy, EmailTaken, Forbidden, TooManyAttempts, WeakPassword
+from services.kernel.problems import Busy, EmailTaken, Forbidden, TooManyAttempts, VerifyFirst, WeakPassword
 
 Email = Annotated[str, msgspec.Meta(max_length=MAX_EMAIL + 2, description="e-mail address, in ASCII")]
 Password = Annotated[
@@ -67,7 +67,10 @@ REGISTER = Route(
     name="register",
     tag="accounts",
     does="Make an account and log it in.",
-    more="The password is judged by what is left when everything guessable is taken out of it.",
+    more=(
+        "The password is judged by what is left when everything guessable is taken out of it. Its address is not proved yet"
+        " (`verified`). Where addresses are proved first (PACELINE_SIGNUP), this answers `verify_first`: POST /v1/registrations."
+    ),
     handler=register,
     body=Registration,
     query=Nothing,
@@ -75,7 +78,7 @@ REGISTER = Route(
     reply=LoggedIn,
     status=201,
     auth="none",
-    problems=(EmailTaken, WeakPassword, Forbidden, TooManyAttempts, Busy),
+    problems=(VerifyFirst, EmailTaken, WeakPassword, Forbidden, TooManyAttempts, Busy),
 )
 ME = Route(
     "GET",

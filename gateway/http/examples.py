@@ -18,6 +18,7 @@ from gateway.http.classes import ClassList, LedClass, PeopleList
 from gateway.http.contact import ContactPhoneView, ContactView, GiveContactPhone, NameContact, NamedContact
 from gateway.http.devices import DeviceList, DeviceView, WebPushKey
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
+from gateway.http.email_changes import ChangeEmail
 from gateway.http.entitlements import EntitlementList, GrantRequest
 from gateway.http.heats import HeatCreate, HeatReady
 from gateway.http.keys import JwkSet
@@ -28,7 +29,9 @@ from gateway.http.on_demand import OnDemandList, OnDemandRequest, StartRequest
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
 from gateway.http.phones import GivePhone, PhoneCheckView, PhoneView, ProvePhone
 from gateway.http.problems import ProblemBody, title_of, type_of
+from gateway.http.registrations import BeginRegistration, FinishRegistration, FollowLink
 from gateway.http.reports import Decided, ReportList, WaitingReports
+from gateway.http.resets import AskForReset, FinishReset
 from gateway.http.safety import ChooseSafety, SafetyView
 from gateway.http.series import SeriesList, SeriesRequest
 from gateway.http.showing import ConsentList
@@ -58,10 +61,12 @@ from realtime import wire
 from rooms.playback import Shown
 from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange
+from services.accounts.account_mail import LIFE_MS
 from services.accounts.entitlement import EntitlementView
 from services.accounts.keyring import Jwk
 from services.accounts.logins import LoginView
 from services.accounts.opening import LoggedIn
+from services.accounts.registrations import RegistrationBegun
 from services.accounts.step_ups import SteppedUp
 from services.challenges.challenge import Rules, closes_ms
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation, TableLine, TeamLine
@@ -96,6 +101,7 @@ from services.integrations import events
 from services.kernel.clock import utc
 from services.kernel.ids import (
     AccountId,
+    AccountMailId,
     BookingId,
     ChallengeId,
     ClassId,
@@ -456,9 +462,21 @@ _delivery = DeliveryView(
 )
 _told = events.workout_summarised(_kept, _START + 1_201_000, samples=_samples)
 _gap = SequenceGap("samples 118 to 119 are missing", expected=118)
+_LINK: Final = "AaDDjauAcACAAAAAAAAAFO3mVFWb9Fq5zZCM8G0h2Xo"
 
 _ALL: Final[tuple[msgspec.Struct, ...]] = (
     Registration(email="jonas@example.org", password="violet anchor moss kettle", name="Jonas", device="watch"),  # noqa: S106
+    BeginRegistration(
+        email="jonas@example.org",
+        password="violet anchor moss kettle",  # noqa: S106
+        name="Jonas",
+    ),
+    RegistrationBegun(AccountMailId(_id(20)), "jonas@example.org", _START + LIFE_MS["register"]),
+    FinishRegistration(token=_LINK, password="violet anchor moss kettle", device="watch"),  # noqa: S106
+    FollowLink(token=_LINK),
+    AskForReset(email="jonas@example.org"),
+    FinishReset(token=_LINK, password="copper lantern orbit thistle"),  # noqa: S106
+    ChangeEmail(email="jonas@new.example.org"),
     LogIn(email="jonas@example.org", password="violet anchor moss kettle", device="watch"),  # noqa: S106
     RefreshRequest(refresh_token="plr_4Jq0m2nB8sX1vT6yK3wE5rU7iO9pA0dF2gH4jL6zC8c"),  # noqa: S106
     JwkSet(

@@ -21,6 +21,7 @@ from services.accounts.entitlement import EntitlementView
 from services.accounts.keyring import Jwk
 from services.accounts.logins import LoginView
 from services.accounts.opening import LoggedIn
+from services.accounts.registrations import RegistrationBegun
 from services.accounts.step_ups import SteppedUp
 from services.challenges.challenge import Kind, Ties
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation
@@ -47,6 +48,7 @@ from services.kernel.caller import Caller
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import (
     AccountId,
+    AccountMailId,
     BookingId,
     ChallengeId,
     ClassId,
@@ -123,6 +125,33 @@ class StepUpCases(Protocol):
     """See services/accounts/step_ups.py."""
 
     async def with_password(self, caller: Caller, password: str, *, address: str | None) -> SteppedUp: ...
+
+
+class RegistrationCases(Protocol):
+    """See services/accounts/registrations.py."""
+
+    async def begin(
+        self, *, email: str, password: str, name: str, role: SignupRole, address: str | None
+    ) -> RegistrationBegun: ...
+    async def send_again(self, mail_id: AccountMailId, *, address: str | None) -> None: ...
+    async def finish(self, token: str, *, password: str, device: str, address: str | None) -> LoggedIn: ...
+    async def ask_to_confirm(self, caller: Caller, *, address: str | None) -> None: ...
+    async def confirm(self, token: str, *, address: str | None) -> None: ...
+
+
+class ResetCases(Protocol):
+    """See services/accounts/resets.py."""
+
+    async def ask(self, email: str, *, address: str | None) -> None: ...
+    async def finish(self, token: str, *, password: str, address: str | None) -> None: ...
+
+
+class EmailChangeCases(Protocol):
+    """See services/accounts/email_changes.py."""
+
+    async def ask(self, caller: Caller, email: str, *, address: str | None) -> None: ...
+    async def finish(self, token: str, *, address: str | None) -> None: ...
+    async def undo(self, token: str, *, address: str | None) -> None: ...
 
 
 class KeyCases(Protocol):
@@ -461,6 +490,9 @@ class GatewayDeps:
     entitlements: EntitlementCases
     logins: LoginCases
     step_ups: StepUpCases
+    registrations: RegistrationCases
+    resets: ResetCases
+    email_changes: EmailChangeCases
     keys: KeyCases
     displays: DisplayCases
     classes: ClassCases

@@ -23,7 +23,7 @@ import msgspec
 
 from services.kernel.caller import AccountRole
 from services.kernel.ids import AccountId
-from services.kernel.problems import BadShape, WeakPassword
+from services.kernel.problems import BadShape, Forbidden, WeakPassword
 from services.training.physiology import (
     MASS_KG_RANGE,
     MAX_HR_RANGE,
@@ -74,7 +74,10 @@ class Profile(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """One person with an address. The password's hash is not part of it and travels apart, in `Credentials`."""
+    """One person with an address. The password's hash is not part of it and travels apart, in `Credentials`.
+
+    `verified_at_ms`: when they have shown that they read the mail of this address; None while they have not.
+    """
 
     id: AccountId
     email: str
@@ -82,6 +85,7 @@ class Account(msgspec.Struct, frozen=True):
     roles: frozenset[AccountRole]
     created_at_ms: int
     profile: Profile = Profile()
+    verified_at_ms: int | None = None
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -109,7 +113,8 @@ class ProfileChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AccountView(msgspec.Struct, frozen=True):
-    """An account as its owner sees it. Times in ms since 1970; profile fields are null until told."""
+    """An account as its owner sees it. Times in ms since 1970; profile fields are null until told. `verified`: a link in a mail to
+    this address was followed."""
 
     id: AccountId
     email: str
@@ -121,6 +126,7 @@ class AccountView(msgspec.Struct, frozen=True):
     mass_kg: float | None
     max_hr: int | None
     rest_hr: int | None
+    verified: bool = False
 
 
 def view_of(account: Account) -> AccountView:
@@ -137,6 +143,7 @@ def view_of(account: Account) -> AccountView:
         mass_kg=profile.mass_kg,
         max_hr=profile.max_hr,
         rest_hr=profile.rest_hr,
+        verified=account.verified_at_ms is not None,
     )
 
 
@@ -179,6 +186,14 @@ def normal_name(text: str) -> str:
     if not any(unicodedata.category(sign)[0] in "LNS" for sign in name):
         raise BadShape("a name needs a letter in it", path="$.name")
     return name
+
+
+def role_given(role: SignupRole, coach_signup: Literal["open", "closed"]) -> None:
+    """Return when somebody may give themselves this role here. Raises Forbidden."""
+    if role == "coach" and coach_signup == "closed":
+        raise Forbidden(
+            "coaches cannot sign up by themselves here; register as a member and ask the operator for the role"
+        )
 
 
 def normal_device(text: str) -> str:

@@ -10,8 +10,9 @@ A login lives while it is used at least every `refresh_ttl`, and ends at `LOGIN_
 refresh tokens away at once and closes its sockets through the fact `LoginEnded`; an access token that is out already
 stays good for plain HTTP until it expires (15 minutes), as nobody asks the database about it.
 
-Unknown address and wrong password are one answer and one amount of work. Registering an address that is taken is told
-(`EmailTaken`), because without mail there is no honest other way; the hash is made first, so its time tells nothing.
+Unknown address and wrong password are one answer and one amount of work. Where accounts are made at once (`signup` direct),
+registering an address that is taken is told (`EmailTaken`), because without mail there is no honest other way; the hash is made
+first, so its time tells nothing. Where mail goes out, `registrations.py` has the other way, which tells the reader of the mailbox.
 """
 
 from collections.abc import Callable
@@ -31,9 +32,11 @@ from services.accounts.account import (
     normal_email,
     normal_name,
     normal_password,
+    role_given,
     view_of,
 )
 from services.accounts.attempts import Attempts
+from services.accounts.breached import Breached
 from services.accounts.opening import LoggedIn, Opening, let_in
 from services.accounts.passwords import Passwords
 from services.accounts.ports import AccountStores, AccountTransactions, Login
@@ -47,10 +50,13 @@ from services.kernel.problems import (
     NotAuthenticated,
     NotFound,
     RefreshRefused,
+    VerifyFirst,
     WrongCredentials,
 )
 from services.limits.limits import Limits
 
+Signup = Literal["direct", "verified"]
+"""How an account comes to be: at once, or once its address is proved (`registrations.py`)."""
 GRACE: Final = timedelta(seconds=10)
 
 log = structlog.get_logger(__name__)
@@ -68,7 +74,9 @@ class Accounts:
         ids: Ids,
         *,
         attempts: Attempts | None = None,
+        signup: Signup = "direct",
         coach_signup: Literal["open", "closed"] = "open",
+        breached: Breached | None = None,
     ) -> None:
         self._transactions = transactions
         self._passwords = passwords
@@ -76,23 +84,27 @@ class Accounts:
         self._clock = clock
         self._ids = ids
         self._attempts = attempts or Attempts(Limits(clock))
+        self._signup = signup
         self._coach_signup = coach_signup
+        self._breached = breached
 
     async def register(
         self, *, email: str, password: str, name: str, role: SignupRole, device: str, address: str | None
     ) -> LoggedIn:
-        """Make an account and log it in. A coach is a member too: whoever teaches also trains.
+        """Make an account and log it in. A coach is a member too: whoever teaches also trains. Its address is not proved yet.
 
-        Raises BadShape, WeakPassword, Forbidden (coach sign-up is closed), EmailTaken, TooManyAttempts, Busy.
+        Raises VerifyFirst where addresses are proved first, BadShape, WeakPassword, Forbidden (coach sign-up is closed),
+        EmailTaken, TooManyAttempts, Busy.
         """
+        if self._signup == "verified":
+            raise VerifyFirst
         await self._attempts.from_address(address)
         email, name = normal_email(email), normal_name(name)
         password = normal_password(password)
         check_password(password, email=email, name=name)
-        if role == "coach" and self._coach_signup == "closed":
-            raise Forbidden(
-                "coaches cannot sign up by themselves here; register as a member and ask the operator for the role"
-            )
+        role_given(role, self._coach_signup)
+        if self._breached is not None:
+            await self._breached.refuse(password)
         password_hash = await self._passwords.hash(password)
         account = Account(
             id=AccountId(self._ids.next()),

@@ -15,7 +15,9 @@ import msgspec
 import structlog
 
 from services.accounts.account import check_password, normal_password
+from services.accounts.account_mails import AccountMails
 from services.accounts.attempts import Attempts
+from services.accounts.breached import Breached
 from services.accounts.passwords import Passwords
 from services.accounts.ports import AccountStores, AccountTransactions
 from services.kernel.caller import Caller
@@ -45,12 +47,21 @@ class Logins:
     """The use cases. All raise Forbidden for a display, which has no login."""
 
     def __init__(
-        self, transactions: AccountTransactions, passwords: Passwords, clock: Clock, attempts: Attempts
+        self,
+        transactions: AccountTransactions,
+        passwords: Passwords,
+        clock: Clock,
+        attempts: Attempts,
+        *,
+        mails: AccountMails | None = None,
+        breached: Breached | None = None,
     ) -> None:
         self._transactions: Final = transactions
         self._passwords: Final = passwords
         self._clock: Final = clock
         self._attempts: Final = attempts
+        self._mails: Final = mails
+        self._breached: Final = breached
 
     async def all(self, caller: Caller) -> tuple[LoginView, ...]:
         """Where the caller is logged in, the one used last first."""
@@ -86,7 +97,8 @@ class Logins:
             return await self._end_others(stores, account_id, caller.login_id, ENDED_BY_OWNER)
 
     async def change_password(self, caller: Caller, *, old: str, new: str, address: str | None) -> int:
-        """Replace the password and end all other logins; how many that were.
+        """Replace the password and end all other logins; how many that were. The address is told, and links that were sent there
+        to choose another one die.
 
         Raises WrongPassword for the old one, WeakPassword for the new one, NotAuthenticated when the account is gone,
         TooManyAttempts, Busy.
@@ -106,12 +118,17 @@ class Logins:
             log.info("password.refused", account=str(account_id))
             raise WrongPassword
         await self._attempts.succeeded(account.email, address)
+        if self._breached is not None:
+            await self._breached.refuse(new, "$.new")
         hashed = await self._passwords.hash(new)
         async with self._transactions() as stores:
             if await stores.accounts.password_hash_locked(account_id) != known.password_hash:
                 raise WrongPassword
             await stores.accounts.save_password_hash(account_id, hashed)
             ended = await self._end_others(stores, account_id, caller.login_id, PASSWORD_CHANGED)
+            await stores.account_mails.end(account.email, "reset", utc(self._clock.wall_ms()))
+            if self._mails is not None:
+                await self._mails.write(stores, "password", account.email, account_id=account_id)
         log.info("password.changed", account=str(account_id), ended=ended)
         return ended
 

@@ -5,7 +5,7 @@ the stores keep.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -13,10 +13,11 @@ from typing import Protocol
 import msgspec
 
 from services.accounts.account import Account, Credentials
+from services.accounts.account_mail import AccountMail, Says
 from services.accounts.keyring import RingKey
 from services.kernel.caller import AccountRole
 from services.kernel.facts import AnyFact
-from services.kernel.ids import AccountId, FactId, LoginId
+from services.kernel.ids import AccountId, AccountMailId, FactId, LoginId
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -118,8 +119,52 @@ class AccountStore(Protocol):
 
     async def save_password_hash(self, account_id: AccountId, password_hash: str) -> None: ...
 
+    async def by_email_locked(self, email: str) -> Account | None:
+        """The account with this (normal) address, locked against other changes until the transaction ends."""
+        ...
+
+    async def verify(self, account_id: AccountId, at: datetime) -> None:
+        """The account's address is proved; the first time stands."""
+        ...
+
+    async def save_email(self, account_id: AccountId, email: str, verified_at: datetime) -> None:
+        """Give the account another (normal) address, which is proved. Raises EmailTaken."""
+        ...
+
     async def grant_role(self, email: str, role: AccountRole) -> Account | None:
         """Add `role`; the account as it is then, None when no account has this (normal) address."""
+        ...
+
+
+class AccountMailStore(Protocol):
+    """Mails about accounts (account_mail.py)."""
+
+    async def lock(self, email: str) -> None:
+        """Nobody else counts the mails to this address before this transaction ends."""
+        ...
+
+    async def asked_since(self, email: str, says: Says, since: datetime) -> list[int]:
+        """When mails that say this to the address were asked for since an instant, ms since 1970, in order."""
+        ...
+
+    async def add(self, mail: AccountMail, at: datetime, until: datetime) -> None:
+        """Store a mail, to be sent now, or not at all once it is `until`."""
+        ...
+
+    async def by_id(self, mail_id: AccountMailId) -> AccountMail | None:
+        """The mail, whether its link is good or not."""
+        ...
+
+    async def locked(self, mail_id: AccountMailId) -> AccountMail | None:
+        """The mail; nobody else can use its link before this transaction ends."""
+        ...
+
+    async def end(self, email: str, says: Says, at: datetime) -> None:
+        """No link in a mail that says this to the address is good any more."""
+        ...
+
+    async def end_of_account(self, account_id: AccountId, says: Sequence[Says], at: datetime) -> None:
+        """No link in a mail about this account that says one of these is good any more."""
         ...
 
 
@@ -156,6 +201,10 @@ class LoginStore(Protocol):
         """End all logins of an account but one, as `end` does; which they were."""
         ...
 
+    async def end_all(self, account_id: AccountId, ended_at: datetime, reason: str) -> list[LoginId]:
+        """End all logins of an account, as `end` does; which they were."""
+        ...
+
     async def end(self, login_id: LoginId, ended_at: datetime, reason: str) -> bool:
         """End the login and forget its refresh tokens. False when it had ended before, or never was."""
         ...
@@ -172,6 +221,8 @@ class AccountStores(Protocol):
 
     @property
     def accounts(self) -> AccountStore: ...
+    @property
+    def account_mails(self) -> AccountMailStore: ...
     @property
     def logins(self) -> LoginStore: ...
     @property

@@ -177,6 +177,20 @@ class EmailTaken(Problem):
     status = 409
 
 
+class VerifyFirst(Problem):
+    """Here an address is proved before it gets an account: POST the same to /v1/registrations, and follow the link in the mail."""
+
+    code = "verify_first"
+    status = 403
+
+
+class LinkOver(Problem):
+    """This link is good no more: it was used, its time is over, or another took its place. Ask for a new one."""
+
+    code = "link_over"
+    status = 410
+
+
 class WeakPassword(Problem):
     """The password is too short, too common, or contains your name or address."""
 

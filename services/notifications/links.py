@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
+from services.accounts.account_mail import AccountMail, MailTokens
 from services.kernel.ids import AccountId, ContactId, ContactPhoneId, NotificationId
+from services.notifications.account_letter import HAVE_LINKS, Letter
 from services.notifications.contact_link import ContactLinks
 from services.notifications.ports import Links
 from services.notifications.topics import Topic
@@ -14,10 +16,13 @@ class Linking:
     """Makes links. `base_url` says where people reach this installation, without a slash at the end; it is asked late, since
     a port that the system chooses is known late."""
 
-    def __init__(self, base_url: Callable[[], str], unsubscribe: Unsubscribe, contacts: ContactLinks) -> None:
+    def __init__(
+        self, base_url: Callable[[], str], unsubscribe: Unsubscribe, contacts: ContactLinks, mails: MailTokens
+    ) -> None:
         self._base_url: Final = base_url
         self._unsubscribe: Final = unsubscribe
         self._contacts: Final = contacts
+        self._mails: Final = mails
 
     def of_notification(self, account_id: AccountId, topic: Topic, notification_id: NotificationId) -> Links:
         """For a mail about one thing; no way to stop what is essential."""
@@ -36,6 +41,17 @@ class Linking:
     def of_contact_phone(self, phone_id: ContactPhoneId) -> str:
         """For a text message to an emergency contact: the page on which they answer."""
         return f"{self._base_url()}/emergency-contact/phone?token={self._contacts.phone_token(phone_id)}"
+
+    def of_account_mail(self, mail: AccountMail, says: Letter) -> Links:
+        """For a mail about an account: the page that does what its link is for, or the account.
+
+        The token stands behind the #, which browsers keep to themselves: it is in no log of a server, and no other site is told it.
+        """
+        account = f"{self._base_url()}/account"
+        if says not in HAVE_LINKS:
+            return Links(account, f"{self._base_url()}/reset", None)
+        page = "reset" if says == "reset" else "verify"
+        return Links(f"{self._base_url()}/{page}#{says}={self._mails.token(mail.id, mail.says)}", account, None)
 
     def open(self, notification_id: NotificationId) -> str:
         """To one notification in the inbox."""

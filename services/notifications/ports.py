@@ -21,6 +21,7 @@ from services.kernel.ids import (
     NotificationId,
     PhoneCheckId,
 )
+from services.notifications.account_letter import AccountLetter
 from services.notifications.addresses import NewDevice, PushDevice
 from services.notifications.contact_letter import ContactLetter
 from services.notifications.deciding import Person, Planned
@@ -89,6 +90,10 @@ class Words(Protocol):
 
     def contact_sms(self, letter: ContactLetter, reader: Reader, link: str) -> str:
         """The text message to an emergency contact; the link is always whole."""
+        ...
+
+    def account(self, letter: AccountLetter, reader: Reader, links: Links) -> MailWords:
+        """A mail about an account."""
         ...
 
     def mail(self, notification: Notification, reader: Reader, links: Links) -> MailWords: ...

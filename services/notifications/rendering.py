@@ -22,12 +22,15 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import pass_context
 
 from services.notifications import segments, taming, wording
+from services.notifications.account_letter import AccountLetter
 from services.notifications.contact_letter import ContactLetter
 from services.notifications.local import LANGUAGES, Local
 from services.notifications.notification import Notification
 from services.notifications.phone import LIFE_MS
 from services.notifications.ports import Links, MailWords, Reader, Short
 from services.notifications.wording import (
+    ACCOUNT,
+    ACCOUNT_VERSION,
     CODE,
     CODE_VERSION,
     CONTACT,
@@ -43,9 +46,10 @@ FOLDER: Final = Path(__file__).parent / "templates"
 MAIL_PARTS: Final = ("mail_subject", "mail_preheader", "mail_button", "mail_text")
 CODE_PARTS: Final = ("sms_text",)
 CONTACT_PARTS: Final = (*MAIL_PARTS, "footer", "sms_text")
+ACCOUNT_PARTS: Final = (*MAIL_PARTS, "why")
 PARTS: Final = ("inbox_title", "inbox_body", *MAIL_PARTS, "push_title", "push_body", "sms_text")
 """What a file of words has macros for; that of the digest for `MAIL_PARTS`, that of a code for `CODE_PARTS`, those to a
-contact for `CONTACT_PARTS`, of which `mail_button` may be empty: there is none then.
+contact for `CONTACT_PARTS`, of which `mail_button` may be empty: there is none then; those about an account for `ACCOUNT_PARTS`.
 `inbox_body` and `mail_text` may have several lines, the others are one."""
 
 _FRAME: Final = "mail/1"
@@ -134,6 +138,19 @@ class Words:
         parts = [said.prose("mail_text", _MAIL_TEXT), *([f"{button}:\n{links.open}"] if button else [])]
         return MailWords(mail.subject, "\n\n".join(parts) + f"\n\n-- \n{said.prose('footer', _MAIL_TEXT)}\n", mail.html)
 
+    def account(self, letter: AccountLetter, reader: Reader, links: Links) -> MailWords:
+        """A mail about an account."""
+        local = Local(reader.locale, reader.time_zone)
+        fit = tamed(letter, line=_NAME, prose=_PROSE)
+        values = {**{name: getattr(fit, name) for name in fit.__struct_fields__}, "email": letter.email}
+        place = f"{ACCOUNT[letter.says]}/{ACCOUNT_VERSION}"
+        said = _Said(
+            self._files[f"{place}/{local.language}.j2"], {**values, "local": local, "links": links}, local.language
+        )
+        mail = self._framed(place, said, links)
+        parts = [said.prose("mail_text", _MAIL_TEXT), f"{said.line('mail_button', _SUBJECT)}:\n{links.open}"]
+        return MailWords(mail.subject, "\n\n".join(parts) + f"\n\n-- \n{said.line('why', _MAIL_TEXT)}\n", mail.html)
+
     def contact_sms(self, letter: ContactLetter, reader: Reader, link: str) -> str:
         """A letter to an emergency contact as a text message; the link is always whole."""
         local = Local(reader.locale, reader.time_zone)
@@ -199,7 +216,8 @@ class Words:
         places = {f"{template.name}/{template.version}": PARTS for template in templates}
         special = {_FRAME: (), f"{CODE}/{CODE_VERSION}": CODE_PARTS, f"{DIGEST}/{DIGEST_VERSION}": MAIL_PARTS}
         letters = {f"{name}/{CONTACT_VERSION}": CONTACT_PARTS for name in CONTACT.values()}
-        for place, parts in {**special, **letters, **places}.items():
+        accounts = {f"{name}/{ACCOUNT_VERSION}": ACCOUNT_PARTS for name in ACCOUNT.values()}
+        for place, parts in {**special, **letters, **accounts, **places}.items():
             for file in (f"{place}/{language}.j2" for language in LANGUAGES):
                 if file not in kept:
                     raise ValueError(f"there is no {file}: every template is written in {' and '.join(LANGUAGES)}")

@@ -10,7 +10,7 @@ in every language, as they are and with the worst that people can type; the oper
 
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
@@ -23,6 +23,7 @@ from services.kernel.ids import (
     WebhookEndpointId,
     WorkoutId,
 )
+from services.notifications.account_letter import Letter
 from services.notifications.contact_letter import Says
 from services.notifications.content import (
     AnnouncementContent,
@@ -52,6 +53,9 @@ CODE_VERSION: Final = 1
 CONTACT: Final[Mapping[Says, str]] = {"ask": "contact.ask", "alarm": "contact.alarm", "well": "contact.well"}
 """The templates of the letters to an emergency contact. They are about no topic either: they are for somebody else."""
 CONTACT_VERSION: Final = 1
+ACCOUNT: Final[Mapping[Letter, str]] = {says: f"account.{says}" for says in get_args(Letter)}
+"""The templates of mails about accounts. They are about no topic either: they may go to somebody without an account."""
+ACCOUNT_VERSION: Final = 1
 
 PROSE: Final[dict[type[msgspec.Struct], frozenset[str]]] = {AnnouncementContent: frozenset({"body"})}
 """Fields that people write several lines into; every other string is one line."""

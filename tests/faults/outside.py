@@ -78,6 +78,7 @@ class Outside(msgspec.Struct, frozen=True):
             "SSL_CERT_FILE": str(authority().file),
             "PACELINE_PUBLIC_URL": "https://paceline.example.org",
             "PACELINE_MAIL_URL": f"smtps://localhost:{self.email.port}",
+            "PACELINE_SIGNUP": "direct",
             "PACELINE_MAIL_FROM": "Paceline <coach@paceline.example>",
             "PACELINE_APNS_KEY": apns_server.key_pem(),
             "PACELINE_APNS_KEY_ID": apns_server.KEY_ID,

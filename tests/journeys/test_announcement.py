@@ -48,6 +48,7 @@ def a_process(dsn: str, folder: Path) -> Any:
         "DATABASE_URL": dsn,
         "PACELINE_TOKEN_KEY": make_key().decode(),
         "PACELINE_MAIL_URL": f"file://{folder}",
+        "PACELINE_SIGNUP": "direct",
         "PACELINE_PUBLIC_URL": "https://run.example.org",
     }
     with open_server(**settings) as server:

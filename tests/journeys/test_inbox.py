@@ -78,6 +78,7 @@ async def test_the_link_of_a_mail_that_was_sent_stops_exactly_that_topic(fresh_d
         "DATABASE_URL": fresh_dsn,
         "PACELINE_TOKEN_KEY": make_key().decode(),
         "PACELINE_MAIL_URL": f"file://{tmp_path}",
+        "PACELINE_SIGNUP": "direct",
     }
     with contextlib.ExitStack() as stack:
         server = await asyncio.to_thread(stack.enter_context, open_server(**settings))

@@ -19,12 +19,14 @@ from persistence.tapes import Piece
 from realtime.wire import ClassStanding, ClassSummary
 from rooms.board import Changes
 from rooms.tape import Tape
+from services.accounts.account_mail import AccountMail, Link, MailTokens, Pending
 from services.accounts.ports import Login
 from services.classes.timelines import ScriptDraft
 from services.fairplay.judging import judge
 from services.integrations.links import link_to
 from services.kernel.clock import utc
 from services.kernel.ids import (
+    AccountMailId,
     ClassId,
     ContactId,
     ContactPhoneId,
@@ -132,6 +134,62 @@ async def _with_password(evening: Evening, who: Who) -> None:
         hashed = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
         async with evening.world.transactions() as stores:
             await stores.accounts.save_password_hash(caller.account_id, hashed)
+
+
+async def waiting_registration(evening: Evening, _: Who) -> Asked:
+    return Asked({"id": (await _mail(evening, "register")).id})
+
+
+async def registration_link(evening: Evening, _: Who) -> Asked:
+    return Asked(body={"token": _token(evening, await _mail(evening, "register")), "password": PASSWORD})
+
+
+async def confirmation_link(evening: Evening, _: Who) -> Asked:
+    return Asked(body={"token": _token(evening, await _mail(evening, "confirm"))})
+
+
+async def new_email(_: Evening, __: Who) -> Asked:
+    return Asked(body={"email": f"elsewhere{next(_numbers)}@example.org"})
+
+
+async def change_link(evening: Evening, _: Who) -> Asked:
+    return Asked(body={"token": _token(evening, await _mail(evening, "change"))})
+
+
+async def undo_link(evening: Evening, _: Who) -> Asked:
+    return Asked(body={"token": _token(evening, await _mail(evening, "undo"))})
+
+
+async def lost_password(_: Evening, __: Who) -> Asked:
+    return Asked(body={"email": f"newcomer{next(_numbers)}@example.org"})
+
+
+async def reset_link(evening: Evening, _: Who) -> Asked:
+    token = _token(evening, await _mail(evening, "reset"))
+    return Asked(body={"token": token, "password": "copper lantern orbit thistle"})
+
+
+async def _mail(evening: Evening, says: Link) -> AccountMail:
+    """A mail about the account of somebody new, or for somebody who has none yet."""
+    email, account_id, pending = f"newcomer{next(_numbers)}@example.org", None, None
+    if says == "register":
+        hashed = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+        pending = Pending("Newcomer", "member", hashed)
+    else:
+        account = (await evening.world.account("Newcomer")).account_id
+        async with evening.world.transactions() as stores:
+            found = await stores.accounts.by_id(account)
+        assert found is not None
+        email = email if says in {"change", "undo"} else found.email
+        account_id = None if says == "reset" else account
+    mail = AccountMail(AccountMailId(evening.world.ids.next()), says, email, evening.now_ms(), account_id, pending)
+    async with evening.world.transactions() as stores:
+        await stores.account_mails.add(mail, utc(mail.asked_at_ms), utc(mail.until_ms))
+    return mail
+
+
+def _token(evening: Evening, mail: AccountMail) -> str:
+    return MailTokens(evening.stage.secret).token(mail.id, mail.says)
 
 
 # -- classes ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Final
 
+from services.accounts.account_mail import MailTokens
 from services.kernel.clock import Clock, SystemClock
 from services.notifications.contact_link import ContactLinks
 from services.notifications.links import Linking
@@ -45,7 +46,7 @@ class Mailing:
 @asynccontextmanager
 async def open_mailing(transactions: Transactions, clock: Clock, secret: bytes) -> AsyncIterator[Mailing]:
     """The lane and the server, with the words and links of an installation that has this secret."""
-    linking = Linking(lambda: BASE_URL, Unsubscribe(secret), ContactLinks(secret))
+    linking = Linking(lambda: BASE_URL, Unsubscribe(secret), ContactLinks(secret), MailTokens(secret))
     post = Post(Words(), linking, PhoneCodes(secret))
     async with open_smtp() as server, open_outbound(SystemClock(), Egress(())) as calls:
         means = Means(mail=MailMeans(Server("localhost", server.port, "never"), SENDER))

@@ -8,6 +8,7 @@ from persistence.deliveries import Seen
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
 from services.kernel.ids import DeviceId, LoginId
+from services.notifications.account_letter import AccountLetter
 from services.notifications.addresses import NewDevice, PushDevice
 from services.notifications.contact_letter import ContactLetter
 from services.notifications.content import AnnouncementContent, Content, topic_of
@@ -50,6 +51,9 @@ class PlainWords:
 
     def contact(self, letter: ContactLetter, reader: Reader, links: Links) -> MailWords:
         return MailWords(f"contact {letter.says}", f"{reader.name}: {letter.athlete} {links.open}", "<p>html</p>")
+
+    def account(self, letter: AccountLetter, reader: Reader, links: Links) -> MailWords:
+        return MailWords(f"account {letter.says}", f"{reader.name}: {links.open}", "<p>html</p>")
 
     def mail(self, notification: Notification, reader: Reader, links: Links) -> MailWords:
         return MailWords(notification.topic, f"{reader.name}: {_said(notification)}", "<p>html</p>")

@@ -5,6 +5,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from services.accounts.account_mail import MailTokens
 from services.notifications.contact_link import ContactLinks
 from services.notifications.delivery import Lane
 from services.notifications.links import Linking
@@ -70,7 +71,7 @@ def a_sender(
 
 def a_post(world: Notified) -> Post:
     """Plain words, and links to nowhere."""
-    linking = Linking(lambda: "https://pace.example.org", world.unsubscribe, ContactLinks(SECRET))
+    linking = Linking(lambda: "https://pace.example.org", world.unsubscribe, ContactLinks(SECRET), MailTokens(SECRET))
     return Post(PlainWords(), linking, PhoneCodes(SECRET))
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_network
 
+from services.accounts.account_mail import MailTokens
 from services.kernel.clock import Clock, SystemClock
 from services.notifications.contact_link import ContactLinks
 from services.notifications.links import Linking
@@ -38,7 +39,7 @@ class Texts:
 @asynccontextmanager
 async def open_texts(transactions: Transactions, clock: Clock, secret: bytes) -> AsyncIterator[Texts]:
     """The lane and the server, with the words and links of an installation that has this secret."""
-    linking = Linking(lambda: BASE_URL, Unsubscribe(secret), ContactLinks(secret))
+    linking = Linking(lambda: BASE_URL, Unsubscribe(secret), ContactLinks(secret), MailTokens(secret))
     post = Post(Words(), linking, PhoneCodes(secret))
     loopback = Egress((ip_network("127.0.0.0/8"),))
     async with open_sms() as server, open_outbound(SystemClock(), loopback) as calls:

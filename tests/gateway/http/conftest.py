@@ -14,15 +14,20 @@ from gateway.app import GatewayDeps, build_app
 from persistence.database import Database
 from persistence.stores import Transactions
 from rooms.replay import Replay
+from services.accounts.account_mail import MailTokens
+from services.accounts.account_mails import AccountMails
 from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import Attempts
 from services.accounts.displays import Displays
+from services.accounts.email_changes import EmailChanges
 from services.accounts.entitlements import Entitlements
 from services.accounts.keyring import SigningKey, load_key, make_key
 from services.accounts.keys import Keys
 from services.accounts.logins import Logins
 from services.accounts.opening import LoggedIn, Opening
 from services.accounts.passwords import Cost, Passwords
+from services.accounts.registrations import Registrations
+from services.accounts.resets import Resets
 from services.accounts.step_ups import StepUps
 from services.accounts.tokens import Tokens
 from services.challenges.challenges import Challenges
@@ -178,6 +183,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
     keys = Keys(transactions, Seals((bytes(32),)), key, clock, token_ms=12 * 3_600_000)
     tokens = Tokens(keys.ring)
     opening = Opening(tokens, clock, ids)
+    mails = AccountMails(clock, ids, MailTokens(SECRET), offered=True)
     classes = Classes(transactions, clock, ids, EmptyStage())
     notifications = Notifications(transactions, clock, ids, Unsubscribe(SECRET))
     words = Words()
@@ -186,7 +192,10 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
     deps = GatewayDeps(
         entitlements=Entitlements(transactions, clock, ids),
         accounts=Accounts(transactions, passwords, opening, clock, ids, attempts=attempts),
-        logins=Logins(transactions, passwords, clock, attempts),
+        logins=Logins(transactions, passwords, clock, attempts, mails=mails),
+        registrations=Registrations(transactions, passwords, mails, opening, clock, ids, attempts),
+        resets=Resets(transactions, passwords, mails, clock, attempts),
+        email_changes=EmailChanges(transactions, passwords, mails, clock, attempts),
         step_ups=StepUps(transactions, passwords, opening, clock, attempts),
         keys=keys,
         displays=Displays(classes, tokens, clock, ids),

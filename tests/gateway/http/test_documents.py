@@ -94,6 +94,14 @@ class TestOpenApi:
         }
         assert open_to_all == {
             "register",
+            "begin_registration",
+            "send_registration_again",
+            "finish_registration",
+            "confirm_email",
+            "finish_email_change",
+            "undo_email_change",
+            "ask_for_reset",
+            "finish_reset",
             "log_in",
             "refresh",
             "open_display",

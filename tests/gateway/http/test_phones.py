@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.accounts.account_mail import MailTokens
 from services.kernel.clock import SystemClock
 from services.kernel.ids import LoginId, Uuid7Ids
 from services.notifications.contact_link import ContactLinks
@@ -82,7 +83,7 @@ class Texting:
 async def texting(api: Api) -> AsyncIterator[Texting]:
     """The API, a worker's lane, and the provider."""
     loopback = Egress((ip_network("127.0.0.0/8"),))
-    linking = Linking(lambda: "https://run.example", Unsubscribe(SECRET), ContactLinks(SECRET))
+    linking = Linking(lambda: "https://run.example", Unsubscribe(SECRET), ContactLinks(SECRET), MailTokens(SECRET))
     post = Post(Words(), linking, PhoneCodes(SECRET))
     async with (
         open_sms() as server,
