@@ -18,7 +18,7 @@ from gateway.http.middleware import TRACE, HttpStatistics, middlewares, secure
 from gateway.http.pages import Pages
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import problem_response
-from gateway.http.router import MAX_BODY, add_route
+from gateway.http.router import MAX_BODY, add_route, close_addresses
 from gateway.http.routes import ROUTES
 from gateway.http.unsubscribe import add_unsubscribe
 from gateway.probes import PROMETHEUS_TYPE, Ready, Telemetry
@@ -52,6 +52,7 @@ def build_app(deps: GatewayDeps) -> web.Application:
     app.on_response_prepare.append(secure)
     for route in ROUTES:
         add_route(app, route, deps)
+    close_addresses(app, ROUTES)
     add_unsubscribe(app, deps)
     add_contact_page(app, deps)
     add_callbacks(app, deps)

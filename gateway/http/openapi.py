@@ -120,6 +120,9 @@ def _operation(route: Route[Any, Any, Any], ref_of: dict[type, Json]) -> Json:
     success: Json = {"description": route.reply.__doc__ if route.reply else "Done; there is no body."}
     if route.reply is not None:
         success["content"] = {"application/json": _content(route.reply, ref_of)}
+    links = _links(route)
+    if links:
+        success["links"] = links
     if route.media_type:
         success = {
             "description": "The file; parts of it can be asked for (Range).",
@@ -147,6 +150,17 @@ def _operation(route: Route[Any, Any, Any], ref_of: dict[type, Json]) -> Json:
             "content": {"application/json": _content(route.body, ref_of)},
         }
     return operation
+
+
+def _links(route: Route[Any, Any, Any]) -> Json:
+    """Where one may go on with what a POST has made: every address that its id leads to."""
+    if route.method != "POST" or route.reply is None or "id" not in route.reply.__struct_fields__:
+        return {}
+    return {
+        other.name: {"operationId": other.name, "parameters": {"id": "$response.body#/id"}}
+        for other in ROUTES
+        if other.url.startswith(f"{route.url}/{{id}}") and other.url.count("{") == 1
+    }
 
 
 _WEBHOOK_HEADERS: Final = (

@@ -9,13 +9,16 @@ Adding a route: a row in the file of its noun, and that file's rows in `routes.p
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, NoReturn, TypeVar
 
 import msgspec
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from gateway.admin_token import AdminToken
 from gateway.http import rate_limits
@@ -156,6 +159,28 @@ def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) ->
     app.router.add_route(route.method, route.url, answer, name=route.name)
     if route.method == hdrs.METH_GET:
         app.router.add_route(hdrs.METH_HEAD, route.url, answer)
+
+
+def close_addresses(app: web.Application, routes: Iterable[Route[Any, Any, Any]]) -> None:
+    """Let each address that stands for itself answer its own methods only, also where it looks like another row's with an id in it:
+    `DELETE /v1/logins/refresh` is no login called "refresh". Call it after `add_route` for all rows."""
+    methods: defaultdict[str, set[str]] = defaultdict(set)
+    with_ids = []
+    for route in routes:
+        if "{" in route.url:
+            with_ids.append(re.compile(re.sub(r"\{[^}]+\}", "[^/]+", route.url)))
+        else:
+            methods[route.url] |= {route.method, hdrs.METH_HEAD} if route.method == hdrs.METH_GET else {route.method}
+    for url, own in methods.items():
+        if any(pattern.fullmatch(url) for pattern in with_ids):
+            app.router.add_route(hdrs.METH_ANY, url, _refusing(own))
+
+
+def _refusing(allowed: set[str]) -> Handler:
+    async def refuse(request: web.Request) -> NoReturn:
+        raise web.HTTPMethodNotAllowed(request.method, allowed)
+
+    return refuse
 
 
 def bearer_token(request: web.Request) -> str:

@@ -238,3 +238,19 @@ class TestAccessLog:
         written = [line for line in lines if line["event"] == "http.request"]
         assert len(written) == 51
         assert written[-1]["left_out"] == 10
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "allow"),
+    [
+        ("DELETE", "/v1/logins/refresh", "POST"),
+        ("DELETE", "/v1/logins/end-others", "POST"),
+        ("GET", "/v1/challenges/join", "POST"),
+        ("GET", "/v1/notifications/read", "POST"),
+    ],
+)
+async def test_an_address_that_stands_for_itself_is_nothing_with_an_id(
+    api: Api, method: str, url: str, allow: str
+) -> None:
+    response = await api.call(method, url, token=await api.token())
+    assert (response.status, response.headers["Allow"]) == (405, allow)
