@@ -24,6 +24,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from realtime.position import PATTERN
+from services.access import permission as may
+from services.access.permission import Permission
 from services.accounts.entitlement import EntitlementName
 from services.challenges.standing import ChallengeStanding as ChallengeStanding
 from services.classes.attention import Reason
@@ -1139,9 +1141,10 @@ class Delivery(enum.Enum):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One row of the catalogue. `reply` is set for client events, `delivery` for server events. `positioned`: it carries the
-    `position` of its room's log, as the last field and again as a second argument after the payload. `scopes`: an app, or a script
-    with a key, may send or hear it with any of these; without them it is for people alone."""
+    """One row of the catalogue. `reply`, and `permission`, what whoever sends it must hold, are set for client events, `delivery`
+    for server events. `positioned`: it carries the `position` of its room's log, as the last field and again as a second argument
+    after the payload. `scopes`: an app, or a script with a key, may send or hear it with any of these; without them it is for
+    people alone."""
 
     name: str
     shape: type
@@ -1150,6 +1153,7 @@ class Event(msgspec.Struct, frozen=True):
     delivery: Delivery | None = None
     positioned: bool = False
     scopes: tuple[Scope, ...] = ()
+    permission: Permission | None = None
 
     @property
     def from_client(self) -> bool:
@@ -1174,6 +1178,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         StreamOpen,
         "Open or resume a stream of samples.",
         reply=StreamOpened,
+        permission=may.OPEN_STREAM,
         scopes=("live:stream",),
     ),
     Event(
@@ -1181,6 +1186,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         SampleBatch,
         "Send samples; acknowledged once they are committed.",
         reply=SamplesStored,
+        permission=may.FEED_STREAM,
         scopes=("live:stream",),
     ),
     Event(
@@ -1188,6 +1194,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         SensorFrame,
         "Send samples as the sensor gave them; acknowledged once they are committed.",
         reply=SamplesStored,
+        permission=may.FEED_STREAM,
         scopes=("live:stream",),
     ),
     Event(
@@ -1195,6 +1202,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         StreamFinish,
         "End a stream; its summary follows.",
         reply=StreamFinished,
+        permission=may.FEED_STREAM,
         scopes=("live:stream",),
     ),
     Event(
@@ -1202,6 +1210,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         RoomJoin,
         "Join the room of a live class by its code.",
         reply=RoomJoined,
+        permission=may.JOIN_ROOM,
         scopes=("classes:join",),
     ),
     Event(
@@ -1209,6 +1218,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         RoomRef,
         "Leave a room; the score stays.",
         reply=Done,
+        permission=may.FOLLOW_ROOM,
         scopes=("classes:join",),
     ),
     Event(
@@ -1216,14 +1226,22 @@ EVENTS: Final[tuple[Event, ...]] = (
         RoomRef,
         "Ask for the whole board of a room one is in.",
         reply=BoardSnapshot,
+        permission=may.FOLLOW_ROOM,
         scopes=("classes:join",),
     ),
-    Event("display.set", DisplaySet, "Decide how you are shown in a class.", reply=DisplayNow),
+    Event(
+        "display.set",
+        DisplaySet,
+        "Decide how you are shown in a class.",
+        reply=DisplayNow,
+        permission=may.USE_SHOWING,
+    ),
     Event(
         "class.create",
         ClassCreate,
         "Create a live class (coach).",
         reply=ClassView,
+        permission=may.CREATE_CLASS,
         scopes=("classes:manage",),
     ),
     Event(
@@ -1231,23 +1249,57 @@ EVENTS: Final[tuple[Event, ...]] = (
         ClassRef,
         "End a class (its coach).",
         reply=ClassView,
+        permission=may.END_CLASS,
         scopes=("classes:manage",),
     ),
-    Event("class.control", ClassControl, "Start, pause, resume, skip or extend a class (its coach).", reply=ClockView),
     Event(
-        "class.ready", ClassReady, "Say that you are ready, in the lobby of a class without a coach.", reply=LobbyView
+        "class.control",
+        ClassControl,
+        "Start, pause, resume, skip or extend a class (its coach).",
+        reply=ClockView,
+        permission=may.CONTROL_CLASS,
     ),
-    Event("coach.appoint", CoachAppoint, "Say who leads the class (its coach).", reply=ClassView),
-    Event("ranking.set", RankingSet, "Rank the board by another metric (who leads the class).", reply=ClassView),
-    Event("member.remove", MemberRemove, "Send somebody out of the class (who leads it).", reply=Done),
     Event(
-        "member.let_in", MemberLetIn, "Let somebody who was sent out come in again (who leads the class).", reply=Done
+        "class.ready",
+        ClassReady,
+        "Say that you are ready, in the lobby of a class without a coach.",
+        reply=LobbyView,
+        permission=may.READY,
+    ),
+    Event(
+        "coach.appoint",
+        CoachAppoint,
+        "Say who leads the class (its coach).",
+        reply=ClassView,
+        permission=may.APPOINT,
+    ),
+    Event(
+        "ranking.set",
+        RankingSet,
+        "Rank the board by another metric (who leads the class).",
+        reply=ClassView,
+        permission=may.CONTROL_CLASS,
+    ),
+    Event(
+        "member.remove",
+        MemberRemove,
+        "Send somebody out of the class (who leads it).",
+        reply=Done,
+        permission=may.REMOVE_MEMBER,
+    ),
+    Event(
+        "member.let_in",
+        MemberLetIn,
+        "Let somebody who was sent out come in again (who leads the class).",
+        reply=Done,
+        permission=may.LET_IN,
     ),
     Event(
         "timeline.get",
         RoomRef,
         "Ask for the script and the clocks of a class one is in.",
         reply=ClassTimeline,
+        permission=may.FOLLOW_ROOM,
         scopes=("classes:join",),
     ),
     Event(
@@ -1255,6 +1307,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         ClockSync,
         f"Ask for the server's time: {SEVERAL} times at first, again every {AGAIN_AFTER_S} s.",
         reply=ClockSynced,
+        permission=may.ASK_TIME,
         scopes=("live:stream", "classes:join"),
     ),
     Event(
@@ -1263,32 +1316,72 @@ EVENTS: Final[tuple[Event, ...]] = (
         "Show a new access token: the connection goes on until it expires.",
         reply=TokenLife,
         scopes=EVERY_APP,
+        permission=may.RENEW_TOKEN,
     ),
-    Event("cue.send", CueSend, "Say something to the room, or to some in it (who leads it).", reply=Said),
+    Event(
+        "cue.send",
+        CueSend,
+        "Say something to the room, or to some in it (who leads it).",
+        reply=Said,
+        permission=may.GIVE_CUES,
+    ),
     Event(
         "cue.seen",
         CueSeen,
         "Acknowledge a cue.",
         reply=Done,
+        permission=may.TALK,
         scopes=("classes:join",),
     ),
-    Event("trainer.set", TrainerSet, "Drive the trainers of a class (its coach).", reply=TrainerAsked),
+    Event(
+        "trainer.set",
+        TrainerSet,
+        "Drive the trainers of a class (its coach).",
+        reply=TrainerAsked,
+        permission=may.GIVE_CUES,
+    ),
     Event(
         "chat.send",
         ChatSend,
         "Say something in the room's chat.",
         reply=Said,
+        permission=may.TALK,
         scopes=("classes:chat",),
     ),
-    Event("chat.mute", ChatMute, "Do not let a member speak (the coach of the class).", reply=Done),
-    Event("chat.unmute", ChatUnmute, "Let a member speak again (the coach of the class).", reply=Done),
-    Event("chat.remove", ChatRemove, "Take a message of the chat down (the coach of the class).", reply=Done),
-    Event("chat.report", ChatReport, "Report a message of the chat.", reply=Done),
+    Event(
+        "chat.mute",
+        ChatMute,
+        "Do not let a member speak (the coach of the class).",
+        reply=Done,
+        permission=may.MODERATE,
+    ),
+    Event(
+        "chat.unmute",
+        ChatUnmute,
+        "Let a member speak again (the coach of the class).",
+        reply=Done,
+        permission=may.MODERATE,
+    ),
+    Event(
+        "chat.remove",
+        ChatRemove,
+        "Take a message of the chat down (the coach of the class).",
+        reply=Done,
+        permission=may.MODERATE,
+    ),
+    Event(
+        "chat.report",
+        ChatReport,
+        "Report a message of the chat.",
+        reply=Done,
+        permission=may.TALK,
+    ),
     Event(
         "reaction.send",
         ReactionSend,
         "React to the room or to a member: a high-five, applause.",
         reply=Done,
+        permission=may.TALK,
         scopes=("classes:chat",),
     ),
     Event(
@@ -1296,17 +1389,43 @@ EVENTS: Final[tuple[Event, ...]] = (
         ChatPage,
         "Ask for what was said in the room's chat, backwards.",
         reply=ChatHistory,
+        permission=may.FOLLOW_ROOM,
         scopes=("classes:chat",),
     ),
-    Event("task.cancel", TaskRef, "Cancel one of your long tasks; the reply is how it stands.", reply=TaskView),
-    Event("safety.cancel", IncidentRef, "Say that you are all right: nobody (else) is told.", reply=IncidentView),
-    Event("safety.acknowledge", IncidentRef, "Take on an athlete's incident (a coach of the class).", reply=AlertView),
-    Event("inbox.read", InboxRead, "Mark notifications as read, on all your devices.", reply=ReadMarked),
+    Event(
+        "task.cancel",
+        TaskRef,
+        "Cancel one of your long tasks; the reply is how it stands.",
+        reply=TaskView,
+        permission=may.USE_TASKS,
+    ),
+    Event(
+        "safety.cancel",
+        IncidentRef,
+        "Say that you are all right: nobody (else) is told.",
+        reply=IncidentView,
+        permission=may.USE_SAFETY,
+    ),
+    Event(
+        "safety.acknowledge",
+        IncidentRef,
+        "Take on an athlete's incident (a coach of the class).",
+        reply=AlertView,
+        permission=may.USE_SAFETY,
+    ),
+    Event(
+        "inbox.read",
+        InboxRead,
+        "Mark notifications as read, on all your devices.",
+        reply=ReadMarked,
+        permission=may.USE_INBOX,
+    ),
     Event(
         "challenge.watch",
         ChallengeRef,
         "Look at a challenge's table from now on: how it stands, and again whenever it has moved.",
         reply=ChallengeStanding,
+        permission=may.USE_CHALLENGES,
         scopes=("challenges:read",),
     ),
     Event(
@@ -1314,6 +1433,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         ChallengeRef,
         "Look at it no longer.",
         reply=Done,
+        permission=may.WATCH_CHALLENGE,
         scopes=("challenges:read",),
     ),
     Event(
@@ -1321,6 +1441,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         ReplayOpen,
         "Play a class that is over as if it were live.",
         reply=ReplayOpened,
+        permission=may.WATCH_REPLAY,
         scopes=("classes:read",),
     ),
     Event(
@@ -1328,6 +1449,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         ReplayPace,
         "Play it faster or slower, or have it stand still.",
         reply=ReplayAt,
+        permission=may.STEER_REPLAY,
         scopes=("classes:read",),
     ),
     Event(
@@ -1335,6 +1457,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         ReplaySeek,
         "Play it from another place.",
         reply=ReplayAt,
+        permission=may.STEER_REPLAY,
         scopes=("classes:read",),
     ),
     Event(
@@ -1342,6 +1465,7 @@ EVENTS: Final[tuple[Event, ...]] = (
         RoomRef,
         "Play it no longer.",
         reply=Done,
+        permission=may.STEER_REPLAY,
         scopes=("classes:read",),
     ),
     Event(

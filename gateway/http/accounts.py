@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.accounts.account import (
     MAX_DEVICE,
     MAX_EMAIL,
@@ -65,6 +66,7 @@ REGISTER = Route(
     "POST",
     "/v1/accounts",
     name="register",
+    permission=may.PUBLIC,
     tag="accounts",
     does="Make an account and log it in.",
     more=(
@@ -84,6 +86,7 @@ ME = Route(
     "GET",
     "/v1/me",
     name="me",
+    permission=may.READ_PROFILE,
     tag="accounts",
     does="Your own account and profile.",
     handler=me,
@@ -98,6 +101,7 @@ CHANGE_PROFILE = Route(
     "PATCH",
     "/v1/me",
     name="change_profile",
+    permission=may.WRITE_PROFILE,
     tag="accounts",
     does="Change your name or profile: a field left out stays, null forgets it.",
     more="The resting heart rate has to be below the maximum, also below the one that is estimated from your age.",

@@ -4,6 +4,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.kernel.ids import AccountId
 from services.kernel.problems import Forbidden, NotFound, TooManyBlocks
 from services.social.blocks import MAX_BLOCKS, BlockView
@@ -37,6 +38,7 @@ BLOCK = Route(
     "PUT",
     "/v1/blocks/{account}",
     name="block",
+    permission=may.USE_BLOCKS,
     tag="people",
     does="Hear and see no more what somebody says, in any room, live or in its history.",
     more=(
@@ -55,6 +57,7 @@ UNBLOCK = Route(
     "DELETE",
     "/v1/blocks/{account}",
     name="unblock",
+    permission=may.USE_BLOCKS,
     tag="people",
     does="Hear somebody again. Somebody who was not blocked is fine, too.",
     handler=unblock,
@@ -69,6 +72,7 @@ OWN_BLOCKS = Route(
     "GET",
     "/v1/blocks",
     name="own_blocks",
+    permission=may.USE_BLOCKS,
     tag="people",
     does="Everybody whom you have blocked.",
     handler=own_blocks,

@@ -7,6 +7,7 @@ import msgspec
 from gateway.http.offers import OfferPath
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.classes.booking import BookingView
 from services.classes.bookings import MAX_PAGE
 from services.kernel.ids import BookingId
@@ -76,6 +77,7 @@ BOOK = Route(
     "POST",
     "/v1/offers/{id}/bookings",
     name="book",
+    permission=may.BOOK,
     tag="bookings",
     does="Book a class: a place while one is free, else the next number of its waitlist; the answer says which.",
     more="Who waits has a place as soon as one is given back, in the order of the waitlist, and is told. Whoever lacks the "
@@ -104,6 +106,7 @@ OWN_BOOKINGS = Route(
     "GET",
     "/v1/bookings",
     name="own_bookings",
+    permission=may.BOOK,
     tag="bookings",
     does="Your bookings, newest first.",
     handler=own_bookings,
@@ -118,6 +121,7 @@ BOOKING_BY_ID = Route(
     "GET",
     "/v1/bookings/{id}",
     name="booking_by_id",
+    permission=may.BOOK,
     tag="bookings",
     does="One booking: whether you have the place, how many wait in front of you, and the join code once the doors are open.",
     handler=booking_by_id,
@@ -132,6 +136,7 @@ CANCEL_BOOKING = Route(
     "DELETE",
     "/v1/bookings/{id}",
     name="cancel_booking",
+    permission=may.BOOK,
     tag="bookings",
     does="Give a place back, until the class begins; or, as its coach, take it from somebody, until it ends.",
     more="The first who waits has it. One that was cancelled stays as it is, and so does the answer when you ask again.",

@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.challenges.challenge import Kind, TeamName, Ties, Title
 from services.challenges.challenges import MAX_ENTRIES, MAX_PAGE, ChallengeTable, ChallengeView, Invitation
 from services.kernel.ids import ChallengeId
@@ -153,6 +154,7 @@ CREATE_CHALLENGE = Route(
     "POST",
     "/v1/challenges",
     name="create_challenge",
+    permission=may.USE_CHALLENGES,
     tag="challenges",
     does="Make a challenge over days or weeks; the code that invites to it is in the answer.",
     more="You are not in it until you join. Once it is made, its rules do not change.",
@@ -168,6 +170,7 @@ OWN_CHALLENGES = Route(
     "GET",
     "/v1/challenges",
     name="own_challenges",
+    permission=may.USE_CHALLENGES,
     tag="challenges",
     does="The challenges that you are in or have made, newest first.",
     handler=own_challenges,
@@ -182,6 +185,7 @@ INVITATION = Route(
     "GET",
     "/v1/challenges/invitations/{code}",
     name="challenge_invitation",
+    permission=may.USE_CHALLENGES,
     tag="challenges",
     does="What a code invites to: the rules and teams to know before joining.",
     handler=invitation,
@@ -195,6 +199,7 @@ JOIN_CHALLENGE = Route(
     "POST",
     "/v1/challenges/join",
     name="join_challenge",
+    permission=may.USE_CHALLENGES,
     tag="challenges",
     does="Come into a challenge by its code; what you do from now on counts, and its members see you on the table.",
     more=(
@@ -212,6 +217,7 @@ CHALLENGE_BY_ID = Route(
     "GET",
     "/v1/challenges/{id}",
     name="challenge_by_id",
+    permission=may.USE_CHALLENGES,
     tag="challenges",
     does="One challenge that you are in or have made.",
     handler=challenge_by_id,
@@ -226,6 +232,7 @@ INVITE_ANEW = Route(
     "POST",
     "/v1/challenges/{id}/code",
     name="renew_challenge_code",
+    permission=may.RENEW_CHALLENGE_CODE,
     tag="challenges",
     does="Another code in place of one that has come into the wrong hands (who made the challenge).",
     handler=invite_anew,
@@ -239,6 +246,7 @@ LEAVE_CHALLENGE = Route(
     "POST",
     "/v1/challenges/{id}/leave",
     name="leave_challenge",
+    permission=may.USE_CHALLENGES,
     tag="challenges",
     does="Leave a challenge: you are off its table at once, and nothing more counts.",
     handler=leave_challenge,
@@ -253,6 +261,7 @@ CHALLENGE_TABLE = Route(
     "GET",
     "/v1/challenges/{id}/table",
     name="challenge_table",
+    permission=may.USE_CHALLENGES,
     tag="challenges",
     does="A page of the table: from a position on, or the one around you.",
     more="Of others it may be some seconds old, of yourself never. `revision` grows with every change.",
@@ -268,6 +277,7 @@ CHALLENGE_LOG = Route(
     "GET",
     "/v1/challenges/{id}/log",
     name="challenge_log",
+    permission=may.USE_CHALLENGES,
     tag="challenges",
     does="The score log, entry by entry: everything that made the table, without names.",
     more=(

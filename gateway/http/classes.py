@@ -9,6 +9,7 @@ from gateway.http.router import Call, Nothing, Route
 from realtime.wire import ClassCreate, ClassSummary, ClassView
 from rooms.replay import ReplayPage
 from rooms.room import view_of
+from services.access import permission as may
 from services.classes.class_ghost import ClassGhost
 from services.classes.leading import Leads, PersonView
 from services.classes.live_class import LiveClass
@@ -108,6 +109,7 @@ CREATE_CLASS = Route(
     "POST",
     "/v1/classes",
     name="create_class",
+    permission=may.CREATE_CLASS,
     tag="classes",
     does="Create a live class; its join code is in the answer (role coach).",
     handler=create_class,
@@ -123,6 +125,7 @@ OWN_CLASSES = Route(
     "GET",
     "/v1/classes",
     name="own_classes",
+    permission=may.LIST_CLASSES,
     tag="classes",
     does="The classes that a coach leads, newest first: their own, and those they co-coach.",
     handler=own_classes,
@@ -137,6 +140,7 @@ CLASS_BY_ID = Route(
     "GET",
     "/v1/classes/{id}",
     name="class_by_id",
+    permission=may.READ_CLASS,
     tag="classes",
     does="One class (its coach, its members, its screens).",
     handler=class_by_id,
@@ -151,6 +155,7 @@ CLASS_PEOPLE = Route(
     "GET",
     "/v1/classes/{id}/people",
     name="class_people",
+    permission=may.SEE_PEOPLE,
     tag="classes",
     does="Who is or was in a class: who leads it, who could, who is muted, who was sent out (who leads it).",
     more="After `class.coaches`, `room.removed` and `room.let_in` it is another one. Who is there right now says the board.",
@@ -165,6 +170,7 @@ END_CLASS = Route(
     "POST",
     "/v1/classes/{id}/end",
     name="end_class",
+    permission=may.END_CLASS,
     tag="classes",
     does="End a class; its summary follows (its coach).",
     handler=end_class,
@@ -179,6 +185,7 @@ CLASS_SUMMARY = Route(
     "GET",
     "/v1/classes/{id}/summary",
     name="class_summary",
+    permission=may.READ_CLASS,
     tag="classes",
     does="The final table of a class (its coach, its members, its screens).",
     more="Not found until it is ready, usually a second after the end; the socket says so with `class.summary`.",
@@ -194,6 +201,7 @@ CLASS_REPLAY = Route(
     "GET",
     "/v1/classes/{id}/replay",
     name="class_replay",
+    permission=may.WATCH_REPLAY,
     tag="classes",
     does="A stretch of a class that is over, as a member saw it: boards, cues, chat and clock at their instants.",
     more="For whoever was in it. Play the events at your own speed and ask for the next page in time; to seek, ask with another "
@@ -210,6 +218,7 @@ CLASS_GHOST = Route(
     "GET",
     "/v1/classes/{id}/ghosts/{who}",
     name="class_ghost",
+    permission=may.WATCH_REPLAY,
     tag="classes",
     does="How a score grew in a class that is over, to race it in another one (its coach, its members).",
     more=(

@@ -7,6 +7,7 @@ import msgspec
 from gateway.http.phones import MAX_TEXT
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.accounts.account import MAX_EMAIL, MAX_NAME
 from services.kernel.problems import ContactRefused, Forbidden, NotFound, TooManyAsked
 from services.notifications.contact_letter import ANSWER_MS
@@ -116,6 +117,7 @@ OWN_CONTACT = Route(
     "GET",
     "/v1/emergency-contact",
     name="own_contact",
+    permission=may.USE_SAFETY,
     tag="safety",
     does="Whom you have named to be told when you do not answer, and whether they have agreed.",
     handler=own_contact,
@@ -129,6 +131,7 @@ NAME_CONTACT = Route(
     "PUT",
     "/v1/emergency-contact",
     name="name_contact",
+    permission=may.USE_SAFETY,
     tag="safety",
     does="Name an emergency contact; they are asked by mail whether they agree.",
     more=(
@@ -150,6 +153,7 @@ TAKE_CONTACT_BACK = Route(
     "DELETE",
     "/v1/emergency-contact",
     name="take_contact_back",
+    permission=may.USE_SAFETY,
     tag="safety",
     does="Have nobody told any more.",
     handler=take_contact_back,
@@ -164,6 +168,7 @@ GIVE_CONTACT_PHONE = Route(
     "PUT",
     "/v1/emergency-contact/phone",
     name="give_contact_phone",
+    permission=may.USE_SAFETY,
     tag="safety",
     does="Give the telephone number of your emergency contact; they are asked by text message whether they agree.",
     more=(
@@ -182,6 +187,7 @@ TAKE_CONTACT_PHONE_BACK = Route(
     "DELETE",
     "/v1/emergency-contact/phone",
     name="take_contact_phone_back",
+    permission=may.USE_SAFETY,
     tag="safety",
     does="Have nothing sent to the number of your emergency contact any more.",
     handler=take_contact_phone_back,

@@ -4,6 +4,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.kernel.ids import DeviceId
 from services.kernel.problems import Forbidden, NotFound
 from services.notifications.addresses import MAX_DEVICES, NewDevice, PushDevice
@@ -65,6 +66,7 @@ ADD_DEVICE = Route(
     "POST",
     "/v1/devices",
     name="add_device",
+    permission=may.USE_DEVICES,
     tag="notifications",
     does="Send your pushes to this device, too.",
     more=(
@@ -83,6 +85,7 @@ OWN_DEVICES = Route(
     "GET",
     "/v1/devices",
     name="own_devices",
+    permission=may.USE_DEVICES,
     tag="notifications",
     does="The devices that your pushes go to.",
     handler=own_devices,
@@ -96,6 +99,7 @@ FORGET_DEVICE = Route(
     "DELETE",
     "/v1/devices/{id}",
     name="forget_device",
+    permission=may.USE_DEVICES,
     tag="notifications",
     does="Send nothing to this device any more.",
     handler=forget_device,
@@ -110,6 +114,7 @@ WEB_PUSH_KEY = Route(
     "GET",
     "/v1/web-push-key",
     name="web_push_key",
+    permission=may.PUBLIC,
     tag="notifications",
     does="The public key that a browser subscribes to pushes with.",
     handler=web_push_key,

@@ -6,6 +6,7 @@ from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from realtime.wire import ClassView, Code
 from rooms.room import view_of
+from services.access import permission as may
 from services.kernel.problems import ClassNotFound, ClassOver, NotFound, TooManyAttempts
 
 
@@ -45,6 +46,7 @@ OPEN_DISPLAY = Route(
     "POST",
     "/v1/displays",
     name="open_display",
+    permission=may.PUBLIC,
     tag="displays",
     does="A token for a big screen that watches one live class; knowing its join code is the right.",
     handler=open_display,
@@ -60,6 +62,7 @@ DEMO = Route(
     "GET",
     "/v1/demo",
     name="demo",
+    permission=may.PUBLIC,
     tag="displays",
     does="The join code of the demo class, where one is running.",
     handler=demo,

@@ -6,6 +6,7 @@ from gateway.http.accounts import Email
 from gateway.http.ports import GatewayDeps
 from gateway.http.registrations import FollowLink
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.accounts.account_mail import LIFE_MS
 from services.kernel.problems import Busy, EmailTaken, Forbidden, LinkOver, NotFound, StepUpNeeded, TooManyAttempts
 
@@ -32,6 +33,7 @@ CHANGE_EMAIL = Route(
     "PUT",
     "/v1/me/email",
     name="change_email",
+    permission=may.CHANGE_EMAIL,
     tag="accounts",
     does="Ask for another address: a link is sent to it, and the old one is told.",
     more=(
@@ -50,6 +52,7 @@ FINISH_EMAIL_CHANGE = Route(
     "POST",
     "/v1/email-changes/finish",
     name="finish_email_change",
+    permission=may.PUBLIC,
     tag="accounts",
     does="Give the account its new address, with what stood in the mail to it.",
     more=(f"The old address is sent a link that takes it back for {LIFE_MS['undo'] // 86_400_000} days."),
@@ -66,6 +69,7 @@ UNDO_EMAIL_CHANGE = Route(
     "POST",
     "/v1/email-changes/undo",
     name="undo_email_change",
+    permission=may.PUBLIC,
     tag="accounts",
     does="Give the account its old address back, with what stood in the mail to that.",
     more=(

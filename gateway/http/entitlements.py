@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.accounts.entitlement import EntitlementName, EntitlementView, Source
 from services.kernel.ids import AccountId
 from services.kernel.problems import Forbidden, NotFound
@@ -73,6 +74,7 @@ OWN_ENTITLEMENTS = Route(
     "GET",
     "/v1/me/entitlements",
     name="own_entitlements",
+    permission=may.READ_PROFILE,
     tag="accounts",
     does="What you are entitled to, and were.",
     more="Classes name what they need (`needs`); who lacks it is told `entitlement_needed`.",
@@ -88,6 +90,7 @@ ACCOUNT_ENTITLEMENTS = Route(
     "GET",
     "/v1/operations/accounts/{id}/entitlements",
     name="account_entitlements",
+    permission=may.OPERATE,
     tag="operation",
     does="What an account is entitled to, and was.",
     more="Needs the admin token (`PACELINE_ADMIN_TOKEN`) as the bearer token.",
@@ -103,6 +106,7 @@ ENTITLE = Route(
     "PUT",
     "/v1/operations/accounts/{id}/entitlements/{name}",
     name="entitle",
+    permission=may.OPERATE,
     tag="operation",
     does="Entitle an account to something.",
     more="Needs the admin token. The same request again changes nothing. It holds for the next booking and the next join.",
@@ -118,6 +122,7 @@ UNENTITLE = Route(
     "DELETE",
     "/v1/operations/accounts/{id}/entitlements/{name}",
     name="unentitle",
+    permission=may.OPERATE,
     tag="operation",
     does="Take back what a source gave.",
     more="Needs the admin token. Again is fine. Whoever is in a class finishes it; the next one asks again.",

@@ -7,6 +7,7 @@ import msgspec
 from gateway.http.challenges import ChallengePath, FromZone, ZoneName
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.challenges.challenge import Ties, Title
 from services.challenges.challenges import ChallengeView
 from services.challenges.heat import HeatKind, Late
@@ -72,6 +73,7 @@ CREATE_HEAT = Route(
     "POST",
     "/v1/heats",
     name="create_heat",
+    permission=may.USE_CHALLENGES,
     tag="challenges",
     does="Make a heat: a short challenge, ridden together from a common start. You are in it.",
     more=(
@@ -90,6 +92,7 @@ READY_FOR_HEAT = Route(
     "POST",
     "/v1/heats/{id}/ready",
     name="ready_for_heat",
+    permission=may.USE_CHALLENGES,
     tag="challenges",
     does="Say that you are ready, or are not. Once everybody in it is, two at least, the heat begins.",
     handler=ready_for_heat,
@@ -103,6 +106,7 @@ START_HEAT = Route(
     "POST",
     "/v1/heats/{id}/start",
     name="start_heat",
+    permission=may.START_HEAT,
     tag="challenges",
     does="Begin the heat, whoever is ready (who made it).",
     handler=start_heat,

@@ -4,6 +4,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.accounts.keyring import LEAD_MS, Jwk
 
 KEPT_S = LEAD_MS // 2_000
@@ -24,6 +25,7 @@ PUBLIC_KEYS = Route(
     "GET",
     "/.well-known/jwks.json",
     name="public_keys",
+    permission=may.PUBLIC,
     tag="logins",
     does="The public keys that access tokens are checked with.",
     more=(

@@ -7,6 +7,7 @@ import msgspec
 from gateway.http.accounts import Device, Email, Password
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.accounts.logins import LoginView
 from services.accounts.opening import LoggedIn
 from services.kernel.ids import LoginId
@@ -97,6 +98,7 @@ LOG_IN = Route(
     "POST",
     "/v1/logins",
     name="log_in",
+    permission=may.PUBLIC,
     tag="logins",
     does="Log in with a password.",
     more="An unknown address and a wrong password are answered alike.",
@@ -113,6 +115,7 @@ REFRESH = Route(
     "POST",
     "/v1/logins/refresh",
     name="refresh",
+    permission=may.PUBLIC,
     tag="logins",
     does="Swap the refresh token for a new access token and a new refresh token.",
     more=(
@@ -131,6 +134,7 @@ LOG_OUT = Route(
     "DELETE",
     "/v1/logins/current",
     name="log_out",
+    permission=may.END_LOGINS,
     tag="logins",
     does="Log out this device: its refresh token dies and its sockets close.",
     more="The access token stays good for HTTP until it expires.",
@@ -146,6 +150,7 @@ OWN_LOGINS = Route(
     "GET",
     "/v1/logins",
     name="own_logins",
+    permission=may.READ_LOGINS,
     tag="logins",
     does="Where you are logged in.",
     handler=own_logins,
@@ -159,6 +164,7 @@ END_LOGIN = Route(
     "DELETE",
     "/v1/logins/{id}",
     name="end_login",
+    permission=may.END_LOGINS,
     tag="logins",
     does="Log out another device of yours: its refresh token dies and its sockets close.",
     more="Again is fine. Its access token stays good for HTTP until it expires.",
@@ -174,6 +180,7 @@ END_OTHER_LOGINS = Route(
     "POST",
     "/v1/logins/end-others",
     name="end_other_logins",
+    permission=may.END_LOGINS,
     tag="logins",
     does="Log out all your devices but this one.",
     handler=end_other_logins,
@@ -187,6 +194,7 @@ CHANGE_PASSWORD = Route(
     "PUT",
     "/v1/me/password",
     name="change_password",
+    permission=may.CHANGE_PASSWORD,
     tag="logins",
     does="Change your password, and log out all your devices but this one.",
     more="Wrong passwords count as they do for logging in.",

@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.kernel.ids import NotificationId
 from services.kernel.problems import BadShape, Forbidden, NotFound
 from services.notifications.inbox import InboxView, NotificationView, UnreadView
@@ -62,6 +63,7 @@ OWN_INBOX = Route(
     "GET",
     "/v1/notifications",
     name="own_inbox",
+    permission=may.USE_INBOX,
     tag="notifications",
     does="Your inbox, newest first.",
     more=(
@@ -80,6 +82,7 @@ UNREAD = Route(
     "GET",
     "/v1/notifications/unread",
     name="unread",
+    permission=may.USE_INBOX,
     tag="notifications",
     does="How many of your notifications are unread.",
     handler=unread,
@@ -94,6 +97,7 @@ NOTIFICATION_BY_ID = Route(
     "GET",
     "/v1/notifications/{id}",
     name="notification_by_id",
+    permission=may.USE_INBOX,
     tag="notifications",
     does="One notification, as mails and pushes lead to it.",
     handler=notification_by_id,
@@ -108,6 +112,7 @@ MARK_READ = Route(
     "POST",
     "/v1/notifications/read",
     name="mark_read",
+    permission=may.USE_INBOX,
     tag="notifications",
     does="Mark notifications as read, on all your devices.",
     more="Again is fine, and so is one that is gone. What was read need not ring any more: pushes of it that wait are dropped.",

@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.classes.booking import RosterLine
 from services.classes.bookings import MAX_ROSTER
 from services.classes.offer import Level, OfferQuery, OfferView, Terms, Thing
@@ -118,6 +119,7 @@ OFFER_CLASS = Route(
     "POST",
     "/v1/offers",
     name="offer_class",
+    permission=may.CREATE_OFFER,
     tag="bookings",
     does="Offer a class that people can book (role coach).",
     more="When its doors open it becomes a live class under the same id, with a join code.",
@@ -134,6 +136,7 @@ OFFERS = Route(
     "GET",
     "/v1/offers",
     name="offers",
+    permission=may.READ_OFFERS,
     tag="bookings",
     does="What can be booked, in the order of the starts; what was called off is left out.",
     handler=offers,
@@ -148,6 +151,7 @@ OFFER_BY_ID = Route(
     "GET",
     "/v1/offers/{id}",
     name="offer_by_id",
+    permission=may.READ_OFFERS,
     tag="bookings",
     does="One class that can be booked, or was called off.",
     handler=offer_by_id,
@@ -162,6 +166,7 @@ CHANGE_OFFER = Route(
     "PUT",
     "/v1/offers/{id}",
     name="change_offer",
+    permission=may.CHANGE_OFFER,
     tag="bookings",
     does="Offer it otherwise, until its doors open (its coach).",
     more=(
@@ -180,6 +185,7 @@ CALL_OFF = Route(
     "DELETE",
     "/v1/offers/{id}",
     name="call_off",
+    permission=may.CALL_OFF,
     tag="bookings",
     does="Call a class off: all its bookings are cancelled, and those who had them are told (its coach).",
     more="Again is fine. If its doors are open, it ends.",
@@ -195,6 +201,7 @@ ROSTER = Route(
     "GET",
     "/v1/offers/{id}/bookings",
     name="roster",
+    permission=may.READ_ROSTER,
     tag="bookings",
     does="Who has a place and who waits (its coach).",
     handler=roster,

@@ -8,6 +8,7 @@ from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from realtime.wire import ClassView
 from rooms.room import view_of
+from services.access import permission as may
 from services.classes.on_demand import OnDemandTerms, OnDemandView
 from services.classes.on_demands import MAX_PAGE
 from services.classes.script import Script
@@ -81,6 +82,7 @@ PUT_ON_DEMAND = Route(
     "POST",
     "/v1/on-demand",
     name="put_on_demand",
+    permission=may.PUT_ON_DEMAND,
     tag="bookings",
     does="Put a script on demand, so that groups start classes of it without a coach (role coach).",
     handler=put_on_demand,
@@ -96,6 +98,7 @@ ON_DEMAND = Route(
     "GET",
     "/v1/on-demand",
     name="on_demand",
+    permission=may.RIDE_ON_DEMAND,
     tag="bookings",
     does="What is on demand, the newest first.",
     handler=on_demand,
@@ -110,6 +113,7 @@ WITHDRAW_ON_DEMAND = Route(
     "DELETE",
     "/v1/on-demand/{id}",
     name="withdraw_on_demand",
+    permission=may.WITHDRAW_ON_DEMAND,
     tag="bookings",
     does="No more classes of it; those that were started go on (its coach).",
     handler=withdraw_on_demand,
@@ -124,6 +128,7 @@ START_ON_DEMAND = Route(
     "POST",
     "/v1/on-demand/{id}/classes",
     name="start_on_demand",
+    permission=may.RIDE_ON_DEMAND,
     tag="bookings",
     does="Open the lobby of a class of it; its join code is in the answer, for you and whoever you give it to.",
     more=(

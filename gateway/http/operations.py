@@ -13,6 +13,7 @@ import msgspec
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from gateway.sockets.statistics import LineView, Measured, Order, SocketsStatistics
+from services.access import permission as may
 from services.kernel.problems import NotFound
 
 MOST_LINES = 500
@@ -142,6 +143,7 @@ SOCKETS = Route(
     "GET",
     "/v1/operations/sockets",
     name="sockets",
+    permission=may.OPERATE,
     tag="operation",
     does="This node's sockets: counters, and the slowest connections.",
     more="Needs the admin token (`PACELINE_ADMIN_TOKEN`) as the bearer token. Answers for the node that is asked.",

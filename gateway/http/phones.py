@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.kernel.problems import CodeExpired, Forbidden, NotFound, TooManyCodes, WrongCode
 from services.notifications.phone import CODES_A_DAY, LIFE_MS, MOST_WRONG
 from services.notifications.phones import PhoneNow
@@ -80,6 +81,7 @@ OWN_PHONE = Route(
     "GET",
     "/v1/phone",
     name="own_phone",
+    permission=may.USE_DEVICES,
     tag="notifications",
     does="The telephone number that your text messages go to.",
     handler=own_phone,
@@ -93,6 +95,7 @@ GIVE_PHONE = Route(
     "PUT",
     "/v1/phone",
     name="give_phone",
+    permission=may.USE_DEVICES,
     tag="notifications",
     does="Give a telephone number; a code is sent to it.",
     more=(
@@ -111,6 +114,7 @@ PROVE_PHONE = Route(
     "POST",
     "/v1/phone/prove",
     name="prove_phone",
+    permission=may.USE_DEVICES,
     tag="notifications",
     does="Prove that the number is yours, with the code that was sent to it.",
     more=(
@@ -128,6 +132,7 @@ TAKE_PHONE_BACK = Route(
     "DELETE",
     "/v1/phone",
     name="take_phone_back",
+    permission=may.USE_DEVICES,
     tag="notifications",
     does="Send no text messages any more, and forget the number.",
     handler=take_phone_back,

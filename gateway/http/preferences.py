@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.kernel.problems import ChangedMeanwhile, Forbidden
 from services.notifications.choices import PreferencesView, choices_of
 from services.notifications.preferences import MAX_LOCALE, Preferences
@@ -30,6 +31,7 @@ OWN_PREFERENCES = Route(
     "GET",
     "/v1/notification-preferences",
     name="own_preferences",
+    permission=may.USE_INBOX,
     tag="notifications",
     does="What you want to be told, where and when, and all there is to choose from.",
     handler=own_preferences,
@@ -43,6 +45,7 @@ SAVE_PREFERENCES = Route(
     "PUT",
     "/v1/notification-preferences",
     name="save_preferences",
+    permission=may.USE_INBOX,
     tag="notifications",
     does="Replace your preferences.",
     more=(

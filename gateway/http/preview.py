@@ -4,6 +4,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.notifications.previewing import Previews, previews
 
 
@@ -21,6 +22,7 @@ PREVIEW = Route(
     "GET",
     "/v1/operations/words",
     name="preview",
+    permission=may.OPERATE,
     tag="operation",
     does="Every template in every language, on every channel, with its examples.",
     more="Needs the admin token (`PACELINE_ADMIN_TOKEN`) as the bearer token. The page /operations/words shows it.",

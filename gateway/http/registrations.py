@@ -7,6 +7,7 @@ import msgspec
 from gateway.http.accounts import Device, Email, Name, Password
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.accounts.account import SignupRole
 from services.accounts.account_mail import A_DAY, AN_HOUR, LIFE_MS, TOKEN_LENGTH
 from services.accounts.opening import LoggedIn
@@ -85,6 +86,7 @@ BEGIN_REGISTRATION = Route(
     "POST",
     "/v1/registrations",
     name="begin_registration",
+    permission=may.PUBLIC,
     tag="accounts",
     does="Register: a mail with a link is sent to the address, and finishing by it makes the account.",
     more=(
@@ -106,6 +108,7 @@ SEND_REGISTRATION_AGAIN = Route(
     "POST",
     "/v1/registrations/{id}/resend",
     name="send_registration_again",
+    permission=may.PUBLIC,
     tag="accounts",
     does="Have the mail of a registration sent once more.",
     more="The answer is the same, whether anything was sent or not. A minute after the last one at the earliest.",
@@ -122,6 +125,7 @@ FINISH_REGISTRATION = Route(
     "POST",
     "/v1/registrations/finish",
     name="finish_registration",
+    permission=may.PUBLIC,
     tag="accounts",
     does="Finish a registration with what stood in the mail, and log in.",
     more=(
@@ -141,6 +145,7 @@ ASK_TO_CONFIRM_EMAIL = Route(
     "POST",
     "/v1/me/email/confirmation",
     name="ask_to_confirm_email",
+    permission=may.CHANGE_EMAIL,
     tag="accounts",
     does="Have a mail sent whose link proves your address.",
     more="Nothing is sent for an address that is proved (`verified`), or less than a minute after the last one.",
@@ -156,6 +161,7 @@ CONFIRM_EMAIL = Route(
     "POST",
     "/v1/email-confirmations",
     name="confirm_email",
+    permission=may.PUBLIC,
     tag="accounts",
     does="Prove the address of an account with what stood in the mail.",
     handler=confirm_email,

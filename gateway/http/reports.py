@@ -5,6 +5,7 @@ import msgspec
 from gateway.http.classes import ClassPath
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.kernel.ids import ClassId, ReportId
 from services.kernel.problems import ChangedMeanwhile, ClassNotFound, Forbidden, NotFound
 from services.social.reports import MAX_REPORTS, ReportView, Verdict, WaitingReport
@@ -58,6 +59,7 @@ CLASS_REPORTS = Route(
     "GET",
     "/v1/classes/{id}/reports",
     name="class_reports",
+    permission=may.MODERATE,
     tag="classes",
     does="Messages of the class's chat that members have reported (its coach).",
     more=(
@@ -75,6 +77,7 @@ DECIDE_REPORT = Route(
     "PUT",
     "/v1/classes/{id}/reports/{report}/verdict",
     name="decide_report",
+    permission=may.MODERATE,
     tag="classes",
     does="Decide about a message that was reported, for all its reports (the coach of the class).",
     more=(
@@ -93,6 +96,7 @@ OWN_REPORTS = Route(
     "GET",
     "/v1/reports",
     name="own_reports",
+    permission=may.REPORTS_OWN,
     tag="classes",
     does="Messages that were reported in the classes that you lead, and that nobody has decided about.",
     more=f"At most {MAX_REPORTS}; what you decide makes room for the next.",

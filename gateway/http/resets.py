@@ -6,6 +6,7 @@ from gateway.http.accounts import Email, Password
 from gateway.http.ports import GatewayDeps
 from gateway.http.registrations import LinkToken
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.accounts.account_mail import A_DAY, AN_HOUR, LIFE_MS
 from services.kernel.problems import Busy, LinkOver, NotFound, TooManyAttempts, WeakPassword
 
@@ -35,6 +36,7 @@ ASK_FOR_RESET = Route(
     "POST",
     "/v1/password-resets",
     name="ask_for_reset",
+    permission=may.PUBLIC,
     tag="logins",
     does="Have a mail sent whose link chooses a new password, should the address have an account.",
     more=(
@@ -55,6 +57,7 @@ FINISH_RESET = Route(
     "POST",
     "/v1/password-resets/finish",
     name="finish_reset",
+    permission=may.PUBLIC,
     tag="logins",
     does="Choose a new password with what stood in the mail; all your devices are logged out.",
     more=(

@@ -1,8 +1,8 @@
 """One row per route: the router and the document are made from the same table.
 
-A row names method, path, the shapes of body, query and path, the shape of the reply, who may ask, and which problems
-it may answer. `add_route` turns it into an aiohttp handler that checks all of that in one order (token, path, query,
-body) before the handler sees anything; `openapi.py` turns the same row into the document. Handlers decide nothing:
+A row names method, path, the shapes of body, query and path, the shape of the reply, who may ask (its permission), and which
+problems it may answer. `add_route` turns it into an aiohttp handler that checks all of that in one order (token, permission, path,
+query, body) before the handler sees anything; `openapi.py` turns the same row into the document. Handlers decide nothing:
 they call a use case and put its answer into a shape.
 
 Adding a route: a row in the file of its noun, and that file's rows in `routes.py`.
@@ -25,6 +25,8 @@ from gateway.http import rate_limits
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import bad_shape
 from gateway.proxies import FORWARDED_FOR, TrustedProxies, parse_address
+from services.access.permission import Permission, Shows
+from services.access.policy import require_held
 from services.accounts.scope import require_scope
 from services.kernel.caller import Caller, Scope
 from services.kernel.problems import (
@@ -50,6 +52,8 @@ _JSON: Final = "application/json"
 
 Auth = Literal["none", "bearer", "admin"]
 """Who may ask: anybody, whoever has an access token, or whoever has the admin token of this installation."""
+
+_SHOWN: Final[dict[Auth, Shows]] = {"none": "nothing", "bearer": "token", "admin": "admin_token"}
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +95,7 @@ class Call(Generic[B, Q, P]):
 class Route(Generic[B, Q, P]):
     """One row of the table. `does` is the first line of its documentation, `more` the rest.
 
+    `permission` is what whoever asks must hold; whether they may do it to what they name, the use case asks policy again.
     `body`, `query`, `path` are `Nothing` where there is none; `reply` None means an empty answer, or a `File` of the type
     `media_type`. `scope` opens it to apps and to scripts with a key; without one it is for people alone. Anybody between us and the
     client may keep a reply for `kept_s` seconds; none by default.
@@ -99,6 +104,7 @@ class Route(Generic[B, Q, P]):
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     url: str
     name: str
+    permission: Permission
     tag: str
     does: str
     handler: Callable[[GatewayDeps, Call[B, Q, P]], Awaitable[msgspec.Struct | File | None]]
@@ -134,6 +140,11 @@ def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) ->
     """Make `app` answer `route`. A GET answers HEAD as well."""
     decoder = msgspec.json.Decoder(route.body)
     scopes = () if route.scope is None else (route.scope,)
+    if route.permission.shows != _SHOWN[route.auth]:
+        raise ValueError(
+            f"{route.method} {route.url} asks for {route.permission.name}, which is shown by {route.permission.shows}, not by"
+            f" {_SHOWN[route.auth]}: give it another permission (services/access/permission.py) or another auth"
+        )
 
     async def answer(request: web.Request) -> web.StreamResponse:
         address = address_of(request, deps.proxies)
@@ -147,6 +158,7 @@ def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) ->
                 await rate_limits.count(request, deps.limits, caller, address)
             if caller is not None:
                 require_scope(caller, scopes)
+                require_held(caller, route.permission)
         path = _converted(dict(request.match_info), route.path, "path")
         query = _converted(_single(request), route.query, "query")
         body = route.body() if route.body is Nothing else await _read(request, decoder)

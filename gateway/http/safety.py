@@ -4,6 +4,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.kernel.problems import Forbidden
 from services.safety.incident import OPEN_MS, PROMPT_MS, IncidentView, view_of
 from services.safety.limit import ABOVE_GUESSED_BPM, ABOVE_MEASURED_BPM, LimitBpm, LimitSource
@@ -50,6 +51,7 @@ OWN_SAFETY = Route(
     "GET",
     "/v1/safety",
     name="own_safety",
+    permission=may.USE_SAFETY,
     tag="safety",
     does="Whether you are watched over, by which limit, and what you are asked right now.",
     more="Ask it after every connect: a `safety.prompt` that came while you were away does not come again.",
@@ -64,6 +66,7 @@ CHOOSE_SAFETY = Route(
     "PUT",
     "/v1/safety",
     name="choose_safety",
+    permission=may.USE_SAFETY,
     tag="safety",
     does="Be watched over, or not any more.",
     more=(

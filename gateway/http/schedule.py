@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.kernel.problems import NotFound
 from services.schedule.jobs import ScheduleNow
 
@@ -33,6 +34,7 @@ SCHEDULE = Route(
     "GET",
     "/v1/operations/schedule",
     name="schedule",
+    permission=may.OPERATE,
     tag="operation",
     does="The jobs: when each was done last and is due next, how it went, and which node does them.",
     more="Needs the admin token (`PACELINE_ADMIN_TOKEN`) as the bearer token.",
@@ -48,6 +50,7 @@ RUN_JOB = Route(
     "POST",
     "/v1/operations/schedule/{job}/run",
     name="run_job",
+    permission=may.OPERATE,
     tag="operation",
     does="Have a job done now, also before its time; the node that leads does it within seconds.",
     more="Needs the admin token. Asked again before it has begun, it is done once. How it went is in the list.",

@@ -3,6 +3,7 @@
 from gateway.http.classes import ClassPath
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.classes.timelines import ScriptDraft, ScriptView
 from services.kernel.problems import (
     ChangedMeanwhile,
@@ -31,6 +32,7 @@ CLASS_SCRIPT = Route(
     "GET",
     "/v1/classes/{id}/script",
     name="class_script",
+    permission=may.READ_CLASS,
     tag="classes",
     does="The script of a class: blocks, intervals, targets, steps and cues.",
     handler=class_script,
@@ -45,6 +47,7 @@ SAVE_SCRIPT = Route(
     "PUT",
     "/v1/classes/{id}/script",
     name="save_script",
+    permission=may.SCRIPT_CLASS,
     tag="classes",
     does="Store the script of a class, in place of the one it has (its coach).",
     more=(
@@ -64,6 +67,7 @@ CHECK_SCRIPT = Route(
     "POST",
     "/v1/classes/{id}/script/check",
     name="check_script",
+    permission=may.SCRIPT_CLASS,
     tag="classes",
     does="Whether a script could be stored, while it is being written (its coach).",
     more="Nothing is stored. The answer has the `revision` of the script that the class has, and how long this one would last.",

@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.classes.offer import Terms
 from services.classes.recurring import MAX_PAGE
 from services.classes.series import SeriesView, Weekly
@@ -59,6 +60,7 @@ CREATE_SERIES = Route(
     "POST",
     "/v1/series",
     name="create_series",
+    permission=may.CREATE_SERIES,
     tag="bookings",
     does="Offer a class every week, by the clock of the place where it is given (role coach).",
     more="Its classes are offered four weeks ahead, day by day; change one, or call it off, as any other.",
@@ -75,6 +77,7 @@ OWN_SERIES = Route(
     "GET",
     "/v1/series",
     name="own_series",
+    permission=may.CREATE_SERIES,
     tag="bookings",
     does="A coach's own series, newest first.",
     handler=own_series,
@@ -89,6 +92,7 @@ END_SERIES = Route(
     "DELETE",
     "/v1/series/{id}",
     name="end_series",
+    permission=may.END_SERIES,
     tag="bookings",
     does="No more classes of a series; those that are offered stay (its coach).",
     more="Again is fine.",

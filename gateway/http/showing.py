@@ -6,6 +6,7 @@ import msgspec
 from gateway.http.classes import ClassPath
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.classes.showing import Consent
 from services.classes.showings import Choice
 from services.kernel.problems import ClassNotFound, Forbidden, NotInRoom, RateLimited
@@ -41,6 +42,7 @@ OWN_DISPLAY = Route(
     "GET",
     "/v1/me/display",
     name="own_display",
+    permission=may.USE_SHOWING,
     tag="accounts",
     does="How you are shown in the classes that you join.",
     handler=own_display,
@@ -55,6 +57,7 @@ CHOOSE_OWN_DISPLAY = Route(
     "PUT",
     "/v1/me/display",
     name="choose_own_display",
+    permission=may.USE_SHOWING,
     tag="accounts",
     does="Choose how you are shown in the classes that you join from now on.",
     more=(
@@ -72,6 +75,7 @@ CLASS_DISPLAY = Route(
     "GET",
     "/v1/classes/{id}/display",
     name="class_display",
+    permission=may.USE_SHOWING,
     tag="classes",
     does="How you are shown in a class that you are or were in.",
     handler=class_display,
@@ -85,6 +89,7 @@ CHOOSE_CLASS_DISPLAY = Route(
     "PUT",
     "/v1/classes/{id}/display",
     name="choose_class_display",
+    permission=may.USE_SHOWING,
     tag="classes",
     does="Choose how you are shown in a class that you are or were in.",
     more=(
@@ -102,6 +107,7 @@ OWN_CONSENTS = Route(
     "GET",
     "/v1/me/consents",
     name="own_consents",
+    permission=may.USE_SHOWING,
     tag="accounts",
     does="What you have agreed to show, to whom and when, and what you have withdrawn.",
     more="Each line is one purpose with its audience; `class_id` is missing where it was for the classes to come.",

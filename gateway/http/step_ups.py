@@ -5,6 +5,7 @@ import msgspec
 from gateway.http.accounts import Password
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.accounts.step_up import FRESH_MS
 from services.accounts.step_ups import SteppedUp
 from services.kernel.problems import Busy, Forbidden, TooManyAttempts, WeakPassword, WrongPassword
@@ -24,6 +25,7 @@ STEP_UP = Route(
     "POST",
     "/v1/me/step-up",
     name="step_up",
+    permission=may.STEP_UP,
     tag="logins",
     does="Prove that it is still you, before a sensitive act.",
     more=(

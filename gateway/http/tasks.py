@@ -6,6 +6,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, File, Nothing, Route
+from services.access import permission as may
 from services.kernel.ids import TaskId
 from services.kernel.problems import Forbidden, KeyReused, NotFound, TooManyTasks
 from services.tasks.task import AnyWork, Key, TaskView
@@ -66,6 +67,7 @@ START_TASK = Route(
     "POST",
     "/v1/tasks",
     name="start_task",
+    permission=may.USE_TASKS,
     tag="tasks",
     does="Have something done that takes long; how far it is comes over the socket as `task.progress`.",
     more=(
@@ -84,6 +86,7 @@ OWN_TASKS = Route(
     "GET",
     "/v1/tasks",
     name="own_tasks",
+    permission=may.USE_TASKS,
     tag="tasks",
     does="Your tasks of the last thirty days, newest first.",
     handler=own_tasks,
@@ -97,6 +100,7 @@ TASK_BY_ID = Route(
     "GET",
     "/v1/tasks/{id}",
     name="task_by_id",
+    permission=may.USE_TASKS,
     tag="tasks",
     does="One task: how far it is, or how it ended.",
     handler=task_by_id,
@@ -110,6 +114,7 @@ CANCEL_TASK = Route(
     "DELETE",
     "/v1/tasks/{id}",
     name="cancel_task",
+    permission=may.USE_TASKS,
     tag="tasks",
     does="Cancel a task: at once while it waits, within a second or so while it runs.",
     more="What it has done until then stays. One that has ended stays as it is, and so does the answer when you ask again.",
@@ -124,6 +129,7 @@ TASK_FILE = Route(
     "GET",
     "/v1/tasks/{id}/result",
     name="task_file",
+    permission=may.USE_TASKS,
     tag="tasks",
     does="The file that a task has made, until the time that its result names.",
     handler=task_file,

@@ -7,6 +7,7 @@ from gateway.http.classes import ClassPath
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from gateway.http.workouts import WorkoutPath
+from services.access import permission as may
 from services.fairplay.case import Decision, Words
 from services.fairplay.verdicts import CaseView, VerdictView
 from services.kernel.problems import (
@@ -70,6 +71,7 @@ WORKOUT_VERDICT = Route(
     "GET",
     "/v1/workouts/{id}/verdict",
     name="workout_verdict",
+    permission=may.READ_VERDICTS,
     tag="fair play",
     does="Whether a workout counts, and why: for its owner, and for whoever may review it.",
     more=(
@@ -88,6 +90,7 @@ APPEAL = Route(
     "POST",
     "/v1/workouts/{id}/verdict/appeal",
     name="appeal",
+    permission=may.APPEAL_VERDICT,
     tag="fair play",
     does="Appeal against the verdict on your workout, once and within a fortnight; somebody will look at it.",
     more="An appeal never makes things worse. Whoever has ruled on this workout before does not decide on it.",
@@ -103,6 +106,7 @@ RULE = Route(
     "POST",
     "/v1/workouts/{id}/verdict/ruling",
     name="rule",
+    permission=may.RULE_VERDICT,
     tag="fair play",
     does="Rule on a workout that waits for you: on its owner's appeal, or on what is flagged.",
     more="Nobody rules on their own workout, nor twice on one. The owner is told, and the tables that it is in move at once.",
@@ -117,6 +121,7 @@ CLASS_REVIEWS = Route(
     "GET",
     "/v1/classes/{id}/reviews",
     name="class_reviews",
+    permission=may.READ_VERDICTS,
     tag="fair play",
     does="Workouts of a class that wait for one of its coaches to look at them.",
     handler=class_reviews,
@@ -130,6 +135,7 @@ CHALLENGE_REVIEWS = Route(
     "GET",
     "/v1/challenges/{id}/reviews",
     name="challenge_reviews",
+    permission=may.READ_VERDICTS,
     tag="fair play",
     does="Workouts scored in a challenge that wait for whoever made it to look at them.",
     handler=challenge_reviews,
@@ -143,6 +149,7 @@ OWN_REVIEWS = Route(
     "GET",
     "/v1/reviews",
     name="own_reviews",
+    permission=may.READ_VERDICTS,
     tag="fair play",
     does="Workouts that wait for you to look at them, of all classes that you coach and all challenges that you have made.",
     more="Without your own and those that you have ruled on. What you decide makes room for the next.",

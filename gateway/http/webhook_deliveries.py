@@ -12,6 +12,7 @@ from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from gateway.http.webhooks import EndpointPath
 from gateway.http.workouts import SamplePage, SamplesQuery
+from services.access import permission as may
 from services.integrations.delivery import Delivery, DeliveryState, Result
 from services.integrations.webhooks import MAX_PAGE, MAX_REPLAYED
 from services.kernel.clock import utc
@@ -150,6 +151,7 @@ TEST_ENDPOINT = Route(
     "POST",
     "/v1/webhook-endpoints/{id}/test",
     name="test_webhook_endpoint",
+    permission=may.USE_WEBHOOKS,
     tag="webhooks",
     does="Send a `test.ping`; the answer is its delivery, to be looked at a moment later.",
     handler=ping_endpoint,
@@ -165,6 +167,7 @@ OWN_DELIVERIES = Route(
     "GET",
     "/v1/webhook-endpoints/{id}/deliveries",
     name="webhook_deliveries",
+    permission=may.USE_WEBHOOKS,
     tag="webhooks",
     does="What was sent to an endpoint in the last thirty days, newest first.",
     handler=own_deliveries,
@@ -179,6 +182,7 @@ DELIVERY_BY_ID = Route(
     "GET",
     "/v1/webhook-endpoints/{id}/deliveries/{delivery}",
     name="webhook_delivery_by_id",
+    permission=may.USE_WEBHOOKS,
     tag="webhooks",
     does="One delivery: its body, each attempt, and what was answered.",
     handler=delivery_by_id,
@@ -193,6 +197,7 @@ REPLAY_DELIVERY = Route(
     "POST",
     "/v1/webhook-endpoints/{id}/deliveries/{delivery}/replay",
     name="replay_webhook_delivery",
+    permission=may.USE_WEBHOOKS,
     tag="webhooks",
     does="Send one delivery again, with the same `webhook-id` and the same body.",
     handler=replay_delivery,
@@ -208,6 +213,7 @@ REPLAY_SINCE = Route(
     "POST",
     "/v1/webhook-endpoints/{id}/replay",
     name="replay_webhooks",
+    permission=may.USE_WEBHOOKS,
     tag="webhooks",
     does="Send again what has failed since an instant, the oldest first.",
     more=f"At most {MAX_REPLAYED} at a time.",
@@ -224,6 +230,7 @@ WEBHOOK_SAMPLES = Route(
     "GET",
     "/v1/webhook-samples/{link}",
     name="webhook_samples",
+    permission=may.PUBLIC,
     tag="webhooks",
     does="The samples of a workout that has too many for a webhook, in pages.",
     more="Its address is `samples_path` in the event. It needs no token, and is good for 31 days while the endpoint has the scope.",

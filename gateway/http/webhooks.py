@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
+from services.access import permission as may
 from services.integrations.endpoint import Endpoint, PauseReason, Scope, State
 from services.integrations.events import EventName
 from services.integrations.webhooks import LONGEST_OVERLAP_S, OVERLAP_S
@@ -150,6 +151,7 @@ CREATE_ENDPOINT = Route(
     "POST",
     "/v1/webhook-endpoints",
     name="create_webhook_endpoint",
+    permission=may.USE_WEBHOOKS,
     tag="webhooks",
     does="An address of yours that is told what happens.",
     more="The answer shows the secret that calls are signed with, this once.",
@@ -166,6 +168,7 @@ OWN_ENDPOINTS = Route(
     "GET",
     "/v1/webhook-endpoints",
     name="own_webhook_endpoints",
+    permission=may.USE_WEBHOOKS,
     tag="webhooks",
     does="Your endpoints.",
     handler=own_endpoints,
@@ -180,6 +183,7 @@ ENDPOINT_BY_ID = Route(
     "GET",
     "/v1/webhook-endpoints/{id}",
     name="webhook_endpoint_by_id",
+    permission=may.USE_WEBHOOKS,
     tag="webhooks",
     does="One endpoint, and how it is.",
     handler=endpoint_by_id,
@@ -194,6 +198,7 @@ CHANGE_ENDPOINT = Route(
     "PATCH",
     "/v1/webhook-endpoints/{id}",
     name="change_webhook_endpoint",
+    permission=may.USE_WEBHOOKS,
     tag="webhooks",
     does="Change an endpoint's address, events, scopes or description.",
     more="What waits for it goes to the new address.",
@@ -209,6 +214,7 @@ DELETE_ENDPOINT = Route(
     "DELETE",
     "/v1/webhook-endpoints/{id}",
     name="delete_webhook_endpoint",
+    permission=may.USE_WEBHOOKS,
     tag="webhooks",
     does="Forget an endpoint, with everything that waits for it.",
     handler=delete_endpoint,
@@ -224,6 +230,7 @@ ROTATE_SECRET = Route(
     "POST",
     "/v1/webhook-endpoints/{id}/rotate",
     name="rotate_webhook_secret",
+    permission=may.USE_WEBHOOKS,
     tag="webhooks",
     does="A new secret; the old one is used beside it for a while.",
     more="A second rotation within that time ends the older of the two at once: there are never more than two.",
@@ -239,6 +246,7 @@ RESUME_ENDPOINT = Route(
     "POST",
     "/v1/webhook-endpoints/{id}/resume",
     name="resume_webhook_endpoint",
+    permission=may.USE_WEBHOOKS,
     tag="webhooks",
     does="Call a paused endpoint again, with what has waited meanwhile; one that fails at once.",
     handler=resume_endpoint,

@@ -7,6 +7,7 @@ import msgspec
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from realtime.wire import Seq
+from services.access import permission as may
 from services.kernel.ids import WorkoutId
 from services.kernel.problems import Forbidden, GhostNotReady, NotFound
 from services.training.ghost import Ghost
@@ -73,6 +74,7 @@ OWN_WORKOUTS = Route(
     "GET",
     "/v1/workouts",
     name="own_workouts",
+    permission=may.READ_WORKOUTS,
     tag="workouts",
     does="Your workouts, newest first.",
     handler=own_workouts,
@@ -87,6 +89,7 @@ WORKOUT_BY_ID = Route(
     "GET",
     "/v1/workouts/{id}",
     name="workout_by_id",
+    permission=may.READ_WORKOUTS,
     tag="workouts",
     does="One workout with its summary.",
     handler=workout_by_id,
@@ -101,6 +104,7 @@ WORKOUT_SAMPLES = Route(
     "GET",
     "/v1/workouts/{id}/samples",
     name="workout_samples",
+    permission=may.READ_WORKOUTS,
     tag="workouts",
     does="The samples of a workout, as they were stored, in pages.",
     handler=workout_samples,
@@ -115,6 +119,7 @@ WORKOUT_GHOST = Route(
     "GET",
     "/v1/workouts/{id}/ghost",
     name="workout_ghost",
+    permission=may.READ_WORKOUTS,
     tag="workouts",
     does="How the score of one of your workouts grew, second by second, to race it again.",
     more="Fetch it once, when you join; draw it at the time since your first sample.",

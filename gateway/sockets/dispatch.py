@@ -1,7 +1,8 @@
 """From the bytes of an event to its handler, and back to exactly one acknowledgement.
 
 What a handler gets is always whole: one step has turned the bytes into the typed shape of the catalogue, or refused them
-(gateway/sockets/inbound.py).
+(gateway/sockets/inbound.py); and a role of the caller holds the permission of the catalogue's row. Whether they may do it to the
+very thing they name, the use case asks policy again.
 
 A handler answers through its `Reply`, now or later: the acknowledgement of samples is withheld until they are committed.
 Refusals are `Problem`s, raised or given to the reply; anything else that a handler raises is our fault, logged with its
@@ -28,6 +29,8 @@ from realtime.disconnect import ABUSE
 from realtime.limits import BYTES_PER_TOKEN, AccountAllowances, Allowance
 from realtime.sparingly import Sparingly
 from realtime.wire import CLIENT_EVENTS, MAX_PAYLOAD_BYTES, Event, ProblemEvent
+from services.access.permission import Permission
+from services.access.policy import require_held
 from services.accounts.scope import require_scope
 from services.kernel import trace
 from services.kernel.caller import Scope
@@ -84,6 +87,7 @@ class _Route:
     handler: Handler
     statistics: EventStatistics
     scopes: tuple[Scope, ...]
+    permission: Permission
 
 
 class Reply(msgspec.Struct, eq=False):
@@ -207,6 +211,7 @@ class Dispatcher:
         try:
             if connection.hears is not None:
                 require_scope(connection.caller, route.scopes)
+            require_held(connection.caller, route.permission)
             waiting = handler(connection, message, reply)
         except Exception as fault:
             self.failed(fault, route, connection, reply)
@@ -316,4 +321,10 @@ def refuse(connection: Connection, event: str, ack_id: AckId | None, problem: Pr
 def _route(event: Event, handler: Handler) -> _Route:
     if event.reply is None:
         raise TypeError(f"{event.name} is not an event of a client")
-    return _Route(event.name, event.reply, encoder_of(event.reply), handler, EventStatistics(), event.scopes)
+    if event.permission is None:
+        raise TypeError(
+            f"{event.name} names no permission: give its row in realtime/wire.py one of services/access/permission.py"
+        )
+    return _Route(
+        event.name, event.reply, encoder_of(event.reply), handler, EventStatistics(), event.scopes, event.permission
+    )

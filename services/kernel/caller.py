@@ -11,7 +11,8 @@ import msgspec
 from services.kernel.ids import AccountId, AppId, ClassId, LoginId
 from services.kernel.problems import Forbidden
 
-AccountRole = Literal["member", "coach", "display"]
+AccountRole = Literal["member", "coach", "author", "support", "admin", "display"]
+"""What each of them is: services/access/role.py."""
 Scope = Literal[
     "profile:read",
     "profile:write",

@@ -44,7 +44,7 @@ class Line:
 
 def caller(account: int = 1, login: int | None = None) -> Caller:
     login_id = LoginId(uuid.UUID(int=account if login is None else login))
-    return Caller(AccountId(uuid.UUID(int=account)), login_id, f"Athlete {account}", frozenset({"member"}), 0)
+    return Caller(AccountId(uuid.UUID(int=account)), login_id, f"Athlete {account}", frozenset({"member", "coach"}), 0)
 
 
 def connection(

@@ -58,7 +58,7 @@ def identify(token: str) -> Caller:
     if not (token.isascii() and token.isdigit()) or len(token) > 12:
         raise TokenExpired
     number = uuid.UUID(int=int(token))
-    return Caller(AccountId(number), LoginId(number), f"Athlete {token}", frozenset({"member"}), 0)
+    return Caller(AccountId(number), LoginId(number), f"Athlete {token}", frozenset({"member", "coach"}), 0)
 
 
 def frame_of(kind: Kind, size: int, v: int = 1) -> Frame:

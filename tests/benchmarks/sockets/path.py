@@ -177,7 +177,7 @@ def _line(server: LiveServer, transport: CountingTransport) -> WebSocketLine:
 
 def _anybody(token: str) -> Caller:
     number = uuid.UUID(int=int(token))
-    return Caller(AccountId(number), LoginId(number), "Ada", frozenset({"member"}), 0)
+    return Caller(AccountId(number), LoginId(number), "Ada", frozenset({"member", "coach"}), 0)
 
 
 def _answers(_connection: Connection, message: wire.SampleBatch, reply: Reply) -> None:

@@ -40,7 +40,7 @@ def identify(token: str) -> Caller:
     if not token.isdigit():
         raise TokenExpired
     number = uuid.UUID(int=int(token))
-    return Caller(AccountId(number), LoginId(number), f"Athlete {token}", frozenset({"member"}), 0)
+    return Caller(AccountId(number), LoginId(number), f"Athlete {token}", frozenset({"member", "coach"}), 0)
 
 
 @dataclass

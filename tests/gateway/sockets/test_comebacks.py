@@ -27,7 +27,7 @@ class Studio:
 
     async def open(self) -> None:
         mia = await self.world.person("Mia", coach=True)
-        self.people["1"] = await self.world.person("Ada")
+        self.people["1"] = await self.world.person("Ada", coach=True)
         self.people["2"] = await self.world.person("Eve")
         self.live = await self.elsewhere.create_class(mia)
         self.coach = self.elsewhere.connect(mia)

@@ -57,7 +57,7 @@ class Desk:
     def client(self, account: int = 1) -> tuple[Connection, Allowance]:
         """One more client."""
         number = uuid.UUID(int=account)
-        caller = Caller(AccountId(number), LoginId(number), "Ada", frozenset({"member"}), 0)
+        caller = Caller(AccountId(number), LoginId(number), "Ada", frozenset({"member", "coach"}), 0)
         connection = Connection(
             str(uuid.uuid4()), caller, Mailbox(), build.Line(), opened_at=0.0, error_first=self.error_first
         )

@@ -1,0 +1,169 @@
+"""The one function that decides who may do what: HTTP routes, socket events and room joins ask it alike. Pure.
+
+`decide` knows the caller (what the token says), the permission (a row of permission.py) and the thing: facts that whoever asks has
+loaded already. It denies unless everything the row asks for is there, in this order: the role, how the caller stands to the thing,
+that they were not sent out, that the class is live, that the person agrees, that the plan allows it. A fact that was not loaded
+is never in the caller's favour.
+
+It is asked on every event and for every row of a cockpit, so it allocates nothing when it says yes.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from services.access.permission import Permission, Place, Standing
+from services.access.role import OrgRole
+from services.kernel.caller import Caller
+from services.kernel.ids import AccountId, ClassId
+from services.kernel.problems import ClassOver, EntitlementNeeded, Forbidden, Problem, RemovedFromClass
+
+Reason = Literal[
+    "allowed",
+    "no_account",
+    "role_missing",
+    "not_yours",
+    "no_leader",
+    "sent_out",
+    "class_over",
+    "no_consent",
+    "plan_missing",
+]
+REASONS: Final[dict[Reason, str]] = {
+    "allowed": "everything that is needed is there",
+    "no_account": "a display has no account; log in for this",
+    "role_missing": "no role of the account holds this",
+    "not_yours": "the caller stands otherwise to the thing",
+    "no_leader": "nobody leads this class: its clock does",
+    "sent_out": "the caller was sent out of the class",
+    "class_over": "the class has ended",
+    "no_consent": "the person it is about has not agreed to this",
+    "plan_missing": "the entitlement that is needed does not hold",
+}
+"""Why something was decided: the stable words, and what they mean."""
+
+_OF_OWNER: Final[Standing] = "whose_it_is"
+_OF_SCREEN: Final[Standing] = "screen"
+_OF_ORG: Final[dict[OrgRole | None, Standing]] = {
+    "owner": "org_owner",
+    "admin": "org_admin",
+    "coach": "org_coach",
+    "member": "org_member",
+}
+
+
+class Thing(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known about the thing in question. Everything that is left out is unknown, and helps nobody.
+
+    `owner_id` whose it is; `class_id`, `place` the caller's in that class, `led` whether anybody leads it, `out`: the caller was
+    sent out of it; `over`: the class has ended. `consent`: the person it is about has agreed. `needs` the entitlement that is
+    asked for, `lacks` why the caller does not have it. `seat` the caller's role in the organisation.
+    """
+
+    owner_id: AccountId | None = None
+    class_id: ClassId | None = None
+    place: Place = "none"
+    led: bool = True
+    out: bool = False
+    over: bool = False
+    consent: bool = False
+    needs: str | None = None
+    lacks: str | None = None
+    seat: OrgRole | None = None
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What was decided, and why: `reason` is a word for programs, `says` a sentence for people."""
+
+    allowed: bool
+    reason: Reason
+    says: str
+
+
+ALLOWED: Final = Decision(True, "allowed", REASONS["allowed"])
+NOTHING: Final = Thing()
+"""When only the token is known."""
+
+
+def held(caller: Caller, permission: Permission) -> Decision:
+    """Whether a role of the caller holds this at all; what else is asked for is not looked at."""
+    return ALLOWED if _holds(caller, permission) else _no_role(caller, permission)
+
+
+def decide(caller: Caller, permission: Permission, thing: Thing = NOTHING) -> Decision:
+    """Whether `caller` may do this to `thing`, and why. See the module."""
+    if not _holds(caller, permission):
+        return _no_role(caller, permission)
+    if permission.to and not _stands(caller, permission.to, thing):
+        return _stands_otherwise(permission, thing)
+    if thing.out:
+        return _denied("sent_out")
+    if permission.live and thing.over:
+        return _denied("class_over")
+    if permission.consent and not thing.consent:
+        return _denied("no_consent")
+    if permission.plan and thing.lacks is not None:
+        return Decision(False, "plan_missing", f"this needs the entitlement {thing.needs}")
+    return ALLOWED
+
+
+def require(caller: Caller, permission: Permission, thing: Thing = NOTHING) -> None:
+    """Raise the problem that says why, unless `caller` may do this to `thing`."""
+    decision = decide(caller, permission, thing)
+    if not decision.allowed:
+        raise refusal(decision, permission, thing)
+
+
+def require_held(caller: Caller, permission: Permission) -> None:
+    """Raise `Forbidden` unless a role of the caller holds this at all."""
+    decision = held(caller, permission)
+    if not decision.allowed:
+        raise refusal(decision, permission, NOTHING)
+
+
+def refusal(decision: Decision, permission: Permission, thing: Thing) -> Problem:
+    """A denial as the problem that clients see. Where a stranger must not learn that there is such a thing, it is not found."""
+    match decision.reason:
+        case "not_yours" | "no_leader" if permission.hides is not None:
+            return permission.hides()
+        case "sent_out":
+            return RemovedFromClass()
+        case "class_over":
+            return ClassOver(class_id=str(thing.class_id))
+        case "plan_missing":
+            return EntitlementNeeded(decision.says, needs=thing.needs, reason=thing.lacks)
+        case _:
+            return Forbidden(decision.says, reason=decision.reason)
+
+
+def _holds(caller: Caller, permission: Permission) -> bool:
+    if not caller.roles.isdisjoint(permission.held_by):
+        return True
+    return permission.services and caller.app_id is not None and not caller.roles
+
+
+def _stands(caller: Caller, to: frozenset[Standing], thing: Thing) -> bool:
+    if caller.class_id is not None:
+        return _OF_SCREEN in to and caller.class_id == thing.class_id
+    if thing.place in to:
+        return True
+    if _OF_OWNER in to and caller.account_id == thing.owner_id:
+        return True
+    return thing.seat is not None and _OF_ORG[thing.seat] in to
+
+
+def _stands_otherwise(permission: Permission, thing: Thing) -> Decision:
+    if not thing.led:
+        return _denied("no_leader")
+    return Decision(False, "not_yours", permission.otherwise or REASONS["not_yours"])
+
+
+def _no_role(caller: Caller, permission: Permission) -> Decision:
+    if caller.class_id is not None:
+        return _denied("no_account")
+    roles = " or ".join(sorted(permission.held_by))
+    return Decision(False, "role_missing", f"this needs the role {roles}" if roles else REASONS["role_missing"])
+
+
+def _denied(reason: Reason) -> Decision:
+    return Decision(False, reason, REASONS[reason])

@@ -1,0 +1,37 @@
+"""What somebody can be: the roles of an account, and the roles inside an organisation. Data, no rules.
+
+An account has one or several roles; everybody who registers is a member. A role by itself opens nothing: each permission names the
+roles that hold it (permission.py). Roles of staff are given by the operator or an admin, never taken by signing up. In an
+organisation a person has one role, beside those of their account; it opens what belongs to that organisation, and nothing else.
+"""
+
+from typing import Final, Literal
+
+from services.kernel.caller import AccountRole
+
+OrgRole = Literal["owner", "admin", "coach", "member"]
+
+ROLES: Final[dict[AccountRole, str]] = {
+    "member": "whoever has an account: trains, joins classes and challenges, books",
+    "coach": "gives classes, leads them, and sees in them what members let their coach see",
+    "author": "writes scripts and puts them on demand, without leading classes",
+    "support": "looks at accounts, without what tells of their body, and ends their logins",
+    "admin": "what support may; also suspends accounts, and gives and takes roles",
+    "display": "a screen without an account: watches the one class it was opened for",
+}
+ORG_ROLES: Final[dict[OrgRole, str]] = {
+    "owner": "what its admins may; also hands it over and dissolves it",
+    "admin": "invites, removes and manages its people, and sees its figures",
+    "coach": "offers classes that are the organisation's",
+    "member": "books the classes that it offers, and has what its seats give",
+}
+
+EVERYBODY: Final[frozenset[AccountRole]] = frozenset(ROLES)
+PEOPLE: Final[frozenset[AccountRole]] = EVERYBODY - {"display"}
+COACHES: Final[frozenset[AccountRole]] = frozenset({"coach"})
+WRITERS: Final[frozenset[AccountRole]] = frozenset({"coach", "author"})
+STAFF: Final[frozenset[AccountRole]] = frozenset({"support", "admin"})
+ADMINS: Final[frozenset[AccountRole]] = frozenset({"admin"})
+NO_ROLE: Final[frozenset[AccountRole]] = frozenset()
+GRANTED: Final[frozenset[AccountRole]] = frozenset({"coach", "author", "support", "admin"})
+"""Those that can be given and taken."""
