@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from paceline.embedded import open_embedded
+from paceline.keys import vault
 from paceline.settings import Settings
 from persistence.database import open_database
 from persistence.migrate import migrate
@@ -25,4 +26,4 @@ async def open_kept(settings: Settings, clock: Clock) -> AsyncIterator[Transacti
             url = embedded.database_url
         await migrate(url)
         database = await resources.enter_async_context(open_database(url, size=2))
-        yield Transactions(database, clock, Uuid7Ids(clock))
+        yield Transactions(database, clock, Uuid7Ids(clock), vault=vault(settings))

@@ -17,8 +17,10 @@ from typing import Final
 from paceline.settings import Settings
 from services.accounts.keyring import make_key
 from services.accounts.tokens import DISPLAY_TTL_S
+from services.kernel.sealing import Seals
 from services.kernel.sealing import make_key as make_sealing_key
 from services.notifications.vapid import make_vapid_key
+from services.privacy.vault import Vault
 
 KEY_FILE: Final = "token.key.pem"
 VAPID_KEY_FILE: Final = "vapid.key.pem"
@@ -54,6 +56,11 @@ def sealing_keys(settings: Settings) -> tuple[bytes, ...]:
     if settings.sealing_keys:
         return settings.sealing_keys
     return (base64.b64decode(_kept(settings.data_dir / SEALING_KEY_FILE, lambda: f"{make_sealing_key()}\n".encode())),)
+
+
+def vault(settings: Settings) -> Vault:
+    """What opens and seals the fields that are about somebody's body. Raises OSError when the folder cannot be used."""
+    return Vault(Seals(sealing_keys(settings)), seals=settings.seal_fields == "on")
 
 
 def known_admin_token(settings: Settings) -> str | None:

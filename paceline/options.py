@@ -239,9 +239,17 @@ class Settings:
         "PACELINE_SEALING_KEYS",
         sealing_keys(),
         "",
-        "Seal what must be read again and may not lie open in the database: the secrets of webhooks. The first seals, all of them "
-        "open; leave the old one behind a new one. All nodes need the same ones.",
+        "Seal what must be read again and may not lie open in the database: the secrets of webhooks, and the keys under which "
+        "lies what is about people's bodies: keep a copy of them, apart from the database. The first seals, all of them open. To "
+        "change it, give all nodes the new one second, then first; take the old one away when `paceline keys sealing` says so.",
         empty="one is made at the first start and kept in the data folder, in the file sealing.key",
+    )
+    seal_fields: str = option(
+        "PACELINE_SEAL_FIELDS",
+        choice("on", "off"),
+        "on",
+        "Keep what is about people's bodies (profile, limit, samples) sealed in the database. off: read what is sealed and write "
+        "plain, while nodes of an older program still run, which knows no seals; on again, a job seals what was written meanwhile.",
     )
     admin_ui: str = option(
         "PACELINE_ADMIN_UI",

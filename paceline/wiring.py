@@ -26,7 +26,7 @@ from gateway.sockets.renewal import Renewals
 from gateway.sockets.server import LiveServer, attach
 from gateway.sockets.service_state import ServiceStates
 from paceline.demo import Demo
-from paceline.keys import admin_token, longest_token_ms, sealing_keys, signing_key, vapid_key
+from paceline.keys import admin_token, longest_token_ms, sealing_keys, signing_key, vapid_key, vault
 from paceline.program import Program
 from paceline.readings import readings
 from paceline.settings import Settings
@@ -247,7 +247,7 @@ async def open_parts(
         )
         wakeups = Wakeups(database, clock, (OUTBOX_CHANNEL, TASKS_CHANNEL, DELIVERIES_CHANNEL, WEBHOOKS_CHANNEL))
         bell = Bell(database, clock, OUTBOX_CHANNEL, wakeups)
-        transactions = Transactions(database, clock, ids, told=bell.ring)
+        transactions = Transactions(database, clock, ids, told=bell.ring, vault=vault(settings))
         servers = RedisServers(redis_url) if redis_url else None
         broker: Broker
         room_log: RoomLog

@@ -4,29 +4,35 @@ from datetime import datetime
 from typing import Final
 
 import asyncpg
+import msgspec
 
 from persistence.database import Tx
+from persistence.sealing import Sealing, data_key_of
 from services.accounts.account import Account, Credentials, Profile
 from services.kernel.caller import AccountRole
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId
 from services.kernel.problems import EmailTaken
+from services.privacy.vault import Field
+
+PROFILE: Final = Field("accounts", "profile_sealed")
+_COLUMNS: Final = f"accounts.*, {data_key_of('accounts.id')} AS data_key"
+_NOTHING: Final = Profile()
 
 
 class Accounts:
     """Accounts inside one transaction."""
 
-    def __init__(self, tx: Tx) -> None:
+    def __init__(self, tx: Tx, sealing: Sealing | None = None) -> None:
         self._tx: Final = tx
+        self._sealing: Final = sealing or Sealing(tx)
 
     async def add(self, account: Account, password_hash: str) -> None:
         """Store a new account. Raises EmailTaken when its address has one."""
-        profile = account.profile
         added = await self._tx.fetchval(
             """
-            INSERT INTO accounts
-                (id, email, name, password_hash, roles, created_at, birth_date, sex, mass_kg, max_hr, rest_hr, verified_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            INSERT INTO accounts (id, email, name, password_hash, roles, created_at, verified_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
             ON CONFLICT (email) DO NOTHING
             RETURNING id
             """,
@@ -36,50 +42,54 @@ class Accounts:
             password_hash,
             sorted(account.roles),
             utc(account.created_at_ms),
-            profile.birth_date,
-            profile.sex,
-            profile.mass_kg,
-            profile.max_hr,
-            profile.rest_hr,
             None if account.verified_at_ms is None else utc(account.verified_at_ms),
         )
         if added is None:
             raise EmailTaken
+        if account.profile != _NOTHING:
+            await self._save_profile(account)
 
     async def by_id(self, account_id: AccountId) -> Account | None:
         """The account, or None."""
-        row = await self._tx.fetchrow("SELECT * FROM accounts WHERE id = $1", account_id)
-        return None if row is None else _account(row)
+        row = await self._tx.fetchrow(f"SELECT {_COLUMNS} FROM accounts WHERE id = $1", account_id)  # noqa: S608
+        return None if row is None else self._account(row)
 
     async def locked(self, account_id: AccountId) -> Account | None:
         """The account, locked until the transaction ends.
 
         NO KEY UPDATE: other changes of the account wait, rows that only refer to it do not.
         """
-        row = await self._tx.fetchrow("SELECT * FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account_id)
-        return None if row is None else _account(row)
+        row = await self._tx.fetchrow(f"SELECT {_COLUMNS} FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account_id)  # noqa: S608
+        return None if row is None else self._account(row)
 
     async def credentials(self, email: str) -> Credentials | None:
         """The account with this address (in lower case) and its password's hash, or None."""
-        row = await self._tx.fetchrow("SELECT * FROM accounts WHERE email = $1", email)
-        return None if row is None else Credentials(_account(row), row["password_hash"])
+        row = await self._tx.fetchrow(f"SELECT {_COLUMNS} FROM accounts WHERE email = $1", email)  # noqa: S608
+        return None if row is None else Credentials(self._account(row), row["password_hash"])
 
     async def save(self, account: Account) -> None:
         """Store the name and the profile; address, roles and password have their own ways in."""
-        profile = account.profile
+        await self._tx.execute("UPDATE accounts SET name = $2 WHERE id = $1", account.id, account.name)
+        await self._save_profile(account)
+
+    async def _save_profile(self, account: Account) -> None:
+        profile, sealed = account.profile, None
+        if profile != _NOTHING:
+            sealed = await self._sealing.seal(account.id, PROFILE, msgspec.json.encode(profile))
+        plain = profile if sealed is None else _NOTHING
         await self._tx.execute(
             """
             UPDATE accounts
-            SET name = $2, birth_date = $3, sex = $4, mass_kg = $5, max_hr = $6, rest_hr = $7
+            SET birth_date = $2, sex = $3, mass_kg = $4, max_hr = $5, rest_hr = $6, profile_sealed = $7
             WHERE id = $1
             """,
             account.id,
-            account.name,
-            profile.birth_date,
-            profile.sex,
-            profile.mass_kg,
-            profile.max_hr,
-            profile.rest_hr,
+            plain.birth_date,
+            plain.sex,
+            plain.mass_kg,
+            plain.max_hr,
+            plain.rest_hr,
+            sealed,
         )
 
     async def password_hash_locked(self, account_id: AccountId) -> str | None:
@@ -95,8 +105,8 @@ class Accounts:
 
     async def by_email_locked(self, email: str) -> Account | None:
         """The account with this address (in lower case), locked until the transaction ends."""
-        row = await self._tx.fetchrow("SELECT * FROM accounts WHERE email = $1 FOR NO KEY UPDATE", email)
-        return None if row is None else _account(row)
+        row = await self._tx.fetchrow(f"SELECT {_COLUMNS} FROM accounts WHERE email = $1 FOR NO KEY UPDATE", email)  # noqa: S608
+        return None if row is None else self._account(row)
 
     async def verify(self, account_id: AccountId, at: datetime) -> None:
         """The account's address is proved; the first time stands."""
@@ -118,33 +128,44 @@ class Accounts:
     async def grant_role(self, email: str, role: AccountRole) -> Account | None:
         """Add `role` unless it is there; the account as it is then, None when no account has this address."""
         row = await self._tx.fetchrow(
-            """
+            f"""
             UPDATE accounts
             SET roles = CASE WHEN $2 = ANY (roles) THEN roles ELSE array_append(roles, $2) END
             WHERE email = $1
-            RETURNING *
-            """,
+            RETURNING {_COLUMNS}
+            """,  # noqa: S608
             email,
             role,
         )
-        return None if row is None else _account(row)
+        return None if row is None else self._account(row)
+
+    def _account(self, row: asyncpg.Record) -> Account:
+        return Account(
+            id=AccountId(row["id"]),
+            email=row["email"],
+            name=row["name"],
+            roles=frozenset(row["roles"]),
+            created_at_ms=to_wall_ms(row["created_at"]),
+            profile=self._profile(row),
+            verified_at_ms=None if row["verified_at"] is None else to_wall_ms(row["verified_at"]),
+        )
+
+    def _profile(self, row: asyncpg.Record) -> Profile:
+        sealed = row["profile_sealed"]
+        if sealed is None:
+            return plain_profile(row)
+        opened = self._sealing.open(AccountId(row["id"]), row["data_key"], PROFILE, sealed)
+        return msgspec.json.decode(opened, type=Profile)
 
 
-def _account(row: asyncpg.Record) -> Account:
+def plain_profile(row: asyncpg.Record) -> Profile:
+    """The profile of a row that is not sealed."""
     # A real has 24 bits: 70.1 comes back as 70.0999984. People type at most a few decimals.
     mass_kg = row["mass_kg"]
-    return Account(
-        id=AccountId(row["id"]),
-        email=row["email"],
-        name=row["name"],
-        roles=frozenset(row["roles"]),
-        created_at_ms=to_wall_ms(row["created_at"]),
-        profile=Profile(
-            birth_date=row["birth_date"],
-            sex=row["sex"],
-            mass_kg=None if mass_kg is None else round(mass_kg, 3),
-            max_hr=row["max_hr"],
-            rest_hr=row["rest_hr"],
-        ),
-        verified_at_ms=None if row["verified_at"] is None else to_wall_ms(row["verified_at"]),
+    return Profile(
+        birth_date=row["birth_date"],
+        sex=row["sex"],
+        mass_kg=None if mass_kg is None else round(mass_kg, 3),
+        max_hr=row["max_hr"],
+        rest_hr=row["rest_hr"],
     )

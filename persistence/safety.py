@@ -6,47 +6,63 @@ from typing import Final
 import asyncpg
 
 from persistence.database import Tx
+from persistence.sealing import Sealing, data_key_of
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ClassId, IncidentId, StreamId
+from services.privacy.vault import Field
 from services.safety.incident import Incident
 from services.safety.ports import Chosen, Place
+
+LIMIT: Final = Field("safety_choices", "limit_sealed")
+_CHOICE: Final = f"""
+    SELECT account_id, is_on, limit_bpm, limit_sealed, {data_key_of("safety_choices.account_id")} AS data_key
+    FROM safety_choices WHERE account_id = $1
+"""  # noqa: S608
 
 
 class Safety:
     """Choices and incidents inside one transaction."""
 
-    def __init__(self, tx: Tx) -> None:
+    def __init__(self, tx: Tx, sealing: Sealing | None = None) -> None:
         self._tx: Final = tx
+        self._sealing: Final = sealing or Sealing(tx)
 
     # -- the choice ---------------------------------------------------------------------------------------------------
 
     async def chosen(self, account_id: AccountId) -> Chosen:
         """What somebody has chosen; off when that is nothing."""
-        return _chosen(
-            await self._tx.fetchrow("SELECT is_on, limit_bpm FROM safety_choices WHERE account_id = $1", account_id)
-        )
+        return self._chosen(await self._tx.fetchrow(_CHOICE, account_id))
 
     async def lock_chosen(self, account_id: AccountId) -> Chosen:
         """The same; nobody else opens an incident of theirs, or changes the choice, before this transaction ends."""
-        return _chosen(
-            await self._tx.fetchrow(
-                "SELECT is_on, limit_bpm FROM safety_choices WHERE account_id = $1 FOR NO KEY UPDATE", account_id
-            )
-        )
+        return self._chosen(await self._tx.fetchrow(f"{_CHOICE} FOR NO KEY UPDATE", account_id))
 
     async def save_chosen(self, account_id: AccountId, chosen: Chosen, at_ms: int) -> None:
         """Keep a choice in place of an earlier one."""
+        limit, sealed = chosen.limit_bpm, None
+        if limit is not None:
+            sealed = await self._sealing.seal(account_id, LIMIT, b"%d" % limit)
         await self._tx.execute(
             """
-            INSERT INTO safety_choices (account_id, is_on, limit_bpm, changed_at) VALUES ($1, $2, $3, $4)
+            INSERT INTO safety_choices (account_id, is_on, limit_bpm, limit_sealed, changed_at) VALUES ($1, $2, $3, $4, $5)
             ON CONFLICT (account_id) DO UPDATE
-                SET is_on = excluded.is_on, limit_bpm = excluded.limit_bpm, changed_at = excluded.changed_at
+                SET is_on = excluded.is_on, limit_bpm = excluded.limit_bpm, limit_sealed = excluded.limit_sealed,
+                    changed_at = excluded.changed_at
             """,
             account_id,
             chosen.on,
-            chosen.limit_bpm,
+            limit if sealed is None else None,
+            sealed,
             utc(at_ms),
         )
+
+    def _chosen(self, row: asyncpg.Record | None) -> Chosen:
+        if row is None:
+            return Chosen()
+        limit: int | None = row["limit_bpm"]
+        if row["limit_sealed"] is not None:
+            limit = int(self._sealing.open(AccountId(row["account_id"]), row["data_key"], LIMIT, row["limit_sealed"]))
+        return Chosen(row["is_on"], limit)
 
     # -- incidents ----------------------------------------------------------------------------------------------------
 
@@ -162,10 +178,6 @@ class Safety:
             utc(at_ms),
         )
         return found
-
-
-def _chosen(row: asyncpg.Record | None) -> Chosen:
-    return Chosen() if row is None else Chosen(row["is_on"], row["limit_bpm"])
 
 
 def _at(ms: int | None) -> datetime | None:

@@ -42,6 +42,9 @@ from persistence.phones import Phones
 from persistence.reports import Reports
 from persistence.safety import Safety
 from persistence.schedule import Schedule
+from persistence.sealing import Sealing
+from persistence.sealing_keys import SealingKeys
+from persistence.sealing_passes import SealingPasses
 from persistence.showings import Showings
 from persistence.signing_keys import SigningKeys
 from persistence.streams import Streams
@@ -54,14 +57,18 @@ from persistence.webhooks import Webhooks
 from persistence.workouts import Workouts
 from services.kernel.clock import Clock
 from services.kernel.ids import Ids
+from services.privacy.vault import Vault
 
 
 class Stores:
     """The stores of one open transaction."""
 
-    def __init__(self, tx: Tx, clock: Clock, ids: Ids, *, notify: bool = True) -> None:
+    def __init__(self, tx: Tx, clock: Clock, ids: Ids, *, notify: bool = True, vault: Vault | None = None) -> None:
         self.tx: Final = tx
-        self.accounts: Final = Accounts(tx)
+        sealing = Sealing(tx, vault)
+        self.accounts: Final = Accounts(tx, sealing)
+        self.sealing_keys: Final = SealingKeys(tx, vault)
+        self.sealing_passes: Final = SealingPasses(tx, vault)
         self.account_mails: Final = AccountMails(tx)
         self.logins: Final = Logins(tx)
         self.signing_keys: Final = SigningKeys(tx)
@@ -80,9 +87,9 @@ class Stores:
         self.blocks: Final = Blocks(tx)
         self.moderation: Final = Moderation(tx)
         self.reports: Final = Reports(tx)
-        self.streams: Final = Streams(tx)
-        self.workouts: Final = Workouts(tx)
-        self.verdicts: Final = Verdicts(tx)
+        self.streams: Final = Streams(tx, sealing)
+        self.workouts: Final = Workouts(tx, sealing)
+        self.verdicts: Final = Verdicts(tx, sealing)
         self.notifications: Final = Notifications(tx)
         self.notification_settings: Final = NotificationSettings(tx)
         self.phones: Final = Phones(tx)
@@ -90,7 +97,7 @@ class Stores:
         self.announcements: Final = Announcements(tx)
         self.webhooks: Final = Webhooks(tx)
         self.webhook_deliveries: Final = WebhookDeliveries(tx)
-        self.safety: Final = Safety(tx)
+        self.safety: Final = Safety(tx, sealing)
         self.contacts: Final = Contacts(tx)
         self.contact_phones: Final = ContactPhones(tx)
         self.letters: Final = ContactLetters(tx)
@@ -109,14 +116,24 @@ class Transactions:
     """Opens transactions: `async with transactions() as stores: …`.
 
     `told` is called after the commit of one that told facts. Without it Postgres itself notifies the relay at the commit, which
-    needs nobody's help and lets only one such transaction commit at a time.
+    needs nobody's help and lets only one such transaction commit at a time. Without a `vault` what is about the body is written
+    plain, and what is sealed cannot be read.
     """
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids, told: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        told: Callable[[], None] | None = None,
+        *,
+        vault: Vault | None = None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
         self._told = told
+        self._vault = vault
 
     def __call__(self) -> AbstractAsyncContextManager[Stores]:
         """One transaction. Raises `Unavailable` when Postgres is away."""
@@ -125,7 +142,7 @@ class Transactions:
     @asynccontextmanager
     async def _open(self) -> AsyncIterator[Stores]:
         async with self._database.tx() as tx:
-            stores = Stores(tx, self._clock, self._ids, notify=self._told is None)
+            stores = Stores(tx, self._clock, self._ids, notify=self._told is None, vault=self._vault)
             yield stores
         if self._told is not None and stores.outbox.told:
             self._told()

@@ -5,7 +5,7 @@ never deadlock; it compares the fencing epoch, so a node that lost a stream to a
 `next_seq`, so a batch whose commit was in doubt can be written again and is stored once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -13,25 +13,27 @@ import asyncpg
 import msgspec
 
 from persistence.database import Tx
-from persistence.samples import BatchColumns, encode_batch
+from persistence.samples import SAMPLES, BatchColumns, encode_batch, pack_batch
+from persistence.sealing import Sealing, data_key_of
+from persistence.workouts import PHYSIOLOGY
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ClassId, StreamId, WorkoutId
 from services.training.arbitration import Shift
 from services.training.earned import Earned
 from services.training.motion import NOT_MOVED, Moved, Moving, total
 from services.training.origin import StreamOrigin
+from services.training.physiology import Physiology
 from services.training.provenance import SensorKind
 from services.training.sample import Sample
 
 _decode_moving: Final = msgspec.json.Decoder(Moving).decode
 
-_BODY = """
-    workouts.physiology ->> 'sex' IS NOT NULL
-    AND workouts.physiology ->> 'mass_kg' IS NOT NULL
-    AND workouts.physiology ->> 'age_years' IS NOT NULL
+_BODIES: Final = f"""
+    array_agg(workouts.physiology ORDER BY workouts.created_at DESC, workouts.id) AS bodies,
+    array_agg(workouts.physiology_sealed ORDER BY workouts.created_at DESC, workouts.id) AS sealed_bodies,
+    {data_key_of("streams.account_id")} AS data_key
 """
-_MASS = "(array_agg(workouts.physiology ->> 'mass_kg' ORDER BY workouts.created_at DESC, workouts.id))[1]::float8"
-"""Of the last workout, which holds it as text."""
+"""The bodies of all workouts of a group, that of the last one first."""
 
 
 class StreamRecord(msgspec.Struct, frozen=True):
@@ -110,8 +112,9 @@ class JudgedTally(msgspec.Struct, frozen=True):
 class Streams:
     """The streams inside one transaction."""
 
-    def __init__(self, tx: Tx) -> None:
-        self._tx = tx
+    def __init__(self, tx: Tx, sealing: Sealing | None = None) -> None:
+        self._tx: Final = tx
+        self._sealing: Final = sealing or Sealing(tx)
 
     async def lock(self, stream_id: StreamId) -> StreamRecord | None:
         """The stream, locked until the transaction ends (FOR NO KEY UPDATE), or None."""
@@ -198,7 +201,7 @@ class Streams:
             SELECT streams.account_id,
                    array[sum(zone_ms[1]), sum(zone_ms[2]), sum(zone_ms[3]),
                          sum(zone_ms[4]), sum(zone_ms[5]), sum(zone_ms[6])]::bigint[] AS zone_ms,
-                   sum(burned)::bigint AS burned, bool_or({_BODY}) AS body, {_MASS} AS mass_kg,
+                   sum(burned)::bigint AS burned, {_BODIES},
                    array_agg(motion) FILTER (WHERE motion IS NOT NULL) AS motions
             FROM streams JOIN workouts ON workouts.id = streams.workout_id
             WHERE streams.class_id = $1
@@ -207,8 +210,9 @@ class Streams:
             class_id,
         )
         return [
-            Tally(AccountId(row["account_id"]), _earned(row), row["body"], _moved(row["motions"]), row["mass_kg"])
+            Tally(AccountId(row["account_id"]), _earned(row), body, _moved(row["motions"]), mass_kg)
             for row in rows
+            for body, mass_kg in (self._body(row),)
         ]
 
     async def of_class(self, class_id: ClassId) -> list[tuple[AccountId, WorkoutId]]:
@@ -232,7 +236,7 @@ class Streams:
             SELECT streams.account_id, bool_or(workouts.verdict = 'flagged') AS flagged,
                    array[sum(zone_ms[1]), sum(zone_ms[2]), sum(zone_ms[3]),
                          sum(zone_ms[4]), sum(zone_ms[5]), sum(zone_ms[6])]::bigint[] AS zone_ms,
-                   sum(burned)::bigint AS burned, bool_or({_BODY}) AS body, {_MASS} AS mass_kg,
+                   sum(burned)::bigint AS burned, {_BODIES},
                    array_agg(motion) FILTER (WHERE motion IS NOT NULL) AS motions
             FROM streams JOIN workouts ON workouts.id = streams.workout_id
             WHERE streams.class_id = $1 AND workouts.verdict <> 'rejected'
@@ -244,13 +248,26 @@ class Streams:
             JudgedTally(
                 AccountId(row["account_id"]),
                 _earned(row),
-                row["body"],
+                body,
                 row["flagged"],
                 _moved(row["motions"]),
-                row["mass_kg"],
+                mass_kg,
             )
             for row in rows
+            for body, mass_kg in (self._body(row),)
         ]
+
+    def _body(self, row: asyncpg.Record) -> tuple[bool, float | None]:
+        """Whether one of the bodies is known well enough for calories, and the mass of the last one. Raises CannotOpen."""
+        account_id, wrapped = AccountId(row["account_id"]), row["data_key"]
+        bodies = [
+            msgspec.json.decode(
+                self._sealing.open(account_id, wrapped, PHYSIOLOGY, sealed) if plain is None else plain, type=Physiology
+            )
+            for plain, sealed in zip(row["bodies"], row["sealed_bodies"], strict=True)
+        ]
+        known = any(None not in (body.sex, body.mass_kg, body.age_years) for body in bodies)
+        return known, bodies[0].mass_kg
 
     async def earned(self, class_id: ClassId, account_id: AccountId, *, but: StreamId) -> dict[StreamId, Earned]:
         """What each stream of a member has earned in a class, leaving out one."""
@@ -273,13 +290,14 @@ class Streams:
         Raises ValueError when a batch leaves a hole after what is stored: the caller has lost samples.
         """
         rows = await self._tx.fetch(
-            """
-            SELECT id, epoch, next_seq, workout_id, account_id, finished_at IS NOT NULL AS finished
+            f"""
+            SELECT id, epoch, next_seq, workout_id, account_id, finished_at IS NOT NULL AS finished,
+                   {data_key_of("streams.account_id")} AS data_key
             FROM streams
             WHERE id = ANY($1::uuid[])
             ORDER BY id
             FOR NO KEY UPDATE
-            """,
+            """,  # noqa: S608
             [batch.stream_id for batch in batches],
         )
         known = {row["id"]: row for row in rows}
@@ -304,7 +322,7 @@ class Streams:
                 )
             )
         if accepted:
-            await self._copy(accepted)
+            await self._copy(accepted, known)
             await self._advance([batch for batch, _ in accepted])
         return written
 
@@ -362,20 +380,30 @@ class Streams:
             for row in rows
         ]
 
-    async def _copy(self, accepted: Sequence[tuple[StreamBatch, int]]) -> None:
+    async def _copy(
+        self, accepted: Sequence[tuple[StreamBatch, int]], known: Mapping[StreamId, asyncpg.Record]
+    ) -> None:
+        sealed = self._sealing.seals
         await self._tx.copy_records_to_table(
             "sample_batches",
-            columns=["stream_id", "first_seq", "received_at", *BatchColumns._fields],
+            columns=["stream_id", "first_seq", "received_at", *(("sealed",) if sealed else BatchColumns._fields)],
             records=[
                 (
                     batch.stream_id,
                     batch.first_seq + skip,
                     utc(batch.received_ms),
-                    *encode_batch(batch.samples[skip:]),
+                    *([await self._seal(columns, known[batch.stream_id])] if sealed else columns),
                 )
                 for batch, skip in accepted
+                for columns in (encode_batch(batch.samples[skip:]),)
             ],
         )
+
+    async def _seal(self, columns: BatchColumns, stream: asyncpg.Record) -> bytes:
+        """Waits only for the first samples that an account ever stores: they make its key."""
+        account_id, wrapped = AccountId(stream["account_id"]), stream["data_key"]
+        key = await self._sealing.key(account_id) if wrapped is None else self._sealing.opened(account_id, wrapped)
+        return key.seal(SAMPLES, pack_batch(columns))
 
     async def _advance(self, batches: Sequence[StreamBatch]) -> None:
         zones = [[batch.zone_ms[zone] for batch in batches] for zone in range(6)]

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from persistence.database import Tx
+from persistence.sealing import Sealing
 from persistence.workouts import WORKOUT_COLUMNS, workout_of
 from services.fairplay.case import Step, Waiting
 from services.fairplay.comparing import Pair
@@ -28,8 +29,9 @@ _findings: Final = msgspec.json.Decoder(tuple[Finding, ...]).decode
 class Verdicts:
     """The verdicts inside one transaction."""
 
-    def __init__(self, tx: Tx) -> None:
+    def __init__(self, tx: Tx, sealing: Sealing | None = None) -> None:
         self._tx: Final = tx
+        self._sealing: Final = sealing or Sealing(tx)
 
     # -- what was found -----------------------------------------------------------------------------------------------
 
@@ -229,7 +231,10 @@ class Verdicts:
             but,
             limit,
         )
-        return [Case(workout_of(row), row["name"], row["waiting"], to_wall_ms(row["waiting_since"])) for row in rows]
+        return [
+            Case(workout_of(row, self._sealing), row["name"], row["waiting"], to_wall_ms(row["waiting_since"]))
+            for row in rows
+        ]
 
     # -- pairs --------------------------------------------------------------------------------------------------------
 

@@ -11,26 +11,33 @@ import asyncpg
 import msgspec
 
 from persistence.database import Tx
-from persistence.samples import decode_batch
+from persistence.samples import SAMPLES, decode_batch, unpack_batch
+from persistence.sealing import Sealing, data_key_of
 from services.kernel.clock import to_wall_ms
 from services.kernel.ids import AccountId, ClassId, WorkoutId
+from services.privacy.vault import Field
 from services.training.physiology import Physiology
 from services.training.plausibility import Verdict
 from services.training.sample import Sample
 from services.training.summary import WorkoutSummary
 from services.training.workouts import Workout
 
-WORKOUT_COLUMNS: Final = """
-    workouts.id, workouts.account_id, workouts.class_id, workouts.sport, workouts.physiology, workouts.created_at,
-    workouts.finished_at, workouts.summary, workouts.revision, workouts.verdict AS standing
+PHYSIOLOGY: Final = Field("workouts", "physiology_sealed")
+BODY_COLUMNS: Final = f"""
+    workouts.account_id, workouts.physiology, workouts.physiology_sealed, {data_key_of("workouts.account_id")} AS data_key
+"""
+WORKOUT_COLUMNS: Final = f"""
+    workouts.id, workouts.class_id, workouts.sport, workouts.created_at, workouts.finished_at, workouts.summary,
+    workouts.revision, workouts.verdict AS standing, {BODY_COLUMNS}
 """
 
 
 class Workouts:
     """The workouts inside one transaction."""
 
-    def __init__(self, tx: Tx) -> None:
+    def __init__(self, tx: Tx, sealing: Sealing | None = None) -> None:
         self._tx: Final = tx
+        self._sealing: Final = sealing or Sealing(tx)
 
     async def create(
         self,
@@ -43,23 +50,25 @@ class Workouts:
         created_at: datetime,
     ) -> None:
         """A new workout, judged by this body for ever."""
+        plain, sealed = await self._kept(account_id, physiology)
         await self._tx.execute(
             """
-            INSERT INTO workouts (id, account_id, class_id, sport, physiology, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6)
+            INSERT INTO workouts (id, account_id, class_id, sport, physiology, physiology_sealed, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
             """,
             workout_id,
             account_id,
             class_id,
             sport,
-            msgspec.json.encode(physiology).decode(),
+            plain,
+            sealed,
             created_at,
         )
 
     async def by_id(self, workout_id: WorkoutId) -> Workout | None:
         """The workout, or None."""
         row = await self._tx.fetchrow(f"SELECT {WORKOUT_COLUMNS} FROM workouts WHERE id = $1", workout_id)  # noqa: S608
-        return None if row is None else workout_of(row)
+        return None if row is None else workout_of(row, self._sealing)
 
     async def lock(self, workout_id: WorkoutId) -> Workout | None:
         """The workout, its row locked until the transaction ends (FOR NO KEY UPDATE), or None."""
@@ -67,14 +76,14 @@ class Workouts:
             f"SELECT {WORKOUT_COLUMNS} FROM workouts WHERE id = $1 FOR NO KEY UPDATE",  # noqa: S608
             workout_id,
         )
-        return None if row is None else workout_of(row)
+        return None if row is None else workout_of(row, self._sealing)
 
     async def physiology(self, workout_id: WorkoutId) -> Physiology:
         """The body the workout is judged by. Raises `LookupError` when there is no such workout."""
-        found: str | None = await self._tx.fetchval("SELECT physiology FROM workouts WHERE id = $1", workout_id)
-        if found is None:
+        row = await self._tx.fetchrow(f"SELECT {BODY_COLUMNS} FROM workouts WHERE id = $1", workout_id)  # noqa: S608
+        if row is None:
             raise LookupError(f"there is no workout {workout_id}")
-        return msgspec.json.decode(found, type=Physiology)
+        return body_of(row, self._sealing)
 
     async def of_account(self, account_id: AccountId, *, before: WorkoutId | None, limit: int) -> list[Workout]:
         """Somebody's workouts, newest first, from the one after `before` on."""
@@ -91,7 +100,7 @@ class Workouts:
             before,
             limit,
         )
-        return [workout_of(row) for row in rows]
+        return [workout_of(row, self._sealing) for row in rows]
 
     async def following(
         self, account_id: AccountId, *, after: WorkoutId | None, since: datetime | None, limit: int
@@ -111,7 +120,7 @@ class Workouts:
             since,
             limit,
         )
-        return [workout_of(row) for row in rows]
+        return [workout_of(row, self._sealing) for row in rows]
 
     async def count_finished(self, account_id: AccountId, since: datetime | None) -> int:
         """How many finished workouts somebody has, of those begun at `since` or later."""
@@ -127,9 +136,20 @@ class Workouts:
 
     async def judge_by(self, workout_id: WorkoutId, physiology: Physiology) -> None:
         """Judge the workout by another body from now on; its summary is for the caller to make."""
+        account_id = await self._tx.fetchval("SELECT account_id FROM workouts WHERE id = $1", workout_id)
+        if account_id is None:
+            return
         await self._tx.execute(
-            "UPDATE workouts SET physiology = $2 WHERE id = $1", workout_id, msgspec.json.encode(physiology).decode()
+            "UPDATE workouts SET physiology = $2, physiology_sealed = $3 WHERE id = $1",
+            workout_id,
+            *await self._kept(AccountId(account_id), physiology),
         )
+
+    async def _kept(self, account_id: AccountId, physiology: Physiology) -> tuple[str | None, bytes | None]:
+        """A body plain or sealed, as the two columns have it."""
+        plain = msgspec.json.encode(physiology)
+        sealed = await self._sealing.seal(account_id, PHYSIOLOGY, plain)
+        return (plain.decode(), None) if sealed is None else (None, sealed)
 
     async def finish(self, workout_id: WorkoutId, at: datetime) -> None:
         """The workout is finished, at `at` unless it was before. Locks it either way: a fact about it may follow."""
@@ -167,16 +187,17 @@ class Workouts:
         Positions of a stream are without holes, so the batches of a page are found by their numbers alone.
         """
         rows = await self._tx.fetch(
-            """
+            f"""
             SELECT part.shift + batch.first_seq AS position, batch.t, batch.bpm, batch.rr, batch.rr_n,
-                   batch.distance_m, batch.power_w, batch.cadence
+                   batch.distance_m, batch.power_w, batch.cadence, batch.sealed, part.account_id, part.data_key
             FROM (
-                SELECT id, next_seq, (sum(next_seq) OVER (ORDER BY opened_at, id))::bigint - next_seq AS shift
+                SELECT id, next_seq, account_id, {data_key_of("streams.account_id")} AS data_key,
+                       (sum(next_seq) OVER (ORDER BY opened_at, id))::bigint - next_seq AS shift
                 FROM streams
                 WHERE workout_id = $1
             ) AS part
             CROSS JOIN LATERAL (
-                SELECT first_seq, t, bpm, rr, rr_n, distance_m, power_w, cadence FROM sample_batches
+                SELECT first_seq, t, bpm, rr, rr_n, distance_m, power_w, cadence, sealed FROM sample_batches
                 WHERE stream_id = part.id
                   AND first_seq < $3::bigint - part.shift
                   AND first_seq >= coalesce(
@@ -185,21 +206,34 @@ class Workouts:
             ) AS batch
             WHERE part.shift < $3 AND part.shift + part.next_seq > $2
             ORDER BY position
-            """,
+            """,  # noqa: S608
             workout_id,
             from_seq,
             from_seq + limit,
         )
         found: list[Sample] = []
         for row in rows:
-            samples = decode_batch(row)
+            samples = self._samples(row)
             skip = max(from_seq - int(row["position"]), 0)
             found.extend(samples[skip:])
         del found[limit:]
         return found
 
+    def _samples(self, row: asyncpg.Record) -> tuple[Sample, ...]:
+        if row["sealed"] is None:
+            return decode_batch(row)
+        return unpack_batch(self._sealing.open(AccountId(row["account_id"]), row["data_key"], SAMPLES, row["sealed"]))
 
-def workout_of(row: asyncpg.Record) -> Workout:
+
+def body_of(row: asyncpg.Record, sealing: Sealing) -> Physiology:
+    """The body of a row that has `BODY_COLUMNS`. Raises CannotOpen."""
+    plain: str | bytes | None = row["physiology"]
+    if plain is None:
+        plain = sealing.open(AccountId(row["account_id"]), row["data_key"], PHYSIOLOGY, row["physiology_sealed"])
+    return msgspec.json.decode(plain, type=Physiology)
+
+
+def workout_of(row: asyncpg.Record, sealing: Sealing) -> Workout:
     """The workout of a row that has `WORKOUT_COLUMNS`."""
     summary: str | None = row["summary"]
     return Workout(
@@ -207,7 +241,7 @@ def workout_of(row: asyncpg.Record) -> Workout:
         account_id=AccountId(row["account_id"]),
         class_id=None if row["class_id"] is None else ClassId(row["class_id"]),
         sport=row["sport"],
-        physiology=msgspec.json.decode(row["physiology"], type=Physiology),
+        physiology=body_of(row, sealing),
         created_at_ms=to_wall_ms(row["created_at"]),
         finished_at_ms=None if row["finished_at"] is None else to_wall_ms(row["finished_at"]),
         revision=row["revision"],

@@ -71,6 +71,8 @@ def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports) -> tupl
         Job("prune-tapes", Every(3_600), upkeep.prune_tapes),
         Job("prune-ticks", Every(3_600), upkeep.prune_ticks),
         Job("prune-webhook-deliveries", Every(3_600), webhooks.prune_deliveries),
+        Job("seal-fields", Every(15), upkeep.seal_fields),
+        Job("wrap-keys-anew", Every(15), upkeep.wrap_keys_anew),
         Job("sweep-removed-webhooks", Every(60), webhooks.sweep_removed),
     )
 
@@ -157,6 +159,14 @@ class Jobs:
     async def prune_tapes(self, stores: Stores, _: Tick) -> int:
         """Forget how the boards of classes of long ago looked."""
         return await stores.tapes.prune(utc(self._clock.wall_ms()) - timedelta(days=TAPE_DAYS), BITE)
+
+    async def seal_fields(self, stores: Stores, _: Tick) -> int:
+        """Seal what an older program has written plain. Looking through a table that is sealed costs its key's index, once."""
+        return await stores.sealing_passes.go_on(BITE, utc(self._clock.wall_ms()))
+
+    async def wrap_keys_anew(self, stores: Stores, _: Tick) -> int:
+        """Bring everything under the newest of the sealing keys, so that older ones can be taken away."""
+        return await stores.sealing_keys.wrap_anew(BITE)
 
     async def prune_ticks(self, stores: Stores, _: Tick) -> int:
         """Forget what the schedule did long ago."""

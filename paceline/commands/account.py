@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from paceline.embedded import EmbeddedError, open_embedded
+from paceline.keys import vault
 from paceline.settings import Settings, SettingsError, load_settings
 from persistence.database import open_database
 from persistence.migrate import migrate
@@ -115,19 +116,19 @@ def run(args: argparse.Namespace) -> int:
 
 async def _do(settings: Settings, args: argparse.Namespace) -> str:
     if settings.database_url:
-        return await _do_on(settings.database_url, args)
+        return await _do_on(settings.database_url, settings, args)
     async with open_embedded(Path(settings.data_dir), want_redis=False) as embedded:
         if embedded.database_url is None:
             raise RuntimeError("the local PostgreSQL did not start")
-        return await _do_on(embedded.database_url, args)
+        return await _do_on(embedded.database_url, settings, args)
 
 
-async def _do_on(dsn: str, args: argparse.Namespace) -> str:
+async def _do_on(dsn: str, settings: Settings, args: argparse.Namespace) -> str:
     await migrate(dsn)
     clock = SystemClock()
     ids = Uuid7Ids(clock)
     async with open_database(dsn, size=2) as database:
-        transactions = Transactions(database, clock, ids)
+        transactions = Transactions(database, clock, ids, vault=vault(settings))
         if args.act == "grant":
             return await _grant(transactions, args)
         return await _entitlements(transactions, Entitlements(transactions, clock, ids), args)

@@ -18,6 +18,7 @@ import msgspec
 
 from paceline.commands.replay import speed_of
 from paceline.embedded import EmbeddedError, open_embedded
+from paceline.keys import vault
 from paceline.settings import Settings, SettingsError, load_settings
 from persistence.database import open_database
 from persistence.migrate import MigrationError, migrate, pending
@@ -98,21 +99,21 @@ def run(args: argparse.Namespace) -> int:
 
 async def _run(settings: Settings, args: argparse.Namespace) -> int:
     if settings.database_url:
-        return await _on_database(settings.database_url, args)
+        return await _on_database(settings.database_url, settings, args)
     async with open_embedded(Path(settings.data_dir), want_redis=False) as embedded:
         if embedded.database_url is None:
             raise RuntimeError("the local PostgreSQL did not start")
         await migrate(embedded.database_url)
-        return await _on_database(embedded.database_url, args)
+        return await _on_database(embedded.database_url, settings, args)
 
 
-async def _on_database(dsn: str, args: argparse.Namespace) -> int:
+async def _on_database(dsn: str, settings: Settings, args: argparse.Namespace) -> int:
     clock = SystemClock()
     async with open_database(dsn, size=1) as database:
         async with database.connection() as connection:
             if waiting := await pending(connection):
                 raise MigrationError(f"{waiting} migrations have not run on this database: `paceline migrate`")
-        transactions = Transactions(database, clock, Uuid7Ids(clock))
+        transactions = Transactions(database, clock, Uuid7Ids(clock), vault=vault(settings))
         live, clocks = await _class(transactions, args.which)
         replay = Replay(transactions)
         if args.check:

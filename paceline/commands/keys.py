@@ -1,10 +1,11 @@
-"""`paceline keys`: the keys that sign access tokens."""
+"""`paceline keys`: the keys that sign access tokens, and those that seal."""
 
 import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from paceline.embedded import EmbeddedError, open_embedded
@@ -18,7 +19,7 @@ from services.accounts.keys import Keys, KeyView
 from services.kernel.clock import SystemClock, utc
 from services.kernel.ids import Uuid7Ids
 from services.kernel.problems import Problem
-from services.kernel.sealing import Seals
+from services.kernel.sealing import Seals, number_of
 
 MINUTE_MS = 60_000
 DESCRIPTION = f"""
@@ -30,12 +31,16 @@ When a key was stolen, say so: the new one takes over after {STOLEN_LEAD_MS // M
 have signed is refused from then on. Apps get new tokens by their refresh tokens; big screens open anew with the code of
 their class.
 
+The keys that seal (PACELINE_SEALING_KEYS) are changed in the configuration, without anything that stops: give all nodes
+the new key second, then first. A job brings everything under the first one; `sealing` says when nothing is under the others.
+
 With the local PostgreSQL, stop `paceline run` first: it serves one process at a time. The sealing keys have to be those of the
 nodes (PACELINE_SEALING_KEYS, or the data folder).
 """
 EPILOG = """
 examples:
   paceline keys list
+  paceline keys sealing
   paceline keys rotate
   paceline keys rotate --stolen
 """
@@ -51,6 +56,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     acts = command.add_subparsers(dest="act", metavar="ACT", required=True)
+    acts.add_parser("sealing", help="show which of PACELINE_SEALING_KEYS is still needed, and what is sealed by now")
     acts.add_parser("list", help="show them in the order in which they sign")
     rotate = acts.add_parser("rotate", help="make a key that takes over")
     rotate.add_argument("--stolen", action="store_true", help="soon, and refuse all others from then on")
@@ -83,6 +89,11 @@ async def _do_on(dsn: str, settings: Settings, args: argparse.Namespace) -> str:
     await migrate(dsn)
     clock = SystemClock()
     async with open_database(dsn, size=2) as database:
+        if args.act == "sealing":
+            async with Transactions(database, clock, Uuid7Ids(clock))() as stores:
+                return _sealing(
+                    sealing_keys(settings), await stores.sealing_keys.counts(), await stores.sealing_passes.all()
+                )
         keys = Keys(
             Transactions(database, clock, Uuid7Ids(clock)),
             Seals(sealing_keys(settings)),
@@ -103,6 +114,27 @@ def _told(keys: Sequence[KeyView]) -> str:
         state = "signs" if key.signs else "retired" if key.retired else ""
         rows.append((state, key.kid, begins, ends))
     return "\n".join(f"{state:<8} {kid:<44} {begins:<22} {ends}".rstrip() for state, kid, begins, ends in rows)
+
+
+def _sealing(
+    keys: Sequence[bytes], counts: Mapping[bytes, int], passes: Sequence[tuple[str, int, datetime | None]]
+) -> str:
+    known = {number_of(key): n for n, key in enumerate(keys, 1)}
+    lines = [
+        f"key {n} of {len(keys)}: seals {counts.get(number, 0)}"
+        + (", the newest" if n == 1 else "" if counts.get(number) else ", may be taken away")
+        for number, n in known.items()
+    ]
+    lines += [
+        f"a key that is not among PACELINE_SEALING_KEYS: seals {n}; put it back"
+        for number, n in sorted(counts.items())
+        if number not in known
+    ]
+    lines += [
+        f"{table}: {rows} rows sealed, {'being gone through' if ended_at is None else 'done'}"
+        for table, rows, ended_at in passes
+    ]
+    return "\n".join(lines)
 
 
 def _when(wall_ms: int) -> str:

@@ -107,7 +107,7 @@ class Keys:
             places = rotated(self._places(stored.values()), new.kid, now, token_ms=self._token_ms, stolen=stolen)
             known = stored | {
                 self._first.kid: StoredKey(RingKey(self._first.kid, 0), raw_public(self._first), None),
-                new.kid: StoredKey(places[-1], raw_public(new), self._seals.seal(pem.decode(), _about(new.kid))),
+                new.kid: StoredKey(places[-1], raw_public(new), self._seals.seal(pem.decode(), about_key(new.kid))),
             }
             changed = [msgspec.structs.replace(known[place.kid], place=place) for place in places]
             await stores.signing_keys.save(changed, utc(now))
@@ -126,11 +126,11 @@ class Keys:
             if key.sealed is None:
                 continue
             try:
-                own.append(load_key(self._seals.open(key.sealed, _about(key.place.kid))))
+                own.append(load_key(self._seals.open(key.sealed, about_key(key.place.kid))))
             except CannotOpen as problem:
                 log.warning("keys.cannot_open", kid=key.place.kid, problem=str(problem))
         self.ring.learn([key.place for key in stored], [public_key(key.public) for key in stored], own)
 
 
-def _about(kid: str) -> bytes:
+def about_key(kid: str) -> bytes:
     return b"signing key " + kid.encode()

@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES: Final = 32
-_NUMBER_BYTES: Final = 4
+NUMBER_BYTES: Final = 4
+"""Of a key: so long is the beginning of what it has sealed that says which it was."""
 _NONCE_BYTES: Final = 12
 
 
@@ -43,21 +44,22 @@ class Seals:
     def __init__(self, keys: tuple[bytes, ...]) -> None:
         if not keys or any(len(key) != KEY_BYTES for key in keys):
             raise ValueError(f"sealing needs at least one key, each of {KEY_BYTES} bytes")
-        self._ciphers: Final = {_number(key): AESGCM(_derived(key, b"seal")) for key in keys}
+        self._ciphers: Final = {number_of(key): AESGCM(_derived(key, b"seal")) for key in keys}
         self._tag_keys: Final = tuple(_derived(key, b"tag") for key in keys)
-        self._newest: Final = _number(keys[0])
+        self.newest: Final = number_of(keys[0])
+        """What everything begins with that the first key has sealed."""
 
     def seal(self, text: str, about: bytes) -> bytes:
         """The sealed text; opened only about the same."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return self._newest + nonce + self._ciphers[self._newest].encrypt(nonce, text.encode(), about)
+        return self.newest + nonce + self._ciphers[self.newest].encrypt(nonce, text.encode(), about)
 
     def open(self, sealed: bytes, about: bytes) -> str:
         """The text. Raises `CannotOpen`."""
-        cipher = self._ciphers.get(sealed[:_NUMBER_BYTES])
+        cipher = self._ciphers.get(sealed[:NUMBER_BYTES])
         if cipher is None:
             raise CannotOpen("sealed with a key that is not among PACELINE_SEALING_KEYS")
-        nonce, rest = sealed[_NUMBER_BYTES:][:_NONCE_BYTES], sealed[_NUMBER_BYTES + _NONCE_BYTES :]
+        nonce, rest = sealed[NUMBER_BYTES:][:_NONCE_BYTES], sealed[NUMBER_BYTES + _NONCE_BYTES :]
         try:
             return cipher.decrypt(nonce, rest, about).decode()
         except (InvalidTag, ValueError) as cause:
@@ -76,8 +78,8 @@ def _tag(key: bytes, text: str) -> str:
     return base64.urlsafe_b64encode(hmac.digest(key, text.encode(), hashlib.sha256)).rstrip(b"=").decode()
 
 
-def _number(key: bytes) -> bytes:
-    return hashlib.sha256(b"paceline key number" + key).digest()[:_NUMBER_BYTES]
+def number_of(key: bytes) -> bytes:
+    return hashlib.sha256(b"paceline key number" + key).digest()[:NUMBER_BYTES]
 
 
 def _derived(key: bytes, purpose: bytes) -> bytes:

@@ -31,6 +31,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
                     "mass_kg": Blank.NULL,
                     "max_hr": Blank.NULL,
                     "rest_hr": Blank.NULL,
+                    "profile_sealed": Blank.NULL,
                     "created_at": Blank.NO_TIME,
                     "verified_at": Blank.NULL,
                 },
@@ -39,7 +40,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         ),
         account="id",
         personal="email name roles created_at verified_at",
-        health="birth_date sex mass_kg max_hr rest_hr",
+        health="birth_date sex mass_kg max_hr rest_hr profile_sealed",
         secret="password_hash",  # noqa: S106 - a column
     ),
     entry(
@@ -87,6 +88,8 @@ REGISTER: Final[tuple[Entry, ...]] = (
         ),
     ),
     entry("audit_checkpoints", house="position hash at public signature"),
+    entry("data_keys", by("account_id"), account="account_id", secret="wrapped", house="made_at"),  # noqa: S106 - a column
+    entry("sealing_passes", house="of_table after rows ended_at"),
     entry("signing_keys", why="keys of the installation", house="kid public sealed signs_from retires_at made_at"),
     # -- classes ---------------------------------------------------------------------------------------------------
     entry(
@@ -265,7 +268,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         key="id class_id",
         account="account_id",
         personal="sport created_at finished_at verdict",
-        health="physiology summary",
+        health="physiology physiology_sealed summary",
         house="revision",
     ),
     entry(
@@ -282,7 +285,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         through("stream_id", "streams"),
         key="stream_id first_seq",
         personal="received_at t",
-        health="bpm rr rr_n distance_m power_w cadence",
+        health="bpm rr rr_n distance_m power_w cadence sealed",
     ),
     entry("sensor_shifts", through("stream_id", "streams"), key="stream_id", personal="from_ms reason", house="place"),
     entry(
@@ -310,7 +313,13 @@ REGISTER: Final[tuple[Entry, ...]] = (
         personal="rule verdict figure found_at",
     ),
     # -- safety ----------------------------------------------------------------------------------------------------
-    entry("safety_choices", by("account_id"), account="account_id", personal="changed_at", health="is_on limit_bpm"),
+    entry(
+        "safety_choices",
+        by("account_id"),
+        account="account_id",
+        personal="changed_at",
+        health="is_on limit_bpm limit_sealed",
+    ),
     entry(
         "safety_incidents",
         by("account_id"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from paceline.__main__ import main
+from services.kernel.sealing import make_key
 from tests.support.postgres import PostgresServer
 
 
@@ -30,3 +31,20 @@ def test_the_key_of_the_installation_signs_until_another_takes_over(capsys: pyte
     assert "takes over soon" in capsys.readouterr().err
     assert main(["keys", "rotate", "--stolen"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_what_still_needs_an_old_sealing_key_is_told(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = make_key(), make_key()
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", old)
+    assert main(["keys", "rotate"]) == 0
+    capsys.readouterr()
+    assert main(["keys", "sealing"]) == 0
+    assert capsys.readouterr().out == "key 1 of 1: seals 1, the newest\n"
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", f"{new},{old}")
+    assert main(["keys", "sealing"]) == 0
+    assert capsys.readouterr().out == "key 1 of 2: seals 0, the newest\nkey 2 of 2: seals 1\n"
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", new)
+    assert main(["keys", "sealing"]) == 0
+    assert "a key that is not among PACELINE_SEALING_KEYS: seals 1; put it back" in capsys.readouterr().out

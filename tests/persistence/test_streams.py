@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from persistence.classes import Classes
@@ -14,6 +15,7 @@ from services.classes.live_class import LiveClass
 from services.kernel.ids import AccountId, ClassId, StreamId, WorkoutId
 from services.training.earned import Earned
 from services.training.motion import NOT_MOVED
+from services.training.physiology import Physiology
 from services.training.sample import Sample
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -23,6 +25,9 @@ CLASS = ClassId(uuid.UUID(int=9))
 
 def stream_id(n: int) -> StreamId:
     return StreamId(uuid.UUID(int=100 + n))
+
+
+BODY = Physiology(190, 60, None, None, None, "measured", "measured")
 
 
 async def account(tx: Tx, account_id: AccountId = ATHLETE) -> None:
@@ -43,10 +48,11 @@ async def opened(database: Database, n: int = 0, *, in_class: bool = False) -> S
             await Classes(tx).create(LiveClass(CLASS, "ABC234", "Ride", ATHLETE, "A", 1_000))
         workout = WorkoutId(uuid.UUID(int=1_000 + n))
         await tx.execute(
-            "INSERT INTO workouts (id, account_id, physiology, created_at) VALUES ($1, $2, '{}', $3)",
+            "INSERT INTO workouts (id, account_id, physiology, created_at) VALUES ($1, $2, $4, $3)",
             workout,
             ATHLETE,
             NOW,
+            msgspec.json.encode(BODY).decode(),
         )
         assert await Streams(tx).create(
             stream_id(n),

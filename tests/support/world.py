@@ -20,12 +20,14 @@ from services.kernel.clock import ManualClock, utc
 from services.kernel.facts import AnyFact
 from services.kernel.ids import AccountId, ClassId, LoginId, StreamId, Uuid7Ids, WorkoutId
 from services.kernel.sealing import Seals
+from services.privacy.vault import Vault
 from services.training.physiology import Physiology
 from services.training.sample import Sample
 from workers.webhooks import WebhookFacts
 
 NOTHING: Final = (0,) * 6
 SEALS: Final = Seals((bytes(range(32)),))
+VAULT: Final = Vault(SEALS)
 BODY: Final = Physiology(
     max_hr=190,
     rest_hr=60,
@@ -41,11 +43,11 @@ class World:
     """A database, a clock that stands still (where a server is about, at its now), and builders. `transactions` is what use cases
     are given."""
 
-    def __init__(self, database: Database, clock: ManualClock | None = None) -> None:
+    def __init__(self, database: Database, clock: ManualClock | None = None, *, vault: Vault | None = VAULT) -> None:
         self.database: Final = database
         self.clock: Final = clock or ManualClock()
         self.ids: Final = Uuid7Ids(self.clock)
-        self.transactions: Final = Transactions(database, self.clock, self.ids)
+        self.transactions: Final = Transactions(database, self.clock, self.ids, vault=vault)
         self._numbers: Final = itertools.count(1)
 
     async def account(self, name: str = "Ada", *roles: AccountRole) -> Caller:

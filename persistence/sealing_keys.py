@@ -1,0 +1,89 @@
+"""What lies under the keys of the installation (PACELINE_SEALING_KEYS), and how it is brought under another one.
+
+Everything begins with the number of the key that sealed it, so what is under an older key is found by that. Bringing it under the
+newest changes no secret and no field, waits for nobody, and may be cut off anywhere; nodes that have the newest key second open
+both.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+
+from persistence.database import Tx
+from services.accounts.keys import about_key as about_signing_key
+from services.kernel.ids import AccountId
+from services.kernel.sealing import NUMBER_BYTES
+from services.privacy.vault import Vault, about_key
+
+
+class Wrapped(NamedTuple):
+    """A column that is sealed with a key of the installation: the columns of its row's key, and what the seal of a row is about."""
+
+    table: str
+    key: tuple[str, ...]
+    column: str
+    about: Callable[[asyncpg.Record], bytes]
+
+
+WRAPPED: Final[tuple[Wrapped, ...]] = (
+    Wrapped("data_keys", ("account_id",), "wrapped", lambda row: about_key(AccountId(row["account_id"]))),
+    Wrapped("webhook_secrets", ("endpoint_id", "number"), "sealed", lambda row: bytes(row["endpoint_id"].bytes)),
+    Wrapped("signing_keys", ("kid",), "sealed", lambda row: about_signing_key(row["kid"])),
+)
+
+
+class SealingKeys:
+    """What is under which key, inside one transaction."""
+
+    def __init__(self, tx: Tx, vault: Vault | None = None) -> None:
+        self._tx: Final = tx
+        self._vault: Final = vault
+
+    async def wrap_anew(self, limit: int) -> int:
+        """Bring up to `limit` rows of a table under the newest key; how many they were, 0 when nothing is under another. Raises
+        CannotOpen when one is under a key that this process does not have."""
+        if self._vault is None:
+            return 0
+        for wrapped in WRAPPED:
+            if done := await self._wrap_anew(wrapped, self._vault, limit):
+                return done
+        return 0
+
+    async def _wrap_anew(self, wrapped: Wrapped, vault: Vault, limit: int) -> int:
+        number = f"substring({wrapped.column} FROM 1 FOR {NUMBER_BYTES})"
+        where = " AND ".join(f"{name} = ${n}" for n, name in enumerate(wrapped.key, 2))
+        rows = await self._tx.fetch(
+            f"""
+            SELECT {", ".join(wrapped.key)}, {wrapped.column} AS wrapped FROM {wrapped.table}
+            WHERE {number} < $1 OR {number} > $1
+            LIMIT $2
+            FOR NO KEY UPDATE SKIP LOCKED
+            """,  # noqa: S608 - names of columns
+            vault.newest,
+            limit,
+        )
+        anew: list[tuple[Any, ...]] = [
+            (vault.wrap_anew(row["wrapped"], wrapped.about(row)), *(row[name] for name in wrapped.key)) for row in rows
+        ]
+        await self._tx.executemany(f"UPDATE {wrapped.table} SET {wrapped.column} = $1 WHERE {where}", anew)  # noqa: S608
+        return len(rows)
+
+    async def counts(self) -> dict[bytes, int]:
+        """How many rows of all tables are under each key, by its number."""
+        found: dict[bytes, int] = {}
+        for wrapped in WRAPPED:
+            rows = await self._tx.fetch(
+                f"""
+                SELECT substring({wrapped.column} FROM 1 FOR {NUMBER_BYTES}) AS number, count(*) AS n FROM {wrapped.table}
+                WHERE {wrapped.column} IS NOT NULL
+                GROUP BY 1
+                """  # noqa: S608 - names of columns
+            )
+            for row in rows:
+                found[row["number"]] = found.get(row["number"], 0) + row["n"]
+        return found
+
+    async def destroy(self, account_id: AccountId) -> None:
+        """Destroy the data key of an account: nobody reads any more what was sealed for it, here or in a copy made later."""
+        await self._tx.execute("DELETE FROM data_keys WHERE account_id = $1", account_id)

@@ -1,0 +1,127 @@
+"""Going through tables once to seal what was written plain: by an older program, or while PACELINE_SEAL_FIELDS was off.
+
+A pass goes by the table's key, in bites, and keeps where it is in the transaction of each bite: it goes on after whatever happens,
+in whatever process. It is not looked for what is plain, because an index for that would have to be made over tables of any size.
+What is written while it goes on is written sealed, so one pass is enough.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+import msgspec
+
+from persistence.accounts import PROFILE, plain_profile
+from persistence.database import Tx
+from persistence.safety import LIMIT
+from persistence.samples import SAMPLES, BatchColumns, pack_batch
+from persistence.sealing import Sealing
+from persistence.workouts import PHYSIOLOGY
+from services.kernel.ids import AccountId
+from services.privacy.vault import Field, Vault
+
+
+class Sealed(NamedTuple):
+    """A sealed column: the columns of its row's `key` with their types, those that it stands for, whose row it is, and how a row is
+    packed, with the default of the columns afterwards."""
+
+    field: Field
+    key: tuple[tuple[str, str], ...]
+    plain: tuple[str, ...]
+    account: str
+    packed: Callable[[asyncpg.Record], bytes]
+
+
+SEALED: Final[tuple[Sealed, ...]] = (
+    Sealed(
+        PROFILE,
+        (("id", "uuid"),),
+        ("birth_date", "sex", "mass_kg", "max_hr", "rest_hr"),
+        "id",
+        lambda row: msgspec.json.encode(plain_profile(row)),
+    ),
+    Sealed(LIMIT, (("account_id", "uuid"),), ("limit_bpm",), "account_id", lambda row: b"%d" % row["limit_bpm"]),
+    Sealed(PHYSIOLOGY, (("id", "uuid"),), ("physiology",), "account_id", lambda row: str(row["physiology"]).encode()),
+    Sealed(
+        SAMPLES,
+        (("stream_id", "uuid"), ("first_seq", "bigint")),
+        BatchColumns._fields,
+        "(SELECT account_id FROM streams WHERE streams.id = stream_id)",
+        lambda row: pack_batch(BatchColumns(*(row[name] for name in BatchColumns._fields))),
+    ),
+)
+
+
+class SealingPasses:
+    """The passes inside one transaction."""
+
+    def __init__(self, tx: Tx, vault: Vault | None = None) -> None:
+        self._tx: Final = tx
+        self._sealing: Final = Sealing(tx, vault)
+
+    async def go_on(self, limit: int, at: datetime) -> int:
+        """Look at up to `limit` rows of the first table that is not done; how many they were, 0 when all are. While nothing is
+        sealed all passes begin anew, because what is written then is plain."""
+        if not self._sealing.seals:
+            await self._tx.execute("DELETE FROM sealing_passes")
+            return 0
+        rows = await self._tx.fetch("SELECT of_table, after, ended_at FROM sealing_passes FOR UPDATE")
+        known = {row["of_table"]: row for row in rows}
+        for sealed in SEALED:
+            row = known.get(sealed.field.table)
+            if row is None or row["ended_at"] is None:
+                return await self._bite(sealed, None if row is None else row["after"], limit, at) or await self.go_on(
+                    limit, at
+                )
+        return 0
+
+    async def all(self) -> list[tuple[str, int, datetime | None]]:
+        """The tables that are being gone through: how many rows were sealed, and when that ended."""
+        rows = await self._tx.fetch("SELECT of_table, rows, ended_at FROM sealing_passes ORDER BY of_table")
+        return [(row["of_table"], row["rows"], row["ended_at"]) for row in rows]
+
+    async def _bite(self, sealed: Sealed, after: str | None, limit: int, at: datetime) -> int:
+        names = [name for name, _ in sealed.key]
+        begins = after is None
+        places = ", ".join(f"${n}::text::{kind}" for n, (_, kind) in enumerate(sealed.key, 2))
+        rows = await self._tx.fetch(
+            f"""
+            SELECT {", ".join((*names, *sealed.plain))}, {sealed.account} AS account_of,
+                {sealed.field.column} IS NULL AND num_nonnulls({", ".join(sealed.plain)}) > 0 AS is_plain
+            FROM {sealed.field.table}
+            {"" if begins else f"WHERE ({', '.join(names)}) > ({places})"}
+            ORDER BY {", ".join(names)}
+            LIMIT $1
+            FOR NO KEY UPDATE
+            """,  # noqa: S608 - names of columns
+            limit,
+            *([] if after is None else msgspec.json.decode(after, type=list[str])),
+        )
+        plain = [row for row in rows if row["is_plain"]]
+        await self._seal(sealed, plain)
+        last = after if not rows else msgspec.json.encode([str(rows[-1][name]) for name in names]).decode()
+        await self._tx.execute(
+            """
+            INSERT INTO sealing_passes (of_table, after, rows, ended_at) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (of_table) DO UPDATE
+                SET after = excluded.after, rows = sealing_passes.rows + excluded.rows, ended_at = excluded.ended_at
+            """,
+            sealed.field.table,
+            last,
+            len(plain),
+            None if len(rows) == limit else at,
+        )
+        return len(rows)
+
+    async def _seal(self, sealed: Sealed, rows: Sequence[asyncpg.Record]) -> None:
+        where = " AND ".join(f"{name} = ${n}" for n, (name, _) in enumerate(sealed.key, 2))
+        forget = ", ".join(f"{name} = NULL" for name in sealed.plain)
+        updates: list[tuple[Any, ...]] = []
+        for row in rows:
+            key = await self._sealing.key(AccountId(row["account_of"]))
+            updates.append((key.seal(sealed.field, sealed.packed(row)), *(row[name] for name, _ in sealed.key)))
+        await self._tx.executemany(
+            f"UPDATE {sealed.field.table} SET {sealed.field.column} = $1, {forget} WHERE {where}",  # noqa: S608
+            updates,
+        )
