@@ -97,9 +97,11 @@ class Feeding:
         """What the member has done in this class besides, by all streams: distance, power and cadence."""
         return self._movers.moved(self._streams.values())
 
-    def moves(self, stream: Fed, samples: Sequence[Sample], made: Sequence[int | None], *, counts: bool) -> None:
-        """`samples` of a stream carry motion, or the ones before them did. `made` as for `earned`."""
-        self._movers.move(stream, samples, made, counts=counts)
+    def moves(
+        self, stream: Fed, samples: Sequence[Sample], made: Sequence[int | None], *, counts: bool, window: Window | None
+    ) -> None:
+        """`samples` of a stream carry motion, or the ones before them did. `made` and `window` as for `earned`."""
+        self._movers.move(stream, samples, made, counts=counts, window=window)
 
     def feeder(self) -> Fed | None:
         """The stream that feeds, None when it has ended and no other was heard since."""

@@ -12,6 +12,7 @@ same ten kilometres make ten.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from rooms.effort import Window
 from services.kernel.ids import StreamId
 from services.training.arbitration import DEAD_MS
 from services.training.motion import AT_REST, NOT_MOVED, Moved, Moving, advance, furthest, total
@@ -45,12 +46,21 @@ class Movers:
         for stream_id, moved in earned.items():
             self._earned[stream_id] = furthest(self._earned.get(stream_id, NOT_MOVED), moved)
 
-    def move(self, stream: Moves, samples: Sequence[Sample], made: Sequence[int | None], *, counts: bool) -> None:
+    def move(
+        self,
+        stream: Moves,
+        samples: Sequence[Sample],
+        made: Sequence[int | None],
+        *,
+        counts: bool,
+        window: Window | None = None,
+    ) -> None:
         """A stream goes on by `samples`; `made` is when the sample before them was made (None: there was none here), and each of
-        them, wall clock. With `counts` false nothing is earned."""
+        them, wall clock. With `counts` false nothing is earned, and with a `window` only what lies wholly within it: a heat's table
+        cuts to the ms (services/challenges/heat.py), its board leaves out the sample on the edge."""
         moving = AT_REST if stream.moving is None else stream.moving
         for sample, began_ms, made_ms in zip(samples, made, made[1:], strict=False):
-            mine = counts and self._is_mover(stream.id, began_ms)
+            mine = counts and _within(window, began_ms, made_ms) and self._is_mover(stream.id, began_ms)
             moving = advance(moving, sample, counts=mine)
             if mine and sample.motion is not None:
                 self._mover, self._until_ms = stream.id, made_ms
@@ -68,3 +78,9 @@ class Movers:
             return True
         silence_ms = 0 if self._mover is None else DEAD_MS
         return began_ms is not None and began_ms >= self._until_ms + silence_ms
+
+
+def _within(window: Window | None, began_ms: int | None, made_ms: int | None) -> bool:
+    if window is None:
+        return True
+    return began_ms is not None and made_ms is not None and window[0] <= began_ms and made_ms <= window[1]

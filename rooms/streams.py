@@ -273,7 +273,7 @@ class Streams:
         counts = room.feeds_for(live.connection.caller.account_id, feeding.epoch) and (
             ended_ms is None or (live.made_at_ms is not None and live.made_at_ms <= ended_ms)
         )
-        feeding.moves(live, samples, made, counts=counts)
+        feeding.moves(live, samples, made, counts=counts, window=room.window)
 
     def _watch(self, live: LiveStream, samples: Sequence[Sample], made_ms: Sequence[int | None]) -> None:
         if live.watched and self._guarding is not None:

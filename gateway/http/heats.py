@@ -22,20 +22,21 @@ from services.kernel.problems import (
 )
 
 LengthMin = Annotated[int, msgspec.Meta(ge=1, le=120, description="minutes")]
-TargetMin = Annotated[float, msgspec.Meta(gt=0, le=600, description="points, or minutes in the zone")]
+Target = Annotated[float, msgspec.Meta(gt=0, le=288_000, description="points, minutes in the zone, or metres")]
 
 
 class HeatCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A heat to make: `effort` points, or time in zone `from_zone` and above, in `length_min` minutes from a common start. Whoever
-    has `target` is done. `ties`: of two with the same score the `first` one there stands higher, or the rank is `shared`. Whoever
-    comes in when it has begun starts `late`, or is refused. `time_zone` (of the IANA list) is yours, as for every challenge."""
+    """A heat to make: `effort` points, time in zone `from_zone` and above, or metres (`distance`; of whoever has a machine, watch
+    or foot pod that measures them), in `length_min` minutes from a common start. Whoever has `target` is done. `ties`: of two with
+    the same score the `first` one there stands higher, or the rank is `shared`. Whoever comes in when it has begun starts `late`,
+    or is refused. `time_zone` (of the IANA list) is yours, as for every challenge."""
 
     title: Title
     kind: HeatKind
     length_min: LengthMin
     time_zone: ZoneName
     from_zone: FromZone | None = None
-    target: TargetMin | None = None
+    target: Target | None = None
     ties: Ties = "first"
     late: Late = "starts_late"
 

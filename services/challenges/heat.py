@@ -7,6 +7,9 @@ started with a countdown, and what is ridden from its first ms to its last count
 When a sample was made is what the server thinks of it: device time plus the smallest delay that its stream has ever had
 (rooms/reading.py). No device can claim another time, and what comes out of a dead zone counts when it was ridden.
 
+Metres are those of a counter, which says how far somebody has come and not when. What it has gone between two samples is held to
+have been gone evenly, so of a step over the start or the end the part inside counts.
+
 Whoever comes when it has begun is refused, or starts late: the end is the same for everybody.
 """
 
@@ -18,10 +21,11 @@ from services.challenges.challenge import HeatTerms, Rules, Ties
 from services.kernel.clock import utc
 from services.kernel.ids import ChallengeId, ClassId
 from services.kernel.problems import BadShape, ChallengeOver, ContradictoryChallenge, HeatBegun
+from services.training.motion import MAX_SPEED_M_S, Counter, moving_since, stepped
 from services.training.sample import Sample, held_ms
 from services.training.zones import zone_of
 
-HeatKind = Literal["effort", "zone_time"]
+HeatKind = Literal["effort", "zone_time", "distance"]
 Late = Literal["starts_late", "refused"]
 
 MOST_HEATS: Final = 3
@@ -33,6 +37,14 @@ SWEEP_MS: Final = 60_000
 SETTLE_MS: Final = 10 * 60_000
 """After the end was noted: late data moves the table until then. Chosen: a walk out of the dead zone, and no evening of waiting."""
 MS_PER_MINUTE: Final = 60_000
+
+
+_MOST_A_MINUTE: Final[dict[HeatKind, int]] = {
+    "effort": 5 * MS_PER_MINUTE,
+    "zone_time": MS_PER_MINUTE,
+    "distance": 60 * MAX_SPEED_M_S,
+}
+_MM: Final = 1_000
 
 
 class Heat(msgspec.Struct, frozen=True):
@@ -72,20 +84,21 @@ def heat_rules(
     kind: HeatKind,
     length_min: int,
     from_zone: int | None,
-    target_min: float | None,
+    target_in: float | None,
     ties: Ties,
     late: Late,
     now_ms: int,
 ) -> Rules:
-    """The rules of a heat that somebody makes now. `target_min` are points, or minutes in the zone. Its only day is the UTC day on
-    which it was made. Raises `ContradictoryChallenge`, with the path of what is wrong."""
+    """The rules of a heat that somebody makes now. `target_in` are points, minutes in the zone, or metres. Its only day is the UTC
+    day on which it was made. Raises `ContradictoryChallenge`, with the path of what is wrong."""
     if (kind == "zone_time") != (from_zone is not None):
         raise ContradictoryChallenge("from_zone belongs to zone_time, and zone_time needs it", path="$.from_zone")
-    target = None if target_min is None else round(target_min * MS_PER_MINUTE)
-    most = length_min * MS_PER_MINUTE * (5 if kind == "effort" else 1)
+    unit = 1 if kind == "distance" else MS_PER_MINUTE
+    target = None if target_in is None else round(target_in * unit)
+    most = length_min * _MOST_A_MINUTE[kind]
     if target is not None and not 0 < target <= most:
         raise ContradictoryChallenge(
-            f"nobody can have this in {length_min} minutes: {most // MS_PER_MINUTE} is the most", path="$.target"
+            f"nobody can have this in {length_min} minutes: {most // unit} is the most", path="$.target"
         )
     day = utc(now_ms).date()
     terms = HeatTerms(length_min * MS_PER_MINUTE, late == "starts_late", target)
@@ -131,9 +144,42 @@ class HeatTrace:
         self._from_ms: Final = from_ms
         self._until_ms: Final = until_ms
         self._last: Sample | None = None
+        self._metres: Final = rules.kind == "distance"
+        self._counter: Counter | None = None
+        self._mm = 0
 
     def add(self, sample: Sample) -> None:
         """The next sample."""
+        if self._metres:
+            self._go(sample)
+        else:
+            self._beat(sample)
+
+    def _go(self, sample: Sample) -> None:
+        if sample.motion is None or sample.motion.distance_m is None:
+            return
+        before = self._counter
+        self._counter, step_m = stepped(before, sample.t, sample.motion.distance_m)
+        if before is None or step_m <= 0 or self.value == self._target:
+            return
+        from_ms = moving_since(before) + self._offset_ms
+        took_ms = sample.t + self._offset_ms - from_ms
+        begins = max(from_ms, self._from_ms)
+        ends = min(from_ms + took_ms, self._until_ms)
+        if ends <= begins:
+            return
+        gone = [step_m * _MM * (at_ms - from_ms) // took_ms for at_ms in (begins, ends)]
+        self.began_ms = begins if self.began_ms is None else self.began_ms
+        self.reached_ms = ends
+        if self._target is not None and self._mm + gone[1] - gone[0] >= self._target * _MM:
+            lacking = self._target * _MM - self._mm + gone[0]
+            self.reached_ms = min(from_ms - (-lacking * took_ms // (step_m * _MM)), ends)
+            self.value = self._target
+            return
+        self._mm += gone[1] - gone[0]
+        self.value = self._mm // _MM
+
+    def _beat(self, sample: Sample) -> None:
         last, self._last = self._last, sample
         if last is None or last.bpm is None:
             return

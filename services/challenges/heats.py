@@ -248,4 +248,5 @@ class Heats:
             coach_name="",
             created_ms=challenge.created_ms,
             heat=True,
+            metric="distance" if challenge.rules.kind == "distance" else "effort",
         )

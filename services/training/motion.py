@@ -100,9 +100,15 @@ def stepped(counter: Counter | None, t: int, value: int) -> tuple[Counter, int]:
     step_m = value - counter.value
     if -CORRECTION_M <= step_m <= 0:
         return Counter(counter.value, t, counter.moved_t), 0
-    since_ms = t - max(counter.moved_t, counter.t - STALL_MS)
+    since_ms = t - moving_since(counter)
     leaps = step_m * 1_000 > MAX_SPEED_M_S * since_ms
     return Counter(value, t, t), 0 if step_m < 0 or leaps else step_m
+
+
+def moving_since(counter: Counter) -> int:
+    """From when on what the counter shows next may have been gone, ms of the stream: from where it last moved, but for a stall that
+    is longer than one may be."""
+    return max(counter.moved_t, counter.t - STALL_MS)
 
 
 def moved_in(samples: Iterable[Sample]) -> Moved:

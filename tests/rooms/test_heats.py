@@ -8,7 +8,7 @@ from persistence.stores import Transactions
 from realtime.connection import Connection
 from realtime.wire import StreamFinish
 from services.challenges.challenges import Challenges, ChallengeView
-from services.challenges.heat import GATHER_MS, MOST_HEATS, SETTLE_MS, SWEEP_MS
+from services.challenges.heat import GATHER_MS, MOST_HEATS, SETTLE_MS, SWEEP_MS, HeatKind
 from services.challenges.heats import Heats
 from services.classes.class_clock import Pause, Start
 from services.classes.lobby import COUNTDOWN_MS
@@ -31,7 +31,7 @@ from services.kernel.problems import (
     HeatBegun,
     TooManyChallenges,
 )
-from services.training.sample import Sample
+from services.training.sample import Motion, Sample
 from services.training.workouts import summarise
 from tests.rooms.conftest import TestNode, World, events
 from tests.support.challenged import read, shown
@@ -50,12 +50,19 @@ class Racing:
         self.heats = Heats(self.transactions, world.clock, ids, self.node.clocks)
         self.facts = ChallengeFacts(world.clock, None, lambda _: None)
 
-    async def heat(self, maker: Caller, *others: Caller, minutes: int = 1, late: str = "starts_late") -> ChallengeView:
+    async def heat(
+        self,
+        maker: Caller,
+        *others: Caller,
+        minutes: int = 1,
+        late: str = "starts_late",
+        kind: HeatKind = "effort",
+    ) -> ChallengeView:
         """A heat with these people in it."""
         view = await self.heats.create(
             maker,
             title="Sprint",
-            kind="effort",
+            kind=kind,
             length_min=minutes,
             from_zone=None,
             target=None,
@@ -176,6 +183,29 @@ async def test_a_heat_is_ridden_to_the_same_table_live_in_the_log_and_in_the_pri
         lines = await stores.challenges.page(view.id, 0, 10)
     assert [each.line for each in ledger.table()] == lines
     assert ledger.closed
+
+
+async def test_a_heat_over_metres_has_them_on_its_board_and_in_its_table(racing: Racing, world: World) -> None:
+    ada, bob = await world.person("Ada"), await world.person("Bob")
+    view = await racing.heat(ada, bob, kind="distance")
+    phones = [await racing.rides(racing.node, view, caller) for caller in (ada, bob)]
+    view = await racing.begun(view, ada, bob)
+    assert view.heat is not None
+    # Ada's heart goes higher, Bob is faster, and both roll before the start and after the end.
+    for second in range(81):
+        for (phone, stream), bpm, speed in zip(phones, (190, 120), (5, 8), strict=True):
+            racing.node.send(phone, stream, second, (Sample(second * 1_000, bpm, (), Motion(second * speed)),))
+        await world.advance(1)
+    room = racing.node.rooms.get(view.heat.class_id)
+    assert room is not None
+    racing.node.rooms.beat()
+    snapshot = room.snapshot(world.clock.wall_ms())
+    assert snapshot.metric == "distance"
+    assert {row.n: row.rank for row in snapshot.rows} == {2: 1, 1: 2}
+    await racing.due(view)
+    await world.advance(SWEEP_MS / 1_000)
+    await racing.due(view)
+    assert shown(await racing.challenges.table(ada, view.id)) == [(1, "Bob", 480), (2, "Ada", 300)]
 
 
 def _finish(stream: StreamId, samples: int) -> StreamFinish:

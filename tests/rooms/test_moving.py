@@ -57,6 +57,13 @@ def test_another_device_takes_over_when_the_one_that_counts_is_silent() -> None:
     assert movers.moved([watch, treadmill]).distance_m == 30 + 3 * (10 - silent), "a backlog earns nothing twice"
 
 
+def test_with_a_window_only_what_lies_wholly_within_it_counts() -> None:
+    movers, watch = Movers(), device(1)
+    samples = [Sample(1_000 * at, None, (), Motion(3 * at)) for at in range(11)]
+    movers.move(watch, samples, [None, *(sample.t for sample in samples)], counts=True, window=(1_500, 8_500))
+    assert movers.moved([watch]).distance_m == 3 * 6
+
+
 def test_another_device_takes_over_at_once_when_the_one_that_counts_has_ended() -> None:
     movers, watch, treadmill = Movers(), device(1), device(2)
     watch.take(movers, (0, 0), (1_000, 3))

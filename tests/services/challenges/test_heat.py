@@ -13,11 +13,12 @@ from services.challenges.score_log import BrokenLogError, Closed, Entry, Joined,
 from services.challenges.scoring import Contribution, score_in
 from services.kernel.ids import ChallengeId, ClassId
 from services.kernel.problems import ChallengeOver, ContradictoryChallenge, HeatBegun
-from services.training.sample import Sample
+from services.training.sample import Motion, Sample
 from tests.services.challenges.build import ID, WEEK, chain, ledger_of, standing, workout
 
 DAY = date(2026, 12, 1)
 FIVE_MIN = 5 * MS_PER_MINUTE
+METRES = Rules("distance", DAY, DAY, heat=HeatTerms(FIVE_MIN, late=True))
 SPRINT = Rules("effort", DAY, DAY, heat=HeatTerms(FIVE_MIN, late=True))
 START = 1_796_083_200_000
 END = START + FIVE_MIN
@@ -35,6 +36,11 @@ def traced(samples: list[Sample], rules: Rules = SPRINT, offset_ms: int = START)
 def steady(from_s: int, to_s: int, bpm: int = 150) -> list[Sample]:
     """A reading a second; 150 of 200 is zone 3."""
     return [Sample(second * 1_000, bpm) for second in range(from_s, to_s + 1)]
+
+
+def gone(*readings: tuple[int, int | None]) -> list[Sample]:
+    """What a counter shows: at which ms, how many m."""
+    return [Sample(t, None, (), None if m is None else Motion(m)) for t, m in readings]
 
 
 def ridden(value: int, began_ms: int = START, ended_ms: int = END, revision: int = 1, number: int = 1) -> Contribution:
@@ -138,10 +144,51 @@ def test_newcomers_are_let_in_as_the_terms_say() -> None:
     assert room_for(SPRINT) == 500
 
 
+def test_metres_before_the_start_and_after_the_end_count_nothing_and_a_step_over_either_by_its_part() -> None:
+    second = [(1_000 * at, 10 * at) for at in range(-30, 361)]
+    trace = traced(gone(*second), METRES)
+    assert (trace.value, trace.began_ms, trace.reached_ms) == (3_000, START, END)
+    over = traced(gone((-7_500, 0), (2_500, 100), (FIVE_MIN - 5_000, 100), (FIVE_MIN + 5_000, 300)), METRES)
+    assert (over.value, over.began_ms, over.reached_ms) == (25 + 175, START, END), (
+        "of 200 m in the 30 s of a stall and 10 s more"
+    )
+
+
+def test_a_machine_without_a_counter_a_leap_and_a_step_back_earn_nothing() -> None:
+    assert traced(steady(0, 300), METRES).value == 0
+    assert (
+        traced(gone((0, 0), (1_000, 900), (2_000, 903), (3_000, 880), (4_000, None), (5_000, 905)), METRES).value
+        == 3 + 2
+    )
+
+
+def test_who_has_the_metres_is_done_at_that_very_instant() -> None:
+    rules = msgspec.structs.replace(METRES, heat=HeatTerms(FIVE_MIN, late=True, target=1_003))
+    trace = traced(gone(*((2_000 * at, 20 * at) for at in range(150))), rules)
+    assert (trace.value, trace.began_ms, trace.reached_ms) == (1_003, START, START + 100_300)
+
+
+@given(st.lists(st.tuples(st.integers(1, 9_000), st.integers(-60, 400)), max_size=60))
+def test_metres_of_windows_side_by_side_are_those_of_one_over_both_but_for_one_that_is_split(
+    steps: list[tuple[int, int]],
+) -> None:
+    t, m, readings = 0, 100, []
+    for gap, step in steps:
+        t, m = t + gap, max(m + step, 0)
+        readings.append((t, m))
+    middle = START + FIVE_MIN // 2
+    parts = [HeatTrace(METRES, MAX_HR, START - 3_333, *window) for window in ((START, middle), (middle, END))]
+    for sample in gone(*readings):
+        for part in parts:
+            part.add(sample)
+    whole = traced(gone(*readings), METRES, offset_ms=START - 3_333).value
+    assert whole - 1 <= sum(part.value for part in parts) <= whole
+
+
 @pytest.mark.parametrize(
     ("kind", "from_zone", "target", "path"),
     [("zone_time", None, None, "$.from_zone"), ("effort", 3, None, "$.from_zone"), ("effort", None, 25.1, "$.target"),
-     ("zone_time", 3, 5.1, "$.target")],
+     ("zone_time", 3, 5.1, "$.target"), ("distance", 3, None, "$.from_zone"), ("distance", None, 12_001, "$.target")],
 )  # fmt: skip
 def test_a_heat_that_cannot_be_is_refused_with_the_place(
     kind: str, from_zone: int | None, target: float | None, path: str
@@ -149,4 +196,5 @@ def test_a_heat_that_cannot_be_is_refused_with_the_place(
     with pytest.raises(ContradictoryChallenge) as refused:
         heat_rules(kind, 5, from_zone, target, "first", "refused", START)  # type: ignore[arg-type]
     assert refused.value.path == path
+    assert heat_rules("distance", 5, None, 12_000, "first", "refused", START).heat == HeatTerms(FIVE_MIN, False, 12_000)
     assert heat_rules("effort", 5, None, 25, "first", "refused", START).heat == HeatTerms(FIVE_MIN, False, 25 * 60_000)

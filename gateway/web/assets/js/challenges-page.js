@@ -21,6 +21,9 @@ const HEAT_FIELDS = {
 };
 const FIELDS = { title: "title", kind: "kind", from_zone: "from-zone", first_day: "first-day", last_day: "last-day", teams: "teams" };
 
+/** What the target of a heat is counted in. */
+const TARGET_WORDS = { effort: "Points", zone_time: "Minutes in the zone", distance: "Metres by machine, watch or foot pod" };
+
 /** @type {import("./login.js").Login} */
 let login;
 
@@ -44,7 +47,9 @@ for (const id of ["from-zone", "heat-zone"])
     ),
   );
 byId("heat-kind").addEventListener("change", () => {
-  byId("heat-zone-field").hidden = byId("heat-kind").value !== "zone_time";
+  const kind = byId("heat-kind").value;
+  byId("heat-zone-field").hidden = kind !== "zone_time";
+  setText(byId("heat-target-hint"), `${TARGET_WORDS[kind]}: whoever has them is done. May stay empty.`);
 });
 byId("make-heat").addEventListener("submit", (event) => {
   event.preventDefault();
