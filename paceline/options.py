@@ -100,6 +100,14 @@ class Settings:
         "installation need the same one.",
         empty="exports in the data folder, which is right for one machine",
     )
+    checkpoint_dir: Path = option(  # noqa: RUF009 - it makes a field
+        "PACELINE_CHECKPOINT_DIR",
+        folder(),
+        "",
+        "Folder for the signed checkpoints of the audit. Best on another machine's disk: they prove what the audit was, "
+        "against whoever changes the database.",
+        empty="the data folder",
+    )
     host: str = option(
         "PACELINE_HOST",
         text("a host name or an IP address, for example 0.0.0.0 for every interface", r"[A-Za-z0-9._:%-]{1,255}"),
@@ -469,6 +477,11 @@ class Settings:
     def exports(self) -> Path:
         """Where the files that people ask for lie."""
         return self.data_dir / "exports" if self.export_dir == Path() else self.export_dir
+
+    @property
+    def checkpoints(self) -> Path:
+        """The file with the signed checkpoints of the audit."""
+        return (self.data_dir if self.checkpoint_dir == Path() else self.checkpoint_dir) / "audit-checkpoints.jsonl"
 
     @property
     def embedded_postgres(self) -> bool:

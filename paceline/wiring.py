@@ -64,6 +64,7 @@ from rooms.driving import Driving
 from rooms.guarding import Guarding
 from rooms.hall import Hall
 from rooms.lobbying import Lobbying, LobbyRoom
+from rooms.looking import Looking
 from rooms.muting import Muting
 from rooms.players import Players
 from rooms.rankings import Boards
@@ -85,7 +86,7 @@ from services.accounts.breached import Breached
 from services.accounts.displays import Displays
 from services.accounts.email_changes import EmailChanges
 from services.accounts.entitlements import Entitlements
-from services.accounts.keyring import KeyProblem, load_key
+from services.accounts.keyring import KeyProblem, load_key, raw_public
 from services.accounts.keys import Keys
 from services.accounts.logins import Logins
 from services.accounts.opening import Opening
@@ -94,6 +95,7 @@ from services.accounts.registrations import Registrations
 from services.accounts.resets import Resets
 from services.accounts.step_ups import StepUps
 from services.accounts.tokens import Tokens
+from services.audit.verifying import Verifying
 from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
 from services.classes.bookings import Bookings
@@ -139,6 +141,7 @@ from workers.activity import CountActivity
 from workers.amqp import open_amqp_bus
 from workers.amqp_feed import stream_feed
 from workers.amqp_log import AmqpLog
+from workers.auditing import AuditJobs, AuditLinker
 from workers.bus import OperatedBus
 from workers.consumer import Consumer
 from workers.delivery_watch import DeliveryWatch
@@ -187,6 +190,7 @@ class Parts:
     watching: Watching
     streams: Streams
     guarding: Guarding
+    looking: Looking
     accounts: Accounts
     classes: Classes
     bus: OperatedBus
@@ -194,6 +198,7 @@ class Parts:
     wakeups: Wakeups
     bell: Bell
     relay: Relay
+    audit_linker: AuditLinker
     scheduler: Scheduler
     long_tasks: LongTasks
     consumers: tuple[Consumer, ...]
@@ -285,6 +290,7 @@ async def open_parts(
         reacting = Reacting(rooms, screening, clock)
         safety = Safety(transactions, clock, ids)
         guarding = Guarding(safety, clock)
+        looking = Looking(rooms, transactions, clock)
         streams = Streams(
             transactions, rooms, clock, ids, commit_interval_s=settings.commit_interval_ms / 1000, guarding=guarding
         )
@@ -361,10 +367,14 @@ async def open_parts(
             bus = await resources.enter_async_context(open_amqp_bus(settings.amqp_url, clock, QUEUES, refill=refill))
         lookout = Lookout(bus, clock)
         relay = Relay(transactions, bus, clock, wakeups)
+        audit_linker = AuditLinker(transactions, clock)
         outbox = OutboxUpkeep(clock, keep_days=settings.outbox_days)
         files = settings.exports
         exports = Exports(files)
-        scheduler = Scheduler(transactions, clock, jobs(clock, ids, outbox, exports), node=node.id)
+        first = load_key(secret)
+        verifying = Verifying(transactions, clock, raw_public(first), first.private.sign)
+        audit_jobs = AuditJobs(verifying, settings.checkpoints)
+        scheduler = Scheduler(transactions, clock, jobs(clock, ids, outbox, exports, audit_jobs), node=node.id)
         push = NodePush(node, feeds, words)
         long_tasks = LongTasks(transactions, clock, (RecomputeKind(clock), ExportKind(exports, clock)), push)
         tasks = Tasks(transactions, clock, ids, files)
@@ -531,9 +541,9 @@ async def open_parts(
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, reacting, comebacks,
-            tapes, players, watching, streams, guarding, accounts, classes, bus, lookout, wakeups, bell, relay, scheduler,
-            long_tasks, consumers, followers, stream_feeds, providers, senders, delivery_watch, webhook_sender, app, sockets,
-            login_watch, renewals, keys, admin_ui, demo,
+            tapes, players, watching, streams, guarding, looking, accounts, classes, bus, lookout, wakeups, bell, relay,
+            audit_linker, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders, delivery_watch,
+            webhook_sender, app, sockets, login_watch, renewals, keys, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -573,12 +583,14 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("webhooks", parts.webhook_sender.run(), parts.webhook_sender.stop)
     if "relay" in roles:
         program.start("relay", parts.relay.run(), parts.relay.stop)
+        program.start("audit linker", parts.audit_linker.run())
         for feed in parts.stream_feeds:
             program.start(f"follower {feed.name}", feed.run(), feed.stop)
     if "gateway" in roles:
         program.start("recorder", parts.streams.run(), parts.streams.recorder.stop)
         program.start("tapes", parts.tapes.run(), parts.tapes.stop)
         program.start("guarding", parts.guarding.run())
+        program.start("looking", parts.looking.run())
         program.start("presence", parts.presence.run(), parts.presence.stop)
         program.start("rooms", parts.rooms.run(), parts.rooms.stop)
         program.start("feeds", parts.rooms.feeds.run())

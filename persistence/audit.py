@@ -21,6 +21,7 @@ from persistence.database import Tx
 from services.audit.chain import BEGINNING, Link, Row, linked
 from services.audit.checkpoint import Checkpoint
 from services.audit.entry import Entry, cut
+from services.audit.ports import AuditLine, Wanted
 from services.kernel.clock import Clock, to_wall_ms, utc
 from services.kernel.ids import AccountId, Ids
 
@@ -38,15 +39,21 @@ class Audit:
         self._clock: Final = clock
         self._ids: Final = ids
 
-    async def add(self, entry: Entry) -> None:
-        """Tell the entry if and only if this transaction commits."""
-        actor, thing = entry.actor, entry.thing
-        await self._tx.execute(
+    async def add(self, *entries: Entry) -> None:
+        """Tell the entries if and only if this transaction commits."""
+        await self._tx.executemany(
             """
             INSERT INTO audit_waiting (id, at, actor_kind, actor_id, login_id, app_id, name, network, act, account_id,
                                        thing_kind, thing, reason, data)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
             """,
+            [self._told(entry) for entry in entries],
+        )
+
+    def _told(self, entry: Entry) -> Sequence[object]:
+        actor, thing = entry.actor, entry.thing
+        data = {name: cut(value) if isinstance(value, str) else value for name, value in entry.data.items()}
+        return (
             self._ids.next(),
             utc(self._clock.wall_ms()),
             actor.kind,
@@ -60,9 +67,7 @@ class Audit:
             "" if thing is None else thing.kind,
             "" if thing is None else cut(thing.id),
             cut(entry.reason),
-            _data(
-                {name: cut(value) if isinstance(value, str) else value for name, value in entry.data.items()}
-            ).decode(),
+            _data(data).decode(),
         )
 
     # -- linking -------------------------------------------------------------------------------------------------------
@@ -138,6 +143,55 @@ class Audit:
         )
         return [link_of(row) for row in rows]
 
+    async def lines(self, wanted: Wanted, limit: int) -> list[AuditLine]:
+        """Entries, the newest first; those that have no place yet before all others."""
+        parameters = (
+            wanted.account,
+            list(wanted.acts),
+            None if wanted.since_ms is None else utc(wanted.since_ms),
+            None if wanted.until_ms is None else utc(wanted.until_ms),
+        )
+        waiting = []
+        if wanted.before is None:
+            waiting = await self._tx.fetch(
+                """
+                SELECT NULL::bigint AS position, entry.*, entry.actor_id AS actor_account, entry.account_id AS about_account,
+                       NULL::uuid AS actor, NULL::uuid AS about, doer.email AS actor_email, person.email AS about_email
+                FROM audit_waiting AS entry
+                LEFT JOIN accounts AS doer ON doer.id = entry.actor_id
+                LEFT JOIN accounts AS person ON person.id = entry.account_id
+                WHERE ($1::uuid IS NULL OR entry.actor_id = $1 OR entry.account_id = $1)
+                  AND (cardinality($2::text[]) = 0 OR entry.act = ANY($2))
+                  AND ($3::timestamptz IS NULL OR entry.at >= $3) AND ($4::timestamptz IS NULL OR entry.at < $4)
+                ORDER BY entry.id DESC
+                LIMIT $5
+                """,
+                *parameters,
+                limit,
+            )
+        placed = await self._tx.fetch(
+            """
+            SELECT entry.*, actors.account_id AS actor_account, abouts.account_id AS about_account,
+                   doer.email AS actor_email, person.email AS about_email
+            FROM audit_log AS entry
+            LEFT JOIN audit_pseudonyms AS actors ON actors.pseudonym = entry.actor
+            LEFT JOIN audit_pseudonyms AS abouts ON abouts.pseudonym = entry.about
+            LEFT JOIN accounts AS doer ON doer.id = actors.account_id
+            LEFT JOIN accounts AS person ON person.id = abouts.account_id
+            WHERE ($1::uuid IS NULL OR entry.actor = (SELECT pseudonym FROM audit_pseudonyms WHERE account_id = $1)
+                   OR entry.about = (SELECT pseudonym FROM audit_pseudonyms WHERE account_id = $1))
+              AND (cardinality($2::text[]) = 0 OR entry.act = ANY($2))
+              AND ($3::timestamptz IS NULL OR entry.at >= $3) AND ($4::timestamptz IS NULL OR entry.at < $4)
+              AND ($5::bigint IS NULL OR entry.position < $5)
+            ORDER BY entry.position DESC
+            LIMIT $6
+            """,
+            *parameters,
+            wanted.before,
+            limit - len(waiting),
+        )
+        return [_line(row) for row in (*waiting, *placed)]
+
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 
     async def keep(self, checkpoint: Checkpoint) -> None:
@@ -151,13 +205,43 @@ class Audit:
             checkpoint.signature,
         )
 
-    async def checkpoints(self) -> list[Checkpoint]:
-        """All checkpoints, by position."""
-        rows = await self._tx.fetch("SELECT * FROM audit_checkpoints ORDER BY position, at")
-        return [
-            Checkpoint(row["position"], row["hash"], to_wall_ms(row["at"]), row["public"], row["signature"])
-            for row in rows
-        ]
+    async def checkpoints(self, after: int = 0) -> list[Checkpoint]:
+        """The checkpoints of rows behind a position, in their order."""
+        rows = await self._tx.fetch("SELECT * FROM audit_checkpoints WHERE position > $1 ORDER BY position, at", after)
+        return [_checkpoint(row) for row in rows]
+
+    async def last_checkpoint(self) -> Checkpoint | None:
+        """The checkpoint made last."""
+        row = await self._tx.fetchrow("SELECT * FROM audit_checkpoints ORDER BY at DESC, position DESC LIMIT 1")
+        return None if row is None else _checkpoint(row)
+
+
+def _checkpoint(row: Any) -> Checkpoint:
+    return Checkpoint(row["position"], row["hash"], to_wall_ms(row["at"]), row["public"], row["signature"])
+
+
+def _line(row: Any) -> AuditLine:
+    return AuditLine(
+        position=row["position"],
+        id=row["id"],
+        at_ms=to_wall_ms(row["at"]),
+        act=row["act"],
+        actor_kind=row["actor_kind"],
+        actor=row["actor_account"],
+        actor_email=row["actor_email"],
+        actor_pseudonym=row["actor"],
+        account=row["about_account"],
+        account_email=row["about_email"],
+        account_pseudonym=row["about"],
+        login=row["login_id"],
+        app=row["app_id"],
+        name=row["name"],
+        network=row["network"],
+        thing_kind=row["thing_kind"],
+        thing=row["thing"],
+        reason=row["reason"],
+        data=row["data"],
+    )
 
 
 def link_of(row: Any) -> Link:

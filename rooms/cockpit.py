@@ -34,6 +34,8 @@ class Cockpit:
         self._rows: dict[int, CockpitRow] = {}
         self._snapshot: Frame | None = None
         self._knowing: set[str] = set()
+        self.bodies: set[int] = set()
+        """The numbers of those whose heart rate is in it."""
 
     def refresh(self, lines: Sequence[Line], targets: Sequence[Target], now_ms: int) -> Frame | None:
         """Bring it up to what the board says and the class asks; the changes as a frame, None when nothing changed."""
@@ -44,6 +46,7 @@ class Cockpit:
         }
         members = {n: _member(line) for n, line in athletes.items()}
         rows = {n: _row(line, self._watches[n], now_ms) for n, line in athletes.items()}
+        self.bodies = {n for n, row in rows.items() if row.bpm is not None}
         changes = CockpitChanges(
             class_id=self._class_id,
             at_ms=now_ms,

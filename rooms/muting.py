@@ -16,6 +16,7 @@ from realtime.wire import ChatMute, ChatMuted, ChatUnmute, Done
 from rooms.doubts import Doubts
 from rooms.room import Room
 from rooms.rooms import Rooms
+from services.audit.entry import Entry, Thing, actor_of
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import AccountId, ClassId, DecisionId, Ids
 from services.kernel.problems import BadShape, NotInRoom
@@ -47,6 +48,7 @@ class Muting:
         async with self._transactions() as stores:
             await stores.moderation.mute(room.live.id, about, mute)
             await stores.moderation.note(self._new_id(), room.live.id, decision, utc(self._clock.wall_ms()))
+            await stores.audit.add(_entry(connection, "chat.muted", room, about))
         self._holds(room, about, mute)
         return Done()
 
@@ -57,6 +59,7 @@ class Muting:
             await stores.moderation.unmute(room.live.id, about)
             decision = Decision(connection.caller.account_id, about, "unmute")
             await stores.moderation.note(self._new_id(), room.live.id, decision, utc(self._clock.wall_ms()))
+            await stores.audit.add(_entry(connection, "chat.unmuted", room, about))
         self._holds(room, about, None)
         return Done()
 
@@ -94,3 +97,7 @@ class Muting:
                 continue
             async with self._transactions() as stores:
                 room.muted = await stores.moderation.mutes(class_id)
+
+
+def _entry(connection: Connection, act: str, room: Room, about: AccountId) -> Entry:
+    return Entry(actor_of(connection.caller), act, about, Thing("class", str(room.live.id)))

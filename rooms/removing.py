@@ -21,6 +21,7 @@ from realtime.wire import ChatRemove, ChatRemoved, ChatSaid, Done
 from rooms.room import Room
 from rooms.rooms import Rooms
 from rooms.screen import CHAT_EVENT, TAKEN_DOWN_EVENT, said_in, taken_down_in
+from services.audit.entry import Entry, Thing, actor_of
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import ClassMessageRemoved
 from services.kernel.ids import ClassId, DecisionId, Ids
@@ -60,6 +61,8 @@ class Removing:
                 await stores.moderation.note(DecisionId(self._ids.next()), room.live.id, decision, now)
                 fact = ClassMessageRemoved(class_id=room.live.id, position=said.position)
                 await stores.outbox.add(fact, room.live.id)
+                thing = Thing("class", str(room.live.id))
+                await stores.audit.add(Entry(actor_of(connection.caller), "message.removed", author, thing))
         await self.removed(room.live.id, said.position)
         return Done()
 

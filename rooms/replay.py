@@ -20,6 +20,7 @@ from rooms.effort import Effort, advance
 from rooms.playback import Playback, Shown, Viewing
 from rooms.retelling import Retelling, Retold
 from rooms.tape import Beat, Note, Said, notes_of
+from services.audit.entry import Actor, Entry, Thing, actor_of
 from services.classes.live_class import LiveClass, Membership, may_know
 from services.classes.timeline import Timeline
 from services.kernel.caller import Caller
@@ -102,10 +103,12 @@ class Replay:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions: Final = transactions
 
-    async def show(self, class_id: ClassId, from_ms: int = 0, *, every_ms: int = 0) -> AsyncIterator[Shown]:
-        """The class from `from_ms` (wall clock) on, to whoever runs the server: each frame that was told, or what has changed since
-        the one before when `every_ms` have passed."""
+    async def show(self, class_id: ClassId, by: Actor, from_ms: int = 0, *, every_ms: int = 0) -> AsyncIterator[Shown]:
+        """The class from `from_ms` (wall clock) on, to `by`, who runs the server: each frame that was told, or what has
+        changed since the one before when `every_ms` have passed."""
         pieces, members = await self._of(class_id)
+        async with self._transactions() as stores:
+            await stores.audit.add(Entry(by, "replay.viewed", thing=Thing("class", str(class_id))))
         viewing = Viewing(tuple(members))
         async for shown in self._shown(class_id, pieces, viewing, from_ms, every_ms):
             yield shown
@@ -146,8 +149,11 @@ class Replay:
             live, viewing = await _viewing(stores, caller, class_id)
             pieces = await stores.tapes.heads(class_id)
             timeline = await stores.timelines.of(class_id)
-        if not live.over or not pieces:
-            raise NotFound("this class does not play again: it is still live, was not recorded, or was too long ago")
+            if not live.over or not pieces:
+                raise NotFound(
+                    "this class does not play again: it is still live, was not recorded, or was too long ago"
+                )
+            await stores.audit.add(Entry(actor_of(caller), "replay.viewed", thing=Thing("class", str(class_id))))
         return Recording(live, pieces, timeline, viewing)
 
     async def viewing(self, caller: Caller, class_id: ClassId) -> Viewing:

@@ -91,6 +91,7 @@ JoinNoted = Callable[[Connection, ClassId, RoomJoin], Awaitable[None]]
 OnReset = Callable[[Room, str], None]
 WithheldFrom = Callable[[Room, Frame], Collection[Connection]]
 OnLoad = Callable[[Room], None]
+OnLook = Callable[[Caller, Room], None]
 
 
 @dataclass(slots=True)
@@ -110,7 +111,8 @@ class RoomsStatistics:
 class Rooms:
     """All rooms of this node. `flush` commits what streams have sent; set by the wiring (see `streams.py`). `on_join` is
     awaited before a join is answered (see `comebacks.py`); `on_reset` hears that events of a room may have been missed here, up to
-    a position (see `clocks.py`); `on_load` gets each room before anybody is seated (see `tapes.py`); `withheld_from` says who in a
+    a position (see `clocks.py`); `on_load` gets each room before anybody is seated (see `tapes.py`);
+    `on_look` hears who is about to be shown the cockpit of a room (see `looking.py`); `withheld_from` says who in a
     room here is not to get an event that was said there (see `screening.py`). Without a `presence` of all nodes, who is there is
     known of this process alone; without `limits` of all nodes, this one counts by itself."""
 
@@ -149,6 +151,7 @@ class Rooms:
         self.on_reset: OnReset = _nothing_in_doubt
         self.withheld_from: WithheldFrom = _withheld_from_nobody
         self.on_load: OnLoad = _nobody_records
+        self.on_look: OnLook = _nobody_notes_looks
         self.statistics: Final = RoomsStatistics()
         node.listen(Share, self._merge)
         node.listen(WholeWanted, self._want_whole)
@@ -611,6 +614,7 @@ class Rooms:
                 continue
             if room.coaches_channel not in connection.channels:  # leads the class since they came
                 self._follow_for_coach(connection, room)
+            self.on_look(connection.caller, room)
             if connection_id in newcomers:
                 connection.push(room.cockpit.snapshot_frame(now_ms), key=key)
             elif changes is not None:
@@ -702,6 +706,10 @@ def ended_view(live: LiveClass) -> ClassEndedView:
 
 async def _nobody_notes(connection: Connection, class_id: ClassId, request: RoomJoin) -> None:
     """Nobody keeps records of who is in which room."""
+
+
+def _nobody_notes_looks(caller: Caller, room: Room) -> None:
+    """Nobody is told who leads a class and sees the hearts in it."""
 
 
 def _nobody_records(room: Room) -> None:

@@ -19,6 +19,7 @@ from services.notifications.phone import DAY_MS
 from services.safety.contact import WEEK_MS
 from services.schedule.jobs import Tick
 from services.schedule.timetable import Every
+from workers.auditing import AuditJobs
 from workers.class_doors import SeriesUpkeep
 from workers.digests import Digests
 from workers.exporting import ExportJobs, Exports
@@ -45,7 +46,7 @@ TICK_DAYS: Final = 3
 """How long ticks are remembered, for whoever asks what happened at night. The newest of each job stays."""
 
 
-def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports) -> tuple[Job, ...]:
+def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports, audit: AuditJobs) -> tuple[Job, ...]:
     """The table."""
     upkeep = Jobs(clock, outbox)
     exported = ExportJobs(exports, clock)
@@ -74,6 +75,7 @@ def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports) -> tupl
         Job("seal-fields", Every(15), upkeep.seal_fields),
         Job("wrap-keys-anew", Every(15), upkeep.wrap_keys_anew),
         Job("sweep-removed-webhooks", Every(60), webhooks.sweep_removed),
+        Job("sign-audit", Every(600), audit.checkpoint),
     )
 
 

@@ -11,6 +11,7 @@ from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.access import permission as may
 from services.accounts.entitlement import EntitlementName, EntitlementView, Source
+from services.audit.entry import operator
 from services.kernel.ids import AccountId
 from services.kernel.problems import Forbidden, NotFound
 
@@ -61,12 +62,14 @@ async def account_entitlements(deps: GatewayDeps, call: Call[Nothing, Nothing, A
 
 async def entitle(deps: GatewayDeps, call: Call[GrantRequest, Nothing, EntitlementPath]) -> EntitlementList:
     whose, asked = call.path, call.body
-    granted = await deps.entitlements.grant(whose.id, whose.name, asked.source, asked.from_ms, asked.until_ms)
+    granted = await deps.entitlements.grant(
+        whose.id, whose.name, asked.source, asked.from_ms, asked.until_ms, operator(call.address)
+    )
     return EntitlementList(tuple(granted))
 
 
 async def unentitle(deps: GatewayDeps, call: Call[Nothing, SourceQuery, EntitlementPath]) -> EntitlementList:
-    left = await deps.entitlements.withdraw(call.path.id, call.path.name, call.query.source)
+    left = await deps.entitlements.withdraw(call.path.id, call.path.name, call.query.source, operator(call.address))
     return EntitlementList(tuple(left))
 
 

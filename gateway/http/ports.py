@@ -23,6 +23,7 @@ from services.accounts.logins import LoginView
 from services.accounts.opening import LoggedIn
 from services.accounts.registrations import RegistrationBegun
 from services.accounts.step_ups import SteppedUp
+from services.audit.entry import Actor
 from services.challenges.challenge import Kind, Ties
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation
 from services.challenges.heat import HeatKind, Late
@@ -107,9 +108,9 @@ class EntitlementCases(Protocol):
     async def own(self, caller: Caller) -> Sequence[EntitlementView]: ...
     async def of_account(self, account_id: AccountId) -> Sequence[EntitlementView]: ...
     async def grant(
-        self, account_id: AccountId, name: str, source: str, from_ms: int | None, until_ms: int | None
+        self, account_id: AccountId, name: str, source: str, from_ms: int | None, until_ms: int | None, by: Actor
     ) -> Sequence[EntitlementView]: ...
-    async def withdraw(self, account_id: AccountId, name: str, source: str) -> Sequence[EntitlementView]: ...
+    async def withdraw(self, account_id: AccountId, name: str, source: str, by: Actor) -> Sequence[EntitlementView]: ...
 
 
 class LoginCases(Protocol):
@@ -348,7 +349,7 @@ class ScheduleCases(Protocol):
     """See services/schedule/jobs.py."""
 
     async def now(self) -> ScheduleNow: ...
-    async def ask(self, job: str) -> None: ...
+    async def ask(self, job: str, by: Actor) -> None: ...
 
 
 class InboxCases(Protocol):

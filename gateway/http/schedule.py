@@ -10,6 +10,7 @@ import msgspec
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.access import permission as may
+from services.audit.entry import operator
 from services.kernel.problems import NotFound
 from services.schedule.jobs import ScheduleNow
 
@@ -27,7 +28,7 @@ async def schedule(deps: GatewayDeps, _: Call[Nothing, Nothing, Nothing]) -> Sch
 
 
 async def run_job(deps: GatewayDeps, call: Call[Nothing, Nothing, JobPath]) -> None:
-    await deps.schedule.ask(call.path.job)
+    await deps.schedule.ask(call.path.job, operator(call.address))
 
 
 SCHEDULE = Route(

@@ -12,6 +12,7 @@ import msgspec
 
 from paceline.embedded import EmbeddedError, open_embedded
 from paceline.keys import vault
+from paceline.operating_user import this_user
 from paceline.settings import Settings, SettingsError, load_settings
 from persistence.database import open_database
 from persistence.migrate import migrate
@@ -19,6 +20,7 @@ from persistence.stores import Transactions
 from services.accounts.account import normal_email
 from services.accounts.entitlement import EntitlementName, EntitlementView, Source
 from services.accounts.entitlements import Entitlements
+from services.audit.entry import Entry
 from services.kernel.clock import SystemClock, to_wall_ms, utc
 from services.kernel.ids import Uuid7Ids
 from services.kernel.problems import NotFound, Problem
@@ -137,8 +139,9 @@ async def _do_on(dsn: str, settings: Settings, args: argparse.Namespace) -> str:
 async def _grant(transactions: Transactions, args: argparse.Namespace) -> str:
     async with transactions() as stores:
         account = await stores.accounts.grant_role(normal_email(args.email), args.role)
-    if account is None:
-        raise NotFound(f"there is no account {args.email}: register it first")
+        if account is None:
+            raise NotFound(f"there is no account {args.email}: register it first")
+        await stores.audit.add(Entry(this_user(), "role.granted", account.id, data={"role": args.role}))
     return f"{account.email} has the roles {', '.join(sorted(account.roles))}"
 
 
@@ -150,9 +153,9 @@ async def _entitlements(transactions: Transactions, entitlements: Entitlements, 
     account_id = credentials.account.id
     match args.act:
         case "entitle":
-            now = await entitlements.grant(account_id, args.name, args.source, args.begins, args.ends)
+            now = await entitlements.grant(account_id, args.name, args.source, args.begins, args.ends, this_user())
         case "unentitle":
-            now = await entitlements.withdraw(account_id, args.name, args.source)
+            now = await entitlements.withdraw(account_id, args.name, args.source, this_user())
         case _:
             now = await entitlements.of_account(account_id)
     return _told(credentials.account.email, now)

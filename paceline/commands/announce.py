@@ -9,9 +9,11 @@ from typing import Final
 
 from paceline.embedded import EmbeddedError
 from paceline.kept import open_kept
+from paceline.operating_user import this_user
 from paceline.settings import Settings, SettingsError, load_settings
 from persistence.migrate import MigrationError
 from persistence.stores import Stores
+from services.audit.entry import Entry
 from services.classes.live_class import LiveClass, normal_code
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import AccountId, Ids, NotificationId, Uuid7Ids
@@ -93,7 +95,10 @@ def run(args: argparse.Namespace) -> int:
 async def _announce(settings: Settings, said: Said) -> str:
     clock = SystemClock()
     async with open_kept(settings, clock) as transactions, transactions() as stores:
-        return await announced(stores, clock, Uuid7Ids(clock), said)
+        told = await announced(stores, clock, Uuid7Ids(clock), said)
+        if said.really:
+            await stores.audit.add(Entry(this_user(), "announcement.made", reason=said.content.title))
+        return told
 
 
 async def announced(stores: Stores, clock: Clock, ids: Ids, said: Said) -> str:

@@ -19,6 +19,7 @@ import msgspec
 from paceline.commands.replay import speed_of
 from paceline.embedded import EmbeddedError, open_embedded
 from paceline.keys import vault
+from paceline.operating_user import this_user
 from paceline.settings import Settings, SettingsError, load_settings
 from persistence.database import open_database
 from persistence.migrate import MigrationError, migrate, pending
@@ -142,7 +143,7 @@ async def _play(
 ) -> None:
     """Print the events, each at its time after the first."""
     began: tuple[int, float] | None = None
-    async for shown in replay.show(live.id, from_ms):
+    async for shown in replay.show(live.id, this_user(), from_ms):
         if began is None:
             began = shown.at_ms, clock.monotonic()
         due = 0.0 if math.isinf(speed) else began[1] + (shown.at_ms - began[0]) / 1_000 / speed - clock.monotonic()

@@ -15,11 +15,13 @@ from rich.table import Table
 
 from paceline.embedded import EmbeddedError
 from paceline.kept import open_kept
+from paceline.operating_user import this_user
 from paceline.settings import Settings, SettingsError, load_settings
 from persistence.deliveries import Seen
 from persistence.migrate import MigrationError
 from persistence.stores import Stores
 from services.accounts.account import normal_email
+from services.audit.entry import Entry, Thing
 from services.kernel.clock import Clock, SystemClock, utc
 from services.kernel.ids import DeliveryId
 from services.kernel.problems import NotFound, Problem
@@ -88,6 +90,7 @@ async def _act(settings: Settings, args: argparse.Namespace) -> None:
     async with open_kept(settings, clock) as transactions, transactions() as stores:
         if args.act == "resend":
             await resend(stores, clock, DeliveryId(args.id))
+            await stores.audit.add(Entry(this_user(), "delivery.resent", thing=Thing("delivery", str(args.id))))
             print("It waits to be sent.")
             return
         found = await (

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from paceline.embedded import EmbeddedError, open_embedded
 from paceline.keys import longest_token_ms, sealing_keys, signing_key
+from paceline.operating_user import this_user
 from paceline.settings import Settings, SettingsError, load_settings
 from persistence.database import open_database
 from persistence.migrate import migrate
@@ -102,7 +103,7 @@ async def _do_on(dsn: str, settings: Settings, args: argparse.Namespace) -> str:
             token_ms=longest_token_ms(settings),
         )
         if args.act == "rotate":
-            await keys.rotate(stolen=args.stolen)
+            await keys.rotate(stolen=args.stolen, by=this_user())
         return _told(await keys.all())
 
 

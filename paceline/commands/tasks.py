@@ -4,19 +4,25 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 from rich.console import Console
 
 from paceline.embedded import EmbeddedError, open_embedded
+from paceline.kept import open_kept
+from paceline.operating_user import this_user
 from paceline.settings import Settings, SettingsError, load_settings
 from paceline.tasks_view import parked_now, queue_now, show_message, show_parked, show_queues
-from persistence.database import open_database
+from persistence.database import Database, open_database
 from persistence.migrate import migrate, pending
+from persistence.stores import Transactions
+from services.audit.entry import Entry, Thing
 from services.kernel.clock import SystemClock
+from services.kernel.ids import Uuid7Ids
 from services.kernel.problems import Problem
 from workers.amqp import open_amqp_bus
 from workers.bus import BusUnavailable, OperatedBus, Queue
@@ -49,7 +55,7 @@ exit codes:
   0  done
   1  there is no such parked message
   2  the call or the settings are wrong, or nobody has confirmed that a message may be dropped
-  3  the bus does not answer
+  3  the bus does not answer, or the database, which is told in the audit before anything is replayed or dropped
   130  interrupted; what was replayed until then stays replayed
 """
 
@@ -111,41 +117,61 @@ def run(args: argparse.Namespace) -> int:
 
 async def _act(settings: Settings, args: argparse.Namespace) -> int:
     queue = next((queue for queue in QUEUES if queue.name == args.queue), None)
-    async with open_bus(settings) as bus:
+    async with open_tools(settings) as tools:
         if queue is None:
-            return await _list_queues(bus, args)
+            return await _list_queues(tools.bus, args)
         match args.act:
             case "list":
-                return await _list_parked(bus, queue, args)
+                return await _list_parked(tools.bus, queue, args)
             case "show":
-                return await _show(bus, queue, args)
+                return await _show(tools.bus, queue, args)
             case "replay":
-                return await _replay(bus, queue, args)
+                return await _replay(tools, queue, args)
             case _:
-                return await _drop(bus, queue, args)
+                return await _drop(tools, queue, args)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The bus that `paceline run` would use with these settings, and the way to the database that has the audit."""
+
+    bus: OperatedBus
+    kept: Callable[[], AbstractAsyncContextManager[Transactions]]
+
+    async def tell(self, act: str, queue: Queue, key: str | None) -> None:
+        """Tell the audit before it is done: of two systems, one of which may fail in between, it is better to have told of what was
+        not done than the other way round. Raises what the database raises; then nothing is to be done."""
+        thing = Thing("queue", queue.name if key is None else f"{queue.name} {key}")
+        async with self.kept() as transactions, transactions() as stores:
+            await stores.audit.add(Entry(this_user(), act, thing=thing))
 
 
 @asynccontextmanager
-async def open_bus(settings: Settings) -> AsyncIterator[OperatedBus]:
-    """The bus that `paceline run` would use with these settings. Raises what its servers raise when they are away."""
+async def open_tools(settings: Settings) -> AsyncIterator[Tools]:
+    """Raises what the servers raise when they are away."""
     clock = SystemClock()
+
+    def of(database: Database) -> Tools:
+        transactions = Transactions(database, clock, Uuid7Ids(clock))
+        return Tools(PostgresBus(database, clock, QUEUES), lambda: nullcontext(transactions))
+
     if settings.amqp_url:
         async with open_amqp_bus(settings.amqp_url, clock, QUEUES) as bus:
-            yield bus
+            yield Tools(bus, lambda: open_kept(settings, clock))
         return
     if settings.database_url:
         async with open_database(settings.database_url, size=2) as database:
             async with database.connection() as connection:
                 if waiting := await pending(connection):
                     raise BusUnavailable(f"{waiting} migrations have not run on this database: `paceline migrate`")
-            yield PostgresBus(database, clock, QUEUES)
+            yield of(database)
         return
     async with open_embedded(settings.data_dir, want_redis=False) as embedded:
         if embedded.database_url is None:
             raise RuntimeError("the local PostgreSQL did not start")
         await migrate(embedded.database_url)
         async with open_database(embedded.database_url, size=2) as database:
-            yield PostgresBus(database, clock, QUEUES)
+            yield of(database)
 
 
 async def _list_queues(bus: OperatedBus, args: argparse.Namespace) -> int:
@@ -179,19 +205,22 @@ async def _show(bus: OperatedBus, queue: Queue, args: argparse.Namespace) -> int
     return 0
 
 
-async def _replay(bus: OperatedBus, queue: Queue, args: argparse.Namespace) -> int:
+async def _replay(tools: Tools, queue: Queue, args: argparse.Namespace) -> int:
+    bus = tools.bus
+    await tools.tell("tasks.replayed", queue, args.key)
     replayed = await (bus.replay_all(queue, _tell) if args.all else bus.replay(queue, args.key))
     if not replayed and not args.all:
         return _not_there(queue, args.key)
     return _done("replayed", replayed, queue, args)
 
 
-async def _drop(bus: OperatedBus, queue: Queue, args: argparse.Namespace) -> int:
+async def _drop(tools: Tools, queue: Queue, args: argparse.Namespace) -> int:
     if not args.yes:
         print(f"{args.key} will be forgotten by {queue.name} for ever. Type drop to do so: ", end="", flush=True)
         if (await asyncio.to_thread(sys.stdin.readline)).strip() != "drop":
             return _say("Nothing was dropped.", 2)
-    dropped = await bus.drop(queue, args.key)
+    await tools.tell("tasks.dropped", queue, args.key)
+    dropped = await tools.bus.drop(queue, args.key)
     return _done("dropped", dropped, queue, args) if dropped else _not_there(queue, args.key)
 
 

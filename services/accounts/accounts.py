@@ -41,6 +41,7 @@ from services.accounts.opening import LoggedIn, Opening, let_in
 from services.accounts.passwords import Passwords
 from services.accounts.ports import AccountStores, AccountTransactions, Login
 from services.accounts.tokens import Tokens
+from services.audit.entry import SYSTEM, Actor, Entry
 from services.kernel.caller import AccountRole, Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AccountRegistered, LoginEnded
@@ -196,13 +197,15 @@ class Accounts:
             await stores.accounts.save(account)
         return view_of(account)
 
-    async def grant_role(self, email: str, role: AccountRole) -> AccountView:
+    async def grant_role(self, email: str, role: AccountRole, by: Actor = SYSTEM) -> AccountView:
         """Give an account a role, for the operator's command line; tokens have it from the next refresh on.
 
         Raises NotFound when there is no such account, BadShape for what is no address.
         """
         async with self._transactions() as stores:
             account = await stores.accounts.grant_role(normal_email(email), role)
+            if account is not None:
+                await stores.audit.add(Entry(by, "role.granted", account.id, data={"role": role}))
         if account is None:
             raise NotFound(f"there is no account with the address {email}")
         log.info("account.role_granted", account=str(account.id), role=role)

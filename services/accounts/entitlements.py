@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from services.accounts.entitlement import Entitlement, EntitlementView, check_times, view_of
+from services.audit.entry import SYSTEM, Actor, AuditStore, Entry
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact, EntitlementGranted, EntitlementWithdrawn
@@ -47,10 +48,12 @@ class EntitlementStores(Protocol):
     def entitlements(self) -> EntitlementStore: ...
     @property
     def outbox(self) -> OutboxStore: ...
+    @property
+    def audit(self) -> AuditStore: ...
 
 
 class Entitlements:
-    """The use cases. Who may grant is decided by the way in: an operator's token, or a command on the server."""
+    """The use cases. Who may grant is decided by the way in: an operator's token, or a command on the server. `by` is who does."""
 
     def __init__(
         self, transactions: Callable[[], AbstractAsyncContextManager[EntitlementStores]], clock: Clock, ids: Ids
@@ -72,7 +75,13 @@ class Entitlements:
             return await self._all(stores, account_id)
 
     async def grant(
-        self, account_id: AccountId, name: str, source: str, from_ms: int | None, until_ms: int | None
+        self,
+        account_id: AccountId,
+        name: str,
+        source: str,
+        from_ms: int | None,
+        until_ms: int | None,
+        by: Actor = SYSTEM,
     ) -> tuple[EntitlementView, ...]:
         """Let an account have something: from now on unless `from_ms` says otherwise, without an end unless `until_ms` does.
         Another grant of the same source takes the place of the one it gave before. Raises `NotFound`, `BadShape`."""
@@ -93,9 +102,13 @@ class Entitlements:
                     account_id=account_id, name=name, source=source, from_ms=begins_ms, until_ms=until_ms
                 )
                 await stores.outbox.add(fact, account_id)
+                told = {"name": name, "source": source}
+                await stores.audit.add(Entry(by, "entitlement.granted", account_id, data=told))
             return await self._all(stores, account_id)
 
-    async def withdraw(self, account_id: AccountId, name: str, source: str) -> tuple[EntitlementView, ...]:
+    async def withdraw(
+        self, account_id: AccountId, name: str, source: str, by: Actor = SYSTEM
+    ) -> tuple[EntitlementView, ...]:
         """Take back what a source gave. Again is fine. Raises `NotFound` for an account that is not there."""
         async with self._transactions() as stores:
             await _locked(stores, account_id)
@@ -104,6 +117,8 @@ class Entitlements:
                 await stores.entitlements.withdraw(standing.id, utc(self._clock.wall_ms()))
                 fact = EntitlementWithdrawn(account_id=account_id, name=name, source=source)
                 await stores.outbox.add(fact, account_id)
+                told = {"name": name, "source": source}
+                await stores.audit.add(Entry(by, "entitlement.withdrawn", account_id, data=told))
             return await self._all(stores, account_id)
 
     async def _all(self, stores: EntitlementStores, account_id: AccountId) -> tuple[EntitlementView, ...]:

@@ -24,6 +24,7 @@ from services.accounts.keyring import (
     rotated,
 )
 from services.accounts.ports import KeyTransactions, StoredKey
+from services.audit.entry import SYSTEM, Actor, Entry, Thing
 from services.kernel.clock import Clock, utc
 from services.kernel.problems import Unavailable
 from services.kernel.sealing import CannotOpen, Seals
@@ -95,7 +96,7 @@ class Keys:
             for place in sorted(places, key=lambda place: (place.signs_from_ms, place.kid))
         )
 
-    async def rotate(self, *, stolen: bool = False) -> RingKey:
+    async def rotate(self, *, stolen: bool = False, by: Actor = SYSTEM) -> RingKey:
         """Make a key that takes over, and let the others retire (`rotated` says when); the new one's place. Keys that retired a
         token's life ago are forgotten. Raises KeyProblem while another is still waiting to take over."""
         pem = make_key()
@@ -112,6 +113,8 @@ class Keys:
             changed = [msgspec.structs.replace(known[place.kid], place=place) for place in places]
             await stores.signing_keys.save(changed, utc(now))
             await stores.signing_keys.forget(utc(now - self._token_ms))
+            told = {"stolen": "yes" if stolen else "no"}
+            await stores.audit.add(Entry(by, "keys.rotated", thing=Thing("key", new.kid), data=told))
             self._learn(await stores.signing_keys.all())
         log.info("keys.rotated", kid=new.kid, signs_from_ms=places[-1].signs_from_ms, stolen=stolen)
         return places[-1]

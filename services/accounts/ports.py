@@ -15,6 +15,7 @@ import msgspec
 from services.accounts.account import Account, Credentials
 from services.accounts.account_mail import AccountMail, Says
 from services.accounts.keyring import RingKey
+from services.audit.entry import AuditStore
 from services.kernel.caller import AccountRole
 from services.kernel.facts import AnyFact
 from services.kernel.ids import AccountId, AccountMailId, FactId, LoginId
@@ -84,6 +85,8 @@ class KeyStores(Protocol):
 
     @property
     def signing_keys(self) -> KeyStore: ...
+    @property
+    def audit(self) -> AuditStore: ...
 
 
 class KeyTransactions(Protocol):
@@ -227,6 +230,8 @@ class AccountStores(Protocol):
     def logins(self) -> LoginStore: ...
     @property
     def outbox(self) -> OutboxStore: ...
+    @property
+    def audit(self) -> AuditStore: ...
 
 
 class AccountTransactions(Protocol):

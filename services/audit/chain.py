@@ -91,17 +91,17 @@ def linked(rows: Iterable[Row], after: int, previous: bytes) -> list[Link]:
 class Verifier:
     """Reads a chain from its beginning, link by link, and says what is wrong with it.
 
-    `checkpoints` are those whose signatures are good; what they say is compared as their positions come by.
+    `checkpoints` are those whose signatures are good; what they say is compared as their positions come by. It begins behind the
+    row at `after`, whose hash is `previous`, if not at the beginning.
     """
 
-    def __init__(self, checkpoints: Iterable[Checkpoint] = ()) -> None:
+    def __init__(self, checkpoints: Iterable[Checkpoint] = (), *, after: int = 0, previous: bytes = BEGINNING) -> None:
         self._expected: Final[dict[int, list[Checkpoint]]] = {}
         for checkpoint in checkpoints:
             self._expected.setdefault(checkpoint.position, []).append(checkpoint)
-        self._previous = BEGINNING
-        self.position = 0
+        self.position = after
         """The last position that was read."""
-        self.head = BEGINNING
+        self.head = previous
         """The hash of the last row that was read."""
 
     def step(self, link: Link) -> list[Finding]:
@@ -116,7 +116,7 @@ class Verifier:
             found.append(
                 Finding("altered", link.position, f"entry {link.row.id} ({link.row.act}) is not what was hashed")
             )
-        elif not missing and link.previous != self._previous:
+        elif not missing and link.previous != self.head:
             found.append(
                 Finding(
                     "reordered",
@@ -135,7 +135,7 @@ class Verifier:
                         " the chain was written anew up to here",
                     )
                 )
-        self.position, self._previous, self.head = link.position, link.hash, link.hash
+        self.position, self.head = link.position, link.hash
         return found
 
     def end(self) -> list[Finding]:

@@ -27,7 +27,18 @@ ActorKind = Literal["account", "app", "operator", "command", "system"]
 server, or the program itself."""
 ActKind = Literal["privileged", "view"]
 ThingKind = Literal[
-    "class", "workout", "challenge", "incident", "key", "job", "task", "queue", "login", "organisation", "app", "flag"
+    "class",
+    "workout",
+    "challenge",
+    "incident",
+    "key",
+    "job",
+    "task",
+    "queue",
+    "login",
+    "delivery",
+    "organisation",
+    "app",
 ]
 Value = str | int
 
@@ -64,23 +75,26 @@ ACTS: Final[Mapping[str, ActRow]] = {
     # -- the installation
     "keys.rotated": _privileged("a new key will sign access tokens", "stolen"),
     "job.run": _privileged("a job of the schedule was run by hand"),
-    "tasks.replayed": _privileged("parked tasks were put back into their queue", "count"),
-    "tasks.discarded": _privileged("parked tasks were thrown away", "count"),
+    "tasks.replayed": _privileged("what a queue had given up was given all its attempts again"),
+    "tasks.dropped": _privileged("what a queue had given up was forgotten"),
+    "delivery.resent": _privileged("a message to somebody that failed or is in doubt is sent again"),
     "announcement.made": _privileged("something was announced to many people"),
-    "flag.changed": _privileged("a switch was set"),
     "audit.read": _view("an administrator read the audit"),
     # -- people in classes
-    "class.ended": _privileged("a class was ended by somebody who is not its coach"),
+    "coach.appointed": _privileged("a member of a class was made somebody who leads it, or not any more", "to"),
     "member.removed": _privileged("a member was sent out of a class"),
     "member.let_in": _privileged("a member who had been sent out was let in again"),
+    "chat.muted": _privileged("a member of a class may not speak"),
+    "chat.unmuted": _privileged("a member who was muted may speak again"),
+    "message.removed": _privileged("what a member said in a class was taken down"),
     "case.decided": _privileged("somebody else's workout was judged by a reviewer", "decision"),
     # -- health data of others
-    "heart_rate.watched": _view("a coach saw an athlete's heart rate in a class, from the first reading on"),
-    "workout.viewed": _view("a workout of somebody else was shown"),
-    "samples.viewed": _view("what somebody else's sensors sent was shown, reading by reading"),
+    "heart_rate.watched": _view("who leads a class saw an athlete's heart rate, from the first reading on"),
     "evidence.viewed": _view("what the rules found in somebody else's workout was shown to a reviewer"),
-    "replay.viewed": _view("somebody else's line in a class that is over was shown"),
-    "incident.viewed": _view("an alarm about somebody else's heart was shown"),
+    "curve.viewed": _view("how somebody else's score grew in a class was shown"),
+    "replay.viewed": _view("the boards of a class that is over were shown again"),
+    "incident.told": _privileged("those who coach somebody were told of an alarm about their heart"),
+    "incident.viewed": _view("who coaches somebody took on an alarm about their heart"),
 }
 """The table. Adding an act: a row here, and `stores.audit.add` where it is done."""
 
@@ -125,8 +139,8 @@ class Entry(msgspec.Struct, frozen=True):
 class AuditStore(Protocol):
     """What use cases need of the store (persistence/audit.py)."""
 
-    async def add(self, entry: Entry) -> None:
-        """Tell the entry if and only if this transaction commits."""
+    async def add(self, *entries: Entry) -> None:
+        """Tell the entries if and only if this transaction commits."""
         ...
 
 
@@ -138,8 +152,12 @@ class AuditStores(Protocol):
 
 
 def actor_of(caller: Caller, address: str | None = None) -> Actor:
-    """The person who asks."""
-    return Actor("account", caller.account_id, caller.login_id, network=network_of(address))
+    """The person who asks, or the app that asks for them or for itself."""
+    network = network_of(address)
+    if caller.app_id is None:
+        return Actor("account", caller.account_id, caller.login_id, network=network)
+    itself = not caller.roles
+    return Actor("app", None if itself else caller.account_id, None, caller.app_id, network=network)
 
 
 def operator(address: str | None) -> Actor:

@@ -11,6 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 from services.accounts.account import Account
+from services.audit.entry import AuditStore, Entry, Thing, actor_of
 from services.classes.leading import Appointment, Out, appointed, may_appoint, may_let_in, may_remove
 from services.classes.live_class import LiveClass
 from services.kernel.caller import Caller
@@ -59,6 +60,8 @@ class LeadingStores(Protocol):
     def accounts(self) -> AccountStore: ...
     @property
     def outbox(self) -> OutboxStore: ...
+    @property
+    def audit(self) -> AuditStore: ...
 
 
 class Hall(Protocol):
@@ -97,6 +100,8 @@ class Coaches:
             account = await stores.accounts.by_id(account_id)
             is_coach = account is not None and "coach" in account.roles
             changed = await self._save(stores, live, appointed(live, account_id, to, is_coach=is_coach))
+            if changed is not live:
+                await _told(stores, caller, "coach.appointed", class_id, account_id, to=to)
         await self._hall.coaches_changed(changed)
         return changed
 
@@ -115,6 +120,7 @@ class Coaches:
             if removals is not None:
                 fact = ClassMemberRemoved(class_id=class_id, account_id=account_id, n=n, removals=removals)
                 await stores.outbox.add(fact, class_id)
+                await _told(stores, caller, "member.removed", class_id, account_id)
         if changed is not live:
             await self._hall.coaches_changed(changed)
         if removals is not None:
@@ -132,6 +138,7 @@ class Coaches:
             if removals is not None:
                 fact = ClassMemberLetIn(class_id=class_id, account_id=account_id, n=n, removals=removals)
                 await stores.outbox.add(fact, class_id)
+                await _told(stores, caller, "member.let_in", class_id, account_id)
         if removals is not None:
             await self._hall.let_in(class_id, account_id, n, removals)
 
@@ -148,6 +155,12 @@ async def _locked(stores: LeadingStores, class_id: ClassId) -> LiveClass:
     if live is None:
         raise ClassNotFound
     return live
+
+
+async def _told(
+    stores: LeadingStores, caller: Caller, act: str, class_id: ClassId, account_id: AccountId, **data: str
+) -> None:
+    await stores.audit.add(Entry(actor_of(caller), act, account_id, Thing("class", str(class_id)), data=data))
 
 
 async def _member(stores: LeadingStores, class_id: ClassId, n: int) -> AccountId:

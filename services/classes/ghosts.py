@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from services.audit.entry import AuditStore, Entry, Thing, actor_of
 from services.classes.class_ghost import STEP_MS, Axis, ClassGhost, ClassTrace, class_axis, median_of, spread
 from services.classes.live_class import LiveClass, Membership, may_know
 from services.classes.summary import ClassStanding, ClassSummary
@@ -68,6 +69,8 @@ class GhostStores(Protocol):
     def streams(self) -> StreamStore: ...
     @property
     def workouts(self) -> WorkoutStore: ...
+    @property
+    def audit(self) -> AuditStore: ...
 
 
 class ClassGhosts:
@@ -93,6 +96,7 @@ class ClassGhosts:
             key = (class_id, who, table)
             found = self._kept.pop(key, None) or await _made(stores, class_id, who, table)
             self._kept[key] = found
+            await _looked_at(stores, caller, class_id, who, table)
             while len(self._kept) > MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
         return found
@@ -117,6 +121,17 @@ async def _made(stores: GhostStores, class_id: ClassId, who: str, table: str) ->
     axis: Axis = "own" if by_clock is None else "class"
     scores = median_of(curves) if who == "median" else curves[0]
     return ClassGhost(class_id, axis, STEP_MS, scores, cut, name)
+
+
+async def _looked_at(stores: GhostStores, caller: Caller, class_id: ClassId, who: str, table: str) -> None:
+    """The audit is told whose curve was shown: one's own is nobody else's business, the median is nobody's."""
+    if who == "median":
+        return
+    ns, _ = _chosen(msgspec.json.decode(table, type=ClassSummary).standings, who)
+    for each in await stores.classes.members(class_id):
+        if each.n in ns and each.account_id != caller.account_id:
+            thing = Thing("class", str(class_id))
+            await stores.audit.add(Entry(actor_of(caller), "curve.viewed", each.account_id, thing))
 
 
 def _chosen(standings: Sequence[ClassStanding], who: str) -> tuple[tuple[int, ...], str | None]:

@@ -10,6 +10,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from services.audit.entry import AuditStore, Entry, Thing, actor_of
 from services.fairplay.case import Decision, Step, Waiting, appeal_until_ms, appealed, ruled
 from services.fairplay.judging import JudgingStores, VerdictStore, WorkoutStore, found, take
 from services.kernel.caller import Caller
@@ -113,6 +114,9 @@ class CaseStores(JudgingStores, Protocol):
     """The stores of one transaction."""
 
     @property
+    def audit(self) -> AuditStore: ...
+
+    @property
     def verdicts(self) -> CaseStore: ...
     @property
     def workouts(self) -> ReadWorkoutStore: ...
@@ -133,7 +137,9 @@ class Verdicts:
             workout = await stores.workouts.by_id(workout_id)
             if workout is None or not await _may_see(stores, workout, caller):
                 raise NotFound("you have no workout with this id")
-            return await _view(stores, workout)
+            view = await _view(stores, workout)
+            await _looked_at(stores, caller, workout)
+            return view
 
     async def appeal(self, caller: Caller, workout_id: WorkoutId, text: str) -> VerdictView:
         """Say why a verdict on one's own workout is wrong. Raises `NotFound`, `NotJudgedYet`, `AppealedAlready`, `NothingToAppeal`,
@@ -161,6 +167,9 @@ class Verdicts:
             now_ms = self._clock.wall_ms()
             step = ruled(findings, steps, workout.account_id, caller.account_id, decision, reason.strip(), now_ms)
             verdict = await take(stores, workout, steps, step)
+            told = {"decision": decision}
+            thing = Thing("workout", str(workout_id))
+            await stores.audit.add(Entry(actor_of(caller), "case.decided", workout.account_id, thing, data=told))
             return await _view(stores, msgspec.structs.replace(workout, verdict=verdict))
 
     async def waiting_in_class(self, caller: Caller, class_id: ClassId) -> tuple[CaseView, ...]:
@@ -169,9 +178,8 @@ class Verdicts:
         async with self._transactions() as stores:
             if not await stores.verdicts.coaches(class_id, caller.account_id):
                 raise ClassNotFound
-            return await _cases(
-                stores, await stores.verdicts.waiting_in_class(class_id, caller.account_id, MOST_WAITING)
-            )
+            cases = await stores.verdicts.waiting_in_class(class_id, caller.account_id, MOST_WAITING)
+            return await _cases(stores, caller, cases)
 
     async def waiting_in_challenge(self, caller: Caller, challenge_id: ChallengeId) -> tuple[CaseView, ...]:
         """What waits for who made a challenge, appeals first. Raises `ChallengeNotFound` for everybody else."""
@@ -180,13 +188,13 @@ class Verdicts:
             if not await stores.verdicts.organises(challenge_id, caller.account_id):
                 raise ChallengeNotFound
             cases = await stores.verdicts.waiting_in_challenge(challenge_id, caller.account_id, MOST_WAITING)
-            return await _cases(stores, cases)
+            return await _cases(stores, caller, cases)
 
     async def waiting_for(self, caller: Caller) -> tuple[CaseView, ...]:
         """What waits for the caller, wherever they coach or have made a challenge, appeals first; none for anybody else."""
         caller.require("member")
         async with self._transactions() as stores:
-            return await _cases(stores, await stores.verdicts.waiting_for(caller.account_id, MOST_WAITING))
+            return await _cases(stores, caller, await stores.verdicts.waiting_for(caller.account_id, MOST_WAITING))
 
 
 async def _may_see(stores: CaseStores, workout: Workout, caller: Caller) -> bool:
@@ -212,7 +220,20 @@ async def _view(stores: CaseStores, workout: Workout) -> VerdictView:
     )
 
 
-async def _cases(stores: CaseStores, cases: Sequence[Case]) -> tuple[CaseView, ...]:
+async def _looked_at(stores: CaseStores, caller: Caller, *workouts: Workout) -> None:
+    """The audit is told what was shown of others."""
+    actor = actor_of(caller)
+    await stores.audit.add(
+        *(
+            Entry(actor, "evidence.viewed", workout.account_id, Thing("workout", str(workout.id)))
+            for workout in workouts
+            if workout.account_id != caller.account_id
+        )
+    )
+
+
+async def _cases(stores: CaseStores, caller: Caller, cases: Sequence[Case]) -> tuple[CaseView, ...]:
+    await _looked_at(stores, caller, *(case.workout for case in cases))
     views = []
     for case in cases:
         appeal = [step.text for step in await stores.verdicts.steps(case.workout.id) if step.kind == "appealed"]

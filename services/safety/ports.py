@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from services.accounts.account import Account
+from services.audit.entry import AuditStore
 from services.kernel.facts import AnyFact
 from services.kernel.ids import (
     AccountId,
@@ -129,6 +130,8 @@ class SafetyStores(Protocol):
     def outbox(self) -> OutboxStore: ...
     @property
     def schedule(self) -> LaterStore: ...
+    @property
+    def audit(self) -> AuditStore: ...
 
 
 class SafetyTransactions(Protocol):

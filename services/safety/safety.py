@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from services.audit.entry import SYSTEM, Entry, Thing, actor_of
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import SafetyIncidentMoved, SafetyStepDue
@@ -118,6 +119,8 @@ class Safety:
                 raise NotFound("you were told of no such incident")
             moved = incidents.acknowledged(incident, account_id, self._clock.wall_ms())
             await save(stores, incident, moved)
+            thing = Thing("incident", str(incident_id))
+            await stores.audit.add(Entry(actor_of(caller), "incident.viewed", incident.account_id, thing))
         return incidents.alert_of(moved, incident.class_id, place.n, place.name)
 
 
@@ -149,6 +152,8 @@ async def save(stores: SafetyStores, before: Incident, moved: Incident) -> None:
     await stores.safety.save(moved)
     await stores.schedule.cancel(SafetyStepDue, str(moved.id))
     await write_to_contact(stores, before, moved)
+    if before.coach_told_ms is None and moved.coach_told_ms is not None:
+        await stores.audit.add(Entry(SYSTEM, "incident.told", moved.account_id, Thing("incident", str(moved.id))))
     await tell(stores, moved)
 
 

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from services.audit.entry import Actor, AuditStore, Entry, Thing
 from services.kernel.clock import Clock, utc
 from services.kernel.problems import NotFound
 
@@ -95,6 +96,8 @@ class ScheduleStores(Protocol):
     def ticks(self) -> TickStore: ...
     @property
     def schedule(self) -> OnceStore: ...
+    @property
+    def audit(self) -> AuditStore: ...
 
 
 class Jobs:
@@ -114,8 +117,9 @@ class Jobs:
                 waiting=await stores.schedule.waiting(),
             )
 
-    async def ask(self, job: str) -> None:
-        """Have a job done now, by whoever leads. Raises `NotFound` for a job that no leader has announced."""
+    async def ask(self, job: str, by: Actor) -> None:
+        """Have a job done now, by whoever leads; `by` wants it. Raises `NotFound` for a job that no leader has announced."""
         async with self._transactions() as stores:
             if not await stores.ticks.want(job, utc(self._clock.wall_ms())):
                 raise NotFound("there is no job of this name; `paceline schedule` lists them")
+            await stores.audit.add(Entry(by, "job.run", thing=Thing("job", job)))

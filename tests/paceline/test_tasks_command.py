@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from paceline.__main__ import main
-from paceline.commands.tasks import open_bus
+from paceline.commands.tasks import open_tools
 from paceline.settings import load_settings
 from persistence.database import open_database
 from services.kernel.facts import ClassSummarised, Envelope
@@ -54,20 +54,18 @@ Tasks = Callable[..., Ended]
 @pytest.fixture(params=["postgres", "rabbitmq"])
 def environ(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """The settings of each bus in turn, with nothing on it."""
-    if request.param == "postgres":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        dsn = asyncio.run(server.fresh())
-        given = {"DATABASE_URL": dsn}
-    else:
+    server: PostgresServer = request.getfixturevalue("postgres")
+    dsn = asyncio.run(server.fresh())
+    given = {"DATABASE_URL": dsn}
+    if request.param == "rabbitmq":
         broker: RabbitMQ = request.getfixturevalue("rabbitmq")
-        given = {"AMQP_URL": broker.url}
+        given["AMQP_URL"] = broker.url
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     yield given
-    if request.param == "postgres":
-        asyncio.run(server.drop(dsn))
-    else:
+    if request.param == "rabbitmq":
         asyncio.run(_remove(broker.url))
+    asyncio.run(server.drop(dsn))
 
 
 async def _remove(url: str) -> None:
@@ -103,8 +101,8 @@ def on_the_bus(environ: dict[str, str], act: Callable[[OperatedBus], object]) ->
     """Do something to the bus that these settings name."""
 
     async def run() -> None:
-        async with open_bus(load_settings(environ)) as bus:
-            await act(bus)  # type: ignore[misc]
+        async with open_tools(load_settings(environ)) as tools:
+            await act(tools.bus)  # type: ignore[misc]
 
     asyncio.run(run())
 

@@ -16,6 +16,7 @@ from services.notifications.addresses import NewDevice
 from services.notifications.content import ClassContent
 from services.notifications.hands import Room
 from services.schedule.jobs import Tick
+from tests.support.audited import no_audit
 from tests.support.notified import Notified, announced
 from tests.support.postbox import Postbox, a_sender, send_due
 from workers.delivery_watch import DeliveryWatch
@@ -52,7 +53,10 @@ async def hold_many(world: Notified, caller: Caller) -> None:
 
 async def did(world: Notified, name: str) -> int:
     """One bite of a job of the schedule."""
-    table = {job.name: job for job in jobs(world.clock, world.ids, OutboxUpkeep(world.clock), Exports(Path()))}
+    table = {
+        job.name: job
+        for job in jobs(world.clock, world.ids, OutboxUpkeep(world.clock), Exports(Path()), no_audit(world))
+    }
     async with world.transactions() as stores:
         return await table[name].work(stores, Tick(name, world.clock.wall_ms()))
 

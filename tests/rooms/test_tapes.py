@@ -12,6 +12,7 @@ from realtime.wire import BoardSnapshot, ChatSend, CueSend
 from rooms.playback import Shown
 from rooms.replay import Replay
 from rooms.tapes import Tapes
+from services.audit.entry import SYSTEM
 from services.classes.live_class import LiveClass
 from services.classes.showings import Choice
 from services.kernel.clock import utc
@@ -27,7 +28,7 @@ def replay_of(world: World) -> Replay:
 
 
 async def shown(world: World, class_id: ClassId, from_ms: int = 0) -> list[Shown]:
-    return [each async for each in replay_of(world).show(class_id, from_ms)]
+    return [each async for each in replay_of(world).show(class_id, SYSTEM, from_ms)]
 
 
 def screen_of(events: list[Shown]) -> Screen:
@@ -164,7 +165,7 @@ async def test_a_board_every_few_seconds_ends_where_every_frame_does(world: Worl
     await ride.ride(33)
     for node in ride.nodes:
         await node.tapes.write()
-    every = [each async for each in replay_of(world).show(ride.live.id, every_ms=5_000)]
+    every = [each async for each in replay_of(world).show(ride.live.id, SYSTEM, every_ms=5_000)]
     assert len(every) < 10
     thinned, whole = screen_of(every), screen_of(await shown(world, ride.live.id))
     assert (thinned.rows, thinned.members) == (whole.rows, whole.members)

@@ -13,6 +13,7 @@ from persistence.stores import Transactions
 from realtime.connection import Connection
 from realtime.wire import BoardSnapshot, CueSend, RoomJoin, RoomJoined
 from rooms.replay import Replay, Verdict
+from services.audit.entry import SYSTEM
 from services.classes.class_clock import Command, Pause, Resume, Start, ran_ms_at
 from services.classes.live_class import LiveClass
 from services.classes.script import Block, Interval, Script
@@ -234,7 +235,7 @@ class Ride:
 
     async def _outcome(self, clock_ms: int) -> Outcome:
         replay = Replay(self._transactions())
-        shown = [each async for each in replay.show(self._live.id) if each.event.startswith("board.")]
+        shown = [each async for each in replay.show(self._live.id, SYSTEM) if each.event.startswith("board.")]
         first, *rest = shown
         replayed = Screen(msgspec.json.decode(first.payload, type=BoardSnapshot))
         replayed.read([(each.event, msgspec.json.decode(each.payload)) for each in rest])

@@ -15,6 +15,7 @@ from persistence.leadership import Deposed, Leadership
 from persistence.stores import Stores
 from persistence.ticks import LEADERSHIP
 from persistence.upkeep import Upkeep
+from services.audit.entry import operator
 from services.kernel.clock import utc
 from services.kernel.facts import ClassEnded, WorkoutFinished
 from services.kernel.ids import ClassId, FactId, StreamId, WorkoutId
@@ -22,6 +23,7 @@ from services.kernel.problems import NotFound
 from services.schedule.jobs import Jobs as Window
 from services.schedule.jobs import JobView, Tick
 from services.schedule.timetable import Cron, Every
+from tests.support.audited import no_audit
 from tests.support.task_buses import WAIT_S
 from tests.support.world import World, steady
 from workers.exporting import Exports
@@ -416,7 +418,7 @@ async def test_a_job_that_somebody_asks_for_is_done_at_once_and_comes_again_at_i
     epoch = await led(world)
     await scheduler.tick(epoch)
     window = Window(world.transactions, world.clock)
-    await window.ask("daily")
+    await window.ask("daily", operator(None))
     assert (await seen(world, "daily")).asked
     await scheduler.tick(epoch)
     assert job.dues == [at(2026, 12, 1, 12)]
@@ -426,7 +428,7 @@ async def test_a_job_that_somebody_asks_for_is_done_at_once_and_comes_again_at_i
     await scheduler.tick(epoch)
     assert job.dues[1:] == [at(2026, 12, 2, 4)]
     with pytest.raises(NotFound, match="paceline schedule"):
-        await window.ask("weekly")
+        await window.ask("weekly", operator(None))
 
 
 async def test_the_newest_tick_of_each_job_is_remembered(world: World, upkeep: Jobs) -> None:
@@ -445,7 +447,7 @@ async def test_the_newest_tick_of_each_job_is_remembered(world: World, upkeep: J
 
 
 def test_every_job_has_a_name_of_its_own(world: World) -> None:
-    table = jobs(world.clock, world.ids, OutboxUpkeep(world.clock), Exports(Path()))
+    table = jobs(world.clock, world.ids, OutboxUpkeep(world.clock), Exports(Path()), no_audit(world))
     assert len({job.name for job in table}) == len(table) >= 5
     with pytest.raises(ValueError, match="give it `once`"):
         Job("skipping", Every(5), Counted(), missed="skip")

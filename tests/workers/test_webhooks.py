@@ -23,6 +23,7 @@ from services.kernel.problems import NotFound, UrlRefused
 from services.kernel.trace import TraceContext
 from services.schedule.jobs import Tick
 from services.training.workouts import summarise
+from tests.support.audited import no_audit
 from tests.support.hostile import Act, HostileServer, Request, answers, open_hostile, resets, says, silence
 from tests.support.notified import notifying
 from tests.support.webhooks import HookBench, NotOurs, ids_of, plain, verify
@@ -595,7 +596,8 @@ async def test_upkeep_is_on_the_schedule_and_forgets_what_is_over_thirty_days_ol
     made = await bench.endpoint(owner)
     await summarised(bench, owner)
     work = {
-        job.name: job.work for job in jobs(bench.clock, bench.world.ids, OutboxUpkeep(bench.clock), Exports(Path()))
+        job.name: job.work
+        for job in jobs(bench.clock, bench.world.ids, OutboxUpkeep(bench.clock), Exports(Path()), no_audit(bench.world))
     }
 
     async def bite(job: str) -> int:
