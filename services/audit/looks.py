@@ -30,7 +30,7 @@ HEALTH: Final[frozenset[str]] = frozenset(
         "birth_date",
         "sex",
         "mass_kg",
-    }  # fmt: skip
+    }
 )
 """Names of fields that say something of a body, wherever they stand in a shape."""
 
@@ -43,6 +43,7 @@ PLAN: Final = "plan"
 
 ROUTES: Final[Mapping[str, str]] = {
     "register": OWN,
+    "finish_registration": OWN,
     "me": OWN,
     "change_profile": OWN,
     "log_in": OWN,

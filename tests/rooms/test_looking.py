@@ -3,6 +3,7 @@
 import pytest
 
 from persistence.stores import Transactions
+from realtime.wire import ChatMute
 from rooms.looking import Looking
 from services.classes.showings import Choice
 from services.kernel.ids import Uuid7Ids
@@ -80,3 +81,21 @@ async def test_what_waits_is_written_once_the_database_is_there_again(
     await looking.write()
     await looking.write()
     assert len(await told(world)) == 1
+
+
+async def test_what_a_coach_does_to_a_member_is_told(world: World) -> None:
+    here = world.node()
+    mia, live, desk, ada = await ready(world, here, here)
+    line = here.rooms.get(live.id)
+    assert line is not None
+    n = line.member(ada.caller.account_id)
+    assert n is not None
+    await here.muting.mute(desk.connection, ChatMute(live.id, n.n, None))
+    await here.coaches.remove(mia, live.id, n.n)
+    await here.coaches.remove(mia, live.id, n.n)
+    await here.coaches.let_in(mia, live.id, n.n)
+    done = [(each.act, each.actor, each.account, each.thing) for each in await entries(stores_of(world))]
+    assert done == [
+        (act, mia.account_id, ada.caller.account_id, str(live.id))
+        for act in ("chat.muted", "member.removed", "member.let_in")
+    ]

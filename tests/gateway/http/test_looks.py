@@ -42,7 +42,7 @@ def _names(kind: Any, seen: set[type]) -> Iterator[str]:
 def test_every_route_that_answers_with_health_is_in_the_table() -> None:
     """ASVS 16.3.2: access to what is sensitive is logged."""
     show = {route.name for route in ROUTES if route.reply is not None and fields_of(route.reply) & HEALTH}
-    # What is played again, and what a rule has decided, has no such name in it: the events are raw.
+    # What is played again has no such name in it: its events are raw.
     assert show | {"class_replay"} == set(looks.ROUTES), WHAT_TO_DO
 
 

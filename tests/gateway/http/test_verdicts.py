@@ -14,6 +14,7 @@ from services.training.workouts import summarise
 from tests.gateway.http.conftest import Api
 from tests.gateway.http.test_challenges import asked, joined, made
 from tests.gateway.http.test_workouts import a_workout
+from tests.support.audited import entries
 from tests.support.judged import cheats, outing
 from workers.challenging import ChallengeFacts
 
@@ -54,6 +55,10 @@ async def test_a_verdict_is_seen_appealed_against_reviewed_and_overturned(api: A
     ruled = await asked(api, "POST", f"{url}/ruling", maker["access_token"], ruling)
     assert (ruled["verdict"], [step["by"] for step in ruled["steps"]]) == ("accepted", ["rules", "owner", "reviewer"])
     assert (await asked(api, "GET", url.removesuffix("/verdict"), ada["access_token"]))["verdict"] == "accepted"
+    acts = [(line.act, line.actor, line.account) for line in await entries(api.transactions)]
+    by, whose = UUID(maker["account"]["id"]), UUID(ada["account"]["id"])
+    looks = [act for act in acts if act[0] in {"evidence.viewed", "case.decided"}]
+    assert looks == [("evidence.viewed", by, whose), ("case.decided", by, whose)], "her own looks are nobody's business"
 
 
 async def test_each_refusal_has_its_code(api: Api) -> None:
