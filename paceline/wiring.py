@@ -39,6 +39,7 @@ from persistence.migrate import pending
 from persistence.outbox import CHANNEL as OUTBOX_CHANNEL
 from persistence.stores import Transactions
 from persistence.tasks import CHANNEL as TASKS_CHANNEL
+from persistence.tickets import UsedTickets
 from persistence.webhooks import CHANNEL as WEBHOOKS_CHANNEL
 from realtime.broker import Broker, InMemoryBroker
 from realtime.connection import Connection
@@ -94,6 +95,8 @@ from services.accounts.passwords import Passwords
 from services.accounts.registrations import Registrations
 from services.accounts.resets import Resets
 from services.accounts.step_ups import StepUps
+from services.accounts.ticket import TicketPrinter
+from services.accounts.tickets import Tickets
 from services.accounts.tokens import Tokens
 from services.audit.verifying import Verifying
 from services.challenges.challenges import Challenges
@@ -347,6 +350,7 @@ async def open_parts(
         step_ups = StepUps(transactions, passwords, opening, clock, attempts)
         logins = Logins(transactions, passwords, clock, attempts, mails=mails, breached=breached)
         identify = identifier(tokens, clock)
+        tickets = Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids)
 
         words = Words()
         phone_codes = PhoneCodes(secret.encode())
@@ -413,6 +417,7 @@ async def open_parts(
                 resets=Resets(transactions, passwords, mails, clock, attempts, breached=breached),
                 email_changes=EmailChanges(transactions, passwords, mails, clock, attempts),
                 keys=keys,
+                tickets=tickets,
                 displays=Displays(classes, tokens, clock, ids, attempts),
                 classes=classes,
                 timelines=timelines,
@@ -519,6 +524,7 @@ async def open_parts(
             node=node,
             clock=clock,
             identify=identify,
+            redeem=tickets.redeem,
             handlers=live.handlers(),
             on_open=welcome,
             on_close=lambda connection, _: live.closed(connection),

@@ -63,6 +63,12 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Tx]:
+        """A connection for one statement that commits by itself and sets nothing: one round trip, where a transaction has three."""
+        async with self._lent() as connection:
+            yield connection
+
+    @asynccontextmanager
     async def connection(self) -> AsyncIterator[Tx]:
         """A connection outside any transaction, for single reads and for LISTEN; as new for the next one afterwards."""
         async with self._lent() as connection:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from persistence.stores import Stores
+from persistence.tickets import prune_used_tickets
 from persistence.upkeep import Upkeep
 from services.accounts.account_mail import LIFE_MS
 from services.kernel.clock import Clock, utc
@@ -27,6 +28,8 @@ from workers.outbox_upkeep import INBOX_MARGIN_DAYS, OutboxUpkeep
 from workers.schedule import Job
 from workers.webhooks import WebhookUpkeep
 
+TICKET_MARGIN: Final = timedelta(minutes=5)
+"""How far the clocks of two nodes may be apart: a ticket that one has forgotten must be over for all."""
 BITE: Final = 200
 """Rows of one transaction of a job."""
 
@@ -67,6 +70,7 @@ def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports, audit: 
         Job("prune-incidents", Every(3_600), upkeep.prune_incidents),
         Job("prune-inbox", Every(3_600), upkeep.prune_inbox),
         Job("prune-refresh-tokens", Every(3_600), upkeep.prune_refresh_tokens),
+        Job("prune-used-tickets", Every(60), upkeep.prune_used_tickets),
         Job("remove-old-exports", Every(300), exported.remove_old_exports),
         Job("prune-long-tasks", Every(3_600), exported.prune_long_tasks),
         Job("prune-tapes", Every(3_600), upkeep.prune_tapes),
@@ -157,6 +161,10 @@ class Jobs:
     async def prune_refresh_tokens(self, stores: Stores, _: Tick) -> int:
         """Forget refresh tokens that nobody can use any more."""
         return await Upkeep(stores.tx).prune_refresh_tokens(utc(self._clock.wall_ms()), BITE)
+
+    async def prune_used_tickets(self, stores: Stores, _: Tick) -> int:
+        """Forget tickets that nobody could use again."""
+        return await prune_used_tickets(stores.tx, utc(self._clock.wall_ms()) - TICKET_MARGIN, BITE)
 
     async def prune_tapes(self, stores: Stores, _: Tick) -> int:
         """Forget how the boards of classes of long ago looked."""

@@ -37,6 +37,7 @@ from gateway.http.series import SeriesList, SeriesRequest
 from gateway.http.showing import ConsentList
 from gateway.http.step_ups import StepUp
 from gateway.http.tasks import TaskList, TaskStart
+from gateway.http.tickets import TicketGiven
 from gateway.http.verdicts import AppealRequest, CaseList, RulingRequest
 from gateway.http.webhook_deliveries import (
     AttemptView,
@@ -496,6 +497,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         expires_in_s=900,
         fresh_until_ms=_START + 600_000,
     ),
+    TicketGiven(ticket="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl", expires_in_s=30),
     LoggedIn(
         account=_account,
         access_token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl",  # noqa: S106

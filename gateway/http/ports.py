@@ -23,6 +23,7 @@ from services.accounts.logins import LoginView
 from services.accounts.opening import LoggedIn
 from services.accounts.registrations import RegistrationBegun
 from services.accounts.step_ups import SteppedUp
+from services.accounts.tokens import Issued
 from services.audit.entry import Actor
 from services.challenges.challenge import Kind, Ties
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation
@@ -153,6 +154,12 @@ class EmailChangeCases(Protocol):
     async def ask(self, caller: Caller, email: str, *, address: str | None) -> None: ...
     async def finish(self, token: str, *, address: str | None) -> None: ...
     async def undo(self, token: str, *, address: str | None) -> None: ...
+
+
+class TicketCases(Protocol):
+    """See services/accounts/tickets.py."""
+
+    def issue(self, caller: Caller) -> Issued: ...
 
 
 class KeyCases(Protocol):
@@ -495,6 +502,7 @@ class GatewayDeps:
     resets: ResetCases
     email_changes: EmailChangeCases
     keys: KeyCases
+    tickets: TicketCases
     displays: DisplayCases
     classes: ClassCases
     timelines: TimelineCases

@@ -1,8 +1,8 @@
 """Who is connecting: from the auth payload of CONNECT to a `Connection` in the hub, or to a refusal that says why.
 
-The token comes in the payload, never in a cookie or the address: a page of somebody else cannot make a browser send
-it, and it does not end up in logs. A refusal is a Socket.IO CONNECT_ERROR whose `message` is for people and whose
-`data` is the `ProblemView` that HTTP would have answered with.
+The token, or a ticket in its place (services/accounts/ticket.py), comes in the payload, never in a cookie or the address: a page
+of somebody else cannot make a browser send it, and it does not end up in logs. A refusal is a Socket.IO CONNECT_ERROR whose
+`message` is for people and whose `data` is the `ProblemView` that HTTP would have answered with.
 
 A client that comes back brings more: the `pid` of its last connection, as the JavaScript client does by itself, or its rooms with
 the positions it has reached. What they are good for is decided in rooms/comebacks.py.
@@ -31,10 +31,12 @@ from services.kernel.clock import Clock
 from services.kernel.problems import Draining, NotAuthenticated, TooManyConnections
 
 Identify = Callable[[str], Caller]
+Redeem = Callable[[str], Awaitable[Caller]]
 OnOpen = Callable[[Connection], None]
 OnClose = Callable[[Connection, str], None]
 
 _TO_JOIN: Final = BY_NAME["room.join"].scopes
+_SEND: Final = 'send {"token": "…"} or {"ticket": "…"} as the auth payload of CONNECT'
 TOO_MANY_RETRY_MS: Final = (10_000, 60_000)
 """When a connection too many may be tried again: it helps only that another one of the account ends."""
 
@@ -42,17 +44,21 @@ _spread: Final = random.SystemRandom()
 
 
 class ConnectAuth(msgspec.Struct, frozen=True):
-    """What a client sends with CONNECT: `token`, an access token; `acks`: "error-first" puts a null in front of every
-    acknowledgement, which a client needs that repeats (`retries`) without an `ackTimeout`: it takes the first
-    argument for an error; `rooms`: rooms to join at once, each answered by `room.recovered`, and given with `since` by whoever
-    comes back. Other fields are ignored: libraries add their own, `pid` and `offset` among them, which count unless there are
-    `rooms`."""
+    """What a client sends with CONNECT: `token`, an access token, or `ticket` in its place, which works once; `acks`:
+    "error-first" puts a null in front of every acknowledgement, which a client needs that repeats (`retries`) without an
+    `ackTimeout`: it takes the first argument for an error; `rooms`: rooms to join at once, each answered by `room.recovered`, and
+    given with `since` by whoever comes back. Other fields are ignored: libraries add their own, `pid` and `offset` among them,
+    which count unless there are `rooms`."""
 
-    token: str
+    token: str = ""
+    ticket: str = ""
     acks: Literal["plain", "error-first"] = "plain"
     rooms: Annotated[tuple[RoomJoin, ...], msgspec.Meta(max_length=MAX_ROOMS)] = ()
     pid: Any = None
     offset: Any = None
+
+    def __repr__(self) -> str:
+        return "ConnectAuth()"
 
 
 class Handshake:
@@ -68,6 +74,7 @@ class Handshake:
         *,
         on_open: OnOpen,
         on_close: OnClose,
+        redeem: Redeem | None = None,
         max_per_account: int = 0,
         comebacks: Comebacks | None = None,
     ) -> None:
@@ -76,6 +83,7 @@ class Handshake:
         self._node = node
         self._clock = clock
         self._identify = identify
+        self._redeem = redeem
         self._on_open = on_open
         self._on_close = on_close
         self._comebacks = comebacks
@@ -86,22 +94,32 @@ class Handshake:
             raise Draining
         return _told(auth)
 
+    def identify(self, told: ConnectAuth) -> Caller:
+        """Who comes with an access token. Raises a `Problem`."""
+        return self._identify(told.token)
+
+    async def redeem(self, told: ConnectAuth) -> Caller:
+        """Who comes with a ticket, which is used from now on. Raises a `Problem`."""
+        if self._redeem is None:
+            raise NotAuthenticated("tickets are not taken here; come with an access token", path="$.auth.ticket")
+        return await self._redeem(told.ticket)
+
     def comes_back(self, told: ConnectAuth) -> bool:
         """Whether `recall` has to be asked: the client has been here before, and says nothing better of its rooms."""
         return self._comebacks is not None and told.pid is not None and not told.rooms
 
-    async def recall(self, sid: str, told: ConnectAuth) -> Comeback | None:
+    async def recall(self, sid: str, told: ConnectAuth, caller: Caller) -> Comeback | None:
         """What a client that comes back is given again; see `Comebacks.recall`. Raises a `Problem`."""
-        caller = self._identify(told.token)
         if self._comebacks is None or (caller.scopes is not None and caller.scopes.isdisjoint(_TO_JOIN)):
             return None
         return await self._comebacks.recall(caller, told.pid, told.offset, sid)
 
-    def open(self, sid: str, link: Link, told: ConnectAuth, comeback: Comeback | None = None) -> Connection:
-        """Authenticate a client and take it in as connection `sid`, into the rooms that it comes back to. Raises a `Problem`."""
+    def open(
+        self, sid: str, link: Link, told: ConnectAuth, caller: Caller, comeback: Comeback | None = None
+    ) -> Connection:
+        """Take `caller` in as connection `sid`, into the rooms that it comes back to. Raises a `Problem`."""
         if self.draining:
             raise Draining
-        caller = self._identify(told.token)
         require_scope(caller, _TO_JOIN if told.rooms else EVERY_APP)
         connection = Connection(
             sid,
@@ -135,11 +153,14 @@ class Handshake:
 
 def _told(auth: object) -> ConnectAuth:
     try:
-        return msgspec.convert(auth, ConnectAuth)
+        told = msgspec.convert(auth, ConnectAuth)
     except msgspec.ValidationError as fault:
         if "`$.rooms" in str(fault):
             raise bad_shape(fault) from fault
-        raise NotAuthenticated('send {"token": "…"} as the auth payload of CONNECT', path="$.auth") from fault
+        raise NotAuthenticated(_SEND, path="$.auth") from fault
+    if bool(told.token) == bool(told.ticket):
+        raise NotAuthenticated(_SEND, path="$.auth")
+    return told
 
 
 def origin_rule(allowed: Collection[str]) -> Callable[[str | None, dict[str, Any]], bool]:

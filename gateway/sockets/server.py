@@ -28,7 +28,7 @@ from aiohttp import web
 from gateway.sockets.dispatch import Dispatcher, Handlers
 from gateway.sockets.engine.drain import DRAIN_S
 from gateway.sockets.engine.link import Link
-from gateway.sockets.handshake import ConnectAuth, Handshake, Identify, OnClose, OnOpen, origin_rule
+from gateway.sockets.handshake import ConnectAuth, Handshake, Identify, OnClose, OnOpen, Redeem, origin_rule
 from gateway.sockets.semantics import SocketServer
 from gateway.sockets.statistics import LineView, Measured, Order, SocketsStatistics
 from realtime.disconnect import DRAINING, Disconnect
@@ -36,6 +36,7 @@ from realtime.limits import ACCOUNT_FACTOR, EVENTS_PER_SECOND, AccountAllowances
 from realtime.node import Node
 from realtime.wire import MAX_PAYLOAD_BYTES, NAMESPACE
 from rooms.comebacks import Comeback, Comebacks
+from services.kernel.caller import Caller
 from services.kernel.clock import Clock
 from services.kernel.problems import InternalFault, NotFound, Problem
 
@@ -75,13 +76,14 @@ class LiveServer(SocketServer):
         ping_timeout_s: float = 20.0,
         auth_deadline_s: float = AUTH_DEADLINE_S,
         events_per_second: float = EVENTS_PER_SECOND,
+        redeem: Redeem | None = None,
         max_per_account: int = 0,
         comebacks: Comebacks | None = None,
         **options: Any,
     ) -> None:
-        """`transports`: long-polling needs one process per port, and a balancer that finds it by the link's id.
-        `events_per_second`: of one connection; an account may send four times as many. `max_per_account`: connections of
-        one account on this node, 0 for any number. `options`: see `Engine`."""
+        """`redeem`: who comes with a ticket, None where there are none. `transports`: long-polling needs one process per
+        port, and a balancer that finds it by the link's id. `events_per_second`: of one connection; an account may send four
+        times as many. `max_per_account`: connections of one account on this node, 0 for any number. `options`: see `Engine`."""
         self._clock = clock
         accounts = AccountAllowances(events_per_second * ACCOUNT_FACTOR)
         self.dispatcher: Final = Dispatcher(handlers, clock, accounts=accounts)
@@ -91,6 +93,7 @@ class LiveServer(SocketServer):
             identify,
             on_open=on_open,
             on_close=on_close,
+            redeem=redeem,
             max_per_account=max_per_account,
             comebacks=comebacks,
         )
@@ -205,16 +208,39 @@ class LiveServer(SocketServer):
             return None
         try:
             told = self.handshake.told(payload)
+            caller = self.handshake.identify(told) if told.token else None
         except Problem as problem:
             self._refuse(link, NAMESPACE, problem)
             return None
         sid = self.eio.generate_id()
-        return self._come_back(link, sid, told) if self.handshake.comes_back(told) else self._open(link, sid, told)
+        if caller is None:
+            return self._with_ticket(link, sid, told)
+        if self.handshake.comes_back(told):
+            return self._come_back(link, sid, told, caller)
+        return self._open(link, sid, told, caller)
 
-    async def _come_back(self, link: Link, sid: str, told: ConnectAuth) -> None:
+    async def _with_ticket(self, link: Link, sid: str, told: ConnectAuth) -> None:
+        """CONNECT of a client whose ticket has to be used up first; what it sends meanwhile waits."""
+        try:
+            caller = await self.handshake.redeem(told)
+        except Problem as problem:
+            self._refuse(link, NAMESPACE, problem)
+            return
+        except Exception:
+            log.exception("sockets.ticket_failed", peer=link.peer)
+            self._refuse(link, NAMESPACE, InternalFault())
+            return
+        if link.closed or link.ended_at is not None:
+            return
+        if self.handshake.comes_back(told):
+            await self._come_back(link, sid, told, caller)
+        elif (rest := self._open(link, sid, told, caller)) is not None:
+            await rest
+
+    async def _come_back(self, link: Link, sid: str, told: ConnectAuth, caller: Caller) -> None:
         """CONNECT of a client that has been here before; what it sends meanwhile waits."""
         try:
-            comeback = await self.handshake.recall(sid, told)
+            comeback = await self.handshake.recall(sid, told, caller)
         except Problem as problem:
             self._refuse(link, NAMESPACE, problem)
             return
@@ -222,13 +248,13 @@ class LiveServer(SocketServer):
             log.exception("sockets.comeback_failed", peer=link.peer)
             comeback = None
         if not link.closed and link.ended_at is None:
-            self._open(link, sid, told, comeback)
+            self._open(link, sid, told, caller, comeback)
 
     def _open(
-        self, link: Link, sid: str, told: ConnectAuth, comeback: Comeback | None = None
+        self, link: Link, sid: str, told: ConnectAuth, caller: Caller, comeback: Comeback | None = None
     ) -> Awaitable[None] | None:
         try:
-            connection = self.handshake.open(sid, link, told, comeback)
+            connection = self.handshake.open(sid, link, told, caller, comeback)
         except Problem as problem:
             self._refuse(link, NAMESPACE, problem)
         except Exception:

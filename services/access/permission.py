@@ -82,6 +82,7 @@ ASK_TIME: Final = Permission(name="time.ask", does="ask for the time of the serv
 RENEW_TOKEN: Final = Permission(
     name="token.renew", does="show a new token on a connection", held_by=EVERYBODY, services=True
 )
+GET_TICKET: Final = Permission(name="ticket.get", does="get a ticket for one connection", held_by=EVERYBODY)
 READ_APP: Final = Permission(
     name="app.read",
     does="read one's own registration as an app, and how many people use it",

@@ -225,6 +225,11 @@ class Tokens:
 
 def _header_of(token: str) -> _Header:
     """The header of a token with three parts in their one spelling. Raises ValueError, msgspec.MsgspecError."""
+    return msgspec.json.decode(parts_of(token)[0], type=_Header)
+
+
+def parts_of(token: str) -> list[bytes]:
+    """Header, payload and signature of a token of ours in their one spelling. Raises ValueError."""
     if len(token) > MAX_TOKEN or not token.isascii():
         raise ValueError("not a token")
     parts = token.split(".")
@@ -234,7 +239,7 @@ def _header_of(token: str) -> _Header:
     # The last character of each part has bits that decode to nothing; only one spelling counts.
     if [base64url(data) for data in decoded] != parts:
         raise ValueError("not the canonical spelling")
-    return msgspec.json.decode(decoded[0], type=_Header)
+    return decoded
 
 
 # -- refresh tokens ---------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from services.kernel.clock import Clock
 
 AccountId = NewType("AccountId", uuid.UUID)
 LoginId = NewType("LoginId", uuid.UUID)
+TicketId = NewType("TicketId", uuid.UUID)
 ClassId = NewType("ClassId", uuid.UUID)
 BookingId = NewType("BookingId", uuid.UUID)
 OnDemandId = NewType("OnDemandId", uuid.UUID)

@@ -156,6 +156,13 @@ class StepUpNeeded(Problem):
     status = 403
 
 
+class TicketRefused(Problem):
+    """The ticket is unknown, too old, or was used before; get another one."""
+
+    code = "ticket_refused"
+    status = 401
+
+
 class RefreshRefused(Problem):
     """The refresh token is unknown, expired, or was used before; log in again."""
 

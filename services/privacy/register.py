@@ -74,6 +74,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         account="account_id",
         personal="name source from_at until_at granted_at withdrawn_at",
     ),
+    entry("used_tickets", why="ids that lead to nobody, for half a minute", house="id ends_at"),
     entry("audit_pseudonyms", by("account_id"), account="account_id", key="pseudonym"),
     entry(
         "audit_waiting",

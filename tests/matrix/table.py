@@ -178,6 +178,7 @@ ROUTES: Final = (
     RouteRow("POST /v1/logins", ANYBODY, r.known),
     RouteRow("POST /v1/logins/refresh", ANYBODY, r.refreshing, "with a refresh token"),
     RouteRow("DELETE /v1/logins/current", ANY_ACCOUNT, r.plain),
+    RouteRow("POST /v1/tickets", ANY_TOKEN, r.plain),
     RouteRow("GET /.well-known/jwks.json", ANYBODY, r.plain),
     RouteRow("GET /v1/logins", ANY_ACCOUNT, r.plain),
     RouteRow("DELETE /v1/logins/{id}", THEIR_OWN, r.owners_login),

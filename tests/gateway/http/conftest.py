@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from gateway.app import GatewayDeps, build_app
 from persistence.database import Database
 from persistence.stores import Transactions
+from persistence.tickets import UsedTickets
 from rooms.replay import Replay
 from services.accounts.account_mail import MailTokens
 from services.accounts.account_mails import AccountMails
@@ -29,6 +30,8 @@ from services.accounts.passwords import Cost, Passwords
 from services.accounts.registrations import Registrations
 from services.accounts.resets import Resets
 from services.accounts.step_ups import StepUps
+from services.accounts.ticket import TicketPrinter
+from services.accounts.tickets import Tickets
 from services.accounts.tokens import Tokens
 from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
@@ -198,6 +201,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         email_changes=EmailChanges(transactions, passwords, mails, clock, attempts),
         step_ups=StepUps(transactions, passwords, opening, clock, attempts),
         keys=keys,
+        tickets=Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids),
         displays=Displays(classes, tokens, clock, ids),
         classes=classes,
         timelines=Timelines(transactions, clock, EmptyStage()),

@@ -2,7 +2,8 @@
  * The socket: the official Socket.IO client, with our own rules for coming back.
  *
  * The client's own reconnection is off, because the server may say when to come back (`bye`) or that we should not, and
- * because a refused token must be renewed before the next try. Tries back off with full jitter, so that a restarted
+ * because a refused token must be renewed before the next try. What the socket is shown is a ticket, which works once; while the
+ * server cannot tell whether one was used (its database is away), it is the access token itself. Tries back off with full jitter, so that a restarted
  * server is not met by everybody at once.
  *
  * The page learns one thing above all: whether numbers may be shown. A connection that is gone for more than
@@ -10,13 +11,14 @@
  * hear its other nodes says so (`service.state`): then `behind` is true, and what is shown may be half of the class.
  */
 import { io } from "../vendor/socket.io-4.8.4.esm.min.js";
+import { call } from "./http.js";
 import { Problem, noAnswer, problemFrom } from "./problem.js";
 
 export const BLANK_AFTER_MS = 3_000;
 const ANSWER_WITHIN_MS = 10_000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
-const TOKEN_PROBLEMS = new Set(["token_expired", "not_authenticated"]);
+const TOKEN_PROBLEMS = new Set(["token_expired", "not_authenticated", "ticket_refused"]);
 
 /**
  * How the connection stands.
@@ -33,6 +35,7 @@ export class Live {
     this.watchers = new Set();
     this.tries = 0;
     this.renew = false;
+    this.plain = false;
     this.wakeAt = null;
     this.bye = null;
     this.retryTimer = 0;
@@ -47,7 +50,7 @@ export class Live {
       transports: ["websocket", "polling"],
       tryAllTransports: true,
       timeout: 8_000,
-      auth: (answer) => answer({ token: this.token }),
+      auth: (answer) => answer(this.shown),
     });
     this.socket.on("connect", () => this.#connected());
     this.socket.on("disconnect", (reason) => this.#lost(reason));
@@ -129,6 +132,7 @@ export class Live {
     this.tries = 0;
     this.bye = null;
     this.renew = false;
+    this.plain = false;
     // A node that is behind says so again to whoever connects.
     this.#stand({ phase: "connected", fresh: true, reason: "", behind: false });
   }
@@ -163,6 +167,7 @@ export class Live {
       this.#over(told.message);
       return;
     }
+    if (told?.code === "unavailable") this.plain = true;
     this.#away(told?.message ?? "the server cannot be reached");
     this.#later(told?.retryAfterMs ?? this.#backOff());
   }
@@ -184,9 +189,15 @@ export class Live {
     if (this.stopped || this.socket.connected) return;
     try {
       this.token = await this.pass.token({ force: this.renew });
+      this.shown = this.plain ? { token: this.token } : await ticketFor(this.token);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       if (this.stopped) return;
+      if (TOKEN_PROBLEMS.has(problem.code) && !this.renew && this.token) {
+        this.renew = true; // our clock took it for younger than it is
+        this.#later(0);
+        return;
+      }
       if (!problem.retry) {
         this.#over(problem.message);
         return;
@@ -243,6 +254,12 @@ export class Live {
     this.standing = standing;
     for (const watcher of this.watchers) watcher(standing);
   }
+}
+
+/** A ticket for one connection of whoever has this access token. */
+async function ticketFor(token) {
+  const { ticket } = await call("POST", "/v1/tickets", { token });
+  return { ticket };
 }
 
 /** What the client library calls the end of a connection, in words for people. */
