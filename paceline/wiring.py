@@ -98,6 +98,7 @@ from services.accounts.step_ups import StepUps
 from services.accounts.ticket import TicketPrinter
 from services.accounts.tickets import Tickets
 from services.accounts.tokens import Tokens
+from services.accounts.vitals import Vitals
 from services.audit.verifying import Verifying
 from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
@@ -411,6 +412,7 @@ async def open_parts(
             GatewayDeps(
                 accounts=accounts,
                 entitlements=Entitlements(transactions, clock, ids),
+                vitals=Vitals(transactions, clock, ids),
                 logins=logins,
                 step_ups=step_ups,
                 registrations=registrations,

@@ -17,6 +17,7 @@ from persistence.database import Tx
 from persistence.safety import LIMIT
 from persistence.samples import SAMPLES, BatchColumns, pack_batch
 from persistence.sealing import Sealing
+from persistence.vitals import BODY
 from persistence.workouts import PHYSIOLOGY
 from services.kernel.ids import AccountId
 from services.privacy.vault import Field, Vault
@@ -42,6 +43,7 @@ SEALED: Final[tuple[Sealed, ...]] = (
         lambda row: msgspec.json.encode(plain_profile(row)),
     ),
     Sealed(LIMIT, (("account_id", "uuid"),), ("limit_bpm",), "account_id", lambda row: b"%d" % row["limit_bpm"]),
+    Sealed(BODY, (("id", "uuid"),), ("body",), "account_id", lambda row: str(row["body"]).encode()),
     Sealed(PHYSIOLOGY, (("id", "uuid"),), ("physiology",), "account_id", lambda row: str(row["physiology"]).encode()),
     Sealed(
         SAMPLES,

@@ -52,6 +52,7 @@ from persistence.tapes import Tapes
 from persistence.ticks import Ticks
 from persistence.timelines import Timelines
 from persistence.verdicts import Verdicts
+from persistence.vitals import Vitals
 from persistence.webhook_deliveries import WebhookDeliveries
 from persistence.webhooks import Webhooks
 from persistence.workouts import Workouts
@@ -67,6 +68,7 @@ class Stores:
         self.tx: Final = tx
         sealing = Sealing(tx, vault)
         self.accounts: Final = Accounts(tx, sealing)
+        self.vitals: Final = Vitals(tx, sealing)
         self.sealing_keys: Final = SealingKeys(tx, vault)
         self.sealing_passes: Final = SealingPasses(tx, vault)
         self.account_mails: Final = AccountMails(tx)

@@ -6,11 +6,13 @@ this runs was judged by the present profile anyway, and is looked at like the ot
 """
 
 from datetime import UTC, datetime, time
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from persistence.stores import Stores
+from services.accounts.vital import physiology_on
 from services.fairplay.judging import judge
 from services.kernel.clock import Clock
 from services.kernel.ids import WorkoutId
@@ -49,9 +51,10 @@ class RecomputeKind:
             place = _Place(await stores.workouts.count_finished(account.id, since))
         else:
             place = msgspec.json.decode(task.checkpoint, type=_Place)
+        body = partial(physiology_on, account.profile, await stores.vitals.of(account.id))
         following = await stores.workouts.following(account.id, after=place.after, since=since, limit=1)
         for workout in following:
-            changed = await recompute(stores, workout.id, account.profile.physiology)
+            changed = await recompute(stores, workout.id, body)
             if (
                 changed and await stores.verdicts.examined(workout.id) is not None
             ):  # else it will be, for the first time

@@ -19,7 +19,15 @@ from services.accounts.account import (
     SignupRole,
 )
 from services.accounts.opening import LoggedIn
-from services.kernel.problems import Busy, EmailTaken, Forbidden, TooManyAttempts, VerifyFirst, WeakPassword
+from services.kernel.problems import (
+    Busy,
+    EmailTaken,
+    Forbidden,
+    TooManyAttempts,
+    TooManyVitals,
+    VerifyFirst,
+    WeakPassword,
+)
 
 Email = Annotated[str, msgspec.Meta(max_length=MAX_EMAIL + 2, description="e-mail address, in ASCII")]
 Password = Annotated[
@@ -111,5 +119,5 @@ CHANGE_PROFILE = Route(
     path=Nothing,
     reply=AccountView,
     scope="profile:write",
-    problems=(Forbidden,),
+    problems=(Forbidden, TooManyVitals),
 )

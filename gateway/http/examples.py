@@ -39,6 +39,7 @@ from gateway.http.step_ups import StepUp
 from gateway.http.tasks import TaskList, TaskStart
 from gateway.http.tickets import TicketGiven
 from gateway.http.verdicts import AppealRequest, CaseList, RulingRequest
+from gateway.http.vitals import VitalList
 from gateway.http.webhook_deliveries import (
     AttemptView,
     DeliveryDetails,
@@ -69,6 +70,7 @@ from services.accounts.logins import LoginView
 from services.accounts.opening import LoggedIn
 from services.accounts.registrations import RegistrationBegun
 from services.accounts.step_ups import SteppedUp
+from services.accounts.vital import NewVital, VitalView
 from services.challenges.challenge import Rules, closes_ms
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation, TableLine, TeamLine
 from services.challenges.score_log import BEGINNING, Joined, Opened, linked
@@ -115,6 +117,7 @@ from services.kernel.ids import (
     SeriesId,
     StreamId,
     TaskId,
+    VitalId,
     WebhookDeliveryId,
     WebhookEndpointId,
     WorkoutId,
@@ -275,6 +278,17 @@ _account = AccountView(
     mass_kg=72.5,
     max_hr=185,
     rest_hr=52,
+)
+_vital = VitalView(
+    id=VitalId(_id(70)),
+    kind="max_hr",
+    value=188.0,
+    unit="bpm",
+    from_day=date(2026, 9, 1),
+    until_day=None,
+    source="test",
+    stale=False,
+    noted_at_ms=_START,
 )
 _saved = WorkoutView(
     id=_workout,
@@ -491,6 +505,9 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         )
     ),
     LoginsEnded(ended=1),
+    NewVital("max_hr", 188, date(2026, 9, 1), "test"),
+    _vital,
+    VitalList(vitals=(_vital,)),
     StepUp(password="three unrelated words"),  # noqa: S106
     SteppedUp(
         access_token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl",  # noqa: S106

@@ -24,6 +24,7 @@ from services.accounts.opening import LoggedIn
 from services.accounts.registrations import RegistrationBegun
 from services.accounts.step_ups import SteppedUp
 from services.accounts.tokens import Issued
+from services.accounts.vital import NewVital, VitalView
 from services.audit.entry import Actor
 from services.challenges.challenge import Kind, Ties
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation
@@ -61,6 +62,7 @@ from services.kernel.ids import (
     ReportId,
     SeriesId,
     TaskId,
+    VitalId,
     WebhookDeliveryId,
     WebhookEndpointId,
     WorkoutId,
@@ -101,6 +103,14 @@ class AccountCases(Protocol):
     async def log_out(self, caller: Caller) -> None: ...
     async def me(self, caller: Caller) -> AccountView: ...
     async def change_profile(self, caller: Caller, change: ProfileChange) -> AccountView: ...
+
+
+class VitalCases(Protocol):
+    """See services/accounts/vitals.py."""
+
+    async def own(self, caller: Caller) -> tuple[VitalView, ...]: ...
+    async def add(self, caller: Caller, new: NewVital) -> VitalView: ...
+    async def delete(self, caller: Caller, vital_id: VitalId) -> None: ...
 
 
 class EntitlementCases(Protocol):
@@ -495,6 +505,7 @@ class GatewayDeps:
     """
 
     accounts: AccountCases
+    vitals: VitalCases
     entitlements: EntitlementCases
     logins: LoginCases
     step_ups: StepUpCases

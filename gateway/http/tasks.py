@@ -72,7 +72,7 @@ START_TASK = Route(
     does="Have something done that takes long; how far it is comes over the socket as `task.progress`.",
     more=(
         "`export_account` makes a ZIP file of everything we have about you; `recompute_workouts` makes the summaries of your "
-        "workouts anew by your present profile. One of a kind runs at a time, further ones wait."
+        "workouts anew by what your body was on their day. One of a kind runs at a time, further ones wait."
     ),
     handler=start_task,
     body=TaskStart,

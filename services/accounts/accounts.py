@@ -41,6 +41,7 @@ from services.accounts.opening import LoggedIn, Opening, let_in
 from services.accounts.passwords import Passwords
 from services.accounts.ports import AccountStores, AccountTransactions, Login
 from services.accounts.tokens import Tokens
+from services.accounts.vitals import write_into_history
 from services.audit.entry import SYSTEM, Actor, Entry
 from services.kernel.caller import AccountRole, Caller
 from services.kernel.clock import Clock, utc
@@ -187,14 +188,17 @@ class Accounts:
         return view_of(account)
 
     async def change_profile(self, caller: Caller, change: ProfileChange) -> AccountView:
-        """Change the caller's name and profile. Raises BadShape with the path, Forbidden, NotAuthenticated."""
+        """Change the caller's name and profile; what is measured goes into the history as of today (vitals.py). Raises BadShape
+        with the path, TooManyVitals, Forbidden, NotAuthenticated."""
         self._require_account(caller)
         async with self._transactions() as stores:
             account = await stores.accounts.locked(caller.account_id)
             if account is None:
                 raise NotAuthenticated
-            account = changed(account, change, utc(self._clock.wall_ms()).date())
+            now_ms = self._clock.wall_ms()
+            before, account = account, changed(account, change, utc(now_ms).date())
             await stores.accounts.save(account)
+            await write_into_history(stores, before, change, self._ids, now_ms)
         return view_of(account)
 
     async def grant_role(self, email: str, role: AccountRole, by: Actor = SYSTEM) -> AccountView:

@@ -15,10 +15,11 @@ import msgspec
 from services.accounts.account import Account, Credentials
 from services.accounts.account_mail import AccountMail, Says
 from services.accounts.keyring import RingKey
+from services.accounts.vital import Vital
 from services.audit.entry import AuditStore
 from services.kernel.caller import AccountRole
 from services.kernel.facts import AnyFact
-from services.kernel.ids import AccountId, AccountMailId, FactId, LoginId
+from services.kernel.ids import AccountId, AccountMailId, FactId, LoginId, VitalId
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -171,6 +172,20 @@ class AccountMailStore(Protocol):
         ...
 
 
+class VitalStore(Protocol):
+    """The history of bodies (vital.py)."""
+
+    async def of(self, account_id: AccountId) -> list[Vital]:
+        """All of an account's, in no order."""
+        ...
+
+    async def add(self, account_id: AccountId, vital: Vital) -> None: ...
+
+    async def delete(self, account_id: AccountId, vital_id: VitalId) -> bool:
+        """False when this account has none of this id."""
+        ...
+
+
 class LoginStore(Protocol):
     """Logins and their refresh tokens."""
 
@@ -228,6 +243,8 @@ class AccountStores(Protocol):
     def account_mails(self) -> AccountMailStore: ...
     @property
     def logins(self) -> LoginStore: ...
+    @property
+    def vitals(self) -> VitalStore: ...
     @property
     def outbox(self) -> OutboxStore: ...
     @property

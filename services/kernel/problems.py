@@ -427,6 +427,13 @@ class MessageGone(Problem):
     status = 404
 
 
+class TooManyVitals(Problem):
+    """The history of your body has as many values as it can keep; delete some."""
+
+    code = "too_many_vitals"
+    status = 409
+
+
 class TooManyBlocks(Problem):
     """You have blocked as many people as one account may; unblock somebody first."""
 

@@ -53,6 +53,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         personal="says email name role asked_at ended_at",
         secret="password_hash",  # noqa: S106 - a column
     ),
+    entry("vitals", by("account_id"), key="id", account="account_id", personal="noted_at", health="body body_sealed"),
     entry(
         "logins",
         by("account_id"),

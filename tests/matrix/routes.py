@@ -21,6 +21,7 @@ from rooms.board import Changes
 from rooms.tape import Tape
 from services.accounts.account_mail import AccountMail, Link, MailTokens, Pending
 from services.accounts.ports import Login
+from services.accounts.vital import Vital
 from services.classes.timelines import ScriptDraft
 from services.fairplay.judging import judge
 from services.integrations.links import link_to
@@ -33,6 +34,7 @@ from services.kernel.ids import (
     LoginId,
     ReportId,
     TaskId,
+    VitalId,
     WebhookEndpointId,
     WorkoutId,
 )
@@ -110,6 +112,15 @@ async def owners_login(evening: Evening, _: Who) -> Asked:
     async with evening.world.transactions() as stores:
         await stores.logins.add(login)
     return Asked({"id": login.id})
+
+
+async def owners_vital(evening: Evening, _: Who) -> Asked:
+    caller = await evening.caller(Who.OWNER)
+    day = utc(evening.now_ms()).date()
+    vital = Vital(VitalId(uuid.uuid4()), "ftp_w", 250, day, "test", evening.now_ms())
+    async with evening.world.transactions() as stores:
+        await stores.vitals.add(caller.account_id, vital)
+    return Asked({"id": vital.id})
 
 
 async def new_password(evening: Evening, who: Who) -> Asked:

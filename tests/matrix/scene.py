@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 
 from gateway.http.server import GatewayRunner
-from paceline.keys import admin_token, signing_key
+from paceline.keys import admin_token, signing_key, vault
 from paceline.program import Program
 from paceline.serving import listen
 from paceline.settings import Settings
@@ -89,7 +89,7 @@ async def open_stage(dsn: str, folder: Path) -> AsyncIterator[Stage]:
         secret = signing_key(settings)
         yield Stage(
             parts,
-            World(parts.database, ManualClock(clock.wall_ms())),
+            World(parts.database, ManualClock(clock.wall_ms()), vault=vault(settings)),
             parts.base_url,
             http,
             Tokens(load_key(secret)),

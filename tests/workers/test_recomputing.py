@@ -1,15 +1,17 @@
 """All summaries of somebody anew, by what their profile says now."""
 
-from datetime import date, datetime
+import uuid
+from datetime import date, datetime, timedelta
 
 import msgspec
 import pytest
 
 from persistence.database import Database
 from services.accounts.account import Account, Profile
+from services.accounts.vital import Vital
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
-from services.kernel.ids import TaskId, WorkoutId
+from services.kernel.ids import TaskId, VitalId, WorkoutId
 from services.tasks.task import RecomputeWorkouts, Step, Task
 from services.training import workouts
 from services.training.physiology import Physiology
@@ -102,6 +104,24 @@ async def test_each_finished_workout_is_judged_by_the_profile_of_now_and_the_age
             assert workout is not None
             assert workout.physiology != body
     assert len(await world.told()) == told, "nobody is told per workout"
+
+
+async def test_a_workout_of_march_is_judged_by_the_body_of_march(world: World) -> None:
+    ada = await world.account()
+    march = await finished(world, ada, 60)
+    day = _now(world).date()
+    await world.clock.advance(100 * 86_400)
+    later = await finished(world, ada, 60)
+    await now_called(world, ada, PROFILE)
+    async with world.transactions() as stores:
+        for n, (value, from_day) in enumerate(((192, day), (180, day + timedelta(days=50)))):
+            vital = Vital(VitalId(uuid.UUID(int=n)), "max_hr", value, from_day, "test", n)
+            await stores.vitals.add(ada.account_id, vital)
+    await recomputed(world, ada)
+    async with world.transactions() as stores:
+        bodies = [(await stores.workouts.by_id(workout_id)) for workout_id in (march, later)]
+    assert [body and body.physiology.max_hr for body in bodies] == [192, 180]
+    assert [body and body.physiology.rest_hr for body in bodies] == [50, 50]
 
 
 async def test_doing_it_again_changes_nothing(world: World) -> None:

@@ -33,6 +33,7 @@ from services.accounts.step_ups import StepUps
 from services.accounts.ticket import TicketPrinter
 from services.accounts.tickets import Tickets
 from services.accounts.tokens import Tokens
+from services.accounts.vitals import Vitals
 from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
 from services.classes.bookings import Bookings
@@ -195,6 +196,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
     deps = GatewayDeps(
         entitlements=Entitlements(transactions, clock, ids),
         accounts=Accounts(transactions, passwords, opening, clock, ids, attempts=attempts),
+        vitals=Vitals(transactions, clock, ids),
         logins=Logins(transactions, passwords, clock, attempts, mails=mails),
         registrations=Registrations(transactions, passwords, mails, opening, clock, ids, attempts),
         resets=Resets(transactions, passwords, mails, clock, attempts),
