@@ -17,6 +17,30 @@ const NEW = "copper lantern orbit thistle";
 const kept = (page) => page.evaluate(() => JSON.parse(localStorage.getItem("paceline.login.athlete")));
 const rows = (page) => page.locator("#logins .device");
 
+/** Two values of one kind, of which one holds now, and one that cannot be. */
+async function body(page) {
+  const now = page.getByRole("list", { name: "What holds now" }).getByRole("listitem");
+  const add = page.getByRole("button", { name: "Add it" });
+  await page.getByText("Nothing yet").waitFor();
+  const fill = async (value, day) => {
+    await page.getByLabel(/^Value/).fill(value);
+    await page.getByLabel("Since").fill(day);
+    await add.click();
+  };
+  await fill("192", "2020-03-01");
+  await page.getByText(/Maximum heart rate: 192 bpm, since/).waitFor();
+  await fill("20", "");
+  await page.getByText("max_hr is 100 to").waitFor();
+  await fill("188", "");
+  await page.getByText(/Maximum heart rate: 188 bpm, since/).waitFor();
+  await eventually("one that holds", async () => (await now.allInnerTexts()).join().includes("188 bpm"));
+  assert.equal(await now.count(), 1);
+  await page.getByText("What held before").click();
+  await page.getByRole("button", { name: "Take out Maximum heart rate: 192 bpm" }).waitFor();
+  await fits(page, "the body");
+  await shot(page, "account-body-laptop-dark");
+}
+
 async function account(browser, tell) {
   // Not quiet: the browser writes refused passwords into its console.
   await withPage(browser, { viewport: LAPTOP, quiet: false }, async (page) => {
@@ -27,6 +51,9 @@ async function account(browser, tell) {
     assert.match(await rows(page).first().innerText(), /Chrome on Linux[\s\S]*This one/);
     assert.ok(await page.getByRole("button", { name: "Log out all others" }).isHidden());
     tell("registered");
+
+    await body(page);
+    tell("a body with a history");
 
     const { email } = (await kept(page)).account;
     const logIn = (device) =>

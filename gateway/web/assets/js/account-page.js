@@ -5,6 +5,7 @@ import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
 import { loginWords } from "./login-words.js";
 import { memberPage } from "./member-page.js";
 import { Problem } from "./problem.js";
+import { Vitals } from "./vitals.js";
 import { count } from "./words.js";
 
 class Page {
@@ -124,7 +125,7 @@ await memberPage({
     page = new Page(login);
     byId("password-name").value = login.account.email;
     showView("home");
-    await page.load();
+    await Promise.all([page.load(), new Vitals(login).load()]);
     // Another tab or device may have logged in or out while we were away.
     live.watch(({ phase }) => {
       if (phase === "connected") page.load();

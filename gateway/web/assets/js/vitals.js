@@ -1,0 +1,95 @@
+/**
+ * The history of one's body: what holds now first, what held before on request, a form that adds a value.
+ */
+import { byId, make, setText, whileBusy } from "./dom.js";
+import { Problem } from "./problem.js";
+import { KIND_WORDS, UNITS, sinceWords, vitalWords } from "./vital-words.js";
+
+export class Vitals {
+  /** @param {import("./login.js").Login} login */
+  constructor(login) {
+    this.login = login;
+    byId("vital-kind").replaceChildren(...Object.entries(KIND_WORDS).map(([kind, words]) => make("option", { value: kind }, words)));
+    byId("vital-kind").addEventListener("change", () => this.#showUnit());
+    byId("vitals").addEventListener("submit", (event) => {
+      event.preventDefault();
+      whileBusy(event.target.querySelector("[type=submit]"), () => this.#add());
+    });
+    this.#showUnit();
+  }
+
+  async load() {
+    await this.#guarded(async () => this.#show((await this.login.call("GET", "/v1/me/vitals")).vitals));
+  }
+
+  #showUnit() {
+    setText(byId("vital-unit"), UNITS[byId("vital-kind").value]);
+  }
+
+  /** @param {import("./vital-words.js").Vital[]} vitals */
+  #show(vitals) {
+    const [now, before] = [vitals.filter(({ until_day }) => until_day === null), vitals.filter(({ until_day }) => until_day !== null)];
+    byId("vitals-now").replaceChildren(...now.map((vital) => this.#row(vital)));
+    byId("vitals-none").hidden = vitals.length > 0;
+    byId("vitals-before").replaceChildren(...before.map((vital) => this.#row(vital)));
+    byId("vitals-history").hidden = before.length === 0;
+  }
+
+  #row(vital) {
+    const words = vitalWords(vital);
+    const remove = make(
+      "button",
+      { class: "button button-small", type: "button", "aria-label": `Take out ${words}`, onclick: () => this.#remove(vital, remove) },
+      "Take out",
+    );
+    return make("li", { class: "device" }, make("span", {}, make("strong", {}, words), make("small", {}, sinceWords(vital))), remove);
+  }
+
+  async #add() {
+    const value = byId("vital-value");
+    value.removeAttribute("aria-invalid");
+    if (!value.value) return this.#complain("Type the value.");
+    await this.#guarded(async () => {
+      const kind = byId("vital-kind").value;
+      const day = byId("vital-day").value;
+      const added = await this.login.call("POST", "/v1/me/vitals", {
+        kind,
+        value: Number(value.value),
+        ...(day ? { from_day: day } : {}),
+        source: byId("vital-source").value,
+      });
+      value.value = "";
+      byId("vital-day").value = "";
+      setText(byId("account-said"), `${vitalWords(added)}, ${sinceWords(added)}.`);
+      await this.load();
+    });
+  }
+
+  async #remove(vital, button) {
+    await whileBusy(button, () =>
+      this.#guarded(async () => {
+        await this.login.call("DELETE", `/v1/me/vitals/${vital.id}`);
+        setText(byId("account-said"), `${vitalWords(vital)} is taken out.`);
+        await this.load();
+        byId("vitals-title").focus();
+      }),
+    );
+  }
+
+  #complain(words) {
+    setText(byId("vitals-trouble"), words);
+    byId("vital-value").setAttribute("aria-invalid", "true");
+    byId("vital-value").focus();
+  }
+
+  async #guarded(work) {
+    setText(byId("vitals-trouble"), "");
+    try {
+      await work();
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      if (problem.field === "value") this.#complain(problem.message);
+      else setText(byId("vitals-trouble"), problem.message);
+    }
+  }
+}
