@@ -87,13 +87,17 @@ from services.accounts.breached import Breached
 from services.accounts.displays import Displays
 from services.accounts.email_changes import EmailChanges
 from services.accounts.entitlements import Entitlements
+from services.accounts.factor_logins import FactorLogins
 from services.accounts.keyring import KeyProblem, load_key, raw_public
 from services.accounts.keys import Keys
 from services.accounts.logins import Logins
 from services.accounts.opening import Opening
+from services.accounts.passkey import site_of
 from services.accounts.passwords import Passwords
+from services.accounts.proving import Proving
 from services.accounts.registrations import Registrations
 from services.accounts.resets import Resets
+from services.accounts.second_factors import SecondFactors
 from services.accounts.step_ups import StepUps
 from services.accounts.ticket import TicketPrinter
 from services.accounts.tickets import Tickets
@@ -348,7 +352,15 @@ async def open_parts(
             breached=breached,
             coach_signup=coach_signup,
         )
-        step_ups = StepUps(transactions, passwords, opening, clock, attempts)
+        proving = Proving(
+            transactions,
+            passwords,
+            seals,
+            lambda: site_of(settings.public_url or parts.base_url, settings.allowed_origins),
+            clock,
+            attempts,
+        )
+        step_ups = StepUps(transactions, passwords, proving, opening, clock, attempts)
         logins = Logins(transactions, passwords, clock, attempts, mails=mails, breached=breached)
         identify = identifier(tokens, clock)
         tickets = Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids)
@@ -418,6 +430,8 @@ async def open_parts(
                 registrations=registrations,
                 resets=Resets(transactions, passwords, mails, clock, attempts, breached=breached),
                 email_changes=EmailChanges(transactions, passwords, mails, clock, attempts),
+                second_factors=SecondFactors(transactions, passwords, proving, opening, clock, ids),
+                factor_logins=FactorLogins(transactions, proving, opening, clock, attempts),
                 keys=keys,
                 tickets=tickets,
                 displays=Displays(classes, tokens, clock, ids, attempts),

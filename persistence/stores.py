@@ -45,6 +45,7 @@ from persistence.schedule import Schedule
 from persistence.sealing import Sealing
 from persistence.sealing_keys import SealingKeys
 from persistence.sealing_passes import SealingPasses
+from persistence.second_factors import SecondFactors
 from persistence.showings import Showings
 from persistence.signing_keys import SigningKeys
 from persistence.streams import Streams
@@ -73,6 +74,7 @@ class Stores:
         self.sealing_passes: Final = SealingPasses(tx, vault)
         self.account_mails: Final = AccountMails(tx)
         self.logins: Final = Logins(tx)
+        self.second_factors: Final = SecondFactors(tx)
         self.signing_keys: Final = SigningKeys(tx)
         self.entitlements: Final = Entitlements(tx)
         self.classes: Final = Classes(tx)

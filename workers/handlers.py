@@ -53,6 +53,7 @@ from services.kernel.facts import (
     NotificationsTold,
     SafetyIncidentMoved,
     SafetyStepDue,
+    SecondFactorChanged,
     ShowingChosen,
     TaskAsked,
     TaskEnded,
@@ -107,6 +108,7 @@ NOTIFICATIONS: Final = Queue(
     "notifications",
     wants=(
         LoginEnded,
+        SecondFactorChanged,
         WorkoutSummarised,
         ClassSummarised,
         ClassReminderDue,

@@ -27,13 +27,21 @@ from services.kernel.facts import (
     ClassReminderDue,
     ClassSummarised,
     LoginEnded,
+    SecondFactorChanged,
     WebhookPaused,
     WorkoutAppealed,
     WorkoutJudged,
     WorkoutSummarised,
 )
 from services.kernel.ids import AccountId, AnnouncementId, ClassId, LoginId, WebhookEndpointId, WorkoutId
-from services.notifications.content import ClassContent, LoginEndedContent, Place, WebhookPausedContent, WorkoutContent
+from services.notifications.content import (
+    ClassContent,
+    LoginEndedContent,
+    Place,
+    SecondFactorContent,
+    WebhookPausedContent,
+    WorkoutContent,
+)
 from services.notifications.telling import PAGE, News, Telling
 from services.notifications.topics import (
     ANNOUNCEMENT,
@@ -43,6 +51,7 @@ from services.notifications.topics import (
     CLASS_REMINDER,
     CLASS_SUMMARISED,
     LOGIN_ENDED,
+    SECOND_FACTOR,
     VERDICT_CHANGED,
     WEBHOOK_PAUSED,
     WORKOUT_SUMMARISED,
@@ -72,6 +81,8 @@ class Notifying:
                 await stores.notification_settings.forget_devices_of(login_id)
                 if stolen:
                     await self._login_ended(stores, account_id, login_id)
+            case SecondFactorChanged(account_id=account_id):
+                await self._second_factor_changed(stores, account_id, fact)
             case WorkoutSummarised(workout_id=workout_id):
                 await self._workout_summarised(stores, workout_id)
             case ClassSummarised(class_id=class_id):
@@ -110,6 +121,12 @@ class Notifying:
             return
         content = LoginEndedContent(login_id=login_id, device=login.device, ended_at_ms=to_wall_ms(login.ended_at))
         await self._telling.tell(stores, LOGIN_ENDED.name, [News(account_id, content, str(login_id))])
+
+    async def _second_factor_changed(self, stores: Stores, account_id: AccountId, fact: SecondFactorChanged) -> None:
+        content = SecondFactorContent(change=fact.change, at_ms=fact.at_ms, name=fact.name, left=fact.left)
+        # Each is news of its own: the next one takes no earlier one's place.
+        news = News(account_id, content, f"{fact.change} {fact.at_ms}")
+        await self._telling.tell(stores, SECOND_FACTOR.name, [news])
 
     async def _workout_summarised(self, stores: Stores, workout_id: WorkoutId) -> None:
         workout = await stores.workouts.by_id(workout_id)

@@ -33,6 +33,17 @@ from gateway.http.registrations import BeginRegistration, FinishRegistration, Fo
 from gateway.http.reports import Decided, ReportList, WaitingReports
 from gateway.http.resets import AskForReset, FinishReset
 from gateway.http.safety import ChooseSafety, SafetyView
+from gateway.http.second_factors import (
+    AddPasskey,
+    ConfirmTotp,
+    FinishLogIn,
+    LogInWithPasskey,
+    PasskeyAddedView,
+    PasskeyView,
+    RecoveryCodes,
+    RenamePasskey,
+    SecondFactorView,
+)
 from gateway.http.series import SeriesList, SeriesRequest
 from gateway.http.showing import ConsentList
 from gateway.http.step_ups import StepUp
@@ -68,7 +79,18 @@ from services.accounts.entitlement import EntitlementView
 from services.accounts.keyring import Jwk
 from services.accounts.logins import LoginView
 from services.accounts.opening import LoggedIn
+from services.accounts.passkey import (
+    AlgorithmView,
+    CreationOptions,
+    CredentialView,
+    MadePasskey,
+    RelyingPartyView,
+    RequestOptions,
+    ShownPasskey,
+    UserView,
+)
 from services.accounts.registrations import RegistrationBegun
+from services.accounts.second_factors import TotpToScan
 from services.accounts.step_ups import SteppedUp
 from services.accounts.vital import NewVital, VitalView
 from services.challenges.challenge import Rules, closes_ms
@@ -113,6 +135,7 @@ from services.kernel.ids import (
     LoginId,
     NotificationId,
     OnDemandId,
+    PasskeyId,
     ReportId,
     SeriesId,
     StreamId,
@@ -479,6 +502,13 @@ _told = events.workout_summarised(_kept, _START + 1_201_000, samples=_samples)
 _gap = SequenceGap("samples 118 to 119 are missing", expected=118)
 _LINK: Final = "AaDDjauAcACAAAAAAAAAFO3mVFWb9Fq5zZCM8G0h2Xo"
 
+_shown = ShownPasskey(
+    id="8J3zQmX1vT6yK3wE5rU7iA",
+    client_data_json="eyJ0eXBlIjoi4oCmIn0",
+    authenticator_data="SZYN5YgOjGh0NBcPZHZgW4",
+    signature="MEUCIQDaSigned",
+    user_handle="AZoMONuAcACAAAAAAAAAAQ",
+)
 _ALL: Final[tuple[msgspec.Struct, ...]] = (
     Registration(email="jonas@example.org", password="violet anchor moss kettle", name="Jonas", device="watch"),  # noqa: S106
     BeginRegistration(
@@ -508,7 +538,47 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     NewVital("max_hr", 188, date(2026, 9, 1), "test"),
     _vital,
     VitalList(vitals=(_vital,)),
-    StepUp(password="three unrelated words"),  # noqa: S106
+    StepUp(code="492039"),
+    SecondFactorView(
+        required=True,
+        totp_since_ms=_START,
+        passkeys=(PasskeyView(PasskeyId(_id(90)), "Red phone", _START, _START + 86_400_000),),
+        recovery_codes=9,
+        passkey_domain="paceline.example.org",
+    ),
+    PasskeyView(PasskeyId(_id(90)), "Red phone", _START, _START + 86_400_000),
+    PasskeyAddedView(
+        PasskeyView(PasskeyId(_id(90)), "Red phone", _START, None),
+        access_token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl",  # noqa: S106
+        expires_in_s=900,
+        fresh_until_ms=_START + 600_000,
+    ),
+    TotpToScan(
+        secret="GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",  # noqa: S106
+        uri="otpauth://totp/Paceline:jonas@example.org?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Paceline",
+        picture='<svg viewBox="0 0 45 45"><path stroke="#000" d="M4 4.5h7m1 0h2"/></svg>',
+        expires_at_ms=_START + 600_000,
+    ),
+    ConfirmTotp(code="492039"),
+    RecoveryCodes(("7KQW-2MXB-4TRZ", "8HNP-QV3D-K2M7")),
+    AddPasskey(passkey=MadePasskey("eyJ0eXBlIjoi4oCmIn0", "o2NmbXRkbm9uZQ"), name="Red phone"),
+    RenamePasskey(name="Red phone"),
+    LogInWithPasskey(passkey=_shown, device="Chrome on Android"),
+    FinishLogIn(token="plc_4Jq0m2nB8sX1vT6yK3wE5rU7iO9pA0dF2gH4jL6zC8c", code="492039"),  # noqa: S106
+    CreationOptions(
+        rp=RelyingPartyView("paceline.example.org", "Paceline"),
+        user=UserView("AZoMONuAcACAAAAAAAAAAQ", "jonas@example.org", "Jonas"),
+        challenge="AAABoMW6kAB1bmd1ZXNzYWJsZQ",
+        pub_key_cred_params=(AlgorithmView(-7), AlgorithmView(-8), AlgorithmView(-257)),
+        timeout=180_000,
+        exclude_credentials=(),
+    ),
+    RequestOptions(
+        challenge="AAABoMW6kAB1bmd1ZXNzYWJsZQ",
+        timeout=180_000,
+        rp_id="paceline.example.org",
+        allow_credentials=(CredentialView("8J3zQmX1vT6yK3wE5rU7iA"),),
+    ),
     SteppedUp(
         access_token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl",  # noqa: S106
         expires_in_s=900,

@@ -16,6 +16,8 @@ from services.kernel.problems import (
     Forbidden,
     NotFound,
     RefreshRefused,
+    SecondFactorNeeded,
+    StepUpNeeded,
     TooManyAttempts,
     WeakPassword,
     WrongCredentials,
@@ -101,7 +103,11 @@ LOG_IN = Route(
     permission=may.PUBLIC,
     tag="logins",
     does="Log in with a password.",
-    more="An unknown address and a wrong password are answered alike.",
+    more=(
+        "An unknown address and a wrong password are answered alike. The right password of an account with a second factor is"
+        " answered with `second_factor_needed`: its `data` has a `token` for `POST /v1/logins/second-factor`, and the `factors`"
+        " there are, with blanks between (totp passkey recovery_code)."
+    ),
     handler=log_in,
     body=LogIn,
     query=Nothing,
@@ -109,7 +115,7 @@ LOG_IN = Route(
     reply=LoggedIn,
     status=201,
     auth="none",
-    problems=(WrongCredentials, WeakPassword, TooManyAttempts, Busy),
+    problems=(WrongCredentials, SecondFactorNeeded, WeakPassword, TooManyAttempts, Busy),
 )
 REFRESH = Route(
     "POST",
@@ -203,5 +209,5 @@ CHANGE_PASSWORD = Route(
     query=Nothing,
     path=Nothing,
     reply=LoginsEnded,
-    problems=(Forbidden, WrongPassword, WeakPassword, TooManyAttempts, Busy),
+    problems=(Forbidden, WrongPassword, StepUpNeeded, WeakPassword, TooManyAttempts, Busy),
 )

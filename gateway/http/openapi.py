@@ -30,6 +30,7 @@ _REF: Final = "#/components/schemas/{name}"
 _TAGS: Final = {
     "accounts": "Making an account and looking after it.",
     "logins": "A login is one device: an access token for minutes, a refresh token for weeks.",
+    "second factor": "What an account has besides its password: an authenticator app, passkeys, recovery codes.",
     "displays": "Big screens, which watch a class without an account.",
     "classes": "Live classes, before and after. What happens inside is on the socket.",
     "fair play": "Whether a workout counts, the appeal, and those who look a second time.",

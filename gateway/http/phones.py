@@ -7,7 +7,7 @@ import msgspec
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.access import permission as may
-from services.kernel.problems import CodeExpired, Forbidden, NotFound, TooManyCodes, WrongCode
+from services.kernel.problems import CodeExpired, Forbidden, NotFound, StepUpNeeded, TooManyCodes, WrongCode
 from services.notifications.phone import CODES_A_DAY, LIFE_MS, MOST_WRONG
 from services.notifications.phones import PhoneNow
 
@@ -108,7 +108,7 @@ GIVE_PHONE = Route(
     query=Nothing,
     path=Nothing,
     reply=PhoneView,
-    problems=(Forbidden, NotFound, TooManyCodes),
+    problems=(Forbidden, NotFound, StepUpNeeded, TooManyCodes),
 )
 PROVE_PHONE = Route(
     "POST",

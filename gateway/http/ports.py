@@ -21,7 +21,11 @@ from services.accounts.entitlement import EntitlementView
 from services.accounts.keyring import Jwk
 from services.accounts.logins import LoginView
 from services.accounts.opening import LoggedIn
+from services.accounts.passkey import CreationOptions, MadePasskey, Passkey, RequestOptions, ShownPasskey
+from services.accounts.proving import Evidence
 from services.accounts.registrations import RegistrationBegun
+from services.accounts.second_factor import Factors
+from services.accounts.second_factors import PasskeyAdded, TotpToScan
 from services.accounts.step_ups import SteppedUp
 from services.accounts.tokens import Issued
 from services.accounts.vital import NewVital, VitalView
@@ -59,6 +63,7 @@ from services.kernel.ids import (
     LoginId,
     NotificationId,
     OnDemandId,
+    PasskeyId,
     ReportId,
     SeriesId,
     TaskId,
@@ -136,7 +141,32 @@ class LoginCases(Protocol):
 class StepUpCases(Protocol):
     """See services/accounts/step_ups.py."""
 
+    async def options(self, caller: Caller) -> RequestOptions: ...
     async def with_password(self, caller: Caller, password: str, *, address: str | None) -> SteppedUp: ...
+    async def with_factor(self, caller: Caller, shown: Evidence, *, address: str | None) -> SteppedUp: ...
+
+
+class SecondFactorCases(Protocol):
+    """See services/accounts/second_factors.py."""
+
+    def domain(self) -> str: ...
+    async def now(self, caller: Caller) -> Factors: ...
+    async def begin_totp(self, caller: Caller) -> TotpToScan: ...
+    async def confirm_totp(self, caller: Caller, typed: str) -> SteppedUp: ...
+    async def remove_totp(self, caller: Caller) -> None: ...
+    async def new_codes(self, caller: Caller) -> tuple[str, ...]: ...
+    async def passkey_options(self, caller: Caller) -> CreationOptions: ...
+    async def add_passkey(self, caller: Caller, name: str, answer: MadePasskey) -> PasskeyAdded: ...
+    async def rename_passkey(self, caller: Caller, passkey_id: PasskeyId, name: str) -> Passkey: ...
+    async def remove_passkey(self, caller: Caller, passkey_id: PasskeyId) -> None: ...
+
+
+class FactorLoginCases(Protocol):
+    """See services/accounts/factor_logins.py."""
+
+    async def options(self, *, address: str | None) -> RequestOptions: ...
+    async def with_passkey(self, shown: ShownPasskey, *, device: str, address: str | None) -> LoggedIn: ...
+    async def finish(self, token: str, shown: Evidence, *, address: str | None) -> LoggedIn: ...
 
 
 class RegistrationCases(Protocol):
@@ -512,6 +542,8 @@ class GatewayDeps:
     registrations: RegistrationCases
     resets: ResetCases
     email_changes: EmailChangeCases
+    second_factors: SecondFactorCases
+    factor_logins: FactorLoginCases
     keys: KeyCases
     tickets: TicketCases
     displays: DisplayCases

@@ -20,6 +20,8 @@ from persistence.stores import Transactions
 from services.accounts.account import normal_email
 from services.accounts.entitlement import EntitlementName, EntitlementView, Source
 from services.accounts.entitlements import Entitlements
+from services.accounts.second_factor import Factors
+from services.accounts.second_factors import reset_factors
 from services.audit.entry import Entry
 from services.kernel.clock import SystemClock, to_wall_ms, utc
 from services.kernel.ids import Uuid7Ids
@@ -31,6 +33,9 @@ token, so at most one token's life away. An entitlement holds for the next booki
 
 With the local PostgreSQL, stop `paceline run` first: it serves one process at a time. Entitlements can be granted over HTTP
 meanwhile (PUT /v1/operations/accounts/{id}/entitlements/{name}).
+
+`reset-factor` is for somebody who has lost their phone and their recovery codes: make sure that it is they who ask, for the
+password alone opens the account afterwards. Its owner is told by mail.
 """
 EPILOG = """
 examples:
@@ -39,6 +44,7 @@ examples:
   paceline account entitle ana@example.org live --source voucher:SPRING --from 2026-12-01T06:00+01:00
   paceline account unentitle ana@example.org live --source voucher:SPRING
   paceline account entitlements ana@example.org
+  paceline account reset-factor ana@example.org
 """
 
 
@@ -63,6 +69,8 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     unentitle = acts.add_parser("unentitle", help="take back what a source gave; who is in a class finishes it")
     _email(unentitle)
     _which(unentitle)
+    reset = acts.add_parser("reset-factor", help="take its app, passkeys and recovery codes away; the owner is told")
+    _email(reset)
     shown = acts.add_parser("entitlements", help="show what it is entitled to, and was")
     _email(shown)
 
@@ -133,6 +141,8 @@ async def _do_on(dsn: str, settings: Settings, args: argparse.Namespace) -> str:
         transactions = Transactions(database, clock, ids, vault=vault(settings))
         if args.act == "grant":
             return await _grant(transactions, args)
+        if args.act == "reset-factor":
+            return _reset(args.email, await reset_factors(transactions, args.email, clock, actor=this_user()))
         return await _entitlements(transactions, Entitlements(transactions, clock, ids), args)
 
 
@@ -143,6 +153,16 @@ async def _grant(transactions: Transactions, args: argparse.Namespace) -> str:
             raise NotFound(f"there is no account {args.email}: register it first")
         await stores.audit.add(Entry(this_user(), "role.granted", account.id, data={"role": args.role}))
     return f"{account.email} has the roles {', '.join(sorted(account.roles))}"
+
+
+def _reset(email: str, had: Factors) -> str:
+    if not had.any:
+        return f"{email} had no second factor"
+    gone = [f"{len(had.passkeys)} passkeys"] if had.passkeys else []
+    gone += ["an authenticator app"] if had.totp_since_ms is not None else []
+    return (
+        f"{email} has no second factor any more: gone are {' and '.join(gone)}, and {had.recovery_codes} recovery codes"
+    )
 
 
 async def _entitlements(transactions: Transactions, entitlements: Entitlements, args: argparse.Namespace) -> str:

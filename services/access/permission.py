@@ -99,6 +99,9 @@ END_LOGINS: Final = Permission(name="logins.end", does="log oneself out, here an
 CHANGE_PASSWORD: Final = Permission(name="password.change", does="change one's own password")
 CHANGE_EMAIL: Final = Permission(name="email.change", does="confirm one's address, and change it")
 STEP_UP: Final = Permission(name="step_up", does="prove oneself anew before a sensitive act")
+USE_FACTORS: Final = Permission(
+    name="factors.use", does="have an authenticator app, passkeys and recovery codes besides one's password"
+)
 USE_SHOWING: Final = Permission(
     name="showing.use", does="decide how one is shown to others, and read what one agreed to"
 )

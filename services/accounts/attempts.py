@@ -1,9 +1,10 @@
 """How often somebody may try: guessing passwords, registering, guessing the join codes of classes.
 
-Three kinds of bucket (services/limits/table.py), counted over all nodes:
+Four kinds of bucket (services/limits/table.py), counted over all nodes:
 
 - one per **address** the attempts come from, for everything together;
 - one per **e-mail** for failed passwords from anywhere;
+- one per **account** for second factors, of which authenticator apps have a stricter one in the database (`totp.py`);
 - one per **e-mail and address** where that account has logged in before. It replaces the e-mail's own, so a
   stranger who empties the bucket of somebody's e-mail does not lock the owner out of their own phone.
 
@@ -22,18 +23,19 @@ import msgspec
 from services.kernel.problems import TooManyAttempts
 from services.limits.limit import Limit
 from services.limits.limits import Limits
-from services.limits.table import ADDRESS, EMAIL, KNOWN
+from services.limits.table import ADDRESS, EMAIL, FACTOR, KNOWN
 
 KNOWN_FOR_MS: Final = 90 * 86_400_000
 """How long an address is remembered as one of an account's, since it last logged in there."""
 
 
 class AttemptRates(msgspec.Struct, frozen=True):
-    """The limits of the three kinds of bucket."""
+    """The limits of the four kinds of bucket."""
 
     address: Limit = ADDRESS
     email: Limit = EMAIL
     known: Limit = KNOWN
+    factor: Limit = FACTOR
 
 
 class Attempts:
@@ -53,6 +55,11 @@ class Attempts:
         await self.from_address(address)
         limit, who = await self._of_password(email, address)
         await self._limits.spend(limit, *who, problem=TooManyAttempts)
+
+    async def factor(self, account: str, address: str | None) -> None:
+        """Count a second factor that is about to be looked at. Raises TooManyAttempts with when to try again."""
+        await self.from_address(address)
+        await self._limits.spend(self._rates.factor, account, problem=TooManyAttempts)
 
     async def succeeded(self, email: str, address: str | None) -> None:
         """It was the right password: remember the address as one of theirs, and forget the attempt."""

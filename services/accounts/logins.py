@@ -3,9 +3,10 @@
 Ending a login takes its refresh tokens away in the same transaction and closes its sockets on every node (`LoginEnded`), as logging
 out does; an access token that is out already stays good for plain HTTP until it expires.
 
-A password is changed by somebody who is logged in and knows the old one: a phone that was left on a bench does not suffice. All
-other logins end with it, because who changes a password does so, more often than not, since somebody else knows it. A log-in that
-was being checked against the old one at that moment opens nothing (`Accounts.log_in` looks again under the account's lock).
+A password is changed by somebody who is logged in and knows the old one: a phone that was left on a bench does not suffice;
+nor does that, for an account with a second factor, unless this login has shown it just now (`step_up.py`). All other logins
+end with it, because who changes a password does so, more often than not, since somebody else knows it. A log-in that was
+being checked against the old one at that moment opens nothing (`Accounts.log_in` looks again under the account's lock).
 """
 
 from datetime import datetime
@@ -20,6 +21,7 @@ from services.accounts.attempts import Attempts
 from services.accounts.breached import Breached
 from services.accounts.passwords import Passwords
 from services.accounts.ports import AccountStores, AccountTransactions
+from services.accounts.step_up import require_fresh
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import LoginEnded
@@ -100,8 +102,8 @@ class Logins:
         """Replace the password and end all other logins; how many that were. The address is told, and links that were sent there
         to choose another one die.
 
-        Raises WrongPassword for the old one, WeakPassword for the new one, NotAuthenticated when the account is gone,
-        TooManyAttempts, Busy.
+        Raises StepUpNeeded when the account has a second factor that was not shown just now, WrongPassword for the old one,
+        WeakPassword for the new one, NotAuthenticated when the account is gone, TooManyAttempts, Busy.
         """
         account_id = _account_of(caller)
         old, new = normal_password(old, "$.old"), normal_password(new, "$.new")
@@ -110,6 +112,8 @@ class Logins:
             if account is None:
                 raise NotAuthenticated
             known = await stores.accounts.credentials(account.email)
+            if await stores.second_factors.any(account_id):
+                require_fresh(caller, self._clock.wall_ms(), second_factor=True)
         await self._attempts.password(account.email, address)
         check_password(new, email=account.email, name=account.name, path="$.new")
         # No connection is held while hashes are computed, so the password is looked at once more under the lock.

@@ -16,6 +16,13 @@ import msgspec
 from services.accounts import tokens
 from services.accounts.account import Account, AccountView, normal_device, view_of
 from services.accounts.ports import AccountStores, Login
+from services.accounts.second_factor import (
+    CONTINUATION_MS,
+    WaitingLogin,
+    continuation_hash,
+    make_continuation,
+    password_mark,
+)
 from services.accounts.step_up import fresh_ms
 from services.accounts.tokens import Tokens
 from services.kernel.clock import Clock, utc
@@ -26,8 +33,12 @@ REFRESH_TTL: Final = timedelta(days=30)
 LOGIN_TTL: Final = timedelta(days=180)
 """A login ends this long after the password was last typed, however busy it is (ASVS 10.4.8)."""
 
-Proof = Literal["password", "passkey", "issuer", "registration"]
-"""How an account has proven itself. A passkey is two factors at once: the device, and whoever unlocked it."""
+Proof = Literal["password", "passkey", "issuer", "registration", "second_factor"]
+"""How an account has proven itself; `second_factor`: with one of the others before, and with this now. A passkey is two
+factors at once: the device, and whoever unlocked it."""
+_NOT_ENOUGH: Final = frozenset({"password", "issuer"})
+"""Proofs after which an account that has a second factor is asked for it. What another issuer has asked for is not ours to
+judge."""
 
 
 class LoggedIn(msgspec.Struct, frozen=True):
@@ -66,15 +77,17 @@ class Opening:
         self._refresh_ttl: Final = refresh_ttl
 
     async def open(self, stores: AccountStores, account: Account, device: str, proof: Proof) -> Opened:
-        """A login of `account` on `device`, which has given `proof`."""
+        """A login of `account` on `device`, which has given `proof`; or what it takes to go on with the second factor."""
         now = utc(self._clock.wall_ms())
+        if proof in _NOT_ENOUGH and await stores.second_factors.any(account.id):
+            return await self._wait(stores, account, device, now)
         login = Login(
             id=LoginId(self._ids.next()),
             account_id=account.id,
             device=normal_device(device),
             created_at=now,
             fresh_at=now,
-            second_factor_at=now if proof == "passkey" else None,
+            second_factor_at=now if proof in {"passkey", "second_factor"} else None,
         )
         await stores.logins.add(login)
         return await self.issue(stores, account, login, now)
@@ -86,6 +99,20 @@ class Opening:
         await stores.logins.add_refresh(login.id, tokens.refresh_hash(refresh_token), now, expires_at)
         issued = self.access(account, login)
         return LoggedIn(view_of(account), issued.token, issued.expires_in_s, refresh_token)
+
+    async def _wait(self, stores: AccountStores, account: Account, device: str, now: datetime) -> SecondFactorNeeded:
+        token = make_continuation()
+        mark = password_mark(await stores.accounts.password_hash_locked(account.id))
+        waiting = WaitingLogin(account.id, normal_device(device), mark)
+        until = now + timedelta(milliseconds=CONTINUATION_MS)
+        await stores.second_factors.wait(continuation_hash(token), waiting, now, until)
+        factors = await stores.second_factors.of(account.id)
+        return SecondFactorNeeded(
+            token=token,
+            factors=" ".join(factors.kinds()),
+            expires_in_s=CONTINUATION_MS // 1_000,
+            finish="/v1/logins/second-factor",
+        )
 
     def access(self, account: Account, login: Login) -> tokens.Issued:
         """An access token for `login` as it is now, saying when it last proved itself, unless that was too long ago."""

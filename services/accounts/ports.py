@@ -15,11 +15,14 @@ import msgspec
 from services.accounts.account import Account, Credentials
 from services.accounts.account_mail import AccountMail, Says
 from services.accounts.keyring import RingKey
+from services.accounts.passkey import Passkey
+from services.accounts.second_factor import Factors, WaitingLogin
+from services.accounts.totp import Totp
 from services.accounts.vital import Vital
 from services.audit.entry import AuditStore
 from services.kernel.caller import AccountRole
 from services.kernel.facts import AnyFact
-from services.kernel.ids import AccountId, AccountMailId, FactId, LoginId, VitalId
+from services.kernel.ids import AccountId, AccountMailId, FactId, LoginId, PasskeyId, VitalId
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -228,6 +231,90 @@ class LoginStore(Protocol):
         ...
 
 
+class SecondFactorStore(Protocol):
+    """Second factors, and log-ins that wait for one."""
+
+    async def lock(self, account_id: AccountId) -> None:
+        """Nobody else adds, removes or uses a factor of this account before this transaction ends."""
+        ...
+
+    async def of(self, account_id: AccountId) -> Factors: ...
+
+    async def any(self, account_id: AccountId) -> bool:
+        """Whether an account has a second factor."""
+        ...
+
+    async def totp(self, account_id: AccountId) -> Totp | None:
+        """The app of an account, confirmed or not."""
+        ...
+
+    async def save_totp(self, account_id: AccountId, totp: Totp) -> None:
+        """Store an app in place of what was there."""
+        ...
+
+    async def forget_totp(self, account_id: AccountId) -> bool:
+        """Whether there was one that counted."""
+        ...
+
+    async def save_codes(self, account_id: AccountId, hashes: dict[str, str], made_at: datetime) -> None:
+        """Store the hashes of new recovery codes, by name, in place of the old ones."""
+        ...
+
+    async def forget_codes(self, account_id: AccountId) -> None: ...
+
+    async def code_hash(self, account_id: AccountId, name: str) -> str | None:
+        """The hash of a recovery code that was not used."""
+        ...
+
+    async def use_code(self, account_id: AccountId, name: str, code_hash: str, used_at: datetime) -> bool:
+        """Use a recovery code up. False when it was used, or is another one by now."""
+        ...
+
+    async def codes_left(self, account_id: AccountId) -> int: ...
+
+    async def passkeys(self, account_id: AccountId) -> list[Passkey]:
+        """The passkeys of an account, the oldest first."""
+        ...
+
+    async def passkey_locked(self, credential_id: bytes) -> Passkey | None:
+        """The passkey that an authenticator knows by this id; nobody else uses it before this transaction ends."""
+        ...
+
+    async def add_passkey(self, passkey: Passkey) -> bool:
+        """Store a new one. False when its authenticator has said an id that is there."""
+        ...
+
+    async def passkey_used(self, passkey_id: PasskeyId, signatures: int, used_at: datetime) -> None: ...
+
+    async def rename_passkey(self, account_id: AccountId, passkey_id: PasskeyId, name: str) -> Passkey | None:
+        """As it is then, or None when the account has none of this id."""
+        ...
+
+    async def forget_passkey(self, account_id: AccountId, passkey_id: PasskeyId) -> Passkey | None:
+        """The one that was there, or None."""
+        ...
+
+    async def forget_passkeys(self, account_id: AccountId) -> int:
+        """Forget all of an account's; how many."""
+        ...
+
+    async def use_challenge(self, challenge_hash: bytes, until: datetime, now: datetime) -> bool:
+        """Mark a challenge as used until it is too old anyway. False when it was used before."""
+        ...
+
+    async def wait(self, token_hash: bytes, waiting: WaitingLogin, made_at: datetime, until: datetime) -> None:
+        """Store a log-in that waits. The account is locked."""
+        ...
+
+    async def guess(self, token_hash: bytes, now: datetime) -> tuple[WaitingLogin, int] | None:
+        """Take one of the guesses of a log-in that waits: what it is, and how many are left. None when it cannot go on."""
+        ...
+
+    async def take(self, token_hash: bytes, now: datetime) -> WaitingLogin | None:
+        """Take a log-in that waits, in order to open it. None when somebody else has, or it is too old."""
+        ...
+
+
 class OutboxStore(Protocol):
     """Facts that leave with this transaction."""
 
@@ -245,6 +332,8 @@ class AccountStores(Protocol):
     def logins(self) -> LoginStore: ...
     @property
     def vitals(self) -> VitalStore: ...
+    @property
+    def second_factors(self) -> SecondFactorStore: ...
     @property
     def outbox(self) -> OutboxStore: ...
     @property

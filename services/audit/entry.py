@@ -67,6 +67,7 @@ ACTS: Final[Mapping[str, ActRow]] = {
     "account.exported": _privileged("everything about a person was written out"),
     "account.erased": _privileged("a person was forgotten"),
     "account.looked_up": _view("an administrator looked at an account, with its state and logins"),
+    "factors.reset": _privileged("somebody's second factors were taken away", "passkeys", "recovery_codes"),
     "logins.ended": _privileged("somebody else's logins were ended", "count"),
     "role.granted": _privileged("an account was given a role", "role"),
     "role.withdrawn": _privileged("a role was taken from an account", "role"),

@@ -45,6 +45,17 @@ class LoginEnded(Fact, frozen=True, tag="login.ended"):
     stolen: bool = False
 
 
+class SecondFactorChanged(Fact, frozen=True, tag="account.second_factor_changed"):
+    """Something happened to what an account has besides its password. `change` is what (services/accounts/second_factor.py), `name`
+    the passkey's it happened to, `left` the recovery codes that are left."""
+
+    account_id: AccountId
+    change: str
+    at_ms: int
+    name: str = ""
+    left: int = 0
+
+
 class EntitlementGranted(Fact, frozen=True, tag="account.entitlement_granted"):
     """A source lets an account have something, from `from_ms` on and before `until_ms` (ms since 1970, None: without an end), in
     place of what it gave of that name before."""
@@ -334,6 +345,7 @@ class WebhookPaused(Fact, frozen=True, tag="webhook.paused"):
 AnyFact = (
     AccountRegistered
     | LoginEnded
+    | SecondFactorChanged
     | EntitlementGranted
     | EntitlementWithdrawn
     | ClassEnded
@@ -375,6 +387,7 @@ AnyFact = (
 FACTS: Final[tuple[type[Fact], ...]] = (
     AccountRegistered,
     LoginEnded,
+    SecondFactorChanged,
     EntitlementGranted,
     EntitlementWithdrawn,
     ClassEnded,

@@ -14,6 +14,7 @@ from services.kernel.clock import Clock
 AccountId = NewType("AccountId", uuid.UUID)
 LoginId = NewType("LoginId", uuid.UUID)
 TicketId = NewType("TicketId", uuid.UUID)
+PasskeyId = NewType("PasskeyId", uuid.UUID)
 ClassId = NewType("ClassId", uuid.UUID)
 BookingId = NewType("BookingId", uuid.UUID)
 OnDemandId = NewType("OnDemandId", uuid.UUID)

@@ -149,6 +149,42 @@ class SecondFactorNeeded(Problem):
     status = 401
 
 
+class LoginNotWaiting(Problem):
+    """No log-in waits with this token: it was finished, is too old, was guessed at too often, or the password has changed.
+    Log in again."""
+
+    code = "login_not_waiting"
+    status = 401
+
+
+class FactorRefused(Problem):
+    """This code is wrong, or was used before."""
+
+    code = "factor_refused"
+    status = 403
+
+
+class PasskeyRefused(Problem):
+    """This passkey is not one that this account has here, or it was not shown for this."""
+
+    code = "passkey_refused"
+    status = 403
+
+
+class AlreadySetUp(Problem):
+    """You have an authenticator app already; remove it first."""
+
+    code = "already_set_up"
+    status = 409
+
+
+class TooManyPasskeys(Problem):
+    """You have as many passkeys as one account may; remove one first."""
+
+    code = "too_many_passkeys"
+    status = 409
+
+
 class StepUpNeeded(Problem):
     """This needs a proof that it is still you: POST /v1/me/step-up, and use the access token it gives you."""
 

@@ -21,6 +21,8 @@ EMAIL: Final = Limit("password", 10, 30_000, "e-mail", "here")
 KNOWN: Final = Limit("password_known", 10, 30_000, "e-mail and address", "here")
 """The same from an address where this account has logged in before: a stranger who empties the e-mail's bucket does not lock the
 owner out of their own phone."""
+FACTOR: Final = Limit("factor", 10, 30_000, "account", "here")
+"""Second factors shown for one account. Authenticator apps have a stricter one in the database (services/accounts/totp.py)."""
 WRONG_CODE: Final = Limit("wrong_code", 20, 10_000, "account", "here")
 """Join codes that no class has (rooms/knocking.py): nobody misreads a wall so often."""
 HISTORY: Final = Limit("history", 10, 1_000, "account", "here")
@@ -28,4 +30,6 @@ HISTORY: Final = Limit("history", 10, 1_000, "account", "here")
 REPORT: Final = Limit("report", 5, 60_000, "account", "refuse")
 """Messages that one account reports: each is a person's work."""
 
-LIMITS: Final = {limit.name: limit for limit in (API, KEY, OPEN, ADDRESS, EMAIL, KNOWN, WRONG_CODE, HISTORY, REPORT)}
+LIMITS: Final = {
+    limit.name: limit for limit in (API, KEY, OPEN, ADDRESS, EMAIL, KNOWN, FACTOR, WRONG_CODE, HISTORY, REPORT)
+}

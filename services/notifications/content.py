@@ -20,6 +20,16 @@ class LoginEndedContent(msgspec.Struct, frozen=True, tag="security.login_ended",
     ended_at_ms: int
 
 
+class SecondFactorContent(msgspec.Struct, frozen=True, tag="security.second_factor", tag_field="topic"):
+    """Something happened to what an account has besides its password. `change` is what (services/accounts/second_factor.py),
+    `name` the passkey's, `left` the recovery codes that are left."""
+
+    change: str
+    at_ms: int
+    name: str = ""
+    left: int = 0
+
+
 class WorkoutContent(msgspec.Struct, frozen=True, tag="workout.summarised", tag_field="topic"):
     """A workout's summary. `sport` may be empty, `class_title` None outside a class, bpm None without a reading; `energy_kcal`
     None where it cannot be computed; `effort` in points of the board; `zone_ms` the time in zone 0 to 5."""
@@ -138,6 +148,7 @@ class WebhookPausedContent(msgspec.Struct, frozen=True, tag="webhook.paused", ta
 
 Content = (
     LoginEndedContent
+    | SecondFactorContent
     | WorkoutContent
     | ClassContent
     | ClassReminderContent

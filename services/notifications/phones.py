@@ -1,7 +1,8 @@
 """The telephone number of an account: giving one, proving it with a code, taking it back. The use cases.
 
 A number that is given is not used before it is proved, and the old one stays in use until then. A number belongs to whoever
-proved it last: numbers are given to other people, and those must not read what was meant for the one before them.
+proved it last: numbers are given to other people, and those must not read what was meant for the one before them. Giving another
+one asks for a login that has proven itself just now (ASVS 7.5.1).
 """
 
 from typing import Final, Literal
@@ -9,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
+from services.accounts.step_up import require_fresh
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import AccountId, DeliveryId, Ids, PhoneCheckId
@@ -50,9 +52,10 @@ class Phones:
     async def give(self, caller: Caller, text: str) -> PhoneNow:
         """Send a code to this number, in place of an earlier code. One that is proved and lives needs none.
 
-        Raises BadShape at `$.phone`, TooManyCodes with the time to wait, NotFound where no text messages are sent.
+        Raises BadShape at `$.phone`, StepUpNeeded, TooManyCodes with the time to wait, NotFound where no text messages are sent.
         """
         account_id, number = _own(caller), normal_phone(text)
+        require_fresh(caller, self._clock.wall_ms())
         if not self._offered:
             raise NotFound("this server sends no text messages")
         now_ms = self._clock.wall_ms()

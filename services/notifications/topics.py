@@ -59,6 +59,14 @@ LOGIN_ENDED: Final = Topic(
     ttl_s=7 * DAY_S,
     urgency="high",
 )
+SECOND_FACTOR: Final = Topic(
+    "security.second_factor",
+    "What you log in with besides your password has changed or was used: an app, a passkey, a recovery code",
+    {"email": "now", "push": "now", "sms": "off"},
+    essential=True,
+    ttl_s=7 * DAY_S,
+    urgency="high",
+)
 WORKOUT_SUMMARISED: Final = Topic(
     "workout.summarised",
     "The summary of your workout is ready",
@@ -126,6 +134,7 @@ TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
         topic.name: topic
         for topic in (
             LOGIN_ENDED,
+            SECOND_FACTOR,
             WORKOUT_SUMMARISED,
             CLASS_SUMMARISED,
             CLASS_REMINDER,

@@ -14,6 +14,7 @@ from typing import Final, get_args
 
 import msgspec
 
+from services.accounts.second_factor import Change
 from services.kernel.ids import (
     AccountId,
     BookingId,
@@ -35,6 +36,7 @@ from services.notifications.content import (
     Content,
     LoginEndedContent,
     Place,
+    SecondFactorContent,
     VerdictContent,
     WebhookPausedContent,
     WorkoutContent,
@@ -92,6 +94,8 @@ def leads_to(content: Content) -> str:
             | BookingCancelledContent()
         ):
             return "/athlete"
+        case SecondFactorContent():
+            return "/account"
         case WebhookPausedContent():
             return "/inbox"
         case AppealContent():
@@ -106,6 +110,7 @@ def leads_to(content: Content) -> str:
 _ABOUT: Final = {
     "de": {
         "security.login_ended": "Jemand anderes hat vielleicht eine deiner Anmeldungen benutzt; wir haben sie beendet",
+        "security.second_factor": "Dein zweiter Faktor wurde geändert oder benutzt: eine App, ein Passkey, ein Code",
         "workout.summarised": "Die Auswertung deines Trainings ist fertig",
         "class.summarised": "Das Ergebnis eines Kurses, an dem du teilgenommen hast, steht fest",
         "class.reminder": "Ein Kurs, in dem du einen Platz hast, beginnt bald",
@@ -293,6 +298,22 @@ TEMPLATES: Final = (
         ),
     ),
     Template("appeal.waiting", 1, AppealContent, (_APPEAL,)),
+    Template(
+        "security.second_factor",
+        1,
+        SecondFactorContent,
+        (
+            SecondFactorContent(change="code_used", at_ms=_AT, left=9),
+            SecondFactorContent(change="something_new", at_ms=_AT),
+            *(SecondFactorContent(change="code_used", at_ms=_AT, left=left) for left in (1, 0)),
+            *(
+                SecondFactorContent(
+                    change=change, at_ms=_AT, name="Ana's laptop" if "passkey" in change else "", left=10
+                )
+                for change in get_args(Change)
+            ),
+        ),
+    ),
 )
 """Every version of every template."""
 

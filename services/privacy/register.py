@@ -92,6 +92,38 @@ REGISTER: Final[tuple[Entry, ...]] = (
     entry("audit_checkpoints", house="position hash at public signature"),
     entry("data_keys", by("account_id"), account="account_id", secret="wrapped", house="made_at"),  # noqa: S106 - a column
     entry("sealing_passes", house="of_table after rows ended_at"),
+    entry(
+        "totps",
+        by("account_id"),
+        account="account_id",
+        secret="sealed",  # noqa: S106 - a column
+        personal="made_at confirmed_at guessed_at",
+        house="used_step guesses",
+    ),
+    entry(
+        "recovery_codes",
+        by("account_id"),
+        key="name",
+        account="account_id",
+        secret="code_hash",  # noqa: S106 - a column
+        personal="made_at used_at",
+    ),
+    entry(
+        "passkeys",
+        by("account_id"),
+        key="id",
+        account="account_id",
+        secret="credential_id credential",  # noqa: S106 - columns
+        personal="name signatures made_at used_at",
+    ),
+    entry(
+        "waiting_logins",
+        by("account_id"),
+        account="account_id",
+        secret="token_hash password_mark",  # noqa: S106 - columns
+        personal="device made_at until guesses",
+    ),
+    entry("used_challenges", why="random numbers that were signed", house="challenge_hash until"),
     entry("signing_keys", why="keys of the installation", house="kid public sealed signs_from retires_at made_at"),
     # -- classes ---------------------------------------------------------------------------------------------------
     entry(

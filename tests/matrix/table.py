@@ -18,6 +18,7 @@ from typing import Final
 
 from services.tasks.task import RecomputeWorkouts
 from tests.matrix import events as e
+from tests.matrix import factors as f
 from tests.matrix import routes as r
 from tests.matrix.roles import (
     ANY_ACCOUNT,
@@ -160,6 +161,7 @@ EVENTS: Final = (
     EventRow("inbox.read", THEIR_OWN, e.owners_notification),
 )
 
+FRESH: Final = "after a proof just now"
 ROUTES: Final = (
     # -- accounts
     RouteRow("POST /v1/accounts", ANYBODY, r.newcomer),
@@ -179,6 +181,9 @@ ROUTES: Final = (
     RouteRow("POST /v1/password-resets", ANYBODY, r.lost_password),
     RouteRow("POST /v1/password-resets/finish", ANYBODY, r.reset_link, "with the link from a mail"),
     RouteRow("POST /v1/logins", ANYBODY, r.known),
+    RouteRow("POST /v1/logins/second-factor", ANYBODY, f.waiting, "with the token of a log-in that waits, and a code"),
+    RouteRow("POST /v1/logins/passkey/options", ANYBODY, r.plain),
+    RouteRow("POST /v1/logins/passkey", ANYBODY, f.shown_passkey, "with a passkey"),
     RouteRow("POST /v1/logins/refresh", ANYBODY, r.refreshing, "with a refresh token"),
     RouteRow("DELETE /v1/logins/current", ANY_ACCOUNT, r.plain),
     RouteRow("POST /v1/tickets", ANY_TOKEN, r.plain),
@@ -188,6 +193,16 @@ ROUTES: Final = (
     RouteRow("POST /v1/logins/end-others", ANY_ACCOUNT, r.plain),
     RouteRow("PUT /v1/me/password", ANY_ACCOUNT, r.new_password, "with the old one"),
     RouteRow("POST /v1/me/step-up", ANY_ACCOUNT, r.stepping_up, "with the password"),
+    RouteRow("POST /v1/me/step-up/options", ANY_ACCOUNT, f.with_passkey),
+    RouteRow("GET /v1/me/second-factor", ANY_ACCOUNT, r.plain),
+    RouteRow("POST /v1/me/totp", ANY_ACCOUNT, r.plain, FRESH),
+    RouteRow("POST /v1/me/totp/confirm", ANY_ACCOUNT, f.scanned, FRESH),
+    RouteRow("DELETE /v1/me/totp", ANY_ACCOUNT, f.with_app, FRESH),
+    RouteRow("POST /v1/me/recovery-codes", ANY_ACCOUNT, f.with_app, FRESH),
+    RouteRow("POST /v1/me/passkeys/options", ANY_ACCOUNT, r.plain, FRESH),
+    RouteRow("POST /v1/me/passkeys", ANY_ACCOUNT, f.made_passkey, FRESH),
+    RouteRow("PATCH /v1/me/passkeys/{id}", THEIR_OWN, f.owners_passkey),
+    RouteRow("DELETE /v1/me/passkeys/{id}", THEIR_OWN, f.owners_passkey_to_remove, FRESH),
     # -- classes
     RouteRow("POST /v1/displays", ANYBODY, r.join_code, "with the code of a class"),
     RouteRow("GET /v1/demo", ANYBODY, r.demo_class),

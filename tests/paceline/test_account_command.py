@@ -78,3 +78,11 @@ def test_a_word_or_a_time_of_another_shape_is_explained(
         account(*arguments)
     assert ended.value.code == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("dsn")
+def test_a_second_factor_that_is_lost_is_taken_away(capsys: pytest.CaptureFixture[str]) -> None:
+    assert account("reset-factor", "Ana@Example.org") == 0
+    assert capsys.readouterr().out == "Ana@Example.org had no second factor\n"
+    assert account("reset-factor", "eve@example.org") == 1
+    assert "no account" in capsys.readouterr().err

@@ -29,6 +29,7 @@ from services.kernel.facts import (
     ClassSummarised,
     LoginEnded,
     NotificationsTold,
+    SecondFactorChanged,
     WebhookPaused,
     WorkoutAppealed,
     WorkoutFinished,
@@ -49,6 +50,7 @@ from services.notifications.content import (
     BookingCancelledContent,
     ClassContent,
     LoginEndedContent,
+    SecondFactorContent,
     VerdictContent,
     WebhookPausedContent,
     WorkoutContent,
@@ -118,6 +120,17 @@ async def test_a_stolen_login_is_told_with_the_name_of_its_device(world: Notifie
     (one,) = await world.inbox(ada)
     assert one.content == LoginEndedContent(login_id, "Ada's phone", world.clock.wall_ms())
     assert told == NotificationsTold(ids=(one.id,))
+
+
+async def test_each_thing_that_happens_to_a_second_factor_is_told_by_itself(
+    world: Notified, notifying: Notifying
+) -> None:
+    ada = await world.account("Ada")
+    facts = [SecondFactorChanged(ada.account_id, "code_used", 1_790_000_000_000 + n, left=9 - n) for n in range(2)]
+    for fact in (*facts, facts[0]):
+        await happen(world, notifying, fact)
+    told = [notification.content for notification in await world.inbox(ada)]
+    assert sorted(one.left for one in told if isinstance(one, SecondFactorContent)) == [8, 9]
 
 
 async def test_logging_out_is_no_news_but_its_device_gets_no_more_pushes(world: Notified, notifying: Notifying) -> None:

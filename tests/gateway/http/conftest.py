@@ -22,13 +22,17 @@ from services.accounts.attempts import Attempts
 from services.accounts.displays import Displays
 from services.accounts.email_changes import EmailChanges
 from services.accounts.entitlements import Entitlements
+from services.accounts.factor_logins import FactorLogins
 from services.accounts.keyring import SigningKey, load_key, make_key
 from services.accounts.keys import Keys
 from services.accounts.logins import Logins
 from services.accounts.opening import LoggedIn, Opening
+from services.accounts.passkey import site_of
 from services.accounts.passwords import Cost, Passwords
+from services.accounts.proving import Proving
 from services.accounts.registrations import Registrations
 from services.accounts.resets import Resets
+from services.accounts.second_factors import SecondFactors
 from services.accounts.step_ups import StepUps
 from services.accounts.ticket import TicketPrinter
 from services.accounts.tickets import Tickets
@@ -193,6 +197,8 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
     words = Words()
     limits = Limits(clock)
     attempts = Attempts(limits)
+    site = site_of("https://paceline.example.org")
+    proving = Proving(transactions, passwords, Seals((bytes(32),)), lambda: site, clock, attempts)
     deps = GatewayDeps(
         entitlements=Entitlements(transactions, clock, ids),
         accounts=Accounts(transactions, passwords, opening, clock, ids, attempts=attempts),
@@ -201,7 +207,9 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         registrations=Registrations(transactions, passwords, mails, opening, clock, ids, attempts),
         resets=Resets(transactions, passwords, mails, clock, attempts),
         email_changes=EmailChanges(transactions, passwords, mails, clock, attempts),
-        step_ups=StepUps(transactions, passwords, opening, clock, attempts),
+        step_ups=StepUps(transactions, passwords, proving, opening, clock, attempts),
+        second_factors=SecondFactors(transactions, passwords, proving, opening, clock, ids),
+        factor_logins=FactorLogins(transactions, proving, opening, clock, attempts),
         keys=keys,
         tickets=Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids),
         displays=Displays(classes, tokens, clock, ids),
