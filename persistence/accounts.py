@@ -68,8 +68,10 @@ class Accounts:
         return None if row is None else Credentials(self._account(row), row["password_hash"])
 
     async def save(self, account: Account) -> None:
-        """Store the name and the profile; address, roles and password have their own ways in."""
-        await self._tx.execute("UPDATE accounts SET name = $2 WHERE id = $1", account.id, account.name)
+        """Store the name, the units and the profile; address, roles and password have their own ways in."""
+        await self._tx.execute(
+            "UPDATE accounts SET name = $2, units = $3 WHERE id = $1", account.id, account.name, account.units
+        )
         await self._save_profile(account)
 
     async def _save_profile(self, account: Account) -> None:
@@ -148,6 +150,7 @@ class Accounts:
             created_at_ms=to_wall_ms(row["created_at"]),
             profile=self._profile(row),
             verified_at_ms=None if row["verified_at"] is None else to_wall_ms(row["verified_at"]),
+            units=row["units"],
         )
 
     def _profile(self, row: asyncpg.Record) -> Profile:

@@ -47,6 +47,7 @@ MIN_UNGUESSABLE: Final = 8
 """Characters a password needs once each guessable stretch counts as one. Chosen by feeling."""
 
 Sex = Literal["male", "female"]
+Units = Literal["metric", "imperial"]
 MassKg = Annotated[float, msgspec.Meta(ge=MASS_KG_RANGE[0], le=MASS_KG_RANGE[1], description="body mass in kg")]
 MaxHr = Annotated[int, msgspec.Meta(ge=MAX_HR_RANGE[0], le=MAX_HR_RANGE[1], description="measured maximum, bpm")]
 RestHr = Annotated[int, msgspec.Meta(ge=REST_HR_RANGE[0], le=REST_HR_RANGE[1], description="resting rate, bpm")]
@@ -74,7 +75,8 @@ class Profile(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """One person with an address. The password's hash is not part of it and travels apart, in `Credentials`.
+    """One person with an address. The password's hash is not part of it and travels apart, in `Credentials`. `units`: how pages and
+    apps show what is kept metric.
 
     `verified_at_ms`: when they have shown that they read the mail of this address; None while they have not.
     """
@@ -86,6 +88,7 @@ class Account(msgspec.Struct, frozen=True):
     created_at_ms: int
     profile: Profile = Profile()
     verified_at_ms: int | None = None
+    units: Units = "metric"
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -101,7 +104,8 @@ class Credentials(msgspec.Struct, frozen=True):
 class ProfileChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to change about oneself: a field left out stays as it is, null forgets it.
 
-    Heart rates in bpm, mass in kg, the birth date as "1990-05-17".
+    Heart rates in bpm, mass in kg, the birth date as "1990-05-17". `units` is how you want to see distances and weights; what
+    travels is metric.
     """
 
     name: str | msgspec.UnsetType = msgspec.UNSET
@@ -110,6 +114,7 @@ class ProfileChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mass_kg: MassKg | msgspec.UnsetType | None = msgspec.UNSET
     max_hr: MaxHr | msgspec.UnsetType | None = msgspec.UNSET
     rest_hr: RestHr | msgspec.UnsetType | None = msgspec.UNSET
+    units: Units | msgspec.UnsetType = msgspec.UNSET
 
 
 class AccountView(msgspec.Struct, frozen=True):
@@ -127,6 +132,7 @@ class AccountView(msgspec.Struct, frozen=True):
     max_hr: int | None
     rest_hr: int | None
     verified: bool = False
+    units: Units = "metric"
 
 
 def view_of(account: Account) -> AccountView:
@@ -144,6 +150,7 @@ def view_of(account: Account) -> AccountView:
         max_hr=profile.max_hr,
         rest_hr=profile.rest_hr,
         verified=account.verified_at_ms is not None,
+        units=account.units,
     )
 
 
@@ -322,4 +329,5 @@ def changed(account: Account, change: ProfileChange, today: date) -> Account:
         field = "birth_date" if fault.field in {"born", "age_years"} else fault.field
         raise BadShape(str(fault), path=f"$.{field}") from fault
     name = account.name if change.name is msgspec.UNSET else normal_name(change.name)
-    return msgspec.structs.replace(account, name=name, profile=profile)
+    units = account.units if change.units is msgspec.UNSET else change.units
+    return msgspec.structs.replace(account, name=name, profile=profile, units=units)

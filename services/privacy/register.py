@@ -39,7 +39,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
             ),
         ),
         account="id",
-        personal="email name roles created_at verified_at",
+        personal="email name roles created_at verified_at units",
         health="birth_date sex mass_kg max_hr rest_hr profile_sealed",
         secret="password_hash",  # noqa: S106 - a column
     ),

@@ -11,7 +11,7 @@ from tests.support.system_parts import require
 
 async def test_the_words_of_the_page() -> None:
     require("node")
-    said, code = await run_node("--test", "units/logins.test.mjs", "units/vitals.test.mjs")
+    said, code = await run_node("--test", "units/logins.test.mjs", "units/vitals.test.mjs", "units/units.test.mjs")
     assert code == 0, said
 
 

@@ -75,3 +75,14 @@ async def test_a_profile_that_cannot_be_is_refused_with_the_path(api: Api) -> No
     me = await (await api.call("GET", "/v1/me", token=token)).json()
     assert me["mass_kg"] is None
     assert me["max_hr"] is None
+
+
+async def test_one_s_units_are_metric_until_one_says_otherwise(api: Api) -> None:
+    person = await api.register()
+    assert person["account"]["units"] == "metric"
+    token = person["access_token"]
+    changed = await (await api.call("PATCH", "/v1/me", {"units": "imperial"}, token=token)).json()
+    assert changed["units"] == "imperial"
+    assert (await (await api.call("GET", "/v1/me", token=token)).json())["units"] == "imperial"
+    assert (await (await api.call("PATCH", "/v1/me", {"name": "Ann B"}, token=token)).json())["units"] == "imperial"
+    assert (await api.call("PATCH", "/v1/me", {"units": "furlongs"}, token=token)).status == 422

@@ -19,6 +19,7 @@ import { showingChoice } from "./showing.js";
 import { showStanding } from "./standing.js";
 import { bluetoothWorks } from "./strap.js";
 import { Training } from "./training.js";
+import { useUnits } from "./units.js";
 import { clock, effortWords, moment } from "./words.js";
 
 const MOST_CLASSES = 5;
@@ -50,6 +51,7 @@ async function enter() {
   byId("sign").hidden = true;
   const { account } = login;
   shownFor = account?.id ?? null;
+  useUnits(account);
   setText(byId("who"), account?.name ?? "");
   byId("log-out").hidden = !account;
   showInboxLink(login);

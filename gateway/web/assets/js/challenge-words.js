@@ -5,10 +5,10 @@
  *            from_zone: number | null, teams: string[], members: number, heat?: any}} Rules
  */
 import { phaseOf } from "./heat-words.js";
+import { distanceWords } from "./units.js";
 import { ZONE_WORDS, count, effortWords, span } from "./words.js";
 
 const POINT = 60_000;
-const KM = 1_000;
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
 const LONG_DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 
@@ -38,7 +38,7 @@ export function valueWords({ kind }, value) {
     case "effort":
       return effortWords(value / POINT);
     case "distance":
-      return `${(value / KM).toFixed(2)} km`;
+      return distanceWords(value);
     default:
       return String(value);
   }

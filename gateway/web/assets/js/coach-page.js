@@ -22,6 +22,7 @@ import { Room } from "./room.js";
 import { followAlerts } from "./safety-alerts.js";
 import { showStanding } from "./standing.js";
 import { awaitClassSummary, standingsOf } from "./standings.js";
+import { useUnits } from "./units.js";
 import { clock, count, moment, span } from "./words.js";
 
 const SUMMARY_AFTER_MS = 1_200; // about how long the server takes to make one
@@ -61,6 +62,7 @@ async function enter() {
   current = null;
   const { account } = login;
   shownFor = account?.id ?? null;
+  useUnits(account);
   setText(byId("who"), account?.name ?? "");
   byId("log-out").hidden = !account;
   showInboxLink(login);

@@ -8,6 +8,7 @@ import { followInbox, showInboxLink } from "./inbox-link.js";
 import { Live } from "./live.js";
 import { chosenLogin } from "./login.js";
 import { showStanding } from "./standing.js";
+import { useUnits } from "./units.js";
 
 /**
  * Runs a page for whoever is logged in, and again for the next one.
@@ -25,6 +26,7 @@ export async function memberPage({ meanwhile, well, enter }) {
     const { account } = login;
     shownFor = account?.id ?? null;
     byId("sign").hidden = !account;
+    useUnits(account);
     setText(byId("who"), account?.name ?? "");
     byId("log-out").hidden = !account;
     showInboxLink(login);

@@ -1,6 +1,7 @@
 /**
  * What a board is ranked by, in the words people read: the metrics of a class, their units and their figures.
  */
+import { shownIn } from "./units.js";
 import { effortWords } from "./words.js";
 
 /**
@@ -16,8 +17,12 @@ export const METRICS = {
   improvement: { called: "Improvement", unit: "%", short: "%", decimals: 0, personal: true },
 };
 
-/** The metric of this name; one of a newer server is shown with its bare name. @param {string} metric */
-const of = (metric) => METRICS[metric] ?? { called: metric, unit: "", short: "", decimals: 1, personal: false };
+/** The metric of this name, in the units of who looks; one of a newer server is shown with its bare name. @param {string} metric */
+function of(metric) {
+  const found = METRICS[metric] ?? { called: metric, unit: "", short: "", decimals: 1, personal: false };
+  const other = shownIn(found.unit);
+  return other ? { ...found, unit: other.unit, short: other.unit, decimals: other.decimals, per: other.per } : found;
+}
 
 /** "Calories". @param {string} metric */
 export const metricCalled = (metric) => of(metric).called;
@@ -29,7 +34,8 @@ export const unitOf = (metric) => of(metric).unit;
 export function figureWords(metric, figure) {
   if (figure === null) return "–";
   if (metric === "effort") return effortWords(figure);
-  const words = figure.toFixed(of(metric).decimals);
+  const { decimals, per = 1 } = of(metric);
+  const words = (figure / per).toFixed(decimals);
   return metric === "improvement" && figure > 0 ? `+${words}` : words;
 }
 

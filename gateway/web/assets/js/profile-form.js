@@ -3,6 +3,7 @@
  */
 import { byId, make, setText, whileBusy } from "./dom.js";
 import { Problem } from "./problem.js";
+import { fieldValue, typedUnit, typedValue, useUnits } from "./units.js";
 
 const FIELDS = [
   { name: "name", label: "Name", type: "text", maxlength: 80, why: "Stands beside your numbers on the board." },
@@ -24,11 +25,10 @@ const FIELDS = [
   },
   {
     name: "mass_kg",
-    label: "Weight, kg",
+    label: "Weight",
+    unit: "kg",
     type: "number",
-    min: 20,
-    max: 400,
-    step: 0.1,
+    step: "any",
     inputmode: "decimal",
     why: "Needed for energy.",
   },
@@ -52,6 +52,15 @@ const FIELDS = [
     inputmode: "numeric",
     why: "Measured lying down in the morning; sharpens the training impulse.",
   },
+  {
+    name: "units",
+    label: "Units",
+    options: [
+      ["metric", "Kilometres, kilograms"],
+      ["imperial", "Miles, pounds"],
+    ],
+    why: "How distances and weights are shown to you, and typed.",
+  },
 ];
 const NUMBERS = new Set(["mass_kg", "max_hr", "rest_hr"]);
 
@@ -66,12 +75,17 @@ export function profileForm(login, onSaved) {
 
 /** Fills the form with what the account says now. */
 export function showProfile(account) {
-  for (const { name } of FIELDS) byId(`profile-${name}`).value = account[name] ?? "";
+  useUnits(account);
+  for (const { name, label, unit } of FIELDS) {
+    const known = account[name] ?? null;
+    byId(`profile-${name}`).value = known === null ? "" : unit ? fieldValue(known, unit) : known;
+    if (unit) setText(document.querySelector(`label[for="profile-${name}"]`), `${label}, ${typedUnit(unit)}`);
+  }
   complain("");
   setText(byId("profile-said"), "");
 }
 
-function row({ name, label, why, options, ...attributes }) {
+function row({ name, label, why, options, unit, ...attributes }) {
   const id = `profile-${name}`;
   const shared = { id, name, "aria-describedby": `${id}-why` };
   const input = options
@@ -80,7 +94,7 @@ function row({ name, label, why, options, ...attributes }) {
   return make(
     "div",
     { class: "field" },
-    make("label", { for: id }, label),
+    make("label", { for: id }, unit ? `${label}, ${typedUnit(unit)}` : label),
     input,
     make("small", { id: `${id}-why`, class: "hint" }, why),
   );
@@ -91,22 +105,28 @@ async function save(login, onSaved) {
   setText(byId("profile-said"), "");
   const before = login.account;
   const change = {};
-  for (const { name, label } of FIELDS) {
+  for (const { name, label, unit } of FIELDS) {
     const input = byId(`profile-${name}`);
     if (!input.checkValidity()) {
       complain(`${label}: ${input.validationMessage}`, name);
       return;
     }
     const typed = input.value.trim();
+    const known = before[name] ?? null;
     const value = typed === "" ? null : NUMBERS.has(name) ? Number(typed) : typed;
-    if (value !== (before[name] ?? null)) change[name] = value;
+    if (unit && known !== null && value === fieldValue(known, unit)) continue; // shown less finely than it is kept
+    const kept = unit && value !== null ? typedValue(value, unit) : value;
+    if (kept !== known) change[name] = kept;
   }
   if (change.name === null) {
     complain("Enter a name: the board needs one.", "name");
     return;
   }
   try {
-    if (Object.keys(change).length) login.learn(await login.call("PATCH", "/v1/me", change));
+    if (Object.keys(change).length) {
+      login.learn(await login.call("PATCH", "/v1/me", change));
+      showProfile(login.account);
+    }
     setText(byId("profile-said"), "Saved.");
     onSaved();
   } catch (problem) {

@@ -5,6 +5,7 @@
  */
 import { make } from "./dom.js";
 import { zoneBar } from "./standings.js";
+import { distanceWords } from "./units.js";
 import { ZONE_FLOORS, ZONE_WORDS, clock, count, span } from "./words.js";
 
 const ASSUMED = {
@@ -107,7 +108,7 @@ function recovery(told) {
 function motion({ distance_m: metres, mean_power_w: watts, mean_cadence: cadence }) {
   const known = (value) => value !== null && value !== undefined;
   return [
-    known(metres) && figure("Distance", `${(metres / 1_000).toFixed(2)} km`, "by the sensor's counter"),
+    known(metres) && figure("Distance", distanceWords(metres), "by the sensor's counter"),
     known(watts) && figure("Power", `${Math.round(watts)} W`, "mean, coasting included"),
     known(cadence) && figure("Cadence", `${Math.round(cadence)} / min`, "mean, while you moved"),
   ].filter(Boolean);

@@ -3,6 +3,8 @@
  *
  * @typedef {{id: string, kind: string, value: number, unit: string, from_day: string, until_day: string | null, source: string, stale: boolean}} Vital
  */
+import { withUnit } from "./units.js";
+
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 
 export const KIND_WORDS = {
@@ -18,7 +20,7 @@ const SOURCE_WORDS = { typed: "typed in", test: "from a test", device: "from a d
 export const UNITS = { max_hr: "bpm", rest_hr: "bpm", threshold_hr: "bpm", ftp_w: "W", mass_kg: "kg", height_cm: "cm" };
 
 /** "Maximum heart rate: 188 bpm". @param {Vital} vital */
-export const vitalWords = ({ kind, value, unit }) => `${KIND_WORDS[kind] ?? kind}: ${value} ${unit}`;
+export const vitalWords = ({ kind, value, unit }) => `${KIND_WORDS[kind] ?? kind}: ${withUnit(value, unit)}`;
 
 /** "since 1 Sep 2026, from a test; measure it again". @param {Vital} vital */
 export function sinceWords({ from_day: from, until_day: until, source, stale }) {

@@ -3,6 +3,7 @@
  */
 import { byId, make, setText, whileBusy } from "./dom.js";
 import { Problem } from "./problem.js";
+import { typedUnit, typedValue } from "./units.js";
 import { KIND_WORDS, UNITS, sinceWords, vitalWords } from "./vital-words.js";
 
 export class Vitals {
@@ -23,7 +24,7 @@ export class Vitals {
   }
 
   #showUnit() {
-    setText(byId("vital-unit"), UNITS[byId("vital-kind").value]);
+    setText(byId("vital-unit"), typedUnit(UNITS[byId("vital-kind").value]));
   }
 
   /** @param {import("./vital-words.js").Vital[]} vitals */
@@ -54,7 +55,7 @@ export class Vitals {
       const day = byId("vital-day").value;
       const added = await this.login.call("POST", "/v1/me/vitals", {
         kind,
-        value: Number(value.value),
+        value: typedValue(Number(value.value), UNITS[kind]),
         ...(day ? { from_day: day } : {}),
         source: byId("vital-source").value,
       });
