@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -17,14 +18,17 @@ from paceline.settings import Settings, SettingsError, load_settings
 from persistence.database import open_database
 from persistence.migrate import migrate
 from persistence.stores import Transactions
+from services.access.role import GRANTED
 from services.accounts.account import normal_email
+from services.accounts.creating import Creating
 from services.accounts.entitlement import EntitlementName, EntitlementView, Source
 from services.accounts.entitlements import Entitlements
+from services.accounts.passwords import Passwords
 from services.accounts.second_factor import Factors
 from services.accounts.second_factors import reset_factors
 from services.audit.entry import Entry
-from services.kernel.clock import SystemClock, to_wall_ms, utc
-from services.kernel.ids import Uuid7Ids
+from services.kernel.clock import Clock, SystemClock, to_wall_ms, utc
+from services.kernel.ids import Ids, Uuid7Ids
 from services.kernel.problems import NotFound, Problem
 
 DESCRIPTION = """
@@ -39,6 +43,7 @@ password alone opens the account afterwards. Its owner is told by mail.
 """
 EPILOG = """
 examples:
+  paceline account create mira@example.org "Mira Coach" --role coach
   paceline account grant mira@example.org coach
   paceline account entitle ana@example.org premium --until 2027-01-01
   paceline account entitle ana@example.org live --source voucher:SPRING --from 2026-12-01T06:00+01:00
@@ -58,6 +63,10 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     acts = command.add_subparsers(dest="act", metavar="ACT", required=True)
+    create = acts.add_parser("create", help="make one; its owner sets the password by the mail of a new one")
+    _email(create)
+    create.add_argument("name", help="what others see")
+    create.add_argument("--role", choices=("member", *sorted(GRANTED)), default="member", help="beside member (member)")
     grant = acts.add_parser("grant", help="give a role")
     _email(grant)
     grant.add_argument("role", choices=("coach", "member"), help="the role to add")
@@ -139,11 +148,23 @@ async def _do_on(dsn: str, settings: Settings, args: argparse.Namespace) -> str:
     ids = Uuid7Ids(clock)
     async with open_database(dsn, size=2) as database:
         transactions = Transactions(database, clock, ids, vault=vault(settings))
+        if args.act == "create":
+            return await _create(transactions, clock, ids, args)
         if args.act == "grant":
             return await _grant(transactions, args)
         if args.act == "reset-factor":
             return _reset(args.email, await reset_factors(transactions, args.email, clock, actor=this_user()))
         return await _entitlements(transactions, Entitlements(transactions, clock, ids), args)
+
+
+async def _create(transactions: Transactions, clock: Clock, ids: Ids, args: argparse.Namespace) -> str:
+    with contextlib.closing(Passwords()) as passwords:
+        creating = Creating(transactions, passwords, clock, ids)
+        made = await creating.create(this_user(), email=args.email, name=args.name, role=args.role)
+    return (
+        f"{made.email} has the roles {', '.join(sorted(made.roles))}; they get in by asking for a new password, "
+        "with the mail of this address"
+    )
 
 
 async def _grant(transactions: Transactions, args: argparse.Namespace) -> str:
