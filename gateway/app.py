@@ -20,6 +20,7 @@ from gateway.http.ports import GatewayDeps
 from gateway.http.problems import problem_response
 from gateway.http.router import MAX_BODY, add_route, close_addresses
 from gateway.http.routes import ROUTES
+from gateway.http.sign_ins import add_sign_in_return
 from gateway.http.unsubscribe import add_unsubscribe
 from gateway.probes import PROMETHEUS_TYPE, Ready, Telemetry
 from services.kernel.problems import Unavailable
@@ -56,6 +57,7 @@ def build_app(deps: GatewayDeps) -> web.Application:
     add_unsubscribe(app, deps)
     add_contact_page(app, deps)
     add_callbacks(app, deps)
+    add_sign_in_return(app)
     _add_documents(app)
     _add_probes(app, deps, statistics)
     Pages(deps.web_root).add_to(app)

@@ -31,7 +31,8 @@ from paceline.option import (
     web_url,
     whole,
 )
-from paceline.provider_kinds import mail_sender, mail_url, p256_key, service_account
+from paceline.provider_kinds import mail_sender, mail_url, p256_key, service_account, sign_in_providers
+from services.accounts.provider import Provider
 
 ROLES = ("gateway", "worker", "relay", "scheduler")
 
@@ -309,6 +310,14 @@ class Settings:
         "The address by which people and providers reach this installation, as it stands in mails and in what an SMS provider "
         "calls back.",
         empty="nobody outside is told an address",
+    )
+    sign_in: tuple[Provider, ...] = option(
+        "PACELINE_SIGN_IN",
+        sign_in_providers(),
+        "",
+        "Providers that people may sign in with (Google, Apple, Microsoft, GitHub, any issuer of OpenID Connect), as TOML; best "
+        "given as a file. The same for all gateways and workers. Providers on an inner network need PACELINE_OUTBOUND_ALLOW.",
+        empty="people sign in with their passwords only",
     )
     mail_url: str = option(
         "PACELINE_MAIL_URL",

@@ -4,6 +4,7 @@ import json
 from typing import Final
 
 from paceline.option import MASK, Kind, mask_url, pkcs8
+from services.accounts.provider import Provider, read_providers
 from workers.outbound.mail_server import way_of
 from workers.outbound.mime import mailbox
 
@@ -45,6 +46,13 @@ def p256_key(cure: str) -> Kind[str]:
         return pem
 
     return Kind(f"an EC private key on P-256: {cure}", parse, show=lambda _: MASK, secret=True)
+
+
+def sign_in_providers() -> Kind[tuple[Provider, ...]]:
+    """Providers that people sign in with, as TOML; the empty text is none."""
+
+    expects = "TOML with a table for each provider, as docs/howto/sign-in.md shows"
+    return Kind(expects, read_providers, show=lambda _: MASK, secret=True)
 
 
 def service_account() -> Kind[str]:

@@ -37,6 +37,7 @@ from persistence.database import Database, open_database
 from persistence.lanes import CHANNEL as DELIVERIES_CHANNEL
 from persistence.migrate import pending
 from persistence.outbox import CHANNEL as OUTBOX_CHANNEL
+from persistence.sign_ins import CHANNEL as SIGN_INS_CHANNEL
 from persistence.stores import Transactions
 from persistence.tasks import CHANNEL as TASKS_CHANNEL
 from persistence.tickets import UsedTickets
@@ -88,6 +89,7 @@ from services.accounts.displays import Displays
 from services.accounts.email_changes import EmailChanges
 from services.accounts.entitlements import Entitlements
 from services.accounts.factor_logins import FactorLogins
+from services.accounts.identities import Identities
 from services.accounts.keyring import KeyProblem, load_key, raw_public
 from services.accounts.keys import Keys
 from services.accounts.logins import Logins
@@ -98,6 +100,7 @@ from services.accounts.proving import Proving
 from services.accounts.registrations import Registrations
 from services.accounts.resets import Resets
 from services.accounts.second_factors import SecondFactors
+from services.accounts.sign_ins import SignIns
 from services.accounts.step_ups import StepUps
 from services.accounts.ticket import TicketPrinter
 from services.accounts.tickets import Tickets
@@ -163,6 +166,7 @@ from workers.lookout import Lookout
 from workers.notifying import Notifying
 from workers.outbound.client import open_outbound
 from workers.outbound.egress import Egress
+from workers.outbound.identity import IdentityCalls
 from workers.outbound.providers import WaysOut
 from workers.outbox_upkeep import OutboxUpkeep
 from workers.postgres_bus import PostgresBus
@@ -173,6 +177,7 @@ from workers.refill import OutboxRefill
 from workers.relay import Relay
 from workers.schedule import Scheduler
 from workers.sending import LANES, Post, Sender
+from workers.signing_in import SigningIn
 from workers.wakeups import Bell, Wakeups
 from workers.webhooks import WebhookFacts, WebhookSender, judging
 
@@ -216,6 +221,7 @@ class Parts:
     senders: tuple[Sender, ...]
     delivery_watch: DeliveryWatch
     webhook_sender: WebhookSender
+    signing_in: SigningIn
     app: web.Application
     sockets: LiveServer
     login_watch: LoginWatch
@@ -258,7 +264,9 @@ async def open_parts(
         database = await resources.enter_async_context(
             open_database(database_url, size=settings.db_pool, statement_cache=settings.db_statement_cache)
         )
-        wakeups = Wakeups(database, clock, (OUTBOX_CHANNEL, TASKS_CHANNEL, DELIVERIES_CHANNEL, WEBHOOKS_CHANNEL))
+        wakeups = Wakeups(
+            database, clock, (OUTBOX_CHANNEL, TASKS_CHANNEL, DELIVERIES_CHANNEL, WEBHOOKS_CHANNEL, SIGN_INS_CHANNEL)
+        )
         bell = Bell(database, clock, OUTBOX_CHANNEL, wakeups)
         transactions = Transactions(database, clock, ids, told=bell.ring, vault=vault(settings))
         servers = RedisServers(redis_url) if redis_url else None
@@ -362,6 +370,17 @@ async def open_parts(
         )
         step_ups = StepUps(transactions, passwords, proving, opening, clock, attempts)
         logins = Logins(transactions, passwords, clock, attempts, mails=mails, breached=breached)
+        sign_ins = SignIns(
+            transactions,
+            settings.sign_in,
+            opening,
+            seals,
+            clock,
+            ids,
+            attempts,
+            base_url=lambda: settings.public_url or parts.base_url,
+            coach_signup="open" if settings.coach_signup == "open" else "closed",
+        )
         identify = identifier(tokens, clock)
         tickets = Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids)
 
@@ -414,6 +433,7 @@ async def open_parts(
         egress = Egress(settings.outbound_allow)
         outbound = await resources.enter_async_context(open_outbound(clock, egress, proxy=settings.outbound_proxy))
         webhook_sender = WebhookSender(transactions, outbound, seals, clock, wakeups)
+        signing_in = SigningIn(transactions, settings.sign_in, IdentityCalls(outbound), seals, clock, wakeups)
 
         # -- the mouth
         login_watch = LoginWatch(node, transactions, clock)
@@ -432,6 +452,8 @@ async def open_parts(
                 email_changes=EmailChanges(transactions, passwords, mails, clock, attempts),
                 second_factors=SecondFactors(transactions, passwords, proving, opening, clock, ids),
                 factor_logins=FactorLogins(transactions, proving, opening, clock, attempts),
+                sign_ins=sign_ins,
+                identities=Identities(transactions, clock),
                 keys=keys,
                 tickets=tickets,
                 displays=Displays(classes, tokens, clock, ids, attempts),
@@ -565,7 +587,7 @@ async def open_parts(
             settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, reacting, comebacks,
             tapes, players, watching, streams, guarding, looking, accounts, classes, bus, lookout, wakeups, bell, relay,
             audit_linker, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders, delivery_watch,
-            webhook_sender, app, sockets, login_watch, renewals, keys, admin_ui, demo,
+            webhook_sender, signing_in, app, sockets, login_watch, renewals, keys, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -603,6 +625,8 @@ def start_loops(parts: Parts, program: Program) -> None:
             program.start(f"sending {sender.lane}", sender.run(), sender.stop)
         program.start("delivery watch", parts.delivery_watch.run())
         program.start("webhooks", parts.webhook_sender.run(), parts.webhook_sender.stop)
+        if parts.settings.sign_in:
+            program.start("signing in", parts.signing_in.run(), parts.signing_in.stop)
     if "relay" in roles:
         program.start("relay", parts.relay.run(), parts.relay.stop)
         program.start("audit linker", parts.audit_linker.run())

@@ -27,7 +27,9 @@ from persistence.deliveries import Deliveries
 from persistence.entitlements import Entitlements
 from persistence.following import Followers
 from persistence.heats import Heats
+from persistence.identities import Identities
 from persistence.inbox import Inbox
+from persistence.issuers import Issuers
 from persistence.leading import Leading
 from persistence.lobbies import Lobbies
 from persistence.logins import Logins
@@ -47,6 +49,7 @@ from persistence.sealing_keys import SealingKeys
 from persistence.sealing_passes import SealingPasses
 from persistence.second_factors import SecondFactors
 from persistence.showings import Showings
+from persistence.sign_ins import SignIns
 from persistence.signing_keys import SigningKeys
 from persistence.streams import Streams
 from persistence.tapes import Tapes
@@ -75,6 +78,9 @@ class Stores:
         self.account_mails: Final = AccountMails(tx)
         self.logins: Final = Logins(tx)
         self.second_factors: Final = SecondFactors(tx)
+        self.sign_ins: Final = SignIns(tx)
+        self.identities: Final = Identities(tx)
+        self.issuers: Final = Issuers(tx)
         self.signing_keys: Final = SigningKeys(tx)
         self.entitlements: Final = Entitlements(tx)
         self.classes: Final = Classes(tx)

@@ -26,6 +26,7 @@ from workers.digests import Digests
 from workers.exporting import ExportJobs, Exports
 from workers.outbox_upkeep import INBOX_MARGIN_DAYS, OutboxUpkeep
 from workers.schedule import Job
+from workers.signing_in import SignInUpkeep
 from workers.webhooks import WebhookUpkeep
 
 TICKET_MARGIN: Final = timedelta(minutes=5)
@@ -71,6 +72,7 @@ def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports, audit: 
         Job("prune-inbox", Every(3_600), upkeep.prune_inbox),
         Job("prune-refresh-tokens", Every(3_600), upkeep.prune_refresh_tokens),
         Job("prune-used-tickets", Every(60), upkeep.prune_used_tickets),
+        Job("prune-sign-ins", Every(300), SignInUpkeep(clock, BITE).prune),
         Job("remove-old-exports", Every(300), exported.remove_old_exports),
         Job("prune-long-tasks", Every(3_600), exported.prune_long_tasks),
         Job("prune-tapes", Every(3_600), upkeep.prune_tapes),

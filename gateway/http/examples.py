@@ -21,6 +21,7 @@ from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
 from gateway.http.email_changes import ChangeEmail
 from gateway.http.entitlements import EntitlementList, GrantRequest
 from gateway.http.heats import HeatCreate, HeatReady
+from gateway.http.identities import IdentityList, LinkProvider
 from gateway.http.keys import JwkSet
 from gateway.http.logins import ChangePassword, LogIn, LoginList, LoginsEnded, RefreshRequest
 from gateway.http.notifications import MarkRead
@@ -46,6 +47,7 @@ from gateway.http.second_factors import (
 )
 from gateway.http.series import SeriesList, SeriesRequest
 from gateway.http.showing import ConsentList
+from gateway.http.sign_ins import BeginSignIn, FinishSignIn, ProviderList
 from gateway.http.step_ups import StepUp
 from gateway.http.tasks import TaskList, TaskStart
 from gateway.http.tickets import TicketGiven
@@ -76,6 +78,7 @@ from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.account_mail import LIFE_MS
 from services.accounts.entitlement import EntitlementView
+from services.accounts.identities import IdentityView
 from services.accounts.keyring import Jwk
 from services.accounts.logins import LoginView
 from services.accounts.opening import LoggedIn
@@ -91,6 +94,7 @@ from services.accounts.passkey import (
 )
 from services.accounts.registrations import RegistrationBegun
 from services.accounts.second_factors import TotpToScan
+from services.accounts.sign_ins import Came, ProviderView, SignInBegun, SignInNow
 from services.accounts.step_ups import SteppedUp
 from services.accounts.vital import NewVital, VitalView
 from services.challenges.challenge import Rules, closes_ms
@@ -131,6 +135,7 @@ from services.kernel.ids import (
     ChallengeId,
     ClassId,
     DeviceId,
+    IdentityId,
     IncidentId,
     LoginId,
     NotificationId,
@@ -138,6 +143,7 @@ from services.kernel.ids import (
     PasskeyId,
     ReportId,
     SeriesId,
+    SignInId,
     StreamId,
     TaskId,
     VitalId,
@@ -180,6 +186,7 @@ _class = ClassId(_id(3))
 _stream = StreamId(_id(4))
 _workout = WorkoutId(_id(5))
 _login = LoginId(_id(6))
+_sign_in = SignInId(_id(61))
 
 _view = wire.ClassView(
     id=_class, code="K7WQ2M", title="Thursday hills", coach_name="Mira", state="live", created_at_ms=_START
@@ -526,6 +533,29 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     RefreshRequest(refresh_token="plr_4Jq0m2nB8sX1vT6yK3wE5rU7iO9pA0dF2gH4jL6zC8c"),  # noqa: S106
     JwkSet(
         keys=(Jwk(kid="kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", x="11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),)
+    ),
+    ProviderList(providers=(ProviderView("google", "Google", "Continue with Google"),)),
+    BeginSignIn(provider="google", device="Chrome on Android"),
+    SignInBegun(
+        _sign_in,
+        secret="pls_kqB1v0mZ8yT4nR6sXw2cF7uJ9aL3dG5hE1pQ0oM8iKs",  # noqa: S106
+        url="https://accounts.google.com/o/oauth2/v2/auth?response_type=code&client_id=…",
+        expires_in_s=600,
+    ),
+    Came(
+        secret="pls_kqB1v0mZ8yT4nR6sXw2cF7uJ9aL3dG5hE1pQ0oM8iKs",  # noqa: S106
+        provider="google",
+        state="Zt4nR6sXw2cF7uJ9aL3dG5hE1pQ0oM8iKsB1v0mZ8yT",
+        code="4/0AfJohXl",
+        iss="https://accounts.google.com",
+    ),
+    FinishSignIn(secret="pls_kqB1v0mZ8yT4nR6sXw2cF7uJ9aL3dG5hE1pQ0oM8iKs"),  # noqa: S106
+    SignInNow("waiting", again_in_ms=400),
+    LinkProvider(provider="google"),
+    IdentityList(
+        identities=(
+            IdentityView(IdentityId(_id(62)), "google", "jonas@example.org", 1_789_000_000_000, 1_790_000_000_000),
+        )
     ),
     ChangePassword(old="violet anchor moss kettle", new="copper lantern orbit thistle"),
     LoginList(

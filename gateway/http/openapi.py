@@ -29,6 +29,7 @@ Json = dict[str, Any]
 _REF: Final = "#/components/schemas/{name}"
 _TAGS: Final = {
     "accounts": "Making an account and looking after it.",
+    "sign-ins": "Signing in with others: Google, Apple, whoever the operator has written down.",
     "logins": "A login is one device: an access token for minutes, a refresh token for weeks.",
     "second factor": "What an account has besides its password: an authenticator app, passkeys, recovery codes.",
     "displays": "Big screens, which watch a class without an account.",
@@ -209,8 +210,13 @@ def _webhook(kind: EventKind, ref_of: dict[type, Json]) -> Json:
 def _window(window: Window, ref_of: dict[type, Json]) -> Json:
     schema: Json = {"type": "object"} if window.media_type == "application/json" else {"type": "string"}
     parameters = [
-        {"name": name, "in": "query", "required": True, "schema": {"type": "string"}} for name in window.query
+        {"name": name, "in": where, "required": True, "schema": {"type": "string"}}
+        for where, names in (("path", window.path), ("query", window.query))
+        for name in names
     ]
+    answer: Json = {"description": window.does}
+    if window.status == 200:
+        answer["content"] = {window.media_type: {"schema": schema}}
     form: Json = {"content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}
     return {
         "operationId": window.name,
@@ -221,7 +227,7 @@ def _window(window: Window, ref_of: dict[type, Json]) -> Json:
         **({"requestBody": form} if window.method == "POST" else {}),
         "security": [],
         "responses": {
-            "200": {"description": window.does, "content": {window.media_type: {"schema": schema}}},
+            str(window.status): answer,
             **_failures(window.problems, ref_of),
         },
     }

@@ -25,6 +25,7 @@ PAGES: Final = {
     "/athlete": "athlete.html",
     "/inbox": "inbox.html",
     "/account": "account.html",
+    "/sign-in": "sign-in.html",
     "/cases": "cases.html",
     "/challenges": "challenges.html",
     "/challenge": "challenge.html",

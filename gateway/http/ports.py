@@ -18,6 +18,7 @@ from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange, SignupRole
 from services.accounts.displays import Display
 from services.accounts.entitlement import EntitlementView
+from services.accounts.identities import IdentityView
 from services.accounts.keyring import Jwk
 from services.accounts.logins import LoginView
 from services.accounts.opening import LoggedIn
@@ -26,6 +27,7 @@ from services.accounts.proving import Evidence
 from services.accounts.registrations import RegistrationBegun
 from services.accounts.second_factor import Factors
 from services.accounts.second_factors import PasskeyAdded, TotpToScan
+from services.accounts.sign_ins import Came, ProviderView, SignInBegun, SignInNow
 from services.accounts.step_ups import SteppedUp
 from services.accounts.tokens import Issued
 from services.accounts.vital import NewVital, VitalView
@@ -60,12 +62,14 @@ from services.kernel.ids import (
     ChallengeId,
     ClassId,
     DeviceId,
+    IdentityId,
     LoginId,
     NotificationId,
     OnDemandId,
     PasskeyId,
     ReportId,
     SeriesId,
+    SignInId,
     TaskId,
     VitalId,
     WebhookDeliveryId,
@@ -200,6 +204,23 @@ class TicketCases(Protocol):
     """See services/accounts/tickets.py."""
 
     def issue(self, caller: Caller) -> Issued: ...
+
+
+class SignInCases(Protocol):
+    """See services/accounts/sign_ins.py."""
+
+    def offered(self) -> tuple[ProviderView, ...]: ...
+    async def begin(self, provider_id: str, *, role: SignupRole, device: str, address: str | None) -> SignInBegun: ...
+    async def begin_link(self, caller: Caller, provider_id: str, *, address: str | None) -> SignInBegun: ...
+    async def come_back(self, sign_in_id: SignInId, came: Came, *, address: str | None) -> SignInNow: ...
+    async def finish(self, sign_in_id: SignInId, secret: str) -> SignInNow: ...
+
+
+class IdentityCases(Protocol):
+    """See services/accounts/identities.py."""
+
+    async def own(self, caller: Caller) -> tuple[IdentityView, ...]: ...
+    async def unlink(self, caller: Caller, identity_id: IdentityId) -> None: ...
 
 
 class KeyCases(Protocol):
@@ -544,6 +565,8 @@ class GatewayDeps:
     email_changes: EmailChangeCases
     second_factors: SecondFactorCases
     factor_logins: FactorLoginCases
+    sign_ins: SignInCases
+    identities: IdentityCases
     keys: KeyCases
     tickets: TicketCases
     displays: DisplayCases

@@ -20,6 +20,7 @@ from gateway.http import (
     email_changes,
     entitlements,
     heats,
+    identities,
     keys,
     logins,
     notifications,
@@ -38,6 +39,7 @@ from gateway.http import (
     second_factors,
     series,
     showing,
+    sign_ins,
     step_ups,
     tasks,
     tickets,
@@ -81,6 +83,13 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     logins.REFRESH,
     logins.LOG_OUT,
     keys.PUBLIC_KEYS,
+    sign_ins.PROVIDERS,
+    sign_ins.BEGIN,
+    sign_ins.COME_BACK,
+    sign_ins.FINISH,
+    identities.OWN_IDENTITIES,
+    identities.LINK,
+    identities.UNLINK,
     logins.OWN_LOGINS,
     logins.END_LOGIN,
     logins.END_OTHER_LOGINS,
@@ -213,7 +222,8 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
 
 @dataclass(frozen=True)
 class Window:
-    """An address for people and machines that know nothing of our shapes. `query`: its parameters; a POST is sent a form."""
+    """An address for people and machines that know nothing of our shapes. `path`, `query`: its parameters; a POST is sent a form.
+    `status` 303: it leads on to another address."""
 
     url: str
     name: str
@@ -224,6 +234,8 @@ class Window:
     tag: str = "operation"
     query: tuple[str, ...] = ()
     more: str = ""
+    path: tuple[str, ...] = ()
+    status: int = 200
 
 
 WINDOWS: Final = (
@@ -300,6 +312,27 @@ WINDOWS: Final = (
         tag="safety",
         query=("token", "answer"),
         more="Again is fine. What the form says does not matter: the token alone is the right to do this.",
+    ),
+    Window(
+        "/sign-in/return/{provider}",
+        "sign_in_return",
+        "Where a provider sends the browser back to: leads on to the page /sign-in, with the answer behind the #.",
+        "text/html",
+        (BadShape,),
+        tag="sign-ins",
+        path=("provider",),
+        status=303,
+    ),
+    Window(
+        "/sign-in/return/{provider}",
+        "sign_in_return_form",
+        "The same for providers that have the browser post their answer as a form.",
+        "text/html",
+        (BadShape, TooLarge),
+        method="POST",
+        tag="sign-ins",
+        path=("provider",),
+        status=303,
     ),
     Window(
         "/v1/callbacks/sms",

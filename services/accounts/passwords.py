@@ -23,6 +23,8 @@ from services.kernel.problems import Busy, WeakPassword
 
 T = TypeVar("T")
 
+NO_PASSWORD: Final = "!"  # noqa: S105 - there is none
+"""In the place of a hash: this account has no password, and none fits."""
 RETRY_AFTER_MS: Final = 2_000
 """About the time a full queue of the default size needs to empty on two cores."""
 
@@ -73,11 +75,13 @@ class Passwords:
         return await self._in_thread(lambda: self._hasher.hash(password))
 
     async def check(self, password: str, stored: str | None) -> Checked:
-        """Whether `password` belongs to the hash `stored`; None stands for nobody and never matches.
+        """Whether `password` belongs to the hash `stored`; None stands for nobody and, like NO_PASSWORD, never matches.
 
         Does the same work in every case. Raises Busy when too many wait, WeakPassword when it is absurdly long.
         """
         _refuse_absurd(password)
+        if stored == NO_PASSWORD:
+            stored = None
         matches = await self._in_thread(lambda: self._matches(stored or self._nobody, password))
         if stored is None or not matches:
             return Checked(matches=False)

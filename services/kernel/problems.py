@@ -213,6 +213,56 @@ class Forbidden(Problem):
     status = 403
 
 
+class SignInUnknown(Problem):
+    """This sign-in is over, or was begun in another browser. Begin again here."""
+
+    code = "sign_in_unknown"
+    status = 404
+
+
+class SignInRefused(Problem):
+    """The provider did not confirm who you are, so nobody was logged in; `reason` says what was the matter. Begin again."""
+
+    code = "sign_in_refused"
+    status = 403
+
+
+class LinkNeeded(Problem):
+    """There is an account with this e-mail address already. Log in to it, and link this provider on your account page."""
+
+    code = "link_needed"
+    status = 409
+
+
+class EmailNotVouched(Problem):
+    """The provider does not confirm an e-mail address of yours, which a new account needs. Register with a password, and link the
+    provider on your account page."""
+
+    code = "email_not_vouched"
+    status = 409
+
+
+class IdentityTaken(Problem):
+    """Another account signs in with this already. Log in to that one and remove it there first."""
+
+    code = "identity_taken"
+    status = 409
+
+
+class TooManyIdentities(Problem):
+    """As many ways to sign in are linked to this account as may be; remove one first."""
+
+    code = "too_many_identities"
+    status = 409
+
+
+class LastWayIn(Problem):
+    """This is the only way into your account that is left. Set a password, or link another provider, first."""
+
+    code = "last_way_in"
+    status = 409
+
+
 class EmailTaken(Problem):
     """There is an account with this e-mail address already; log in instead."""
 

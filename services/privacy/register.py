@@ -124,6 +124,23 @@ REGISTER: Final[tuple[Entry, ...]] = (
         personal="device made_at until guesses",
     ),
     entry("used_challenges", why="random numbers that were signed", house="challenge_hash until"),
+    entry(
+        "sign_ins",
+        by("account_id"),
+        key="id login_id",
+        account="account_id",
+        personal="provider device role began_at state asked_at failure issuer subject email email_verified called",
+        secret="secret_hash state_hash sealed code",  # noqa: S106 - columns
+        house="return_url",
+    ),
+    entry(
+        "identities",
+        by("account_id"),
+        key="id",
+        account="account_id",
+        personal="issuer subject provider email linked_at used_at",
+    ),
+    entry("issuers", why="what others publish", house="issuer metadata keys fetched_at tried_at wanted_at"),
     entry("signing_keys", why="keys of the installation", house="kid public sealed signs_from retires_at made_at"),
     # -- classes ---------------------------------------------------------------------------------------------------
     entry(

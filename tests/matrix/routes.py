@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 import argon2
 import msgspec
@@ -20,6 +21,7 @@ from realtime.wire import ClassStanding, ClassSummary
 from rooms.board import Changes
 from rooms.tape import Tape
 from services.accounts.account_mail import AccountMail, Link, MailTokens, Pending
+from services.accounts.identity import Identity
 from services.accounts.ports import Login
 from services.accounts.vital import Vital
 from services.classes.timelines import ScriptDraft
@@ -31,6 +33,7 @@ from services.kernel.ids import (
     ClassId,
     ContactId,
     ContactPhoneId,
+    IdentityId,
     LoginId,
     ReportId,
     TaskId,
@@ -201,6 +204,56 @@ async def _mail(evening: Evening, says: Link) -> AccountMail:
 
 def _token(evening: Evening, mail: AccountMail) -> str:
     return MailTokens(evening.stage.secret).token(mail.id, mail.says)
+
+
+# -- signing in with others ---------------------------------------------------------------------------------------
+
+
+async def sent_back(evening: Evening, _: Who) -> Asked:
+    begun, answer = await _sent_to_provider(evening)
+    return Asked({"id": begun["id"]}, body=answer)
+
+
+async def answered(evening: Evening, _: Who) -> Asked:
+    begun, answer = await _sent_to_provider(evening)
+    await evening.make(Who.NOBODY, "POST", f"/v1/sign-ins/{begun['id']}/return", answer)
+    return Asked({"id": begun["id"]}, body={"secret": begun["secret"]})
+
+
+async def _sent_to_provider(evening: Evening) -> tuple[dict[str, Any], dict[str, str]]:
+    """A sign-in that has begun, and what the browser brings back from the provider."""
+    begun = await evening.make(Who.NOBODY, "POST", "/v1/sign-ins", {"provider": "github"})
+    state = dict(parse_qsl(urlsplit(begun["url"]).query))["state"]
+    return begun, {"secret": begun["secret"], "provider": "github", "state": state, "code": "a code"}
+
+
+async def by_provider(_: Evening, __: Who) -> Asked:
+    return Asked({"provider": "github"}, query={"state": "s", "code": "c"})
+
+
+async def by_provider_with_a_form(_: Evening, __: Who) -> Asked:
+    return Asked({"provider": "github"}, form={"state": "s", "code": "c"})
+
+
+async def owners_identity(evening: Evening, _: Who) -> Asked:
+    caller = await evening.caller(Who.OWNER)
+    identities = [
+        Identity(
+            id=IdentityId(uuid.uuid4()),
+            issuer="https://github.com",
+            subject=str(next(_numbers)),
+            account_id=caller.account_id,
+            provider="github",
+            email=None,
+            linked_ms=evening.now_ms(),
+            used_ms=evening.now_ms(),
+        )
+        for _ in range(2)
+    ]
+    async with evening.world.transactions() as stores:
+        for identity in identities:
+            await stores.identities.add(identity)
+    return Asked({"id": identities[0].id})
 
 
 # -- classes ----------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from paceline.wiring import Parts, open_parts, start_loops
 from realtime.wire import RoomJoin
 from services.accounts.account import Account
 from services.accounts.keyring import load_key
+from services.accounts.provider import read_providers
 from services.accounts.tokens import Tokens
 from services.classes.live_class import LiveClass, Role
 from services.kernel.caller import Caller
@@ -37,6 +38,8 @@ from tests.support.world import World
 
 SMS_TOKEN: Final = "the token of the provider"
 PUBLIC_URL: Final = "https://run.example"
+GITHUB: Final = '[github]\nclient_id = "1"\nclient_secret = "2"'
+"""Whom one can sign in with. Its addresses are known beforehand, so nobody has to be asked."""
 BAD_TOKEN: Final = "not.a.token"
 ROLES: Final[Mapping[Who, Role]] = {
     Who.OWNER: "coach",
@@ -70,6 +73,7 @@ async def open_stage(dsn: str, folder: Path) -> AsyncIterator[Stage]:
     settings = dataclasses.replace(
         Settings(), data_dir=folder, export_dir=exports, port=0, roles=("gateway",), demo="off", commit_interval_ms=10,
         board_hz=1.0, public_url=PUBLIC_URL, sms_account="AC1", sms_token=SMS_TOKEN, sms_from="+15005550006",
+        sign_in=read_providers(GITHUB),
     )  # fmt: skip
     async with AsyncExitStack() as resources:
         parts = await resources.enter_async_context(

@@ -23,6 +23,7 @@ from services.accounts.displays import Displays
 from services.accounts.email_changes import EmailChanges
 from services.accounts.entitlements import Entitlements
 from services.accounts.factor_logins import FactorLogins
+from services.accounts.identities import Identities
 from services.accounts.keyring import SigningKey, load_key, make_key
 from services.accounts.keys import Keys
 from services.accounts.logins import Logins
@@ -33,6 +34,7 @@ from services.accounts.proving import Proving
 from services.accounts.registrations import Registrations
 from services.accounts.resets import Resets
 from services.accounts.second_factors import SecondFactors
+from services.accounts.sign_ins import SignIns
 from services.accounts.step_ups import StepUps
 from services.accounts.ticket import TicketPrinter
 from services.accounts.tickets import Tickets
@@ -210,6 +212,10 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         step_ups=StepUps(transactions, passwords, proving, opening, clock, attempts),
         second_factors=SecondFactors(transactions, passwords, proving, opening, clock, ids),
         factor_logins=FactorLogins(transactions, proving, opening, clock, attempts),
+        sign_ins=SignIns(
+            transactions, (), opening, Seals((bytes(32),)), clock, ids, attempts, base_url=lambda: PUBLIC_URL
+        ),
+        identities=Identities(transactions, clock),
         keys=keys,
         tickets=Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids),
         displays=Displays(classes, tokens, clock, ids),

@@ -93,6 +93,10 @@ class TestOpenApi:
             if url.startswith("/v1/") and not operation["security"]
         }
         assert open_to_all == {
+            "sign_in_providers",
+            "begin_sign_in",
+            "return_to_sign_in",
+            "finish_sign_in",
             "register",
             "begin_registration",
             "send_registration_again",

@@ -91,8 +91,8 @@ export async function withBrowser(work) {
   }
 }
 
-/** A browser context whose page may not complain and may not ask anybody else. */
-export async function withPage(browser, { viewport = LAPTOP, colorScheme = "dark", quiet = true, before } = {}, work) {
+/** A browser context whose page may not complain and may not ask anybody else, but those at `elsewhere`. */
+export async function withPage(browser, { viewport = LAPTOP, colorScheme = "dark", quiet = true, elsewhere = [], before } = {}, work) {
   const context = await browser.newContext({ viewport, colorScheme, reducedMotion: "reduce" });
   context.setDefaultTimeout(WITHIN_MS);
   const complaints = [];
@@ -100,7 +100,7 @@ export async function withPage(browser, { viewport = LAPTOP, colorScheme = "dark
   await before?.(context);
   context.on("request", (request) => {
     const { origin, protocol } = new URL(request.url());
-    if (protocol !== "data:" && origin !== new URL(BASE_URL).origin) away.add(request.url());
+    if (protocol !== "data:" && origin !== new URL(BASE_URL).origin && !elsewhere.includes(origin)) away.add(request.url());
   });
   context.on("console", (message) => {
     if (message.type() === "error" && !isNotReadyYet(message)) complaints.push(message.text());

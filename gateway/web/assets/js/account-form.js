@@ -3,6 +3,7 @@
  */
 import { make, whileBusy } from "./dom.js";
 import { Problem } from "./problem.js";
+import { providerButtons } from "./signing-in.js";
 
 const FACES = {
   login: { title: "Log in", button: "Log in", other: "No account yet? Register", password: "current-password" },
@@ -47,6 +48,7 @@ export function accountForm(place, login, { as, onDone }) {
     type: "button",
     onclick: () => turn(face === "login" ? "register" : "login"),
   });
+  const others = make("div", { class: "other-ways", hidden: true });
   const form = make(
     "form",
     { class: "card form account-form", novalidate: true },
@@ -58,6 +60,7 @@ export function accountForm(place, login, { as, onDone }) {
     trouble,
     button,
     other,
+    others,
   );
 
   function turn(next) {
@@ -106,6 +109,7 @@ export function accountForm(place, login, { as, onDone }) {
 
   turn("login");
   place.replaceChildren(form);
+  providerButtons(others, login, complain);
 }
 
 /** A labelled input in a row of its own. */

@@ -5,8 +5,9 @@ import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
 import { loginWords } from "./login-words.js";
 import { memberPage } from "./member-page.js";
 import { Problem } from "./problem.js";
+import { leaveFor, providersHere } from "./signing-in.js";
 import { Vitals } from "./vitals.js";
-import { count } from "./words.js";
+import { count, moment } from "./words.js";
 
 class Page {
   /** @param {import("./login.js").Login} login */
@@ -50,6 +51,64 @@ class Page {
         setText(byId("account-said"), `${name} is logged out.`);
         await this.load();
         byId("logins-title").focus();
+      }),
+    );
+  }
+
+  async loadProviders() {
+    await this.guarded("providers-trouble", async () => {
+      const [providers, { identities }] = await Promise.all([providersHere(), this.login.call("GET", "/v1/me/identities")]);
+      const names = new Map(providers.map(({ id, name }) => [id, name]));
+      byId("providers-card").hidden = !providers.length && !identities.length;
+      byId("identities").replaceChildren(...identities.map((one) => this.#identity(one, names.get(one.provider) ?? one.provider)));
+      const linked = new Set(identities.map(({ provider }) => provider));
+      byId("linkable").replaceChildren(
+        ...providers.filter(({ id }) => !linked.has(id)).map(({ id, name }) => this.#linking(id, name)),
+      );
+    });
+  }
+
+  #identity(one, name) {
+    const remove = make(
+      "button",
+      { class: "button button-small", type: "button", "aria-label": `Remove ${name}`, onclick: () => this.#unlink(one, name, remove) },
+      "Remove",
+    );
+    const since = `since ${moment(one.linked_at_ms)}`;
+    return make(
+      "li",
+      { class: "device" },
+      make("span", {}, make("strong", {}, name), make("small", {}, one.email ? `${one.email}, ${since}` : since)),
+      remove,
+    );
+  }
+
+  #linking(id, name) {
+    const button = make(
+      "button",
+      {
+        class: "button button-small",
+        type: "button",
+        onclick: () =>
+          whileBusy(button, () =>
+            this.guarded("providers-trouble", async () => {
+              const begun = await this.login.call("POST", "/v1/me/identities", { provider: id });
+              leaveFor(begun, { side: this.login.side, linking: true, back: location.pathname + location.search });
+            }),
+          ),
+      },
+      `Link ${name}`,
+    );
+    return button;
+  }
+
+  async #unlink(one, name, button) {
+    await whileBusy(button, () =>
+      this.guarded("providers-trouble", async () => {
+        await this.login.call("DELETE", `/v1/me/identities/${one.id}`);
+        setText(byId("account-said"), `You sign in with ${name} no more.`);
+        await this.loadProviders();
+        byId("providers-title").focus();
       }),
     );
   }
@@ -125,7 +184,7 @@ await memberPage({
     page = new Page(login);
     byId("password-name").value = login.account.email;
     showView("home");
-    await Promise.all([page.load(), new Vitals(login).load()]);
+    await Promise.all([page.load(), page.loadProviders(), new Vitals(login).load()]);
     // Another tab or device may have logged in or out while we were away.
     live.watch(({ phase }) => {
       if (phase === "connected") page.load();

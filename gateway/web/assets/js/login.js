@@ -69,6 +69,18 @@ export class Login {
     this.#tell();
   }
 
+  /** Begins to sign in with a provider; where to go for that. */
+  async beginSignIn(provider) {
+    const role = this.side === "coach" ? "coach" : "member";
+    return call("POST", "/v1/sign-ins", { body: { provider, role, device: deviceName() } });
+  }
+
+  /** Keeps a login that was opened in another way. */
+  takeOver(told) {
+    this.#keep(told);
+    this.#tell();
+  }
+
   /** Ends the login here and, when the server can be reached, there too. */
   async logOut() {
     try {

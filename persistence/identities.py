@@ -1,0 +1,68 @@
+"""The SQL of identities: who is linked to which account, unique by (issuer, subject)."""
+
+from typing import Final
+
+import asyncpg
+
+from persistence.database import Tx
+from services.accounts.identity import Identity
+from services.kernel.clock import to_wall_ms, utc
+from services.kernel.ids import AccountId, IdentityId
+
+
+class Identities:
+    """Identities inside one transaction."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx: Final = tx
+
+    async def add(self, identity: Identity) -> bool:
+        """Store it; False when this (issuer, subject) is linked already."""
+        added = await self._tx.fetchval(
+            """
+            INSERT INTO identities (id, issuer, subject, account_id, provider, email, linked_at, used_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            ON CONFLICT (issuer, subject) DO NOTHING
+            RETURNING id
+            """,
+            identity.id,
+            identity.issuer,
+            identity.subject,
+            identity.account_id,
+            identity.provider,
+            identity.email,
+            utc(identity.linked_ms),
+            utc(identity.used_ms),
+        )
+        return added is not None
+
+    async def find(self, issuer: str, subject: str) -> Identity | None:
+        """The identity, or None."""
+        row = await self._tx.fetchrow("SELECT * FROM identities WHERE issuer = $1 AND subject = $2", issuer, subject)
+        return None if row is None else _identity(row)
+
+    async def used(self, identity_id: IdentityId, used_ms: int) -> None:
+        """Somebody has just signed in with it."""
+        await self._tx.execute("UPDATE identities SET used_at = $2 WHERE id = $1", identity_id, utc(used_ms))
+
+    async def of_account(self, account_id: AccountId) -> list[Identity]:
+        """All of an account, in the order in which they were linked."""
+        rows = await self._tx.fetch("SELECT * FROM identities WHERE account_id = $1 ORDER BY linked_at, id", account_id)
+        return [_identity(row) for row in rows]
+
+    async def remove(self, identity_id: IdentityId) -> None:
+        """Nobody signs in with it any more."""
+        await self._tx.execute("DELETE FROM identities WHERE id = $1", identity_id)
+
+
+def _identity(row: asyncpg.Record) -> Identity:
+    return Identity(
+        id=IdentityId(row["id"]),
+        issuer=row["issuer"],
+        subject=row["subject"],
+        account_id=AccountId(row["account_id"]),
+        provider=row["provider"],
+        email=row["email"],
+        linked_ms=to_wall_ms(row["linked_at"]),
+        used_ms=to_wall_ms(row["used_at"]),
+    )
