@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler
 from gateway.http import asyncapi, docs_page, openapi
 from gateway.http.callbacks import add_callbacks
 from gateway.http.contact_page import add_contact_page
-from gateway.http.middleware import TRACE, HttpStatistics, middlewares, secure
+from gateway.http.middleware import TRACE, HttpStatistics, middlewares, securing
 from gateway.http.pages import Pages
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import problem_response
@@ -50,7 +50,7 @@ def build_app(deps: GatewayDeps) -> web.Application:
     statistics = HttpStatistics()
     app = web.Application(middlewares=middlewares(statistics, deps.clock), client_max_size=MAX_BODY)
     app[HTTP_STATISTICS] = statistics
-    app.on_response_prepare.append(secure)
+    app.on_response_prepare.append(securing(deps.proxies))
     for route in ROUTES:
         add_route(app, route, deps)
     close_addresses(app, ROUTES)
@@ -68,7 +68,7 @@ def build_windows(app: web.Application) -> web.Application:
     """The windows of `app` (gateway/probes.py) and nothing else, for a port of their own: where several processes answer on one
     port, nobody can choose whom he asks there."""
     windows = web.Application(middlewares=app.middlewares)
-    windows.on_response_prepare.append(secure)
+    windows.on_response_prepare.extend(app.on_response_prepare)
     for url, window in app[_WINDOWS].items():
         windows.router.add_get(url, window)
     return windows

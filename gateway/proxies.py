@@ -14,6 +14,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 FORWARDED_FOR: Final = "X-Forwarded-For"
+FORWARDED_PROTO: Final = "X-Forwarded-Proto"
 
 
 class TrustedProxies:
@@ -45,6 +46,10 @@ class TrustedProxies:
             if not self._hold(found):
                 return nearest
         return nearest
+
+    def https(self, peer: str, proto: str) -> bool:
+        """Whether one of our proxies, at `peer`, says that its client came by HTTPS. Nobody else's word counts for it."""
+        return proto.strip().lower() == "https" and self.trust(peer)
 
     def _hold(self, address: Address) -> bool:
         return any(address in network for network in self._networks)

@@ -5,8 +5,8 @@ traceparent) and gives it its trace id (the client's own, if it sent a decent on
 writes the access log, at most `LINES_PER_S` lines a second with the number of those left out. The inner one turns whatever was
 raised into one shape (problems.py). A fault of our own is logged with everything and answered with nothing but the trace id.
 
-`secure` runs for every response just before it is sent, whoever made it. The socket engine under /socket.io/ speaks a protocol
-of its own and is left alone, but for addresses and methods that it does not answer.
+What `securing` makes runs for every response just before it is sent, whoever made it. The socket engine under /socket.io/ speaks a
+protocol of its own and gets the few headers that mean something there.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import re
 import secrets
 import time
 from collections import Counter, deque
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -24,6 +25,7 @@ from gateway.http.pages import PAGES
 from gateway.http.problems import CONTENT_TYPE, from_framework, problem_page, problem_response
 from gateway.http.rate_limits import tell
 from gateway.probes import Spread
+from gateway.proxies import FORWARDED_PROTO, TrustedProxies
 from services.kernel import trace
 from services.kernel.clock import Clock
 from services.kernel.problems import InternalFault, Problem
@@ -46,6 +48,16 @@ WORDS_POLICY: Final = f"{PAGE_POLICY}; style-src 'self' 'unsafe-inline'"
 """For the preview of mails alone, which are made of inline styles; they stand in frames that may run nothing."""
 _POLICIES: Final = {"/operations/words": WORDS_POLICY}
 DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+TRANSPORT_POLICY: Final = "max-age=31536000"
+"""A browser that came by HTTPS once comes by nothing else for a year. Subdomains are the operator's to decide."""
+ALWAYS: Final = {
+    "Server": "paceline",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
 
 log = structlog.get_logger(__name__)
 
@@ -181,22 +193,28 @@ def refuse(
     return response
 
 
-async def secure(request: web.Request, response: web.StreamResponse) -> None:
-    """The headers that every response carries."""
-    if request.path.startswith(SOCKETS) and response.content_type != CONTENT_TYPE:
-        return
-    headers = response.headers
-    if TRACE in request:
-        headers[REQUEST_ID] = request[TRACE]
-    headers[hdrs.SERVER] = "paceline"
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "no-referrer"
-    headers["Cross-Origin-Opener-Policy"] = "same-origin"
-    headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    headers["Permissions-Policy"] = "camera=(), geolocation=(), microphone=()"
-    # A 304 has no type of its own, and browsers put its headers on the page that they kept.
-    is_page = response.content_type == "text/html" or (response.status == 304 and route_of(request) in PAGES)
-    headers["Content-Security-Policy"] = _POLICIES.get(route_of(request), PAGE_POLICY) if is_page else DATA_POLICY
+def securing(proxies: TrustedProxies) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """What puts on every response the headers that each carries. `proxies` are believed when they say that it leaves by HTTPS."""
+
+    async def secure(request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "no-referrer"
+        if request.secure or proxies.https(request.remote or "", request.headers.get(FORWARDED_PROTO, "")):
+            headers["Strict-Transport-Security"] = TRANSPORT_POLICY
+        if request.path.startswith(SOCKETS) and response.content_type != CONTENT_TYPE:
+            headers["Content-Security-Policy"] = (
+                DATA_POLICY  # the rest is the engine's: it answers pages of listed origins
+            )
+            return
+        if TRACE in request:
+            headers[REQUEST_ID] = request[TRACE]
+        headers.update(ALWAYS)
+        # A 304 has no type of its own, and browsers put its headers on the page that they kept.
+        is_page = response.content_type == "text/html" or (response.status == 304 and route_of(request) in PAGES)
+        headers["Content-Security-Policy"] = _POLICIES.get(route_of(request), PAGE_POLICY) if is_page else DATA_POLICY
+
+    return secure
 
 
 def route_of(request: web.Request) -> str:

@@ -17,7 +17,7 @@ import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from gateway.http.middleware import DATA_POLICY, REQUEST_ID
+from gateway.http.middleware import ALWAYS, DATA_POLICY, REQUEST_ID
 from gateway.http.problems import problem_response
 from services.kernel.problems import BadShape, InternalFault, Problem
 
@@ -50,9 +50,8 @@ class _Handler(RequestHandler):  # type: ignore[type-arg,unused-ignore]
             log.error("http.fault", trace_id=trace, status=status, exc_info=exc)
         response = problem_response(problem, instance="/", trace_id=trace, status=status)
         response.headers[REQUEST_ID] = trace
-        response.headers["Server"] = "paceline"
+        response.headers.update(ALWAYS)
         response.headers["Content-Security-Policy"] = DATA_POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
         response.force_close()
         return response
 
