@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from gateway.probes import Histogram, Once, Reading, Spread
 from gateway.sockets.login_watch import LoginWatch
 from gateway.sockets.renewal import Renewals
+from gateway.sockets.revocation import Revocation
 from gateway.sockets.server import LiveServer
 from gateway.sockets.statistics import Measured
 from realtime.node import Node
@@ -39,6 +40,7 @@ def readings(
     node: Node,
     presence: Presence,
     login_watch: LoginWatch,
+    revocation: Revocation,
     renewals: Renewals,
     rooms: Rooms,
     clocks: Clocks,
@@ -163,7 +165,8 @@ def readings(
         "presence_failures": lambda: present().failures,
         "presence_announcements": lambda: present().announcements,
         "presence_overflows": lambda: present().overflows,
-        "logins_found_ended": lambda: login_watch.ended,
+        "logins_found_ended": lambda: login_watch.ended + revocation.ended,
+        "logins_revoked": lambda: len(revocation.revoked),
         "tokens_renewed": lambda: renewals.renewed,
         "tokens_expired": lambda: renewals.expired,
         "peer_frames": lambda: carried().relayed,

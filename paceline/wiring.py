@@ -23,6 +23,7 @@ from gateway.sockets.engine.admission import RESERVED_DESCRIPTORS
 from gateway.sockets.live import Live
 from gateway.sockets.login_watch import LoginWatch
 from gateway.sockets.renewal import Renewals
+from gateway.sockets.revocation import Revocation
 from gateway.sockets.server import LiveServer, attach
 from gateway.sockets.service_state import ServiceStates
 from paceline.demo import Demo
@@ -99,8 +100,10 @@ from services.accounts.passwords import Passwords
 from services.accounts.proving import Proving
 from services.accounts.registrations import Registrations
 from services.accounts.resets import Resets
+from services.accounts.revoked import Revoked
 from services.accounts.second_factors import SecondFactors
 from services.accounts.sign_ins import SignIns
+from services.accounts.staff import AccountActs, Staff
 from services.accounts.step_ups import StepUps
 from services.accounts.ticket import TicketPrinter
 from services.accounts.tickets import Tickets
@@ -225,6 +228,7 @@ class Parts:
     app: web.Application
     sockets: LiveServer
     login_watch: LoginWatch
+    revocation: Revocation
     renewals: Renewals
     keys: Keys
     admin_ui: AdminUi | None
@@ -381,7 +385,9 @@ async def open_parts(
             base_url=lambda: settings.public_url or parts.base_url,
             coach_signup="open" if settings.coach_signup == "open" else "closed",
         )
-        identify = identifier(tokens, clock)
+        revoked = Revoked(clock, ttl_s=settings.access_token_minutes * 60)
+        identify = revoked.guarding(identifier(tokens, clock))
+        account_acts = AccountActs(transactions, clock, ids)
         tickets = Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids)
 
         words = Words()
@@ -437,6 +443,7 @@ async def open_parts(
 
         # -- the mouth
         login_watch = LoginWatch(node, transactions, clock)
+        revocation = Revocation(node, transactions, revoked, clock)
         renewals = Renewals(node.hub, identify, clock)
         admin = AdminToken(admin_token(settings), clock)
         demo = Demo(transactions, classes, passwords, tokens, clock, ids, base_url=lambda: parts.base_url)
@@ -445,6 +452,7 @@ async def open_parts(
                 accounts=accounts,
                 entitlements=Entitlements(transactions, clock, ids),
                 vitals=Vitals(transactions, clock, ids),
+                staff=Staff(account_acts, clock),
                 logins=logins,
                 step_ups=step_ups,
                 registrations=registrations,
@@ -493,6 +501,7 @@ async def open_parts(
                     node,
                     presence,
                     login_watch,
+                    revocation,
                     renewals,
                     rooms,
                     clocks,
@@ -587,7 +596,7 @@ async def open_parts(
             settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, reacting, comebacks,
             tapes, players, watching, streams, guarding, looking, accounts, classes, bus, lookout, wakeups, bell, relay,
             audit_linker, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders, delivery_watch,
-            webhook_sender, signing_in, app, sockets, login_watch, renewals, keys, admin_ui, demo,
+            webhook_sender, signing_in, app, sockets, login_watch, revocation, renewals, keys, admin_ui, demo,
         )  # fmt: skip
         yield parts
 
@@ -650,6 +659,7 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("sockets", parts.sockets.run())
         program.start("keys", parts.keys.run())
         program.start("login watch", parts.login_watch.run())
+        program.start("revocation", parts.revocation.run())
         program.start("renewals", parts.renewals.run())
         if parts.admin_ui is not None:
             program.start("admin ui", parts.admin_ui.run())

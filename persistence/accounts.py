@@ -127,6 +127,10 @@ class Accounts:
         except asyncpg.UniqueViolationError as taken:
             raise EmailTaken from taken
 
+    async def save_roles(self, account_id: AccountId, roles: frozenset[AccountRole]) -> None:
+        """Replace the roles."""
+        await self._tx.execute("UPDATE accounts SET roles = $2 WHERE id = $1", account_id, sorted(roles))
+
     async def grant_role(self, email: str, role: AccountRole) -> Account | None:
         """Add `role` unless it is there; the account as it is then, None when no account has this address."""
         row = await self._tx.fetchrow(

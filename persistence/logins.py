@@ -6,7 +6,7 @@ token are told apart by the database, on whichever nodes they arrive.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from persistence.database import Tx
@@ -15,6 +15,13 @@ from services.kernel.ids import AccountId, LoginId
 
 _NO_LOGIN: Final = LoginId(UUID(int=0))
 _LOGIN: Final = ("id", "account_id", "device", "created_at", "ended_at", "fresh_at", "second_factor_at")
+
+
+class EndedLogin(NamedTuple):
+    """A login that has ended, and when."""
+
+    id: LoginId
+    at: datetime
 
 
 class Logins:
@@ -175,6 +182,21 @@ class Logins:
         """Whether the login exists and has not ended."""
         live = await self._tx.fetchval("SELECT 1 FROM logins WHERE id = $1 AND ended_at IS NULL", login_id)
         return live is not None
+
+    async def ended_since(self, since: datetime, after: LoginId | None, limit: int) -> list[EndedLogin]:
+        """The logins that ended after `since`, in order; with `after` those that come behind that one, which ended at `since`."""
+        rows = await self._tx.fetch(
+            """
+            SELECT id, ended_at FROM logins
+            WHERE ended_at IS NOT NULL AND (ended_at, id) > ($1, $2)
+            ORDER BY ended_at, id
+            LIMIT $3
+            """,
+            since,
+            _NO_LOGIN if after is None else after,
+            limit,
+        )
+        return [EndedLogin(LoginId(row["id"]), row["ended_at"]) for row in rows]
 
     async def ended(self, login_ids: Sequence[LoginId]) -> list[LoginId]:
         """Those of these logins that have ended, or are not there at all.

@@ -52,6 +52,7 @@ from persistence.showings import Showings
 from persistence.sign_ins import SignIns
 from persistence.signing_keys import SigningKeys
 from persistence.streams import Streams
+from persistence.suspensions import Suspensions
 from persistence.tapes import Tapes
 from persistence.ticks import Ticks
 from persistence.timelines import Timelines
@@ -83,6 +84,7 @@ class Stores:
         self.issuers: Final = Issuers(tx)
         self.signing_keys: Final = SigningKeys(tx)
         self.entitlements: Final = Entitlements(tx)
+        self.suspensions: Final = Suspensions(tx)
         self.classes: Final = Classes(tx)
         self.showings: Final = Showings(tx)
         self.leading: Final = Leading(tx)

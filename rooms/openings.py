@@ -12,6 +12,8 @@ from persistence.streams import StreamRecord
 from realtime.wire import BY_NAME, StreamOpen
 from rooms.knocking import Knocking
 from rooms.seating import admit, admit_rider, seat
+from services.access import permission as may
+from services.access.policy import owned, require
 from services.accounts.scope import require_scope
 from services.classes.live_class import LiveClass, may_enter, may_feed
 from services.kernel.caller import Caller
@@ -21,7 +23,6 @@ from services.kernel.ids import ClassId, Ids, StreamId, WorkoutId
 from services.kernel.problems import (
     BadShape,
     Busy,
-    Forbidden,
     NotAuthenticated,
     StreamTakenOver,
     Unavailable,
@@ -103,7 +104,7 @@ class Openings:
         feed_epoch = 0
         if live_class is not None:
             may_enter(live_class, caller, "athlete")
-            may_feed(await stores.classes.membership(live_class.id, caller.account_id))
+            may_feed(live_class, caller, await stores.classes.membership(live_class.id, caller.account_id))
             await admit(stores, live_class, caller, now)
             await admit_rider(stores.heats, live_class, caller, "$.class_code")
             await seat(stores.classes, live_class, caller.account_id, "athlete", now)
@@ -137,8 +138,7 @@ class Openings:
     async def _take_up(
         self, stores: Stores, caller: Caller, request: StreamOpen, record: StreamRecord, live_class: LiveClass | None
     ) -> tuple[StreamRecord, Physiology]:
-        if record.account_id != caller.account_id:
-            raise Forbidden("this stream belongs to somebody else: make a new id", path="$.stream")
+        require(caller, may.OPEN_STREAM, owned(record.account_id), path="$.stream")
         if live_class is not None and live_class.id != record.class_id:
             raise BadShape("this stream was opened for another class: make a new id", path="$.class_code")
         feed_epoch = record.feed_epoch

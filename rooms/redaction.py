@@ -22,7 +22,7 @@ import msgspec
 from realtime.peer import ShareEntry
 from rooms.effort import NOTHING
 from services.classes.metric import Figure, is_personal
-from services.classes.showing import Showing, body_shown, on_board, public_name
+from services.classes.showing import Showing, body_shown, on_board, public_name, shows_heart_rate
 
 UNTOLD_MAX_HR: Final = 190
 """Stands in an entry that tells no heart rate: nothing is derived from it."""
@@ -57,7 +57,7 @@ def for_room(entry: ShareEntry, showing: Showing | None) -> ShareEntry:
 
 def for_coach(entry: ShareEntry, showing: Showing | None) -> ShareEntry:
     """The entry as the coach of the class may see it."""
-    if showing is not None and showing.mode == "hidden":
+    if showing is not None and not shows_heart_rate(showing):
         return _nothing_of(entry, public_name(showing, entry.n, entry.name), showing)
     return entry if entry.showing == showing else msgspec.structs.replace(entry, showing=showing)
 

@@ -51,6 +51,7 @@ from rooms.named_now import retold
 from rooms.room import Room, channel_of, view_of
 from rooms.screen import Screen
 from rooms.seating import admit, admit_rider, seat
+from services.classes.leading import may_see_heart_rate
 from services.classes.live_class import LiveClass, Membership, may_enter
 from services.classes.metric import Basis
 from services.classes.showing import Showing
@@ -601,7 +602,7 @@ class Rooms:
 
     def _tell_cockpit(self, room: Room, now_ms: int) -> None:
         """To those who lead the class, what changed of all its athletes."""
-        coaches = room.coaches_here()
+        coaches = self._who_may_see(room)
         if not coaches:
             room.cockpit.rest()
             return
@@ -620,6 +621,16 @@ class Rooms:
             elif changes is not None:
                 connection.push(changes, key=key, whole=lambda: room.cockpit.snapshot_frame(now_ms))
         self._tell_receipts(room, coaches if room.cues.add_up(room.board.receipts()) else newcomers, now_ms)
+
+    def _who_may_see(self, room: Room) -> tuple[str, ...]:
+        """The connections of those who lead the class and may see heart rates in it. Who of the athletes agrees, the nodes that
+        know their figures first-hand decide by the same consent, before they tell (rooms/redaction.py)."""
+        callers = ((each, self.node.hub.get(each)) for each in room.coaches_here())
+        return tuple(
+            each
+            for each, connection in callers
+            if connection is not None and may_see_heart_rate(room.live, connection.caller, None).allowed
+        )
 
     def _tell_receipts(self, room: Room, coaches: Iterable[str], now_ms: int) -> None:
         frame = room.cues.receipts_frame(now_ms)

@@ -45,6 +45,8 @@ from rooms.reading import DeviceClock
 from rooms.recorder import Recorder
 from rooms.room import Room
 from rooms.rooms import Rooms
+from services.access import permission as may
+from services.access.policy import require_held
 from services.classes.attention import is_above
 from services.classes.metric import Basis
 from services.classes.steps import Body
@@ -336,7 +338,7 @@ class Streams:
         `StreamTakenOver` when a newer opening overtook this one.
         """
         caller = connection.caller
-        caller.require("member")
+        require_held(caller, may.OPEN_STREAM)
         if len(connection.streams) >= MAX_STREAMS_PER_CONNECTION and request.stream not in connection.streams:
             raise Busy(
                 f"a connection may have {MAX_STREAMS_PER_CONNECTION} open streams", limit=MAX_STREAMS_PER_CONNECTION

@@ -48,6 +48,7 @@ from gateway.http.second_factors import (
 from gateway.http.series import SeriesList, SeriesRequest
 from gateway.http.showing import ConsentList
 from gateway.http.sign_ins import BeginSignIn, FinishSignIn, ProviderList
+from gateway.http.staff import Because, Suspend
 from gateway.http.step_ups import StepUp
 from gateway.http.tasks import TaskList, TaskStart
 from gateway.http.tickets import TicketGiven
@@ -95,7 +96,9 @@ from services.accounts.passkey import (
 from services.accounts.registrations import RegistrationBegun
 from services.accounts.second_factors import TotpToScan
 from services.accounts.sign_ins import Came, ProviderView, SignInBegun, SignInNow
+from services.accounts.staff import AccountLook, LoginLook
 from services.accounts.step_ups import SteppedUp
+from services.accounts.suspension import SuspensionView
 from services.accounts.vital import NewVital, VitalView
 from services.challenges.challenge import Rules, closes_ms
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation, TableLine, TeamLine
@@ -609,6 +612,17 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         rp_id="paceline.example.org",
         allow_credentials=(CredentialView("8J3zQmX1vT6yK3wE5rU7iA"),),
     ),
+    Because(reason="The owner has lost their phone"),
+    Suspend(reason="You share this account with your whole team", until_ms=1_790_600_000_000),
+    AccountLook(
+        id=AccountId(_id(61)),
+        email="ana@example.org",
+        name="Ana",
+        roles=("author", "member"),
+        created_at_ms=1_780_000_000_000,
+        suspension=SuspensionView("You share this account with your whole team", 1_790_000_000_000, 1_790_600_000_000),
+        logins=(LoginLook(LoginId(_id(60)), "watch", 1_789_000_000_000, 1_789_950_000_000),),
+    ),
     SteppedUp(
         access_token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl",  # noqa: S106
         expires_in_s=900,
@@ -974,8 +988,8 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.RoomLetIn(class_id=_class, n=3, account_id=_jonas, removals=2, position=_position),
     PeopleList(
         (
-            PersonView(n=1, name="Mira", role="coach", leads="coach", can_lead=True),
-            PersonView(n=3, name="Jonas", role="athlete", removed=True),
+            PersonView(n=1, name="Mira", role="coach", heart_rate="allowed", leads="coach", can_lead=True),
+            PersonView(n=3, name="Jonas", role="athlete", heart_rate="no_consent", removed=True),
         )
     ),
     wire.CueSeen(class_id=_class, cue=_position, shown=False),

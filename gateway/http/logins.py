@@ -12,6 +12,7 @@ from services.accounts.logins import LoginView
 from services.accounts.opening import LoggedIn
 from services.kernel.ids import LoginId
 from services.kernel.problems import (
+    AccountSuspended,
     Busy,
     Forbidden,
     NotFound,
@@ -115,7 +116,7 @@ LOG_IN = Route(
     reply=LoggedIn,
     status=201,
     auth="none",
-    problems=(WrongCredentials, SecondFactorNeeded, WeakPassword, TooManyAttempts, Busy),
+    problems=(WrongCredentials, AccountSuspended, SecondFactorNeeded, WeakPassword, TooManyAttempts, Busy),
 )
 REFRESH = Route(
     "POST",
@@ -143,7 +144,7 @@ LOG_OUT = Route(
     permission=may.END_LOGINS,
     tag="logins",
     does="Log out this device: its refresh token dies and its sockets close.",
-    more="The access token stays good for HTTP until it expires.",
+    more="Its access token is refused within 5 s, on every node.",
     handler=log_out,
     body=Nothing,
     query=Nothing,
@@ -173,7 +174,7 @@ END_LOGIN = Route(
     permission=may.END_LOGINS,
     tag="logins",
     does="Log out another device of yours: its refresh token dies and its sockets close.",
-    more="Again is fine. Its access token stays good for HTTP until it expires.",
+    more="Again is fine. Its access token is refused within 5 s, on every node.",
     handler=end_login,
     body=Nothing,
     query=Nothing,

@@ -28,6 +28,7 @@ from services.accounts.registrations import RegistrationBegun
 from services.accounts.second_factor import Factors
 from services.accounts.second_factors import PasskeyAdded, TotpToScan
 from services.accounts.sign_ins import Came, ProviderView, SignInBegun, SignInNow
+from services.accounts.staff import AccountLook, GivenRole
 from services.accounts.step_ups import SteppedUp
 from services.accounts.tokens import Issued
 from services.accounts.vital import NewVital, VitalView
@@ -120,6 +121,24 @@ class VitalCases(Protocol):
     async def own(self, caller: Caller) -> tuple[VitalView, ...]: ...
     async def add(self, caller: Caller, new: NewVital) -> VitalView: ...
     async def delete(self, caller: Caller, vital_id: VitalId) -> None: ...
+
+
+class StaffCases(Protocol):
+    """See services/accounts/staff.py."""
+
+    async def find(self, caller: Caller, email: str, address: str | None) -> AccountLook: ...
+    async def look(self, caller: Caller, account_id: AccountId, address: str | None) -> AccountLook: ...
+    async def end_logins(self, caller: Caller, account_id: AccountId, reason: str, address: str | None) -> int: ...
+    async def suspend(
+        self, caller: Caller, account_id: AccountId, reason: str, until_ms: int | None, address: str | None
+    ) -> AccountLook: ...
+    async def lift(self, caller: Caller, account_id: AccountId, reason: str, address: str | None) -> AccountLook: ...
+    async def grant(
+        self, caller: Caller, account_id: AccountId, role: GivenRole, address: str | None
+    ) -> AccountLook: ...
+    async def withdraw(
+        self, caller: Caller, account_id: AccountId, role: GivenRole, address: str | None
+    ) -> AccountLook: ...
 
 
 class EntitlementCases(Protocol):
@@ -558,6 +577,7 @@ class GatewayDeps:
     accounts: AccountCases
     vitals: VitalCases
     entitlements: EntitlementCases
+    staff: StaffCases
     logins: LoginCases
     step_ups: StepUpCases
     registrations: RegistrationCases

@@ -19,6 +19,7 @@ from services.accounts.step_ups import SteppedUp
 from services.accounts.totp import ENROL_MS
 from services.kernel.ids import PasskeyId
 from services.kernel.problems import (
+    AccountSuspended,
     AlreadySetUp,
     BadShape,
     Busy,
@@ -374,7 +375,7 @@ LOG_IN_WITH_PASSKEY = Route(
     reply=LoggedIn,
     status=201,
     auth="none",
-    problems=(PasskeyRefused, TooManyAttempts),
+    problems=(PasskeyRefused, AccountSuspended, TooManyAttempts),
 )
 FINISH_LOG_IN = Route(
     "POST",
@@ -395,5 +396,5 @@ FINISH_LOG_IN = Route(
     reply=LoggedIn,
     status=201,
     auth="none",
-    problems=(LoginNotWaiting, FactorRefused, TooManyAttempts, Busy),
+    problems=(LoginNotWaiting, FactorRefused, AccountSuspended, TooManyAttempts, Busy),
 )

@@ -19,6 +19,7 @@ from services.accounts.sign_in import RETURN_PATH
 from services.accounts.sign_ins import Came, ProviderView, SignInBegun, SignInNow
 from services.kernel.ids import SignInId
 from services.kernel.problems import (
+    AccountSuspended,
     BadShape,
     EmailNotVouched,
     Forbidden,
@@ -203,6 +204,7 @@ FINISH = Route(
     reply=SignInNow,
     auth="none",
     problems=(
+        AccountSuspended,
         SignInUnknown,
         SignInRefused,
         LinkNeeded,

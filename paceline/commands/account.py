@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -26,14 +27,17 @@ from services.accounts.entitlements import Entitlements
 from services.accounts.passwords import Passwords
 from services.accounts.second_factor import Factors
 from services.accounts.second_factors import reset_factors
-from services.audit.entry import Entry
+from services.accounts.staff import AccountActs, GivenRole
+from services.accounts.suspension import Reason
 from services.kernel.clock import Clock, SystemClock, to_wall_ms, utc
 from services.kernel.ids import Ids, Uuid7Ids
 from services.kernel.problems import NotFound, Problem
 
 DESCRIPTION = """
-Gives an account a role, or entitles it to what classes need. Coaches may open live classes; a new role is in the next access
-token, so at most one token's life away. An entitlement holds for the next booking and the next join.
+Gives an account a role and takes it, or entitles it to what classes need. Coaches may open live classes, authors put scripts on
+demand, support looks at accounts and ends logins, admins suspend and grant. A new role is in the next access token, so at most
+one token's life away; one that is taken is gone at once, because all logins of the account end. An entitlement holds for the next
+booking and the next join.
 
 With the local PostgreSQL, stop `paceline run` first: it serves one process at a time. Entitlements can be granted over HTTP
 meanwhile (PUT /v1/operations/accounts/{id}/entitlements/{name}).
@@ -45,6 +49,9 @@ EPILOG = """
 examples:
   paceline account create mira@example.org "Mira Coach" --role coach
   paceline account grant mira@example.org coach
+  paceline account ungrant mira@example.org coach
+  paceline account suspend ana@example.org "You share this account with your team" --until 2027-01-01
+  paceline account lift ana@example.org "It is settled"
   paceline account entitle ana@example.org premium --until 2027-01-01
   paceline account entitle ana@example.org live --source voucher:SPRING --from 2026-12-01T06:00+01:00
   paceline account unentitle ana@example.org live --source voucher:SPRING
@@ -69,7 +76,19 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     create.add_argument("--role", choices=("member", *sorted(GRANTED)), default="member", help="beside member (member)")
     grant = acts.add_parser("grant", help="give a role")
     _email(grant)
-    grant.add_argument("role", choices=("coach", "member"), help="the role to add")
+    grant.add_argument("role", choices=get_args(GivenRole), help="the role to add")
+    ungrant = acts.add_parser("ungrant", help="take a role; all logins of the account end")
+    _email(ungrant)
+    ungrant.add_argument("role", choices=get_args(GivenRole), help="the role to take")
+    suspend = acts.add_parser("suspend", help="nobody gets in until then, and all logins end")
+    _email(suspend)
+    suspend.add_argument("reason", type=_word(Reason), help="why, in quotes; its owner is told")
+    suspend.add_argument(
+        "--until", dest="ends", type=_instant, metavar="WHEN", help="2026-12-01[T06:00[+01:00]]; lifted"
+    )
+    lift = acts.add_parser("lift", help="a suspended account may be used again")
+    _email(lift)
+    lift.add_argument("reason", type=_word(Reason), help="why, in quotes; kept in the audit")
     entitle = acts.add_parser("entitle", help="entitle it to something; what the same source gave before is replaced")
     _email(entitle)
     _which(entitle)
@@ -150,8 +169,10 @@ async def _do_on(dsn: str, settings: Settings, args: argparse.Namespace) -> str:
         transactions = Transactions(database, clock, ids, vault=vault(settings))
         if args.act == "create":
             return await _create(transactions, clock, ids, args)
-        if args.act == "grant":
-            return await _grant(transactions, args)
+        if args.act in ("grant", "ungrant"):
+            return await _roles(AccountActs(transactions, clock, ids), args)
+        if args.act in ("suspend", "lift"):
+            return await _suspension(AccountActs(transactions, clock, ids), args)
         if args.act == "reset-factor":
             return _reset(args.email, await reset_factors(transactions, args.email, clock, actor=this_user()))
         return await _entitlements(transactions, Entitlements(transactions, clock, ids), args)
@@ -167,13 +188,25 @@ async def _create(transactions: Transactions, clock: Clock, ids: Ids, args: argp
     )
 
 
-async def _grant(transactions: Transactions, args: argparse.Namespace) -> str:
-    async with transactions() as stores:
-        account = await stores.accounts.grant_role(normal_email(args.email), args.role)
-        if account is None:
-            raise NotFound(f"there is no account {args.email}: register it first")
-        await stores.audit.add(Entry(this_user(), "role.granted", account.id, data={"role": args.role}))
-    return f"{account.email} has the roles {', '.join(sorted(account.roles))}"
+async def _roles(acts: AccountActs, args: argparse.Namespace) -> str:
+    account_id = await acts.find(args.email)
+    change = acts.grant if args.act == "grant" else acts.withdraw
+    account = await change(this_user(), account_id, args.role)
+    return f"{account.email} has the roles {', '.join(account.roles)}"
+
+
+async def _suspension(acts: AccountActs, args: argparse.Namespace) -> str:
+    account_id = await acts.find(args.email)
+    if args.act == "lift":
+        account = await acts.lift(this_user(), account_id, args.reason)
+    else:
+        account = await acts.suspend(this_user(), account_id, args.reason, args.ends)
+    if account.suspension is None:
+        return f"{account.email} may be used"
+    until = account.suspension.until_ms
+    return (
+        f"{account.email} is suspended until {'it is lifted' if until is None else _when(until)}; its logins have ended"
+    )
 
 
 def _reset(email: str, had: Factors) -> str:

@@ -25,10 +25,6 @@ Standing = Literal[
     "coach",
     "starter",
     "screen",
-    "org_owner",
-    "org_admin",
-    "org_coach",
-    "org_member",
 ]
 Shows = Literal["nothing", "token", "admin_token"]
 """What whoever asks must show: nothing at all, an access token, or the admin token of the installation."""
@@ -64,10 +60,6 @@ _COACH: Final = _standings("coach")
 _COACH_OR_STARTER: Final = _standings("coach", "starter")
 _IN_CLASS: Final = _standings("coach", "co_coach", "starter", "athlete", "spectator")
 _OWNER: Final = _standings("whose_it_is")
-_ORG_ADMINS: Final = _standings("org_owner", "org_admin")
-_ORG_OWNER: Final = _standings("org_owner")
-_ORG_COACHES: Final = _standings("org_owner", "org_admin", "org_coach")
-_ORG_PEOPLE: Final = _standings("org_owner", "org_admin", "org_coach", "org_member")
 
 # -- without an account ---------------------------------------------------------------------------------------------
 
@@ -248,6 +240,7 @@ MODERATE: Final = Permission(
     name="class.moderate",
     does="keep the talk of a class decent: mute, take messages down, decide what was reported",
     to=_LEADERS,
+    live=True,
     otherwise="only the coach of this class keeps its talk decent",
 )
 TALK: Final = Permission(name="class.talk", does="chat, react, report and confirm cues in a room that one is in")
@@ -327,37 +320,6 @@ START_HEAT: Final = Permission(
     does="start a heat that one has made before everybody is ready",
     to=_OWNER,
     otherwise="only who made this heat may start it before everybody is ready",
-)
-
-# -- organisations ------------------------------------------------------------------------------------------------------
-
-CREATE_ORGANISATION: Final = Permission(name="organisation.create", does="found an organisation")
-LIST_ORGANISATIONS: Final = Permission(name="organisation.list", does="list the organisations that one is in")
-JOIN_ORGANISATION: Final = Permission(name="organisation.join", does="answer an invitation into an organisation")
-READ_ORGANISATION: Final = Permission(
-    name="organisation.read", does="read an organisation that one is in", to=_ORG_PEOPLE, hides=NotFound
-)
-LEAVE_ORGANISATION: Final = Permission(
-    name="organisation.leave", does="leave an organisation", to=_ORG_PEOPLE, hides=NotFound
-)
-MANAGE_ORGANISATION: Final = Permission(
-    name="organisation.manage",
-    does="invite and remove people, change their roles, and see the figures of an organisation",
-    to=_ORG_ADMINS,
-    otherwise="only the owner and the admins of this organisation manage it",
-)
-OWN_ORGANISATION: Final = Permission(
-    name="organisation.own",
-    does="hand an organisation over, name its admins, dissolve it",
-    to=_ORG_OWNER,
-    otherwise="only the owner of this organisation may do this",
-)
-OFFER_FOR_ORGANISATION: Final = Permission(
-    name="organisation.offer",
-    does="offer a class to the members of an organisation",
-    held_by=COACHES,
-    to=_ORG_COACHES,
-    otherwise="only its coaches offer classes for an organisation",
 )
 
 # -- staff --------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from typing import Final, Literal
 import msgspec
 
 from services.access.permission import Permission, Place, Standing
-from services.access.role import OrgRole
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, ClassId
 from services.kernel.problems import ClassOver, EntitlementNeeded, Forbidden, Problem, RemovedFromClass
@@ -44,20 +43,14 @@ REASONS: Final[dict[Reason, str]] = {
 
 _OF_OWNER: Final[Standing] = "whose_it_is"
 _OF_SCREEN: Final[Standing] = "screen"
-_OF_ORG: Final[dict[OrgRole | None, Standing]] = {
-    "owner": "org_owner",
-    "admin": "org_admin",
-    "coach": "org_coach",
-    "member": "org_member",
-}
 
 
 class Thing(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about the thing in question. Everything that is left out is unknown, and helps nobody.
 
     `owner_id` whose it is; `class_id`, `place` the caller's in that class, `led` whether anybody leads it, `out`: the caller was
-    sent out of it; `over`: the class has ended. `consent`: the person it is about has agreed. `needs` the entitlement that is
-    asked for, `lacks` why the caller does not have it. `seat` the caller's role in the organisation.
+    sent out of it; `over`: the class has ended. `consent`: the person it is about has agreed. `plan`: what is needed of the
+    caller's plan holds, or nothing is needed; otherwise `needs` is the entitlement, and `lacks` why they do not have it.
     """
 
     owner_id: AccountId | None = None
@@ -67,9 +60,9 @@ class Thing(msgspec.Struct, frozen=True, kw_only=True):
     out: bool = False
     over: bool = False
     consent: bool = False
+    plan: bool = False
     needs: str | None = None
     lacks: str | None = None
-    seat: OrgRole | None = None
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -83,6 +76,11 @@ class Decision(msgspec.Struct, frozen=True):
 ALLOWED: Final = Decision(True, "allowed", REASONS["allowed"])
 NOTHING: Final = Thing()
 """When only the token is known."""
+
+
+def owned(by: AccountId | None) -> Thing:
+    """Something of which only is known whose it is."""
+    return Thing(owner_id=by)
 
 
 def held(caller: Caller, permission: Permission) -> Decision:
@@ -102,16 +100,16 @@ def decide(caller: Caller, permission: Permission, thing: Thing = NOTHING) -> De
         return _denied("class_over")
     if permission.consent and not thing.consent:
         return _denied("no_consent")
-    if permission.plan and thing.lacks is not None:
+    if permission.plan and not thing.plan:
         return Decision(False, "plan_missing", f"this needs the entitlement {thing.needs}")
     return ALLOWED
 
 
-def require(caller: Caller, permission: Permission, thing: Thing = NOTHING) -> None:
-    """Raise the problem that says why, unless `caller` may do this to `thing`."""
+def require(caller: Caller, permission: Permission, thing: Thing = NOTHING, *, path: str | None = None) -> None:
+    """Raise the problem that says why, unless `caller` may do this to `thing`; `path` to what in the payload it is about."""
     decision = decide(caller, permission, thing)
     if not decision.allowed:
-        raise refusal(decision, permission, thing)
+        raise refusal(decision, permission, thing, path)
 
 
 def require_held(caller: Caller, permission: Permission) -> None:
@@ -121,7 +119,7 @@ def require_held(caller: Caller, permission: Permission) -> None:
         raise refusal(decision, permission, NOTHING)
 
 
-def refusal(decision: Decision, permission: Permission, thing: Thing) -> Problem:
+def refusal(decision: Decision, permission: Permission, thing: Thing, path: str | None = None) -> Problem:
     """A denial as the problem that clients see. Where a stranger must not learn that there is such a thing, it is not found."""
     match decision.reason:
         case "not_yours" | "no_leader" if permission.hides is not None:
@@ -133,7 +131,7 @@ def refusal(decision: Decision, permission: Permission, thing: Thing) -> Problem
         case "plan_missing":
             return EntitlementNeeded(decision.says, needs=thing.needs, reason=thing.lacks)
         case _:
-            return Forbidden(decision.says, reason=decision.reason)
+            return Forbidden(decision.says, path=path, reason=decision.reason)
 
 
 def _holds(caller: Caller, permission: Permission) -> bool:
@@ -147,9 +145,7 @@ def _stands(caller: Caller, to: frozenset[Standing], thing: Thing) -> bool:
         return _OF_SCREEN in to and caller.class_id == thing.class_id
     if thing.place in to:
         return True
-    if _OF_OWNER in to and caller.account_id == thing.owner_id:
-        return True
-    return thing.seat is not None and _OF_ORG[thing.seat] in to
+    return _OF_OWNER in to and caller.account_id == thing.owner_id
 
 
 def _stands_otherwise(permission: Permission, thing: Thing) -> Decision:

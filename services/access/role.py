@@ -1,15 +1,12 @@
-"""What somebody can be: the roles of an account, and the roles inside an organisation. Data, no rules.
+"""What somebody can be: the roles of an account. Data, no rules.
 
 An account has one or several roles; everybody who registers is a member. A role by itself opens nothing: each permission names the
-roles that hold it (permission.py). Roles of staff are given by the operator or an admin, never taken by signing up. In an
-organisation a person has one role, beside those of their account; it opens what belongs to that organisation, and nothing else.
+roles that hold it (permission.py). Roles of staff are given by the operator or an admin, never taken by signing up.
 """
 
-from typing import Final, Literal
+from typing import Final
 
 from services.kernel.caller import AccountRole
-
-OrgRole = Literal["owner", "admin", "coach", "member"]
 
 ROLES: Final[dict[AccountRole, str]] = {
     "member": "whoever has an account: trains, joins classes and challenges, books",
@@ -18,12 +15,6 @@ ROLES: Final[dict[AccountRole, str]] = {
     "support": "looks at accounts, without what tells of their body, and ends their logins",
     "admin": "what support may; also suspends accounts, and gives and takes roles",
     "display": "a screen without an account: watches the one class it was opened for",
-}
-ORG_ROLES: Final[dict[OrgRole, str]] = {
-    "owner": "what its admins may; also hands it over and dissolves it",
-    "admin": "invites, removes and manages its people, and sees its figures",
-    "coach": "offers classes that are the organisation's",
-    "member": "books the classes that it offers, and has what its seats give",
 }
 
 EVERYBODY: Final[frozenset[AccountRole]] = frozenset(ROLES)

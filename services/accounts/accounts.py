@@ -7,8 +7,8 @@ lost on the way asks again, two tabs ask at once, and both would otherwise be th
 who is quicker than 10 s holds a branch of the family unnoticed until one side uses a token twice, or the login ends.
 
 A login lives while it is used at least every `refresh_ttl`, and ends at `LOGIN_TTL` whatever happens. Ending it takes the
-refresh tokens away at once and closes its sockets through the fact `LoginEnded`; an access token that is out already
-stays good for plain HTTP until it expires (15 minutes), as nobody asks the database about it.
+refresh tokens away at once and closes its sockets through the fact `LoginEnded`; an access token that is out already is
+refused by every node within 5 s (revoked.py).
 
 Unknown address and wrong password are one answer and one amount of work. Where accounts are made at once (`signup` direct),
 registering an address that is taken is told (`EmailTaken`), because without mail there is no honest other way; the hash is made
@@ -21,6 +21,8 @@ from typing import Final, Literal
 
 import structlog
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.accounts import tokens
 from services.accounts.account import (
     Account,
@@ -48,7 +50,6 @@ from services.kernel.clock import Clock, utc
 from services.kernel.facts import AccountRegistered, LoginEnded
 from services.kernel.ids import AccountId, Ids, LoginId
 from services.kernel.problems import (
-    Forbidden,
     NotAuthenticated,
     NotFound,
     RefreshRefused,
@@ -230,8 +231,7 @@ class Accounts:
 
     @staticmethod
     def _require_account(caller: Caller) -> None:
-        if caller.class_id is not None:
-            raise Forbidden("a display has no account; log in for this")
+        require_held(caller, may.READ_PROFILE)
 
 
 def identifier(tokens: Tokens, clock: Clock) -> Callable[[str], Caller]:

@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.accounts.entitlement import Entitlement, EntitlementView, check_times, view_of
 from services.audit.entry import SYSTEM, Actor, AuditStore, Entry
 from services.kernel.caller import Caller
@@ -64,7 +66,7 @@ class Entitlements:
 
     async def own(self, caller: Caller) -> tuple[EntitlementView, ...]:
         """What the caller was ever granted, the newest first, at most `MAX_SHOWN`."""
-        caller.require("member")
+        require_held(caller, may.READ_PROFILE)
         async with self._transactions() as stores:
             return await self._all(stores, caller.account_id)
 

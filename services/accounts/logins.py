@@ -1,7 +1,7 @@
 """Where an account is logged in, ending that from anywhere, and changing the password.
 
 Ending a login takes its refresh tokens away in the same transaction and closes its sockets on every node (`LoginEnded`), as logging
-out does; an access token that is out already stays good for plain HTTP until it expires.
+out does; an access token that is out already is refused within 5 s (revoked.py).
 
 A password is changed by somebody who is logged in and knows the old one: a phone that was left on a bench does not suffice;
 nor does that, for an account with a second factor, unless this login has shown it just now (`step_up.py`). All other logins
@@ -15,6 +15,8 @@ from typing import Final
 import msgspec
 import structlog
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.accounts.account import check_password, normal_password
 from services.accounts.account_mails import AccountMails
 from services.accounts.attempts import Attempts
@@ -26,7 +28,7 @@ from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import LoginEnded
 from services.kernel.ids import AccountId, LoginId
-from services.kernel.problems import Forbidden, NotAuthenticated, NotFound, WrongPassword
+from services.kernel.problems import NotAuthenticated, NotFound, WrongPassword
 
 ENDED_BY_OWNER: Final = "ended from another device"
 PASSWORD_CHANGED: Final = "the password was changed"  # noqa: S105 - a reason
@@ -144,8 +146,7 @@ class Logins:
 
 
 def _account_of(caller: Caller) -> AccountId:
-    if caller.class_id is not None:
-        raise Forbidden("a display has no account; log in for this")
+    require_held(caller, may.READ_LOGINS)
     return caller.account_id
 
 

@@ -24,6 +24,7 @@ from services.accounts.second_factor import (
     password_mark,
 )
 from services.accounts.step_up import fresh_ms
+from services.accounts.suspension import require_open
 from services.accounts.tokens import Tokens
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import Ids, LoginId
@@ -77,7 +78,11 @@ class Opening:
         self._refresh_ttl: Final = refresh_ttl
 
     async def open(self, stores: AccountStores, account: Account, device: str, proof: Proof) -> Opened:
-        """A login of `account` on `device`, which has given `proof`; or what it takes to go on with the second factor."""
+        """A login of `account` on `device`, which has given `proof`; or what it takes to go on with the second factor.
+        Raises AccountSuspended."""
+        # Under the lock of the account: who suspends it at this moment ends this login, or is seen here.
+        await stores.accounts.locked(account.id)
+        require_open(await stores.suspensions.standing(account.id), self._clock.wall_ms())
         now = utc(self._clock.wall_ms())
         if proof in _NOT_ENOUGH and await stores.second_factors.any(account.id):
             return await self._wait(stores, account, device, now)

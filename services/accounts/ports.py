@@ -17,6 +17,7 @@ from services.accounts.account_mail import AccountMail, Says
 from services.accounts.keyring import RingKey
 from services.accounts.passkey import Passkey
 from services.accounts.second_factor import Factors, WaitingLogin
+from services.accounts.suspension import Suspension
 from services.accounts.totp import Totp
 from services.accounts.vital import Vital
 from services.audit.entry import AuditStore
@@ -315,6 +316,14 @@ class SecondFactorStore(Protocol):
         ...
 
 
+class SuspensionStore(Protocol):
+    """Which accounts may not be used."""
+
+    async def standing(self, account_id: AccountId) -> Suspension | None:
+        """The suspension that was not lifted; it may have run out."""
+        ...
+
+
 class OutboxStore(Protocol):
     """Facts that leave with this transaction."""
 
@@ -334,6 +343,8 @@ class AccountStores(Protocol):
     def vitals(self) -> VitalStore: ...
     @property
     def second_factors(self) -> SecondFactorStore: ...
+    @property
+    def suspensions(self) -> SuspensionStore: ...
     @property
     def outbox(self) -> OutboxStore: ...
     @property

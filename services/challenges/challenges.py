@@ -9,6 +9,8 @@ from uuid import UUID
 
 import msgspec
 
+from services.access import permission as may
+from services.access.policy import owned, require, require_held
 from services.challenges import tables
 from services.challenges.challenge import (
     CODE_LENGTH,
@@ -44,7 +46,6 @@ from services.kernel.problems import (
     ChallengeFull,
     ChallengeNotFound,
     ChallengeOver,
-    Forbidden,
     HeatBegun,
     TooManyChallenges,
 )
@@ -235,7 +236,7 @@ class Challenges:
         teams: tuple[str, ...],
     ) -> ChallengeView:
         """Make a challenge. Its maker is not in it until they join. Raises `ContradictoryChallenge`, `TooManyChallenges`."""
-        caller.require("member")
+        require_held(caller, may.USE_CHALLENGES)
         now_ms = self._clock.wall_ms()
         rules = rules_from(kind, first_day, last_day, ties, from_zone, teams, now_ms)
         if not title.strip():
@@ -258,8 +259,7 @@ class Challenges:
             async with self._transactions() as stores:
                 challenge = await self._locked(stores, challenge_id)
                 me = await seen_by(stores, challenge, caller)
-                if challenge.owner_id != caller.account_id:
-                    raise Forbidden("only who made this challenge may change its code")
+                require(caller, may.RENEW_CHALLENGE_CODE, owned(challenge.owner_id))
                 code = _code()
                 if await stores.challenges.set_code(challenge_id, code):
                     return await view_in(stores, msgspec.structs.replace(challenge, code=code), caller, me)
@@ -267,7 +267,7 @@ class Challenges:
 
     async def invitation(self, caller: Caller, code: str) -> Invitation:
         """What a code invites to, for whoever has it. Raises `ChallengeNotFound`."""
-        caller.require("member")
+        require_held(caller, may.USE_CHALLENGES)
         async with self._transactions() as stores:
             invited = await stores.challenges.by_code(normal_code(code))
             if invited is None:
@@ -292,7 +292,7 @@ class Challenges:
 
         Raises `ChallengeNotFound`, `ChallengeOver`, `ChallengeFull`, `TooManyChallenges`, and `BadShape` for zone and team.
         """
-        caller.require("member")
+        require_held(caller, may.USE_CHALLENGES)
         zone = require_zone(time_zone)
         async with self._transactions() as stores:
             invited = await stores.challenges.by_code(normal_code(code))
@@ -324,7 +324,7 @@ class Challenges:
 
     async def leave(self, caller: Caller, challenge_id: ChallengeId) -> None:
         """Go: off the table, and nothing more counts. Raises `ChallengeNotFound`, `ChallengeOver`."""
-        caller.require("member")
+        require_held(caller, may.USE_CHALLENGES)
         async with self._transactions() as stores:
             challenge = await self._locked(stores, challenge_id)
             me = await stores.challenges.entrant(challenge_id, caller.account_id)
@@ -340,7 +340,7 @@ class Challenges:
 
     async def of_account(self, caller: Caller) -> tuple[ChallengeView, ...]:
         """The challenges that the caller is in or has made, newest first, at most `MAX_LIST`."""
-        caller.require("member")
+        require_held(caller, may.USE_CHALLENGES)
         async with self._transactions() as stores:
             found = await stores.challenges.of_account(caller.account_id, MAX_LIST)
             views = []
@@ -516,7 +516,7 @@ async def _found(
 async def seen_by(stores: SeenStores, challenge: Challenge, caller: Caller) -> Entrant | None:
     """The caller as a member, None for its maker who is not in. Raises `ChallengeNotFound` for everybody else: that there is
     a challenge of this id is not theirs to know."""
-    caller.require("member")
+    require_held(caller, may.USE_CHALLENGES)
     me = await stores.challenges.entrant(challenge.id, caller.account_id)
     if me is not None and me.here:
         return me

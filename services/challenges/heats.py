@@ -14,6 +14,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from services.access import permission as may
+from services.access.policy import owned, require, require_held
 from services.challenges.challenge import Challenge, Entrant, Ties, require_zone
 from services.challenges.challenges import (
     AccountStore,
@@ -134,7 +136,7 @@ class Heats:
         time_zone: str,
     ) -> ChallengeView:
         """Make a heat; its maker is in it. Raises `ContradictoryChallenge`, `TooManyChallenges`, and `BadShape` for the zone."""
-        caller.require("member")
+        require_held(caller, may.USE_CHALLENGES)
         now_ms = self._clock.wall_ms()
         rules = heat_rules(kind, length_min, from_zone, target, ties, late, now_ms)
         zone = require_zone(time_zone)
@@ -176,8 +178,7 @@ class Heats:
         """Begin, whoever is ready; for the maker. Raises as `ready`, and `Forbidden` for others."""
         async with self._transactions() as stores:
             challenge, heat, me = await self._gathering(stores, caller, challenge_id)
-            if challenge.owner_id != caller.account_id:
-                raise Forbidden("only who made this heat may start it before everybody is ready")
+            require(caller, may.START_HEAT, owned(challenge.owner_id))
             begun = await self._begin(stores, challenge, heat, self._clock.wall_ms())
             view = await view_in(stores, challenge, caller, me)
         await self._tell(begun)

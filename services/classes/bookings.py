@@ -13,6 +13,9 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Final, Protocol
 
+from services.access import permission as may
+from services.access import policy
+from services.access.policy import owned, require_held
 from services.accounts.entitlement import require
 from services.classes.booking import Booked, Booking, BookingView, Canceller, RosterLine, cancelled, placed, view_of
 from services.classes.offer import Offer, may_book
@@ -22,7 +25,7 @@ from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import BookingCancelled, ClassBooked
 from services.kernel.ids import AccountId, BookingId, ClassId, Ids
-from services.kernel.problems import AlreadyBooked, BookingShut, Busy, ClassNotFound, Forbidden, KeyReused, NotFound
+from services.kernel.problems import AlreadyBooked, BookingShut, Busy, ClassNotFound, KeyReused, NotFound
 
 MAX_PAGE: Final = 100
 MAX_ROSTER: Final = 200
@@ -74,7 +77,7 @@ class Bookings:
         Raises `ClassNotFound`, `Forbidden`, `ClassCalledOff`, `BookingShut`, `EntitlementNeeded`, `AlreadyBooked`, `ClassBookedUp`,
         `KeyReused`.
         """
-        caller.require("member")
+        require_held(caller, may.BOOK)
         async with self._transactions() as stores:
             offer = await stores.offers.lock(class_id)
             if offer is None:
@@ -89,7 +92,7 @@ class Bookings:
     async def cancel(self, caller: Caller, booking_id: BookingId) -> BookingView:
         """Give a place back, until the class begins; or take it from somebody, as the coach, until it ends. The first who waits has
         it. One that was cancelled stays as it is. Raises `NotFound`, `BookingShut`."""
-        caller.require("member")
+        require_held(caller, may.BOOK)
         async with self._transactions() as stores:
             booking, offer, by = await _theirs(stores, caller, booking_id, lock=True)
             now_ms = self._clock.wall_ms()
@@ -109,7 +112,7 @@ class Bookings:
     ) -> tuple[BookingView, ...]:
         """The caller's bookings, newest first, at most `MAX_PAGE`; `upcoming`: only those that stand, of classes that have not
         ended; `before` is the last one already seen."""
-        caller.require("member")
+        require_held(caller, may.BOOK)
         at = utc(self._clock.wall_ms()) if upcoming else None
         limit = min(max(limit, 1), MAX_PAGE)
         async with self._transactions() as stores:
@@ -118,7 +121,7 @@ class Bookings:
 
     async def by_id(self, caller: Caller, booking_id: BookingId) -> BookingView:
         """One booking, for its owner and the coach of its class. Raises `NotFound`."""
-        caller.require("member")
+        require_held(caller, may.BOOK)
         async with self._transactions() as stores:
             await _theirs(stores, caller, booking_id)
             return await _seen(stores, booking_id)
@@ -130,8 +133,7 @@ class Bookings:
             offer = await stores.offers.by_id(class_id)
             if offer is None:
                 raise ClassNotFound
-            if offer.coach_id != caller.account_id:
-                raise Forbidden("only the coach of this class sees who has booked it")
+            policy.require(caller, may.READ_ROSTER, owned(offer.coach_id))
             return tuple(await stores.bookings.roster(class_id, after, min(max(limit, 1), MAX_ROSTER)))
 
     async def _book(self, stores: BookingStores, offer: Offer, caller: Caller, key: str) -> Booking:

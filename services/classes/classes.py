@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Final, Protocol
 from uuid import UUID
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.classes.leading import Person, PersonView, may_see_people, person_view
 from services.classes.live_class import (
     CODE_LENGTH,
@@ -96,7 +98,7 @@ class Classes:
     ) -> LiveClass:
         """Open a live class with a fresh join code, whose board is ranked by `metric`, for those who have what it `needs`. Raises
         `Forbidden` for anybody but coaches."""
-        caller.require("coach")
+        require_held(caller, may.CREATE_CLASS)
         for _ in range(_CODE_TRIES):
             live = LiveClass(
                 id=ClassId(self._ids.next()),
@@ -115,7 +117,7 @@ class Classes:
 
     async def of_coach(self, caller: Caller) -> list[LiveClass]:
         """The classes that the caller coaches or co-coaches, newest first, at most `PAGE`."""
-        caller.require("coach")
+        require_held(caller, may.LIST_CLASSES)
         async with self._transactions() as stores:
             return await stores.classes.of_coach(caller.account_id, PAGE)
 
@@ -134,7 +136,7 @@ class Classes:
         may_see_people(live, caller)
         async with self._transactions() as stores:
             people = await stores.leading.people(class_id)
-        return tuple(person_view(live, person, self._clock.wall_ms()) for person in people)
+        return tuple(person_view(live, caller, person, self._clock.wall_ms()) for person in people)
 
     async def by_code(self, code: str) -> LiveClass:
         """The live class with this join code. Raises `ClassNotFound`, or `ClassOver` with its id."""

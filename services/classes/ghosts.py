@@ -12,6 +12,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.audit.entry import AuditStore, Entry, Thing, actor_of
 from services.classes.class_ghost import STEP_MS, Axis, ClassGhost, ClassTrace, class_axis, median_of, spread
 from services.classes.live_class import LiveClass, Membership, may_know
@@ -84,7 +86,7 @@ class ClassGhosts:
     async def ghost(self, caller: Caller, class_id: ClassId, who: str) -> ClassGhost:
         """The curve of `who`: "leader", "median", or the number of a member, as text. Raises `ClassNotFound` for whoever was not in
         the class, `GhostNotReady` until it has a final table, `NotFound` for a number that does not stand on it."""
-        caller.require("member")
+        require_held(caller, may.WATCH_REPLAY)
         async with self._one_at_a_time, self._transactions() as stores:
             live = await stores.classes.by_id(class_id)
             if live is None:

@@ -9,11 +9,13 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.classes.live_class import LiveClass, Role
-from services.classes.showing import Showing, public_name
+from services.access import permission as may
+from services.access.policy import Decision, Reason, Thing, decide, require
+from services.classes.live_class import LiveClass, Role, place_of, thing_of
+from services.classes.showing import Showing, public_name, shows_heart_rate
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId
-from services.kernel.problems import ClassOver, Forbidden, NotACoach, TooManyCoCoaches
+from services.kernel.problems import Forbidden, NotACoach, TooManyCoCoaches
 
 MAX_CO_COACHES: Final = 8
 """Chosen: a hall with a coach on each side has four."""
@@ -47,12 +49,13 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
 class PersonView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody who is or was in the class, as those who lead it see them. `n` their number in it; `leads` it as its coach or a
     co-coach, `can_lead` it because the account is a coach's; `removed`: sent out, and not let back in; `muted` until
-    `muted_until_ms` (ms since 1970), for the rest of the class without. Who hides from the coach, too, goes by their number or
-    alias."""
+    `muted_until_ms` (ms since 1970), for the rest of the class without. `heart_rate`: whether you may see theirs, live, and if not,
+    why. Who hides from the coach, too, goes by their number or alias."""
 
     n: int
     name: str
     role: Role
+    heart_rate: Reason
     leads: Leads | None = None
     can_lead: bool = False
     removed: bool = False
@@ -62,12 +65,7 @@ class PersonView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def may_appoint(live: LiveClass, caller: Caller) -> None:
     """Raise unless `caller` is the coach of this class, in person, and it is still live; one without a coach gets none."""
-    if live.group is not None:
-        raise Forbidden("nobody leads this class: its clock does")
-    if live.coach_id != caller.account_id or "display" in caller.roles:
-        raise Forbidden("only the coach of this class decides who leads it")
-    if live.over:
-        raise ClassOver(class_id=str(live.id))
+    require(caller, may.APPOINT, thing_of(live, caller))
 
 
 def appointed(live: LiveClass, account_id: AccountId, to: Appointment, *, is_coach: bool) -> LiveClass:
@@ -97,10 +95,7 @@ def appointed(live: LiveClass, account_id: AccountId, to: Appointment, *, is_coa
 def may_remove(live: LiveClass, caller: Caller, account_id: AccountId) -> None:
     """Raise unless `caller` leads this class, it is still live, and `account_id` is somebody they may send out: nobody who
     leads it, but that the coach may send out a co-coach."""
-    if not live.is_led_by(caller.account_id) or "display" in caller.roles:
-        raise Forbidden("only who leads this class may send somebody out")
-    if live.over:
-        raise ClassOver(class_id=str(live.id))
+    require(caller, may.REMOVE_MEMBER, thing_of(live, caller))
     if account_id == live.coach_id:
         raise Forbidden("nobody sends the coach out", path="$.n")
     if account_id in live.co_coach_ids and caller.account_id != live.coach_id:
@@ -110,21 +105,26 @@ def may_remove(live: LiveClass, caller: Caller, account_id: AccountId) -> None:
 def may_let_in(live: LiveClass, caller: Caller, out: Out) -> None:
     """Raise unless `caller` leads this class, it is still live, and they may let in somebody who is `out`: the coach anybody, a
     co-coach nobody whom the coach has sent out."""
-    if not live.is_led_by(caller.account_id) or "display" in caller.roles:
-        raise Forbidden("only who leads this class may let somebody back in")
-    if live.over:
-        raise ClassOver(class_id=str(live.id))
+    require(caller, may.LET_IN, thing_of(live, caller))
     if caller.account_id != live.coach_id and out.by in (None, live.coach_id):
         raise Forbidden("the coach has sent them out, so only the coach lets them back in", path="$.n")
 
 
 def may_see_people(live: LiveClass, caller: Caller) -> None:
     """Raise unless `caller` leads this class, in person; after it has ended, too."""
-    if not live.is_led_by(caller.account_id) or "display" in caller.roles:
-        raise Forbidden("only who leads this class sees who is in it and who was sent out")
+    require(caller, may.SEE_PEOPLE, thing_of(live, caller, over=True))
 
 
-def person_view(live: LiveClass, person: Person, now_ms: int) -> PersonView:
+def may_see_heart_rate(live: LiveClass, caller: Caller, showing: Showing | None) -> Decision:
+    """Whether `caller` sees the raw heart rate of a member who is shown like this, live, and why. No plan is asked for yet."""
+    place = place_of(live, caller.account_id)
+    consent = shows_heart_rate(showing)
+    return decide(
+        caller, may.SEE_HEART_RATE, Thing(class_id=live.id, place=place, over=live.over, consent=consent, plan=True)
+    )
+
+
+def person_view(live: LiveClass, caller: Caller, person: Person, now_ms: int) -> PersonView:
     """Somebody as those who lead the class see them."""
     leads: Leads | None = None
     if live.is_led_by(person.account_id):
@@ -135,6 +135,7 @@ def person_view(live: LiveClass, person: Person, now_ms: int) -> PersonView:
         n=person.n,
         name=public_name(person.showing, person.n, person.name) if hides else person.name,
         role=person.role,
+        heart_rate=may_see_heart_rate(live, caller, person.showing).reason,
         leads=leads,
         can_lead=person.is_coach,
         removed=person.removed,

@@ -10,11 +10,14 @@ from typing import Final, Literal
 
 import msgspec
 
+from services.access import permission as may
+from services.access.permission import Permission, Place
+from services.access.policy import NOTHING, Thing, require
 from services.classes.metric import Metric
 from services.classes.showing import Showing
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, ClassId, OnDemandId
-from services.kernel.problems import ClassNotFound, ClassOver, Forbidden, RemovedFromClass
+from services.kernel.problems import ClassOver, Forbidden
 
 CODE_ALPHABET: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
 """No I, L, O, 0, 1: read aloud or off a screen across a hall they are mistaken for each other."""
@@ -26,6 +29,13 @@ Role = Literal["coach", "athlete", "spectator"]
 
 NOBODY: Final = AccountId(uuid.UUID(int=0))
 """The coach of a class that nobody leads: no account has this id."""
+
+
+_TO_JOIN: Final[dict[Role, Permission]] = {
+    "coach": may.JOIN_TO_LEAD,
+    "athlete": may.JOIN_TO_RIDE,
+    "spectator": may.JOIN_TO_WATCH,
+}
 
 
 class GroupTerms(msgspec.Struct, frozen=True):
@@ -110,60 +120,71 @@ def role_after(was: Role, asked: Role) -> Role:
     return "athlete" if (was, asked) == ("athlete", "spectator") else asked
 
 
+def place_of(live: LiveClass, account_id: AccountId, membership: Membership | None = None) -> Place:
+    """How an account stands to a class; without its `membership` only whether it leads it, or has started it."""
+    if live.coach_id == account_id:
+        return "coach" if live.group is None else "starter"
+    if live.is_led_by(account_id):
+        return "co_coach"
+    if membership is None or membership.role == "coach":
+        # Who led a class and does no longer is in it all the same.
+        return "none" if membership is None else "spectator"
+    return membership.role
+
+
+def thing_of(live: LiveClass, caller: Caller, membership: Membership | None = None, *, over: bool = False) -> Thing:
+    """A class as policy judges it (services/access/policy.py). `over`: what is asked for may be done though it has ended."""
+    return Thing(
+        class_id=live.id,
+        place=place_of(live, caller.account_id, membership),
+        led=live.group is None,
+        out=membership is not None and membership.removed,
+        over=live.over and not over,
+    )
+
+
 def may_enter(live: LiveClass, caller: Caller, role: Role, *, over: bool = False) -> None:
     """Raise `ClassOver` or `Forbidden` unless `caller` may be in the room in this role. `over`: though the class has ended.
 
-    Anybody with an account who knows the code may join as athlete or spectator; coach is whoever leads the class; a display
-    watches its one class.
+    Anybody with an account who knows the code may join as athlete or spectator; coach is whoever leads the class, and never an
+    app; a display watches its one class.
     """
-    if live.over and not over:
+    thing = thing_of(live, caller, over=over)
+    if thing.over:
         raise ClassOver(class_id=str(live.id))
     if "display" in caller.roles:
-        if role != "spectator" or caller.class_id != live.id:
-            raise Forbidden("a display may only watch the class it was opened for")
+        require(caller, may.SHOW_CLASS, thing if role == "spectator" else NOTHING)
         return
-    caller.require("member")
+    require(caller, _TO_JOIN[role], thing)
     if role == "coach" and caller.scopes is not None:
         raise Forbidden("a class is led by a person, not by an app or a script: join as athlete or spectator")
-    if role == "coach" and not live.is_led_by(caller.account_id):
-        raise Forbidden("you are not the coach of this class")
 
 
 def may_know(live: LiveClass, caller: Caller, membership: Membership | None) -> None:
     """Raise `ClassNotFound` unless `caller` is the coach of this class, a member, or one of its screens: its code can be read from
     it, and the code lets in. Ids are no secret, they stand in what is offered to everybody. Who was sent out knows that there is a
     class, but reads it no longer: `RemovedFromClass`."""
-    theirs = live.coach_id == caller.account_id or membership is not None
-    if not (caller.class_id == live.id if "display" in caller.roles else theirs):
-        raise ClassNotFound
-    if membership is not None and membership.removed and "display" not in caller.roles:
-        raise RemovedFromClass
+    require(
+        caller, may.READ_CLASS, thing_of(live, caller, None if "display" in caller.roles else membership, over=True)
+    )
 
 
-def may_feed(membership: Membership | None) -> None:
+def may_feed(live: LiveClass, caller: Caller, membership: Membership | None) -> None:
     """Raise `Forbidden` for one who has come to watch: nobody is put on a board by a device that still knows a code."""
     if membership is not None and membership.role == "spectator":
-        raise Forbidden("you watch this class: join it as athlete before you send samples into it", path="$.class_code")
+        require(caller, may.FEED_CLASS, thing_of(live, caller, membership, over=True), path="$.class_code")
 
 
 def may_control(live: LiveClass, caller: Caller) -> None:
     """Raise unless `caller` leads this class, in person, and it is still live."""
-    if not live.is_led_by(caller.account_id) or "display" in caller.roles:
-        raise Forbidden("only the coach of this class may control it")
-    if live.over:
-        raise ClassOver(class_id=str(live.id))
+    require(caller, may.CONTROL_CLASS, thing_of(live, caller))
 
 
 def may_script(live: LiveClass, caller: Caller) -> None:
     """Raise unless `caller` is the coach of this class, in person, and it is still live: a co-coach follows the script."""
-    may_control(live, caller)
-    if live.coach_id != caller.account_id:
-        raise Forbidden("only the coach of this class may replace its script")
+    require(caller, may.SCRIPT_CLASS, thing_of(live, caller))
 
 
 def may_end(live: LiveClass, caller: Caller) -> None:
-    """Raise unless `caller` is the coach of this class and it is still live."""
-    if live.coach_id != caller.account_id:
-        raise Forbidden("only the coach of this class may end it")
-    if live.over:
-        raise ClassOver(class_id=str(live.id))
+    """Raise unless `caller` is the coach of this class, or has started it, and it is still live."""
+    require(caller, may.END_CLASS, thing_of(live, caller))

@@ -12,6 +12,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from services.access import permission as may
+from services.access.policy import owned, require, require_held
 from services.accounts.entitlement import EntitlementName
 from services.classes.live_class import MAX_MEMBERS
 from services.kernel.caller import Caller
@@ -186,8 +188,7 @@ def check_start(starts_ms: int, terms: Terms, now_ms: int) -> None:
 
 def may_change(offer: Offer, caller: Caller, now_ms: int) -> None:
     """Raise unless the caller gives this class, and its doors are still shut."""
-    if offer.coach_id != caller.account_id:
-        raise Forbidden("only the coach of this class may change it")
+    require(caller, may.CHANGE_OFFER, owned(offer.coach_id))
     if offer.called_off_ms is not None:
         raise ClassCalledOff
     if now_ms >= offer.doors_open_ms:
@@ -196,15 +197,14 @@ def may_change(offer: Offer, caller: Caller, now_ms: int) -> None:
 
 def may_call_off(offer: Offer, caller: Caller, now_ms: int) -> None:
     """Raise unless the caller gives this class, and its time is not over. Again is fine."""
-    if offer.coach_id != caller.account_id:
-        raise Forbidden("only the coach of this class may call it off")
+    require(caller, may.CALL_OFF, owned(offer.coach_id))
     if offer.called_off_ms is None and now_ms >= offer.ends_ms:
         raise OfferFixed("this class has taken place")
 
 
 def may_book(offer: Offer, caller: Caller, now_ms: int) -> None:
     """Raise unless the caller may take a place, or one on the waitlist, now."""
-    caller.require("member")
+    require_held(caller, may.BOOK)
     if offer.coach_id == caller.account_id:
         raise Forbidden("you give this class: your place in it is not one of those that are booked")
     if offer.called_off_ms is not None:

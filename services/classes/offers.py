@@ -14,6 +14,8 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.accounts.entitlement import Entitlement, lack_of
 from services.classes.booking import Booking, Taken, cancelled, promoted, to_promote
 from services.classes.live_class import CODE_LENGTH, LiveClass, code_from
@@ -120,7 +122,7 @@ class Offers:
     async def create(self, caller: Caller, starts_ms: int, terms: Terms, key: str) -> OfferView:
         """Offer a class; the same request again with its `key` finds the one it made. Raises `Forbidden` for anybody but coaches,
         `BadShape`, `KeyReused`."""
-        caller.require("coach")
+        require_held(caller, may.CREATE_OFFER)
         check(terms)
         now_ms = self._clock.wall_ms()
         offer = Offer(
@@ -144,7 +146,7 @@ class Offers:
 
     async def page(self, caller: Caller, query: OfferQuery) -> tuple[OfferView, ...]:
         """What is offered, in the order of the starts, at most `MAX_PAGE`."""
-        caller.require("member")
+        require_held(caller, may.READ_OFFERS)
         bounded = replace(query, limit=min(max(query.limit, 1), MAX_PAGE))
         async with self._transactions() as stores:
             found = await stores.offers.page(bounded, caller.account_id)
@@ -152,7 +154,7 @@ class Offers:
 
     async def by_id(self, caller: Caller, class_id: ClassId) -> OfferView:
         """One offer, for any member. Raises `ClassNotFound`."""
-        caller.require("member")
+        require_held(caller, may.READ_OFFERS)
         async with self._transactions() as stores:
             return await _seen(stores, class_id, caller)
 

@@ -14,15 +14,17 @@ from typing import Annotated, Final
 
 import msgspec
 
+from services.access import permission as may
+from services.access.policy import owned, require
 from services.accounts.entitlement import EntitlementName
 from services.classes.class_clock import ClassClock, Command, Pause, Resume, Start, server_ms_of
-from services.classes.live_class import GroupTerms, LiveClass
+from services.classes.live_class import GroupTerms, LiveClass, thing_of
 from services.classes.lobby import COUNTDOWN_MS, shuts_ms
 from services.classes.offer import Level, Thing, Title
 from services.classes.timeline import Timeline
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, OnDemandId
-from services.kernel.problems import ClassOver, DoorsShut, Forbidden
+from services.kernel.problems import DoorsShut, Forbidden
 
 MOST_PLACES: Final = 100
 """Of a class without a coach. By feeling: more people than know each other."""
@@ -74,16 +76,12 @@ class OnDemandView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def may_withdraw(on_demand: OnDemand, caller: Caller) -> None:
     """Raise unless the caller has put it on demand."""
-    if on_demand.coach_id != caller.account_id:
-        raise Forbidden("only the coach who has put this on demand may withdraw it")
+    require(caller, may.WITHDRAW_ON_DEMAND, owned(on_demand.coach_id))
 
 
 def may_run(live: LiveClass, caller: Caller, command: Command) -> None:
     """Raise unless the caller has started this class without a coach, and asks for what its clock does: start, pause, resume."""
-    if live.coach_id != caller.account_id or "display" in caller.roles:
-        raise Forbidden("only who has started this class may control its clock")
-    if live.over:
-        raise ClassOver(class_id=str(live.id))
+    require(caller, may.RUN_CLASS, thing_of(live, caller))
     if not isinstance(command, Start | Pause | Resume):
         raise Forbidden("a class without a coach follows its script: start, pause and resume it", path="$.do")
 

@@ -11,6 +11,8 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.accounts.entitlement import Entitlement, require
 from services.classes import script as scripts
 from services.classes.group_clock import ClockStores, end_due, plan_end
@@ -95,7 +97,7 @@ class OnDemands:
     ) -> OnDemandView:
         """Put a script on demand (role coach): the one given, or that of a class of one's own. The same request again with its
         `key` finds the one it made. Raises `Forbidden`, `BadShape`, `NotFound`, `KeyReused`."""
-        caller.require("coach")
+        require_held(caller, may.PUT_ON_DEMAND)
         if (script is None) is (class_id is None):
             raise BadShape("give either a script or the class whose script it is", path="$")
         async with self._transactions() as stores:
@@ -121,7 +123,7 @@ class OnDemands:
 
     async def page(self, caller: Caller, after: OnDemandId | None, limit: int) -> tuple[OnDemandView, ...]:
         """What is on demand, the newest first, at most `MAX_PAGE`."""
-        caller.require("member")
+        require_held(caller, may.RIDE_ON_DEMAND)
         async with self._transactions() as stores:
             found = await stores.on_demand.page(after, min(max(limit, 1), MAX_PAGE))
         return tuple(map(view_of, found))
@@ -136,7 +138,7 @@ class OnDemands:
     async def start(self, caller: Caller, on_demand_id: OnDemandId, key: str) -> LiveClass:
         """Open the lobby of a class of it, with a fresh join code to be shared; the same request again finds the class it made.
         Raises `NotFound`, `EntitlementNeeded`, `TooManyGroups`, `KeyReused`."""
-        caller.require("member")
+        require_held(caller, may.RIDE_ON_DEMAND)
         async with self._transactions() as stores:
             await stores.on_demand.lock_starter(caller.account_id)
             known = await stores.on_demand.started(caller.account_id, key)

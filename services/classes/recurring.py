@@ -12,6 +12,8 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.classes import series as rules
 from services.classes.offer import Offer, Terms, check
 from services.classes.offers import OfferStore as SingleOfferStore
@@ -57,7 +59,7 @@ class Recurring:
     async def create(self, caller: Caller, rule: Weekly, terms: Terms, key: str) -> SeriesView:
         """Make a series and offer its next classes; the same request again with its `key` finds the one it made. Raises `Forbidden`
         for anybody but coaches, `BadShape`, `KeyReused`."""
-        caller.require("coach")
+        require_held(caller, may.CREATE_SERIES)
         check(terms)
         rules.check(rule, terms)
         now_ms = self._clock.wall_ms()
@@ -81,7 +83,7 @@ class Recurring:
 
     async def own(self, caller: Caller, before: SeriesId | None, limit: int) -> tuple[SeriesView, ...]:
         """The caller's series, newest first, at most `MAX_PAGE`. Raises `Forbidden` for anybody but coaches."""
-        caller.require("coach")
+        require_held(caller, may.CREATE_SERIES)
         async with self._transactions() as stores:
             found = await stores.offers.series_of(caller.account_id, before, min(max(limit, 1), MAX_PAGE))
         return tuple(map(view_of, found))

@@ -14,10 +14,12 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
+from services.access import permission as may
+from services.access.policy import owned, require
 from services.classes.offer import MS_PER_MINUTE, Terms
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, SeriesId
-from services.kernel.problems import BadShape, Forbidden
+from services.kernel.problems import BadShape
 from services.schedule.timetable import Cron
 
 AHEAD_DAYS: Final = 28
@@ -92,8 +94,7 @@ def check(rule: Weekly, terms: Terms) -> None:
 
 def may_end(series: Series, caller: Caller) -> None:
     """Raise `Forbidden` unless the caller gives this series."""
-    if series.coach_id != caller.account_id:
-        raise Forbidden("only the coach of this series may end it")
+    require(caller, may.END_SERIES, owned(series.coach_id))
 
 
 def occurrences(rule: Weekly, first: date, last: date) -> list[Occurrence]:

@@ -98,6 +98,11 @@ def consents_of(mode: DisplayMode, *, body: bool) -> dict[Purpose, Audience]:
     return {**CONSENTS[mode], "body": "room"} if body_shown(Showing(mode, body=body)) else CONSENTS[mode]
 
 
+def shows_heart_rate(showing: Showing | None) -> bool:
+    """Whether this member agrees that their coach sees their raw heart rate, live. None: nothing was decided, which is `full`."""
+    return "heart_rate" in CONSENTS[Showing().mode if showing is None else showing.mode]
+
+
 def is_named(showing: Showing | None) -> bool:
     """Whether the room may know who this member is."""
     return showing is None or showing.mode in ("full", "zone")

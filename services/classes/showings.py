@@ -12,6 +12,8 @@ from uuid import UUID
 
 import msgspec
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.classes.live_class import LiveClass, Role
 from services.classes.plain_text import one_line
 from services.classes.showing import (
@@ -122,7 +124,7 @@ class Showings:
 
     async def default(self, caller: Caller) -> Choice:
         """What somebody has chosen for the classes that they join; `full` when they never did."""
-        caller.require("member")
+        require_held(caller, may.USE_SHOWING)
         async with self._transactions() as stores:
             found = await stores.showings.default(caller.account_id)
         return Choice("full") if found is None else Choice(found.mode, found.alias, found.body)
@@ -130,7 +132,7 @@ class Showings:
     async def choose_default(self, caller: Caller, choice: Choice) -> Choice:
         """Choose it for the classes that are joined from now on; those that one is in stay as they are. Raises `BadShape` for an
         alias that cannot be read."""
-        caller.require("member")
+        require_held(caller, may.USE_SHOWING)
         choice = _fit(choice)
         now = utc(self._clock.wall_ms())
         async with self._transactions() as stores:
@@ -178,7 +180,7 @@ class Showings:
 
     async def ledger(self, caller: Caller) -> list[Consent]:
         """Everything that the caller ever agreed to show, the newest first."""
-        caller.require("member")
+        require_held(caller, may.USE_SHOWING)
         async with self._transactions() as stores:
             return await stores.showings.ledger(caller.account_id)
 
@@ -212,7 +214,7 @@ class Showings:
 
 async def _seat(stores: ShowingStores, caller: Caller, class_id: ClassId) -> Seat:
     """The caller's place in a class, locked. Its coach knows of the class without one; to anybody else it does not exist."""
-    caller.require("member")
+    require_held(caller, may.USE_SHOWING)
     live = await stores.classes.by_id(class_id)
     seat = None if live is None else await stores.showings.seat(class_id, caller.account_id)
     if seat is not None:

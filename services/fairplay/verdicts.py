@@ -10,6 +10,8 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.audit.entry import AuditStore, Entry, Thing, actor_of
 from services.fairplay.case import Decision, Step, Waiting, appeal_until_ms, appealed, ruled
 from services.fairplay.judging import JudgingStores, VerdictStore, WorkoutStore, found, take
@@ -132,7 +134,7 @@ class Verdicts:
     async def of_workout(self, caller: Caller, workout_id: WorkoutId) -> VerdictView:
         """The verdict on a workout, for its owner and whoever may review it. Raises `NotFound` for everybody else,
         `NotJudgedYet`."""
-        caller.require("member")
+        require_held(caller, may.READ_VERDICTS)
         async with self._transactions() as stores:
             workout = await stores.workouts.by_id(workout_id)
             if workout is None or not await _may_see(stores, workout, caller):
@@ -144,7 +146,7 @@ class Verdicts:
     async def appeal(self, caller: Caller, workout_id: WorkoutId, text: str) -> VerdictView:
         """Say why a verdict on one's own workout is wrong. Raises `NotFound`, `NotJudgedYet`, `AppealedAlready`, `NothingToAppeal`,
         `AppealTooLate`."""
-        caller.require("member")
+        require_held(caller, may.READ_VERDICTS)
         async with self._transactions() as stores:
             workout = await stores.workouts.lock(workout_id)
             if workout is None or workout.account_id != caller.account_id:
@@ -158,7 +160,7 @@ class Verdicts:
     async def rule(self, caller: Caller, workout_id: WorkoutId, decision: Decision, reason: str) -> VerdictView:
         """Rule on a case that waits. Raises `NotFound` for whoever may not review it, `Forbidden` for its owner and for one pair of
         eyes twice, `NothingToRule`."""
-        caller.require("member")
+        require_held(caller, may.READ_VERDICTS)
         async with self._transactions() as stores:
             workout = await stores.workouts.lock(workout_id)
             if workout is None or not await _may_see(stores, workout, caller):
@@ -174,7 +176,7 @@ class Verdicts:
 
     async def waiting_in_class(self, caller: Caller, class_id: ClassId) -> tuple[CaseView, ...]:
         """What waits for a coach of a class, appeals first. Raises `ClassNotFound` for whoever is none."""
-        caller.require("member")
+        require_held(caller, may.READ_VERDICTS)
         async with self._transactions() as stores:
             if not await stores.verdicts.coaches(class_id, caller.account_id):
                 raise ClassNotFound
@@ -183,7 +185,7 @@ class Verdicts:
 
     async def waiting_in_challenge(self, caller: Caller, challenge_id: ChallengeId) -> tuple[CaseView, ...]:
         """What waits for who made a challenge, appeals first. Raises `ChallengeNotFound` for everybody else."""
-        caller.require("member")
+        require_held(caller, may.READ_VERDICTS)
         async with self._transactions() as stores:
             if not await stores.verdicts.organises(challenge_id, caller.account_id):
                 raise ChallengeNotFound
@@ -192,7 +194,7 @@ class Verdicts:
 
     async def waiting_for(self, caller: Caller) -> tuple[CaseView, ...]:
         """What waits for the caller, wherever they coach or have made a challenge, appeals first; none for anybody else."""
-        caller.require("member")
+        require_held(caller, may.READ_VERDICTS)
         async with self._transactions() as stores:
             return await _cases(stores, caller, await stores.verdicts.waiting_for(caller.account_id, MOST_WAITING))
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.integrations import events
 from services.integrations.delivery import Attempt, Delivery, DeliveryState, NewDelivery
 from services.integrations.endpoint import Endpoint, Scope
@@ -81,7 +83,7 @@ class Webhooks:
         self, caller: Caller, url: str, wants: Iterable[str], scopes: Iterable[Scope], description: str
     ) -> Made:
         """A new endpoint. Raises `UrlRefused`, `TooManyEndpoints`, `Forbidden` for events of a role that the caller has not."""
-        caller.require("member")
+        require_held(caller, may.USE_WEBHOOKS)
         host = self._judge(url)
         endpoint = Endpoint(
             id=WebhookEndpointId(self._ids.next()),
@@ -105,7 +107,7 @@ class Webhooks:
 
     async def of_account(self, caller: Caller) -> list[Endpoint]:
         """The caller's endpoints, the oldest first."""
-        caller.require("member")
+        require_held(caller, may.USE_WEBHOOKS)
         async with self._transactions() as stores:
             return await stores.webhooks.of_account(caller.account_id)
 
@@ -260,7 +262,7 @@ def _allowed(caller: Caller, wants: Iterable[str]) -> tuple[str, ...]:
 async def _own(
     stores: WebhookStores, caller: Caller, endpoint_id: WebhookEndpointId, *, lock: bool = False
 ) -> Endpoint:
-    caller.require("member")
+    require_held(caller, may.USE_WEBHOOKS)
     endpoint = await (stores.webhooks.lock(endpoint_id) if lock else stores.webhooks.by_id(endpoint_id))
     if endpoint is None or endpoint.account_id != caller.account_id:
         raise NotFound("you have no webhook endpoint with this id")

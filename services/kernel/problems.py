@@ -199,6 +199,13 @@ class TicketRefused(Problem):
     status = 401
 
 
+class AccountSuspended(Problem):
+    """This account is suspended; `reason` says why, and `until_ms` until when, if it ends by itself."""
+
+    code = "account_suspended"
+    status = 403
+
+
 class RefreshRefused(Problem):
     """The refresh token is unknown, expired, or was used before; log in again."""
 

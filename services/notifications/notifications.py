@@ -10,11 +10,13 @@ from uuid import UUID
 import msgspec
 import structlog
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import NotificationsRead
 from services.kernel.ids import AccountId, DeviceId, Ids, NotificationId
-from services.kernel.problems import BadShape, ChangedMeanwhile, Forbidden, NotFound
+from services.kernel.problems import BadShape, ChangedMeanwhile, NotFound
 from services.notifications import preferences as prefs
 from services.notifications.addresses import MAX_DEVICES, NewDevice, PushDevice
 from services.notifications.addresses import checked as checked_device
@@ -221,8 +223,7 @@ class Notifications:
 
 
 def _own(caller: Caller) -> AccountId:
-    if caller.class_id is not None:
-        raise Forbidden("a display has no account; log in for this")
+    require_held(caller, may.USE_INBOX)
     return caller.account_id
 
 

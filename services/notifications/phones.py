@@ -10,11 +10,13 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.accounts.step_up import require_fresh
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import AccountId, DeliveryId, Ids, PhoneCheckId
-from services.kernel.problems import CodeExpired, Forbidden, NotFound, TooManyCodes, WrongCode
+from services.kernel.problems import CodeExpired, NotFound, TooManyCodes, WrongCode
 from services.notifications.addresses import normal_phone
 from services.notifications.phone import DAY_MS, LIFE_MS, Phone, PhoneCheck, PhoneCodes, wait_ms
 from services.notifications.ports import PhoneStores, PhoneTransactions
@@ -139,8 +141,7 @@ class Phones:
 
 
 def _own(caller: Caller) -> AccountId:
-    if caller.class_id is not None:
-        raise Forbidden("a display has no account; log in for this")
+    require_held(caller, may.USE_DEVICES)
     return caller.account_id
 
 

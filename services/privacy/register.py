@@ -76,6 +76,13 @@ REGISTER: Final[tuple[Entry, ...]] = (
         personal="name source from_at until_at granted_at withdrawn_at",
     ),
     entry("used_tickets", why="ids that lead to nobody, for half a minute", house="id ends_at"),
+    entry(
+        "suspensions",
+        by("account_id"),
+        key="id",
+        account="account_id",
+        personal="reason from_at until_at lifted_at",
+    ),
     entry("audit_pseudonyms", by("account_id"), account="account_id", key="pseudonym"),
     entry(
         "audit_waiting",

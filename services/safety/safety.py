@@ -12,12 +12,14 @@ from typing import Final
 
 import msgspec
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.audit.entry import SYSTEM, Entry, Thing, actor_of
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import SafetyIncidentMoved, SafetyStepDue
 from services.kernel.ids import AccountId, ClassId, Ids, IncidentId, StreamId
-from services.kernel.problems import Forbidden, NotFound
+from services.kernel.problems import NotFound
 from services.safety import incident as incidents
 from services.safety.incident import AlertView, Incident, IncidentView, Reach
 from services.safety.limit import Limit, limit_of
@@ -167,6 +169,5 @@ async def tell(stores: SafetyStores, incident: Incident) -> None:
 
 def own(caller: Caller) -> AccountId:
     """The account of whoever asks. Raises `Forbidden` for a display, which has none."""
-    if caller.class_id is not None:
-        raise Forbidden("a display has no account; log in for this")
+    require_held(caller, may.USE_SAFETY)
     return caller.account_id

@@ -11,6 +11,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import AccountId
@@ -67,7 +69,7 @@ class Blocks:
     async def block(self, caller: Caller, blocked_id: AccountId) -> None:
         """Hear somebody no more. Again changes nothing. Raises `BadShape` for oneself, `NotFound` when there is no such account,
         `TooManyBlocks`."""
-        caller.require("member")
+        require_held(caller, may.USE_BLOCKS)
         if blocked_id == caller.account_id:
             raise BadShape("you cannot block yourself", path="path.account")
         async with self._transactions() as stores:
@@ -82,13 +84,13 @@ class Blocks:
 
     async def unblock(self, caller: Caller, blocked_id: AccountId) -> None:
         """Hear somebody again. Somebody who was not blocked is fine, too."""
-        caller.require("member")
+        require_held(caller, may.USE_BLOCKS)
         async with self._transactions() as stores:
             await stores.blocks.remove(caller.account_id, blocked_id)
         await self._screens.changed(caller.account_id)
 
     async def own(self, caller: Caller) -> Sequence[BlockView]:
         """Everybody whom the caller has blocked, the newest first."""
-        caller.require("member")
+        require_held(caller, may.USE_BLOCKS)
         async with self._transactions() as stores:
             return await stores.blocks.views(caller.account_id)

@@ -4,10 +4,12 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.classes.live_class import LiveClass
+from services.access import permission as may
+from services.access.policy import require
+from services.classes.live_class import LiveClass, thing_of
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId
-from services.kernel.problems import ClassOver, Forbidden, Muted
+from services.kernel.problems import Forbidden, Muted
 
 MAX_MUTE_MS: Final = 24 * 3_600_000
 """The longest mute that has an end of its own. Longer is the rest of the class."""
@@ -36,10 +38,7 @@ def may_speak(mute: Mute | None, now_ms: int) -> None:
 
 def may_moderate(live: LiveClass, caller: Caller, *, over: bool = False) -> None:
     """Raise `Forbidden` unless `caller` leads this class, in person; and `ClassOver` once it has ended and not `over`."""
-    if not live.is_led_by(caller.account_id) or "display" in caller.roles:
-        raise Forbidden("only the coach of this class keeps its talk decent")
-    if live.over and not over:
-        raise ClassOver(class_id=str(live.id))
+    require(caller, may.MODERATE, thing_of(live, caller, over=over))
 
 
 def may_be_muted(live: LiveClass, account_id: AccountId) -> None:

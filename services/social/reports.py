@@ -13,6 +13,8 @@ from uuid import UUID
 
 import msgspec
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.classes.live_class import LiveClass, Membership, may_know
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -133,7 +135,7 @@ class Reports:
     async def waiting(self, caller: Caller) -> Sequence[WaitingReport]:
         """What waits for the caller in all classes that they lead, what has waited longest first; nothing for anybody else. Raises
         `Forbidden` for a display."""
-        caller.require("member")
+        require_held(caller, may.REPORTS_OWN)
         async with self._transactions() as stores:
             return await stores.reports.waiting_for(caller.account_id, MAX_REPORTS)
 

@@ -13,6 +13,8 @@ from uuid import UUID
 
 import msgspec
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.accounts.account import Account
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -83,7 +85,7 @@ class Tasks:
 
     async def start(self, caller: Caller, work: AnyWork, key: str) -> TaskView:
         """Have something done. Raises `KeyReused`, `TooManyTasks`."""
-        caller.require("member")
+        require_held(caller, may.USE_TASKS)
         async with self._transactions() as stores:
             task_id, now_ms = TaskId(self._ids.next()), self._clock.wall_ms()
             return view_of(await start(stores, task_id, caller.account_id, work, key, now_ms))
@@ -92,7 +94,7 @@ class Tasks:
         self, caller: Caller, before: TaskId | None = None, limit: int = MAX_PAGE
     ) -> tuple[TaskView, ...]:
         """The caller's tasks, newest first, at most `MAX_PAGE`; `before` is the last one already seen."""
-        caller.require("member")
+        require_held(caller, may.USE_TASKS)
         limit = min(max(limit, 1), MAX_PAGE)
         async with self._transactions() as stores:
             found = await stores.long_tasks.of_account(caller.account_id, before=before, limit=limit)
@@ -150,7 +152,7 @@ async def start(
 
 
 async def _own(stores: TaskStores, caller: Caller, task_id: TaskId, *, lock: bool = False) -> Task:
-    caller.require("member")
+    require_held(caller, may.USE_TASKS)
     task = await (stores.long_tasks.lock(task_id) if lock else stores.long_tasks.by_id(task_id))
     if task is None or task.account_id != caller.account_id:
         raise NotFound("you have no task with this id")

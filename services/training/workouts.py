@@ -12,6 +12,8 @@ from uuid import UUID
 
 import msgspec
 
+from services.access import permission as may
+from services.access.policy import require_held
 from services.kernel.caller import Caller
 from services.kernel.facts import AnyFact, WorkoutSummarised
 from services.kernel.ids import AccountId, ClassId, FactId, WorkoutId
@@ -119,7 +121,7 @@ class Workouts:
         self, caller: Caller, before: WorkoutId | None = None, limit: int = MAX_PAGE
     ) -> tuple[WorkoutView, ...]:
         """The caller's own workouts, newest first, at most `MAX_PAGE`; `before` is the last one already seen."""
-        caller.require("member")
+        require_held(caller, may.READ_WORKOUTS)
         limit = min(max(limit, 1), MAX_PAGE)
         async with self._transactions() as stores:
             found = await stores.workouts.of_account(caller.account_id, before=before, limit=limit)
@@ -204,7 +206,7 @@ def view_of(workout: Workout) -> WorkoutView:
 
 
 async def _own(stores: WorkoutStores, caller: Caller, workout_id: WorkoutId) -> Workout:
-    caller.require("member")
+    require_held(caller, may.READ_WORKOUTS)
     workout = await stores.workouts.by_id(workout_id)
     if workout is None or workout.account_id != caller.account_id:
         raise NotFound("you have no workout with this id")

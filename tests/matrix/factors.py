@@ -24,7 +24,7 @@ from tests.support.authenticator import Authenticator
 
 SECRET: Final = b"12345678901234567890"
 SITE: Final = site_of(PUBLIC_URL)
-WITH_ACCOUNT: Final = frozenset(Who) - {Who.DISPLAY, Who.OPERATOR, Who.NOBODY}
+WITH_ACCOUNT: Final = frozenset(Who) - {Who.SUSPENDED, Who.DISPLAY, Who.OPERATOR, Who.NOBODY}
 
 
 async def scanned(evening: Evening, who: Who) -> Asked:

@@ -1,9 +1,12 @@
 """docs/systems/access.md, made of the table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from services.access.permission import ALL, Permission
+from services.access.policy import REASONS
+from services.access.role import EVERYBODY, PEOPLE, ROLES
 from tests.matrix.roles import MEANINGS, OK, Who
 from tests.matrix.table import EVENTS, ROUTES, EventRow, RouteRow
 
@@ -13,8 +16,9 @@ _HEAD: Final = """\
 # Access
 
 Whoever asks for something is told one of three things: here it is, you may not, or there is nothing of the kind. Which of them is
-decided in `services/`, by pure functions of who asks (`services/kernel/caller.py`) and what is asked for; HTTP and the socket
-give the same answer. This page is made by `python -m tests.matrix` from the table in `tests/matrix/table.py`, do not edit it;
+decided in one place: `decide` in `services/access/policy.py`, a pure function of who asks (`services/kernel/caller.py`), a row of
+the table of permissions, and what is known of the thing; HTTP, the socket and rooms ask it alike. A "you may not" bears the
+reason. This page is made by `python -m tests.matrix` from that table and the one in `tests/matrix/table.py`, do not edit it;
 `tests/matrix/test_matrix.py` asks the running gateway every line of it, as everybody.
 
 ## The rules behind it
@@ -45,11 +49,46 @@ def page() -> str:
     who = "\n".join(f"- **{each}**: {MEANINGS[each]}" for each in Who)
     return (
         f"{_HEAD}{who}\n\n"
+        f"## Roles\n\n{_list(ROLES)}\n\n"
+        f"## Why something is refused\n\n{_list(REASONS)}\n\n"
+        f"## Permissions\n\n{_permissions()}\n\n"
         "## Who may do what\n\n"
         "A hook is a yes; the rest is the code of the problem (docs/reference/problems.md).\n\n"
         f"### On the socket\n\n{_table('event', EVENTS)}\n\n"
         f"### Over HTTP\n\n{_table('route', ROUTES)}\n"
     )
+
+
+def _list(rows: Mapping[Any, str]) -> str:
+    return "\n".join(f"- `{name}`: {says}" for name, says in rows.items())
+
+
+def _permissions() -> str:
+    head = "| permission | lets one | held by | who stands as | and |\n|---|---|---|---|---|"
+    return "\n".join([head, *(_permission(each) for each in ALL.values())])
+
+
+def _permission(row: Permission) -> str:
+    holders = (
+        "everybody"
+        if row.held_by == EVERYBODY
+        else "people"
+        if row.held_by == PEOPLE
+        else ", ".join(sorted(row.held_by))
+    )
+    if row.shows == "admin_token":
+        holders = "the admin token"
+    needs = [
+        word
+        for word, asked in (
+            ("the class is live", row.live),
+            ("they agree", row.consent),
+            ("the plan allows it", row.plan),
+            ("apps for themselves, too", row.services),
+        )
+        if asked
+    ]
+    return f"| `{row.name}` | {row.does} | {holders} | {', '.join(sorted(row.to))} | {'; '.join(needs)} |"
 
 
 def _table(what: str, rows: Sequence[EventRow] | Sequence[RouteRow]) -> str:

@@ -28,6 +28,14 @@ class Who(StrEnum):
     SPECTATOR = "spectator"
     STRANGER = "stranger"
     """An account, not a member of the class."""
+    AUTHOR = "author"
+    """Somebody who writes scripts, not a member of the class."""
+    SUPPORT = "support"
+    """Somebody of the staff who looks at accounts, not a member of the class."""
+    ADMIN = "admin"
+    """Somebody of the staff who suspends and grants, not a member of the class."""
+    SUSPENDED = "suspended"
+    """Somebody whose account was suspended after they had got their token."""
     DISPLAY = "display"
     """A screen that watches the class with a token of its own."""
     OPERATOR = "operator"
@@ -43,6 +51,10 @@ MEANINGS: Final = {
     Who.ATHLETE: "a member of the class who rides",
     Who.SPECTATOR: "a member of the class who watches",
     Who.STRANGER: "an account, no member of the class",
+    Who.AUTHOR: "an account with the role author, no member of the class",
+    Who.SUPPORT: "an account with the role support, after a second factor, no member of the class",
+    Who.ADMIN: "an account with the role admin, after a second factor, no member of the class",
+    Who.SUSPENDED: "an account that was suspended, with a token from before",
     Who.DISPLAY: "a big screen with a token for this class",
     Who.OPERATOR: "whoever has the admin token, as their only token",
     Who.NOBODY: "no token, or one that is none",
@@ -60,6 +72,10 @@ class Rule:
     athlete: str
     spectator: str
     stranger: str
+    author: str
+    support: str
+    admin: str
+    suspended: str = NOT_AUTHENTICATED
     display: str = FORBIDDEN
     operator: str = NOT_AUTHENTICATED
     nobody: str = NOT_AUTHENTICATED
@@ -77,15 +93,20 @@ assert [each.name for each in fields(Rule)][1:] == list(Who), "the fields of a r
 
 
 def among_accounts(others: str, says: str, *, display: str = FORBIDDEN, **but: str) -> Rule:
-    """The same for all accounts, but for those that are named."""
-    accounts = dict.fromkeys(("owner", "co_coach", "coach", "athlete", "spectator", "stranger"), others)
-    return Rule(says=says, display=display, **(accounts | but))
+    """The same for all accounts, but for those that are named. Staff and authors are strangers to the class, unless they are
+    named."""
+    accounts = dict.fromkeys(("owner", "co_coach", "coach", "athlete", "spectator", "stranger"), others) | but
+    strangers = dict.fromkeys(("author", "support", "admin"), accounts["stranger"])
+    return Rule(says=says, display=display, **(strangers | accounts))
 
 
-ANYBODY: Final = among_accounts(OK, "anybody, without a token", display=OK, operator=OK, nobody=OK)
+ANYBODY: Final = among_accounts(OK, "anybody, without a token", suspended=OK, display=OK, operator=OK, nobody=OK)
 ANY_TOKEN: Final = among_accounts(OK, "every account and every screen", display=OK)
 ANY_ACCOUNT: Final = among_accounts(OK, "every account")
 COACHES: Final = among_accounts(FORBIDDEN, "every coach", owner=OK, co_coach=OK, coach=OK)
+WRITERS: Final = among_accounts(FORBIDDEN, "every coach and every author", owner=OK, co_coach=OK, coach=OK, author=OK)
+STAFF: Final = among_accounts(FORBIDDEN, "support and admins", support=OK, admin=OK)
+ADMINS: Final = among_accounts(FORBIDDEN, "admins", admin=OK)
 OPERATORS: Final = among_accounts(
     NOT_AUTHENTICATED, "whoever has the admin token", display=NOT_AUTHENTICATED, operator=OK
 )

@@ -7,6 +7,7 @@ owner's own requests) and gives the request.
 import itertools
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -69,7 +70,7 @@ SCRIPT: Final = {"blocks": [{"intervals": [{"duration_ms": 60_000}]}]}
 ON_DEMAND: Final = {"key": "o", "terms": {"title": "Hill climb"}, "script": SCRIPT}
 RULE: Final = {"days": ["thu"], "at": "18:30", "zone": "Europe/Vienna", "from_day": "2026-09-01"}
 HOOK: Final = {"url": "https://hooks.example.org/in", "events": ["workout.summarised"], "scopes": ["samples"]}
-_WITH_ACCOUNT: Final = frozenset(Who) - {Who.DISPLAY, Who.OPERATOR, Who.NOBODY}
+_WITH_ACCOUNT: Final = frozenset(Who) - {Who.SUSPENDED, Who.DISPLAY, Who.OPERATOR, Who.NOBODY}
 _numbers: Final = itertools.count(1)
 
 
@@ -257,6 +258,30 @@ async def owners_identity(evening: Evening, _: Who) -> Asked:
 
 
 # -- classes ----------------------------------------------------------------------------------------------------
+
+
+async def their_account(evening: Evening, _: Who) -> Asked:
+    return Asked(path={"id": (await evening.caller(Who.ATHLETE)).account_id})
+
+
+async def their_address(evening: Evening, _: Who) -> Asked:
+    async with evening.world.transactions() as stores:
+        account = await stores.accounts.by_id((await evening.caller(Who.ATHLETE)).account_id)
+    assert account is not None
+    return Asked(query={"email": account.email})
+
+
+async def their_account_because(evening: Evening, who: Who) -> Asked:
+    return replace(await their_account(evening, who), body={"reason": "they asked us to"})
+
+
+async def their_suspension(evening: Evening, who: Who) -> Asked:
+    return replace(await their_account(evening, who), query={"reason": "they asked us to"})
+
+
+async def their_role(evening: Evening, who: Who) -> Asked:
+    asked = await their_account(evening, who)
+    return replace(asked, path={**asked.path, "role": "author"})
 
 
 async def join_code(evening: Evening, _: Who) -> Asked:

@@ -26,10 +26,13 @@ from paceline.wiring import Parts, open_parts, start_loops
 from realtime.wire import RoomJoin
 from services.accounts.account import Account
 from services.accounts.keyring import load_key
+from services.accounts.ports import Login
 from services.accounts.provider import read_providers
+from services.accounts.staff import AccountActs
 from services.accounts.tokens import Tokens
+from services.audit.entry import SYSTEM
 from services.classes.live_class import LiveClass, Role
-from services.kernel.caller import Caller
+from services.kernel.caller import AccountRole, Caller
 from services.kernel.clock import ManualClock, SystemClock, utc
 from services.kernel.ids import Uuid7Ids
 from tests.gateway.sockets.build import WAIT_S, Client
@@ -125,6 +128,16 @@ class Answer:
     body: Any
 
 
+EXTRA_ROLES: Final[dict[Who, tuple[AccountRole, ...]]] = {
+    Who.OWNER: ("coach",),
+    Who.CO_COACH: ("coach",),
+    Who.COACH: ("coach",),
+    Who.AUTHOR: ("author",),
+    Who.SUPPORT: ("support",),
+    Who.ADMIN: ("admin",),
+}
+
+
 class Evening:
     """One class and its people. Everything in it is of its own; nothing that happens here is seen by another evening."""
 
@@ -149,9 +162,20 @@ class Evening:
     async def caller(self, who: Who) -> Caller:
         """The account of somebody who has one."""
         if who not in self._callers:
-            roles = ("member", "coach") if who in {Who.OWNER, Who.CO_COACH, Who.COACH} else ("member",)
-            self._callers[who] = await self.world.account(str(who), *roles)
+            self._callers[who] = await self.world.account(str(who), "member", *EXTRA_ROLES.get(who, ()))
+            if who is Who.SUSPENDED:
+                await self._suspend(self._callers[who])
         return self._callers[who]
+
+    async def _suspend(self, caller: Caller) -> None:
+        """Suspend an account after it has got a token; this gateway has read it."""
+        clock, ids = self.stage.parts.clock, self.world.ids
+        login = Login(caller.login_id, caller.account_id, "phone", utc(self.now_ms()))
+        async with self.world.transactions() as stores:
+            await stores.logins.add(login)
+        acts = AccountActs(self.world.transactions, clock, ids)
+        await acts.suspend(SYSTEM, caller.account_id, "they share their account", None)
+        await self.stage.parts.revocation.read()
 
     async def token(self, who: Who) -> str | None:
         """What somebody shows."""

@@ -21,6 +21,7 @@ from tests.matrix import events as e
 from tests.matrix import factors as f
 from tests.matrix import routes as r
 from tests.matrix.roles import (
+    ADMINS,
     ANY_ACCOUNT,
     ANY_TOKEN,
     ANYBODY,
@@ -41,7 +42,9 @@ from tests.matrix.roles import (
     OWN_CLASS,
     OWNER_IN_ROOM,
     RIDERS_IN_ROOM,
+    STAFF,
     THEIR_OWN,
+    WRITERS,
     Rule,
     Who,
     among_accounts,
@@ -212,6 +215,14 @@ ROUTES: Final = (
     RouteRow("POST /v1/me/passkeys", ANY_ACCOUNT, f.made_passkey, FRESH),
     RouteRow("PATCH /v1/me/passkeys/{id}", THEIR_OWN, f.owners_passkey),
     RouteRow("DELETE /v1/me/passkeys/{id}", THEIR_OWN, f.owners_passkey_to_remove, FRESH),
+    # -- staff
+    RouteRow("GET /v1/staff/accounts", STAFF, r.their_address),
+    RouteRow("GET /v1/staff/accounts/{id}", STAFF, r.their_account),
+    RouteRow("POST /v1/staff/accounts/{id}/logins/end", STAFF, r.their_account_because),
+    RouteRow("PUT /v1/staff/accounts/{id}/suspension", ADMINS, r.their_account_because),
+    RouteRow("DELETE /v1/staff/accounts/{id}/suspension", ADMINS, r.their_suspension),
+    RouteRow("PUT /v1/staff/accounts/{id}/roles/{role}", ADMINS, r.their_role),
+    RouteRow("DELETE /v1/staff/accounts/{id}/roles/{role}", ADMINS, r.their_role),
     # -- classes
     RouteRow("POST /v1/displays", ANYBODY, r.join_code, "with the code of a class"),
     RouteRow("GET /v1/demo", ANYBODY, r.demo_class),
@@ -268,7 +279,7 @@ ROUTES: Final = (
     RouteRow("GET /v1/bookings", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/bookings/{id}", _BOOKER, r.athletes_booking),
     RouteRow("DELETE /v1/bookings/{id}", _BOOKER, r.athletes_booking),
-    RouteRow("POST /v1/on-demand", COACHES, r.body(r.ON_DEMAND)),
+    RouteRow("POST /v1/on-demand", WRITERS, r.body(r.ON_DEMAND)),
     RouteRow("GET /v1/on-demand", ANY_ACCOUNT, r.plain),
     RouteRow("DELETE /v1/on-demand/{id}", ITS_COACH, r.on_demand()),
     RouteRow("POST /v1/on-demand/{id}/classes", ANY_ACCOUNT, r.on_demand({"key": "k"})),

@@ -56,6 +56,22 @@ def test_what_is_granted_is_shown_until_it_is_taken_back(capsys: pytest.CaptureF
 
 
 @pytest.mark.usefixtures("dsn")
+def test_a_role_is_given_and_taken_and_an_account_suspended_and_let_in_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert account("grant", "Ana@Example.org", "support") == 0
+    assert capsys.readouterr().out == "ana@example.org has the roles member, support\n"
+    assert account("ungrant", "ana@example.org", "support") == 0
+    assert capsys.readouterr().out == "ana@example.org has the roles member\n"
+    assert account("suspend", "ana@example.org", "they share their account", "--until", "2199-01-01") == 0
+    assert "is suspended until 2199-01-01 00:00 UTC" in capsys.readouterr().out
+    assert account("lift", "ana@example.org", "it is settled") == 0
+    assert capsys.readouterr().out == "ana@example.org may be used\n"
+    assert account("suspend", "eve@example.org", "they are nobody") == 1
+    assert "there is no account" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("dsn")
 def test_who_is_not_there_and_what_ends_before_it_begins_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert account("entitle", "eve@example.org", "premium") == 1
     assert "register it first" in capsys.readouterr().err

@@ -35,6 +35,7 @@ from services.accounts.registrations import Registrations
 from services.accounts.resets import Resets
 from services.accounts.second_factors import SecondFactors
 from services.accounts.sign_ins import SignIns
+from services.accounts.staff import AccountActs, Staff
 from services.accounts.step_ups import StepUps
 from services.accounts.ticket import TicketPrinter
 from services.accounts.tickets import Tickets
@@ -206,6 +207,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         accounts=Accounts(transactions, passwords, opening, clock, ids, attempts=attempts),
         vitals=Vitals(transactions, clock, ids),
         logins=Logins(transactions, passwords, clock, attempts, mails=mails),
+        staff=Staff(AccountActs(transactions, clock, ids), clock),
         registrations=Registrations(transactions, passwords, mails, opening, clock, ids, attempts),
         resets=Resets(transactions, passwords, mails, clock, attempts),
         email_changes=EmailChanges(transactions, passwords, mails, clock, attempts),

@@ -10,7 +10,7 @@ from realtime.wire import CLIENT_EVENTS
 from services.access import permission as may
 from services.access.permission import ALL, Permission, Place
 from services.access.policy import ALLOWED, NOTHING, REASONS, Thing, decide, held, require
-from services.access.role import EVERYBODY, GRANTED, ORG_ROLES, OrgRole
+from services.access.role import EVERYBODY, GRANTED
 from services.kernel.caller import AccountRole, Caller
 from services.kernel.ids import AccountId, ClassId, LoginId
 from services.kernel.problems import ClassNotFound, ClassOver, EntitlementNeeded, Forbidden, RemovedFromClass
@@ -20,8 +20,7 @@ SOMEBODY = AccountId(uuid.UUID(int=2))
 HILLS = ClassId(uuid.UUID(int=3))
 FLATS = ClassId(uuid.UUID(int=4))
 PLACES: tuple[Place, ...] = ("none", "spectator", "athlete", "co_coach", "coach", "starter")
-SEATS: tuple[OrgRole | None, ...] = (None, *ORG_ROLES)
-LIVE_HILLS = Thing(class_id=HILLS, place="coach", consent=True)
+LIVE_HILLS = Thing(class_id=HILLS, place="coach", consent=True, plan=True)
 
 
 def caller(*roles: AccountRole, shows: ClassId | None = None) -> Caller:
@@ -52,7 +51,7 @@ def test_whoever_has_no_role_may_do_nothing_asvs_8_2_1() -> None:
     nobody = caller()
     for permission in ALL.values():
         for place in PLACES:
-            thing = Thing(owner_id=MIRA, class_id=HILLS, place=place, consent=True, seat="owner")
+            thing = Thing(owner_id=MIRA, class_id=HILLS, place=place, consent=True, plan=True)
             decision = decide(nobody, permission, thing)
             assert not decision.allowed, permission.name
             assert decision.reason == "role_missing"
@@ -73,14 +72,14 @@ def test_the_admin_token_is_no_role_so_no_account_operates_the_installation_asvs
 @pytest.mark.parametrize("permission", ALL.values(), ids=lambda each: each.name)
 def test_less_is_never_allowed_where_more_was_not(permission: Permission) -> None:
     """ASVS 8.2.2: each fact that speaks against it, alone, turns a yes into a no, and none turns a no into a yes."""
-    for place, seat, owner in product(PLACES, SEATS, (None, MIRA, SOMEBODY)):
-        good = Thing(owner_id=owner, class_id=HILLS, place=place, seat=seat, consent=True)
+    for place, owner in product(PLACES, (None, MIRA, SOMEBODY)):
+        good = Thing(owner_id=owner, class_id=HILLS, place=place, consent=True, plan=True)
         allowed = decide(COACH, permission, good).allowed
         for worse in (
-            Thing(owner_id=owner, class_id=HILLS, place=place, seat=seat, consent=True, out=True),
-            Thing(owner_id=owner, class_id=HILLS, place=place, seat=seat, consent=True, over=True),
-            Thing(owner_id=owner, class_id=HILLS, place=place, seat=seat, consent=False),
-            Thing(owner_id=owner, class_id=HILLS, place=place, seat=seat, consent=True, needs="live", lacks="expired"),
+            Thing(owner_id=owner, class_id=HILLS, place=place, consent=True, plan=True, out=True),
+            Thing(owner_id=owner, class_id=HILLS, place=place, consent=True, plan=True, over=True),
+            Thing(owner_id=owner, class_id=HILLS, place=place, plan=True),
+            Thing(owner_id=owner, class_id=HILLS, place=place, consent=True, needs="live", lacks="expired"),
         ):
             decision = decide(COACH, permission, worse)
             assert allowed or not decision.allowed
@@ -96,10 +95,10 @@ def test_a_coach_sees_raw_heart_rate_with_consent_in_a_live_class_while_the_plan
     ("who", "thing", "reason"),
     [
         (caller("member"), LIVE_HILLS, "role_missing"),
-        (COACH, Thing(class_id=HILLS, place="none", consent=True), "not_yours"),
-        (COACH, Thing(class_id=HILLS, place="athlete", consent=True), "not_yours"),
-        (COACH, Thing(class_id=HILLS, place="coach", consent=True, over=True), "class_over"),
-        (COACH, Thing(class_id=HILLS, place="coach"), "no_consent"),
+        (COACH, Thing(class_id=HILLS, place="none", consent=True, plan=True), "not_yours"),
+        (COACH, Thing(class_id=HILLS, place="athlete", consent=True, plan=True), "not_yours"),
+        (COACH, Thing(class_id=HILLS, place="coach", consent=True, plan=True, over=True), "class_over"),
+        (COACH, Thing(class_id=HILLS, place="coach", plan=True), "no_consent"),
         (COACH, Thing(class_id=HILLS, place="coach", consent=True, needs="coaching", lacks="expired"), "plan_missing"),
         (SCREEN, LIVE_HILLS, "no_account"),
     ],
@@ -159,12 +158,6 @@ def test_staff_see_accounts_and_only_admins_suspend_and_grant_asvs_8_2_1() -> No
         assert held(admin, permission).allowed
         assert not held(support, permission).allowed
     assert not decide(admin, may.SEE_HEART_RATE, LIVE_HILLS).allowed
-
-
-def test_a_role_of_an_organisation_opens_nothing_of_anybody_else() -> None:
-    for permission in ALL.values():
-        if not permission.name.startswith("organisation."):
-            assert not any(standing.startswith("org_") for standing in permission.to), permission.name
 
 
 def test_nobody_is_made_a_member_or_a_display_by_granting() -> None:

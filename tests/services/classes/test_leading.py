@@ -2,12 +2,22 @@
 
 import uuid
 
+import msgspec
 import pytest
 
-from services.classes.leading import MAX_CO_COACHES, appointed, may_appoint, may_remove
+from services.classes.leading import (
+    MAX_CO_COACHES,
+    Person,
+    appointed,
+    may_appoint,
+    may_remove,
+    may_see_heart_rate,
+    person_view,
+)
 from services.classes.live_class import LiveClass, may_control, may_end, may_enter, may_script
 from services.classes.saying import may_cue
-from services.kernel.caller import Caller
+from services.classes.showing import Showing
+from services.kernel.caller import AccountRole, Caller
 from services.kernel.ids import AccountId, ClassId, LoginId
 from services.kernel.problems import ClassOver, Forbidden, NotACoach, TooManyCoCoaches
 
@@ -71,3 +81,32 @@ def test_who_may_send_out_whom() -> None:
             may_remove(LED, caller, target.account_id)
     with pytest.raises(ClassOver):
         may_remove(OVER, MIA, ADA.account_id)
+
+
+@pytest.mark.parametrize(
+    ("live", "roles", "showing", "reason"),
+    [
+        (LED, ("member", "coach"), None, "allowed"),
+        (LED, ("member", "coach"), Showing("zone"), "allowed"),
+        (LED, ("member", "coach"), Showing("coach"), "allowed"),
+        (LED, ("member", "coach"), Showing("hidden"), "no_consent"),
+        (OVER, ("member", "coach"), Showing("full"), "class_over"),
+        (LED, ("member",), Showing("full"), "role_missing"),
+    ],
+)
+def test_whoever_leads_a_class_is_told_whose_heart_rate_they_see_live_and_why_not(
+    live: LiveClass, roles: tuple[AccountRole, ...], showing: Showing | None, reason: str
+) -> None:
+    """OWASP API3:2023: with consent, inside a live class, in the role of a coach; one of them missing is enough."""
+    coach = msgspec.structs.replace(MIA, roles=frozenset(roles))
+    assert may_see_heart_rate(live, coach, showing).reason == reason
+    athlete = Person(
+        n=3, account_id=ADA.account_id, name="Ada", role="athlete", is_coach=False, removed=False, muted=False,
+        muted_until_ms=None, showing=showing or Showing(),
+    )  # fmt: skip
+    assert person_view(live, coach, athlete, 0).heart_rate == reason
+
+
+def test_whoever_does_not_lead_a_class_sees_nobodys_heart_rate_in_it() -> None:
+    stranger = msgspec.structs.replace(ADA, roles=frozenset({"member", "coach"}))
+    assert may_see_heart_rate(LED, stranger, Showing("full")).reason == "not_yours"
