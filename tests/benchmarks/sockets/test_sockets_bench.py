@@ -18,7 +18,7 @@ from aiohttp import web
 
 from paceline.embedded.redis import program as redis_of_wheel
 from tests.benchmarks.machine import Machine, Stamp
-from tests.benchmarks.sockets import aiohttp_peer, build, path, targets
+from tests.benchmarks.sockets import aiohttp_peer, build, entering, path, targets
 from tests.benchmarks.sockets.__main__ import PAGE
 from tests.benchmarks.sockets.build import CannotMeasure, Tools, redis_version
 from tests.benchmarks.sockets.job import Job
@@ -185,6 +185,12 @@ def test_the_page_says_what_the_results_say() -> None:
 def test_the_version_of_redis_decides_about_sharding() -> None:
     assert redis_version("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64") == (7, 0, 15)
     assert redis_version("") is None
+
+
+def test_letting_somebody_in_is_measured_with_and_without_their_token() -> None:
+    costs = entering.measure(rounds=2)
+    assert set(costs) == {"token read", "ticket read", "connected, anybody", "connected, token"}
+    assert all(cost > 0 for cost in costs.values())
 
 
 async def test_the_path_of_an_event_is_measured_stage_by_stage_without_a_kernel() -> None:
