@@ -589,7 +589,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     TotpToScan(
         secret="GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",  # noqa: S106
         uri="otpauth://totp/Paceline:jonas@example.org?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Paceline",
-        picture='<svg viewBox="0 0 45 45"><path stroke="#000" d="M4 4.5h7m1 0h2"/></svg>',
+        picture='<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 45 45"><path stroke="#000" d="M4 4.5h7m1 0h2"/></svg>',
         expires_at_ms=_START + 600_000,
     ),
     ConfirmTotp(code="492039"),

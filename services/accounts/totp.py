@@ -10,6 +10,7 @@ whatever node they arrive, which is taken before a code is looked at (`Totp.gues
 
 import base64
 import hmac
+import io
 import re
 import secrets
 from typing import Final
@@ -103,4 +104,8 @@ def uri_of(secret: bytes, email: str, issuer: str) -> str:
 
 def picture_of(uri: str) -> str:
     """The QR code as an SVG that scales to whatever frame it is put into, dark on light."""
-    return segno.make(uri, error="m", micro=False).svg_inline(border=4, omitsize=True, light="#fff", dark="#000")
+    drawn = io.BytesIO()
+    segno.make(uri, error="m", micro=False).save(
+        drawn, kind="svg", border=4, omitsize=True, light="#fff", dark="#000", xmldecl=False, nl=False
+    )
+    return drawn.getvalue().decode()

@@ -6,6 +6,7 @@ from pathlib import Path
 from services.accounts.keyring import make_key
 from tests.journeys.node import run_node
 from tests.journeys.test_inbox import two_nodes
+from tests.support.server import Server
 from tests.support.system_parts import require
 
 
@@ -27,4 +28,18 @@ async def test_a_device_is_logged_out_from_another_browser_at_another_node(fresh
             CHROMIUM=str(chromium),
             ARTIFACTS=os.environ.get("ARTIFACTS") or str(tmp_path),
         )
+    assert code == 0, said
+
+
+async def test_a_second_factor_is_set_up_asked_for_and_taken_away(paceline_server: Server, tmp_path: Path) -> None:
+    """ASVS 6.5.1, 7.5.1."""
+    chromium = require("chromium")
+    require("node")
+    require("socket.io-client")
+    said, code = await run_node(
+        "factor.mjs",
+        BASE_URL=paceline_server.base_url.replace("127.0.0.1", "localhost"),
+        CHROMIUM=str(chromium),
+        ARTIFACTS=os.environ.get("ARTIFACTS") or str(tmp_path),
+    )
     assert code == 0, said

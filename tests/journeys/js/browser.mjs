@@ -14,7 +14,7 @@ import { BASE_URL, connect, http, register } from "./client.mjs";
 
 const WITHIN_MS = 30_000; // how long a failure takes to be one; the pages are much quicker, but share the machine
 const ARTIFACTS = process.env.ARTIFACTS;
-const PASSWORD = "seven brown foxes rowing";
+export const PASSWORD = "seven brown foxes rowing";
 export const PHONE = { width: 390, height: 844 };
 export const NARROW_PHONE = { width: 360, height: 740 };
 export const LAPTOP = { width: 1280, height: 800 };

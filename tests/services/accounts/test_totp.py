@@ -128,6 +128,7 @@ def test_the_uri_says_what_apps_read() -> None:
 def test_the_picture_is_an_svg_without_script_or_style() -> None:
     picture = picture_of(uri_of(SECRET, "anna@example.org", "Paceline"))
     root = ET.fromstring(picture)
-    assert {element.tag.rpartition("}")[2] for element in root.iter()} == {"svg", "path"}
+    space = "{http://www.w3.org/2000/svg}"
+    assert {element.tag for element in root.iter()} == {f"{space}svg", f"{space}path"}
     assert "viewBox" in root.attrib
     assert "style" not in picture

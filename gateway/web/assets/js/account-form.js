@@ -2,6 +2,8 @@
  * Logging in and registering, one form with two faces, for the coach's and the athlete's page.
  */
 import { make, whileBusy } from "./dom.js";
+import { factorForm } from "./factor-form.js";
+import { canUsePasskeys } from "./passkeys.js";
 import { Problem } from "./problem.js";
 import { providerButtons } from "./signing-in.js";
 
@@ -43,6 +45,24 @@ export function accountForm(place, login, { as, onDone }) {
     hint: "At least 10 characters.",
   });
   const button = make("button", { class: "button button-primary button-wide", type: "submit" });
+  const passkey = make(
+    "button",
+    {
+      class: "button button-wide",
+      type: "button",
+      onclick: () =>
+        whileBusy(passkey, async () => {
+          complain("");
+          try {
+            await byPasskey();
+          } catch (problem) {
+            if (!(problem instanceof Problem)) throw problem;
+            complain(problem.message);
+          }
+        }),
+    },
+    "Log in with a passkey",
+  );
   const other = make("button", {
     class: "link",
     type: "button",
@@ -59,6 +79,7 @@ export function accountForm(place, login, { as, onDone }) {
     password.row,
     trouble,
     button,
+    passkey,
     other,
     others,
   );
@@ -73,6 +94,7 @@ export function accountForm(place, login, { as, onDone }) {
     password.input.autocomplete = words.password;
     name.row.hidden = face === "login";
     password.hint.hidden = face === "login";
+    passkey.hidden = face !== "login" || !canUsePasskeys();
     complain("");
   }
 
@@ -98,6 +120,7 @@ export function accountForm(place, login, { as, onDone }) {
         onDone();
       } catch (problem) {
         if (!(problem instanceof Problem)) throw problem;
+        if (problem.code === "second_factor_needed") return askFactor(problem.data);
         complain(
           problem.message,
           problem.field ||
@@ -106,6 +129,37 @@ export function accountForm(place, login, { as, onDone }) {
       }
     });
   });
+
+  /** The password was right, and is not enough. */
+  function askFactor({ token, factors }) {
+    const ways = String(factors).split(" ");
+    const asked = factorForm({
+      title: "One more step",
+      note: "Your password is right. Now show your second factor.",
+      ways,
+      button: "Log in",
+      back: "Log in as somebody else",
+      onProof: async (proof) => {
+        await login.finish({ token, ...proof });
+        onDone();
+      },
+      onPasskey: byPasskey,
+      onBack: () => {
+        form.reset();
+        turn("login");
+        place.replaceChildren(form);
+        title.focus();
+      },
+    });
+    asked.classList.add("card");
+    place.replaceChildren(asked);
+    (asked.querySelector("input") ?? asked.querySelector("button"))?.focus();
+  }
+
+  async function byPasskey() {
+    await login.withPasskey();
+    onDone();
+  }
 
   turn("login");
   place.replaceChildren(form);

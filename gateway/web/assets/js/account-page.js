@@ -5,6 +5,8 @@ import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
 import { loginWords } from "./login-words.js";
 import { memberPage } from "./member-page.js";
 import { Problem } from "./problem.js";
+import { SecondFactor, wireSecondFactor } from "./second-factor.js";
+import { steppingUp } from "./step-up.js";
 import { leaveFor, providersHere } from "./signing-in.js";
 import { Vitals } from "./vitals.js";
 import { count, moment } from "./words.js";
@@ -137,7 +139,9 @@ class Page {
     }
     try {
       setText(byId("password-trouble"), "");
-      const { ended } = await this.login.call("PUT", "/v1/me/password", { old: old.value, new: wanted.value });
+      const { ended } = await steppingUp(this.login, () =>
+        this.login.call("PUT", "/v1/me/password", { old: old.value, new: wanted.value }),
+      );
       byId("password").reset();
       this.#ended(ended, "Your password is changed. ");
       await this.load();
@@ -171,6 +175,9 @@ class Page {
 }
 
 let page = null;
+let factor = null;
+
+wireSecondFactor(() => factor);
 
 byId("end-others").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.endOthers()));
 byId("password").addEventListener("submit", (event) => {
@@ -182,9 +189,12 @@ await memberPage({
   meanwhile: "You can go on meanwhile.",
   async enter(login, live) {
     page = new Page(login);
+    factor = new SecondFactor(login);
+    factor.endScan();
+    factor.hideCodes();
     byId("password-name").value = login.account.email;
     showView("home");
-    await Promise.all([page.load(), page.loadProviders(), new Vitals(login).load()]);
+    await Promise.all([page.load(), factor.load(), page.loadProviders(), new Vitals(login).load()]);
     // Another tab or device may have logged in or out while we were away.
     live.watch(({ phase }) => {
       if (phase === "connected") page.load();

@@ -9,6 +9,7 @@
  */
 import { handOver, pickUp } from "./hand-over.js";
 import { call } from "./http.js";
+import { showPasskey } from "./passkeys.js";
 import { Problem } from "./problem.js";
 
 const REFRESH_BEFORE_MS = 60_000;
@@ -79,6 +80,27 @@ export class Login {
   takeOver(told) {
     this.#keep(told);
     this.#tell();
+  }
+
+  /** Goes on where `logIn` was answered with `second_factor_needed`. @param {Record<string, any>} proof its token, and one proof */
+  async finish(proof) {
+    this.#keep(await call("POST", "/v1/logins/second-factor", { body: proof }));
+    this.#tell();
+  }
+
+  /** Logs in with a passkey alone. */
+  async withPasskey() {
+    const passkey = await showPasskey(await call("POST", "/v1/logins/passkey/options"));
+    this.#keep(await call("POST", "/v1/logins/passkey", { body: { passkey, device: deviceName() } }));
+    this.#tell();
+  }
+
+  /** Keeps an access token that says that this login has proven itself just now. */
+  keepFresh({ access_token, expires_in_s }) {
+    const kept = this.kept;
+    if (!kept) return;
+    const fresh = { ...kept, access: access_token, expiresAtMs: Date.now() + expires_in_s * 1000 };
+    localStorage.setItem(this.key, JSON.stringify(fresh));
   }
 
   /** Ends the login here and, when the server can be reached, there too. */
