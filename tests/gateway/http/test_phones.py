@@ -18,7 +18,7 @@ from services.notifications.phone import PhoneCodes
 from services.notifications.phones import Phones
 from services.notifications.rendering import Words
 from services.notifications.unsubscribe import Unsubscribe
-from tests.gateway.http.conftest import SECRET, Api
+from tests.gateway.http.conftest import PASSWORD, SECRET, Api
 from tests.gateway.http.notified import account_of, told
 from tests.gateway.http.test_callbacks import report
 from tests.support.postbox import send_due
@@ -71,6 +71,11 @@ class Texting:
         """Somebody gives a number and proves it."""
         await self.give(token, number)
         assert (await self.prove(token, await self.code()))["number"] == number
+
+    async def stepped_up(self, token: str) -> str:
+        """The token of the same login, which has proven itself just now."""
+        answer = await self._said("POST", "/v1/me/step-up", {"password": PASSWORD}, token, 200)
+        return str(answer["access_token"])
 
     async def _said(self, method: str, url: str, body: object, token: str, status: int) -> dict[str, Any]:
         response = await self.api.call(method, url, body, token=token)
@@ -152,9 +157,17 @@ async def test_a_code_is_good_for_ten_minutes_and_does_not_leave_after_them(text
     await texting.api.clock.advance(600)
     await texting.prove(token, code, 410)
     assert await texting.now(token) == NOTHING
-    await texting.give(token)
+    await texting.give(await texting.stepped_up(token))
     await texting.api.clock.advance(600)
     assert len(await texting.texts()) == 1
+
+
+async def test_a_login_that_has_not_proven_itself_for_long_gives_no_number(texting: Texting) -> None:
+    """ASVS 7.5.1."""
+    token = await texting.api.token()
+    await texting.api.clock.advance(600)
+    assert (await texting.give(token, status=403))["code"] == "step_up_needed"
+    await texting.give(await texting.stepped_up(token))
 
 
 async def test_another_code_takes_the_place_of_the_first_after_a_minute_and_five_are_a_day(texting: Texting) -> None:

@@ -4,6 +4,7 @@
 import { byId, confirmed, setText, whileBusy } from "./dom.js";
 import { askAgainWords, checkWords, phoneWords } from "./phone-words.js";
 import { Problem } from "./problem.js";
+import { steppingUp } from "./step-up.js";
 
 const URL = "/v1/phone";
 
@@ -26,7 +27,7 @@ export class Phone {
 
   async #give(number) {
     await this.#guarded(async () => {
-      this.#show(await this.login.call("PUT", URL, { phone: number }));
+      this.#show(await steppingUp(this.login, () => this.login.call("PUT", URL, { phone: number })));
       if (this.view.check) byId("phone-code").focus();
     });
   }
