@@ -2,7 +2,7 @@
  * Logging in and registering, one form with two faces, for the coach's and the athlete's page.
  */
 import { make, whileBusy } from "./dom.js";
-import { factorForm } from "./factor-form.js";
+import { secondStep } from "./factor-form.js";
 import { canUsePasskeys } from "./passkeys.js";
 import { Problem } from "./problem.js";
 import { providerButtons } from "./signing-in.js";
@@ -130,20 +130,9 @@ export function accountForm(place, login, { as, onDone }) {
     });
   });
 
-  /** The password was right, and is not enough. */
-  function askFactor({ token, factors }) {
-    const ways = String(factors).split(" ");
-    const asked = factorForm({
-      title: "One more step",
-      note: "Your password is right. Now show your second factor.",
-      ways,
-      button: "Log in",
-      back: "Log in as somebody else",
-      onProof: async (proof) => {
-        await login.finish({ token, ...proof });
-        onDone();
-      },
-      onPasskey: byPasskey,
+  function askFactor(needed) {
+    secondStep(place, login, needed, {
+      onDone,
       onBack: () => {
         form.reset();
         turn("login");
@@ -151,9 +140,6 @@ export function accountForm(place, login, { as, onDone }) {
         title.focus();
       },
     });
-    asked.classList.add("card");
-    place.replaceChildren(asked);
-    (asked.querySelector("input") ?? asked.querySelector("button"))?.focus();
   }
 
   async function byPasskey() {

@@ -108,3 +108,32 @@ export function factorForm({ heading = "h1", title, note, ways, button, back, on
   else others.append(make("button", { class: "link", type: "button", onclick: onBack }, back));
   return form;
 }
+
+/**
+ * The second step of a log-in, in place of what was in `place`: the first proof was right, and is not enough.
+ * @param {HTMLElement} place
+ * @param {import("./login.js").Login} login
+ * @param {{token: string, factors: string}} needed the data of `second_factor_needed`
+ * @param {{onDone: () => void, onBack: () => void}} then
+ */
+export function secondStep(place, login, { token, factors }, { onDone, onBack }) {
+  const form = factorForm({
+    title: "One more step",
+    note: "That was right. Now show your second factor.",
+    ways: String(factors).split(" "),
+    button: "Log in",
+    back: "Log in as somebody else",
+    onProof: async (proof) => {
+      await login.finish({ token, ...proof });
+      onDone();
+    },
+    onPasskey: async () => {
+      await login.withPasskey();
+      onDone();
+    },
+    onBack,
+  });
+  form.classList.add("card");
+  place.replaceChildren(form);
+  (form.querySelector("input") ?? form.querySelector("button"))?.focus();
+}

@@ -2,6 +2,7 @@
  * Back from a provider: hands in its answer, waits while a worker asks who it is, and goes on where one came from.
  */
 import { byId, setText } from "./dom.js";
+import { secondStep } from "./factor-form.js";
 import { call } from "./http.js";
 import { Login } from "./login.js";
 import { Problem } from "./problem.js";
@@ -54,6 +55,16 @@ try {
   location.replace(back);
 } catch (problem) {
   if (!(problem instanceof Problem)) throw problem;
+  if (problem.code === "second_factor_needed") showSecondStep(problem.data);
+  else showTrouble(problem);
+}
+
+function showSecondStep(needed) {
+  const onward = () => location.replace(back);
+  secondStep(document.querySelector("main .narrow"), new Login(left.side), needed, { onDone: onward, onBack: onward });
+}
+
+function showTrouble(problem) {
   const linkIt = problem.code === "link_needed";
   setText(byId("title"), linkIt ? "You have an account already" : left?.linking ? "Not linked" : "Not signed in");
   setText(byId("said"), "");
