@@ -85,6 +85,7 @@ from services.accounts.account_mail import MailTokens
 from services.accounts.account_mails import AccountMails
 from services.accounts.accounts import Accounts, Signup, identifier
 from services.accounts.attempts import Attempts
+from services.accounts.audit_desk import AuditDesk
 from services.accounts.breached import Breached
 from services.accounts.displays import Displays
 from services.accounts.email_changes import EmailChanges
@@ -455,6 +456,7 @@ async def open_parts(
                 staff=Staff(account_acts, clock),
                 logins=logins,
                 step_ups=step_ups,
+                audit=AuditDesk(transactions, verifying, clock),
                 registrations=registrations,
                 resets=Resets(transactions, passwords, mails, clock, attempts, breached=breached),
                 email_changes=EmailChanges(transactions, passwords, mails, clock, attempts),

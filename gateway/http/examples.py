@@ -78,6 +78,7 @@ from rooms.playback import Shown
 from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.account_mail import LIFE_MS
+from services.accounts.audit_desk import AuditPage, AuditState, EntryView
 from services.accounts.entitlement import EntitlementView
 from services.accounts.identities import IdentityView
 from services.accounts.keyring import Jwk
@@ -532,6 +533,37 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     AskForReset(email="jonas@example.org"),
     FinishReset(token=_LINK, password="copper lantern orbit thistle"),  # noqa: S106
     ChangeEmail(email="jonas@new.example.org"),
+    AuditPage(
+        (
+            EntryView(
+                position=4711,
+                at_ms=_START,
+                act="logins.ended",
+                actor_kind="account",
+                actor=_mira,
+                actor_email="mira@example.org",
+                account=_jonas,
+                account_email="jonas@example.org",
+                login=_id(3),
+                name="",
+                network="203.0.113.0/24",
+                thing_kind="",
+                thing="",
+                reason="they asked us to",
+                data='{"count":2}',
+            ),
+        ),
+        next_before=4711,
+    ),
+    AuditState(
+        rows=4711,
+        waiting=0,
+        checked_from=3712,
+        breaches=(),
+        signed_row=4700,
+        signed_at_ms=_START,
+        acts=("logins.ended",),
+    ),
     LogIn(email="jonas@example.org", password="violet anchor moss kettle", device="watch"),  # noqa: S106
     RefreshRequest(refresh_token="plr_4Jq0m2nB8sX1vT6yK3wE5rU7iO9pA0dF2gH4jL6zC8c"),  # noqa: S106
     JwkSet(

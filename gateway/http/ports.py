@@ -16,6 +16,7 @@ from gateway.proxies import TrustedProxies
 from gateway.sockets.statistics import LineView, Order, SocketsStatistics
 from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange, SignupRole
+from services.accounts.audit_desk import AuditPage, AuditState
 from services.accounts.displays import Display
 from services.accounts.entitlement import EntitlementView
 from services.accounts.identities import IdentityView
@@ -33,6 +34,7 @@ from services.accounts.step_ups import SteppedUp
 from services.accounts.tokens import Issued
 from services.accounts.vital import NewVital, VitalView
 from services.audit.entry import Actor
+from services.audit.ports import Wanted
 from services.challenges.challenge import Kind, Ties
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation
 from services.challenges.heat import HeatKind, Late
@@ -159,6 +161,13 @@ class LoginCases(Protocol):
     async def end(self, caller: Caller, login_id: LoginId) -> None: ...
     async def end_others(self, caller: Caller) -> int: ...
     async def change_password(self, caller: Caller, *, old: str, new: str, address: str | None) -> int: ...
+
+
+class AuditCases(Protocol):
+    """See services/accounts/audit_desk.py."""
+
+    async def entries(self, caller: Caller, wanted: Wanted, limit: int, address: str | None) -> AuditPage: ...
+    async def state(self, caller: Caller) -> AuditState: ...
 
 
 class StepUpCases(Protocol):
@@ -580,6 +589,7 @@ class GatewayDeps:
     staff: StaffCases
     logins: LoginCases
     step_ups: StepUpCases
+    audit: AuditCases
     registrations: RegistrationCases
     resets: ResetCases
     email_changes: EmailChangeCases

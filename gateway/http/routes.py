@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from gateway.http import (
     accounts,
+    audit,
     blocks,
     bookings,
     challenges,
@@ -109,6 +110,8 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     second_factors.ADD_PASSKEY,
     second_factors.RENAME_PASSKEY,
     second_factors.REMOVE_PASSKEY,
+    audit.AUDIT_ENTRIES,
+    audit.AUDIT_STATE,
     displays.OPEN_DISPLAY,
     displays.DEMO,
     blocks.BLOCK,

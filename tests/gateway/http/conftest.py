@@ -19,6 +19,7 @@ from services.accounts.account_mail import MailTokens
 from services.accounts.account_mails import AccountMails
 from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import Attempts
+from services.accounts.audit_desk import AuditDesk
 from services.accounts.displays import Displays
 from services.accounts.email_changes import EmailChanges
 from services.accounts.entitlements import Entitlements
@@ -41,6 +42,7 @@ from services.accounts.ticket import TicketPrinter
 from services.accounts.tickets import Tickets
 from services.accounts.tokens import Tokens
 from services.accounts.vitals import Vitals
+from services.audit.verifying import Verifying
 from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
 from services.classes.bookings import Bookings
@@ -76,6 +78,7 @@ from services.social.blocks import Blocks
 from services.social.reports import Reports
 from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
+from tests.support.audited import KEY, PUBLIC
 from workers.outbound.egress import Egress
 from workers.webhooks import judging
 
@@ -218,6 +221,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
             transactions, (), opening, Seals((bytes(32),)), clock, ids, attempts, base_url=lambda: PUBLIC_URL
         ),
         identities=Identities(transactions, clock),
+        audit=AuditDesk(transactions, Verifying(transactions, clock, PUBLIC, KEY.sign), clock),
         keys=keys,
         tickets=Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids),
         displays=Displays(classes, tokens, clock, ids),
