@@ -26,6 +26,7 @@ PAGES: Final = {
     "/inbox": "inbox.html",
     "/account": "account.html",
     "/sign-in": "sign-in.html",
+    "/admin": "admin.html",
     "/cases": "cases.html",
     "/challenges": "challenges.html",
     "/challenge": "challenge.html",

@@ -143,6 +143,15 @@ export class Login {
     return this.account;
   }
 
+  /** Proves that it is still the same person, by what they show; the access token says so from now on. */
+  async stepUp(proof) {
+    const told = await this.call("POST", "/v1/me/step-up", proof);
+    const kept = this.kept;
+    if (!kept) throw loggedOut();
+    const renewed = { ...kept, access: told.access_token, expiresAtMs: Date.now() + told.expires_in_s * 1000 };
+    localStorage.setItem(this.key, JSON.stringify(renewed));
+  }
+
   /** Keeps what the server said about the account. */
   learn(account) {
     const kept = this.kept;

@@ -1,0 +1,261 @@
+/**
+ * Administration: accounts of others, their logins, and the audit. Everything here asks for a second factor that was shown in the last
+ * minutes; when the server says so, the page asks for it and does what it was about to do.
+ */
+import { actorWords, moreWords, personWords, proofOf, stateWords, suspensionWords, when, whereToFind } from "./admin-words.js";
+import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { memberPage } from "./member-page.js";
+import { Problem } from "./problem.js";
+import { count } from "./words.js";
+
+const PAGE = 50;
+
+class Page {
+  /** @param {import("./login.js").Login} login */
+  constructor(login) {
+    this.login = login;
+    this.found = null;
+    this.about = null;
+    this.before = null;
+    this.asked = 0;
+  }
+
+  /** One call; when it needs a fresh factor, that is asked for and the call made again. */
+  async call(method, path, body) {
+    try {
+      return await this.login.call(method, path, body);
+    } catch (problem) {
+      if (problem.code !== "step_up_needed") throw problem;
+      if (!(await this.stepUp())) throw problem;
+      return this.login.call(method, path, body);
+    }
+  }
+
+  /** Asks for the factor until it is right. @returns {Promise<boolean>} whether it was shown */
+  stepUp() {
+    this.stepping ??= this.#stepUp().finally(() => {
+      this.stepping = null;
+    });
+    return this.stepping;
+  }
+
+  #stepUp() {
+    return new Promise((resolve) => {
+      const field = make("input", {
+        id: "factor", type: "text", inputmode: "numeric", autocomplete: "one-time-code", maxlength: 40, required: true, "aria-describedby": "factor-trouble",
+      });
+      const trouble = make("p", { id: "factor-trouble", class: "trouble", role: "alert" });
+      const show = make("button", { class: "button button-primary", type: "submit" }, "Go on");
+      const dialog = make(
+        "dialog",
+        { class: "dialog", "aria-labelledby": "factor-title" },
+        make("h2", { id: "factor-title" }, "Is it still you?"),
+        make("p", {}, "Administration needs a second factor that was shown just now."),
+        make(
+          "form",
+          {
+            class: "admin-act",
+            novalidate: true,
+            onsubmit: (event) => {
+              event.preventDefault();
+              whileBusy(show, async () => {
+                setText(trouble, "");
+                try {
+                  await this.login.stepUp(proofOf(field.value));
+                  dialog.returnValue = "shown";
+                  dialog.close("shown");
+                } catch (problem) {
+                  if (!(problem instanceof Problem)) throw problem;
+                  setText(trouble, problem.message);
+                  field.setAttribute("aria-invalid", "true");
+                  field.select();
+                }
+              });
+            },
+          },
+          make("div", { class: "field" }, make("label", { for: "factor" }, "Code of your authenticator app, or a recovery code"), field),
+          trouble,
+          make("div", { class: "actions" }, make("button", { class: "button", type: "button", onclick: () => dialog.close("") }, "Cancel"), show),
+        ),
+      );
+      dialog.addEventListener("close", () => {
+        dialog.remove();
+        resolve(dialog.returnValue === "shown");
+      });
+      document.body.append(dialog);
+      dialog.showModal();
+    });
+  }
+
+  // -- accounts ---------------------------------------------------------------------------------------------------
+
+  async find(typed) {
+    byId("found").hidden = true;
+    this.found = null;
+    if (!typed.trim()) {
+      this.#complain("find", byId("find-who"), "Whose? Give an address or an id.");
+      return;
+    }
+    await this.guarded("find", async () => {
+      this.#show(await this.call("GET", whereToFind(typed)));
+      byId("found-title").focus();
+    });
+  }
+
+  #show(account) {
+    this.found = account;
+    setText(byId("found-title"), account.name);
+    const suspended = suspensionWords(account.suspension);
+    const fact = (name, words, alarm = false) => make("div", {}, make("dt", {}, name), make("dd", { class: alarm ? "is-alarm" : null }, words));
+    byId("found-facts").replaceChildren(
+      fact("Address", account.email),
+      fact("Id", account.id),
+      fact("Roles", account.roles.join(", ") || "none"),
+      fact("Since", when(account.created_at_ms)),
+      fact("State", suspended || "May be used", Boolean(suspended)),
+    );
+    const rows = account.logins.map((one) => make("li", {}, make("strong", {}, one.device || "A device without a name"), make("small", {}, `last used ${when(one.used_at_ms)}`)));
+    byId("found-logins").replaceChildren(...(rows.length ? rows : [make("li", { class: "muted" }, "Logged in nowhere.")]));
+    const admin = this.login.has("admin");
+    for (const [act, offered] of [["suspend", !suspended], ["lift", Boolean(suspended)]]) {
+      document.querySelector(`#act [value=${act}]`).hidden = !admin || !offered;
+    }
+    byId("found").hidden = false;
+  }
+
+  async act(what) {
+    const account = this.found;
+    if (!account) return;
+    if (what === "audit") {
+      await this.narrow(account);
+      return;
+    }
+    const reason = byId("act-reason").value.trim();
+    if (!reason) {
+      this.#complain("act", byId("act-reason"), "Say why; it stands in the audit.");
+      return;
+    }
+    const where = `/v1/staff/accounts/${account.id}`;
+    await this.guarded("act", async () => {
+      if (what === "end") {
+        const { ended } = await this.call("POST", `${where}/logins/end`, { reason });
+        setText(byId("said"), `${count(ended, "login of", "logins of")} ${account.name} ended.`);
+      } else if (what === "suspend") {
+        const yes = await confirmed({ title: `Suspend ${account.name}?`, text: "Nobody gets in with this account until it is lifted, and all its logins end now.", yes: "Suspend" });
+        if (!yes) return;
+        await this.call("PUT", `${where}/suspension`, { reason });
+        setText(byId("said"), `${account.name} is suspended.`);
+      } else {
+        await this.call("DELETE", `${where}/suspension?reason=${encodeURIComponent(reason)}`);
+        setText(byId("said"), `${account.name} may be used again.`);
+      }
+      byId("act-reason").value = "";
+      this.#show(await this.call("GET", where));
+      await this.audit();
+    });
+  }
+
+  // -- the audit --------------------------------------------------------------------------------------------------
+
+  async narrow(account) {
+    this.about = account;
+    byId("audit-about").hidden = !account;
+    setText(byId("audit-about").firstElementChild, account ? `By and to ${account.email}.` : "");
+    await this.audit();
+    byId("audit-title").focus();
+  }
+
+  /** Reads the list anew, or goes on behind what is shown. */
+  async audit({ older = false } = {}) {
+    if (!this.login.has("admin")) return;
+    const asked = (this.asked += 1);
+    await this.guarded("audit", async () => {
+      const query = new URLSearchParams({ limit: String(PAGE) });
+      if (this.about) query.set("account", this.about.id);
+      if (byId("audit-act").value) query.set("act", byId("audit-act").value);
+      if (older && this.before) query.set("before", String(this.before));
+      const page = await this.call("GET", `/v1/staff/audit?${query}`);
+      const state = older ? null : await this.call("GET", "/v1/staff/audit/state");
+      if (asked !== this.asked) return; // overtaken
+      const rows = page.entries.map((entry) => this.#row(entry));
+      if (older) byId("audit").append(...rows);
+      else byId("audit").replaceChildren(...rows);
+      this.before = page.next_before;
+      byId("audit-more").hidden = page.next_before === null;
+      byId("audit-none").hidden = byId("audit").childElementCount > 0;
+      if (state) {
+        const { whole, words } = stateWords(state);
+        setText(byId("audit-state"), words);
+        byId("audit-state").dataset.whole = whole ? "yes" : "no";
+        const choice = byId("audit-act");
+        if (choice.childElementCount === 1) choice.append(...state.acts.map((act) => make("option", { value: act }, act)));
+      }
+    });
+  }
+
+  #row(entry) {
+    return make(
+      "tr",
+      {},
+      make("td", {}, when(entry.at_ms)),
+      make("td", {}, entry.act),
+      make("td", {}, actorWords(entry)),
+      make("td", {}, personWords(entry)),
+      make("td", {}, moreWords(entry), entry.reason ? make("small", {}, entry.reason) : null),
+    );
+  }
+
+  #complain(form, field, words) {
+    setText(byId(`${form}-trouble`), words);
+    field.setAttribute("aria-invalid", "true");
+    field.focus();
+  }
+
+  async guarded(form, work) {
+    setText(byId(`${form}-trouble`), "");
+    for (const field of document.querySelectorAll(`#${form} [aria-invalid]`)) field.removeAttribute("aria-invalid");
+    try {
+      await work();
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      setText(byId(`${form}-trouble`), problem.message);
+    }
+  }
+}
+
+let page = null;
+
+byId("find").addEventListener("submit", (event) => {
+  event.preventDefault();
+  whileBusy(event.target.querySelector("[type=submit]"), () => page.find(byId("find-who").value));
+});
+byId("act").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const button = event.submitter ?? event.target.querySelector("[type=submit]");
+  whileBusy(button, () => page.act(button.value));
+});
+byId("audit-filter").addEventListener("submit", (event) => {
+  event.preventDefault();
+  whileBusy(event.target.querySelector("[type=submit]"), () => page.audit());
+});
+byId("audit-all").addEventListener("click", () => page.narrow(null));
+byId("audit-more").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.audit({ older: true })));
+
+await memberPage({
+  meanwhile: "You can go on meanwhile.",
+  async enter(login) {
+    try {
+      await login.reload(); // a role may have been given or taken since
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+    }
+    if (!login.has("admin") && !login.has("support")) {
+      showView("closed");
+      return;
+    }
+    page = new Page(login);
+    for (const part of document.querySelectorAll("[data-for=admin]")) part.hidden = !login.has("admin");
+    showView("home");
+    await page.audit();
+  },
+});

@@ -1,0 +1,57 @@
+/**
+ * How the page of administration says things. Pure.
+ */
+import { count } from "./words.js";
+
+const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** Where an account is asked for, by what was typed: its address or its id. */
+export function whereToFind(typed) {
+  const who = typed.trim();
+  return ID.test(who) ? `/v1/staff/accounts/${who.toLowerCase()}` : `/v1/staff/accounts?email=${encodeURIComponent(who)}`;
+}
+
+/** What a typed proof is: six digits come from an app, anything else is a recovery code. */
+export function proofOf(typed) {
+  const code = typed.replace(/\s/g, "");
+  return /^\d{6}$/.test(code) ? { code } : { recovery_code: typed.trim() };
+}
+
+/** An instant, in the reader's own time. */
+export function when(ms) {
+  return new Date(ms).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+}
+
+/** Who acted: a person by their address, else what they are. */
+export function actorWords(entry) {
+  const kinds = { operator: "the admin token", command: "a command", system: "the program", app: "an app", account: "somebody who left" };
+  return entry.actor_email ?? [kinds[entry.actor_kind] ?? entry.actor_kind, entry.name].filter(Boolean).join(" of ");
+}
+
+/** To whom. */
+export function personWords(entry) {
+  return entry.account_email ?? "";
+}
+
+/** What more there is to say: the thing, the data, where from, and why. */
+export function moreWords(entry) {
+  const data = Object.entries(JSON.parse(entry.data)).map(([name, value]) => `${name}: ${value}`);
+  const from = entry.network ? [`from ${entry.network}`] : [];
+  const thing = entry.thing ? [`${entry.thing_kind} ${entry.thing}`] : [];
+  return [...thing, ...data, ...from].join(", ");
+}
+
+/** How the chain stands, in one sentence, and whether it is whole. */
+export function stateWords(state) {
+  if (state.breaches.length) return { whole: false, words: `The audit is not whole: ${state.breaches.join("; ")}. Run paceline audit verify.` };
+  const signed = state.signed_row === null ? "not signed yet" : `signed up to row ${state.signed_row} on ${when(state.signed_at_ms)}`;
+  const waiting = state.waiting ? `, ${count(state.waiting, "entry waits", "entries wait")} for a place` : "";
+  return { whole: true, words: `${count(state.rows, "row", "rows")}, whole from row ${state.checked_from} on, ${signed}${waiting}.` };
+}
+
+/** Until when an account is suspended, and why; "" when it is not. */
+export function suspensionWords(suspension) {
+  if (!suspension) return "";
+  const until = suspension.until_ms ? ` until ${when(suspension.until_ms)}` : "";
+  return `Suspended${until}: ${suspension.reason}`;
+}

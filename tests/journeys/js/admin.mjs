@@ -1,0 +1,111 @@
+/**
+ * Administration in a real browser: a fresh factor is asked for, an account found, its logins ended (another browser is out), and that
+ * stands in the audit.
+ *
+ *     BASE_URL=… ADMIN='{"account":…}' MEMBER=… SECRET=… node admin.mjs
+ *
+ * ADMIN and MEMBER are what logging in answered; the admin's second factor was shown long ago, and SECRET is that of their app.
+ */
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+
+import { LAPTOP, PHONE, fits, shot, speaks, withBrowser, withPage } from "./browser.mjs";
+import { BASE_URL, connect, eventually, journey } from "./client.mjs";
+
+const ADMIN = JSON.parse(process.env.ADMIN);
+const MEMBER = JSON.parse(process.env.MEMBER);
+const SECRET = process.env.SECRET;
+
+/** What an authenticator app shows now (RFC 6238). */
+function codeNow() {
+  const bits = [...SECRET].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => Number.parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000)));
+  const hash = createHmac("sha1", key).update(step).digest();
+  return String((hash.readUInt32BE(hash.at(-1) & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
+}
+
+/** A page on which somebody is logged in already. */
+async function enter(page, told) {
+  await page.goto(`${BASE_URL}/admin`);
+  await page.evaluate((kept) => localStorage.setItem("paceline.login.athlete", JSON.stringify(kept)), {
+    account: told.account,
+    access: told.access_token,
+    refresh: told.refresh_token,
+    expiresAtMs: Date.now() + told.expires_in_s * 1_000,
+  });
+  await page.reload();
+}
+
+async function stranger(browser, tell) {
+  await withPage(browser, { viewport: LAPTOP }, async (page) => {
+    await enter(page, MEMBER);
+    await page.getByText("This page is for people with the role admin or support.").waitFor();
+    assert.ok(await page.getByLabel("Address or id").isHidden());
+    tell("nothing for a member");
+  });
+}
+
+async function admin(browser, tell) {
+  const phone = await connect(MEMBER.access_token);
+  // Not quiet: the browser writes refused requests into its console.
+  await withPage(browser, { viewport: LAPTOP, quiet: false }, async (page) => {
+    await enter(page, ADMIN);
+    const dialog = page.getByRole("dialog", { name: "Is it still you?" });
+    await dialog.waitFor();
+    const field = dialog.getByLabel(/Code of your authenticator app/);
+    await field.fill(codeNow() === "000000" ? "111111" : "000000");
+    await page.keyboard.press("Enter");
+    await eventually("the wrong code to be refused", async () => (await field.getAttribute("aria-invalid")) === "true");
+    await shot(page, "admin-factor-laptop-dark");
+    await field.fill(codeNow());
+    await dialog.getByRole("button", { name: "Go on" }).click();
+    await dialog.waitFor({ state: "detached" });
+    await page.getByText(/rows?, whole from row 1 on/).waitFor();
+    tell("the factor is fresh");
+
+    await page.getByLabel("Address or id").fill(MEMBER.account.email);
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: MEMBER.account.name }).waitFor();
+    await page.getByText("May be used").waitFor();
+    const logins = page.locator("#found-logins strong");
+    await eventually("their login", async () => (await logins.count()) === 1);
+    await speaks(page, "administration");
+    await fits(page, "administration");
+    await shot(page, "admin-laptop-dark", { fullPage: true });
+
+    const end = page.getByRole("button", { name: "End all logins" });
+    await end.click();
+    await page.getByText("Say why; it stands in the audit.").waitFor();
+    await page.getByLabel("Reason").fill("they lost their phone");
+    await end.click();
+    await page.getByText(`1 login of ${MEMBER.account.name} ended.`).waitFor();
+    await page.getByText("Logged in nowhere.").waitFor();
+    await eventually("their socket to close", async () => !phone.socket.connected);
+    tell("their logins are ended");
+
+    await page.getByRole("button", { name: "Show in the audit" }).click();
+    const row = page.locator("#audit tr", { hasText: "they lost their phone" });
+    await row.waitFor();
+    assert.match(await row.innerText(), new RegExp(`logins\\.ended[\\s\\S]*${ADMIN.account.email}[\\s\\S]*${MEMBER.account.email}`));
+    await page.getByLabel("Act").selectOption("account.looked_up");
+    await page.getByRole("button", { name: "Show", exact: true }).click();
+    await eventually("only looks", async () => {
+      const acts = await page.locator("#audit tr td:nth-child(2)").allInnerTexts();
+      return acts.length > 0 && acts.every((act) => act === "account.looked_up");
+    });
+    tell("it stands in the audit");
+
+    await page.setViewportSize(PHONE);
+    await fits(page, "administration on a phone");
+    await shot(page, "admin-phone-dark", { fullPage: true });
+  });
+}
+
+await journey(async (tell) => {
+  await withBrowser(async (browser) => {
+    await stranger(browser, tell);
+    await admin(browser, tell);
+  });
+});
