@@ -44,7 +44,6 @@ _TAGS: Final = {
     "safety": "Being watched over, and who is told. What happens in the moment is on the socket (`safety.prompt`).",
     "staff": "Accounts of others, for people with the role support or admin.",
     "webhooks": "Programs of third parties that are told what happens. What they are told is in the section `webhooks`.",
-    "staff": "For support and administrators, behind a second factor that was shown just now.",
     "operation": "For those who look after the server.",
 }
 

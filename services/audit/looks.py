@@ -42,12 +42,8 @@ PLAN: Final = "plan"
 """What a class asks for; nobody's body."""
 
 ROUTES: Final[Mapping[str, str]] = {
-    "register": OWN,
-    "finish_registration": OWN,
     "me": OWN,
     "change_profile": OWN,
-    "log_in": OWN,
-    "refresh": OWN,
     "class_summary": ROOM,
     "class_script": PLAN,
     "save_script": PLAN,
@@ -68,7 +64,8 @@ ROUTES: Final[Mapping[str, str]] = {
     "choose_safety": OWN,
     "webhook_samples": OWN,
 }
-"""By the name of the route. An act: one entry per request that shows somebody else's, and per person where there are several."""
+"""By the name of the route; without those that let somebody in and tell them of their own account. An act: one entry per request
+that shows somebody else's, and per person where there are several."""
 
 EVENTS: Final[Mapping[str, str]] = {
     "stream.samples": OWN,

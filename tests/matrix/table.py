@@ -223,6 +223,8 @@ ROUTES: Final = (
     RouteRow("DELETE /v1/staff/accounts/{id}/suspension", ADMINS, r.their_suspension),
     RouteRow("PUT /v1/staff/accounts/{id}/roles/{role}", ADMINS, r.their_role),
     RouteRow("DELETE /v1/staff/accounts/{id}/roles/{role}", ADMINS, r.their_role),
+    RouteRow("GET /v1/staff/audit", ADMINS, r.plain),
+    RouteRow("GET /v1/staff/audit/state", ADMINS, r.plain),
     # -- classes
     RouteRow("POST /v1/displays", ANYBODY, r.join_code, "with the code of a class"),
     RouteRow("GET /v1/demo", ANYBODY, r.demo_class),
@@ -361,9 +363,6 @@ ROUTES: Final = (
     RouteRow("POST /v1/webhook-endpoints/{id}/deliveries/{delivery}/replay", THEIR_OWN, r.a_delivery),
     RouteRow("POST /v1/webhook-endpoints/{id}/replay", THEIR_OWN, r.endpoint({"since_ms": 0})),
     RouteRow("GET /v1/webhook-samples/{link}", ANYBODY, r.samples_link, "with the link from a webhook"),
-    # -- staff
-    RouteRow("GET /v1/staff/audit", ADMINS, r.plain),
-    RouteRow("GET /v1/staff/audit/state", ADMINS, r.plain),
     # -- operation
     RouteRow("GET /v1/operations/sockets", OPERATORS, r.plain),
     RouteRow("GET /v1/operations/words", OPERATORS, r.plain),

@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.http.routes import ROUTES
 from realtime.wire import EVENTS
+from services.accounts.opening import LoggedIn
 from services.audit import looks
 from services.audit.entry import ACTS
 from services.audit.looks import HEALTH, OWN, PLAN, ROOM
@@ -16,7 +17,7 @@ WHAT_TO_DO: Final = "say in services/audit/looks.py who may see it, and tell the
 
 def fields_of(shape: type) -> set[str]:
     """The names of all fields in a shape, however deep."""
-    return set(_names(msgspec.inspect.type_info(shape), set()))
+    return set(_names(msgspec.inspect.type_info(shape), {LoggedIn}))  # what one is told of oneself who gets in
 
 
 def _names(kind: Any, seen: set[type]) -> Iterator[str]:
