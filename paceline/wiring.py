@@ -143,6 +143,7 @@ from services.notifications.sms_reports import SmsReports
 from services.notifications.telling import Telling
 from services.notifications.unsubscribe import Unsubscribe
 from services.notifications.vapid import load_vapid_key
+from services.privacy.erasures import Erasures
 from services.safety.contact_phones import ContactPhones
 from services.safety.contacts import Contacts
 from services.safety.safety import Safety
@@ -417,7 +418,8 @@ async def open_parts(
         first = load_key(secret)
         verifying = Verifying(transactions, clock, raw_public(first), first.private.sign)
         audit_jobs = AuditJobs(verifying, settings.checkpoints)
-        scheduler = Scheduler(transactions, clock, jobs(clock, ids, outbox, exports, audit_jobs), node=node.id)
+        work = jobs(clock, ids, outbox, exports, audit_jobs, token_ms=longest_token_ms(settings))
+        scheduler = Scheduler(transactions, clock, work, node=node.id)
         push = NodePush(node, feeds, words)
         long_tasks = LongTasks(transactions, clock, (RecomputeKind(clock), ExportKind(exports, clock)), push)
         tasks = Tasks(transactions, clock, ids, files)
@@ -459,6 +461,7 @@ async def open_parts(
                 audit=AuditDesk(transactions, verifying, clock),
                 registrations=registrations,
                 resets=Resets(transactions, passwords, mails, clock, attempts, breached=breached),
+                erasures=Erasures(transactions, clock),
                 email_changes=EmailChanges(transactions, passwords, mails, clock, attempts),
                 second_factors=SecondFactors(transactions, passwords, proving, opening, clock, ids),
                 factor_logins=FactorLogins(transactions, proving, opening, clock, attempts),

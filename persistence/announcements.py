@@ -61,7 +61,11 @@ class Announcements:
         """Whom it is for, in the order of their ids, from the one after `after` on."""
         if class_id is None:
             rows = await self._tx.fetch(
-                "SELECT id FROM accounts WHERE ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2", after, limit
+                """
+                SELECT id FROM accounts WHERE ($1::uuid IS NULL OR id > $1) AND roles <> '{}' ORDER BY id LIMIT $2
+                """,
+                after,
+                limit,
             )
         else:
             rows = await self._tx.fetch(
@@ -82,7 +86,7 @@ class Announcements:
         count: int = await self._tx.fetchval(
             "SELECT count(*) FROM class_members WHERE class_id = $1"
             if class_id is not None
-            else "SELECT count(*) FROM accounts WHERE $1::uuid IS NULL",
+            else "SELECT count(*) FROM accounts WHERE $1::uuid IS NULL AND roles <> '{}'",
             class_id,
         )
         return count

@@ -12,7 +12,9 @@ import asyncpg
 
 from persistence.database import Tx
 from services.accounts.keys import about_key as about_signing_key
-from services.kernel.ids import AccountId
+from services.accounts.proving import about_totp
+from services.accounts.sign_in import about as about_sign_in
+from services.kernel.ids import AccountId, SignInId
 from services.kernel.sealing import NUMBER_BYTES
 from services.privacy.vault import Vault, about_key
 
@@ -29,6 +31,9 @@ class Wrapped(NamedTuple):
 WRAPPED: Final[tuple[Wrapped, ...]] = (
     Wrapped("data_keys", ("account_id",), "wrapped", lambda row: about_key(AccountId(row["account_id"]))),
     Wrapped("webhook_secrets", ("endpoint_id", "number"), "sealed", lambda row: bytes(row["endpoint_id"].bytes)),
+    Wrapped("totps", ("account_id",), "sealed", lambda row: about_totp(AccountId(row["account_id"]))),
+    Wrapped("sign_ins", ("id",), "sealed", lambda row: about_sign_in(SignInId(row["id"]), "secrets")),
+    Wrapped("sign_ins", ("id",), "code", lambda row: about_sign_in(SignInId(row["id"]), "code")),
     Wrapped("signing_keys", ("kid",), "sealed", lambda row: about_signing_key(row["kid"])),
 )
 

@@ -25,6 +25,8 @@ from persistence.contacts import Contacts
 from persistence.database import Database, Tx
 from persistence.deliveries import Deliveries
 from persistence.entitlements import Entitlements
+from persistence.erasing import Erasing
+from persistence.erasures import Erasures
 from persistence.following import Followers
 from persistence.heats import Heats
 from persistence.identities import Identities
@@ -40,6 +42,7 @@ from persistence.notifications import Notifications
 from persistence.offers import Offers
 from persistence.on_demand import OnDemands
 from persistence.outbox import Outbox
+from persistence.personal_rows import PersonalRows
 from persistence.phones import Phones
 from persistence.reports import Reports
 from persistence.safety import Safety
@@ -76,6 +79,9 @@ class Stores:
         self.vitals: Final = Vitals(tx, sealing)
         self.sealing_keys: Final = SealingKeys(tx, vault)
         self.sealing_passes: Final = SealingPasses(tx, vault)
+        self.erasures: Final = Erasures(tx)
+        self.erasing: Final = Erasing(tx)
+        self.personal_rows: Final = PersonalRows(tx, vault)
         self.account_mails: Final = AccountMails(tx)
         self.logins: Final = Logins(tx)
         self.second_factors: Final = SecondFactors(tx)

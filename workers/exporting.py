@@ -12,9 +12,12 @@
     consents.jsonl                one thing that was agreed to per line
     display.json                  how others see them in the classes to come
     workouts/DAY_ID.jsonl         a line with the workout and its summary, then one line per sample
+    data/TABLE.jsonl              every row that the register says is about them (services/privacy/register.py), one per line
+    manifest.json                 what is in data/: which columns of how many rows, and which are not told
 
-The first step writes the small things, each further one a few workouts, the last one the list of entries. A workout is read and
-packed in pages, so memory does not grow with anybody's history.
+The first step writes the small things, each further one a few workouts or tables, the last one the list of entries. That it is
+everything follows from the register, which knows every column there is; a test plants a mark in each and finds it in the file. A
+workout is read and packed in pages, so memory does not grow with anybody's history.
 
 The file lies in a folder that all workers and gateways of an installation share. It is outside the transaction, so it is never
 trusted further than the checkpoint says: going on cuts off what lies behind it. Each taking of the task has a file of its own,
@@ -26,7 +29,8 @@ A finished file can be fetched for `KEPT_H` hours; then a job removes it, and wh
 
 import asyncio
 import shutil
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +41,9 @@ from persistence.stores import Stores
 from services.accounts.account import view_of as account_view
 from services.classes.showing import Showing
 from services.kernel.clock import Clock, utc
-from services.kernel.ids import TaskId, WorkoutId
+from services.kernel.ids import AccountId, TaskId, WorkoutId
+from services.privacy.entry import Entry
+from services.privacy.register import REGISTER
 from services.schedule.jobs import Tick
 from services.tasks.task import AnyWork, ExportAccount, Step, Task, TaskFile, TaskResult
 from services.training.origin import StreamOrigin, origins_of
@@ -51,6 +57,9 @@ STALE_H: Final = 72
 STEP_WORKOUTS: Final = 10
 STEP_BYTES: Final = 1 << 20
 """A step ends after so many workouts, or when it has written so much."""
+STEP_TABLES: Final = 10
+PIECE_BYTES: Final = 1 << 16
+TABLES: Final = tuple(entry for entry in REGISTER if entry.subjects)
 BITE: Final = 50
 TASK_DAYS: Final = 30
 """How long ended tasks can be looked at; as long, their keys are remembered."""
@@ -77,19 +86,42 @@ workouts/          one file per finished workout. Its first line is the workout 
                    sample: [ms since the start, beats per minute or null, the intervals between beats in ms as far as
                    the sensor measured them, [metres on the counter, watts, turns or steps per minute] as far as
                    a machine or a foot pod measured them, or null].
+data/              everything else that we keep about you, as it lies in our database: one file per table, one line of JSON per
+                   row. What is not told is what would open something (hashes of passwords, keys) and our own bookkeeping.
+manifest.json      what is in data/: the columns of each file by what they hold, and how many lines it has
 
 Times that end in _ms are milliseconds since 1970-01-01 UTC. Heart rates are in beats per minute, masses in kg.
 """
 
 
 class _Place(msgspec.Struct, frozen=True):
-    """Where it is: the epoch whose file holds `offset` good bytes, the last workout in it, how many those are."""
+    """Where it is: the epoch whose file holds `offset` good bytes, the last workout in it, how many those are, and the lines of
+    each table that is in it."""
 
     epoch: int
     offset: int
     total: int
     done: int = 0
     after: WorkoutId | None = None
+    lines: dict[str, int] = {}
+
+
+class _TableNote(msgspec.Struct, frozen=True):
+    """A table in the manifest: `columns` by what they hold, `not_told` those that are not in the file."""
+
+    file: str
+    lines: int
+    columns: dict[str, str]
+    not_told: tuple[str, ...]
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    """What is in `data/`. `format` changes when files come to mean something else."""
+
+    format: str
+    account: str
+    made_at: datetime
+    tables: tuple[_TableNote, ...]
 
 
 class _WorkoutLine(msgspec.Struct, frozen=True):
@@ -116,7 +148,7 @@ class Exports:
         if place.epoch == task.epoch:
             return place
         copied = await asyncio.to_thread(self._copy, task, place)
-        return _Place(task.epoch, place.offset, place.total, place.done, place.after) if copied else None
+        return msgspec.structs.replace(place, epoch=task.epoch) if copied else None
 
     async def remove(self, task_id: TaskId, but: str = "") -> None:
         """Remove the files of a task, except one."""
@@ -173,6 +205,8 @@ class ExportKind:
             )
             if workouts:
                 return await self._go_on(stores, task, place, workouts)
+            if len(place.lines) < len(TABLES):
+                return await self._tables(stores, task, place)
             return await self._finish(task, place)
         except BrokenFile:
             return await self._begin(stores, task)
@@ -231,7 +265,36 @@ class ExportKind:
                 if file.offset - place.offset > STEP_BYTES:
                     break
             await asyncio.to_thread(file.sync)
-            return _step(_Place(task.epoch, file.offset, place.total, done, after))
+            return _step(_Place(task.epoch, file.offset, place.total, done, after, place.lines))
+
+    async def _tables(self, stores: Stores, task: Task, place: _Place) -> Step:
+        """A few tables more, by the register."""
+        lines = dict(place.lines)
+        at = utc(self._clock.wall_ms())
+        file = await asyncio.to_thread(ZipFile, self._path(task), place.offset)
+        with file:
+            for entry in TABLES[len(lines) :]:
+                lines[entry.table] = await self._table(stores, file, entry, task.account_id, at)
+                if file.offset - place.offset > STEP_BYTES or len(lines) - len(place.lines) >= STEP_TABLES:
+                    break
+            await asyncio.to_thread(file.sync)
+            return _step(msgspec.structs.replace(place, epoch=task.epoch, offset=file.offset, lines=lines))
+
+    async def _table(self, stores: Stores, file: ZipFile, entry: Entry, account_id: AccountId, at: datetime) -> int:
+        """How many lines it has. Without any there is no file."""
+        count, piece = 0, bytearray()
+        async for line in stores.personal_rows.lines(entry, account_id):
+            if not count:
+                file.begin(_file_of(entry), at)
+            count += 1
+            piece += line
+            if len(piece) > PIECE_BYTES:
+                await asyncio.to_thread(file.write, bytes(piece))
+                piece.clear()
+        if count:
+            await asyncio.to_thread(file.write, bytes(piece))
+            await asyncio.to_thread(file.end)
+        return count
 
     async def _write(self, stores: Stores, file: ZipFile, workout: Workout) -> None:
         at = utc(workout.created_at_ms)
@@ -244,8 +307,14 @@ class ExportKind:
         await asyncio.to_thread(file.end)
 
     async def _finish(self, task: Task, place: _Place) -> Step:
+        at = utc(self._clock.wall_ms())
+        manifest = _Manifest("paceline export 2", str(task.account_id), at, tuple(_notes(place.lines)))
+
         def finish() -> tuple[int, str]:
             with ZipFile(self._path(task), place.offset) as file:
+                file.begin("manifest.json", at)
+                file.write(msgspec.json.format(msgspec.json.encode(manifest)))
+                file.end()
                 return file.finish()
 
         size, digest = await asyncio.to_thread(finish)
@@ -287,6 +356,17 @@ def _step(place: _Place, result: TaskResult | None = None) -> Step:
         note="workouts",
         result=result,
     )
+
+
+def _notes(lines: dict[str, int]) -> Iterator[_TableNote]:
+    for entry in TABLES:
+        told = {name for subject in entry.subjects for name in entry.told_to(subject)}
+        columns = {name: str(kind) for name, kind in entry.columns.items() if name in told}
+        yield _TableNote(_file_of(entry), lines[entry.table], columns, tuple(entry.columns.keys() - told))
+
+
+def _file_of(entry: Entry) -> str:
+    return f"data/{entry.table}.jsonl"
 
 
 def _line(value: msgspec.Struct) -> bytes:

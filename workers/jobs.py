@@ -17,12 +17,14 @@ from services.kernel.clock import Clock, utc
 from services.kernel.facts import ClassEnded, WorkoutFinished
 from services.kernel.ids import Ids
 from services.notifications.phone import DAY_MS
+from services.privacy.erasure import REST_MS
 from services.safety.contact import WEEK_MS
 from services.schedule.jobs import Tick
 from services.schedule.timetable import Every
 from workers.auditing import AuditJobs
 from workers.class_doors import SeriesUpkeep
 from workers.digests import Digests
+from workers.erasing import EraseJobs
 from workers.exporting import ExportJobs, Exports
 from workers.outbox_upkeep import INBOX_MARGIN_DAYS, OutboxUpkeep
 from workers.schedule import Job
@@ -50,9 +52,12 @@ TICK_DAYS: Final = 3
 """How long ticks are remembered, for whoever asks what happened at night. The newest of each job stays."""
 
 
-def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports, audit: AuditJobs) -> tuple[Job, ...]:
+def jobs(
+    clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports, audit: AuditJobs, *, token_ms: int = REST_MS
+) -> tuple[Job, ...]:
     """The table."""
     upkeep = Jobs(clock, outbox)
+    erase = EraseJobs(exports, clock, ids, rest_ms=max(token_ms, REST_MS))
     exported = ExportJobs(exports, clock)
     digests = Digests(clock)
     webhooks = WebhookUpkeep(clock, BITE)
@@ -78,6 +83,7 @@ def jobs(clock: Clock, ids: Ids, outbox: OutboxUpkeep, exports: Exports, audit: 
         Job("prune-tapes", Every(3_600), upkeep.prune_tapes),
         Job("prune-ticks", Every(3_600), upkeep.prune_ticks),
         Job("prune-webhook-deliveries", Every(3_600), webhooks.prune_deliveries),
+        Job("erase-accounts", Every(30), erase.erase),
         Job("seal-fields", Every(15), upkeep.seal_fields),
         Job("wrap-keys-anew", Every(15), upkeep.wrap_keys_anew),
         Job("sweep-removed-webhooks", Every(60), webhooks.sweep_removed),

@@ -163,6 +163,7 @@ from services.notifications.inbox import InboxView, NotificationView, UnreadView
 from services.notifications.notifications import ReadMarked
 from services.notifications.preferences import DigestTime, Preferences, QuietHours
 from services.notifications.previewing import MailPreview, Preview, Previews, ShortPreview, SmsPreview
+from services.privacy.erasure import GRACE_MS, ErasureView
 from services.safety.incident import AlertView, IncidentView
 from services.schedule.jobs import JobView, LeaderView, ScheduleNow, TickView
 from services.social.blocks import BlockView
@@ -655,6 +656,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         suspension=SuspensionView("You share this account with your whole team", 1_790_000_000_000, 1_790_600_000_000),
         logins=(LoginLook(LoginId(_id(60)), "watch", 1_789_000_000_000, 1_789_950_000_000),),
     ),
+    ErasureView(asked_ms=_START, due_ms=_START + GRACE_MS),
     SteppedUp(
         access_token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl",  # noqa: S106
         expires_in_s=900,

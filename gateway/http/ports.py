@@ -88,6 +88,7 @@ from services.notifications.phones import PhoneNow
 from services.notifications.ports import Words
 from services.notifications.preferences import Preferences
 from services.notifications.unsubscribe import Stopping
+from services.privacy.erasure import ErasureView
 from services.safety.contact import Contact
 from services.safety.contact_phone import ContactPhone
 from services.safety.ports import Chosen
@@ -218,6 +219,14 @@ class ResetCases(Protocol):
 
     async def ask(self, email: str, *, address: str | None) -> None: ...
     async def finish(self, token: str, *, password: str, address: str | None) -> None: ...
+
+
+class ErasureCases(Protocol):
+    """See services/privacy/erasures.py."""
+
+    async def ask(self, caller: Caller) -> ErasureView: ...
+    async def own(self, caller: Caller) -> ErasureView: ...
+    async def take_back(self, caller: Caller) -> None: ...
 
 
 class EmailChangeCases(Protocol):
@@ -597,6 +606,7 @@ class GatewayDeps:
     factor_logins: FactorLoginCases
     sign_ins: SignInCases
     identities: IdentityCases
+    erasures: ErasureCases
     keys: KeyCases
     tickets: TicketCases
     displays: DisplayCases

@@ -8,7 +8,7 @@ from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, File, Nothing, Route
 from services.access import permission as may
 from services.kernel.ids import TaskId
-from services.kernel.problems import Forbidden, KeyReused, NotFound, TooManyTasks
+from services.kernel.problems import Forbidden, KeyReused, NotFound, StepUpNeeded, TooManyTasks
 from services.tasks.task import AnyWork, Key, TaskView
 from services.tasks.tasks import MAX_PAGE
 
@@ -71,8 +71,9 @@ START_TASK = Route(
     tag="tasks",
     does="Have something done that takes long; how far it is comes over the socket as `task.progress`.",
     more=(
-        "`export_account` makes a ZIP file of everything we have about you; `recompute_workouts` makes the summaries of your "
-        "workouts anew by what your body was on their day. One of a kind runs at a time, further ones wait."
+        "`export_account` makes a ZIP file of everything we have about you, for a login that has proven itself just now; "
+        "`recompute_workouts` makes the summaries of your workouts anew by what your body was on their day. One of a kind runs at"
+        " a time, further ones wait."
     ),
     handler=start_task,
     body=TaskStart,
@@ -80,7 +81,7 @@ START_TASK = Route(
     path=Nothing,
     reply=TaskView,
     status=202,
-    problems=(Forbidden, KeyReused, NotFound, TooManyTasks),
+    problems=(Forbidden, StepUpNeeded, KeyReused, NotFound, TooManyTasks),
 )
 OWN_TASKS = Route(
     "GET",

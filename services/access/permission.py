@@ -91,6 +91,7 @@ END_LOGINS: Final = Permission(name="logins.end", does="log oneself out, here an
 CHANGE_PASSWORD: Final = Permission(name="password.change", does="change one's own password")
 CHANGE_EMAIL: Final = Permission(name="email.change", does="confirm one's address, and change it")
 USE_IDENTITIES: Final = Permission(name="identities.use", does="see and choose which providers one signs in with")
+ERASE_ONESELF: Final = Permission(name="account.erase", does="have one's own account erased, and take that back")
 STEP_UP: Final = Permission(name="step_up", does="prove oneself anew before a sensitive act")
 USE_FACTORS: Final = Permission(
     name="factors.use", does="have an authenticator app, passkeys and recovery codes besides one's password"

@@ -98,6 +98,13 @@ REGISTER: Final[tuple[Entry, ...]] = (
     ),
     entry("audit_checkpoints", house="position hash at public signature"),
     entry("data_keys", by("account_id"), account="account_id", secret="wrapped", house="made_at"),  # noqa: S106 - a column
+    entry(
+        "erasures",
+        by("account_id", Kept("that somebody has left, and when, is all that their id still says")),
+        account="account_id",
+        personal="asked_at due_at closed_at ended_at",
+        house="stage",
+    ),
     entry("sealing_passes", house="of_table after rows ended_at"),
     entry(
         "totps",

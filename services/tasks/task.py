@@ -38,7 +38,8 @@ class RecomputeWorkouts(Work, frozen=True, tag="recompute_workouts"):
 
 
 class ExportAccount(Work, frozen=True, tag="export_account"):
-    """Everything we have about you as one ZIP file: profile, logins, memberships, workouts with all their samples."""
+    """Everything we have about you as one ZIP file: profile, logins, memberships, workouts with all their samples, and every row
+    that is about you. It needs a login that has proven itself just now (POST /v1/me/step-up)."""
 
 
 AnyWork = RecomputeWorkouts | ExportAccount

@@ -16,12 +16,13 @@ import msgspec
 from services.access import permission as may
 from services.access.policy import require_held
 from services.accounts.account import Account
+from services.accounts.step_up import require_fresh
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact, TaskAsked, TaskEnded
 from services.kernel.ids import AccountId, FactId, Ids, TaskId
 from services.kernel.problems import KeyReused, NotFound, TooManyTasks
-from services.tasks.task import ENDED, MOST_OPEN, AnyWork, Task, TaskView, kind_of, view_of
+from services.tasks.task import ENDED, MOST_OPEN, AnyWork, ExportAccount, Task, TaskView, kind_of, view_of
 
 MAX_PAGE: Final = 100
 
@@ -84,8 +85,11 @@ class Tasks:
         self._files: Final = files
 
     async def start(self, caller: Caller, work: AnyWork, key: str) -> TaskView:
-        """Have something done. Raises `KeyReused`, `TooManyTasks`."""
+        """Have something done. Raises `KeyReused`, `TooManyTasks`, and `StepUpNeeded` for a copy of everything that we have about
+        somebody."""
         require_held(caller, may.USE_TASKS)
+        if isinstance(work, ExportAccount):
+            require_fresh(caller, self._clock.wall_ms())
         async with self._transactions() as stores:
             task_id, now_ms = TaskId(self._ids.next()), self._clock.wall_ms()
             return view_of(await start(stores, task_id, caller.account_id, work, key, now_ms))

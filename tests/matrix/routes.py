@@ -52,6 +52,7 @@ from services.notifications.rendering import Words
 from services.notifications.sms_callback import SIGNATURE_HEADER, signature
 from services.notifications.telling import News, Telling
 from services.notifications.unsubscribe import Stopping, Unsubscribe
+from services.privacy.erasure import GRACE_MS
 from services.safety.contact import Contact
 from services.safety.contact_phone import ContactPhone
 from services.tasks.task import TaskFile, TaskResult
@@ -140,6 +141,14 @@ async def stepping_up(evening: Evening, who: Who) -> Asked:
         async with evening.world.transactions() as stores:
             await stores.logins.add(Login(caller.login_id, caller.account_id, "phone", utc(evening.now_ms())))
     return Asked(body={"password": PASSWORD})
+
+
+async def wanted_gone(evening: Evening, who: Who) -> Asked:
+    if who in _WITH_ACCOUNT:
+        caller = await evening.caller(who)
+        async with evening.world.transactions() as stores:
+            await stores.erasures.ask(caller.account_id, evening.now_ms(), evening.now_ms() + GRACE_MS)
+    return Asked()
 
 
 async def _with_password(evening: Evening, who: Who) -> None:

@@ -16,7 +16,7 @@ from services.accounts.entitlements import Entitlements
 from services.classes.showing import Consent, Showing
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
-from services.kernel.ids import StreamId, TaskId
+from services.kernel.ids import AccountId, LoginId, StreamId, TaskId
 from services.notifications.contact_link import ContactLinks
 from services.safety.contacts import Contacts
 from services.safety.ports import Chosen
@@ -27,6 +27,7 @@ from services.tasks.task import ExportAccount, Step, Task, TaskFile
 from services.training import workouts
 from services.training.sample import Motion, Sample
 from tests.support.challenged import Challenged
+from tests.support.planted import plant, told_in
 from tests.support.world import World, steady
 from workers.exporting import KEPT_H, STALE_H, STEP_WORKOUTS, ExportJobs, ExportKind, Exports
 
@@ -275,3 +276,45 @@ async def test_one_that_is_cancelled_leaves_nothing(world: World, tmp_path: Path
     assert list(tmp_path.iterdir())
     await export.kind.clean(export.task())
     assert list(tmp_path.iterdir()) == []
+
+
+async def exported(database: Database, folder: Path, world: World, account_id: AccountId) -> dict[str, bytes]:
+    export = Exporting(
+        world, folder, Caller(account_id, LoginId(world.ids.next()), "Ada", frozenset({"member"}), 2**53)
+    )
+    return export.read(await export.finish())
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
+async def test_a_mark_in_every_column_that_is_about_somebody_is_in_their_copy_and_in_nobody_elses(
+    database: Database, world: World, tmp_path: Path, *, sealed: bool
+) -> None:
+    """ASVS 14.2.1, GDPR article 15: everything, by the register of every column there is."""
+    ada, bob = AccountId(world.ids.next()), AccountId(world.ids.next())
+    hers, his = await plant(database, (ada, bob), (bob, ada))
+    if sealed:
+        async with world.transactions() as stores:
+            while await stores.sealing_passes.go_on(100, utc(world.clock.wall_ms())):
+                pass
+    content = await exported(database, tmp_path, world, ada)
+    columns = 0
+    for row in hers.rows:
+        told = told_in(row)
+        if not told:
+            continue
+        found = lines(content[f"data/{row.entry.table}.jsonl"])
+        wanted = {column: row.said[column] for column in told}
+        if row.entry.table == "webhook_deliveries":
+            wanted["body"] = row.values["body"].decode()
+        there = any(wanted == {column: line.get(column) for column in told} for line in found)
+        assert there, f"{row.entry.table}: {wanted} is not in {found}"
+        columns += len(told)
+    assert columns > 300
+    everything = b"".join(content.values())
+    for row, column, mark in his.texts():
+        if len(row.entry.subjects) > 1:
+            continue  # about both of them
+        assert mark.encode() not in everything, f"{row.entry.table}.{column} is about somebody else"
+    for row, column, mark in hers.texts():
+        if row.entry.columns[column] == "secret":
+            assert mark.encode() not in everything, f"{row.entry.table}.{column} is a secret"

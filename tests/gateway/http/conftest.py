@@ -70,6 +70,7 @@ from services.notifications.phones import Phones
 from services.notifications.rendering import Words
 from services.notifications.sms_reports import SmsReports
 from services.notifications.unsubscribe import Unsubscribe
+from services.privacy.erasures import Erasures
 from services.safety.contact_phones import ContactPhones
 from services.safety.contacts import Contacts
 from services.safety.safety import Safety
@@ -213,6 +214,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         staff=Staff(AccountActs(transactions, clock, ids), clock),
         registrations=Registrations(transactions, passwords, mails, opening, clock, ids, attempts),
         resets=Resets(transactions, passwords, mails, clock, attempts),
+        erasures=Erasures(transactions, clock),
         email_changes=EmailChanges(transactions, passwords, mails, clock, attempts),
         step_ups=StepUps(transactions, passwords, proving, opening, clock, attempts),
         second_factors=SecondFactors(transactions, passwords, proving, opening, clock, ids),
