@@ -15,6 +15,7 @@ from gateway.http import asyncapi, docs_page, openapi
 from gateway.http.callbacks import add_callbacks
 from gateway.http.contact_page import add_contact_page
 from gateway.http.middleware import TRACE, HttpStatistics, middlewares, securing
+from gateway.http.oauth import add_oauth
 from gateway.http.pages import Pages
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import problem_response
@@ -58,6 +59,7 @@ def build_app(deps: GatewayDeps) -> web.Application:
     add_contact_page(app, deps)
     add_callbacks(app, deps)
     add_sign_in_return(app)
+    add_oauth(app, deps)
     _add_documents(app)
     _add_probes(app, deps, statistics)
     Pages(deps.web_root).add_to(app)

@@ -110,6 +110,12 @@ from services.accounts.ticket import TicketPrinter
 from services.accounts.tickets import Tickets
 from services.accounts.tokens import Tokens
 from services.accounts.vitals import Vitals
+from services.apps.api_keys import ApiKeys
+from services.apps.apps import Apps
+from services.apps.consents import Consents
+from services.apps.exchanging import Exchanging
+from services.apps.grants import Grants
+from services.apps.lent import Callers
 from services.audit.verifying import Verifying
 from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
@@ -343,7 +349,8 @@ async def open_parts(
         if settings.breached_passwords != Path():
             breached = Breached(resources.enter_context(open_breached_file(settings.breached_passwords)))
         coach_signup: Literal["open", "closed"] = "open" if settings.coach_signup == "open" else "closed"
-        opening = Opening(tokens, clock, ids, refresh_ttl=timedelta(days=settings.refresh_token_days))
+        refresh_ttl = timedelta(days=settings.refresh_token_days)
+        opening = Opening(tokens, clock, ids, refresh_ttl=refresh_ttl)
         accounts = Accounts(
             transactions,
             passwords,
@@ -391,6 +398,7 @@ async def open_parts(
         identify = revoked.guarding(identifier(tokens, clock))
         account_acts = AccountActs(transactions, clock, ids)
         tickets = Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids)
+        callers = Callers(identify, transactions, clock)
 
         words = Words()
         phone_codes = PhoneCodes(secret.encode())
@@ -498,7 +506,20 @@ async def open_parts(
                 leaving=leaving,
                 web_push_key=load_vapid_key(vapid_key(settings)).public,
                 webhooks=Webhooks(transactions, clock, ids, seals, judging(egress)),
-                identify=identify,
+                apps=Apps(transactions, clock, ids),
+                app_grants=Grants(transactions, clock),
+                api_keys=ApiKeys(transactions, clock, ids),
+                consents=Consents(transactions, clock, lambda: settings.public_url or parts.base_url),
+                exchanging=Exchanging(
+                    transactions,
+                    tokens,
+                    clock,
+                    ids,
+                    lambda: settings.public_url or parts.base_url,
+                    refresh_ttl=refresh_ttl,
+                ),
+                callers=callers,
+                issuer=lambda: settings.public_url or parts.base_url,
                 limits=limits,
                 demo_code=demo.current_code,
                 checks=_checks(database, node, keys, program, lambda: parts.draining),
@@ -577,6 +598,7 @@ async def open_parts(
             clock=clock,
             identify=identify,
             redeem=tickets.redeem,
+            ask=lambda token: callers.identify(token, anew=True),
             handlers=live.handlers(),
             on_open=welcome,
             on_close=lambda connection, _: live.closed(connection),

@@ -13,6 +13,9 @@ from persistence.account_mails import AccountMails
 from persistence.accounts import Accounts
 from persistence.activity import ActivityDays
 from persistence.announcements import Announcements
+from persistence.api_keys import ApiKeys
+from persistence.app_grants import AppGrants
+from persistence.apps import Apps
 from persistence.audit import Audit
 from persistence.blocks import Blocks
 from persistence.bookings import Bookings
@@ -89,6 +92,9 @@ class Stores:
         self.identities: Final = Identities(tx)
         self.issuers: Final = Issuers(tx)
         self.signing_keys: Final = SigningKeys(tx)
+        self.apps: Final = Apps(tx)
+        self.app_grants: Final = AppGrants(tx)
+        self.api_keys: Final = ApiKeys(tx)
         self.entitlements: Final = Entitlements(tx)
         self.suspensions: Final = Suspensions(tx)
         self.classes: Final = Classes(tx)

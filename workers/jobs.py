@@ -78,6 +78,7 @@ def jobs(
         Job("prune-refresh-tokens", Every(3_600), upkeep.prune_refresh_tokens),
         Job("prune-used-tickets", Every(60), upkeep.prune_used_tickets),
         Job("prune-sign-ins", Every(300), SignInUpkeep(clock, BITE).prune),
+        Job("prune-app-tokens", Every(3_600), upkeep.prune_app_tokens),
         Job("remove-old-exports", Every(300), exported.remove_old_exports),
         Job("prune-long-tasks", Every(3_600), exported.prune_long_tasks),
         Job("prune-tapes", Every(3_600), upkeep.prune_tapes),
@@ -173,6 +174,11 @@ class Jobs:
     async def prune_used_tickets(self, stores: Stores, _: Tick) -> int:
         """Forget tickets that nobody could use again."""
         return await prune_used_tickets(stores.tx, utc(self._clock.wall_ms()) - TICKET_MARGIN, BITE)
+
+    async def prune_app_tokens(self, stores: Stores, _: Tick) -> int:
+        """Forget codes and refresh tokens of apps that nobody can use any more. A day late: a code that comes back is told from one
+        that never was for so long."""
+        return await stores.app_grants.prune(utc(self._clock.wall_ms() - DAY_MS), BITE)
 
     async def prune_tapes(self, stores: Stores, _: Tick) -> int:
         """Forget how the boards of classes of long ago looked."""

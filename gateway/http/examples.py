@@ -11,6 +11,20 @@ from typing import Final
 import msgspec
 
 from gateway.http.accounts import Registration
+from gateway.http.api_keys import ApiKeyList, ApiKeyMade, ApiKeyRequest, ApiKeyRotated, ApiKeyView, RotateApiKey
+from gateway.http.apps import (
+    SCOPE_LIST,
+    AppChange,
+    AppInUse,
+    AppList,
+    AppRegistered,
+    AppRequest,
+    AppsAtHome,
+    AppSecretRotated,
+    AppView,
+    RotateAppSecret,
+)
+from gateway.http.authorization import AuthorizationDecision, AuthorizationRequest
 from gateway.http.blocks import BlockList
 from gateway.http.bookings import BookingList, BookingRequest
 from gateway.http.challenges import ChallengeCreate, ChallengeJoin, ChallengeList, LogEntry, LogPage
@@ -95,12 +109,15 @@ from services.accounts.passkey import (
     UserView,
 )
 from services.accounts.registrations import RegistrationBegun
+from services.accounts.scope import SENTENCES, in_order
 from services.accounts.second_factors import TotpToScan
 from services.accounts.sign_ins import Came, ProviderView, SignInBegun, SignInNow
 from services.accounts.staff import AccountLook, LoginLook
 from services.accounts.step_ups import SteppedUp
 from services.accounts.suspension import SuspensionView
 from services.accounts.vital import NewVital, VitalView
+from services.apps.consents import Lent, Question, SentBack
+from services.apps.grants import AppAtHome
 from services.challenges.challenge import Rules, closes_ms
 from services.challenges.challenges import ChallengeTable, ChallengeView, Invitation, TableLine, TeamLine
 from services.challenges.score_log import BEGINNING, Joined, Opened, linked
@@ -135,6 +152,8 @@ from services.kernel.clock import utc
 from services.kernel.ids import (
     AccountId,
     AccountMailId,
+    ApiKeyId,
+    AppId,
     BookingId,
     ChallengeId,
     ClassId,
@@ -298,6 +317,13 @@ _samples = (
 )
 _physiology = Physiology(
     max_hr=185, rest_hr=52, sex="male", mass_kg=72.5, age_years=36, max_hr_source="measured", rest_hr_source="measured"
+)
+_app = AppView(AppId(_id(60)), "Pulse Diary", "confidential", ("https://pulse.example/callback",), _START)
+_key = ApiKeyView(ApiKeyId(_id(61)), "Weekly report", ("workouts:read",), _START, None, _START + 86_400_000)
+_challenge_of_code: Final = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+_way_back: Final = (
+    "https://pulse.example/callback?code=plc_example-wX4mT9sQ2rB7vN1kZ6pL8dF3gH5jK0&state=af0ifjsldkj"
+    "&iss=https%3A%2F%2Frun.example"
 )
 _summary = summarise(
     [Sample(t=second * 1_000, bpm=110 + min(second // 10, 45)) for second in range(1_200)], _physiology
@@ -903,6 +929,47 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
             ),
         )
     ),
+    SCOPE_LIST,
+    _app,
+    AppRequest(_app.name, _app.kind, _app.redirect_uris),
+    AppRegistered(_app, "plas_example-wX4mT9sQ2rB7vN1kZ6pL8dF3gH5jK0"),
+    AppList((_app,)),
+    AppInUse(_app, 412),
+    AppChange(name="Pulse Diary 2"),
+    RotateAppSecret(),
+    AppSecretRotated("plas_example-aB4cD9eF2gH7iJ1kL6mN8oP3qR5sT0", _START + 86_400_000),
+    AppsAtHome((AppAtHome(_app.id, _app.name, ("profile:read", "workouts:read"), _START, _START + 3_600_000),)),
+    ApiKeyRequest("Weekly report", ("workouts:read",), days=365),
+    ApiKeyMade(_key, "plk_example-wX4mT9sQ2rB7vN1kZ6pL8dF3gH5jK0"),
+    ApiKeyList((_key,)),
+    RotateApiKey(),
+    ApiKeyRotated("plk_example-aB4cD9eF2gH7iJ1kL6mN8oP3qR5sT0", _START + 86_400_000),
+    AuthorizationRequest(
+        client_id=str(_app.id),
+        redirect_uri=_app.redirect_uris[0],
+        response_type="code",
+        scope="profile:read workouts:read",
+        state="af0ifjsldkj",
+        code_challenge=_challenge_of_code,
+        code_challenge_method="S256",
+    ),
+    AuthorizationDecision(
+        client_id=str(_app.id),
+        redirect_uri=_app.redirect_uris[0],
+        response_type="code",
+        scope="profile:read workouts:read",
+        state="af0ifjsldkj",
+        code_challenge=_challenge_of_code,
+        code_challenge_method="S256",
+        allow=True,
+    ),
+    Question(
+        _app.id,
+        _app.name,
+        "pulse.example",
+        tuple(Lent(scope, SENTENCES[scope]) for scope in in_order({"profile:read", "workouts:read"})),
+    ),
+    SentBack(_way_back),
     EndpointRequest(url=_hook.url, events=("workout.summarised",), scopes=("samples",), description=_hook.description),
     EndpointChange(scopes=()),
     _hook,

@@ -21,6 +21,7 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from gateway.http.oauth import ENDPOINTS as OAUTH
 from gateway.http.pages import PAGES
 from gateway.http.problems import CONTENT_TYPE, from_framework, problem_page, problem_response
 from gateway.http.rate_limits import tell
@@ -185,7 +186,12 @@ def refuse(
     if wants_page:
         response = problem_page(status or problem.status, problem.message)
     else:
-        response = problem_response(problem, instance=request.path[:200], trace_id=request[TRACE], status=status)
+        oauth = request.path in OAUTH
+        response = problem_response(
+            problem, instance=request.path[:200], trace_id=request[TRACE], status=status, oauth=oauth
+        )
+        if oauth and "application/json" in request.headers.get(hdrs.ACCEPT, ""):
+            response.content_type = "application/json"
     if allow:
         response.headers[hdrs.ALLOW] = allow
     tell(request, response, problem)

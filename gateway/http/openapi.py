@@ -32,6 +32,7 @@ _TAGS: Final = {
     "sign-ins": "Signing in with others: Google, Apple, whoever the operator has written down.",
     "logins": "A login is one device: an access token for minutes, a refresh token for weeks.",
     "second factor": "What an account has besides its password: an authenticator app, passkeys, recovery codes.",
+    "apps": "Apps of others and keys for scripts: what they may do, and taking it back; see docs/howto/write_an_app.md.",
     "displays": "Big screens, which watch a class without an account.",
     "classes": "Live classes, before and after. What happens inside is on the socket.",
     "fair play": "Whether a workout counts, the appeal, and those who look a second time.",

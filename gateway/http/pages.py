@@ -27,6 +27,8 @@ PAGES: Final = {
     "/account": "account.html",
     "/sign-in": "sign-in.html",
     "/admin": "admin.html",
+    "/developer": "developer.html",
+    "/oauth/authorize": "authorize.html",
     "/cases": "cases.html",
     "/challenges": "challenges.html",
     "/challenge": "challenge.html",

@@ -33,6 +33,12 @@ from services.accounts.staff import AccountLook, GivenRole
 from services.accounts.step_ups import SteppedUp
 from services.accounts.tokens import Issued
 from services.accounts.vital import NewVital, VitalView
+from services.apps.api_keys import ApiKeys
+from services.apps.apps import Apps
+from services.apps.consents import Consents
+from services.apps.exchanging import Exchanging
+from services.apps.grants import Grants
+from services.apps.lent import Callers
 from services.audit.entry import Actor
 from services.audit.ports import Wanted
 from services.challenges.challenge import Kind, Ties
@@ -580,10 +586,10 @@ class SocketsWindow(Protocol):
 class GatewayDeps:
     """Everything the HTTP mouth needs.
 
-    `identify` who shows a token (raises NotAuthenticated, TokenExpired); `limits` how often who may ask; `demo_code` the join
-    code of the demo class, None while there is none; `checks` what has to be right for `/readyz`; `readings` what `/metrics`
-    shows, by the names in `gateway.probes.FAMILIES`; `web_root` the folder of the pages; `proxies` whose word is taken for a
-    client's address.
+    `callers` who shows a token; `issuer` the address of this installation, as apps know it; `limits` how often who may ask;
+    `demo_code` the join code of the demo class, None while there is none; `checks` what has to be right for `/readyz`; `readings`
+    what `/metrics` shows, by the names in `gateway.probes.FAMILIES`; `web_root` the folder of the pages; `proxies` whose word is
+    taken for a client's address.
 
     Of notifications: `leaving` the channels on which this installation can send anything; `web_push_key` the public key that
     browsers subscribe with, None where there is no Web Push; `words` makes the operator's preview.
@@ -636,7 +642,13 @@ class GatewayDeps:
     sms_reports: SmsReports
     words: Words
     webhooks: WebhookCases
-    identify: Callable[[str], Caller]
+    apps: Apps
+    app_grants: Grants
+    api_keys: ApiKeys
+    consents: Consents
+    exchanging: Exchanging
+    callers: Callers
+    issuer: Callable[[], str]
     limits: Limits = field(default_factory=lambda: Limits(SystemClock()))
     demo_code: Callable[[], Awaitable[str | None]] | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)

@@ -39,7 +39,8 @@ class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `retry` whether the same request may succeed later, `retry_after_ms` when (also in the Retry-After header); `path` where
     in the request the fault is ("$.email", "query.limit"); `data` what a program needs to go on; `trace_id` finds the
-    request in our log (also in the X-Request-Id header); `checks` only from /readyz.
+    request in our log (also in the X-Request-Id header); `checks` only from /readyz; `error` and `error_description` only from
+    /oauth, where they are what RFC 6749 calls code and detail.
     """
 
     type: str
@@ -54,6 +55,8 @@ class ProblemBody(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str | None = None
     data: dict[str, str | int | None] | None = None
     checks: dict[str, str] | None = None
+    error: str | None = None
+    error_description: str | None = None
 
 
 def title_of(code: str) -> str:
@@ -73,8 +76,10 @@ def problem_response(
     trace_id: str,
     status: int | None = None,
     checks: dict[str, str] | None = None,
+    oauth: bool = False,
 ) -> web.Response:
-    """The answer to a request that ended in `problem`. `instance` is the path that was asked for."""
+    """The answer to a request that ended in `problem`. `instance` is the path that was asked for; `oauth`: say it in the words of
+    RFC 6749, too."""
     status = status or problem.status
     view = problem.view()
     body = ProblemBody(
@@ -90,13 +95,15 @@ def problem_response(
         path=view.path,
         data=view.data,
         checks=checks,
+        error=view.code if oauth else None,
+        error_description=view.message if oauth else None,
     )
     response = web.Response(status=status, body=msgspec.json.encode(body), content_type=CONTENT_TYPE)
     if view.retry_after_ms is not None or status in {429, 503}:
         wait_ms = _DEFAULT_RETRY_MS if view.retry_after_ms is None else view.retry_after_ms
         response.headers["Retry-After"] = str(max(1, math.ceil(wait_ms / 1_000)))
     if status == HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="paceline"'
+        response.headers["WWW-Authenticate"] = f'{"Basic" if oauth else "Bearer"} realm="paceline"'
     return response
 
 

@@ -153,7 +153,8 @@ def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) ->
             admit_admin(deps.admin_token, request)
         else:
             try:
-                caller = deps.identify(bearer_token(request)) if route.auth == "bearer" else None
+                if route.auth == "bearer":
+                    caller = await deps.callers.identify(bearer_token(request))
             finally:
                 await rate_limits.count(request, deps.limits, caller, address)
             if caller is not None:

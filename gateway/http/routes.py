@@ -10,7 +10,10 @@ from typing import Any, Final, Literal
 
 from gateway.http import (
     accounts,
+    api_keys,
+    apps,
     audit,
+    authorization,
     blocks,
     bookings,
     challenges,
@@ -52,15 +55,22 @@ from gateway.http import (
     webhooks,
     workouts,
 )
+from gateway.http.oauth import INTROSPECT, METADATA, REVOKE, TOKEN
 from gateway.http.router import Route
 from services.kernel.problems import (
     BadShape,
     ChangedMeanwhile,
     Forbidden,
+    InvalidClient,
+    InvalidGrant,
+    InvalidRequest,
+    InvalidScope,
     NotFound,
     Problem,
     TooLarge,
+    UnauthorizedClient,
     Unavailable,
+    UnsupportedGrantType,
 )
 
 ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
@@ -114,6 +124,21 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     second_factors.ADD_PASSKEY,
     second_factors.RENAME_PASSKEY,
     second_factors.REMOVE_PASSKEY,
+    apps.ALL_SCOPES,
+    apps.REGISTER_APP,
+    apps.OWN_APPS,
+    apps.APP_BY_ID,
+    apps.CHANGE_APP,
+    apps.ROTATE_APP_SECRET,
+    apps.DELETE_APP,
+    apps.APPS_AT_HOME,
+    apps.TAKE_APP_BACK,
+    api_keys.MAKE_API_KEY,
+    api_keys.OWN_API_KEYS,
+    api_keys.ROTATE_API_KEY,
+    api_keys.REVOKE_API_KEY,
+    authorization.ASK_AUTHORIZATION,
+    authorization.DECIDE_AUTHORIZATION,
     displays.OPEN_DISPLAY,
     displays.DEMO,
     blocks.BLOCK,
@@ -358,5 +383,44 @@ WINDOWS: Final = (
         method="POST",
         tag="notifications",
         more="Signed by the provider (`X-Twilio-Signature`) over the address by which it knows us and all fields of the form.",
+    ),
+    Window(
+        METADATA,
+        "oauth_metadata",
+        "What a library for OAuth asks first (RFC 8414).",
+        "application/json",
+        tag="apps",
+    ),
+    Window(
+        TOKEN,
+        "oauth_token",
+        "Tokens for a code, for a refresh token, or for the app itself (RFC 6749).",
+        "application/json",
+        (InvalidRequest, InvalidClient, InvalidGrant, InvalidScope, UnauthorizedClient, UnsupportedGrantType, TooLarge),
+        method="POST",
+        tag="apps",
+        more=(
+            "A form, with the client in Basic or in `client_id` and `client_secret`; see docs/howto/write_an_app.md. Refusals are"
+            " problems that say `error` and `error_description`, too; whoever accepts `application/json` gets them as that."
+        ),
+    ),
+    Window(
+        REVOKE,
+        "oauth_revoke",
+        "Give back what the app was lent, by any token of it (RFC 7009).",
+        "application/json",
+        (InvalidRequest, InvalidClient, TooLarge),
+        method="POST",
+        tag="apps",
+        more="Again is fine, and so is a token that is not the app's: nothing is told of it.",
+    ),
+    Window(
+        INTROSPECT,
+        "oauth_introspect",
+        "What a token of the app's own is good for (RFC 7662); for confidential apps.",
+        "application/json",
+        (InvalidRequest, InvalidClient, UnauthorizedClient, TooLarge),
+        method="POST",
+        tag="apps",
     ),
 )

@@ -26,12 +26,14 @@ from realtime.node import Node, account_channel
 from realtime.wire import BY_NAME, EVERY_APP, RoomJoin
 from rooms.comebacks import Comeback, Comebacks
 from services.accounts.scope import require_scope
+from services.apps.secret import API_KEY
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock
 from services.kernel.problems import Draining, NotAuthenticated, TooManyConnections
 
 Identify = Callable[[str], Caller]
 Redeem = Callable[[str], Awaitable[Caller]]
+Ask = Callable[[str], Awaitable[Caller]]
 OnOpen = Callable[[Connection], None]
 OnClose = Callable[[Connection, str], None]
 
@@ -62,7 +64,8 @@ class ConnectAuth(msgspec.Struct, frozen=True):
 
 
 class Handshake:
-    """Opens connections. `identify` tells who a token belongs to, or raises a `Problem`; `on_open` and `on_close` are
+    """Opens connections. `identify` tells who a token belongs to, or raises a `Problem`; `ask` does so for what was lent to an app
+    or a script, which may have been taken back (without it, only `identify` is asked); `on_open` and `on_close` are
     called when a connection is in the hub, and before it is taken out; `max_per_account` connections of one account are
     taken in on this node, with 0 any number. Without `comebacks` nobody can come back."""
 
@@ -77,8 +80,10 @@ class Handshake:
         redeem: Redeem | None = None,
         max_per_account: int = 0,
         comebacks: Comebacks | None = None,
+        ask: Ask | None = None,
     ) -> None:
         self.draining = False
+        self._ask = ask
         self._max_per_account = max_per_account
         self._node = node
         self._clock = clock
@@ -94,12 +99,17 @@ class Handshake:
             raise Draining
         return _told(auth)
 
-    def identify(self, told: ConnectAuth) -> Caller:
-        """Who comes with an access token. Raises a `Problem`."""
-        return self._identify(told.token)
+    def who(self, told: ConnectAuth) -> Caller | None:
+        """Who a client is by its token alone; None when that has to be asked (`ask`). Raises a `Problem`."""
+        if not told.token or (self._ask is not None and told.token.startswith(API_KEY)):
+            return None
+        caller = self._identify(told.token)
+        return caller if self._ask is None or caller.scopes is None else None
 
-    async def redeem(self, told: ConnectAuth) -> Caller:
-        """Who comes with a ticket, which is used from now on. Raises a `Problem`."""
+    async def ask(self, told: ConnectAuth) -> Caller:
+        """Who comes with a ticket, which is used from now on, or with something that was lent. Raises a `Problem`."""
+        if told.token:
+            return self._identify(told.token) if self._ask is None else await self._ask(told.token)
         if self._redeem is None:
             raise NotAuthenticated("tickets are not taken here; come with an access token", path="$.auth.ticket")
         return await self._redeem(told.ticket)

@@ -28,7 +28,7 @@ from aiohttp import web
 from gateway.sockets.dispatch import Dispatcher, Handlers
 from gateway.sockets.engine.drain import DRAIN_S
 from gateway.sockets.engine.link import Link
-from gateway.sockets.handshake import ConnectAuth, Handshake, Identify, OnClose, OnOpen, Redeem, origin_rule
+from gateway.sockets.handshake import Ask, ConnectAuth, Handshake, Identify, OnClose, OnOpen, Redeem, origin_rule
 from gateway.sockets.semantics import SocketServer
 from gateway.sockets.statistics import LineView, Measured, Order, SocketsStatistics
 from realtime.disconnect import DRAINING, Disconnect
@@ -79,6 +79,7 @@ class LiveServer(SocketServer):
         redeem: Redeem | None = None,
         max_per_account: int = 0,
         comebacks: Comebacks | None = None,
+        ask: Ask | None = None,
         **options: Any,
     ) -> None:
         """`redeem`: who comes with a ticket, None where there are none. `transports`: long-polling needs one process per
@@ -96,6 +97,7 @@ class LiveServer(SocketServer):
             redeem=redeem,
             max_per_account=max_per_account,
             comebacks=comebacks,
+            ask=ask,
         )
         super().__init__(
             clock=clock,
@@ -208,26 +210,27 @@ class LiveServer(SocketServer):
             return None
         try:
             told = self.handshake.told(payload)
-            caller = self.handshake.identify(told) if told.token else None
+            caller = self.handshake.who(told)
         except Problem as problem:
             self._refuse(link, NAMESPACE, problem)
             return None
         sid = self.eio.generate_id()
         if caller is None:
-            return self._with_ticket(link, sid, told)
+            return self._ask(link, sid, told)
         if self.handshake.comes_back(told):
             return self._come_back(link, sid, told, caller)
         return self._open(link, sid, told, caller)
 
-    async def _with_ticket(self, link: Link, sid: str, told: ConnectAuth) -> None:
-        """CONNECT of a client whose ticket has to be used up first; what it sends meanwhile waits."""
+    async def _ask(self, link: Link, sid: str, told: ConnectAuth) -> None:
+        """CONNECT with a ticket, which has to be used up first, or with what was lent; what the client sends meanwhile
+        waits."""
         try:
-            caller = await self.handshake.redeem(told)
+            caller = await self.handshake.ask(told)
         except Problem as problem:
             self._refuse(link, NAMESPACE, problem)
             return
         except Exception:
-            log.exception("sockets.ticket_failed", peer=link.peer)
+            log.exception("sockets.asking_failed", peer=link.peer)
             self._refuse(link, NAMESPACE, InternalFault())
             return
         if link.closed or link.ended_at is not None:

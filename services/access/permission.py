@@ -77,8 +77,7 @@ RENEW_TOKEN: Final = Permission(
 GET_TICKET: Final = Permission(name="ticket.get", does="get a ticket for one connection", held_by=EVERYBODY)
 READ_APP: Final = Permission(
     name="app.read",
-    does="read one's own registration as an app, and how many people use it",
-    held_by=NO_ROLE,
+    does="read the registration of an app, as its owner or as the app itself, and how many people use it",
     services=True,
 )
 
@@ -106,6 +105,9 @@ USE_SAFETY: Final = Permission(
     name="safety.use", does="decide how one is watched over, name a contact, and answer for oneself"
 )
 USE_TASKS: Final = Permission(name="tasks.use", does="start long tasks about oneself, follow and cancel them")
+OWN_APPS: Final = Permission(name="apps.own", does="register apps for others to use, change and delete them")
+LEND_TO_APPS: Final = Permission(name="apps.lend", does="let an app into one's own account, and take that back")
+USE_API_KEYS: Final = Permission(name="api_keys.use", does="make, rotate and revoke keys for scripts of one's own")
 USE_WEBHOOKS: Final = Permission(name="webhooks.use", does="have events sent to an address of one's own")
 
 # -- workouts ---------------------------------------------------------------------------------------------------------

@@ -715,6 +715,76 @@ class UrlRefused(Problem):
     status = 422
 
 
+class TooManyApps(Problem):
+    """This account has registered as many apps as it may; delete one first."""
+
+    code = "too_many_apps"
+    status = 409
+
+
+class TooManyApiKeys(Problem):
+    """This account has as many keys as it may; revoke one first."""
+
+    code = "too_many_api_keys"
+    status = 409
+
+
+class AppUnknown(Problem):
+    """No app has this client_id. Whoever sent you here has made a mistake, or means no good; so you were not sent back."""
+
+    code = "app_unknown"
+    status = 404
+
+
+class RedirectMismatch(Problem):
+    """The app has not registered this redirect_uri. It has made a mistake, or somebody means no good; you were not sent back."""
+
+    code = "redirect_mismatch"
+    status = 422
+
+
+class InvalidRequest(Problem):
+    """The request to /oauth lacks a parameter, has one twice, or proves the client in two ways (RFC 6749, 5.2)."""
+
+    code = "invalid_request"
+    status = 400
+
+
+class InvalidClient(Problem):
+    """The client is unknown, or its secret is wrong (RFC 6749, 5.2)."""
+
+    code = "invalid_client"
+    status = 401
+
+
+class InvalidGrant(Problem):
+    """The code or refresh token is unknown, used, expired, taken back or another client's; ask the person again (RFC 6749, 5.2)."""
+
+    code = "invalid_grant"
+    status = 400
+
+
+class UnauthorizedClient(Problem):
+    """This client may not do this (RFC 6749, 5.2)."""
+
+    code = "unauthorized_client"
+    status = 400
+
+
+class UnsupportedGrantType(Problem):
+    """grant_type is authorization_code, refresh_token or client_credentials (RFC 6749, 5.2)."""
+
+    code = "unsupported_grant_type"
+    status = 400
+
+
+class InvalidScope(Problem):
+    """A scope is missing, does not exist, or was not granted (RFC 6749, 5.2)."""
+
+    code = "invalid_scope"
+    status = 400
+
+
 class TooManyEndpoints(Problem):
     """This account has as many webhook endpoints as it may; delete one first."""
 

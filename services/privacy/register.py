@@ -155,6 +155,58 @@ REGISTER: Final[tuple[Entry, ...]] = (
         personal="issuer subject provider email linked_at used_at",
     ),
     entry("issuers", why="what others publish", house="issuer metadata keys fetched_at tried_at wanted_at"),
+    entry(
+        "apps",
+        by("owner_id"),
+        why="what its owner has registered for others to use; it goes with them, and what it was lent with it",
+        key="id",
+        account="owner_id",
+        personal="name kind redirect_uris created_at",
+    ),
+    entry(
+        "app_secrets",
+        through("app_id", "apps"),
+        key="app_id",
+        secret="secret_hash",  # noqa: S106 - a column
+        personal="made_at until",
+    ),
+    entry(
+        "app_codes",
+        by("account_id"),
+        key="app_id login_id",
+        account="account_id",
+        secret="code_hash challenge",  # noqa: S106 - columns
+        personal="scopes expires_at used_at",
+        house="redirect_uri",
+    ),
+    entry(
+        "app_grants",
+        by("account_id"),
+        key="login_id app_id",
+        account="account_id",
+        personal="scopes granted_at",
+    ),
+    entry(
+        "app_refresh_tokens",
+        through("login_id", "app_grants", "login_id"),
+        key="login_id",
+        secret="token_hash",  # noqa: S106 - a column
+        personal="issued_at expires_at used_at",
+    ),
+    entry(
+        "api_keys",
+        by("account_id"),
+        key="id login_id",
+        account="account_id",
+        personal="name scopes created_at expires_at used_at",
+    ),
+    entry(
+        "api_key_secrets",
+        through("key_id", "api_keys"),
+        key="key_id",
+        secret="secret_hash",  # noqa: S106 - a column
+        personal="made_at until",
+    ),
     entry("signing_keys", why="keys of the installation", house="kid public sealed signs_from retires_at made_at"),
     # -- classes ---------------------------------------------------------------------------------------------------
     entry(

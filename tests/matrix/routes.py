@@ -4,13 +4,15 @@ Each function gets the evening and who asks, arranges what the request is about 
 owner's own requests) and gives the request.
 """
 
+import base64
+import hashlib
 import itertools
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import argon2
 import msgspec
@@ -57,7 +59,7 @@ from services.safety.contact import Contact
 from services.safety.contact_phone import ContactPhone
 from services.tasks.task import TaskFile, TaskResult
 from services.training.summary import summarise
-from tests.matrix.roles import Who
+from tests.matrix.roles import OK, Who
 from tests.matrix.scene import PUBLIC_URL, SMS_TOKEN, Asked, Evening
 from tests.support.judged import cheats
 from tests.support.world import BODY, steady
@@ -72,6 +74,10 @@ ON_DEMAND: Final = {"key": "o", "terms": {"title": "Hill climb"}, "script": SCRI
 RULE: Final = {"days": ["thu"], "at": "18:30", "zone": "Europe/Vienna", "from_day": "2026-09-01"}
 HOOK: Final = {"url": "https://hooks.example.org/in", "events": ["workout.summarised"], "scopes": ["samples"]}
 _WITH_ACCOUNT: Final = frozenset(Who) - {Who.SUSPENDED, Who.DISPLAY, Who.OPERATOR, Who.NOBODY}
+CALLBACK: Final = "https://pulse.example/callback"
+VERIFIER: Final = "v" * 64
+APP: Final = {"name": "Pulse Diary", "kind": "confidential", "redirect_uris": [CALLBACK]}
+KEY: Final = {"name": "Weekly report", "scopes": ["profile:read"]}
 _numbers: Final = itertools.count(1)
 
 
@@ -679,6 +685,78 @@ async def signed_report(_: Evening, __: Who) -> Asked:
     form = {"MessageSid": "SM1", "MessageStatus": "delivered", "To": "+4915112345678"}
     seal = signature(SMS_TOKEN, PUBLIC_URL + path, form)
     return Asked(form=form, headers={SIGNATURE_HEADER: seal}, url=path)
+
+
+# -- apps and keys ----------------------------------------------------------------------------------------------
+
+
+def an_app(said: object = None) -> RouteInput:
+    """An app of the owner's."""
+
+    async def ask(evening: Evening, _: Who) -> Asked:
+        return Asked({"id": (await _app(evening))["app"]["id"]}, body=said)
+
+    return ask
+
+
+async def an_app_at_home(evening: Evening, _: Who) -> Asked:
+    """An app that the owner has lent something."""
+    made = await _app(evening)
+    wants = {**_wants(made), "allow": True}
+    decided = await evening.make(Who.OWNER, "POST", "/v1/oauth/decisions", wants)
+    (code,) = parse_qs(urlsplit(decided["redirect"]).query)["code"]
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
+    answer = await evening.ask(Who.NOBODY, "POST", "/oauth/token", Asked(form={**form, **_app_credentials(made)}))
+    assert answer.said == OK, answer.body
+    return Asked({"id": made["app"]["id"]})
+
+
+def what_an_app_wants(**more: object) -> RouteInput:
+    """The parameters of /oauth/authorize."""
+
+    async def ask(evening: Evening, _: Who) -> Asked:
+        return Asked(body={**_wants(await _app(evening)), **more})
+
+    return ask
+
+
+def as_an_app(form: dict[str, str]) -> RouteInput:
+    """What an app says for itself, with its secret."""
+
+    async def ask(evening: Evening, _: Who) -> Asked:
+        return Asked(form={**form, **_app_credentials(await _app(evening))})
+
+    return ask
+
+
+def an_api_key(said: object = None) -> RouteInput:
+    """A key of the owner's."""
+
+    async def ask(evening: Evening, _: Who) -> Asked:
+        made = await evening.make(Who.OWNER, "POST", "/v1/api-keys", KEY)
+        return Asked({"id": made["key"]["id"]}, body=said)
+
+    return ask
+
+
+async def _app(evening: Evening) -> Any:
+    return await evening.make(Who.OWNER, "POST", "/v1/apps", APP)
+
+
+def _app_credentials(made: Any) -> dict[str, str]:
+    return {"client_id": made["app"]["id"], "client_secret": made["client_secret"]}
+
+
+def _wants(made: Any) -> dict[str, str]:
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+    return {
+        "client_id": made["app"]["id"],
+        "redirect_uri": CALLBACK,
+        "response_type": "code",
+        "scope": "profile:read",
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
 
 
 # -- webhooks ---------------------------------------------------------------------------------------------------

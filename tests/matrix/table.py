@@ -74,6 +74,7 @@ class RouteRow:
     case: str = ""
 
 
+_SECRET: Final = "with the secret of an app"
 _NOT_OPEN: Final = "stream_not_open"
 _NOT_PLAYED: Final = "replay_not_open"
 _NO_CHALLENGE: Final = "challenge_not_found"
@@ -228,6 +229,28 @@ ROUTES: Final = (
     RouteRow("DELETE /v1/staff/accounts/{id}/roles/{role}", ADMINS, r.their_role),
     RouteRow("GET /v1/staff/audit", ADMINS, r.plain),
     RouteRow("GET /v1/staff/audit/state", ADMINS, r.plain),
+    # -- apps and keys
+    RouteRow("GET /v1/scopes", ANYBODY, r.plain),
+    RouteRow("POST /v1/apps", ANY_ACCOUNT, r.body(r.APP)),
+    RouteRow("GET /v1/apps", ANY_ACCOUNT, r.plain),
+    RouteRow("GET /v1/apps/{id}", THEIR_OWN, r.an_app()),
+    RouteRow("PATCH /v1/apps/{id}", THEIR_OWN, r.an_app({"name": "Diary"})),
+    RouteRow("POST /v1/apps/{id}/rotate", THEIR_OWN, r.an_app({})),
+    RouteRow("DELETE /v1/apps/{id}", THEIR_OWN, r.an_app()),
+    RouteRow("GET /v1/me/apps", ANY_ACCOUNT, r.plain),
+    RouteRow("DELETE /v1/me/apps/{id}", THEIR_OWN, r.an_app_at_home),
+    RouteRow("POST /v1/api-keys", ANY_ACCOUNT, r.body(r.KEY)),
+    RouteRow("GET /v1/api-keys", ANY_ACCOUNT, r.plain),
+    RouteRow("POST /v1/api-keys/{id}/rotate", THEIR_OWN, r.an_api_key({})),
+    RouteRow("DELETE /v1/api-keys/{id}", THEIR_OWN, r.an_api_key()),
+    RouteRow("POST /v1/oauth/requests", ANY_ACCOUNT, r.what_an_app_wants()),
+    RouteRow("POST /v1/oauth/decisions", ANY_ACCOUNT, r.what_an_app_wants(allow=True)),
+    RouteRow("GET /.well-known/oauth-authorization-server", ANYBODY, r.plain),
+    RouteRow(
+        "POST /oauth/token", ANYBODY, r.as_an_app({"grant_type": "client_credentials", "scope": "app:read"}), _SECRET
+    ),
+    RouteRow("POST /oauth/revoke", ANYBODY, r.as_an_app({"token": "x"}), _SECRET),
+    RouteRow("POST /oauth/introspect", ANYBODY, r.as_an_app({"token": "x"}), _SECRET),
     # -- classes
     RouteRow("POST /v1/displays", ANYBODY, r.join_code, "with the code of a class"),
     RouteRow("GET /v1/demo", ANYBODY, r.demo_class),

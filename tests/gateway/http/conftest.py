@@ -42,6 +42,12 @@ from services.accounts.ticket import TicketPrinter
 from services.accounts.tickets import Tickets
 from services.accounts.tokens import Tokens
 from services.accounts.vitals import Vitals
+from services.apps.api_keys import ApiKeys
+from services.apps.apps import Apps
+from services.apps.consents import Consents
+from services.apps.exchanging import Exchanging
+from services.apps.grants import Grants
+from services.apps.lent import Callers
 from services.audit.verifying import Verifying
 from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
@@ -171,7 +177,7 @@ def web_root(tmp_path: Path) -> Path:
     """A small folder of pages."""
     assets = tmp_path / "web" / "assets"
     (assets / "vendor").mkdir(parents=True)
-    for name in ("index", "board", "coach", "athlete", "inbox", "operations", "words"):
+    for name in ("index", "board", "coach", "athlete", "inbox", "operations", "words", "authorize"):
         (tmp_path / "web" / f"{name}.html").write_text(f"<!doctype html><title>{name}</title>")
     (assets / "board.js").write_text("export const version = 1;")
     (assets / "vendor" / "socket.io-4.8.1.esm.min.js").write_text("export {};")
@@ -253,7 +259,13 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         sms_reports=SmsReports(notifications, token=SMS_TOKEN, base=PUBLIC_URL),
         words=words,
         webhooks=Webhooks(transactions, clock, ids, Seals((bytes(32),)), judging(Egress())),
-        identify=identifier(tokens, clock),
+        apps=Apps(transactions, clock, ids),
+        app_grants=Grants(transactions, clock),
+        api_keys=ApiKeys(transactions, clock, ids),
+        consents=Consents(transactions, clock, lambda: PUBLIC_URL),
+        exchanging=Exchanging(transactions, tokens, clock, ids, lambda: PUBLIC_URL),
+        callers=Callers(identifier(tokens, clock), transactions, clock),
+        issuer=lambda: PUBLIC_URL,
         limits=limits,
         checks={"database": database.ping},
         clock=clock,

@@ -113,6 +113,7 @@ class TestOpenApi:
             "refresh",
             "open_display",
             "demo",
+            "all_scopes",
             "web_push_key",
             "sms_callback",
             "webhook_samples",

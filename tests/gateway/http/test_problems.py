@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import structlog
 
+from services.apps.lent import Callers
 from services.kernel.caller import Caller
 from services.kernel.ids import ClassId
 from services.kernel.problems import Busy, Unavailable
@@ -115,11 +116,11 @@ async def test_a_wrong_method_says_which_are_right(api: Api) -> None:
     assert set(response.headers["Allow"].split(",")) == {"GET", "HEAD", "PATCH"}
 
 
-async def test_a_fault_of_ours_is_logged_with_its_trace_and_told_without_anything(with_deps: Start) -> None:
+async def test_a_fault_of_ours_is_logged_with_its_trace_and_told_without_anything(with_deps: Start, api: Api) -> None:
     def broken(token: str) -> Caller:
         raise RuntimeError("the secret is 4711, see /etc/paceline/key.pem")
 
-    api = await with_deps(identify=broken)
+    api = await with_deps(callers=Callers(broken, api.transactions, api.clock))
     with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
         response = await api.call("GET", "/v1/me", token="x")
     text = await response.text()
@@ -133,12 +134,13 @@ async def test_a_fault_of_ours_is_logged_with_its_trace_and_told_without_anythin
 
 @pytest.mark.parametrize(("wait_ms", "seconds"), [(None, "1"), (1, "1"), (1_001, "2"), (2_000, "2")])
 async def test_an_answer_to_try_again_says_when_in_whole_seconds(
-    with_deps: Start, wait_ms: int | None, seconds: str
+    with_deps: Start, api: Api, wait_ms: int | None, seconds: str
 ) -> None:
     def away(token: str) -> Caller:
         raise Unavailable(retry_after_ms=wait_ms)
 
-    response = await (await with_deps(identify=away)).call("GET", "/v1/me", token="x")
+    away_now = await with_deps(callers=Callers(away, api.transactions, api.clock))
+    response = await away_now.call("GET", "/v1/me", token="x")
     assert (response.status, response.headers["Retry-After"]) == (503, seconds)
 
 

@@ -1,6 +1,7 @@
 /**
  * The account: where one is logged in, ending that from here, and the password.
  */
+import { AppsAtHome } from "./apps-at-home.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
 import { loginWords } from "./login-words.js";
 import { memberPage } from "./member-page.js";
@@ -192,9 +193,10 @@ await memberPage({
     factor = new SecondFactor(login);
     factor.endScan();
     factor.hideCodes();
+    const apps = new AppsAtHome(login);
     byId("password-name").value = login.account.email;
     showView("home");
-    await Promise.all([page.load(), factor.load(), page.loadProviders(), new Vitals(login).load()]);
+    await Promise.all([page.load(), factor.load(), page.loadProviders(), new Vitals(login).load(), apps.load()]);
     // Another tab or device may have logged in or out while we were away.
     live.watch(({ phase }) => {
       if (phase === "connected") page.load();

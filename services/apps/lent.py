@@ -1,0 +1,124 @@
+"""Who shows a token that was lent: an app's access token, or a key.
+
+A person's access token is believed until it expires, without asking anybody. What was lent may be taken back, and then has to be
+over within five seconds on every node, whether or not these can hear each other. So what stands behind it is asked of the database,
+and the answer is believed for `BELIEVED_S`: one query per key and node in that time, however many requests come.
+
+A socket is opened once and then stays open, so there it is asked anew each time.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final, NamedTuple
+from weakref import WeakValueDictionary
+
+from services.apps import secret
+from services.apps.ports import StandingTransactions
+from services.kernel.caller import Caller
+from services.kernel.clock import Clock, to_wall_ms, utc
+from services.kernel.ids import AccountId, LoginId
+from services.kernel.problems import NotAuthenticated, TokenExpired
+
+BELIEVED_S: Final = 4.0
+"""Seconds. With what a request takes, taking back holds within five."""
+MAX_KNOWN: Final = 10_000
+"""Answers kept on a node. Full means: the one that was asked for longest ago goes, and is asked for again when it is needed."""
+USED_EVERY: Final = timedelta(hours=1)
+"""How exactly it is noted when a key was last used."""
+KEY_HOLDS_MS: Final = 24 * 3_600_000
+"""A socket that was opened with a key that does not end by itself is good for so long; then it comes back with the same key."""
+
+
+class _Known(NamedTuple):
+    caller: Caller | None
+    until: float
+
+
+class Callers:
+    """Tells who shows a token of any kind. `identify` reads those that are signed."""
+
+    def __init__(self, identify: Callable[[str], Caller], transactions: StandingTransactions, clock: Clock) -> None:
+        self.asked = 0
+        self._identify: Final = identify
+        self._transactions: Final = transactions
+        self._clock: Final = clock
+        self._known: OrderedDict[LoginId | bytes, _Known] = OrderedDict()
+        self._asking: WeakValueDictionary[LoginId | bytes, asyncio.Lock] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def signed(self, token: str) -> Caller | None:
+        """Who shows a token that says so itself; None for a key, of which only the database knows. Raises NotAuthenticated,
+        TokenExpired."""
+        return None if token.startswith(secret.API_KEY) else self._identify(token)
+
+    async def identify(self, token: str, *, anew: bool = False) -> Caller:
+        """Who shows `token`; `anew`: whatever was heard lately. Raises NotAuthenticated, TokenExpired, Unavailable."""
+        caller = self.signed(token)
+        if caller is not None and caller.scopes is None:
+            return caller
+        name = caller.login_id if caller is not None else secret.hash_of(secret.API_KEY, token)
+        if name is None:
+            raise NotAuthenticated
+        found = await self._standing(name, caller, anew=anew)
+        if found is None:
+            raise NotAuthenticated("this was taken back, or never was: ask for it again")
+        if caller is not None:
+            return caller
+        if self._clock.wall_ms() >= found.expires_at_ms:
+            raise TokenExpired("this key has ended; make a new one")
+        return found
+
+    async def _standing(self, name: LoginId | bytes, caller: Caller | None, *, anew: bool) -> Caller | None:
+        known = self._known.get(name)
+        if known is not None and not anew and self._clock.monotonic() < known.until:
+            return known.caller
+        # Of many requests at once, one asks and the others hear its answer.
+        lock = self._asking.get(name)
+        if lock is None:
+            lock = self._asking[name] = asyncio.Lock()
+        async with lock:
+            known = self._known.get(name)
+            if known is not None and not anew and self._clock.monotonic() < known.until:
+                return known.caller
+            # Believed from before the question on: what is taken back while it is on its way must not count as heard later.
+            until = self._clock.monotonic() + BELIEVED_S
+            found = await (self._of_key(name) if isinstance(name, bytes) else self._of_login(name, caller))
+            self._keep(name, _Known(found, until))
+            return found
+
+    def _keep(self, name: LoginId | bytes, known: _Known) -> None:
+        self._known[name] = known
+        self._known.move_to_end(name)
+        if len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
+
+    async def _of_login(self, login_id: LoginId, caller: Caller | None) -> Caller | None:
+        self.asked += 1
+        async with self._transactions() as stores:
+            if caller is not None and caller.app_id is not None and caller.account_id == caller.app_id:
+                return None if await stores.apps.by_id(caller.app_id) is None else caller
+            return None if await stores.logins.ended((login_id,)) else caller
+
+    async def _of_key(self, secret_hash: bytes) -> Caller | None:
+        self.asked += 1
+        now = utc(self._clock.wall_ms())
+        async with self._transactions() as stores:
+            owner = await stores.api_keys.by_secret(secret_hash, now)
+            if owner is None:
+                return None
+            key = owner.key
+            if key.used_at is None or now - key.used_at >= USED_EVERY:
+                await stores.api_keys.touch(key.id, now)
+        holds_ms = self._clock.wall_ms() + KEY_HOLDS_MS
+        return Caller(
+            account_id=AccountId(key.account_id),
+            login_id=key.login_id,
+            name=owner.name,
+            roles=owner.roles,
+            expires_at_ms=holds_ms if key.expires_at is None else min(holds_ms, to_wall_ms(key.expires_at)),
+            scopes=key.scopes,
+        )

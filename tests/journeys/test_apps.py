@@ -1,0 +1,31 @@
+"""A third-party app in Chromium, from its own page to its end, on two nodes. The assertions live in js/apps.mjs and js/units/."""
+
+import os
+from pathlib import Path
+
+from services.accounts.keyring import make_key
+from tests.journeys.node import run_node
+from tests.journeys.test_inbox import two_nodes
+from tests.support.system_parts import require
+
+
+async def test_what_an_app_asks_with_and_how_it_is_told() -> None:
+    require("node")
+    said, code = await run_node("--test", "units/apps.test.mjs")
+    assert code == 0, said
+
+
+async def test_an_app_is_let_in_and_taken_back(fresh_dsn: str, tmp_path: Path) -> None:
+    """ASVS 10.4.1, 10.7.1, 7.4.1: consent names app, scopes and place; taken back, its socket at another node ends."""
+    chromium = require("chromium")
+    require("node")
+    require("socket.io-client")
+    async with two_nodes(fresh_dsn, PACELINE_TOKEN_KEY=make_key().decode()) as (one, two):
+        said, code = await run_node(
+            "apps.mjs",
+            BASE_URL=one.base_url,
+            OTHER_URL=two.base_url,
+            CHROMIUM=str(chromium),
+            ARTIFACTS=os.environ.get("ARTIFACTS") or str(tmp_path),
+        )
+    assert code == 0, said
