@@ -4,7 +4,9 @@ Rules only: no clock, no database, no randomness. Three of them deserve a word.
 
 E-mail addresses are kept in lower case and in ASCII. Upper and lower case in front of the @ can in theory be two
 people; in practice they are one who types differently on the phone. Addresses outside ASCII (SMTPUTF8) are refused with
-a sentence, because half the world's mail servers would not deliver to them.
+a sentence, because half the world's mail servers would not deliver to them; with them go all look-alikes of other scripts.
+Nothing else is undone: dots and what stands behind a plus are another mailbox with some providers, and making two addresses
+one is how an account is taken over. What a name may be made of is `look_alike.py`.
 
 A password is judged by what is left of it once everything guessable has been taken out: runs of the keyboard, the
 person's own name and address, the product, the words that lead every leaked list. Each guessable stretch counts as one
@@ -21,6 +23,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from services.accounts import look_alike
 from services.kernel.caller import AccountRole
 from services.kernel.ids import AccountId
 from services.kernel.problems import BadShape, Forbidden, WeakPassword
@@ -181,7 +184,7 @@ def normal_name(text: str) -> str:
     """The name as everybody will see it: composed, trimmed, single blanks. Raises BadShape at `$.name`."""
     if len(text) > 4 * MAX_NAME:
         raise BadShape(f"a name has at most {MAX_NAME} characters", path="$.name")
-    name = " ".join(unicodedata.normalize("NFC", text).split())
+    name = " ".join(look_alike.undressed(unicodedata.normalize("NFC", text)).split())
     # Control and formatting characters could turn the rest of a board around or hide inside another's name. The
     # joiners are spared: Persian and several Indian scripts, and half of all emoji, are written with them.
     if any(
@@ -192,6 +195,8 @@ def normal_name(text: str) -> str:
         raise BadShape(f"a name has 1 to {MAX_NAME} characters", path="$.name")
     if not any(unicodedata.category(sign)[0] in "LNS" for sign in name):
         raise BadShape("a name needs a letter in it", path="$.name")
+    if (fault := look_alike.fault_of(name)) is not None:
+        raise BadShape(fault, path="$.name")
     return name
 
 
