@@ -29,6 +29,8 @@ PAGES: Final = {
     "/admin": "admin.html",
     "/developer": "developer.html",
     "/oauth/authorize": "authorize.html",
+    "/verify": "verify.html",
+    "/reset": "reset.html",
     "/cases": "cases.html",
     "/challenges": "challenges.html",
     "/challenge": "challenge.html",

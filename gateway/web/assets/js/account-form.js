@@ -4,6 +4,7 @@
 import { make, whileBusy } from "./dom.js";
 import { secondStep } from "./factor-form.js";
 import { canUsePasskeys } from "./passkeys.js";
+import { call } from "./http.js";
 import { Problem } from "./problem.js";
 import { providerButtons } from "./signing-in.js";
 
@@ -68,6 +69,7 @@ export function accountForm(place, login, { as, onDone }) {
     type: "button",
     onclick: () => turn(face === "login" ? "register" : "login"),
   });
+  const lost = make("a", { class: "link", href: "/reset" }, "Lost your password?");
   const others = make("div", { class: "other-ways", hidden: true });
   const form = make(
     "form",
@@ -81,6 +83,7 @@ export function accountForm(place, login, { as, onDone }) {
     button,
     passkey,
     other,
+    lost,
     others,
   );
 
@@ -93,6 +96,7 @@ export function accountForm(place, login, { as, onDone }) {
     other.textContent = words.other;
     password.input.autocomplete = words.password;
     name.row.hidden = face === "login";
+    lost.hidden = face !== "login";
     password.hint.hidden = face === "login";
     passkey.hidden = face !== "login" || !canUsePasskeys();
     complain("");
@@ -115,7 +119,8 @@ export function accountForm(place, login, { as, onDone }) {
     whileBusy(button, async () => {
       complain("");
       try {
-        await (face === "login" ? login.logIn(fields) : login.register(fields));
+        if (face === "register" && (await registered(fields)) === "mailed") return;
+        if (face === "login") await login.logIn(fields);
         form.reset();
         onDone();
       } catch (problem) {
@@ -145,6 +150,46 @@ export function accountForm(place, login, { as, onDone }) {
   async function byPasskey() {
     await login.withPasskey();
     onDone();
+  }
+
+  /** Makes the account, or, where addresses are proved first, has the mail sent and says so. */
+  async function registered(fields) {
+    try {
+      await login.register(fields);
+      return "made";
+    } catch (problem) {
+      if (problem.code !== "verify_first") throw problem;
+    }
+    mailed(await login.beginRegistration(fields));
+    return "mailed";
+  }
+
+  function mailed(begun) {
+    const said = make("p", { class: "said", role: "status" });
+    const again = make("button", { class: "link", type: "button" }, "Nothing there? Send it again");
+    again.addEventListener("click", () =>
+      whileBusy(again, async () => {
+        try {
+          await call("POST", `/v1/registrations/${begun.id}/resend`);
+          said.textContent = "If a minute has passed since the last one, another mail is on its way.";
+        } catch (problem) {
+          if (!(problem instanceof Problem)) throw problem;
+          said.textContent = problem.message;
+        }
+      }),
+    );
+    const heading = make("h1", { tabindex: "-1" }, "Look into your mail");
+    place.replaceChildren(
+      make(
+        "section",
+        { class: "card form account-form" },
+        heading,
+        make("p", { class: "muted" }, `We have written to ${begun.email}. Follow the link in that mail within a day to finish.`),
+        said,
+        again,
+      ),
+    );
+    heading.focus();
   }
 
   turn("login");

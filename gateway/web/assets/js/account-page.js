@@ -1,8 +1,9 @@
 /**
- * The account: where one is logged in, ending that from here, and the password.
+ * The account: where one is logged in, ending that from here, the e-mail address and the password.
  */
 import { AppsAtHome } from "./apps-at-home.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { call } from "./http.js";
 import { loginWords } from "./login-words.js";
 import { memberPage } from "./member-page.js";
 import { Problem } from "./problem.js";
@@ -129,6 +130,62 @@ class Page {
     });
   }
 
+  async loadEmail() {
+    this.#showEmail();
+    await this.guarded("email-trouble", async () => {
+      await this.login.reload();
+      this.#showEmail();
+    });
+  }
+
+  #showEmail() {
+    const { email, verified } = this.login.account;
+    setText(byId("email-now"), email);
+    setText(byId("email-state"), verified ? "is confirmed." : "is not confirmed yet.");
+    byId("email-confirm").hidden = verified;
+  }
+
+  async confirmEmail() {
+    await this.guarded("email-trouble", async () => {
+      await this.login.call("POST", "/v1/me/email/confirmation");
+      setText(byId("account-said"), `A mail is on its way to ${this.login.account.email}. Follow the link in it.`);
+    });
+  }
+
+  async changeEmail() {
+    const wanted = byId("email-new");
+    const proof = byId("email-proof");
+    const password = byId("email-password");
+    for (const field of [wanted, password]) field.removeAttribute("aria-invalid");
+    setText(byId("email-trouble"), "");
+    const email = wanted.value.trim();
+    if (!email) return this.#refuse("email-trouble", "Type the address that you want.", wanted);
+    try {
+      // A login that was not opened just now has to prove itself once more; the server says so.
+      const token = proof.hidden
+        ? await this.login.token()
+        : (await this.login.call("POST", "/v1/me/step-up", { password: password.value })).access_token;
+      await call("PUT", "/v1/me/email", { body: { email }, token });
+      byId("email").reset();
+      proof.hidden = true;
+      setText(byId("account-said"), `A link is on its way to ${email}. Follow it, and your account has that address.`);
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      if (problem.code === "step_up_needed") {
+        proof.hidden = false;
+        password.focus();
+        return;
+      }
+      this.#refuse("email-trouble", problem.message, problem.code === "wrong_password" ? password : wanted);
+    }
+  }
+
+  #refuse(place, words, field) {
+    setText(byId(place), words);
+    field.setAttribute("aria-invalid", "true");
+    field.focus();
+  }
+
   async changePassword() {
     const old = byId("password-old");
     const wanted = byId("password-new");
@@ -181,6 +238,11 @@ let factor = null;
 wireSecondFactor(() => factor);
 
 byId("end-others").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.endOthers()));
+byId("email-confirm").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.confirmEmail()));
+byId("email").addEventListener("submit", (event) => {
+  event.preventDefault();
+  whileBusy(event.target.querySelector("[type=submit]"), () => page.changeEmail());
+});
 byId("password").addEventListener("submit", (event) => {
   event.preventDefault();
   whileBusy(event.target.querySelector("[type=submit]"), () => page.changePassword());
@@ -196,7 +258,14 @@ await memberPage({
     const apps = new AppsAtHome(login);
     byId("password-name").value = login.account.email;
     showView("home");
-    await Promise.all([page.load(), factor.load(), page.loadProviders(), new Vitals(login).load(), apps.load()]);
+    await Promise.all([
+      page.load(),
+      factor.load(),
+      page.loadProviders(),
+      page.loadEmail(),
+      new Vitals(login).load(),
+      apps.load(),
+    ]);
     // Another tab or device may have logged in or out while we were away.
     live.watch(({ phase }) => {
       if (phase === "connected") page.load();

@@ -7,7 +7,7 @@ import { noNetwork, problemFrom } from "./problem.js";
  * @param {string} method
  * @param {string} path from the root, "/v1/…"
  * @param {{body?: unknown, token?: string | null, signal?: AbortSignal}} [options]
- * @returns {Promise<any>} the decoded body; null for 204
+ * @returns {Promise<any>} the decoded body; null where there is none
  */
 export async function call(method, path, { body, token = null, signal } = {}) {
   const headers = { Accept: "application/json" };
@@ -27,7 +27,6 @@ export async function call(method, path, { body, token = null, signal } = {}) {
     if (signal?.aborted) throw cause;
     throw noNetwork();
   }
-  if (answer.status === 204) return null;
   const told = await readJson(answer);
   if (answer.ok) return told;
   throw problemFrom(told, `The server answered ${answer.status}.`);
@@ -35,6 +34,7 @@ export async function call(method, path, { body, token = null, signal } = {}) {
 
 async function readJson(answer) {
   const text = await answer.text();
+  if (answer.ok && text === "") return null;
   try {
     return JSON.parse(text);
   } catch (notJson) {

@@ -64,6 +64,21 @@ export class Login {
     this.#tell();
   }
 
+  /**
+   * Registers where an address is proved first: a mail with a link is on its way.
+   * @param {{email: string, password: string, name: string}} fields
+   */
+  async beginRegistration({ email, password, name }) {
+    const role = this.side === "coach" ? "coach" : "member";
+    return call("POST", "/v1/registrations", { body: { email, password, name, role } });
+  }
+
+  /** Keeps a login that the server has just opened. */
+  enter(told) {
+    this.#keep(told);
+    this.#tell();
+  }
+
   /** @param {{email: string, password: string}} fields */
   async logIn({ email, password }) {
     this.#keep(await call("POST", "/v1/logins", { body: { email, password, device: deviceName() } }));
@@ -204,6 +219,13 @@ export class Login {
   #tell() {
     for (const listener of this.listeners) listener();
   }
+}
+
+/** Finishes a registration with the link of a mail, on the side that its role is for; the account. */
+export async function finishRegistration({ token, password }) {
+  const told = await call("POST", "/v1/registrations/finish", { body: { token, password, device: deviceName() } });
+  new Login(told.account.roles.includes("coach") ? "coach" : "athlete").enter(told);
+  return told.account;
 }
 
 /** A screen without an account: knowing a class's join code is its right to watch. */
