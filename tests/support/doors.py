@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from typing import Final
 
 from persistence.database import Database
-from persistence.stores import Transactions
+from persistence.stores import Stores, Transactions
 from services.accounts.account import SignupRole
 from services.accounts.account_mail import MailTokens
 from services.accounts.account_mails import AccountMails
@@ -24,8 +24,8 @@ from services.accounts.registrations import RegistrationBegun, Registrations
 from services.accounts.resets import Resets
 from services.accounts.tokens import Tokens
 from services.kernel.caller import Caller
-from services.kernel.clock import ManualClock
-from services.kernel.ids import AccountId, Uuid7Ids
+from services.kernel.clock import Clock, ManualClock
+from services.kernel.ids import AccountId, Ids, Uuid7Ids
 from services.limits.limits import Limits
 from tests.support.mailed import BASE_URL, Mailing, open_mailing, text_of
 
@@ -33,6 +33,7 @@ SECRET: Final = b"the secret of all nodes"
 OLD: Final = "violet anchor moss kettle"
 NEW: Final = "copper lantern orbit thistle"
 ANNA: Final = "anna@example.org"
+CHEAP: Final = Cost(rounds=1, memory_kib=8, lanes=1)
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Doors:
     passwords: Passwords
     transactions: Transactions
     clock: ManualClock
+    ids: Ids
     tokens: Tokens
     mailing: Mailing
 
@@ -94,6 +96,20 @@ def token_in(mail: EmailMessage, says: str) -> str:
     return found[1]
 
 
+class Overheard(Transactions):
+    """Transactions whose statements are written down."""
+
+    def __init__(self, database: Database, clock: Clock, ids: Ids, said: list[str]) -> None:
+        super().__init__(database, clock, ids)
+        self._said: Final = said
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Stores]:
+        async with super()._open() as stores:
+            with stores.tx.query_logger(lambda one: self._said.append(" ".join(one.query.split()))):
+                yield stores
+
+
 @asynccontextmanager
 async def open_doors(
     database: Database,
@@ -101,12 +117,14 @@ async def open_doors(
     signup: Signup = "direct",
     offered: bool = True,
     breached: Breached | None = None,
+    cost: Cost = CHEAP,
+    said: list[str] | None = None,
 ) -> AsyncIterator[Doors]:
-    """Real parts, with hashes at the lowest cost."""
+    """Real parts, with hashes at the lowest cost. `said` gets every statement that the use cases send to the database."""
     clock = ManualClock()
     ids = Uuid7Ids(clock)
-    transactions = Transactions(database, clock, ids)
-    passwords, tokens = Passwords(cost=Cost(rounds=1, memory_kib=8, lanes=1)), Tokens(load_key(make_key()))
+    transactions = Transactions(database, clock, ids) if said is None else Overheard(database, clock, ids, said)
+    passwords, tokens = Passwords(cost=cost), Tokens(load_key(make_key()))
     attempts, opening = Attempts(Limits(clock)), Opening(tokens, clock, ids)
     mails = AccountMails(clock, ids, MailTokens(SECRET), offered=offered)
     async with open_mailing(transactions, clock, SECRET) as mailing:
@@ -119,6 +137,7 @@ async def open_doors(
             passwords,
             transactions,
             clock,
+            ids,
             tokens,
             mailing,
         )
