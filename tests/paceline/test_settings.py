@@ -11,6 +11,7 @@ import pytest
 from paceline.option import mask_url
 from paceline.options import options
 from paceline.settings import Settings, SettingsError, env_example, load_settings, read_settings
+from paceline.wiring import signup_of
 from services.notifications.vapid import make_vapid_key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -362,3 +363,17 @@ def test_a_provider_is_set_up_whole_or_not_at_all(whole: dict[str, str]) -> None
 def test_mail_to_a_server_needs_a_sender_and_mail_to_a_folder_does_not() -> None:
     assert list(faults_of({"PACELINE_MAIL_URL": "smtps://mail.example.org"})) == ["PACELINE_MAIL_FROM"]
     load_settings({"PACELINE_MAIL_URL": "file:///var/mail/paceline"})
+
+
+def test_addresses_are_proved_first_where_mail_goes_out_unless_it_is_said_otherwise() -> None:
+    mail = {"PACELINE_MAIL_URL": "file:///tmp/mails"}
+    assert signup_of(load_settings({})) == "direct"
+    assert signup_of(load_settings(mail)) == "verified"
+    assert signup_of(load_settings({**mail, "PACELINE_SIGNUP": "direct"})) == "direct"
+    assert signup_of(load_settings({"PACELINE_SIGNUP": "verified"})) == "verified", "mails are files in the data folder"
+
+
+def test_proving_addresses_without_any_mail_is_refused_at_the_start() -> None:
+    elsewhere = {"DATABASE_URL": "postgresql://user:password@db.example.org/paceline", "PACELINE_SIGNUP": "verified"}
+    assert list(faults_of(elsewhere)) == ["PACELINE_SIGNUP"]
+    assert signup_of(load_settings({**elsewhere, "PACELINE_MAIL_URL": "file:///tmp/mails"})) == "verified"
