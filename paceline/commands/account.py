@@ -5,12 +5,14 @@ import asyncio
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
 import msgspec
+from msgspec.structs import replace
 
 from paceline.embedded import EmbeddedError, open_embedded
 from paceline.keys import vault
@@ -29,9 +31,12 @@ from services.accounts.second_factor import Factors
 from services.accounts.second_factors import reset_factors
 from services.accounts.staff import AccountActs, GivenRole
 from services.accounts.suspension import Reason
+from services.audit.entry import Entry
 from services.kernel.clock import Clock, SystemClock, to_wall_ms, utc
-from services.kernel.ids import Ids, Uuid7Ids
+from services.kernel.ids import Ids, TaskId, Uuid7Ids
 from services.kernel.problems import NotFound, Problem
+from services.tasks.task import ExportAccount, Task, TaskFile
+from workers.exporting import ExportKind, Exports
 
 DESCRIPTION = """
 Gives an account a role and takes it, or entitles it to what classes need. Coaches may open live classes, authors put scripts on
@@ -57,7 +62,11 @@ examples:
   paceline account unentitle ana@example.org live --source voucher:SPRING
   paceline account entitlements ana@example.org
   paceline account reset-factor ana@example.org
+  paceline account export ana@example.org ana.zip
+  paceline account erase ana@example.org --days 0
 """
+
+DAY_MS = 86_400_000
 
 
 def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -99,6 +108,12 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     _which(unentitle)
     reset = acts.add_parser("reset-factor", help="take its app, passkeys and recovery codes away; the owner is told")
     _email(reset)
+    export = acts.add_parser("export", help="write everything about its owner into a ZIP file")
+    _email(export)
+    export.add_argument("file", type=Path, help="what to write; must not be there yet")
+    erase = acts.add_parser("erase", help="have everything about its owner erased; they may take it back until then")
+    _email(erase)
+    erase.add_argument("--days", type=int, choices=range(31), default=7, metavar="0-30", help="until then (7)")
     shown = acts.add_parser("entitlements", help="show what it is entitled to, and was")
     _email(shown)
 
@@ -175,6 +190,10 @@ async def _do_on(dsn: str, settings: Settings, args: argparse.Namespace) -> str:
             return await _suspension(AccountActs(transactions, clock, ids), args)
         if args.act == "reset-factor":
             return _reset(args.email, await reset_factors(transactions, args.email, clock, actor=this_user()))
+        if args.act == "export":
+            return await _export(transactions, clock, ids, args)
+        if args.act == "erase":
+            return await _erase(transactions, clock, ids, args)
         return await _entitlements(transactions, Entitlements(transactions, clock, ids), args)
 
 
@@ -206,6 +225,39 @@ async def _suspension(acts: AccountActs, args: argparse.Namespace) -> str:
     until = account.suspension.until_ms
     return (
         f"{account.email} is suspended until {'it is lifted' if until is None else _when(until)}; its logins have ended"
+    )
+
+
+async def _export(transactions: Transactions, clock: Clock, ids: Ids, args: argparse.Namespace) -> str:
+    """Step by step, as a worker does it, beside the file that it becomes."""
+    account_id = await AccountActs(transactions, clock, ids).find(args.email)
+    target: Path = args.file
+    if await asyncio.to_thread(target.exists):
+        raise FileExistsError(f"{target} is there already: choose another name")
+    async with transactions() as stores:
+        await stores.audit.add(Entry(this_user(), "account.exported", account_id))
+    task = Task(TaskId(ids.next()), account_id, ExportAccount(), "running", clock.wall_ms())
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        exports = Exports(Path(folder))
+        kind = ExportKind(exports, clock)
+        file: TaskFile | None = None
+        while file is None:
+            async with transactions() as stores:
+                step = await kind.step(stores, task)
+            task = replace(task, checkpoint=step.checkpoint)
+            file = None if step.result is None else step.result.file
+        exports.path_of(file.name).rename(target)
+    return f"{target} has everything about {args.email}: {file.bytes} bytes, SHA-256 {file.sha256}"
+
+
+async def _erase(transactions: Transactions, clock: Clock, ids: Ids, args: argparse.Namespace) -> str:
+    account_id = await AccountActs(transactions, clock, ids).find(args.email)
+    now_ms = clock.wall_ms()
+    async with transactions() as stores:
+        erasure = await stores.erasures.ask(account_id, now_ms, now_ms + args.days * DAY_MS)
+        await stores.audit.add(Entry(this_user(), "account.erased", account_id))
+    return (
+        f"{args.email} is closed at {_when(erasure.due_ms)} and erased after that, by the schedule of a running worker"
     )
 
 

@@ -1,6 +1,8 @@
 """`paceline account entitle`, `unentitle` and `entitlements`, on a real database."""
 
 import asyncio
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +104,32 @@ def test_a_second_factor_that_is_lost_is_taken_away(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == "Ana@Example.org had no second factor\n"
     assert account("reset-factor", "eve@example.org") == 1
     assert "no account" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("dsn")
+def test_everything_about_somebody_is_written_into_a_file_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "ana.zip"
+    assert account("export", "ana@example.org", str(file)) == 0
+    assert "has everything about ana@example.org" in capsys.readouterr().out
+    with zipfile.ZipFile(file) as read:
+        assert b"ana@example.org" in read.read("data/accounts.jsonl")
+    assert list(tmp_path.iterdir()) == [file]
+    assert account("export", "ana@example.org", str(file)) == 1
+    assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("dsn")
+def test_an_account_is_to_be_erased_and_the_audit_knows(capsys: pytest.CaptureFixture[str], dsn: str) -> None:
+    assert account("erase", "ana@example.org", "--days", "0") == 0
+    assert "ana@example.org is closed at" in capsys.readouterr().out
+
+    async def noted() -> tuple[int, int]:
+        async with open_database(dsn, size=2) as database, database.connection() as connection:
+            return (
+                await connection.fetchval("SELECT count(*) FROM erasures WHERE due_at = asked_at"),
+                await connection.fetchval("SELECT count(*) FROM audit_waiting WHERE act = 'account.erased'"),
+            )
+
+    assert asyncio.run(noted()) == (1, 1)
