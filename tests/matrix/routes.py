@@ -143,9 +143,7 @@ async def stepping_up(evening: Evening, who: Who) -> Asked:
     """The login of whoever has an account is a row, too: it remembers the moment."""
     await _with_password(evening, who)
     if who in _WITH_ACCOUNT:
-        caller = await evening.caller(who)
-        async with evening.world.transactions() as stores:
-            await stores.logins.add(Login(caller.login_id, caller.account_id, "phone", utc(evening.now_ms())))
+        await _with_login(evening, who)
     return Asked(body={"password": PASSWORD})
 
 
@@ -155,6 +153,12 @@ async def wanted_gone(evening: Evening, who: Who) -> Asked:
         async with evening.world.transactions() as stores:
             await stores.erasures.ask(caller.account_id, evening.now_ms(), evening.now_ms() + GRACE_MS)
     return Asked()
+
+
+async def _with_login(evening: Evening, who: Who) -> None:
+    caller = await evening.caller(who)
+    async with evening.world.transactions() as stores:
+        await stores.logins.add(Login(caller.login_id, caller.account_id, "phone", utc(evening.now_ms())))
 
 
 async def _with_password(evening: Evening, who: Who) -> None:
@@ -249,6 +253,13 @@ async def by_provider(_: Evening, __: Who) -> Asked:
 
 async def by_provider_with_a_form(_: Evening, __: Who) -> Asked:
     return Asked({"provider": "github"}, form={"state": "s", "code": "c"})
+
+
+async def linking(evening: Evening, who: Who) -> Asked:
+    """The login of whoever has an account is a row, too: who is logged out meanwhile links nothing."""
+    if who in _WITH_ACCOUNT:
+        await _with_login(evening, who)
+    return Asked(body={"provider": "github"})
 
 
 async def owners_identity(evening: Evening, _: Who) -> Asked:

@@ -203,7 +203,7 @@ ROUTES: Final = (
     RouteRow("GET /sign-in/return/{provider}", ANYBODY, r.by_provider),
     RouteRow("POST /sign-in/return/{provider}", ANYBODY, r.by_provider_with_a_form),
     RouteRow("GET /v1/me/identities", ANY_ACCOUNT, r.plain),
-    RouteRow("POST /v1/me/identities", ANY_ACCOUNT, r.body({"provider": "github"}), "with a login that is fresh"),
+    RouteRow("POST /v1/me/identities", ANY_ACCOUNT, r.linking, "with a login that is fresh"),
     RouteRow("DELETE /v1/me/identities/{id}", THEIR_OWN, r.owners_identity, "with a login that is fresh"),
     RouteRow("POST /v1/me/erasure", ANY_ACCOUNT, r.plain, "of a fresh login"),
     RouteRow("GET /v1/me/erasure", ANY_ACCOUNT, r.wanted_gone, "which was asked for"),
