@@ -41,6 +41,7 @@ from services.kernel.clock import Clock
 from services.kernel.facts import AccountRegistered
 from services.kernel.ids import AccountId, IdentityId, Ids, SignInId
 from services.kernel.problems import (
+    AccountSuspended,
     BadShape,
     EmailNotVouched,
     EmailTaken,
@@ -58,6 +59,15 @@ from services.kernel.sealing import CannotOpen, Seals
 ASK_AGAIN_MS: Final = 400
 """How long a page waits before it asks again how its sign-in is."""
 SOON_MS: Final = 2_000
+_ENDINGS: Final = (
+    SignInRefused,
+    LinkNeeded,
+    EmailNotVouched,
+    IdentityTaken,
+    TooManyIdentities,
+    AccountSuspended,
+)
+"""With any of these a sign-in is over; begin again."""
 
 log = structlog.get_logger(__name__)
 
@@ -182,7 +192,7 @@ class SignIns:
 
     async def finish(self, sign_in_id: SignInId, secret: str) -> SignInNow:
         """How it is; once the provider has said who it is, its end. Raises SignInUnknown, SignInRefused, LinkNeeded,
-        EmailNotVouched, IdentityTaken, TooManyIdentities, SecondFactorNeeded."""
+        EmailNotVouched, IdentityTaken, TooManyIdentities, AccountSuspended, SecondFactorNeeded."""
         try:
             async with self._transactions() as stores:
                 # Whoever only looks locks nothing: a worker passes over a sign-in that is locked.
@@ -196,7 +206,7 @@ class SignIns:
                     raise _refused(found.failure or "abandoned")
                 opened = await self._end(stores, found, found.statement)
                 await stores.sign_ins.forget(found.id)
-        except (SignInRefused, LinkNeeded, EmailNotVouched, IdentityTaken, TooManyIdentities) as problem:
+        except _ENDINGS as problem:
             # Nothing of it was written; that the sign-in is over has to be.
             async with self._transactions() as stores:
                 await stores.sign_ins.forget(sign_in_id)

@@ -27,12 +27,15 @@ from services.accounts.passwords import Cost, Passwords
 from services.accounts.provider import AppleKey, Provider, read_providers
 from services.accounts.sign_in import LEASE_MS, LIFETIME_MS, challenge
 from services.accounts.sign_ins import Came, SignInBegun, SignInNow, SignIns
+from services.accounts.suspension import Suspension
 from services.accounts.tokens import Tokens
+from services.accounts.totp import Totp
 from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock, SystemClock
 from services.kernel.facts import AccountRegistered
-from services.kernel.ids import AccountId, IdentityId, SignInId, Uuid7Ids
+from services.kernel.ids import AccountId, IdentityId, SignInId, SuspensionId, Uuid7Ids
 from services.kernel.problems import (
+    AccountSuspended,
     EmailNotVouched,
     Forbidden,
     IdentityTaken,
@@ -40,6 +43,7 @@ from services.kernel.problems import (
     LinkNeeded,
     NotFound,
     Problem,
+    SecondFactorNeeded,
     SignInRefused,
     SignInUnknown,
     StepUpNeeded,
@@ -306,6 +310,33 @@ async def test_a_coach_is_made_one_only_where_coaches_may_sign_up(make: MakeHous
     assert (await house.sign_in(role="coach")).account.roles == ("coach", "member")
     closed = await make("gym", coaches="closed")
     assert isinstance(await refused(closed.begin("gym", role="coach")), Forbidden)
+
+
+async def test_a_second_factor_is_asked_for_whatever_the_provider_says(make: MakeHouse) -> None:
+    """ASVS 6.3.3: a provider's word is one proof; how to go on survives the end of the sign-in."""
+    house = await make()
+    account_id = (await house.sign_in()).account.id
+    now_ms = house.clock.wall_ms()
+    async with house.transactions() as stores:
+        await stores.second_factors.save_totp(account_id, Totp(b"sealed", now_ms, now_ms, None, 0.0, now_ms))
+    problem = await refused(house.sign_in())
+    assert isinstance(problem, SecondFactorNeeded)
+    assert problem.data["token"]
+    async with house.transactions() as stores:
+        assert await stores.tx.fetchval("SELECT count(*) FROM waiting_logins") == 1
+        assert await stores.tx.fetchval("SELECT count(*) FROM logins") == 1, "the one from before"
+    assert await house.left() == 0
+
+
+async def test_a_suspended_account_is_not_opened_by_a_providers_word(make: MakeHouse) -> None:
+    """ASVS 7.4.2."""
+    house = await make()
+    account_id = (await house.sign_in()).account.id
+    suspension = Suspension(SuspensionId(Uuid7Ids(house.clock).next()), account_id, "spam", house.clock.wall_ms())
+    async with house.transactions() as stores:
+        await stores.suspensions.add(suspension)
+    assert isinstance(await refused(house.sign_in()), AccountSuspended)
+    assert await house.left() == 0
 
 
 async def test_github_is_its_number_and_its_verified_primary_address(make: MakeHouse) -> None:
