@@ -95,7 +95,7 @@ async function developer(browser, tell) {
 
 async function person(browser, app, tell) {
   // Not quiet: the browser writes refused requests into its console.
-  await withPage(browser, { viewport: NARROW_PHONE, quiet: false }, async (page) => {
+  await withPage(browser, { viewport: NARROW_PHONE, quiet: false, elsewhere: [new URL(app.home).origin] }, async (page) => {
     await page.goto(app.ask("profile:read", { redirect_uri: "https://evil.example/callback" }));
     await registerByKeyboard(page, "Ana");
     await page.getByRole("heading", { name: "This does not lead anywhere" }).waitFor();
