@@ -189,4 +189,4 @@ def test_a_coach_can_be_made_where_signing_up_as_one_is_closed() -> None:
         assert "coach, member" in granted.stdout
         unknown = paceline("account", "grant", "eve@example.org", "coach", PACELINE_DATA_DIR=str(server.data_dir))
         assert unknown.returncode == 1
-        assert "register it first" in unknown.stderr
+        assert "no account with the address eve@example.org" in unknown.stderr
