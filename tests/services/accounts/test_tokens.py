@@ -207,7 +207,7 @@ class TestForged:
             {"exp": "soon"},
             {"exp": float(NOW // 1000 + 900) + 0.5},
             {"iat": None},
-            {"roles": ["admin"]},
+            {"roles": ["root"]},
             {"roles": "member"},
             {"roles": None},
             {"extra": 1},
