@@ -337,6 +337,8 @@ async def open_parts(
         resources.callback(passwords.close)
         secret = signing_key(settings)
         seals = Seals(sealing_keys(settings))
+        async with transactions() as stores:
+            await stores.sealing_keys.agree()
         keys = Keys(transactions, seals, load_key(secret), clock, token_ms=longest_token_ms(settings))
         await keys.read()
         tokens = Tokens(keys.ring, access_ttl_s=settings.access_token_minutes * 60)

@@ -16,7 +16,7 @@ from services.accounts.proving import about_totp
 from services.accounts.sign_in import about as about_sign_in
 from services.kernel.ids import AccountId, SignInId
 from services.kernel.sealing import NUMBER_BYTES
-from services.privacy.vault import Vault, about_key
+from services.privacy.vault import ABOUT_PROOF, Vault, about_key
 
 
 class Wrapped(NamedTuple):
@@ -30,6 +30,7 @@ class Wrapped(NamedTuple):
 
 WRAPPED: Final[tuple[Wrapped, ...]] = (
     Wrapped("data_keys", ("account_id",), "wrapped", lambda row: about_key(AccountId(row["account_id"]))),
+    Wrapped("sealing_proof", ("n",), "sealed", lambda _: ABOUT_PROOF),
     Wrapped("webhook_secrets", ("endpoint_id", "number"), "sealed", lambda row: bytes(row["endpoint_id"].bytes)),
     Wrapped("totps", ("account_id",), "sealed", lambda row: about_totp(AccountId(row["account_id"]))),
     Wrapped("sign_ins", ("id",), "sealed", lambda row: about_sign_in(SignInId(row["id"]), "secrets")),
@@ -44,6 +45,16 @@ class SealingKeys:
     def __init__(self, tx: Tx, vault: Vault | None = None) -> None:
         self._tx: Final = tx
         self._vault: Final = vault
+
+    async def agree(self) -> None:
+        """Return when what this process seals can be opened by the others of the installation. The first one says with which keys.
+        Raises CannotOpen for one that has others: it would seal what nobody else opens, and fail at what they have sealed."""
+        if self._vault is None:
+            return
+        await self._tx.execute(
+            "INSERT INTO sealing_proof (sealed) VALUES ($1) ON CONFLICT DO NOTHING", self._vault.proof()
+        )
+        self._vault.require_proof(await self._tx.fetchval("SELECT sealed FROM sealing_proof"))
 
     async def wrap_anew(self, limit: int) -> int:
         """Bring up to `limit` rows of a table under the newest key; how many they were, 0 when nothing is under another. Raises

@@ -22,6 +22,7 @@ from paceline.wiring import Parts, open_parts
 from persistence.migrate import MigrationError, migrate
 from services.kernel.clock import SystemClock
 from services.kernel.ids import Uuid7Ids
+from services.kernel.sealing import CannotOpen
 
 DESCRIPTION = """
 Starts gateway, worker, relay and scheduler in this process (PACELINE_ROLES picks some of them). Without DATABASE_URL and REDIS_URL
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     limit = configure_logs(settings.log_format, settings.log_level)
     try:
         return uvloop.run(_main(settings, began))
-    except (EmbeddedError, PortTakenError, MigrationError, TracingError) as problem:
+    except (EmbeddedError, PortTakenError, MigrationError, TracingError, CannotOpen) as problem:
         print(f"\n{problem}", file=sys.stderr)
         return 1
     except OSError as problem:

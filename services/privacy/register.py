@@ -105,6 +105,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         personal="asked_at due_at closed_at ended_at",
         house="stage",
     ),
+    entry("sealing_proof", why="a proof of the keys of the installation", house="n sealed"),
     entry("sealing_passes", house="of_table after rows ended_at"),
     entry(
         "totps",

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from services.kernel.ids import AccountId
 from services.kernel.sealing import KEY_BYTES, CannotOpen, Seals
 
+ABOUT_PROOF: Final = b"the keys of the installation"
 _VERSION: Final = b"\x01"
 _NONCE_BYTES: Final = 12
 _MOST_OPENED: Final = 10_000
@@ -92,6 +93,20 @@ class Vault:
         if len(self._opened) > _MOST_OPENED:
             self._opened.popitem(last=False)
         return found
+
+    def proof(self) -> bytes:
+        """Something sealed, by which another process finds out whether it has the same keys."""
+        return self._keys.seal(secrets.token_urlsafe(16), ABOUT_PROOF)
+
+    def require_proof(self, sealed: bytes) -> None:
+        """Raises CannotOpen when this was sealed with keys that this process does not have."""
+        try:
+            self._keys.open(sealed, ABOUT_PROOF)
+        except CannotOpen as cause:
+            raise CannotOpen(
+                "this database is sealed with other keys than this process has: give it the PACELINE_SEALING_KEYS of the other"
+                " nodes (docs/howto/run-several-nodes.md)"
+            ) from cause
 
     def wrap_anew(self, wrapped: bytes, about: bytes) -> bytes:
         """The same under the newest key of the installation. Raises CannotOpen."""

@@ -22,7 +22,7 @@ from services.accounts.ports import Login
 from services.accounts.tokens import Tokens
 from services.kernel.clock import SystemClock, utc
 from services.kernel.ids import AccountId, LoginId, Uuid7Ids
-from tests.support.server import Server, open_server
+from tests.support.server import Server, open_server, shared_keys
 
 TOKENS_LIVE_S = 3_600
 
@@ -80,7 +80,7 @@ def open_installation(gateways: int, **environ: str) -> Iterator[Installation]:
             settings = {
                 "DATABASE_URL": servers.database_url,
                 "REDIS_URL": servers.redis_url,
-                "PACELINE_TOKEN_KEY": key.decode(),
+                **shared_keys(key.decode()),
                 "PACELINE_LOG_LEVEL": "warning",
                 "PACELINE_MAX_CONNECTIONS_PER_ACCOUNT": "0",
                 **environ,

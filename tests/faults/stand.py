@@ -41,7 +41,7 @@ from tests.faults.process import Gateway, Process, Worker
 from tests.support.proxy import open_proxy
 from tests.support.rabbitmq import RabbitMQ
 from tests.support.redis_server import RedisServer
-from tests.support.server import PROGRAM, Server, free_port
+from tests.support.server import PROGRAM, Server, free_port, shared_keys
 from tests.support.system_parts import redis as redis_7
 
 LOOK_EVERY_S: Final = 0.1
@@ -362,7 +362,7 @@ async def open_stand(
         resources.push_async_callback(redis.stop)
         http = await resources.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
         key = make_key().decode()
-        environ = {"PACELINE_TOKEN_KEY": key, "PACELINE_ADMIN_TOKEN": secrets.token_urlsafe(32)}
+        environ = {**shared_keys(key), "PACELINE_ADMIN_TOKEN": secrets.token_urlsafe(32)}
         if ping_s is not None:
             environ["BENCH_PING_S"] = str(ping_s)
         stand = Stand([], [], embedded.database_url, redis, key, http, folder, environ, ping_s or 25.0, broker=broker)

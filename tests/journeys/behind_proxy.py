@@ -21,11 +21,10 @@ from loadtest.client import PacelineClient, account_tokens, open_client
 from loadtest.tokens import Tokens
 from paceline.embedded import embedded_for_tests
 from realtime.wire import BoardSnapshot, RoomRef
-from services.accounts.keyring import make_key
 from services.kernel.ids import ClassId, WorkoutId
 from services.training.sample import Sample
 from tests.support.edge import Edge, open_edge
-from tests.support.server import Server, free_port
+from tests.support.server import Server, free_port, shared_keys
 
 T = TypeVar("T")
 DELAYS_S: Final = {"g1": 3.0, "g2": 0.0}
@@ -216,7 +215,7 @@ def open_processes(dsn: str) -> Iterator[Processes]:
         common = {
             "DATABASE_URL": dsn,
             "REDIS_URL": redis.redis_url or "",
-            "PACELINE_TOKEN_KEY": make_key().decode(),
+            **shared_keys(),
             "PACELINE_COMMIT_INTERVAL_MS": "50",
         }
         gateways = {

@@ -3,10 +3,9 @@
 import os
 from pathlib import Path
 
-from services.accounts.keyring import make_key
 from tests.journeys.node import run_node
 from tests.journeys.test_inbox import two_nodes
-from tests.support.server import Server
+from tests.support.server import Server, shared_keys
 from tests.support.system_parts import require
 
 
@@ -20,7 +19,7 @@ async def test_a_device_is_logged_out_from_another_browser_at_another_node(fresh
     chromium = require("chromium")
     require("node")
     require("socket.io-client")
-    async with two_nodes(fresh_dsn, PACELINE_TOKEN_KEY=make_key().decode()) as (one, two):
+    async with two_nodes(fresh_dsn, **shared_keys()) as (one, two):
         said, code = await run_node(
             "account.mjs",
             BASE_URL=one.base_url,

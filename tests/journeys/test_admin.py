@@ -10,10 +10,10 @@ from typing import Any
 import aiohttp
 
 from persistence.database import open_database
-from services.accounts.keyring import make_key
 from services.accounts.totp import STEP_MS, code_at, step_of
 from tests.journeys.node import run_node
 from tests.journeys.test_inbox import two_nodes
+from tests.support.server import shared_keys
 from tests.support.system_parts import require
 
 PASSWORD = "a sentence nobody guesses"
@@ -62,7 +62,7 @@ async def test_an_administrator_ends_the_logins_of_somebody_and_finds_it_in_the_
     chromium = require("chromium")
     require("node")
     require("socket.io-client")
-    async with two_nodes(fresh_dsn, PACELINE_TOKEN_KEY=make_key().decode()) as (one, _):
+    async with two_nodes(fresh_dsn, **shared_keys()) as (one, _):
         async with aiohttp.ClientSession(one.base_url) as http:
             admin, secret = await administrator(http, fresh_dsn)
             member = await register(http, "Ana")

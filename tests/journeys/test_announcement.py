@@ -14,8 +14,7 @@ import aiohttp
 import pytest
 
 from paceline.__main__ import main
-from services.accounts.keyring import make_key
-from tests.support.server import Server, open_server
+from tests.support.server import Server, open_server, shared_keys
 from tests.support.task_buses import eventually
 
 PASSWORD = "a sentence nobody guesses"
@@ -46,7 +45,7 @@ def a_process(dsn: str, folder: Path) -> Any:
     """A whole Paceline on this database that mails into a folder."""
     settings = {
         "DATABASE_URL": dsn,
-        "PACELINE_TOKEN_KEY": make_key().decode(),
+        **shared_keys(),
         "PACELINE_MAIL_URL": f"file://{folder}",
         "PACELINE_SIGNUP": "direct",
         "PACELINE_PUBLIC_URL": "https://run.example.org",

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from services.accounts.keyring import make_key
 from tests.journeys.node import run_node
 from tests.journeys.test_inbox import two_nodes
+from tests.support.server import shared_keys
 from tests.support.system_parts import require
 
 
@@ -20,7 +20,7 @@ async def test_an_app_is_let_in_and_taken_back(fresh_dsn: str, tmp_path: Path) -
     chromium = require("chromium")
     require("node")
     require("socket.io-client")
-    async with two_nodes(fresh_dsn, PACELINE_TOKEN_KEY=make_key().decode()) as (one, two):
+    async with two_nodes(fresh_dsn, **shared_keys()) as (one, two):
         said, code = await run_node(
             "apps.mjs",
             BASE_URL=one.base_url,

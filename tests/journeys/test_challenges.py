@@ -9,13 +9,12 @@ from uuid import UUID, uuid4
 import aiohttp
 
 from persistence.database import open_database
-from services.accounts.keyring import make_key
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, LoginId
 from tests.journeys.node import run_node
 from tests.journeys.test_inbox import PASSWORD, two_nodes
 from tests.support.challenged import Challenged
-from tests.support.server import Server
+from tests.support.server import Server, shared_keys
 from tests.support.system_parts import require
 
 CROWDS = (5, 50, 500)
@@ -34,7 +33,7 @@ async def test_challenges_and_bookings_on_two_nodes_and_in_a_browser(fresh_dsn: 
     require("socket.io-client")
     async with (
         open_database(fresh_dsn, size=2) as database,
-        two_nodes(fresh_dsn, PACELINE_TOKEN_KEY=make_key().decode()) as (one, two),
+        two_nodes(fresh_dsn, **shared_keys()) as (one, two),
     ):
         world = Challenged(database)
         await world.clock.advance(time.time() - world.clock.wall_ms() / 1_000)

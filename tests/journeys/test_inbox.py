@@ -14,11 +14,10 @@ from pathlib import Path
 
 import aiohttp
 
-from services.accounts.keyring import make_key
 from tests.journeys.node import run_node
 from tests.support.providers import open_sms, sms_server
 from tests.support.redis_server import open_redis
-from tests.support.server import ROOT, Server, open_server
+from tests.support.server import ROOT, Server, open_server, shared_keys
 from tests.support.system_parts import require
 
 PASSWORD = "a sentence nobody guesses"
@@ -55,7 +54,7 @@ async def test_an_inbox_on_two_nodes_and_in_a_browser(fresh_dsn: str, tmp_path: 
         open_sms() as texts,
         two_nodes(
             fresh_dsn,
-            PACELINE_TOKEN_KEY=make_key().decode(),
+            **shared_keys(),
             PACELINE_SMS_ACCOUNT=sms_server.SID,
             PACELINE_SMS_TOKEN=sms_server.TOKEN,
             PACELINE_SMS_FROM=sms_server.SENDER,
@@ -76,7 +75,7 @@ async def test_an_inbox_on_two_nodes_and_in_a_browser(fresh_dsn: str, tmp_path: 
 async def test_the_link_of_a_mail_that_was_sent_stops_exactly_that_topic(fresh_dsn: str, tmp_path: Path) -> None:
     settings = {
         "DATABASE_URL": fresh_dsn,
-        "PACELINE_TOKEN_KEY": make_key().decode(),
+        **shared_keys(),
         "PACELINE_MAIL_URL": f"file://{tmp_path}",
         "PACELINE_SIGNUP": "direct",
     }

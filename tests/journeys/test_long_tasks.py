@@ -23,13 +23,12 @@ from loadtest.tokens import Tokens
 from persistence.database import Database, open_database
 from persistence.stores import Transactions
 from realtime.wire import TaskRef, TaskView
-from services.accounts.keyring import make_key
 from services.kernel.clock import SystemClock, utc
 from services.kernel.ids import AccountId, StreamId, TaskId, Uuid7Ids, WorkoutId
 from services.training import workouts
 from services.training.sample import Sample
 from tests.support.redis_server import open_redis
-from tests.support.server import Server, open_server
+from tests.support.server import Server, open_server, shared_keys
 from tests.support.world import BODY
 
 WORKOUTS = 160
@@ -158,7 +157,7 @@ async def installation(dsn: str, exports: Path) -> AsyncIterator[Installation]:
         environ = {
             "DATABASE_URL": dsn,
             "REDIS_URL": redis.url,
-            "PACELINE_TOKEN_KEY": make_key().decode(),
+            **shared_keys(),
             "PACELINE_EXPORT_DIR": str(exports),
             "PACELINE_DB_POOL": "6",
         }

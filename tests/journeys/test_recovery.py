@@ -9,11 +9,10 @@ import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 
-from services.accounts.keyring import make_key
 from tests.journeys.node import run_node
 from tests.journeys.socket_fixture import open_side_door
 from tests.support.redis_server import RedisServer, open_redis
-from tests.support.server import Server, open_server
+from tests.support.server import Server, open_server, shared_keys
 from tests.support.system_parts import require
 
 
@@ -56,7 +55,6 @@ async def test_whoever_comes_back_has_everything_or_is_told(fresh_dsn: str) -> N
 
 
 def _two_servers(servers: ExitStack, dsn: str, redis: RedisServer) -> tuple[Server, Server]:
-    key = make_key().decode()
-    settings = {"DATABASE_URL": dsn, "REDIS_URL": redis.url, "PACELINE_TOKEN_KEY": key, "PACELINE_DB_POOL": "4"}
+    settings = {"DATABASE_URL": dsn, "REDIS_URL": redis.url, **shared_keys(), "PACELINE_DB_POOL": "4"}
     first, second = (servers.enter_context(open_server(**settings)) for _ in range(2))
     return first, second

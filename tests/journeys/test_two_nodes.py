@@ -29,13 +29,12 @@ from realtime.wire import (
     RoomRef,
     ServiceState,
 )
-from services.accounts.keyring import make_key
 from services.classes.class_clock import Start
 from services.classes.timelines import ScriptDraft
 from services.kernel.ids import AccountId
 from tests.services.classes.scripts import script
 from tests.support.redis_server import RedisServer, open_redis
-from tests.support.server import Server, open_server
+from tests.support.server import Server, open_server, shared_keys
 
 GRACE_S = 2
 
@@ -104,7 +103,7 @@ async def installation(dsn: str) -> AsyncIterator[Installation]:
         environ = {
             "DATABASE_URL": dsn,
             "REDIS_URL": redis.url,
-            "PACELINE_TOKEN_KEY": make_key().decode(),
+            **shared_keys(),
             "PACELINE_PRESENCE_GRACE_S": str(GRACE_S),
             "PACELINE_DB_POOL": "4",
         }

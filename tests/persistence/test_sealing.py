@@ -283,3 +283,21 @@ async def test_old_samples_are_sealed_though_their_stream_goes_on(world: World, 
         assert await stores.workouts.samples(workout_id, 0, 10) == SAMPLES * 2
         rows = await stores.tx.fetch("SELECT sealed, t FROM sample_batches ORDER BY first_seq")
     assert [(row["sealed"] is not None, row["t"]) for row in rows] == [(True, None)] * 2
+
+
+async def test_a_process_with_other_keys_than_the_installation_is_refused_before_it_does_anything(world: World) -> None:
+    first, both, other = (Vault(Seals(keys)) for keys in ((OLD,), (NEW, OLD), (NEW,)))
+    for vault in (first, first, both):
+        async with transactions(world, vault)() as stores:
+            await stores.sealing_keys.agree()
+    with pytest.raises(CannotOpen, match="run-several-nodes"):
+        async with transactions(world, other)() as stores:
+            await stores.sealing_keys.agree()
+    async with transactions(world, both)() as stores:
+        while await stores.sealing_keys.wrap_anew(10):
+            pass
+    async with transactions(world, other)() as stores:
+        await stores.sealing_keys.agree()
+    with pytest.raises(CannotOpen):
+        async with transactions(world, first)() as stores:
+            await stores.sealing_keys.agree()

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from services.accounts.keyring import make_key as make_token_key
+from services.kernel.sealing import make_key as make_sealing_key
 from tests.support.keeper import keep
 
 ROOT: Final = Path(__file__).parents[2]
@@ -151,6 +153,13 @@ def open_program(program: tuple[str, ...], /, **environ: str) -> Iterator[Server
     finally:
         server.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def shared_keys(token_key: str | None = None) -> dict[str, str]:
+    """The settings that all processes of one installation must share which have no data folder in common: the key that signs
+    tokens, and the one that seals what is about people (docs/howto/run-several-nodes.md)."""
+    key = make_token_key().decode() if token_key is None else token_key
+    return {"PACELINE_TOKEN_KEY": key, "PACELINE_SEALING_KEYS": make_sealing_key()}
 
 
 def free_port() -> int:
