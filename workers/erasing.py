@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from persistence.stores import Stores
+from services.audit.entry import SYSTEM, Entry
 from services.classes.bookings import Bookings
 from services.classes.offers import Offers
 from services.classes.recurring import Recurring
@@ -83,6 +84,7 @@ class EraseJobs:
         for login_id in await stores.erasing.shut(account_id, at, CLOSED):
             await stores.outbox.add(LoginEnded(account_id, login_id, CLOSED), login_id)
         await stores.erasures.close(account_id, at)
+        await stores.audit.add(Entry(SYSTEM, "account.closed", account_id))
         log.info("erasure.closed", account=str(account_id))
         return 1
 

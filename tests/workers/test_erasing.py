@@ -165,6 +165,8 @@ async def test_when_it_is_over_the_logins_end_the_address_is_free_and_nothing_el
         told = await stores.tx.fetchval("SELECT envelope ->> 'fact' FROM outbox WHERE type = 'login.ended'")
         assert msgspec.json.decode(told, type=LoginEnded).login_id == login
         assert await stores.tx.fetchval("SELECT count(*) FROM workouts") == 1
+        acts = await stores.tx.fetch("SELECT act, account_id FROM audit_waiting")
+        assert [(row["act"], row["account_id"]) for row in acts] == [("account.closed", ada.account_id)]
         await stores.accounts.add(
             type(account)(AccountId(world.ids.next()), account.email, "New", account.roles, 0), "hash"
         )
