@@ -110,7 +110,8 @@ async def test_a_library_finds_the_way_by_itself(http: httpx.AsyncClient, api: A
     assert said["code_challenge_methods_supported"] == ["S256"]
     assert said["authorization_response_iss_parameter_supported"] is True
     for name in ("token_endpoint", "revocation_endpoint", "introspection_endpoint"):
-        assert error(await http.post(urlsplit(said[name]).path, data={}))[1] == "invalid_client", name
+        form = {"grant_type": "client_credentials", "token": "x", "client_id": "x"}
+        assert error(await http.post(urlsplit(said[name]).path, data=form)) == (401, "invalid_client"), name
 
 
 # -- codes ------------------------------------------------------------------------------------------------------------
@@ -172,7 +173,7 @@ async def test_a_code_is_nothing_without_its_verifier_and_its_address(
 ) -> None:
     """ASVS 10.4.6, 10.4.4: PKCE, and redirect_uri bound to the code."""
     code = await pulse.code(await api.token())
-    assert error(await pulse.exchange(code, **changes)) == (400, expected)
+    assert error(await pulse.exchange(**{"code": code, **changes})) == (400, expected)
     assert (await pulse.exchange(code)).status_code == 200
 
 
@@ -465,7 +466,8 @@ async def test_a_form_that_is_no_request_is_refused(
 
 
 async def test_a_library_that_asks_for_json_gets_it(http: httpx.AsyncClient) -> None:
-    response = await http.post("/oauth/token", data={"client_id": "x"}, headers={"Accept": "application/json"})
+    form = {"grant_type": "client_credentials", "client_id": "x"}
+    response = await http.post("/oauth/token", data=form, headers={"Accept": "application/json"})
     assert error(response) == (401, "invalid_client")
     assert response.headers["Content-Type"].startswith("application/json")
     sent = await http.post("/oauth/token", json={"grant_type": "client_credentials"})
