@@ -11,7 +11,9 @@ from tests.support.system_parts import require
 
 async def test_the_words_of_the_page() -> None:
     require("node")
-    said, code = await run_node("--test", "units/logins.test.mjs", "units/vitals.test.mjs", "units/units.test.mjs")
+    said, code = await run_node(
+        "--test", *(f"units/{name}.test.mjs" for name in ("logins", "vitals", "units", "your-data"))
+    )
     assert code == 0, said
 
 
@@ -19,7 +21,9 @@ async def test_a_device_is_logged_out_from_another_browser_at_another_node(fresh
     chromium = require("chromium")
     require("node")
     require("socket.io-client")
-    async with two_nodes(fresh_dsn, **shared_keys()) as (one, two):
+    exports = tmp_path / "exports"
+    exports.mkdir()
+    async with two_nodes(fresh_dsn, PACELINE_EXPORT_DIR=str(exports), **shared_keys()) as (one, two):
         said, code = await run_node(
             "account.mjs",
             BASE_URL=one.base_url,

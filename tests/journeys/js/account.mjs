@@ -6,6 +6,7 @@
  * ARTIFACTS names a folder for screenshots.
  */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 
 import { LAPTOP, NARROW_PHONE, fits, registerByKeyboard, shot, speaks, withBrowser, withPage } from "./browser.mjs";
 import { BASE_URL, connect, eventually, http, journey } from "./client.mjs";
@@ -112,7 +113,29 @@ async function account(browser, tell) {
     await page.getByText("2 other devices are logged out.").waitFor();
     await eventually("only this one", async () => (await rows(page).count()) === 1);
     tell("all others logged out");
+
+    await copyAndErasure(page);
+    tell("a copy was fetched, and an erasure taken back");
   });
+}
+
+/** A copy of everything is made and fetched; the account is to be erased, and is kept. */
+async function copyAndErasure(page) {
+  await page.getByRole("button", { name: "Make a copy" }).click();
+  await page.getByText("Your copy is ready").waitFor();
+  const coming = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Download it" }).click();
+  const file = await coming;
+  assert.match(file.suggestedFilename(), /\.zip$/);
+  assert.equal((await readFile(await file.path())).subarray(0, 2).toString(), "PK");
+  await page.getByRole("button", { name: "Erase my account" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Erase it in a week" }).click();
+  await page.getByText("Your account is closed on").waitFor();
+  await fits(page, "the end of an account on a phone");
+  await shot(page, "account-data-phone-dark");
+  await page.getByRole("button", { name: "Keep my account" }).click();
+  await page.getByText("You keep your account.").waitFor();
+  await page.getByRole("button", { name: "Erase my account" }).waitFor();
 }
 
 await journey(async (tell) => {

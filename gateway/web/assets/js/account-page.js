@@ -12,6 +12,7 @@ import { steppingUp } from "./step-up.js";
 import { leaveFor, providersHere } from "./signing-in.js";
 import { Vitals } from "./vitals.js";
 import { count, moment } from "./words.js";
+import { YourData } from "./your-data.js";
 
 class Page {
   /** @param {import("./login.js").Login} login */
@@ -265,6 +266,7 @@ await memberPage({
       page.loadEmail(),
       new Vitals(login).load(),
       apps.load(),
+      new YourData(login, live).load(),
     ]);
     // Another tab or device may have logged in or out while we were away.
     live.watch(({ phase }) => {

@@ -10,12 +10,25 @@ import { noNetwork, problemFrom } from "./problem.js";
  * @returns {Promise<any>} the decoded body; null where there is none
  */
 export async function call(method, path, { body, token = null, signal } = {}) {
-  const headers = { Accept: "application/json" };
+  const answer = await ask(method, path, { body, token, signal, accept: "application/json" });
+  const told = await readJson(answer);
+  if (answer.ok) return told;
+  throw problemFrom(told, `The server answered ${answer.status}.`);
+}
+
+/** A file of our own origin. @param {string} path @param {string} token @returns {Promise<Blob>} */
+export async function callForFile(path, token) {
+  const answer = await ask("GET", path, { token, accept: "*/*" });
+  if (answer.ok) return answer.blob();
+  throw problemFrom(await readJson(answer), `The server answered ${answer.status}.`);
+}
+
+async function ask(method, path, { body, token, signal, accept }) {
+  const headers = { Accept: accept };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   if (token) headers.Authorization = `Bearer ${token}`;
-  let answer;
   try {
-    answer = await fetch(path, {
+    return await fetch(path, {
       method,
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),
@@ -27,9 +40,6 @@ export async function call(method, path, { body, token = null, signal } = {}) {
     if (signal?.aborted) throw cause;
     throw noNetwork();
   }
-  const told = await readJson(answer);
-  if (answer.ok) return told;
-  throw problemFrom(told, `The server answered ${answer.status}.`);
 }
 
 async function readJson(answer) {

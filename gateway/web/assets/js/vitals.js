@@ -11,11 +11,12 @@ export class Vitals {
   constructor(login) {
     this.login = login;
     byId("vital-kind").replaceChildren(...Object.entries(KIND_WORDS).map(([kind, words]) => make("option", { value: kind }, words)));
-    byId("vital-kind").addEventListener("change", () => this.#showUnit());
-    byId("vitals").addEventListener("submit", (event) => {
+    // Handlers, not listeners: whoever logs in next takes their place.
+    byId("vital-kind").onchange = () => this.#showUnit();
+    byId("vitals").onsubmit = (event) => {
       event.preventDefault();
       whileBusy(event.target.querySelector("[type=submit]"), () => this.#add());
-    });
+    };
     this.#showUnit();
   }
 
