@@ -15,7 +15,9 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import hdrs, web
 
+from gateway.http import rate_limits
 from gateway.http.ports import GatewayDeps
+from gateway.http.router import address_of
 from services.accounts.scope import SENTENCES
 from services.apps.exchanging import Form, credentials_of
 from services.kernel.problems import InvalidClient, InvalidRequest
@@ -65,21 +67,25 @@ def metadata_of(base: str) -> ServerMetadata:
 def add_oauth(app: web.Application, deps: GatewayDeps) -> None:
     """Make `app` answer apps."""
 
+    async def counted(request: web.Request) -> Form:
+        await rate_limits.count(request, deps.limits, None, address_of(request, deps.proxies))
+        return await _form(request)
+
     async def token(request: web.Request) -> web.Response:
-        form = await _form(request)
-        return _answer(await deps.exchanging.tokens(form, credentials_of(form, _basic(request))))
+        form = await counted(request)
+        return _answer(request, await deps.exchanging.tokens(form, credentials_of(form, _basic(request))))
 
     async def revoke(request: web.Request) -> web.Response:
-        form = await _form(request)
+        form = await counted(request)
         await deps.exchanging.revoke(form, credentials_of(form, _basic(request)))
-        return _answer(None)
+        return _answer(request, None)
 
     async def introspect(request: web.Request) -> web.Response:
-        form = await _form(request)
-        return _answer(await deps.exchanging.introspect(form, credentials_of(form, _basic(request))))
+        form = await counted(request)
+        return _answer(request, await deps.exchanging.introspect(form, credentials_of(form, _basic(request))))
 
-    async def metadata(_: web.Request) -> web.Response:
-        return _answer(metadata_of(deps.issuer()))
+    async def metadata(request: web.Request) -> web.Response:
+        return _answer(request, metadata_of(deps.issuer()))
 
     app.router.add_post(TOKEN, token, name="oauth_token")
     app.router.add_post(REVOKE, revoke, name="oauth_revoke")
@@ -87,10 +93,12 @@ def add_oauth(app: web.Application, deps: GatewayDeps) -> None:
     app.router.add_get(METADATA, metadata, name="oauth_metadata")
 
 
-def _answer(reply: msgspec.Struct | None) -> web.Response:
+def _answer(request: web.Request, reply: msgspec.Struct | None) -> web.Response:
     body = b"{}" if reply is None else msgspec.json.encode(reply)
     headers = {hdrs.CACHE_CONTROL: "no-store", hdrs.PRAGMA: "no-cache"}
-    return web.Response(body=body, content_type="application/json", charset="utf-8", headers=headers)
+    response = web.Response(body=body, content_type="application/json", charset="utf-8", headers=headers)
+    rate_limits.tell(request, response)
+    return response
 
 
 async def _form(request: web.Request) -> Form:

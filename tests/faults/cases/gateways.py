@@ -42,7 +42,7 @@ async def terminate(bench: Bench) -> None:
     async with AsyncExitStack() as resources:
         leaving = await bench.stand.open_gateway("leaving", resources, BENCH_PING_S="25")
         people = await bench.swarm.strangers(count)
-        sockets = await _connected(leaving, people)
+        sockets = await connect_all(leaving, people)
         for raw in sockets:
             resources.callback(raw.shut)
         deaf, readers = sockets[0], sockets[1:]
@@ -75,7 +75,7 @@ def _come_back_ms(ending: Ending) -> int | None:
     return None
 
 
-async def _connected(gateway: Gateway, people: list[Person]) -> list[RawSocket]:
+async def connect_all(gateway: Gateway, people: list[Person]) -> list[RawSocket]:
     """A socket in the namespace for each of them, fifty at a time."""
     gate = asyncio.Semaphore(50)
 
@@ -141,7 +141,7 @@ async def starve(bench: Bench) -> None:
     async with AsyncExitStack() as resources:
         poor = await bench.stand.open_gateway("poor", resources, descriptors_at_most=256, BENCH_PING_S="25")
         inside, *others = await bench.swarm.strangers(401)
-        neighbour = await _connected(poor, [inside])
+        neighbour = await connect_all(poor, [inside])
         resources.callback(neighbour[0].shut)
         tried: list[RawSocket] = []
         resources.callback(_shut, tried)

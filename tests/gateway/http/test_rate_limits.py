@@ -10,6 +10,16 @@ from tests.gateway.http.conftest import PASSWORD, Api
 from tests.gateway.http.test_addresses import LOOPBACK, Start
 
 
+class Known:
+    """Who shows which token, without asking anybody."""
+
+    def __init__(self, callers: dict[str, Caller]) -> None:
+        self._callers = callers
+
+    async def identify(self, token: str) -> Caller:
+        return self._callers[token]
+
+
 async def test_every_answer_says_what_is_left(api: Api) -> None:
     token = await api.token()
     for left in (API.burst - 1, API.burst - 2):
@@ -74,7 +84,7 @@ async def test_an_app_is_counted_by_itself_for_each_account(with_deps: Start) ->
             ("person", None, None),
         )
     }
-    api = await with_deps(identify=callers.__getitem__)
+    api = await with_deps(callers=Known(callers))
     left = {
         name: (await api.call("GET", "/v1/demo-not-there", token=name)).headers.get("RateLimit") for name in callers
     }
@@ -99,3 +109,12 @@ async def test_every_limit_is_written_as_the_draft_says(api: Api) -> None:
     response = await api.call("GET", "/v1/me", token=await api.token())
     assert re.fullmatch(r'"[a-z_]+";q=\d+;w=\d+(, "[a-z_]+";q=\d+;w=\d+)*', response.headers["RateLimit-Policy"])
     assert re.fullmatch(r'"[a-z_]+";r=\d+;t=\d+(, "[a-z_]+";r=\d+;t=\d+)*', response.headers["RateLimit"])
+
+
+async def test_apps_that_ask_for_tokens_are_counted_by_address(with_deps: Start) -> None:
+    api = await with_deps(proxies=LOOPBACK)
+    there = {"X-Forwarded-For": "203.0.113.9", "Content-Type": "application/x-www-form-urlencoded"}
+    wrong = await api.call("POST", "/oauth/token", b"grant_type=none", headers=there)
+    assert (wrong.status, wrong.headers["RateLimit"]) == (401, f'"open";r={OPEN.burst - 1};t=1')
+    await api.deps.limits.take(OPEN, "203.0.113.9", cost=OPEN.burst - 1)
+    assert (await api.call("POST", "/oauth/token", b"grant_type=none", headers=there)).status == 429
