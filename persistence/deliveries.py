@@ -182,7 +182,7 @@ class Deliveries:
         rows = await self._tx.fetch(
             """
             WITH due AS (
-                SELECT id, state FROM deliveries
+                SELECT id, state, due_at FROM deliveries
                 WHERE lane = $1 AND urgent = $2 AND due_at <= $3 AND state IN ('waiting', 'sending')
                 ORDER BY due_at
                 LIMIT $5
@@ -192,7 +192,7 @@ class Deliveries:
             FROM due
             WHERE deliveries.id = due.id
             RETURNING deliveries.id, account_id, notification_id, channel, device_id, attempts, expires_at, traceparent,
-                      due.state = 'sending' AS abandoned
+                      due.state = 'sending' AS abandoned, due.due_at AS was_due
             """,
             lane,
             urgent,
@@ -200,7 +200,7 @@ class Deliveries:
             leased_until,
             limit,
         )
-        return [_claimed(row) for row in rows]
+        return [_claimed(row) for row in sorted(rows, key=_since)]
 
     async def claim_apart(
         self, lane: Lane, now: datetime, leased_until: datetime, limit: int, rooms: Sequence[Room]
@@ -245,7 +245,7 @@ class Deliveries:
             FROM in_line AS due
             WHERE deliveries.id = due.id AND due.nth <= due.room
             RETURNING deliveries.id, account_id, notification_id, channel, device_id, attempts, expires_at, traceparent,
-                      due.state = 'sending' AS abandoned, due.name AS receiver
+                      due.state = 'sending' AS abandoned, due.name AS receiver, due.due_at AS was_due
             """,
             lane,
             urgent,
@@ -256,7 +256,7 @@ class Deliveries:
             room.other,
             limit,
         )
-        return [_claimed(row) for row in rows]
+        return [_claimed(row) for row in sorted(rows, key=_since)]
 
     async def recipients(self, delivery_ids: Sequence[DeliveryId]) -> dict[DeliveryId, Recipient]:
         """Whom these deliveries are for, with what they say, as of now."""
@@ -605,6 +605,11 @@ _DIGESTS: Final = uuid.UUID("5f8d6a52-5f0e-4d1c-9a37-0b8f3c1e7d44")
 def digest_id_of(account_id: AccountId, period: datetime) -> DeliveryId:
     """The id of somebody's digest for a period: always the same one."""
     return DeliveryId(uuid.uuid5(_DIGESTS, f"{account_id} {to_wall_ms(period)}"))
+
+
+def _since(row: asyncpg.Record) -> tuple[datetime, uuid.UUID]:
+    """Since when it has been due, and of two at once which was made first: an UPDATE returns its rows in any order."""
+    return row["was_due"], row["id"]
 
 
 def _claimed(row: asyncpg.Record) -> Claimed:

@@ -15,7 +15,7 @@ from services.accounts.ports import Login
 from services.accounts.scope import FOR_PEOPLE
 from services.apps import secret
 from services.apps.apps import Rotated
-from services.apps.ending import end_login
+from services.apps.ending import end_login, require_going_on
 from services.apps.ports import ApiKey, AppTransactions
 from services.kernel.caller import Caller, Scope
 from services.kernel.clock import Clock, to_wall_ms, utc
@@ -47,7 +47,8 @@ class ApiKeys:
         self._ids: Final = ids
 
     async def make(self, caller: Caller, *, name: str, scopes: frozenset[Scope], days: int | None) -> MadeKey:
-        """A new key that ends after `days`, or not by itself. Raises BadShape, TooManyApiKeys, Forbidden."""
+        """A new key that ends after `days`, or not by itself. Raises BadShape, TooManyApiKeys, Forbidden,
+        NotAuthenticated."""
         caller.require("member")
         if not scopes or not scopes <= FOR_PEOPLE:
             raise BadShape("a key needs at least one scope, and none that is for services", path="$.scopes")
@@ -66,6 +67,7 @@ class ApiKeys:
             # Of two requests at once, the second counts what the first has made.
             if await stores.accounts.locked(caller.account_id) is None:
                 raise NotAuthenticated
+            await require_going_on(stores, caller)
             if len(await stores.api_keys.of_account(caller.account_id)) >= MAX_KEYS:
                 raise TooManyApiKeys(limit=MAX_KEYS)
             await stores.logins.add(Login(key.login_id, key.account_id, normal_device(key.name), created_at=now))
@@ -81,12 +83,14 @@ class ApiKeys:
             return await stores.api_keys.of_account(caller.account_id)
 
     async def rotate(self, caller: Caller, key_id: ApiKeyId, overlap_s: int) -> Rotated:
-        """A new secret; the old one is taken for `overlap_s` more. There are never more than two. Raises NotFound, Forbidden."""
+        """A new secret; the old one is taken for `overlap_s` more. There are never more than two. Raises NotFound, Forbidden,
+        NotAuthenticated."""
         caller.require("member")
         made, now = secret.make(secret.API_KEY), utc(self._clock.wall_ms())
         until = now + timedelta(seconds=overlap_s)
         async with self._transactions() as stores:
             _theirs(caller, await stores.api_keys.locked(key_id))
+            await require_going_on(stores, caller)
             await stores.api_keys.retire_secrets(key_id, now, until)
             await stores.api_keys.add_secret(key_id, made.hash, now)
         log.info("api_key.rotated", key=str(key_id), overlap_s=overlap_s)

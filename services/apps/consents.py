@@ -29,6 +29,7 @@ from services.apps.authorization import (
     read,
     way_back,
 )
+from services.apps.ending import require_going_on
 from services.apps.ports import AppStores, AppTransactions, Code
 from services.kernel.caller import Caller, Scope
 from services.kernel.clock import Clock, utc
@@ -90,10 +91,11 @@ class Consents:
             )
 
     async def decide(self, caller: Caller, asked: Asked, *, allow: bool) -> SentBack:
-        """The caller has decided. Raises AppUnknown, RedirectMismatch, Forbidden."""
+        """The caller has decided. Raises AppUnknown, RedirectMismatch, Forbidden, NotAuthenticated."""
         caller.require("member")
         made = secret.make(secret.CODE)
         async with self._transactions() as stores:
+            await require_going_on(stores, caller)
             app = await _certain(stores, asked)
             wanted = read(asked)
             if isinstance(wanted, Refused):

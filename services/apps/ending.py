@@ -9,8 +9,10 @@ from datetime import datetime
 
 from services.accounts.ports import AccountStores
 from services.apps.ports import Grant
+from services.kernel.caller import Caller
 from services.kernel.facts import LoginEnded
 from services.kernel.ids import AccountId, LoginId
+from services.kernel.problems import NotAuthenticated
 
 
 async def end_grants(stores: AccountStores, grants: Iterable[Grant], now: datetime, reason: str) -> int:
@@ -19,6 +21,14 @@ async def end_grants(stores: AccountStores, grants: Iterable[Grant], now: dateti
     for grant in sorted(grants, key=lambda one: one.login_id):
         ended += await end_login(stores, grant.account_id, grant.login_id, now, reason)
     return ended
+
+
+async def require_going_on(stores: AccountStores, caller: Caller) -> None:
+    """Raise NotAuthenticated when the caller's login has ended. Its access token is believed for some seconds more, which must not
+    be enough to have a key or an app in the account that outlives it."""
+    login = await stores.logins.by_id(caller.login_id)
+    if login is None or login.ended_at is not None:
+        raise NotAuthenticated("you were logged out meanwhile; log in and try again")
 
 
 async def end_login(

@@ -164,6 +164,10 @@ class Exchanging:
     async def _open(self, stores: AppStores, app: App, grant: Grant, now: datetime) -> TokenReply:
         if await stores.accounts.locked(grant.account_id) is None:
             raise InvalidGrant
+        # Under the lock: who suspends the account at this moment ends this login, or is seen here.
+        standing = await stores.suspensions.standing(grant.account_id)
+        if standing is not None and standing.holds(to_wall_ms(now)):
+            raise InvalidGrant("the account was suspended")
         live = await stores.app_grants.live(grant.account_id, now)
         of_app = [each for each in live if each.grant.app_id == app.id]
         await end_grants(stores, [each.grant for each in of_app[MAX_GRANTS - 1 :]], now, CROWDED_OUT)

@@ -147,6 +147,17 @@ async def stepping_up(evening: Evening, who: Who) -> Asked:
     return Asked(body={"password": PASSWORD})
 
 
+def logged_in(ask: RouteInput) -> RouteInput:
+    """The same, and the login of whoever has an account is a row, too: one that has ended lends nothing."""
+
+    async def asks(evening: Evening, who: Who) -> Asked:
+        if who in _WITH_ACCOUNT:
+            await _with_login(evening, who)
+        return await ask(evening, who)
+
+    return asks
+
+
 async def wanted_gone(evening: Evening, who: Who) -> Asked:
     if who in _WITH_ACCOUNT:
         caller = await evening.caller(who)
@@ -713,6 +724,7 @@ def an_app(said: object = None) -> RouteInput:
 async def an_app_at_home(evening: Evening, _: Who) -> Asked:
     """An app that the owner has lent something."""
     made = await _app(evening)
+    await _with_login(evening, Who.OWNER)
     wants = {**_wants(made), "allow": True}
     decided = await evening.make(Who.OWNER, "POST", "/v1/oauth/decisions", wants)
     (code,) = parse_qs(urlsplit(decided["redirect"]).query)["code"]
@@ -744,6 +756,7 @@ def an_api_key(said: object = None) -> RouteInput:
     """A key of the owner's."""
 
     async def ask(evening: Evening, _: Who) -> Asked:
+        await _with_login(evening, Who.OWNER)
         made = await evening.make(Who.OWNER, "POST", "/v1/api-keys", KEY)
         return Asked({"id": made["key"]["id"]}, body=said)
 

@@ -239,12 +239,12 @@ ROUTES: Final = (
     RouteRow("DELETE /v1/apps/{id}", THEIR_OWN, r.an_app()),
     RouteRow("GET /v1/me/apps", ANY_ACCOUNT, r.plain),
     RouteRow("DELETE /v1/me/apps/{id}", THEIR_OWN, r.an_app_at_home),
-    RouteRow("POST /v1/api-keys", ANY_ACCOUNT, r.body(r.KEY)),
+    RouteRow("POST /v1/api-keys", ANY_ACCOUNT, r.logged_in(r.body(r.KEY))),
     RouteRow("GET /v1/api-keys", ANY_ACCOUNT, r.plain),
     RouteRow("POST /v1/api-keys/{id}/rotate", THEIR_OWN, r.an_api_key({})),
     RouteRow("DELETE /v1/api-keys/{id}", THEIR_OWN, r.an_api_key()),
     RouteRow("POST /v1/oauth/requests", ANY_ACCOUNT, r.what_an_app_wants()),
-    RouteRow("POST /v1/oauth/decisions", ANY_ACCOUNT, r.what_an_app_wants(allow=True)),
+    RouteRow("POST /v1/oauth/decisions", ANY_ACCOUNT, r.logged_in(r.what_an_app_wants(allow=True))),
     RouteRow("GET /.well-known/oauth-authorization-server", ANYBODY, r.plain),
     RouteRow(
         "POST /oauth/token", ANYBODY, r.as_an_app({"grant_type": "client_credentials", "scope": "app:read"}), _SECRET

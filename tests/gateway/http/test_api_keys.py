@@ -75,6 +75,16 @@ async def test_a_changed_password_ends_the_keys(api: Api) -> None:
     assert await status(api, key["secret"]) == 401
 
 
+async def test_a_login_that_has_ended_makes_no_key_and_has_no_new_secret(api: Api) -> None:
+    """ASVS 7.4.1: its access token is believed for some seconds more, and a key would outlive them."""
+    person = await api.token()
+    key = await made(api, person)
+    assert (await api.call("DELETE", "/v1/logins/current", token=person)).status == 204
+    for url, body in ((URL, {"name": "cron", "scopes": ["profile:read"]}), (f"{URL}/{key['key']['id']}/rotate", {})):
+        refused = await api.call("POST", url, body, token=person)
+        assert (refused.status, (await refused.json())["code"]) == (401, "not_authenticated")
+
+
 async def test_a_key_ends_at_its_end_to_the_moment(api: Api) -> None:
     person = await api.token()
     key = await made(api, person, days=1)

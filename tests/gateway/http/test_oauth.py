@@ -1,16 +1,19 @@
 """The whole way of a third-party app, with a real client over a real port; and whoever tries it in somebody else's place."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from services.accounts.suspension import Suspension
 from services.apps.authorization import CODE_TTL_S
 from services.apps.exchanging import MAX_GRANTS
 from services.apps.lent import BELIEVED_S
 from services.kernel.facts import LoginEnded
+from services.kernel.ids import AccountId, SuspensionId
 from tests.gateway.http.apps_client import CALLBACK, ThirdParty, challenge_of, third_party
 from tests.gateway.http.conftest import PUBLIC_URL, Api
 
@@ -144,6 +147,24 @@ async def test_a_code_is_good_for_a_minute(api: Api, pulse: ThirdParty) -> None:
     code = await pulse.code(await api.token())
     await api.clock.advance(CODE_TTL_S)
     assert error(await pulse.exchange(code)) == (400, "invalid_grant")
+
+
+async def test_a_code_of_an_account_that_was_suspended_meanwhile_opens_nothing(api: Api, pulse: ThirdParty) -> None:
+    """ASVS 7.4.2."""
+    person = await api.register()
+    code = await pulse.code(person["access_token"])
+    account_id = AccountId(uuid.UUID(person["account"]["id"]))
+    async with api.transactions() as stores:
+        await stores.suspensions.add(Suspension(SuspensionId(uuid.uuid4()), account_id, "spam", api.clock.wall_ms()))
+    assert error(await pulse.exchange(code)) == (400, "invalid_grant")
+
+
+async def test_a_login_that_has_ended_lends_nothing(api: Api, pulse: ThirdParty) -> None:
+    """ASVS 7.4.1: its access token is believed for some seconds more, and a grant would outlive them."""
+    person = await api.token()
+    assert (await api.call("DELETE", "/v1/logins/current", token=person)).status == 204
+    response = await api.call("POST", "/v1/oauth/decisions", {**pulse.request(), "allow": True}, token=person)
+    assert (response.status, (await response.json())["code"]) == (401, "not_authenticated")
 
 
 async def test_a_code_of_one_app_is_nothing_to_another(api: Api, http: httpx.AsyncClient, pulse: ThirdParty) -> None:

@@ -1,5 +1,6 @@
 """A house with accounts that can have second factors: the real use cases on a real database, with a clock that jumps."""
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -89,6 +90,11 @@ class House:
 
     def code(self, secret: bytes, steps: int = 0) -> str:
         return totp.code_at(secret, totp.step_of(self.clock.wall_ms()) + steps)
+
+    def wrong_code(self, secret: bytes) -> str:
+        """A code of some other day, and none of those that happen to be good now, too."""
+        good = {self.code(secret, steps) for steps in range(-1, 2)}
+        return next(code for steps in itertools.count(50) if (code := self.code(secret, steps)) not in good)
 
     async def finish(self, token: str, code: str) -> Caller:
         logged_in = await self.factor_logins.finish(token, TypedCode(code), address=None)

@@ -56,7 +56,7 @@ class TestAnApp:
         await house.log_in()  # without a second factor, still
         secret = await house.secret(anna.account_id)
         with pytest.raises(FactorRefused):
-            await house.factors.confirm_totp(anna, house.code(secret, 5))
+            await house.factors.confirm_totp(anna, house.wrong_code(secret))
         stepped = await house.factors.confirm_totp(anna, house.code(secret))
         assert (await house.factors.now(anna)).totp_since_ms == house.clock.wall_ms()
         require_fresh(house.caller(stepped.access_token), house.clock.wall_ms(), second_factor=True)
@@ -156,7 +156,7 @@ class TestLoggingIn:
         left = []
         for _ in range(MOST_WRONG):
             with pytest.raises(FactorRefused) as refused:
-                await house.finish(token, house.code(secret, 50))
+                await house.finish(token, house.wrong_code(secret))
             left.append(refused.value.data["guesses_left"])
         assert left == [4, 3, 2, 1, 0]
         with pytest.raises(LoginNotWaiting):
@@ -166,7 +166,7 @@ class TestLoggingIn:
     async def test_guesses_at_once_are_no_more_than_one_after_another(self, house: House) -> None:
         """ASVS 6.3.1, OWASP API6."""
         secret, _ = await house.with_app(await house.register())
-        token, wrong = await house.continuation(), house.code(secret, 50)
+        token, wrong = await house.continuation(), house.wrong_code(secret)
         told = await outcomes(*(house.finish(token, wrong) for _ in range(9)))
         assert told == ["factor_refused"] * MOST_WRONG + ["login_not_waiting"] * (9 - MOST_WRONG)
 
@@ -177,7 +177,7 @@ class TestLoggingIn:
             token = await house.continuation()
             for _ in range(MOST_WRONG):
                 with pytest.raises(FactorRefused):
-                    await house.finish(token, house.code(secret, 50))
+                    await house.finish(token, house.wrong_code(secret))
         await house.clock.advance(31)  # the node itself allows one more
         with pytest.raises(TooManyAttempts) as refused:
             await house.finish(await house.continuation(), house.code(secret))

@@ -587,7 +587,9 @@ async def test_metadata_of_another_issuer_are_not_kept(make: MakeHouse) -> None:
         await stores.issuers.want(house.answers["studio"].issuer, house.clock.wall_ms() + 1)
     await house.clock.advance(AT_MOST_EVERY_S)
     await house.signing_in.renew_due()
-    assert house.signing_in.statistics.not_renewed >= 1
+    async with asyncio.timeout(WAIT_S):  # the loop may have been quicker, and be at it still
+        while not house.signing_in.statistics.not_renewed:
+            await asyncio.sleep(0)
     house.answers["studio"].lie = ""
     assert (await house.sign_in()).account.name == "Anna"
 
