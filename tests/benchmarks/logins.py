@@ -25,7 +25,7 @@ from persistence.migrate import migrate
 from services.accounts.account import Account
 from services.accounts.passwords import Cost
 from services.kernel.ids import AccountId
-from services.kernel.problems import Busy, WrongCredentials
+from services.kernel.problems import Busy, Unavailable, WrongCredentials
 from tests.support.doors import NEW, OLD, Doors, open_doors
 
 SAMPLES: Final = 200
@@ -74,7 +74,7 @@ async def throughput(database: Database, cost: Cost, log_ins: int, crowd: int) -
             figures.most_mib = max(figures.most_mib, _resident_mib())
             await asyncio.wait({flood}, timeout=0.005)
         ends = flood.result()
-        figures.busy = sum(isinstance(end, Busy) for end in ends)
+        figures.busy = sum(isinstance(end, Busy | Unavailable) for end in ends)
         figures.let_in = crowd - sum(isinstance(end, BaseException) for end in ends)
     return figures
 

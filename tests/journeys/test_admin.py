@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from persistence.database import open_database
-from services.accounts.totp import STEP_MS, code_at, step_of
+from services.accounts.totp import code_at, step_of
 from tests.journeys.node import run_node
 from tests.journeys.test_inbox import two_nodes
 from tests.support.server import shared_keys
@@ -44,14 +44,15 @@ async def administrator(http: aiohttp.ClientSession, dsn: str) -> tuple[Any, str
     app = await posted(http, "/v1/me/totp", None, made["access_token"])
     secret = app["secret"]
     raw = base64.b32decode(secret + "=" * (-len(secret) % 8))
-    # The code of the step before, so that the one of now is still good for the page.
-    code = code_at(raw, step_of(round(time.time() * 1_000) - STEP_MS))
+    code = code_at(raw, step_of(round(time.time() * 1_000)))
     await posted(http, "/v1/me/totp/confirm", {"code": code}, made["access_token"])
     async with open_database(dsn, size=1) as database, database.tx() as tx:
         await tx.execute("UPDATE accounts SET roles = roles || '{admin}' WHERE email = 'otto@example.org'")
         await tx.execute(
             "UPDATE logins SET second_factor_at = now() - interval '1 hour' WHERE second_factor_at IS NOT NULL"
         )
+        # An hour ago it was another code, so that the one of now is still good for the page.
+        await tx.execute("UPDATE totps SET used_step = used_step - 120")
     return await posted(http, "/v1/logins/refresh", {"refresh_token": made["refresh_token"]}), secret
 
 

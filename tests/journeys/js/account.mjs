@@ -30,6 +30,8 @@ async function body(page) {
   };
   await fill("192", "2020-03-01");
   await page.getByText(/Maximum heart rate: 192 bpm, since/).waitFor();
+  // The button does nothing until the list is there, too.
+  await eventually("the first value", async () => (await now.allInnerTexts()).join().includes("192 bpm"));
   await fill("20", "");
   await page.getByText("max_hr is 100 to").waitFor();
   await fill("188", "");

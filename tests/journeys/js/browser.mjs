@@ -80,6 +80,7 @@ export async function withBrowser(work) {
       "--disable-component-update",
       "--disable-sync",
       "--no-first-run",
+      "--host-resolver-rules=MAP localhost 127.0.0.1", // at [::1] the same port may be another test's
     ],
     env: { ...process.env, HOME: home },
   });

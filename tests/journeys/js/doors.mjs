@@ -71,6 +71,8 @@ async function register(page, tell) {
   await page.getByText("is confirmed.").waitFor();
   assert.equal(await page.locator("#email-now").innerText(), EMAIL);
   await seen(page, "account");
+  // From now on it hears when its login ends.
+  await page.locator("#sign[data-phase=connected]").waitFor({ state: "attached" });
   tell("verified and logged in");
 }
 
@@ -127,8 +129,19 @@ async function lose(page, first, tell) {
 async function move(page, tell) {
   await logIn(page, EMAIL, NEW);
   await home(page).waitFor();
+  // As if ten minutes had gone by: an access token that says nothing of a proof.
+  let stale = true;
+  await page.route("**/v1/me/email", (route) => {
+    if (!stale) return route.continue();
+    stale = false;
+    const problem = { type: "about:blank", title: "Step up", status: 403, code: "step_up_needed", detail: "This needs a proof." };
+    return route.fulfill({ status: 403, contentType: "application/problem+json", body: JSON.stringify(problem) });
+  });
   await page.getByLabel("New address").fill(ELSEWHERE);
   await page.locator("#email [type=submit]").click();
+  const dialog = page.getByRole("dialog", { name: "Is it still you?" });
+  await dialog.getByLabel("Password").fill(NEW);
+  await dialog.getByRole("button", { name: "Go on" }).click();
   await page.getByText("A link is on its way").waitFor();
   await page.goto(await linkIn(ELSEWHERE, "Confirm your new e-mail address"));
   await page.getByRole("button", { name: "Use this address" }).click();

@@ -3,7 +3,6 @@
  */
 import { AppsAtHome } from "./apps-at-home.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
-import { call } from "./http.js";
 import { loginWords } from "./login-words.js";
 import { memberPage } from "./member-page.js";
 import { Problem } from "./problem.js";
@@ -155,29 +154,18 @@ class Page {
 
   async changeEmail() {
     const wanted = byId("email-new");
-    const proof = byId("email-proof");
-    const password = byId("email-password");
-    for (const field of [wanted, password]) field.removeAttribute("aria-invalid");
+    wanted.removeAttribute("aria-invalid");
     setText(byId("email-trouble"), "");
     const email = wanted.value.trim();
     if (!email) return this.#refuse("email-trouble", "Type the address that you want.", wanted);
     try {
-      // A login that was not opened just now has to prove itself once more; the server says so.
-      const token = proof.hidden
-        ? await this.login.token()
-        : (await this.login.call("POST", "/v1/me/step-up", { password: password.value })).access_token;
-      await call("PUT", "/v1/me/email", { body: { email }, token });
+      await steppingUp(this.login, () => this.login.call("PUT", "/v1/me/email", { email }));
       byId("email").reset();
-      proof.hidden = true;
       setText(byId("account-said"), `A link is on its way to ${email}. Follow it, and your account has that address.`);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      if (problem.code === "step_up_needed") {
-        proof.hidden = false;
-        password.focus();
-        return;
-      }
-      this.#refuse("email-trouble", problem.message, problem.code === "wrong_password" ? password : wanted);
+      if (problem.code === "step_up_needed") setText(byId("email-trouble"), problem.message);
+      else this.#refuse("email-trouble", problem.message, wanted);
     }
   }
 

@@ -25,6 +25,7 @@ function showSecret(place, label, secret) {
 class Page {
   constructor(login) {
     this.login = login;
+    this.asked = { keys: 0, apps: 0 };
   }
 
   async load() {
@@ -41,13 +42,15 @@ class Page {
   }
 
   async loadKeys() {
+    const asked = (this.asked.keys += 1);
     const { keys } = await this.login.call("GET", "/v1/api-keys");
-    byId("keys").replaceChildren(...keys.map((key) => this.#key(key)));
+    if (asked === this.asked.keys) byId("keys").replaceChildren(...keys.map((key) => this.#key(key)));
   }
 
   async loadApps() {
+    const asked = (this.asked.apps += 1);
     const { apps } = await this.login.call("GET", "/v1/apps");
-    byId("apps").replaceChildren(...apps.map((app) => this.#app(app)));
+    if (asked === this.asked.apps) byId("apps").replaceChildren(...apps.map((app) => this.#app(app)));
   }
 
   #key(key) {
@@ -117,10 +120,10 @@ class Page {
   }
 
   async #delete(app) {
-    const { accounts } = await this.login.call("GET", `/v1/apps/${app.id}`);
-    const text = `It is at home in ${accounts} ${accounts === 1 ? "account" : "accounts"}, and out of all of them within seconds.`;
-    if (!(await confirmed({ title: `Delete ${app.name}?`, text, yes: "Delete it" }))) return;
     await this.guarded("apps-trouble", async () => {
+      const { accounts } = await this.login.call("GET", `/v1/apps/${app.id}`);
+      const text = `It is at home in ${accounts} ${accounts === 1 ? "account" : "accounts"}, and out of all of them within seconds.`;
+      if (!(await confirmed({ title: `Delete ${app.name}?`, text, yes: "Delete it" }))) return;
       await this.login.call("DELETE", `/v1/apps/${app.id}`);
       byId("app-secret").replaceChildren();
       setText(byId("developer-said"), `${app.name} is deleted.`);

@@ -10,6 +10,7 @@ export class Vitals {
   /** @param {import("./login.js").Login} login */
   constructor(login) {
     this.login = login;
+    this.asked = 0;
     byId("vital-kind").replaceChildren(...Object.entries(KIND_WORDS).map(([kind, words]) => make("option", { value: kind }, words)));
     // Handlers, not listeners: whoever logs in next takes their place.
     byId("vital-kind").onchange = () => this.#showUnit();
@@ -21,7 +22,11 @@ export class Vitals {
   }
 
   async load() {
-    await this.#guarded(async () => this.#show((await this.login.call("GET", "/v1/me/vitals")).vitals));
+    await this.#guarded(async () => {
+      const asked = (this.asked += 1);
+      const { vitals } = await this.login.call("GET", "/v1/me/vitals");
+      if (asked === this.asked) this.#show(vitals);
+    });
   }
 
   #showUnit() {
