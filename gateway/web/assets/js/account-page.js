@@ -245,6 +245,7 @@ await memberPage({
     factor.endScan();
     factor.hideCodes();
     const apps = new AppsAtHome(login);
+    const data = new YourData(login, live);
     byId("password-name").value = login.account.email;
     showView("home");
     await Promise.all([
@@ -254,11 +255,13 @@ await memberPage({
       page.loadEmail(),
       new Vitals(login).load(),
       apps.load(),
-      new YourData(login, live).load(),
+      data.load(),
     ]);
-    // Another tab or device may have logged in or out while we were away.
+    // Another tab or device may have logged in or out while we were away, and a copy got on.
     live.watch(({ phase }) => {
-      if (phase === "connected") page.load();
+      if (phase !== "connected") return;
+      page.load();
+      data.loadCopy();
     });
   },
 });

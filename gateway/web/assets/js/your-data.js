@@ -1,7 +1,8 @@
 /**
  * A copy of everything about oneself, with its progress, and having it all erased.
  *
- * A copy is a long task: it goes on without this page, and is found again when one comes back. Progress comes over the socket.
+ * A copy is a long task: it goes on without this page, and is found again when one comes back. Progress comes over the socket, and may
+ * be quicker than the answer to what it is about.
  */
 import { byId, confirmed, setText, whileBusy } from "./dom.js";
 import { callForFile } from "./http.js";
@@ -17,6 +18,7 @@ export class YourData {
     this.login = login;
     this.task = null;
     this.erasure = null;
+    this.decisions = 0;
     // Handlers, not listeners: whoever logs in next takes their place.
     byId("copy-make").onclick = (event) => whileBusy(event.currentTarget, () => this.#make());
     byId("copy-stop").onclick = (event) => whileBusy(event.currentTarget, () => this.#stop());
@@ -24,16 +26,28 @@ export class YourData {
     byId("erase").onclick = (event) => whileBusy(event.currentTarget, () => this.#erase());
     byId("erase-keep").onclick = (event) => whileBusy(event.currentTarget, () => this.#keep());
     live.on("task.progress", (task) => {
-      if (task.kind === KIND && (!this.task || task.created_ms >= this.task.created_ms)) this.#show(task);
+      if (task.kind === KIND && (!this.task || task.created_ms >= this.task.created_ms)) this.#learn(task);
     });
   }
 
   async load() {
-    await this.#guarded("copy-trouble", async () => {
-      const { tasks } = await this.login.call("GET", "/v1/tasks?limit=20");
-      this.#show(tasks.find(({ kind }) => kind === KIND) ?? null);
+    await this.loadCopy();
+    await this.#guarded("erase-trouble", async () => {
+      const { decisions } = this;
+      const erasure = await this.#asked();
+      if (decisions === this.decisions) this.#showErasure(erasure);
     });
-    await this.#guarded("erase-trouble", async () => this.#showErasure(await this.#asked()));
+  }
+
+  /** What has become of the last copy; to be asked again whenever its progress may have been missed. */
+  async loadCopy() {
+    await this.#guarded("copy-trouble", async () => {
+      const before = this.task;
+      const { tasks } = await this.login.call("GET", "/v1/tasks?limit=20");
+      const task = tasks.find(({ kind }) => kind === KIND) ?? null;
+      if (task) this.#learn(task);
+      else if (before === this.task) this.#show(null);
+    });
   }
 
   async #asked() {
@@ -43,6 +57,13 @@ export class YourData {
       if (problem instanceof Problem && problem.code === "not_found") return null;
       throw problem;
     }
+  }
+
+  /** Shows what is news: what is said late of a task that has ended, or of an earlier one, is not. */
+  #learn(task) {
+    const known = this.task;
+    const late = known && (task.task === known.task ? isUnderWay(task) && !isUnderWay(known) : task.created_ms < known.created_ms);
+    if (!late) this.#show(task);
   }
 
   #show(task) {
@@ -61,12 +82,12 @@ export class YourData {
   async #make() {
     await this.#guarded("copy-trouble", async () => {
       const key = `page-${Date.now().toString(36)}`;
-      this.#show(await steppingUp(this.login, () => this.login.call("POST", "/v1/tasks", { key, work: { kind: KIND } })));
+      this.#learn(await steppingUp(this.login, () => this.login.call("POST", "/v1/tasks", { key, work: { kind: KIND } })));
     });
   }
 
   async #stop() {
-    await this.#guarded("copy-trouble", async () => this.#show(await this.login.call("DELETE", `/v1/tasks/${this.task.task}`)));
+    await this.#guarded("copy-trouble", async () => this.#learn(await this.login.call("DELETE", `/v1/tasks/${this.task.task}`)));
   }
 
   async #fetch() {
@@ -76,7 +97,7 @@ export class YourData {
       const file = URL.createObjectURL(await callForFile(`/v1/tasks/${this.task.task}/result`, await this.login.token()));
       const link = Object.assign(document.createElement("a"), { href: file, download: name });
       link.click();
-      URL.revokeObjectURL(file);
+      setTimeout(() => URL.revokeObjectURL(file), 60_000); // a browser may begin to read it after the click
     });
   }
 
@@ -95,7 +116,9 @@ export class YourData {
     });
     if (!yes) return;
     await this.#guarded("erase-trouble", async () => {
-      this.#showErasure(await steppingUp(this.login, () => this.login.call("POST", "/v1/me/erasure")));
+      const erasure = await steppingUp(this.login, () => this.login.call("POST", "/v1/me/erasure"));
+      this.decisions += 1;
+      this.#showErasure(erasure);
       byId("data-title").focus();
     });
   }
@@ -103,6 +126,7 @@ export class YourData {
   async #keep() {
     await this.#guarded("erase-trouble", async () => {
       await this.login.call("DELETE", "/v1/me/erasure");
+      this.decisions += 1;
       this.#showErasure(null);
       setText(byId("account-said"), "You keep your account.");
       byId("data-title").focus();
