@@ -5,6 +5,7 @@ application afterwards (gateway/sockets/), so that one port serves everything.
 """
 
 from collections.abc import AsyncIterator, Mapping
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -77,14 +78,19 @@ def build_windows(app: web.Application) -> web.Application:
 
 
 def _add_documents(app: web.Application) -> None:
-    documents = {
+    for url, (body, kind) in _documents().items():
+        app.router.add_get(url, _constant(body, kind))
+
+
+@cache
+def _documents() -> Mapping[str, tuple[bytes, str]]:
+    """Made of the code alone: once in a process, however many applications it has."""
+    return {
         "/openapi.json": (msgspec.json.encode(openapi.document()), _JSON),
         "/asyncapi.json": (msgspec.json.encode(asyncapi.document()), _JSON),
         "/docs": (docs_page.page().encode(), "text/html"),
         "/docs.css": (docs_page.STYLE.read_bytes(), "text/css"),
     }
-    for url, (body, kind) in documents.items():
-        app.router.add_get(url, _constant(body, kind))
 
 
 def _constant(body: bytes, kind: str) -> Handler:
