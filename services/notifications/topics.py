@@ -66,6 +66,7 @@ SECOND_FACTOR: Final = Topic(
     essential=True,
     ttl_s=7 * DAY_S,
     urgency="high",
+    collapse="silently",  # each event is a subject of its own: told twice, it is there once
 )
 WORKOUT_SUMMARISED: Final = Topic(
     "workout.summarised",

@@ -4,8 +4,11 @@
 The process can be killed, stopped and started again on the same folder and port, which is what the fault tests do. Only
 processes started here are ever ended, by their pid; they end with whoever has started them (keeper.py). Everything waits in the
 calling thread: in a coroutine use `asyncio.to_thread`.
+
+All of them seal with the same key, as the nodes of one installation must: several on one database read what each has sealed.
 """
 
+import base64
 import contextlib
 import os
 import secrets
@@ -21,8 +24,8 @@ from pathlib import Path
 from typing import Final
 
 from services.accounts.keyring import make_key as make_token_key
-from services.kernel.sealing import make_key as make_sealing_key
 from tests.support.keeper import keep
+from tests.support.world import SEALING_KEY
 
 ROOT: Final = Path(__file__).parents[2]
 START_S: Final = 60.0
@@ -63,6 +66,7 @@ class Server:
         settings = {
             "PACELINE_PORT": str(self.port),
             "PACELINE_DATA_DIR": str(self.data_dir),
+            "PACELINE_SEALING_KEYS": base64.b64encode(SEALING_KEY).decode(),
             "PACELINE_DEMO": "off",
             "PACELINE_LOG_FORMAT": "text",
         }
@@ -156,10 +160,9 @@ def open_program(program: tuple[str, ...], /, **environ: str) -> Iterator[Server
 
 
 def shared_keys(token_key: str | None = None) -> dict[str, str]:
-    """The settings that all processes of one installation must share which have no data folder in common: the key that signs
-    tokens, and the one that seals what is about people (docs/howto/run-several-nodes.md)."""
-    key = make_token_key().decode() if token_key is None else token_key
-    return {"PACELINE_TOKEN_KEY": key, "PACELINE_SEALING_KEYS": make_sealing_key()}
+    """The setting that all processes of one installation must share, beside the key that seals: the one that signs tokens
+    (docs/howto/run-several-nodes.md)."""
+    return {"PACELINE_TOKEN_KEY": make_token_key().decode() if token_key is None else token_key}
 
 
 def free_port() -> int:

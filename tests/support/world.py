@@ -26,7 +26,8 @@ from services.training.sample import Sample
 from workers.webhooks import WebhookFacts
 
 NOTHING: Final = (0,) * 6
-SEALS: Final = Seals((bytes(range(32)),))
+SEALING_KEY: Final = bytes(range(32))
+SEALS: Final = Seals((SEALING_KEY,))
 VAULT: Final = Vault(SEALS)
 BODY: Final = Physiology(
     max_hr=190,

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
 
 from persistence.database import Database
@@ -118,7 +119,8 @@ def owner(world: World) -> Tasks:
 
 
 async def task_of(world: World, ada: Caller, key: str = "key", work: AnyWork | None = None) -> TaskId:
-    return (await owner(world).start(ada, work or RecomputeWorkouts(), key)).task
+    fresh = msgspec.structs.replace(ada, fresh_at_ms=world.clock.wall_ms())
+    return (await owner(world).start(fresh, work or RecomputeWorkouts(), key)).task
 
 
 async def state_of(world: World, task_id: TaskId) -> Task:

@@ -334,7 +334,7 @@ async def test_what_is_not_ones_own_cannot_be_cancelled_or_taken_on(chain: Chain
 
 async def test_a_display_has_no_choice(chain: Chain) -> None:
     ada, _, live = await a_class(chain)
-    display = msgspec.structs.replace(ada, class_id=live.id)
+    display = msgspec.structs.replace(ada, class_id=live.id, roles=frozenset({"display"}))
     with pytest.raises(Forbidden):
         await chain.safety.now(display)
 

@@ -52,10 +52,11 @@ async def test_the_whole_document_is_replaced_and_counted(api: Api) -> None:
     view = await response.json()
     # What equals the topic's own way is not kept.
     assert view["preferences"] == {**wanted, "revision": 1, "chosen": {"workout.summarised": {"email": "digest"}}}
-    assert view["topics"][1]["about"] == "Die Auswertung deines Trainings ist fertig"
+    summary = list(TOPICS).index("workout.summarised")
+    assert view["topics"][summary]["about"] == "Die Auswertung deines Trainings ist fertig"
     assert await (await api.call("GET", URL, token=token)).json() == view
     english = await (await api.call("GET", f"{URL}?language=en-GB", token=token)).json()
-    assert english["topics"][1]["about"] == "The summary of your workout is ready"
+    assert english["topics"][summary]["about"] == "The summary of your workout is ready"
     assert english["preferences"] == view["preferences"]
 
 

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 import structlog
 
+from services.accounts.account import Account
 from services.apps.lent import Callers
 from services.kernel.caller import Caller
-from services.kernel.ids import ClassId
+from services.kernel.ids import AccountId, LoginId
 from services.kernel.problems import Busy, Unavailable
 from tests.gateway.http.conftest import Api
 
@@ -166,7 +167,8 @@ async def test_a_client_that_hangs_up_is_nobody_s_fault(with_deps: Start) -> Non
                 ended.set()
 
     api = await with_deps(accounts=Slow())
-    issued = api.tokens.for_display(ClassId(uuid.uuid4()), uuid.uuid4(), "somebody", api.clock.wall_ms())
+    somebody = Account(AccountId(uuid.uuid4()), "somebody@example.org", "Somebody", frozenset({"member"}), 0)
+    issued = api.tokens.for_account(somebody, LoginId(uuid.uuid4()), api.clock.wall_ms())
     with structlog.testing.capture_logs() as lines:
         task = asyncio.create_task(api.call("GET", "/v1/me", token=issued.token))
         await reached.wait()

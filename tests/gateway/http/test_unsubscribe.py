@@ -91,7 +91,7 @@ async def test_the_link_for_all_leaves_what_is_about_safety(api: Api) -> None:
     jonas = await api.register()
     await api.call("POST", link(jonas, ""), b"", headers=ONE_CLICK)
     after = await ways(api, jonas)
-    assert after.pop("security.login_ended") == "now"
+    assert [after.pop(topic) for topic in ("security.login_ended", "security.second_factor")] == ["now", "now"]
     assert set(after.values()) == {"off"}
 
 

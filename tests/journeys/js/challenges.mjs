@@ -165,7 +165,7 @@ async function over(browser, tell) {
     await page.goto(`${BASE_URL}/challenge#${id}`);
     await page.getByLabel("E-mail").fill(email);
     await page.getByLabel("Password").fill(process.env.PASSWORD);
-    await page.getByRole("button", { name: "Log in" }).click();
+    await page.getByRole("button", { name: "Log in", exact: true }).click();
     await page.getByText("This table is final.").waitFor();
     assert.deepEqual(await page.locator("#podium strong").allInnerTexts(), ["Win", "Two", "Three"]);
     assert.ok(await page.locator("#invite").isHidden(), "nobody is invited any more");
