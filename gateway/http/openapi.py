@@ -219,7 +219,8 @@ def _window(window: Window, ref_of: dict[type, Json]) -> Json:
     answer: Json = {"description": window.does}
     if window.status == 200:
         answer["content"] = {window.media_type: {"schema": schema}}
-    form: Json = {"content": {"application/x-www-form-urlencoded": {"schema": {"type": "object"}}}}
+    fields = {"type": "object", "additionalProperties": {"type": "string"}}
+    form: Json = {"content": {"application/x-www-form-urlencoded": {"schema": fields}}}
     return {
         "operationId": window.name,
         "tags": [window.tag],

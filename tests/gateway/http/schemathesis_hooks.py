@@ -1,6 +1,7 @@
 """What schemathesis must know of this server: who asks, and what every refusal looks like. Loaded by it (test_schemathesis.py).
 
 Each operation is asked by an account of its own, a coach, so that what one does to its account does not stand in another's way.
+Where one goes on with what another has made, both are asked by the same: one for all that is below the same address.
 """
 
 import os
@@ -23,7 +24,13 @@ def before_load_schema(context: HookContext, raw_schema: dict[str, Any]) -> None
     raw_schema["components"]["schemas"]["Step"]["required"].remove("type")
 
 
-@schemathesis.auth(cache_by_key=lambda case, context: case.operation.label)
+def _whose(case: Case[Any], context: AuthContext) -> str:
+    if case.meta is not None and case.meta.phase.name == "stateful":
+        return "/".join(case.operation.path.split("/")[:3])
+    return str(case.operation.label)
+
+
+@schemathesis.auth(cache_by_key=_whose)
 class Tokens:
     """An access token of a new account, the operators' token, or none, as the operation wants it."""
 
