@@ -96,6 +96,7 @@ from services.accounts.keyring import KeyProblem, load_key, raw_public
 from services.accounts.keys import Keys
 from services.accounts.logins import Logins
 from services.accounts.opening import Opening
+from services.accounts.pairings import Pairings
 from services.accounts.passkey import site_of
 from services.accounts.passwords import Passwords
 from services.accounts.proving import Proving
@@ -401,6 +402,7 @@ async def open_parts(
         account_acts = AccountActs(transactions, clock, ids)
         tickets = Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids)
         callers = Callers(identify, transactions, clock)
+        displays = Displays(classes, tokens, clock, ids, attempts)
 
         words = Words()
         phone_codes = PhoneCodes(secret.encode())
@@ -479,7 +481,15 @@ async def open_parts(
                 identities=Identities(transactions, clock),
                 keys=keys,
                 tickets=tickets,
-                displays=Displays(classes, tokens, clock, ids, attempts),
+                displays=displays,
+                pairings=Pairings(
+                    transactions,
+                    classes,
+                    displays,
+                    limits,
+                    clock,
+                    base_url=lambda: settings.public_url or parts.base_url,
+                ),
                 classes=classes,
                 timelines=timelines,
                 replay=replay,

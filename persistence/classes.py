@@ -109,6 +109,27 @@ class Classes:
         )
         return [found for row in rows if (found := _live_class(row)) is not None]
 
+    async def live_of(self, account_id: AccountId, limit: int) -> list[LiveClass]:
+        """The live classes that somebody coaches, has started or is in, newest first."""
+        rows = await self._tx.fetch(
+            f"""
+            SELECT {_COLUMNS} FROM classes LEFT JOIN accounts ON accounts.id = coach_id
+            WHERE classes.ended_at IS NULL
+              AND (
+                  classes.coach_id = $1
+                  OR EXISTS (
+                      SELECT FROM class_members AS member
+                      WHERE member.class_id = classes.id AND member.account_id = $1 AND member.removed_at IS NULL
+                  )
+              )
+            ORDER BY classes.created_at DESC
+            LIMIT $2
+            """,  # noqa: S608
+            account_id,
+            limit,
+        )
+        return [found for row in rows if (found := _live_class(row)) is not None]
+
     async def forgotten(self, before: datetime, limit: int) -> list[ClassId]:
         """Classes still live that were created before an instant, locked, skipping those somebody else holds."""
         rows = await self._tx.fetch(

@@ -45,6 +45,7 @@ from persistence.notifications import Notifications
 from persistence.offers import Offers
 from persistence.on_demand import OnDemands
 from persistence.outbox import Outbox
+from persistence.pairings import Pairings
 from persistence.personal_rows import PersonalRows
 from persistence.phones import Phones
 from persistence.reports import Reports
@@ -97,6 +98,7 @@ class Stores:
         self.api_keys: Final = ApiKeys(tx)
         self.entitlements: Final = Entitlements(tx)
         self.suspensions: Final = Suspensions(tx)
+        self.pairings: Final = Pairings(tx)
         self.classes: Final = Classes(tx)
         self.showings: Final = Showings(tx)
         self.leading: Final = Leading(tx)

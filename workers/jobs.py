@@ -77,6 +77,7 @@ def jobs(
         Job("prune-inbox", Every(3_600), upkeep.prune_inbox),
         Job("prune-refresh-tokens", Every(3_600), upkeep.prune_refresh_tokens),
         Job("prune-used-tickets", Every(60), upkeep.prune_used_tickets),
+        Job("prune-pairings", Every(60), upkeep.prune_pairings),
         Job("prune-sign-ins", Every(300), SignInUpkeep(clock, BITE).prune),
         Job("prune-app-tokens", Every(3_600), upkeep.prune_app_tokens),
         Job("remove-old-exports", Every(300), exported.remove_old_exports),
@@ -174,6 +175,10 @@ class Jobs:
     async def prune_used_tickets(self, stores: Stores, _: Tick) -> int:
         """Forget tickets that nobody could use again."""
         return await prune_used_tickets(stores.tx, utc(self._clock.wall_ms()) - TICKET_MARGIN, BITE)
+
+    async def prune_pairings(self, stores: Stores, _: Tick) -> int:
+        """Forget screens that nobody let in."""
+        return await stores.pairings.prune(utc(self._clock.wall_ms()), BITE)
 
     async def prune_app_tokens(self, stores: Stores, _: Tick) -> int:
         """Forget codes and refresh tokens of apps that nobody can use any more. A day late: a code that comes back is told from one

@@ -42,6 +42,7 @@ from gateway.http.notifications import MarkRead
 from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
 from gateway.http.on_demand import OnDemandList, OnDemandRequest, StartRequest
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
+from gateway.http.pairings import PairingAnswer, PairingAsking, PairingPoll, PairingQuestion
 from gateway.http.phones import GivePhone, PhoneCheckView, PhoneView, ProvePhone
 from gateway.http.problems import ProblemBody, title_of, type_of
 from gateway.http.registrations import BeginRegistration, FinishRegistration, FollowLink
@@ -98,6 +99,7 @@ from services.accounts.identities import IdentityView
 from services.accounts.keyring import Jwk
 from services.accounts.logins import LoginView
 from services.accounts.opening import LoggedIn
+from services.accounts.pairings import PairingBegun
 from services.accounts.passkey import (
     AlgorithmView,
     CreationOptions,
@@ -703,6 +705,19 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         expires_in_s=43_200,
         watched=_view,
     ),
+    PairingBegun(
+        device_code="pld_GmRhmhcxhwAzkoEqiMEg_DnyEysNkuNhszIySk9eS4k",
+        user_code="WDJB-MJHT",
+        verification_uri="https://paceline.example.org/display",
+        verification_uri_complete="https://paceline.example.org/display#WDJB-MJHT",
+        picture="<svg>…</svg>",
+        expires_in_s=600,
+        interval_s=5,
+    ),
+    PairingPoll(device_code="pld_GmRhmhcxhwAzkoEqiMEg_DnyEysNkuNhszIySk9eS4k"),
+    PairingQuestion(user_code="wdjb mjht"),
+    PairingAsking("WDJB-MJHT", "203.0.113.0/24", _START, _START + 600_000, (_view,)),
+    PairingAnswer(user_code="WDJB-MJHT", class_id=_class),
     Demo(code="K7WQ2M"),
     ClassList(classes=(LedClass(**msgspec.structs.asdict(_view), leads="coach"),)),
     ChallengeCreate(

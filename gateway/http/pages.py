@@ -20,6 +20,7 @@ from services.kernel.problems import NotFound
 PAGES: Final = {
     "/": "index.html",
     "/board": "board.html",
+    "/display": "display.html",
     "/coach": "coach.html",
     "/script": "script.html",
     "/athlete": "athlete.html",

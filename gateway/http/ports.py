@@ -23,6 +23,7 @@ from services.accounts.identities import IdentityView
 from services.accounts.keyring import Jwk
 from services.accounts.logins import LoginView
 from services.accounts.opening import LoggedIn
+from services.accounts.pairings import Asking, PairingBegun
 from services.accounts.passkey import CreationOptions, MadePasskey, Passkey, RequestOptions, ShownPasskey
 from services.accounts.proving import Evidence
 from services.accounts.registrations import RegistrationBegun
@@ -282,6 +283,15 @@ class DisplayCases(Protocol):
     """See services/accounts/displays.py."""
 
     async def open(self, code: str, *, address: str | None) -> Display[LiveClass]: ...
+
+
+class PairingCases(Protocol):
+    """See services/accounts/pairings.py."""
+
+    async def begin(self, *, address: str | None) -> PairingBegun: ...
+    async def poll(self, device_code: str) -> Display[LiveClass]: ...
+    async def look(self, caller: Caller, typed: str, *, address: str | None) -> Asking[LiveClass]: ...
+    async def answer(self, caller: Caller, typed: str, class_id: ClassId | None, *, address: str | None) -> None: ...
 
 
 class ClassCases(Protocol):
@@ -616,6 +626,7 @@ class GatewayDeps:
     keys: KeyCases
     tickets: TicketCases
     displays: DisplayCases
+    pairings: PairingCases
     classes: ClassCases
     timelines: TimelineCases
     replay: ReplayCases

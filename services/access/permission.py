@@ -98,6 +98,7 @@ USE_FACTORS: Final = Permission(
 USE_SHOWING: Final = Permission(
     name="showing.use", does="decide how one is shown to others, and read what one agreed to"
 )
+PAIR_SCREENS: Final = Permission(name="screens.pair", does="answer a big screen that asks to be let in")
 USE_BLOCKS: Final = Permission(name="blocks.use", does="block somebody, and take it back")
 USE_INBOX: Final = Permission(name="inbox.use", does="read one's notifications and choose which ones come")
 USE_DEVICES: Final = Permission(name="devices.use", does="have notifications sent to one's devices and telephone")
@@ -173,6 +174,13 @@ SHOW_CLASS: Final = Permission(
     to=_standings("screen"),
     live=True,
     otherwise="a display may only watch the class it was opened for",
+)
+PUT_ON_SCREEN: Final = Permission(
+    name="class.put_on_screen",
+    does="put a live class that one is in on a big screen",
+    to=_IN_CLASS,
+    live=True,
+    hides=ClassNotFound,
 )
 JOIN_ROOM: Final = Permission(
     name="room.join", does="join a room; as what, is asked with what one wants to be in it", held_by=EVERYBODY

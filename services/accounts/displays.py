@@ -1,6 +1,7 @@
 """Displays: big screens that watch one class without an account.
 
-Whoever knows the join code of a live class may put it on a screen; knowing the code is the right. The token lasts for
+Whoever knows the join code of a live class may put it on a screen; knowing the code is the right. A screen on which nobody can type
+is let in by somebody who is in the class (`pairings.py`). The token lasts for
 half a day, because nobody stands at the screen to log in again, and can do nothing but watch this one class.
 """
 
@@ -63,7 +64,10 @@ class Displays(Generic[C]):
         """
         # Counted before looking: join codes are short, and this is where a stranger would guess them.
         await self._attempts.from_address(address)
-        watched = await self._classes.by_code(code)
+        return self.admit(await self._classes.by_code(code))
+
+    def admit(self, watched: C) -> Display[C]:
+        """A token for a screen that is let into a class, by whatever way. Raises ClassOver."""
         if watched.over:
             raise ClassOver(class_id=str(watched.id))
         issued = self._tokens.for_display(watched.id, self._ids.next(), "display", self._clock.wall_ms())

@@ -19,6 +19,7 @@ from services.accounts.passkey import CreationOptions, MadePasskey, Passkey
 from services.accounts.passwords import Passwords
 from services.accounts.ports import AccountStores, AccountTransactions
 from services.accounts.proving import Proving
+from services.accounts.qr import picture_of
 from services.accounts.recovery_code import grouped, make_codes, name_of
 from services.accounts.second_factor import Change, Factors
 from services.accounts.step_up import FRESH_MS, require_fresh
@@ -111,7 +112,7 @@ class SecondFactors:
                 Totp(self._proving.seal_secret(account_id, secret), made_at_ms=now_ms, guessed_at_ms=now_ms),
             )
         uri = totp.uri_of(secret, account.email, passkey.NAME)
-        return TotpToScan(totp.spelled(secret), uri, totp.picture_of(uri), now_ms + totp.ENROL_MS)
+        return TotpToScan(totp.spelled(secret), uri, picture_of(uri), now_ms + totp.ENROL_MS)
 
     async def confirm_totp(self, caller: Caller, typed: str) -> SteppedUp:
         """From now on the app counts. Raises FactorRefused, CodeExpired when no secret waits for a code, TooManyAttempts."""

@@ -10,14 +10,12 @@ whatever node they arrive, which is taken before a code is looked at (`Totp.gues
 
 import base64
 import hmac
-import io
 import re
 import secrets
 from typing import Final
 from urllib.parse import quote, urlencode
 
 import msgspec
-import segno
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.hotp import HOTP
 
@@ -100,12 +98,3 @@ def uri_of(secret: bytes, email: str, issuer: str) -> str:
         {"secret": spelled(secret), "issuer": issuer, "algorithm": "SHA1", "digits": DIGITS, "period": STEP_MS // 1_000}
     )
     return f"otpauth://totp/{label}?{asked}"
-
-
-def picture_of(uri: str) -> str:
-    """The QR code as an SVG that scales to whatever frame it is put into, dark on light."""
-    drawn = io.BytesIO()
-    segno.make(uri, error="m", micro=False).save(
-        drawn, kind="svg", border=4, omitsize=True, light="#fff", dark="#000", xmldecl=False, nl=False
-    )
-    return drawn.getvalue().decode()

@@ -17,6 +17,7 @@ from services.classes.live_class import (
     code_from,
     may_end,
     may_know,
+    may_put_on_screen,
     normal_code,
 )
 from services.classes.metric import Metric
@@ -39,6 +40,7 @@ class ClassStore(Protocol):
     async def lock(self, class_id: ClassId) -> LiveClass | None: ...
     async def membership(self, class_id: ClassId, account_id: AccountId) -> Membership | None: ...
     async def of_coach(self, coach_id: AccountId, limit: int) -> list[LiveClass]: ...
+    async def live_of(self, account_id: AccountId, limit: int) -> list[LiveClass]: ...
     async def end(self, class_id: ClassId, at: datetime) -> bool: ...
     async def summary(self, class_id: ClassId) -> str | None: ...
 
@@ -142,6 +144,32 @@ class Classes:
         """The live class with this join code. Raises `ClassNotFound`, or `ClassOver` with its id."""
         async with self._transactions() as stores:
             live = await stores.classes.by_code(normal_code(code))
+        if live is None:
+            raise ClassNotFound
+        if live.over:
+            raise ClassOver(class_id=str(live.id))
+        return live
+
+    async def showable(self, caller: Caller) -> list[LiveClass]:
+        """The live classes that the caller may put on a screen, newest first, at most `PAGE`."""
+        require_held(caller, may.PUT_ON_SCREEN)
+        async with self._transactions() as stores:
+            return await stores.classes.live_of(caller.account_id, PAGE)
+
+    async def to_show(self, caller: Caller, class_id: ClassId) -> LiveClass:
+        """A class that the caller puts on a screen. Raises `ClassNotFound` for whoever is not in it, `RemovedFromClass`,
+        `ClassOver`."""
+        async with self._transactions() as stores:
+            live = await stores.classes.by_id(class_id)
+            if live is None:
+                raise ClassNotFound
+            may_put_on_screen(live, caller, await stores.classes.membership(class_id, caller.account_id))
+        return live
+
+    async def live(self, class_id: ClassId) -> LiveClass:
+        """A class by id, for who was given it before. Raises `ClassNotFound`, `ClassOver`."""
+        async with self._transactions() as stores:
+            live = await stores.classes.by_id(class_id)
         if live is None:
             raise ClassNotFound
         if live.over:

@@ -169,6 +169,11 @@ def may_know(live: LiveClass, caller: Caller, membership: Membership | None) -> 
     )
 
 
+def may_put_on_screen(live: LiveClass, caller: Caller, membership: Membership | None) -> None:
+    """Raise unless `caller` is in this class, which is live: whoever is in it has its code, and the code opens a screen."""
+    require(caller, may.PUT_ON_SCREEN, thing_of(live, caller, membership))
+
+
 def may_feed(live: LiveClass, caller: Caller, membership: Membership | None) -> None:
     """Raise `Forbidden` for one who has come to watch: nobody is put on a board by a device that still knows a code."""
     if membership is not None and membership.role == "spectator":

@@ -199,6 +199,43 @@ class TicketRefused(Problem):
     status = 401
 
 
+class AuthorizationPending(Problem):
+    """Nobody has answered this screen yet; ask again after `retry_after_ms`."""
+
+    code = "authorization_pending"
+    status = 400
+    retry = True
+
+
+class SlowDown(Problem):
+    """That was too early; from now on wait `retry_after_ms` between two questions."""
+
+    code = "slow_down"
+    status = 400
+    retry = True
+
+
+class PairingRefused(Problem):
+    """Somebody has refused to let this screen in; ask for a new code to try again."""
+
+    code = "pairing_refused"
+    status = 400
+
+
+class PairingExpired(Problem):
+    """This pairing has run out, was used, or never was; ask for a new code."""
+
+    code = "pairing_expired"
+    status = 400
+
+
+class PairingUnknown(Problem):
+    """No screen is waiting with this code: it was mistyped, has run out, or was answered; look at the screen again."""
+
+    code = "pairing_unknown"
+    status = 404
+
+
 class AccountSuspended(Problem):
     """This account is suspended; `reason` says why, and `until_ms` until when, if it ends by itself."""
 

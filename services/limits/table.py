@@ -25,11 +25,33 @@ FACTOR: Final = Limit("factor", 10, 30_000, "account", "here")
 """Second factors shown for one account. Authenticator apps have a stricter one in the database (services/accounts/totp.py)."""
 WRONG_CODE: Final = Limit("wrong_code", 20, 10_000, "account", "here")
 """Join codes that no class has (rooms/knocking.py): nobody misreads a wall so often."""
+SCREENS: Final = Limit("screens", 10, 60_000, "address", "here")
+"""Screens that ask to be let in: all those of a studio are switched on at once. At most 20 of one address wait at a time."""
+USER_CODE: Final = Limit("user_code", 10, 30_000, "account", "here")
+"""Codes off screens that were wrong: nobody mistypes eight letters so often. While all 2 000 screens wait that may, one account
+would guess for twelve years until it hits any of them."""
+USER_CODE_FROM: Final = Limit("user_code_from", 30, 5_000, "address", "here")
+"""The same from one address, for whoever has many accounts: the coaches of a chain of studios behind one address."""
 HISTORY: Final = Limit("history", 10, 1_000, "account", "here")
 """Pages of a chat's history. Each reads up to all that a log keeps."""
 REPORT: Final = Limit("report", 5, 60_000, "account", "refuse")
 """Messages that one account reports: each is a person's work."""
 
 LIMITS: Final = {
-    limit.name: limit for limit in (API, KEY, OPEN, ADDRESS, EMAIL, KNOWN, FACTOR, WRONG_CODE, HISTORY, REPORT)
+    limit.name: limit
+    for limit in (
+        API,
+        KEY,
+        OPEN,
+        ADDRESS,
+        EMAIL,
+        KNOWN,
+        FACTOR,
+        WRONG_CODE,
+        SCREENS,
+        USER_CODE,
+        USER_CODE_FROM,
+        HISTORY,
+        REPORT,
+    )
 }

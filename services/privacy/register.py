@@ -75,6 +75,11 @@ REGISTER: Final[tuple[Entry, ...]] = (
         account="account_id",
         personal="name source from_at until_at granted_at withdrawn_at",
     ),
+    entry(
+        "pairings",
+        why="screens without an account, for ten minutes; who lets them in is not noted, where they ask from is no person",
+        house="device_hash user_code network asked_at expires_at interval_s polled_at state class_id",
+    ),
     entry("used_tickets", why="ids that lead to nobody, for half a minute", house="id ends_at"),
     entry(
         "suspensions",

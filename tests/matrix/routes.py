@@ -325,6 +325,32 @@ async def join_code(evening: Evening, _: Who) -> Asked:
     return Asked(body={"code": (await evening.live()).code})
 
 
+async def a_screen_that_asks(evening: Evening, _: Who) -> Asked:
+    return Asked(body={"user_code": (await _screen(evening))["user_code"]})
+
+
+async def a_screen_refused(evening: Evening, _: Who) -> Asked:
+    return Asked(body={"user_code": (await _screen(evening))["user_code"], "class_id": None})
+
+
+async def a_screen_for_the_class(evening: Evening, _: Who) -> Asked:
+    return Asked(body={"user_code": (await _screen(evening))["user_code"], "class_id": (await evening.live()).id})
+
+
+async def a_screen_let_in(evening: Evening, _: Who) -> Asked:
+    """A screen that the owner has given the class."""
+    screen = await _screen(evening)
+    given = {"user_code": screen["user_code"], "class_id": (await evening.live()).id}
+    answer = await evening.ask(Who.OWNER, "POST", "/v1/pairings/decisions", Asked(body=given))
+    assert answer.said == OK, answer.body
+    return Asked(body={"device_code": screen["device_code"]})
+
+
+async def _screen(evening: Evening) -> dict[str, Any]:
+    asking: dict[str, Any] = await evening.make(Who.NOBODY, "POST", "/v1/pairings")
+    return asking
+
+
 async def demo_class(evening: Evening, _: Who) -> Asked:
     evening.stage.parts.demo.code = (await evening.live()).code
     return Asked()

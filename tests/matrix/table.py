@@ -253,6 +253,11 @@ ROUTES: Final = (
     RouteRow("POST /oauth/introspect", ANYBODY, r.as_an_app({"token": "x"}), _SECRET),
     # -- classes
     RouteRow("POST /v1/displays", ANYBODY, r.join_code, "with the code of a class"),
+    RouteRow("POST /v1/pairings", ANYBODY, r.plain),
+    RouteRow("POST /v1/pairings/token", ANYBODY, r.a_screen_let_in, "with the code that the screen keeps"),
+    RouteRow("POST /v1/pairings/requests", ANY_ACCOUNT, r.a_screen_that_asks, "with the code on the screen"),
+    RouteRow("POST /v1/pairings/decisions", ANY_ACCOUNT, r.a_screen_refused, "refusing"),
+    RouteRow("POST /v1/pairings/decisions", IN_CLASS, r.a_screen_for_the_class, "giving it the owner's class"),
     RouteRow("GET /v1/demo", ANYBODY, r.demo_class),
     RouteRow("POST /v1/classes", COACHES, r.body({"title": "Friday flats"})),
     RouteRow("GET /v1/classes", COACHES, r.plain),

@@ -29,6 +29,7 @@ from services.accounts.keyring import SigningKey, load_key, make_key
 from services.accounts.keys import Keys
 from services.accounts.logins import Logins
 from services.accounts.opening import LoggedIn, Opening
+from services.accounts.pairings import Pairings
 from services.accounts.passkey import site_of
 from services.accounts.passwords import Cost, Passwords
 from services.accounts.proving import Proving
@@ -177,7 +178,7 @@ def web_root(tmp_path: Path) -> Path:
     """A small folder of pages."""
     assets = tmp_path / "web" / "assets"
     (assets / "vendor").mkdir(parents=True)
-    for name in ("index", "board", "coach", "athlete", "inbox", "operations", "words", "authorize"):
+    for name in ("index", "board", "coach", "athlete", "inbox", "operations", "words", "authorize", "display"):
         (tmp_path / "web" / f"{name}.html").write_text(f"<!doctype html><title>{name}</title>")
     (assets / "board.js").write_text("export const version = 1;")
     (assets / "vendor" / "socket.io-4.8.1.esm.min.js").write_text("export {};")
@@ -206,6 +207,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
     opening = Opening(tokens, clock, ids)
     mails = AccountMails(clock, ids, MailTokens(SECRET), offered=True)
     classes = Classes(transactions, clock, ids, EmptyStage())
+    displays = Displays(classes, tokens, clock, ids)
     notifications = Notifications(transactions, clock, ids, Unsubscribe(SECRET))
     words = Words()
     limits = Limits(clock)
@@ -232,7 +234,8 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         audit=AuditDesk(transactions, Verifying(transactions, clock, PUBLIC, KEY.sign), clock),
         keys=keys,
         tickets=Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids),
-        displays=Displays(classes, tokens, clock, ids),
+        displays=displays,
+        pairings=Pairings(transactions, classes, displays, limits, clock, base_url=lambda: PUBLIC_URL),
         classes=classes,
         timelines=Timelines(transactions, clock, EmptyStage()),
         replay=Replay(transactions),

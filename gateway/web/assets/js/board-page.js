@@ -1,7 +1,8 @@
 /**
  * The big screen: everybody in a class, readable from across the room.
  *
- * It needs no account; knowing the join code is the right to watch. The address carries the code, so a television that
+ * It needs no account; knowing the join code is the right to watch. Where nobody can type the code, somebody lets the screen in with
+ * their phone (pairing.js), and it goes on as if the code had been typed. The address carries the code, so a television that
  * restarts comes back to its class by itself.
  */
 import { CueBanner } from "./cue.js";
@@ -9,6 +10,7 @@ import { byId, setText, showView } from "./dom.js";
 import { Live } from "./live.js";
 import { DisplayPass } from "./login.js";
 import { rankedWords } from "./metric-words.js";
+import { WaitingScreen } from "./pairing.js";
 import { Problem } from "./problem.js";
 import { Room } from "./room.js";
 import { showStanding } from "./standing.js";
@@ -35,16 +37,24 @@ byId("fullscreen").addEventListener("click", () => {
 });
 byId("fullscreen").hidden = !document.fullscreenEnabled;
 
+let turns = 0;
+const waiting = new WaitingScreen((told) => {
+  const { code: given } = told.class;
+  history.replaceState(null, "", `/board?code=${encodeURIComponent(given)}`);
+  watch(given, new DisplayPass(given, told));
+});
+
 function ask(typed, trouble) {
   byId("code").value = typed;
   setText(byId("code-trouble"), trouble);
   showView("ask", { focus: false });
   byId("code").focus();
+  waiting.start();
 }
 
-async function watch(ofCode) {
+async function watch(ofCode, pass = new DisplayPass(ofCode)) {
+  const turn = ++turns;
   setText(byId("code-trouble"), "");
-  const pass = new DisplayPass(ofCode);
   try {
     await pass.token();
   } catch (problem) {
@@ -55,6 +65,8 @@ async function watch(ofCode) {
     }
     // The server is away for a moment: the socket goes on trying, and says so.
   }
+  if (turn !== turns) return; // somebody has let the screen in while a code was looked for
+  waiting.stop();
   new Screen(ofCode, pass);
 }
 

@@ -230,23 +230,27 @@ export async function finishRegistration({ token, password }) {
 
 /** A screen without an account: knowing a class's join code is its right to watch. */
 export class DisplayPass {
-  /** @param {string} code */
-  constructor(code) {
+  /** @param {string} code @param {any} told what a screen that somebody has let in was given */
+  constructor(code, told = null) {
     this.code = code;
     this.token_ = null;
     this.expiresAtMs = 0;
     /** The class it was opened for, once `token` has answered. */
     this.room = null;
+    if (told) this.#keep(told);
   }
 
   async token({ force = false } = {}) {
     if (force || !this.token_ || this.expiresAtMs - Date.now() < REFRESH_BEFORE_MS) {
-      const told = await call("POST", "/v1/displays", { body: { code: this.code } });
-      this.token_ = told.access_token;
-      this.expiresAtMs = Date.now() + told.expires_in_s * 1000;
-      this.room = told.class;
+      this.#keep(await call("POST", "/v1/displays", { body: { code: this.code } }));
     }
     return this.token_;
+  }
+
+  #keep(told) {
+    this.token_ = told.access_token;
+    this.expiresAtMs = Date.now() + told.expires_in_s * 1000;
+    this.room = told.class;
   }
 
   async call(method, path) {
