@@ -70,7 +70,7 @@ def told(
 async def test_what_the_pages_work_out_without_a_browser() -> None:
     require("node")
     said, code = await run_node(
-        "--test", *(f"units/{name}.test.mjs" for name in ("board", "cases", "chat", "metric-words"))
+        "--test", *(f"units/{name}.test.mjs" for name in ("board", "cases", "chat", "metric-words", "pairing"))
     )
     assert code == 0, said
 

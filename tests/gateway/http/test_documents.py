@@ -112,6 +112,8 @@ class TestOpenApi:
             "log_in_with_passkey",
             "refresh",
             "open_display",
+            "begin_pairing",
+            "poll_pairing",
             "demo",
             "all_scopes",
             "web_push_key",

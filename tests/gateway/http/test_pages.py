@@ -15,6 +15,7 @@ from tests.gateway.http.conftest import Api
         ("/", "index"),
         ("/board", "board"),
         ("/board?code=K7WQ2M", "board"),
+        ("/display", "display"),
         ("/coach", "coach"),
         ("/athlete", "athlete"),
         ("/operations", "operations"),
