@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
+from services.accounts.qr import picture_of
 from services.accounts.totp import (
     GUESS_EVERY_MS,
     MOST_GUESSES,
@@ -15,7 +16,6 @@ from services.accounts.totp import (
     code_at,
     make_secret,
     matching_step,
-    picture_of,
     spelled,
     step_of,
     uri_of,
