@@ -39,11 +39,11 @@ async function look(typed) {
     askForCode(typed, "A code has eight letters.");
     return;
   }
-  askForCode(spelledCode(typed));
   const told = await guarded("code-trouble", () =>
     login.call("POST", "/v1/pairings/requests", { user_code: spelledCode(typed) }),
   );
   if (told) question(told);
+  else askForCode(spelledCode(typed), byId("code-trouble").textContent);
 }
 
 function question(told) {
