@@ -2,7 +2,8 @@
 
 `postgres` (whole run) starts the embedded server in a temporary folder, in memory where there is room, without fsync, and makes one
 migrated database that serves as the template. `fresh_dsn` (per test) copies it, some six hundred files, which takes 40 ms in
-memory and half a second on a disk, and drops the copy afterwards. `database` is a pool on such a copy, `transactions` all stores on it.
+memory and half a second on a disk, and drops the copy afterwards. `database` is a pool on such a copy, `transactions` all stores
+on it.
 
 Tests that need the server itself (to stop it, to freeze it) start their own with `embedded_for_tests`.
 """
