@@ -7,6 +7,8 @@ import signal
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from tests.faults.history import Load
 from tests.support.census import descriptors, rss_kb
 from tests.support.proxy import Line, Proxy
@@ -97,6 +99,12 @@ class Gateway(Process):
     def url(self) -> str:
         """Where clients reach it: its front."""
         return f"http://127.0.0.1:{self.front.port}"
+
+    def load(self, t: float, *, tasks: dict[str, int] | None = None, rest: bool = False, warm: bool = False) -> Load:
+        """What it holds now, without its lines to Postgres: a pool has as many as were ever needed at once, up to its size, and
+        lets them go in minutes. Raises OSError when it is gone."""
+        held = super().load(t, tasks=tasks, rest=rest, warm=warm)
+        return msgspec.structs.replace(held, fds=held.fds - self.postgres.lines())
 
 
 class Worker(Process):
