@@ -57,7 +57,7 @@ class Census(msgspec.Struct, frozen=True):
 
 
 async def settled(
-    read: Callable[[], Awaitable[Census]], baseline: Census, *, within_s: float = 10.0, rss_tolerance_kb: int = 1 << 30
+    read: Callable[[], Awaitable[Census]], baseline: Census, *, within_s: float = 30.0, rss_tolerance_kb: int = 1 << 30
 ) -> Census:
     """Wait until the census is the baseline's again. Raises AssertionError naming what is left over."""
     deadline = asyncio.get_running_loop().time() + within_s
