@@ -209,9 +209,8 @@ def securing(proxies: TrustedProxies) -> Callable[[web.Request, web.StreamRespon
         if request.secure or proxies.https(request.remote or "", request.headers.get(FORWARDED_PROTO, "")):
             headers["Strict-Transport-Security"] = TRANSPORT_POLICY
         if request.path.startswith(SOCKETS) and response.content_type != CONTENT_TYPE:
-            headers["Content-Security-Policy"] = (
-                DATA_POLICY  # the rest is the engine's: it answers pages of listed origins
-            )
+            # The rest of its headers are the engine's: it answers pages of listed origins.
+            headers["Content-Security-Policy"] = DATA_POLICY
             return
         if TRACE in request:
             headers[REQUEST_ID] = request[TRACE]

@@ -1,9 +1,9 @@
-"""Ends the connections whose logins have ended, when nobody could say so.
+"""Ends the connections whose logins have no row any more, when nobody could say so.
 
-The end of a login travels as a fact, and reaches the node of each of its connections within a second. Unless the carrier between
-nodes is down, or this node is deaf, or the message was lost; and somebody who still holds an access token may come back with it.
-So each gateway asks the database itself, every 20 s, about the logins of all its open connections at once. Revocation bites
-within 30 s whatever carries or does not.
+The end of a login travels as a fact, and reaches the node of each of its connections within a second; where nothing carries, each
+node reads which logins have ended (revocation.py). A login that was erased with its account is in no such reading. So each gateway
+also asks the database, every 20 s, about the logins of all its open connections at once: those that have ended or are not there
+are closed within 30 s, whatever carries or does not.
 
 Database away: nobody is ended, because nobody knows; it is asked again in the next round.
 """

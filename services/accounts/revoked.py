@@ -2,7 +2,7 @@
 
 An access token is believed by its signature alone, so nobody asks the database about it. What has ended in the last while is
 remembered here instead: fed by what other nodes say, and by reading the table of logins every few seconds
-(gateway/sockets/login_watch.py). A token dies of age, so an ended login is forgotten once the last token that it can have had is
+(gateway/sockets/revocation.py). A token dies of age, so an ended login is forgotten once the last token that it can have had is
 dead; the set holds what ended in one token's lifetime, some hundred bytes each, and a person can end no more logins than the limits
 let them open.
 

@@ -2,7 +2,7 @@
 
 Giving one costs nothing but a signature. Taking one costs one statement in the database, which remembers that it was used and looks
 in the same step whether its login has ended: so it works once over all nodes, and a login that was ended a moment ago gets in
-with no ticket, though its access token still might for a few seconds (gateway/sockets/login_watch.py).
+with no ticket, though its access token still might for a few seconds (gateway/sockets/revocation.py).
 
 The database and not Redis remembers, because what Redis holds may be lost with it, and a node may be run without. Database away: no
 ticket can be taken (`unavailable`, come back); an access token is still good for a socket then, and clients fall back to it.
