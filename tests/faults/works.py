@@ -10,7 +10,7 @@ As with the swarm: what is told and seen goes into the history, and what to thin
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
@@ -75,6 +75,7 @@ BRISK: Final = Tempo(15.0, 1, Ladder((0.2, 0.4)), 3.0, answer_s=2.5, circuit_s=3
 FULL: Final = Tempo(50.0, HEARTBEAT_S, Ladder((1.0, 2.0, 4.0, 8.0)), LEASE_S, answer_s=10.0, circuit_s=None)
 """With the heartbeat that is shipped; with the ladder that is, a message would be parked after an hour and a quarter."""
 ASK_EVERY_S: Final = 0.1
+"""Two requests each time: below the twenty a second that one account gets for good (services/limits/table.py, `api`)."""
 ASK_TIMEOUT_S: Final = 10.0
 LOOK_EVERY_S: Final = 0.1
 
@@ -83,7 +84,7 @@ class Works:
     """Whoever tells facts, and the ledger. `poisoned` is what nobody can handle; `cluster` is another broker, of several nodes."""
 
     def __init__(
-        self, stand: Stand, database: Database, clerk: Person, tempo: Tempo, outside: Outside | None = None
+        self, stand: Stand, database: Database, clerks: Sequence[Person], tempo: Tempo, outside: Outside | None = None
     ) -> None:
         self.stand: Final = stand
         self.tempo: Final = tempo
@@ -96,7 +97,8 @@ class Works:
         self.clock: Final = SystemClock()
         self.ids: Final = Uuid7Ids(self.clock)
         self.transactions: Final = Transactions(database, self.clock, self.ids)
-        self.clerk: Final = clerk
+        self.clerk: Final = clerks[0]
+        self._clerks: Final = dict(zip((gateway.name for gateway in stand.gateways), clerks, strict=True))
         self._outside: Final = outside
         self._hushed = True
         self._busy = 0
@@ -307,7 +309,7 @@ class Works:
             async with self.stand.http.post(
                 gateway.server.base_url + path,
                 json=body,
-                headers={"Authorization": f"Bearer {self.clerk.token}"},
+                headers={"Authorization": f"Bearer {self._clerks[gateway.name].token}"},
                 timeout=aiohttp.ClientTimeout(total=ASK_TIMEOUT_S),
             ) as answer:
                 content = await answer.read()
@@ -331,8 +333,9 @@ async def open_works(
     async with AsyncExitStack() as resources:
         registry = await resources.enter_async_context(open_registry(stand))
         database = await resources.enter_async_context(open_database(stand.database_url, size=4))
-        (clerk,) = await registry.people(["Clerk of the works"], "coach", "member")
-        works = Works(stand, database, clerk, tempo, outside)
+        names = [f"Clerk of the works at {gateway.name}" for gateway in stand.gateways]
+        clerks = await registry.people(names, "coach", "member")
+        works = Works(stand, database, clerks, tempo, outside)
         if nodes:
             works.cluster = asyncio.create_task(
                 resources.enter_async_context(open_cluster(nodes)), name="a cluster starts"
