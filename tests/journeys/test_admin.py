@@ -38,6 +38,14 @@ async def register(http: aiohttp.ClientSession, name: str) -> Any:
     return await posted(http, "/v1/accounts", body)
 
 
+async def bare_administrator(http: aiohttp.ClientSession, dsn: str) -> Any:
+    """Somebody with the role and no second factor."""
+    made = await register(http, "Nora")
+    async with open_database(dsn, size=1) as database, database.tx() as tx:
+        await tx.execute("UPDATE accounts SET roles = roles || '{admin}' WHERE email = 'nora@example.org'")
+    return await posted(http, "/v1/logins/refresh", {"refresh_token": made["refresh_token"]})
+
+
 async def administrator(http: aiohttp.ClientSession, dsn: str) -> tuple[Any, str]:
     """Somebody with the role and an authenticator app, who has shown its code too long ago; and its secret."""
     made = await register(http, "Otto")
@@ -66,11 +74,13 @@ async def test_an_administrator_ends_the_logins_of_somebody_and_finds_it_in_the_
     async with two_nodes(fresh_dsn, **shared_keys()) as (one, _):
         async with aiohttp.ClientSession(one.base_url) as http:
             admin, secret = await administrator(http, fresh_dsn)
+            bare = await bare_administrator(http, fresh_dsn)
             member = await register(http, "Ana")
         said, code = await run_node(
             "admin.mjs",
             BASE_URL=one.base_url,
             ADMIN=json.dumps(admin),
+            BARE=json.dumps(bare),
             MEMBER=json.dumps(member),
             SECRET=secret,
             CHROMIUM=str(chromium),

@@ -2,9 +2,10 @@
  * Administration in a real browser: a fresh factor is asked for, an account found, its logins ended (another browser is out), and that
  * stands in the audit.
  *
- *     BASE_URL=… ADMIN='{"account":…}' MEMBER=… SECRET=… node admin.mjs
+ *     BASE_URL=… ADMIN='{"account":…}' BARE=… MEMBER=… SECRET=… node admin.mjs
  *
- * ADMIN and MEMBER are what logging in answered; the admin's second factor was shown long ago, and SECRET is that of their app.
+ * ADMIN, BARE and MEMBER are what logging in answered. The admin's second factor was shown long ago, and SECRET is that of their
+ * app; BARE has the role and no second factor.
  */
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
@@ -13,6 +14,7 @@ import { LAPTOP, PHONE, fits, shot, speaks, withBrowser, withPage } from "./brow
 import { BASE_URL, connect, eventually, journey } from "./client.mjs";
 
 const ADMIN = JSON.parse(process.env.ADMIN);
+const BARE = JSON.parse(process.env.BARE);
 const MEMBER = JSON.parse(process.env.MEMBER);
 const SECRET = process.env.SECRET;
 
@@ -47,6 +49,15 @@ async function stranger(browser, tell) {
   });
 }
 
+async function withoutFactor(browser, tell) {
+  await withPage(browser, { viewport: LAPTOP, quiet: false }, async (page) => {
+    await enter(page, BARE);
+    await page.getByText("This needs a second factor, and you have none").waitFor();
+    assert.equal(await page.getByRole("dialog").count(), 0);
+    tell("whoever has no second factor is told to set one up");
+  });
+}
+
 async function admin(browser, tell) {
   const phone = await connect(MEMBER.access_token);
   // Not quiet: the browser writes refused requests into its console.
@@ -54,7 +65,7 @@ async function admin(browser, tell) {
     await enter(page, ADMIN);
     const dialog = page.getByRole("dialog", { name: "Is it still you?" });
     await dialog.waitFor();
-    const field = dialog.getByLabel(/Code of your authenticator app/);
+    const field = dialog.getByLabel("Code of your app");
     await field.fill(codeNow() === "000000" ? "111111" : "000000");
     await page.keyboard.press("Enter");
     await eventually("the wrong code to be refused", async () => (await field.getAttribute("aria-invalid")) === "true");
@@ -106,6 +117,7 @@ async function admin(browser, tell) {
 await journey(async (tell) => {
   await withBrowser(async (browser) => {
     await stranger(browser, tell);
+    await withoutFactor(browser, tell);
     await admin(browser, tell);
   });
 });

@@ -3,6 +3,7 @@
  */
 import { AppsAtHome } from "./apps-at-home.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { guarded } from "./guarded.js";
 import { loginWords } from "./login-words.js";
 import { memberPage } from "./member-page.js";
 import { Problem } from "./problem.js";
@@ -22,7 +23,7 @@ class Page {
   }
 
   async load() {
-    await this.guarded("logins-trouble", async () => {
+    await guarded(byId("logins-trouble"), async () => {
       const asked = (this.asked += 1);
       const { logins } = await this.login.call("GET", "/v1/logins");
       const told = JSON.stringify(logins);
@@ -50,7 +51,7 @@ class Page {
 
   async #end(one, name, button) {
     await whileBusy(button, () =>
-      this.guarded("logins-trouble", async () => {
+      guarded(byId("logins-trouble"), async () => {
         await this.login.call("DELETE", `/v1/logins/${one.id}`);
         setText(byId("account-said"), `${name} is logged out.`);
         await this.load();
@@ -60,7 +61,7 @@ class Page {
   }
 
   async loadProviders() {
-    await this.guarded("providers-trouble", async () => {
+    await guarded(byId("providers-trouble"), async () => {
       const [providers, { identities }] = await Promise.all([providersHere(), this.login.call("GET", "/v1/me/identities")]);
       const names = new Map(providers.map(({ id, name }) => [id, name]));
       byId("providers-card").hidden = !providers.length && !identities.length;
@@ -95,7 +96,7 @@ class Page {
         type: "button",
         onclick: () =>
           whileBusy(button, () =>
-            this.guarded("providers-trouble", async () => {
+            guarded(byId("providers-trouble"), async () => {
               const begun = await this.login.call("POST", "/v1/me/identities", { provider: id });
               leaveFor(begun, { side: this.login.side, linking: true, back: location.pathname + location.search });
             }),
@@ -108,7 +109,7 @@ class Page {
 
   async #unlink(one, name, button) {
     await whileBusy(button, () =>
-      this.guarded("providers-trouble", async () => {
+      guarded(byId("providers-trouble"), async () => {
         await this.login.call("DELETE", `/v1/me/identities/${one.id}`);
         setText(byId("account-said"), `You sign in with ${name} no more.`);
         await this.loadProviders();
@@ -124,7 +125,7 @@ class Page {
       yes: "Log them out",
     });
     if (!yes) return;
-    await this.guarded("logins-trouble", async () => {
+    await guarded(byId("logins-trouble"), async () => {
       this.#ended((await this.login.call("POST", "/v1/logins/end-others")).ended);
       await this.load();
     });
@@ -132,7 +133,7 @@ class Page {
 
   async loadEmail() {
     this.#showEmail();
-    await this.guarded("email-trouble", async () => {
+    await guarded(byId("email-trouble"), async () => {
       await this.login.reload();
       this.#showEmail();
     });
@@ -146,7 +147,7 @@ class Page {
   }
 
   async confirmEmail() {
-    await this.guarded("email-trouble", async () => {
+    await guarded(byId("email-trouble"), async () => {
       await this.login.call("POST", "/v1/me/email/confirmation");
       setText(byId("account-said"), `A mail is on its way to ${this.login.account.email}. Follow the link in it.`);
     });
@@ -208,16 +209,6 @@ class Page {
   #ended(number, before = "") {
     const others = number ? `${count(number, "other device is", "other devices are")} logged out.` : "No other device was logged in.";
     setText(byId("account-said"), before + others);
-  }
-
-  async guarded(place, work) {
-    setText(byId(place), "");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      setText(byId(place), problem.message);
-    }
   }
 }
 

@@ -2,10 +2,12 @@
  * Administration: accounts of others, their logins, and the audit. Everything here asks for a second factor that was shown in the last
  * minutes; when the server says so, the page asks for it and does what it was about to do.
  */
-import { actorWords, moreWords, personWords, proofOf, stateWords, suspensionWords, when, whereToFind } from "./admin-words.js";
+import { actorWords, moreWords, personWords, stateWords, suspensionWords, when, whereToFind } from "./admin-words.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { guarded } from "./guarded.js";
 import { memberPage } from "./member-page.js";
 import { Problem } from "./problem.js";
+import { steppingUp } from "./step-up.js";
 import { count } from "./words.js";
 
 const PAGE = 50;
@@ -21,70 +23,8 @@ class Page {
   }
 
   /** One call; when it needs a fresh factor, that is asked for and the call made again. */
-  async call(method, path, body) {
-    try {
-      return await this.login.call(method, path, body);
-    } catch (problem) {
-      if (problem.code !== "step_up_needed") throw problem;
-      if (!(await this.stepUp())) throw problem;
-      return this.login.call(method, path, body);
-    }
-  }
-
-  /** Asks for the factor until it is right. @returns {Promise<boolean>} whether it was shown */
-  stepUp() {
-    this.stepping ??= this.#stepUp().finally(() => {
-      this.stepping = null;
-    });
-    return this.stepping;
-  }
-
-  #stepUp() {
-    return new Promise((resolve) => {
-      const field = make("input", {
-        id: "factor", type: "text", inputmode: "numeric", autocomplete: "one-time-code", maxlength: 40, required: true, "aria-describedby": "factor-trouble",
-      });
-      const trouble = make("p", { id: "factor-trouble", class: "trouble", role: "alert" });
-      const show = make("button", { class: "button button-primary", type: "submit" }, "Go on");
-      const dialog = make(
-        "dialog",
-        { class: "dialog", "aria-labelledby": "factor-title" },
-        make("h2", { id: "factor-title" }, "Is it still you?"),
-        make("p", {}, "Administration needs a second factor that was shown just now."),
-        make(
-          "form",
-          {
-            class: "admin-act",
-            novalidate: true,
-            onsubmit: (event) => {
-              event.preventDefault();
-              whileBusy(show, async () => {
-                setText(trouble, "");
-                try {
-                  await this.login.stepUp(proofOf(field.value));
-                  dialog.returnValue = "shown";
-                  dialog.close("shown");
-                } catch (problem) {
-                  if (!(problem instanceof Problem)) throw problem;
-                  setText(trouble, problem.message);
-                  field.setAttribute("aria-invalid", "true");
-                  field.select();
-                }
-              });
-            },
-          },
-          make("div", { class: "field" }, make("label", { for: "factor" }, "Code of your authenticator app, or a recovery code"), field),
-          trouble,
-          make("div", { class: "actions" }, make("button", { class: "button", type: "button", onclick: () => dialog.close("") }, "Cancel"), show),
-        ),
-      );
-      dialog.addEventListener("close", () => {
-        dialog.remove();
-        resolve(dialog.returnValue === "shown");
-      });
-      document.body.append(dialog);
-      dialog.showModal();
-    });
+  call(method, path, body) {
+    return steppingUp(this.login, () => this.login.call(method, path, body), { factor: true });
   }
 
   // -- accounts ---------------------------------------------------------------------------------------------------
@@ -211,15 +151,9 @@ class Page {
     field.focus();
   }
 
-  async guarded(form, work) {
-    setText(byId(`${form}-trouble`), "");
+  guarded(form, work) {
     for (const field of document.querySelectorAll(`#${form} [aria-invalid]`)) field.removeAttribute("aria-invalid");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      setText(byId(`${form}-trouble`), problem.message);
-    }
+    return guarded(byId(`${form}-trouble`), work);
   }
 }
 

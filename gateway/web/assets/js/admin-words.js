@@ -11,12 +11,6 @@ export function whereToFind(typed) {
   return ID.test(who) ? `/v1/staff/accounts/${who.toLowerCase()}` : `/v1/staff/accounts?email=${encodeURIComponent(who)}`;
 }
 
-/** What a typed proof is: six digits come from an app, anything else is a recovery code. */
-export function proofOf(typed) {
-  const code = typed.replace(/\s/g, "");
-  return /^\d{6}$/.test(code) ? { code } : { recovery_code: typed.trim() };
-}
-
 /** An instant, in the reader's own time. */
 export function when(ms) {
   return new Date(ms).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });

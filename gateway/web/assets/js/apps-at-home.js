@@ -3,7 +3,7 @@
  */
 import { atHomeWords } from "./app-words.js";
 import { byId, confirmed, make, setText, whileBusy } from "./dom.js";
-import { Problem } from "./problem.js";
+import { guarded } from "./guarded.js";
 
 export class AppsAtHome {
   /** @param {import("./login.js").Login} login */
@@ -13,7 +13,7 @@ export class AppsAtHome {
   }
 
   async load() {
-    await this.#guarded(async () => {
+    await guarded(byId("apps-trouble"), async () => {
       const [{ apps }, { scopes }] = await Promise.all([
         this.login.call("GET", "/v1/me/apps"),
         this.login.call("GET", "/v1/scopes"),
@@ -42,21 +42,11 @@ export class AppsAtHome {
   async #takeBack(app) {
     const text = "It can do nothing in your account any more, within seconds. What it has read before stays with it.";
     if (!(await confirmed({ title: `Take everything back from ${app.name}?`, text, yes: "Take it back" }))) return;
-    await this.#guarded(async () => {
+    await guarded(byId("apps-trouble"), async () => {
       await this.login.call("DELETE", `/v1/me/apps/${app.app_id}`);
       setText(byId("account-said"), `${app.name} may do nothing here any more.`);
       await this.load();
       byId("logins-title").focus();
     });
-  }
-
-  async #guarded(work) {
-    setText(byId("apps-trouble"), "");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      setText(byId("apps-trouble"), problem.message);
-    }
   }
 }

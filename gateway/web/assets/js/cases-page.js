@@ -4,6 +4,7 @@
  */
 import { decisionWords, findingWords, reasonWords, waitingWords } from "./cases-words.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { guarded } from "./guarded.js";
 import { memberPage } from "./member-page.js";
 import { Problem } from "./problem.js";
 import { moment } from "./words.js";
@@ -19,7 +20,7 @@ class Cases {
   }
 
   async load() {
-    await this.#guarded(async () => {
+    await guarded(byId("cases-trouble"), async () => {
       const asked = (this.asked += 1);
       const [{ cases }, { reports }] = await Promise.all([
         this.login.call("GET", "/v1/reviews"),
@@ -119,16 +120,6 @@ class Cases {
     setText(byId("cases-said"), said);
     await this.load();
     document.querySelector("[data-view=cases] [data-heading]").focus();
-  }
-
-  async #guarded(work) {
-    setText(byId("cases-trouble"), "");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      setText(byId("cases-trouble"), problem.message);
-    }
   }
 }
 

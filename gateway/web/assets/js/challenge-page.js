@@ -8,6 +8,7 @@ import { behindOf, lineOf, rowsOf, winnersOf } from "./challenge-table.js";
 import { amountWords, dayOf, rulesWords, stateWords, valueWords, whatCounts } from "./challenge-words.js";
 import { copy } from "./copying.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { guarded } from "./guarded.js";
 import { HeatPanel } from "./heat-panel.js";
 import { showInvitation } from "./invitation.js";
 import { memberPage } from "./member-page.js";
@@ -252,15 +253,11 @@ class Page {
     });
   }
 
-  async guarded(work) {
-    setText(byId("trouble"), "");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      setText(byId("trouble"), problem.message);
+  guarded(work) {
+    return guarded(byId("trouble"), work, (problem) => {
       if (byId("title").closest("[data-view]").hidden) showView("home");
-    }
+      return problem.message;
+    });
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { askLaterWords, contactPhoneWords, contactWords } from "./contact-words.js";
 import { byId, confirmed, setText, whileBusy } from "./dom.js";
-import { Problem } from "./problem.js";
+import { guarded } from "./guarded.js";
 
 const URL = "/v1/emergency-contact";
 
@@ -78,13 +78,7 @@ export class Contact {
     byId("contact-forget").hidden = !contact;
   }
 
-  async #guarded(work) {
-    setText(byId("contact-trouble"), "");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      setText(byId("contact-trouble"), askLaterWords(problem) || problem.message);
-    }
+  #guarded(work) {
+    return guarded(byId("contact-trouble"), work, (problem) => askLaterWords(problem) || problem.message);
   }
 }

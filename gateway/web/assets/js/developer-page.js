@@ -4,8 +4,8 @@
 import { keyWords, linesOf } from "./app-words.js";
 import { copy } from "./copying.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { guarded } from "./guarded.js";
 import { memberPage } from "./member-page.js";
-import { Problem } from "./problem.js";
 
 function showSecret(place, label, secret) {
   const input = make("input", { type: "text", readonly: true, "aria-label": label, value: secret, spellcheck: "false" });
@@ -29,7 +29,7 @@ class Page {
   }
 
   async load() {
-    await this.guarded("keys-trouble", async () => {
+    await guarded(byId("keys-trouble"), async () => {
       const { scopes } = await this.login.call("GET", "/v1/scopes");
       byId("key-scopes").replaceChildren(
         ...scopes
@@ -92,7 +92,7 @@ class Page {
   }
 
   async #rotateKey(key) {
-    await this.guarded("keys-trouble", async () => {
+    await guarded(byId("keys-trouble"), async () => {
       const { secret } = await this.login.call("POST", `/v1/api-keys/${key.id}/rotate`, {});
       showSecret("key-secret", `The new secret of ${key.name}`, secret);
       setText(byId("developer-said"), "The old secret works for another day.");
@@ -102,7 +102,7 @@ class Page {
   async #revoke(key) {
     const text = "Whatever uses it stops working within seconds.";
     if (!(await confirmed({ title: `Revoke ${key.name}?`, text, yes: "Revoke it" }))) return;
-    await this.guarded("keys-trouble", async () => {
+    await guarded(byId("keys-trouble"), async () => {
       await this.login.call("DELETE", `/v1/api-keys/${key.id}`);
       byId("key-secret").replaceChildren();
       setText(byId("developer-said"), `${key.name} is revoked.`);
@@ -112,7 +112,7 @@ class Page {
   }
 
   async #rotateApp(app) {
-    await this.guarded("apps-trouble", async () => {
+    await guarded(byId("apps-trouble"), async () => {
       const { client_secret: secret } = await this.login.call("POST", `/v1/apps/${app.id}/rotate`, {});
       showSecret("app-secret", `The new secret of ${app.name}`, secret);
       setText(byId("developer-said"), "The old secret works for another day.");
@@ -120,7 +120,7 @@ class Page {
   }
 
   async #delete(app) {
-    await this.guarded("apps-trouble", async () => {
+    await guarded(byId("apps-trouble"), async () => {
       const { accounts } = await this.login.call("GET", `/v1/apps/${app.id}`);
       const text = `It is at home in ${accounts} ${accounts === 1 ? "account" : "accounts"}, and out of all of them within seconds.`;
       if (!(await confirmed({ title: `Delete ${app.name}?`, text, yes: "Delete it" }))) return;
@@ -139,7 +139,7 @@ class Page {
       return;
     }
     const days = byId("key-days").value ? { days: Number(byId("key-days").value) } : {};
-    await this.guarded("keys-trouble", async () => {
+    await guarded(byId("keys-trouble"), async () => {
       const { key, secret } = await this.login.call("POST", "/v1/api-keys", { name: byId("key-name").value, scopes, ...days });
       byId("new-key").reset();
       await this.loadKeys();
@@ -153,7 +153,7 @@ class Page {
       setText(byId("apps-trouble"), "Give it a name.");
       return;
     }
-    await this.guarded("apps-trouble", async () => {
+    await guarded(byId("apps-trouble"), async () => {
       const { app, client_secret: secret } = await this.login.call("POST", "/v1/apps", body);
       byId("new-app").reset();
       await this.loadApps();
@@ -161,16 +161,6 @@ class Page {
       else byId("app-secret").replaceChildren();
       setText(byId("developer-said"), `${app.name} is registered.`);
     });
-  }
-
-  async guarded(place, work) {
-    setText(byId(place), "");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      setText(byId(place), problem.message);
-    }
   }
 }
 

@@ -6,9 +6,9 @@
  */
 import { accountForm } from "./account-form.js";
 import { byId, make, setText, showView, whileBusy } from "./dom.js";
+import { guarded } from "./guarded.js";
 import { chosenLogin, Login } from "./login.js";
 import { asksWords, isCode, spelledCode } from "./pairing-words.js";
-import { Problem } from "./problem.js";
 
 const login = chosenLogin();
 let shownFor = null;
@@ -22,27 +22,16 @@ function askForCode(typed = "", trouble = "") {
   byId("code").focus();
 }
 
-/** Runs `work`; a refusal is said at `place`. @returns {Promise<any>} what it answered, or null */
-async function guarded(place, work) {
-  setText(byId(place), "");
-  try {
-    return (await work()) ?? true;
-  } catch (problem) {
-    if (!(problem instanceof Problem)) throw problem;
-    setText(byId(place), problem.message);
-    return null;
-  }
-}
-
 async function look(typed) {
   if (!isCode(typed)) {
     askForCode(typed, "A code has eight letters.");
     return;
   }
-  const told = await guarded("code-trouble", () =>
-    login.call("POST", "/v1/pairings/requests", { user_code: spelledCode(typed) }),
-  );
-  if (told) question(told);
+  let told = null;
+  const known = await guarded(byId("code-trouble"), async () => {
+    told = await login.call("POST", "/v1/pairings/requests", { user_code: spelledCode(typed) });
+  });
+  if (known) question(told);
   else askForCode(spelledCode(typed), byId("code-trouble").textContent);
 }
 
@@ -69,10 +58,10 @@ function question(told) {
 }
 
 async function answer(classId) {
-  const said = await guarded("trouble", () =>
+  const done = await guarded(byId("trouble"), () =>
     login.call("POST", "/v1/pairings/decisions", { user_code: asking.user_code, class_id: classId }),
   );
-  if (!said) return;
+  if (!done) return;
   const title = asking.classes.find((one) => one.id === classId)?.title;
   setText(byId("done"), classId ? `The screen shows “${title}” in a moment` : "The screen was refused");
   setText(byId("done-more"), classId ? "You can put this phone away." : "It was told so, and gets nothing.");

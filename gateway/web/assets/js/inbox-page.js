@@ -7,6 +7,7 @@
 import { accountForm } from "./account-form.js";
 import { Contact } from "./contact.js";
 import { byId, make, setText, showView, whileBusy } from "./dom.js";
+import { guarded } from "./guarded.js";
 import { badgeWords, inDays, safePath, withOne, withRead } from "./inbox.js";
 import { Live } from "./live.js";
 import { chosenLogin } from "./login.js";
@@ -138,7 +139,7 @@ class Page {
   }
 
   async #load() {
-    await this.#guarded(async () => {
+    await guarded(byId("inbox-trouble"), async () => {
       const page = await this.#page(null);
       this.list = page.notifications;
       this.next = page.next;
@@ -148,7 +149,7 @@ class Page {
   }
 
   async #older() {
-    await this.#guarded(async () => {
+    await guarded(byId("inbox-trouble"), async () => {
       const page = await this.#page(this.next);
       for (const one of page.notifications) this.list = withOne(this.list, one);
       this.next = page.next;
@@ -164,7 +165,7 @@ class Page {
 
   async #readAll() {
     const [newest] = this.list;
-    if (newest) await this.#guarded(() => this.#mark({ up_to: newest.id }));
+    if (newest) await guarded(byId("inbox-trouble"), () => this.#mark({ up_to: newest.id }));
   }
 
   /** Marks some as read; the socket is quicker, HTTP is there without it. */
@@ -175,16 +176,6 @@ class Page {
     this.list = withRead(this.list, read, Date.now());
     this.#count(told.unread);
     this.#show();
-  }
-
-  async #guarded(work) {
-    setText(byId("inbox-trouble"), "");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      setText(byId("inbox-trouble"), problem.message);
-    }
   }
 
   #count(unread) {
@@ -252,7 +243,7 @@ class Page {
             type: "button",
             "aria-label": `Mark as read: ${one.title}`,
             title: "Mark as read",
-            onclick: () => this.#guarded(() => this.#mark({ ids: [one.id] })),
+            onclick: () => guarded(byId("inbox-trouble"), () => this.#mark({ ids: [one.id] })),
           },
           tick(),
         ),
@@ -263,7 +254,7 @@ class Page {
   async #follow(event, one, path) {
     if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    await this.#guarded(() => this.#mark({ ids: [one.id] }));
+    await guarded(byId("inbox-trouble"), () => this.#mark({ ids: [one.id] }));
     location.assign(path);
   }
 }

@@ -60,8 +60,7 @@ export class Login {
   /** @param {{email: string, password: string, name: string}} fields */
   async register({ email, password, name }) {
     const role = this.side === "coach" ? "coach" : "member";
-    this.#keep(await call("POST", "/v1/accounts", { body: { email, password, name, role, device: deviceName() } }));
-    this.#tell();
+    this.enter(await call("POST", "/v1/accounts", { body: { email, password, name, role, device: deviceName() } }));
   }
 
   /**
@@ -73,7 +72,7 @@ export class Login {
     return call("POST", "/v1/registrations", { body: { email, password, name, role } });
   }
 
-  /** Keeps a login that the server has just opened. */
+  /** Keeps a login that the server has just opened, in whatever way. */
   enter(told) {
     this.#keep(told);
     this.#tell();
@@ -81,8 +80,7 @@ export class Login {
 
   /** @param {{email: string, password: string}} fields */
   async logIn({ email, password }) {
-    this.#keep(await call("POST", "/v1/logins", { body: { email, password, device: deviceName() } }));
-    this.#tell();
+    this.enter(await call("POST", "/v1/logins", { body: { email, password, device: deviceName() } }));
   }
 
   /** Begins to sign in with a provider; where to go for that. */
@@ -91,23 +89,15 @@ export class Login {
     return call("POST", "/v1/sign-ins", { body: { provider, role, device: deviceName() } });
   }
 
-  /** Keeps a login that was opened in another way. */
-  takeOver(told) {
-    this.#keep(told);
-    this.#tell();
-  }
-
   /** Goes on where `logIn` was answered with `second_factor_needed`. @param {Record<string, any>} proof its token, and one proof */
   async finish(proof) {
-    this.#keep(await call("POST", "/v1/logins/second-factor", { body: proof }));
-    this.#tell();
+    this.enter(await call("POST", "/v1/logins/second-factor", { body: proof }));
   }
 
   /** Logs in with a passkey alone. */
   async withPasskey() {
     const passkey = await showPasskey(await call("POST", "/v1/logins/passkey/options"));
-    this.#keep(await call("POST", "/v1/logins/passkey", { body: { passkey, device: deviceName() } }));
-    this.#tell();
+    this.enter(await call("POST", "/v1/logins/passkey", { body: { passkey, device: deviceName() } }));
   }
 
   /** Keeps an access token that says that this login has proven itself just now. */
@@ -156,15 +146,6 @@ export class Login {
   async reload() {
     this.learn(await this.call("GET", "/v1/me"));
     return this.account;
-  }
-
-  /** Proves that it is still the same person, by what they show; the access token says so from now on. */
-  async stepUp(proof) {
-    const told = await this.call("POST", "/v1/me/step-up", proof);
-    const kept = this.kept;
-    if (!kept) throw loggedOut();
-    const renewed = { ...kept, access: told.access_token, expiresAtMs: Date.now() + told.expires_in_s * 1000 };
-    localStorage.setItem(this.key, JSON.stringify(renewed));
   }
 
   /** Keeps what the server said about the account. */

@@ -2,8 +2,8 @@
  * The telephone number for text messages: giving one, typing the code that was sent to it, taking it back.
  */
 import { byId, confirmed, setText, whileBusy } from "./dom.js";
+import { guarded } from "./guarded.js";
 import { askAgainWords, checkWords, phoneWords } from "./phone-words.js";
-import { Problem } from "./problem.js";
 import { steppingUp } from "./step-up.js";
 
 const URL = "/v1/phone";
@@ -70,14 +70,12 @@ export class Phone {
   }
 
   async #guarded(work) {
-    setText(byId("phone-trouble"), "");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      setText(byId("phone-trouble"), askAgainWords(problem) || problem.message);
-      // What is left of a code is told by the server, which counts.
-      if (["wrong_code", "code_expired"].includes(problem.code)) this.#show(await this.login.call("GET", URL));
-    }
+    let told = null;
+    await guarded(byId("phone-trouble"), work, (problem) => {
+      told = problem;
+      return askAgainWords(problem) || problem.message;
+    });
+    // What is left of a code is told by the server, which counts.
+    if (["wrong_code", "code_expired"].includes(told?.code)) this.#show(await this.login.call("GET", URL));
   }
 }

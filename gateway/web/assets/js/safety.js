@@ -2,7 +2,7 @@
  * Being watched over: turned on and off, with a limit of one's own or none.
  */
 import { byId, setText, whileBusy } from "./dom.js";
-import { Problem } from "./problem.js";
+import { guarded } from "./guarded.js";
 import { safetyWords } from "./safety-words.js";
 
 const URL = "/v1/safety";
@@ -35,14 +35,9 @@ export class Safety {
     byId("safety-limit").value = view.limit_source === "own" ? view.limit_bpm : "";
   }
 
-  async #guarded(work) {
-    setText(byId("safety-trouble"), "");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      const wrong = problem.code === "bad_shape";
-      setText(byId("safety-trouble"), wrong ? "A limit is a number from 90 to 230 bpm." : problem.message);
-    }
+  #guarded(work) {
+    return guarded(byId("safety-trouble"), work, (problem) =>
+      problem.code === "bad_shape" ? "A limit is a number from 90 to 230 bpm." : problem.message,
+    );
   }
 }

@@ -5,6 +5,7 @@
  */
 import { dayOf } from "./challenge-words.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { guarded } from "./guarded.js";
 import { memberPage } from "./member-page.js";
 import { OnDemand } from "./on-demand.js";
 import { aboutWords, bookingWords, mayDo, needsWords, placesWords } from "./offer-words.js";
@@ -230,16 +231,6 @@ class Page {
       setText(byId("said"), `${booking.title}, ${moment(booking.starts_at_ms)}: cancelled.`);
       await this.load();
     });
-  }
-}
-
-async function guarded(trouble, work) {
-  setText(trouble, "");
-  try {
-    await work();
-  } catch (problem) {
-    if (!(problem instanceof Problem)) throw problem;
-    setText(trouble, problem.message);
   }
 }
 

@@ -2,8 +2,8 @@
  * The second factor on the account's page: an authenticator app with its QR code, passkeys, recovery codes to keep.
  */
 import { byId, confirmed, make, setText, whileBusy } from "./dom.js";
+import { guarded } from "./guarded.js";
 import { canUsePasskeys, makePasskey } from "./passkeys.js";
-import { Problem } from "./problem.js";
 import { steppingUp } from "./step-up.js";
 import { count } from "./words.js";
 
@@ -16,7 +16,7 @@ export class SecondFactor {
   }
 
   async load() {
-    await this.guarded(async () => {
+    await guarded(byId("factor-trouble"), async () => {
       const asked = (this.asked += 1);
       const has = await this.login.call("GET", "/v1/me/second-factor");
       if (asked !== this.asked) return;
@@ -61,7 +61,7 @@ export class SecondFactor {
   }
 
   async addApp() {
-    await this.guarded(async () => {
+    await guarded(byId("factor-trouble"), async () => {
       const told = await steppingUp(this.login, () => this.login.call("POST", "/v1/me/totp"));
       const picture = new DOMParser().parseFromString(told.picture, "image/svg+xml").documentElement;
       picture.setAttribute("role", "img");
@@ -75,7 +75,7 @@ export class SecondFactor {
   }
 
   async confirmApp() {
-    await this.guarded(async () => {
+    await guarded(byId("factor-trouble"), async () => {
       const code = byId("totp-code");
       code.removeAttribute("aria-invalid");
       try {
@@ -98,7 +98,7 @@ export class SecondFactor {
   }
 
   async addPasskey() {
-    await this.guarded(async () => {
+    await guarded(byId("factor-trouble"), async () => {
       const options = await steppingUp(this.login, () => this.login.call("POST", "/v1/me/passkeys/options"));
       const passkey = await makePasskey(options);
       const name = byId("passkey-name").value.trim();
@@ -124,7 +124,7 @@ export class SecondFactor {
       });
       if (!yes) return;
     }
-    await this.guarded(() => this.#makeCodes());
+    await guarded(byId("factor-trouble"), () => this.#makeCodes());
   }
 
   async #makeCodes() {
@@ -159,23 +159,13 @@ export class SecondFactor {
   }
 
   async #remove(path, words) {
-    await this.guarded(async () => {
+    await guarded(byId("factor-trouble"), async () => {
       await steppingUp(this.login, () => this.login.call("DELETE", path));
       setText(byId("account-said"), words);
       this.hideCodes();
       await this.load();
       byId("factor-title-own").focus();
     });
-  }
-
-  async guarded(work) {
-    setText(byId("factor-trouble"), "");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      setText(byId("factor-trouble"), problem.message);
-    }
   }
 }
 

@@ -28,7 +28,7 @@ async function finished() {
     if (performance.now() > until - WAIT_MS + 3_000)
       setText(byId("said"), linking ? "The provider takes its time. Still waiting …" : "The provider takes its time. Nearly there …");
   }
-  if (now.login) new Login(left.side).takeOver(now.login);
+  if (now.login) new Login(left.side).enter(now.login);
 }
 
 /** An answer that is lost on the way is asked for again, as long as that can help. */

@@ -11,17 +11,21 @@ import { Problem } from "./problem.js";
  * @template T
  * @param {import("./login.js").Login} login
  * @param {() => Promise<T>} work
+ * @param {{factor?: boolean}} [needs] `factor`: only a second factor proves it, so whoever has none is told to set one up
  * @returns {Promise<T>}
  */
-export async function steppingUp(login, work) {
+export async function steppingUp(login, work, { factor = false } = {}) {
   try {
     return await work();
   } catch (problem) {
     if (!(problem instanceof Problem) || problem.code !== "step_up_needed") throw problem;
   }
   const has = await login.call("GET", "/v1/me/second-factor");
+  if (factor && !has.required) {
+    throw refused("This needs a second factor, and you have none: add an authenticator app or a passkey on the page of your account.");
+  }
   if (!(await asked(login, waysOf(has)))) {
-    throw new Problem({ code: "step_up_needed", message: "Nothing was changed: this needs a proof that it is still you." });
+    throw refused("Nothing was done: this needs a proof that it is still you.");
   }
   return work();
 }
@@ -30,6 +34,10 @@ export async function steppingUp(login, work) {
 export function waysOf({ required, totp_since_ms, passkeys, recovery_codes }) {
   if (!required) return ["password"];
   return [totp_since_ms !== null && "totp", passkeys.length && "passkey", recovery_codes && "recovery_code"].filter(Boolean);
+}
+
+function refused(message) {
+  return new Problem({ code: "step_up_needed", message });
 }
 
 function asked(login, ways) {

@@ -2,7 +2,7 @@
  * The history of one's body: what holds now first, what held before on request, a form that adds a value.
  */
 import { byId, make, setText, whileBusy } from "./dom.js";
-import { Problem } from "./problem.js";
+import { guarded } from "./guarded.js";
 import { typedUnit, typedValue } from "./units.js";
 import { KIND_WORDS, UNITS, sinceWords, vitalWords } from "./vital-words.js";
 
@@ -85,18 +85,18 @@ export class Vitals {
 
   #complain(words) {
     setText(byId("vitals-trouble"), words);
+    this.#mark();
+  }
+
+  #mark() {
     byId("vital-value").setAttribute("aria-invalid", "true");
     byId("vital-value").focus();
   }
 
-  async #guarded(work) {
-    setText(byId("vitals-trouble"), "");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      if (problem.field === "value") this.#complain(problem.message);
-      else setText(byId("vitals-trouble"), problem.message);
-    }
+  #guarded(work) {
+    return guarded(byId("vitals-trouble"), work, (problem) => {
+      if (problem.field === "value") this.#mark();
+      return problem.message;
+    });
   }
 }

@@ -5,6 +5,7 @@
  * be quicker than the answer to what it is about.
  */
 import { byId, confirmed, setText, whileBusy } from "./dom.js";
+import { guarded } from "./guarded.js";
 import { callForFile } from "./http.js";
 import { Problem } from "./problem.js";
 import { steppingUp } from "./step-up.js";
@@ -32,7 +33,7 @@ export class YourData {
 
   async load() {
     await this.loadCopy();
-    await this.#guarded("erase-trouble", async () => {
+    await guarded(byId("erase-trouble"), async () => {
       const { decisions } = this;
       const erasure = await this.#asked();
       if (decisions === this.decisions) this.#showErasure(erasure);
@@ -41,7 +42,7 @@ export class YourData {
 
   /** What has become of the last copy; to be asked again whenever its progress may have been missed. */
   async loadCopy() {
-    await this.#guarded("copy-trouble", async () => {
+    await guarded(byId("copy-trouble"), async () => {
       const before = this.task;
       const { tasks } = await this.login.call("GET", "/v1/tasks?limit=20");
       const task = tasks.find(({ kind }) => kind === KIND) ?? null;
@@ -80,18 +81,18 @@ export class YourData {
   }
 
   async #make() {
-    await this.#guarded("copy-trouble", async () => {
+    await guarded(byId("copy-trouble"), async () => {
       const key = `page-${Date.now().toString(36)}`;
       this.#learn(await steppingUp(this.login, () => this.login.call("POST", "/v1/tasks", { key, work: { kind: KIND } })));
     });
   }
 
   async #stop() {
-    await this.#guarded("copy-trouble", async () => this.#learn(await this.login.call("DELETE", `/v1/tasks/${this.task.task}`)));
+    await guarded(byId("copy-trouble"), async () => this.#learn(await this.login.call("DELETE", `/v1/tasks/${this.task.task}`)));
   }
 
   async #fetch() {
-    await this.#guarded("copy-trouble", async () => {
+    await guarded(byId("copy-trouble"), async () => {
       const { name } = fileOf(this.task, Date.now()) ?? {};
       if (!name) return this.#show(this.task);
       const file = URL.createObjectURL(await callForFile(`/v1/tasks/${this.task.task}/result`, await this.login.token()));
@@ -115,7 +116,7 @@ export class YourData {
       yes: "Erase it in a week",
     });
     if (!yes) return;
-    await this.#guarded("erase-trouble", async () => {
+    await guarded(byId("erase-trouble"), async () => {
       const erasure = await steppingUp(this.login, () => this.login.call("POST", "/v1/me/erasure"));
       this.decisions += 1;
       this.#showErasure(erasure);
@@ -124,22 +125,12 @@ export class YourData {
   }
 
   async #keep() {
-    await this.#guarded("erase-trouble", async () => {
+    await guarded(byId("erase-trouble"), async () => {
       await this.login.call("DELETE", "/v1/me/erasure");
       this.decisions += 1;
       this.#showErasure(null);
       setText(byId("account-said"), "You keep your account.");
       byId("data-title").focus();
     });
-  }
-
-  async #guarded(place, work) {
-    setText(byId(place), "");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      setText(byId(place), problem.message);
-    }
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { actorWords, moreWords, proofOf, stateWords, suspensionWords, whereToFind } from "../../../../gateway/web/assets/js/admin-words.js";
+import { actorWords, moreWords, stateWords, suspensionWords, whereToFind } from "../../../../gateway/web/assets/js/admin-words.js";
 
 const entry = {
   position: 7, at_ms: 0, act: "role.granted", actor_kind: "account", actor: "a", actor_email: "mira@example.org", account: null,
@@ -14,11 +14,6 @@ test("an id leads to the account itself, anything else is an address", () => {
   assert.equal(whereToFind(` ${id} `), `/v1/staff/accounts/${id.toLowerCase()}`);
   assert.equal(whereToFind("ana+1@example.org"), "/v1/staff/accounts?email=ana%2B1%40example.org");
   assert.equal(whereToFind("../me"), "/v1/staff/accounts?email=..%2Fme");
-});
-
-test("six digits are the code of an app, however they are grouped; the rest is a recovery code", () => {
-  assert.deepEqual(proofOf("123 456"), { code: "123456" });
-  assert.deepEqual(proofOf(" abcd-efgh "), { recovery_code: "abcd-efgh" });
 });
 
 test("who acted is an address, a command with its user, or what they are", () => {
