@@ -25,10 +25,11 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from gateway.origins import origin_rule
 from gateway.sockets.dispatch import Dispatcher, Handlers
 from gateway.sockets.engine.drain import DRAIN_S
 from gateway.sockets.engine.link import Link
-from gateway.sockets.handshake import Ask, ConnectAuth, Handshake, Identify, OnClose, OnOpen, Redeem, origin_rule
+from gateway.sockets.handshake import Ask, ConnectAuth, Handshake, Identify, OnClose, OnOpen, Redeem
 from gateway.sockets.semantics import SocketServer
 from gateway.sockets.statistics import LineView, Measured, Order, SocketsStatistics
 from realtime.disconnect import DRAINING, Disconnect

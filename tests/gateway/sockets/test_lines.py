@@ -11,8 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.origins import origin_rule
 from gateway.sockets.engine import drain
-from gateway.sockets.handshake import origin_rule
 from realtime.codec import Frame, event_frame
 from realtime.disconnect import ABUSE, DRAINING, LOGIN_ENDED
 from realtime.limits import STRIKES
