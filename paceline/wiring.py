@@ -571,6 +571,7 @@ async def open_parts(
                 sockets=lambda: parts.sockets,
                 admin_token=admin,
                 proxies=proxies,
+                allowed_origins=settings.allowed_origins,
             )
         )
         live = Live(

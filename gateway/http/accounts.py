@@ -89,6 +89,7 @@ REGISTER = Route(
     status=201,
     auth="none",
     problems=(VerifyFirst, EmailTaken, WeakPassword, Forbidden, TooManyAttempts, Busy),
+    cookie=True,
 )
 ME = Route(
     "GET",

@@ -13,6 +13,7 @@ from services.accounts.opening import LoggedIn
 from services.kernel.ids import LoginId
 from services.kernel.problems import (
     AccountSuspended,
+    BadShape,
     Busy,
     Forbidden,
     NotFound,
@@ -60,9 +61,9 @@ class LoginPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RefreshRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The refresh token you were given last."""
+    """The refresh token you were given last. Our own pages leave it out: they have it in a cookie."""
 
-    refresh_token: Annotated[str, msgspec.Meta(max_length=200)]
+    refresh_token: Annotated[str, msgspec.Meta(max_length=200)] | None = None
 
 
 async def log_in(deps: GatewayDeps, call: Call[LogIn, Nothing, Nothing]) -> LoggedIn:
@@ -73,11 +74,22 @@ async def log_in(deps: GatewayDeps, call: Call[LogIn, Nothing, Nothing]) -> Logg
 
 
 async def refresh(deps: GatewayDeps, call: Call[RefreshRequest, Nothing, Nothing]) -> LoggedIn:
-    return await deps.accounts.refresh(call.body.refresh_token, address=call.address)
+    given, page = call.body.refresh_token, call.page
+    if given is not None:
+        return await deps.accounts.refresh(given, address=call.address)
+    if page is None:
+        raise BadShape("give the refresh token: refresh_token is missing", path="$")
+    try:
+        return await deps.accounts.refresh(page.brought or "", address=call.address)
+    except RefreshRefused:
+        page.forget()
+        raise
 
 
 async def log_out(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> None:
     await deps.accounts.log_out(call.caller)
+    if call.page is not None:
+        call.page.forget()
 
 
 async def own_logins(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> LoginList:
@@ -86,6 +98,8 @@ async def own_logins(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -
 
 async def end_login(deps: GatewayDeps, call: Call[Nothing, Nothing, LoginPath]) -> None:
     await deps.logins.end(call.caller, call.path.id)
+    if call.page is not None and call.path.id == call.caller.login_id:
+        call.page.forget()
 
 
 async def end_other_logins(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> LoginsEnded:
@@ -117,6 +131,7 @@ LOG_IN = Route(
     status=201,
     auth="none",
     problems=(WrongCredentials, AccountSuspended, SecondFactorNeeded, WeakPassword, TooManyAttempts, Busy),
+    cookie=True,
 )
 REFRESH = Route(
     "POST",
@@ -136,6 +151,7 @@ REFRESH = Route(
     reply=LoggedIn,
     auth="none",
     problems=(RefreshRefused, TooManyAttempts),
+    cookie=True,
 )
 LOG_OUT = Route(
     "DELETE",
@@ -152,6 +168,7 @@ LOG_OUT = Route(
     reply=None,
     status=204,
     problems=(Forbidden,),
+    cookie=True,
 )
 OWN_LOGINS = Route(
     "GET",
@@ -182,6 +199,7 @@ END_LOGIN = Route(
     reply=None,
     status=204,
     problems=(Forbidden, NotFound),
+    cookie=True,
 )
 END_OTHER_LOGINS = Route(
     "POST",

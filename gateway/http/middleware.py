@@ -21,6 +21,7 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from gateway.http import page_login
 from gateway.http.oauth import ENDPOINTS as OAUTH
 from gateway.http.pages import PAGES
 from gateway.http.problems import CONTENT_TYPE, from_framework, problem_page, problem_response
@@ -195,6 +196,7 @@ def refuse(
     if allow:
         response.headers[hdrs.ALLOW] = allow
     tell(request, response, problem)
+    page_login.tell(request, response)
     response.headers[hdrs.CACHE_CONTROL] = "no-store"
     return response
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.http import page_login
 from gateway.http.examples import example_of
 from gateway.http.problems import CONTENT_TYPE, ProblemBody
 from gateway.http.rate_limits import HEADER, POLICY_HEADER
@@ -120,6 +121,16 @@ _RATE_LIMIT_HEADERS: Final[Json] = {
 }
 
 
+_PAGE_PARAMETER: Final[Json] = {
+    "name": page_login.HEADER,
+    "in": "header",
+    "required": False,
+    "description": "For the pages of this installation, and refused (`page_refused`) from anywhere else: the refresh token"
+    " travels in the cookie of this side of the pages, which no script can read, in place of the body.",
+    "schema": {"type": "string", "enum": sorted(page_login.SIDES)},
+}
+
+
 def _operation(route: Route[Any, Any, Any], ref_of: dict[type, Json]) -> Json:
     success: Json = {"description": route.reply.__doc__ if route.reply else "Done; there is no body."}
     if route.reply is not None:
@@ -146,6 +157,8 @@ def _operation(route: Route[Any, Any, Any], ref_of: dict[type, Json]) -> Json:
     if route.more:
         operation["description"] = route.more
     parameters = [*_parameters(route.path, "path"), *_parameters(route.query, "query")]
+    if route.cookie:
+        parameters.append(_PAGE_PARAMETER)
     if parameters:
         operation["parameters"] = parameters
     if route.body is not Nothing:

@@ -599,7 +599,7 @@ class GatewayDeps:
     `callers` who shows a token; `issuer` the address of this installation, as apps know it; `limits` how often who may ask;
     `demo_code` the join code of the demo class, None while there is none; `checks` what has to be right for `/readyz`; `readings`
     what `/metrics` shows, by the names in `gateway.probes.FAMILIES`; `web_root` the folder of the pages; `proxies` whose word is
-    taken for a client's address.
+    taken for a client's address; `allowed_origins` whose pages are ours (none: those that came from here).
 
     Of notifications: `leaving` the channels on which this installation can send anything; `web_push_key` the public key that
     browsers subscribe with, None where there is no Web Push; `words` makes the operator's preview.
@@ -667,6 +667,7 @@ class GatewayDeps:
     clock: Clock = field(default_factory=SystemClock)
     web_root: Path = WEB_ROOT
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
+    allowed_origins: tuple[str, ...] = ()
     leaving: frozenset[Channel] = frozenset()
     web_push_key: str | None = None
     node_id: str = ""

@@ -140,6 +140,7 @@ FINISH_REGISTRATION = Route(
     status=201,
     auth="none",
     problems=(LinkOver, WrongPassword, EmailTaken, WeakPassword, TooManyAttempts, Busy),
+    cookie=True,
 )
 ASK_TO_CONFIRM_EMAIL = Route(
     "POST",

@@ -21,9 +21,11 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.admin_token import AdminToken
-from gateway.http import rate_limits
+from gateway.http import page_login, rate_limits
+from gateway.http.page_login import Page, page_of, take_off
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import bad_shape
+from gateway.origins import origin_rule
 from gateway.proxies import FORWARDED_FOR, TrustedProxies, parse_address
 from services.access.permission import Permission, Shows
 from services.access.policy import require_held
@@ -36,6 +38,7 @@ from services.kernel.problems import (
     InternalFault,
     NotAuthenticated,
     NotFound,
+    PageRefused,
     Problem,
     RateLimited,
     TokenExpired,
@@ -75,13 +78,15 @@ class File:
 
 @dataclass(frozen=True)
 class Call(Generic[B, Q, P]):
-    """One request, checked. `address` is where it comes from, None when that says nothing about who (see `address_of`)."""
+    """One request, checked. `address` is where it comes from, None when that says nothing about who (see `address_of`); `page` is
+    the page of ours that asks, on routes where it may have a cookie."""
 
     body: B
     query: Q
     path: P
     address: str | None
     caller_or_none: Caller | None = None
+    page: Page | None = None
 
     @property
     def caller(self) -> Caller:
@@ -98,7 +103,8 @@ class Route(Generic[B, Q, P]):
     `permission` is what whoever asks must hold; whether they may do it to what they name, the use case asks policy again.
     `body`, `query`, `path` are `Nothing` where there is none; `reply` None means an empty answer, or a `File` of the type
     `media_type`. `scope` opens it to apps and to scripts with a key; without one it is for people alone. Anybody between us and the
-    client may keep a reply for `kept_s` seconds; none by default.
+    client may keep a reply for `kept_s` seconds; none by default. `cookie`: a page of ours has the login that this opens, renews or
+    ends in a cookie (page_login.py).
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -119,6 +125,7 @@ class Route(Generic[B, Q, P]):
     more: str = ""
     media_type: str = ""
     kept_s: int = 0
+    cookie: bool = False
 
     def all_problems(self) -> tuple[type[Problem], ...]:
         """Its own problems, and those that its shapes and its auth bring along; ordered by status and code."""
@@ -129,6 +136,8 @@ class Route(Generic[B, Q, P]):
             kinds |= {Forbidden, NotAuthenticated, TokenExpired}
         if self.auth == "admin":
             kinds |= {NotAuthenticated, NotFound}
+        if self.cookie:
+            kinds.add(PageRefused)
         if self.body is not Nothing:
             kinds |= {BadJson, BadShape, TooLarge, UnsupportedMediaType}
         if self.query is not Nothing or self.path is not Nothing:
@@ -146,6 +155,9 @@ def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) ->
             f" {_SHOWN[route.auth]}: give it another permission (services/access/permission.py) or another auth"
         )
 
+    # A cookie is for pages whose origin can be told: "*" lets any page have a socket, and none of them a cookie.
+    ours = origin_rule([origin for origin in deps.allowed_origins if origin != "*"])
+
     async def answer(request: web.Request) -> web.StreamResponse:
         address = address_of(request, deps.proxies)
         caller = None
@@ -160,13 +172,15 @@ def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) ->
             if caller is not None:
                 require_scope(caller, scopes)
                 require_held(caller, route.permission)
+        page = page_of(request, ours) if route.cookie else None
         path = _converted(dict(request.match_info), route.path, "path")
         query = _converted(_single(request), route.query, "query")
         body = route.body() if route.body is Nothing else await _read(request, decoder)
-        call = Call(body=body, query=query, path=path, address=address, caller_or_none=caller)
-        reply = await route.handler(deps, call)
+        call = Call(body=body, query=query, path=path, address=address, caller_or_none=caller, page=page)
+        reply = take_off(await route.handler(deps, call), page)
         response = await _file(reply, route.media_type) if isinstance(reply, File) else _rendered(reply, route)
         rate_limits.tell(request, response)
+        page_login.tell(request, response)
         return response
 
     app.router.add_route(route.method, route.url, answer, name=route.name)

@@ -376,6 +376,7 @@ LOG_IN_WITH_PASSKEY = Route(
     status=201,
     auth="none",
     problems=(PasskeyRefused, AccountSuspended, TooManyAttempts),
+    cookie=True,
 )
 FINISH_LOG_IN = Route(
     "POST",
@@ -397,4 +398,5 @@ FINISH_LOG_IN = Route(
     status=201,
     auth="none",
     problems=(LoginNotWaiting, FactorRefused, AccountSuspended, TooManyAttempts, Busy),
+    cookie=True,
 )

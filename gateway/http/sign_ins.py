@@ -185,6 +185,7 @@ COME_BACK = Route(
     status=202,
     auth="none",
     problems=(SignInUnknown, SignInRefused, TooManyAttempts),
+    cookie=True,
 )
 FINISH = Route(
     "POST",
@@ -213,4 +214,5 @@ FINISH = Route(
         TooManyIdentities,
         SecondFactorNeeded,
     ),
+    cookie=True,
 )

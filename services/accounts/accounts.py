@@ -41,7 +41,7 @@ from services.accounts.attempts import Attempts
 from services.accounts.breached import Breached
 from services.accounts.opening import LoggedIn, Opening, let_in
 from services.accounts.passwords import Passwords
-from services.accounts.ports import AccountStores, AccountTransactions, Login
+from services.accounts.ports import AccountStores, AccountTransactions
 from services.accounts.tokens import Tokens
 from services.accounts.vitals import write_into_history
 from services.audit.entry import SYSTEM, Actor, Entry
@@ -153,7 +153,7 @@ class Accounts:
         await self._attempts.from_address(address)
         token_hash = tokens.refresh_hash(refresh_token)
         now = utc(self._clock.wall_ms())
-        stolen: Login | None = None
+        renewed: LoggedIn | None = None
         async with self._transactions() as stores:
             refresh = await stores.logins.refresh_locked(token_hash)
             if refresh is None or refresh.login.ended_at is not None or now >= refresh.expires_at:
@@ -162,16 +162,18 @@ class Accounts:
             if refresh.used_at is not None and now - refresh.used_at > GRACE:
                 # The ending has to be committed, so the refusal is raised after the transaction.
                 await self._end(stores, login.id, login.account_id, now, "a refresh token was used twice", stolen=True)
-                stolen = login
             else:
                 if refresh.used_at is None:
                     await stores.logins.mark_used(token_hash, now)
                 account = await stores.accounts.by_id(login.account_id)
                 if account is None:
                     raise RefreshRefused
-                return await self._opening.issue(stores, account, login, now)
-        log.warning("login.reused", account=str(stolen.account_id), login=str(stolen.id))
-        raise RefreshRefused
+                renewed = await self._opening.issue(stores, account, login, now)
+        if renewed is None:
+            log.warning("login.reused", account=str(login.account_id), login=str(login.id))
+            raise RefreshRefused
+        await self._attempts.renewed(address)
+        return renewed
 
     async def log_out(self, caller: Caller) -> None:
         """End the caller's login. Again is fine. Raises Forbidden for a display, which has no login."""

@@ -50,6 +50,12 @@ class Attempts:
         if address is not None:
             await self._limits.spend(self._rates.address, network_of(address), problem=TooManyAttempts)
 
+    async def renewed(self, address: str | None) -> None:
+        """It was a good refresh token: forget the attempt. A page refreshes each time that it is loaded, and all pages of a studio
+        come from one address."""
+        if address is not None:
+            await self._limits.take(self._rates.address, network_of(address), cost=-1)
+
     async def password(self, email: str, address: str | None) -> None:
         """Count a password that is about to be tried. Raises TooManyAttempts with when to try again."""
         await self.from_address(address)

@@ -42,16 +42,17 @@ _NOT_ENOUGH: Final = frozenset({"password", "issuer"})
 judge."""
 
 
-class LoggedIn(msgspec.Struct, frozen=True):
+class LoggedIn(msgspec.Struct, frozen=True, omit_defaults=True):
     """What somebody gets who has registered, logged in or refreshed. Keep the refresh token; it works once.
 
-    `expires_in_s` is the lifetime of the access token in seconds.
+    `expires_in_s` is the lifetime of the access token in seconds. `refresh_token` is always there, but for our own pages, which
+    have it in a cookie.
     """
 
     account: AccountView
     access_token: str
     expires_in_s: int
-    refresh_token: str
+    refresh_token: str = ""
 
     def __repr__(self) -> str:
         return f"LoggedIn({self.account.id})"

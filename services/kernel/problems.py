@@ -250,6 +250,13 @@ class RefreshRefused(Problem):
     status = 401
 
 
+class PageRefused(Problem):
+    """Only a page of this installation may have a login kept in a cookie, and this request does not come from one."""
+
+    code = "page_refused"
+    status = 403
+
+
 class Forbidden(Problem):
     """Your role does not allow this."""
 

@@ -15,7 +15,7 @@ KEY: Final = Limit("key", 600, 100, "API key or app of an account", "here")
 OPEN: Final = Limit("open", 600, 100, "address", "here")
 """Requests without a token from one address: a studio's screens and the start pages of everybody in its wireless network."""
 ADDRESS: Final = Limit("attempts", 60, 1_000, "address", "here")
-"""Registering, logging in, refreshing, pairing: a class of forty behind one school's address logs in within a minute."""
+"""Registering, logging in, pairing, refreshing in vain: a class of forty behind one school's address logs in within a minute."""
 EMAIL: Final = Limit("password", 10, 30_000, "e-mail", "here")
 """Passwords tried for one e-mail from anywhere: 2 900 a day, of which the commonest ten thousand are refused at the door."""
 KNOWN: Final = Limit("password_known", 10, 30_000, "e-mail and address", "here")

@@ -55,6 +55,13 @@ class Tokens:
             case.headers["Authorization"] = f"Bearer {data}"
 
 
+@schemathesis.hook
+def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
+    """Where the header of our pages is tried, what a browser adds to it: without that nothing but refusals would be seen."""
+    if "X-Paceline-Page" in case.headers:
+        case.headers["Origin"] = BASE_URL
+
+
 @schemathesis.check
 def every_refusal_is_a_problem(context: CheckContext, response: Response, case: Case[Any]) -> None:
     """RFC 9457, whatever went wrong."""

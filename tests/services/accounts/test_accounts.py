@@ -237,6 +237,23 @@ class TestStayingLoggedIn:
         with pytest.raises(RefreshRefused):
             await house.accounts.refresh(busy.refresh_token, address=None)
 
+    async def test_only_refreshes_in_vain_use_up_what_an_address_may_try(self, house: House) -> None:
+        """A studio's pages, each loaded with a refresh, come from one address."""
+        rates = AttemptRates(address=Limit("attempts", 2, 1_000_000, "address"))
+        attempts = Attempts(Limits(house.clock), rates)
+        ids = Uuid7Ids(house.clock)
+        house.accounts = Accounts(
+            house.transactions, house.passwords, house.opening, house.clock, ids, attempts=attempts
+        )
+        page = await house.register()
+        for _ in range(5):
+            page = await house.accounts.refresh(page.refresh_token, address="203.0.113.9")
+        for _ in range(2):
+            with pytest.raises(RefreshRefused):
+                await house.accounts.refresh("plr_guessed", address="203.0.113.9")
+        with pytest.raises(TooManyAttempts):
+            await house.accounts.refresh(page.refresh_token, address="203.0.113.9")
+
     async def test_an_access_token_is_no_refresh_token(self, house: House) -> None:
         anna = await house.register()
         for text in (anna.access_token, "", "plr_" + "A" * 43):
