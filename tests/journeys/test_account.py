@@ -12,7 +12,7 @@ from tests.support.system_parts import require
 async def test_the_words_of_the_page() -> None:
     require("node")
     said, code = await run_node(
-        "--test", *(f"units/{name}.test.mjs" for name in ("logins", "vitals", "units", "your-data"))
+        "--test", *(f"units/{name}.test.mjs" for name in ("logins", "login", "vitals", "units", "your-data"))
     )
     assert code == 0, said
 

@@ -8,14 +8,13 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 
-import { LAPTOP, NARROW_PHONE, fits, registerByKeyboard, shot, speaks, withBrowser, withPage } from "./browser.mjs";
+import { LAPTOP, NARROW_PHONE, accountOf, fits, registerByKeyboard, shot, speaks, withBrowser, withPage } from "./browser.mjs";
 import { BASE_URL, connect, eventually, http, journey } from "./client.mjs";
 
 const OTHER_URL = process.env.OTHER_URL ?? BASE_URL;
 const OLD = "seven brown foxes rowing";
 const NEW = "copper lantern orbit thistle";
 
-const kept = (page) => page.evaluate(() => JSON.parse(localStorage.getItem("paceline.login.athlete")));
 const rows = (page) => page.locator("#logins .device");
 
 /** Two values of one kind, of which one holds now, and one that cannot be. */
@@ -58,7 +57,7 @@ async function account(browser, tell) {
     await body(page);
     tell("a body with a history");
 
-    const { email } = (await kept(page)).account;
+    const { email } = await accountOf(page);
     const logIn = (device) =>
       http("POST", "/v1/logins", { body: { email, password: OLD, device }, status: 201 });
     const watch = await logIn("Watch on the left wrist");

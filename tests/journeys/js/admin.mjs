@@ -28,7 +28,7 @@ function codeNow() {
   return String((hash.readUInt32BE(hash.at(-1) & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
 }
 
-/** A page on which somebody is logged in already. */
+/** A page on which somebody is logged in already, since before logins were in cookies: it swaps what was kept for one. */
 async function enter(page, told) {
   await page.goto(`${BASE_URL}/admin`);
   await page.evaluate((kept) => localStorage.setItem("paceline.login.athlete", JSON.stringify(kept)), {

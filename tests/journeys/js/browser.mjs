@@ -162,6 +162,22 @@ export async function speaks(page, name) {
   assert.deepEqual(faults, [], `${name} cannot be read aloud`);
 }
 
+/** Who is logged in, as a page keeps it for all tabs, or null. */
+export const accountOf = (page, side = "athlete") =>
+  page.evaluate((key) => JSON.parse(localStorage.getItem(key))?.account ?? null, `paceline.account.${side}`);
+
+/** An access token of the login in the browser's cookie, in line with its pages. */
+export const tokenOf = (page, side = "athlete") =>
+  page.evaluate(
+    (side) =>
+      navigator.locks.request(`paceline.login.${side}.refresh`, async () => {
+        const headers = { "Content-Type": "application/json", "X-Paceline-Page": side };
+        const answer = await fetch("/v1/logins/refresh", { method: "POST", headers, body: "{}" });
+        return (await answer.json()).access_token;
+      }),
+    side,
+  );
+
 /** Fills and sends the form of the account pages without a mouse. */
 export const registerByKeyboard = async (page, name) => {
   await page.getByRole("button", { name: /Register/ }).focus();

@@ -10,15 +10,13 @@ import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 
-import { LAPTOP, NARROW_PHONE, PHONE, fits, registerByKeyboard, shot, speaks, withBrowser, withPage } from "./browser.mjs";
+import { LAPTOP, NARROW_PHONE, PHONE, fits, registerByKeyboard, shot, speaks, tokenOf, withBrowser, withPage } from "./browser.mjs";
 import { BASE_URL, connect, eventually, http, journey, register, samplesFrom } from "./client.mjs";
 
 const OTHER_URL = process.env.OTHER_URL ?? BASE_URL;
 const CROWDS = (process.env.CROWDS ?? "").split(" ").filter(Boolean);
 const HOUR_MS = 3_600_000;
 
-/** The access token that the page has in its keep. */
-const tokenOf = (page) => page.evaluate(() => JSON.parse(localStorage.getItem("paceline.login.athlete")).access);
 const lines = (page) => page.locator("#rows tr:not(.gap)");
 const ranks = async (page) =>
   (await lines(page).allInnerTexts()).map((text) => text.split(/\s*[\t\n]\s*/).slice(0, 2).join(" "));

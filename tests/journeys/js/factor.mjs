@@ -9,7 +9,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 
-import { LAPTOP, NARROW_PHONE, PASSWORD, fits, registerByKeyboard, shot, speaks, withBrowser, withPage } from "./browser.mjs";
+import { LAPTOP, NARROW_PHONE, PASSWORD, accountOf, fits, registerByKeyboard, shot, speaks, withBrowser, withPage } from "./browser.mjs";
 import { BASE_URL, eventually, journey } from "./client.mjs";
 
 const STEP_MS = 30_000;
@@ -72,7 +72,7 @@ async function factor(browser, tell) {
     await page.goto(`${BASE_URL}/account`);
     await registerByKeyboard(page, "Ana");
     await page.getByRole("heading", { name: "Second factor" }).waitFor();
-    const { email } = await page.evaluate(() => JSON.parse(localStorage.getItem("paceline.login.athlete")).account);
+    const { email } = await accountOf(page);
     await said(page, "Your password alone opens your account.");
 
     await page.getByRole("button", { name: "Set up" }).click();

@@ -10,7 +10,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 
-import { LAPTOP, NARROW_PHONE, PHONE, fits, registerByKeyboard, shot, speaks, withBrowser, withPage } from "./browser.mjs";
+import { LAPTOP, NARROW_PHONE, PHONE, fits, registerByKeyboard, shot, speaks, tokenOf, withBrowser, withPage } from "./browser.mjs";
 import { BASE_URL, connect, eventually, http, journey, register, samplesFrom } from "./client.mjs";
 
 const OTHER_URL = process.env.OTHER_URL ?? BASE_URL;
@@ -23,9 +23,6 @@ async function train(client, bpm = 140) {
   await client.ask("stream.samples", { stream, seq: 0, samples: samplesFrom(0, 60, bpm) });
   await client.ask("stream.finish", { stream, samples: 60 });
 }
-
-/** The access token that the page has in its keep. */
-const tokenOf = (page) => page.evaluate(() => JSON.parse(localStorage.getItem("paceline.login.athlete")).access);
 
 const notes = (page) => page.locator(".note");
 const unread = (page) => page.locator(".note.is-unread");

@@ -587,10 +587,10 @@ const CHAPTERS = {
       await page.goto(`${BASE_URL}/coach`);
       await registerByKeyboard(page, "Tabs Coach");
       await page.getByRole("heading", { name: "Start a class" }).waitFor();
-      await page.evaluate(() => {
-        const kept = JSON.parse(localStorage.getItem("paceline.login.coach"));
-        localStorage.setItem("paceline.login.coach", JSON.stringify({ ...kept, expiresAtMs: Date.now() }));
-      });
+      const [cookie] = await context.cookies();
+      assert.deepEqual([cookie.httpOnly, cookie.sameSite], [true, "Strict"]);
+      const kept = await page.evaluate(() => [JSON.stringify(localStorage), JSON.stringify(sessionStorage), document.cookie].join(" "));
+      assert.ok(!/plr_|eyJ/.test(kept), "no script can read a token");
       let refreshes = 0;
       context.on("request", (request) => {
         if (request.url().endsWith("/v1/logins/refresh")) refreshes += 1;
@@ -598,7 +598,7 @@ const CHAPTERS = {
       const tabs = await Promise.all([1, 2, 3].map(() => context.newPage()));
       await Promise.all(tabs.map((tab) => tab.goto(`${BASE_URL}/coach`)));
       for (const tab of tabs) await tab.getByText("None yet.").waitFor();
-      assert.equal(refreshes, 1, "tabs share one refresh");
+      assert.equal(refreshes, 3, "each tab has got an access token of its own, by one cookie");
       await tabs[0].getByRole("button", { name: "Log out" }).click();
       for (const tab of [page, ...tabs]) await tab.getByRole("heading", { name: "Log in" }).waitFor();
     });

@@ -9,13 +9,12 @@
  */
 import assert from "node:assert/strict";
 
-import { LAPTOP, PHONE, fits, registerByKeyboard, shot, speaks, withBrowser, withPage } from "./browser.mjs";
+import { LAPTOP, PHONE, accountOf, fits, registerByKeyboard, shot, speaks, withBrowser, withPage } from "./browser.mjs";
 import { BASE_URL, eventually, journey } from "./client.mjs";
 
 const ELSEWHERE = process.env.PROVIDERS.split(",");
 const OPTIONS = { quiet: false, elsewhere: ELSEWHERE }; // not quiet: the browser writes refusals into its console
 
-const kept = (page) => page.evaluate(() => JSON.parse(localStorage.getItem("paceline.login.athlete")));
 const home = (page) => page.getByRole("heading", { name: "Where you are logged in" }).waitFor();
 const identities = (page) => page.locator("#identities .device");
 
@@ -44,7 +43,7 @@ async function newAccount(browser, tell) {
 
     await signIn(page, "the studio", "Anna");
     await home(page);
-    const first = (await kept(page)).account;
+    const first = await accountOf(page);
     assert.equal(first.email, "anna@example.org");
     assert.equal(new URL(page.url()).pathname, "/account", "one is back where one began");
     assert.equal(await page.evaluate(() => sessionStorage.length), 0, "no secret is left");
@@ -62,7 +61,7 @@ async function newAccount(browser, tell) {
     await logOut(page);
     await signIn(page, "the studio", "Anna");
     await home(page);
-    assert.equal((await kept(page)).account.id, first.id, "the same account");
+    assert.equal((await accountOf(page)).id, first.id, "the same account");
     await logOut(page);
     tell("out, and in again");
 
@@ -71,7 +70,7 @@ async function newAccount(browser, tell) {
     await speaks(page, "the page that says so");
     await fits(page, "the page that says so");
     await shot(page, "sign-in-link-needed-phone");
-    assert.equal(await kept(page), null, "nobody is logged in by an address");
+    assert.equal(await accountOf(page), null, "nobody is logged in by an address");
     await page.getByRole("link", { name: "Log in and link it" }).click();
     await page.getByRole("button", { name: "Continue with the studio" }).waitFor();
     tell("not linked silently");
@@ -89,7 +88,7 @@ async function linked(browser, tell) {
     await page.goto(`${BASE_URL}/account`);
     await registerByKeyboard(page, "Ben");
     await home(page);
-    const ben = (await kept(page)).account;
+    const ben = await accountOf(page);
     await page.getByRole("button", { name: "Link the gym" }).click();
     await page.getByRole("button", { name: "Ben at the gym" }).click();
     await home(page);
@@ -99,7 +98,7 @@ async function linked(browser, tell) {
     await logOut(page);
     await signIn(page, "the gym", "Ben at the gym");
     await home(page);
-    assert.equal((await kept(page)).account.id, ben.id, "the same account");
+    assert.equal((await accountOf(page)).id, ben.id, "the same account");
     await page.getByRole("button", { name: "Remove the gym" }).click();
     await page.getByText("You sign in with the gym no more.").waitFor();
     await eventually("an empty list", async () => (await identities(page).count()) === 0);
@@ -123,7 +122,7 @@ async function elsewhere(browser, tell) {
   await withPage(browser, { ...OPTIONS }, async (page) => {
     await page.goto(`${BASE_URL}/sign-in#${answer}`);
     await page.getByText("begun in another tab or browser").waitFor();
-    assert.equal(await kept(page), null);
+    assert.equal(await accountOf(page), null);
     assert.equal(new URL(page.url()).hash, "", "the code does not stay in the address");
   });
   tell("an answer from elsewhere is refused");

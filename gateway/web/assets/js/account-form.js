@@ -8,6 +8,9 @@ import { call } from "./http.js";
 import { Problem } from "./problem.js";
 import { providerButtons } from "./signing-in.js";
 
+/** Where the server gives no cookie (login-store.js), whoever logs in should know how long that will be. */
+const PASSING = window.isSecureContext ? "" : " This page came over plain http: you stay logged in in this tab only.";
+
 const FACES = {
   login: { title: "Log in", button: "Log in", other: "No account yet? Register", password: "current-password" },
   register: {
@@ -91,7 +94,7 @@ export function accountForm(place, login, { as, onDone }) {
     face = next;
     const words = FACES[face];
     title.textContent = words.title;
-    note.textContent = face === "login" ? `Welcome back. Log in as ${as}.` : `Register as ${as}. It takes a minute.`;
+    note.textContent = (face === "login" ? `Welcome back. Log in as ${as}.` : `Register as ${as}. It takes a minute.`) + PASSING;
     button.textContent = words.button;
     other.textContent = words.other;
     password.input.autocomplete = words.password;

@@ -146,6 +146,8 @@ async function titleOf(classCode) {
 async function resume(kept) {
   const source =
     localStorage.getItem("paceline.source") === "bluetooth" && bluetoothWorks() ? "bluetooth" : "simulated";
+  await login.complete(); // zones are judged by the body, of which nothing is kept
+  if (login.account?.id !== shownFor) return;
   const live = new Live(login);
   const next = newTraining(live, source);
   await next.resume(kept);

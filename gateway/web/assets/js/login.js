@@ -1,50 +1,47 @@
 /**
  * A login in this browser: who, an access token for some minutes, a refresh token for some weeks.
  *
- * The coach page and the athlete page keep separate logins, so that one browser can try both sides of a class. All tabs
- * of one side share one login through localStorage. A refresh token works once, so only one tab may use it at a time:
- * whoever holds the lock looks first whether another tab has been quicker (hand-over.js says why localStorage is not enough
- * for that). Where the browser has no locks (pages over plain http from another machine) the server's few seconds of grace
- * for a used token take their place.
+ * The coach page and the athlete page keep separate logins, so that one browser can try both sides of a class. All tabs of one
+ * side share one login: its refresh token is in a cookie, which no script can read; each page has an access token of its own, in
+ * memory, and gets the next one by the cookie, also when it is loaded. What is kept of it says only who is logged in
+ * (login-store.js).
+ *
+ * A refresh token works once. Whoever has the lock has the cookie to itself, so no tab comes with one that another has just used,
+ * and what takes a cookie away never takes that of a newer login. Without the lock the server's few seconds of grace for a
+ * used token take its place.
  */
-import { handOver, pickUp } from "./hand-over.js";
 import { call } from "./http.js";
+import { LoginStore } from "./login-store.js";
 import { showPasskey } from "./passkeys.js";
 import { Problem } from "./problem.js";
 
 const REFRESH_BEFORE_MS = 60_000;
+const COMPLETE_WITHIN_MS = 2_000; // chosen by feeling: a workout that is taken up again must not wait for a bad network
+const COOKIES = window.isSecureContext; // https, and loopback: where the server gives a cookie
 
-/** @typedef {{account: any, access: string, refresh: string, expiresAtMs: number}} Kept */
+/** @typedef {{account: any, access: string, expiresAtMs: number}} Held */
+/** What this page has in memory, by side: whoever makes a second Login of a side goes on with the same. @type {Map<string, Held>} */
+const HELD = new Map();
 
 export class Login {
   /** @param {"coach" | "athlete"} side */
   constructor(side) {
     this.side = side;
-    this.key = `paceline.login.${side}`;
+    this.store = new LoginStore(side, { cookies: COOKIES, shared: localStorage, tab: sessionStorage });
     /** @type {Set<() => void>} */
     this.listeners = new Set();
     this.refreshing = null;
     window.addEventListener("storage", (event) => {
-      if (event.key === this.key) this.#tell();
+      if (event.key === this.store.key) this.#tell();
     });
+    if (this.store.leaving) this.#leave();
   }
 
-  /** @returns {Kept | null} */
-  get kept() {
-    const text = localStorage.getItem(this.key);
-    if (!text) return null;
-    try {
-      return JSON.parse(text);
-    } catch (damaged) {
-      console.warn("the kept login is not readable; log in again", damaged);
-      localStorage.removeItem(this.key);
-      return null;
-    }
-  }
-
-  /** The account, or null when nobody is logged in. */
+  /** The account, or null when nobody is logged in. Until the first call it is what was kept: without the body. */
   get account() {
-    return this.kept?.account ?? null;
+    const account = this.store.who?.account ?? null;
+    const held = HELD.get(this.side);
+    return account && held?.account.id === account.id ? held.account : account;
   }
 
   has(role) {
@@ -60,7 +57,7 @@ export class Login {
   /** @param {{email: string, password: string, name: string}} fields */
   async register({ email, password, name }) {
     const role = this.side === "coach" ? "coach" : "member";
-    this.enter(await call("POST", "/v1/accounts", { body: { email, password, name, role, device: deviceName() } }));
+    await this.#enter("/v1/accounts", { email, password, name, role, device: deviceName() });
   }
 
   /**
@@ -72,15 +69,15 @@ export class Login {
     return call("POST", "/v1/registrations", { body: { email, password, name, role } });
   }
 
-  /** Keeps a login that the server has just opened, in whatever way. */
-  enter(told) {
-    this.#keep(told);
-    this.#tell();
+  /** Goes on with a login whose refresh token came in a body. @param {{account: any, refresh_token: string}} told */
+  async takeOver({ account, refresh_token }) {
+    await this.#enter("/v1/logins/refresh", { refresh_token });
+    return account;
   }
 
   /** @param {{email: string, password: string}} fields */
   async logIn({ email, password }) {
-    this.enter(await call("POST", "/v1/logins", { body: { email, password, device: deviceName() } }));
+    await this.#enter("/v1/logins", { email, password, device: deviceName() });
   }
 
   /** Begins to sign in with a provider; where to go for that. */
@@ -89,43 +86,55 @@ export class Login {
     return call("POST", "/v1/sign-ins", { body: { provider, role, device: deviceName() } });
   }
 
+  /** Asks how a sign-in with a provider is, and keeps the login when it is done. */
+  async finishSignIn(id, secret) {
+    const now = await this.#alone(async () => {
+      const told = await this.#ask("POST", `/v1/sign-ins/${id}/finish`, { body: { secret } });
+      if (told.login) this.#keep(told.login);
+      return told;
+    });
+    if (now.login) this.#tell();
+    return now;
+  }
+
   /** Goes on where `logIn` was answered with `second_factor_needed`. @param {Record<string, any>} proof its token, and one proof */
   async finish(proof) {
-    this.enter(await call("POST", "/v1/logins/second-factor", { body: proof }));
+    await this.#enter("/v1/logins/second-factor", proof);
   }
 
   /** Logs in with a passkey alone. */
   async withPasskey() {
     const passkey = await showPasskey(await call("POST", "/v1/logins/passkey/options"));
-    this.enter(await call("POST", "/v1/logins/passkey", { body: { passkey, device: deviceName() } }));
+    await this.#enter("/v1/logins/passkey", { passkey, device: deviceName() });
   }
 
   /** Keeps an access token that says that this login has proven itself just now. */
   keepFresh({ access_token, expires_in_s }) {
-    const kept = this.kept;
-    if (!kept) return;
-    const fresh = { ...kept, access: access_token, expiresAtMs: Date.now() + expires_in_s * 1000 };
-    localStorage.setItem(this.key, JSON.stringify(fresh));
+    const held = HELD.get(this.side);
+    if (!held) return;
+    HELD.set(this.side, { ...held, access: access_token, expiresAtMs: Date.now() + expires_in_s * 1000 });
   }
 
-  /** Ends the login here and, when the server can be reached, there too. */
+  /** Ends the login here and, when the server can be reached, there too; otherwise as soon as a page finds it again. */
   async logOut() {
     try {
-      if (this.kept) await this.call("DELETE", "/v1/logins/current");
+      if (this.account) await this.#ask("DELETE", "/v1/logins/current", { token: await this.token() });
+      this.#forget();
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       console.info("logged out on this device only:", problem.message);
+      if (this.account) this.store.leave();
+      this.#forgotten();
     }
-    await handOver(this.key, null);
-    this.#forget();
   }
 
   /** An access token that is good for a while yet. Raises `Problem` when nobody is logged in any more. */
   async token({ force = false } = {}) {
-    const kept = this.kept;
-    if (!kept) throw loggedOut();
-    if (!force && kept.expiresAtMs - Date.now() > REFRESH_BEFORE_MS) return kept.access;
-    this.refreshing ??= this.#refresh(kept.refresh).finally(() => {
+    const { account } = this;
+    if (!account) throw loggedOut();
+    const held = this.#heldFor(account);
+    if (!force && held && held.expiresAtMs - Date.now() > REFRESH_BEFORE_MS) return held.access;
+    this.refreshing ??= this.#refresh(held).finally(() => {
       this.refreshing = null;
     });
     return this.refreshing;
@@ -148,52 +157,93 @@ export class Login {
     return this.account;
   }
 
-  /** Keeps what the server said about the account. */
-  learn(account) {
-    const kept = this.kept;
-    if (kept) localStorage.setItem(this.key, JSON.stringify({ ...kept, account }));
+  /** Has the account whole, body included, if the server says so before long. */
+  async complete() {
+    try {
+      await Promise.race([this.token(), new Promise((resolve) => setTimeout(resolve, COMPLETE_WITHIN_MS))]);
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      console.info("only what was kept is known of the account:", problem.message);
+    }
   }
 
-  /**
-   * @param {string} worn the refresh token that came with the access token that is no longer good enough. It tells one
-   *   login from the next; two access tokens of the same second are the same.
-   */
+  /** Keeps what the server said about the account. */
+  learn(account) {
+    const held = HELD.get(this.side);
+    if (held?.account.id === account.id) HELD.set(this.side, { ...held, account });
+    this.store.learn(account);
+  }
+
+  #heldFor(account) {
+    const held = HELD.get(this.side);
+    return held?.account.id === account.id ? held : null;
+  }
+
+  /** @param {Held | null} worn what was not good enough */
   async #refresh(worn) {
-    return withLock(`${this.key}.refresh`, async () => {
-      const kept = this.kept;
-      if (!kept) throw loggedOut();
-      if (kept.refresh !== worn) return kept.access; // another tab was quicker
-      const left = await pickUp(this.key);
-      if (left && left.refresh !== worn && left.account.id === kept.account.id && left.expiresAtMs >= kept.expiresAtMs) {
-        localStorage.setItem(this.key, JSON.stringify(left)); // it was, but our copy does not know it yet
-        return left.access;
-      }
-      let renewed;
+    return this.#alone(async () => {
+      const { who } = this.store;
+      if (!who) throw loggedOut();
+      const held = this.#heldFor(who.account);
+      if (held && held !== worn) return held.access; // another part of this page was quicker
+      let told;
       try {
-        renewed = this.#keep(await call("POST", "/v1/logins/refresh", { body: { refresh_token: kept.refresh } }));
+        told = await this.#ask("POST", "/v1/logins/refresh", { body: who.refresh ? { refresh_token: who.refresh } : {} });
       } catch (problem) {
-        if (problem.code === "refresh_refused" && this.kept?.refresh === kept.refresh) this.#forget();
+        if (problem.code === "refresh_refused") this.#forget();
         throw problem;
       }
-      await handOver(this.key, renewed);
-      return renewed.access;
+      if (COOKIES && who.refresh) indexedDB.deleteDatabase("paceline-hand-over"); // where pages used to leave tokens, too
+      this.#keep(told);
+      if (told.account.id !== who.account.id) this.#tell(); // the cookie is of whoever logged in last
+      return told.access_token;
     });
   }
 
+  /** Opens a login and keeps it. */
+  async #enter(path, body) {
+    await this.#alone(async () => this.#keep(await this.#ask("POST", path, { body })));
+    this.#tell();
+  }
+
+  /** Ends at the server what was ended here while it could not be reached. */
+  async #leave() {
+    try {
+      await this.#alone(async () => {
+        if (!this.store.leaving) return; // somebody has logged in since, or another tab was quicker
+        const { access_token } = await this.#ask("POST", "/v1/logins/refresh", { body: {} });
+        await this.#ask("DELETE", "/v1/logins/current", { token: access_token });
+        this.store.forget();
+      });
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      if (problem.code === "refresh_refused") this.store.forget();
+      else console.info("not yet logged out at the server:", problem.message);
+    }
+  }
+
+  /** A call that the cookie of this side goes along with. */
+  #ask(method, path, { body, token } = {}) {
+    return call(method, path, { body, token, side: COOKIES ? this.side : null });
+  }
+
+  /** Does `work` while no other tab uses the cookie of this side. */
+  #alone(work) {
+    return navigator.locks ? navigator.locks.request(`paceline.login.${this.side}.refresh`, work) : work();
+  }
+
   #keep(told) {
-    /** @type {Kept} */
-    const kept = {
-      account: told.account,
-      access: told.access_token,
-      refresh: told.refresh_token,
-      expiresAtMs: Date.now() + told.expires_in_s * 1000,
-    };
-    localStorage.setItem(this.key, JSON.stringify(kept));
-    return kept;
+    HELD.set(this.side, { account: told.account, access: told.access_token, expiresAtMs: Date.now() + told.expires_in_s * 1000 });
+    this.store.keep(told.account, told.refresh_token);
   }
 
   #forget() {
-    localStorage.removeItem(this.key);
+    this.store.forget();
+    this.#forgotten();
+  }
+
+  #forgotten() {
+    HELD.delete(this.side);
     this.#tell();
   }
 
@@ -204,9 +254,9 @@ export class Login {
 
 /** Finishes a registration with the link of a mail, on the side that its role is for; the account. */
 export async function finishRegistration({ token, password }) {
+  // Which side it is for is known with the answer, so this one has the refresh token in its body; it is swapped at once.
   const told = await call("POST", "/v1/registrations/finish", { body: { token, password, device: deviceName() } });
-  new Login(told.account.roles.includes("coach") ? "coach" : "athlete").enter(told);
-  return told.account;
+  return new Login(told.account.roles.includes("coach") ? "coach" : "athlete").takeOver(told);
 }
 
 /** A screen without an account: knowing a class's join code is its right to watch. */
@@ -237,10 +287,6 @@ export class DisplayPass {
   async call(method, path) {
     return call(method, path, { token: this.token_ ?? (await this.token()) });
   }
-}
-
-function withLock(name, work) {
-  return navigator.locks ? navigator.locks.request(name, work) : work();
 }
 
 function loggedOut() {

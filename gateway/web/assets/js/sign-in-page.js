@@ -19,16 +19,16 @@ const left = takeLeft();
 async function finished() {
   if (!left) throw elsewhere();
   const { id, secret, linking } = left;
+  const login = new Login(left.side);
   let now = await call("POST", `/v1/sign-ins/${id}/return`, { body: { secret, ...answer } });
   const until = performance.now() + WAIT_MS;
   while (now.state === "waiting") {
     if (performance.now() > until) throw tooLong();
     await new Promise((resolve) => setTimeout(resolve, now.again_in_ms));
-    now = await patient(() => call("POST", `/v1/sign-ins/${id}/finish`, { body: { secret } }));
+    now = await patient(() => login.finishSignIn(id, secret));
     if (performance.now() > until - WAIT_MS + 3_000)
       setText(byId("said"), linking ? "The provider takes its time. Still waiting …" : "The provider takes its time. Nearly there …");
   }
-  if (now.login) new Login(left.side).enter(now.login);
 }
 
 /** An answer that is lost on the way is asked for again, as long as that can help. */
