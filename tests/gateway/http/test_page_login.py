@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from http.cookies import Morsel, SimpleCookie
 from typing import Any, Final
 
+import msgspec
 import pytest
 from aiohttp import ClientResponse
+from msgspec.structs import replace
 
+from gateway.http.examples import example_of
+from gateway.http.page_login import Page, take_off
 from gateway.http.routes import ROUTES
 from services.accounts.opening import LoggedIn
 from services.accounts.sign_ins import SignInNow
@@ -215,6 +219,20 @@ async def test_a_cookie_is_no_token_for_anything(browser: Browser) -> None:
         response = await browser.call(route.method, route.url.replace("{", "").replace("}", ""))
         assert await code(response) == (401, "not_authenticated"), route.name
     assert list(browser.jar) == ["__Host-paceline-athlete"]
+
+
+def test_the_login_of_a_sign_in_is_put_there_too() -> None:
+    """ASVS 14.3.3: it lies deeper in its answer than the others."""
+    login = replace(msgspec.convert(example_of(LoggedIn), LoggedIn), refresh_token="plr_new")
+    page = Page("paceline-athlete-80", secure=False, brought=None)
+    left = take_off(SignInNow("done", login=login), page)
+    assert page.becomes == "plr_new"
+    assert b"plr_" not in msgspec.json.encode(left)
+    assert left.login == replace(login, refresh_token="")
+    waiting = SignInNow("waiting", again_in_ms=400)
+    page = Page("paceline-athlete-80", secure=False, brought=None)
+    assert (take_off(waiting, page), page.becomes) == (waiting, None)
+    assert take_off(SignInNow("done", login=login), None).login == login
 
 
 def test_every_answer_with_a_login_in_it_can_go_into_a_cookie() -> None:
