@@ -24,8 +24,8 @@ class AppGrants:
         """Store the hash of a code that has just been given out."""
         await self._tx.execute(
             """
-            INSERT INTO app_codes (code_hash, app_id, account_id, redirect_uri, scopes, challenge, expires_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            INSERT INTO app_codes (code_hash, app_id, account_id, redirect_uri, scopes, challenge, expires_at, given_in)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
             """,
             code_hash,
             code.app_id,
@@ -34,13 +34,14 @@ class AppGrants:
             list(in_order(code.scopes)),
             code.challenge,
             code.expires_at,
+            code.given_in,
         )
 
     async def code_locked(self, code_hash: bytes) -> Code | None:
         """The code, locked until the transaction ends, or None."""
         row = await self._tx.fetchrow(
             """
-            SELECT app_id, account_id, redirect_uri, scopes, challenge, expires_at, used_at, login_id
+            SELECT app_id, account_id, redirect_uri, scopes, challenge, expires_at, given_in, used_at, login_id
             FROM app_codes WHERE code_hash = $1
             FOR NO KEY UPDATE
             """,

@@ -109,6 +109,7 @@ class Consents:
                 scopes=wanted.scopes,
                 challenge=wanted.challenge,
                 expires_at=utc(self._clock.wall_ms()) + timedelta(seconds=CODE_TTL_S),
+                given_in=caller.login_id,
             )
             await stores.app_grants.add_code(made.hash, code)
         log.info("app.allowed", app=str(app.id), account=str(caller.account_id))

@@ -152,7 +152,7 @@ class Exchanging:
                 _check_code(code, uri, verifier, now)
                 login_id = LoginId(self._ids.next())
                 grant = Grant(login_id, app.id, code.account_id, code.scopes, now)
-                reply = await self._open(stores, app, grant, now)
+                reply = await self._open(stores, app, grant, code.given_in, now)
                 await stores.app_grants.use_code(code_hash, now, login_id)
                 return reply
             # The ending has to be committed, so the refusal is raised after the transaction.
@@ -161,13 +161,18 @@ class Exchanging:
         log.warning("app.code_replayed", app=str(app.id), account=str(code.account_id))
         raise InvalidGrant
 
-    async def _open(self, stores: AppStores, app: App, grant: Grant, now: datetime) -> TokenReply:
+    async def _open(
+        self, stores: AppStores, app: App, grant: Grant, given_in: LoginId | None, now: datetime
+    ) -> TokenReply:
         if await stores.accounts.locked(grant.account_id) is None:
             raise InvalidGrant
-        # Under the lock: who suspends the account at this moment ends this login, or is seen here.
+        # Under the lock: who suspends the account or changes its password at this moment ends this login, or is seen here.
         standing = await stores.suspensions.standing(grant.account_id)
         if standing is not None and standing.holds(to_wall_ms(now)):
             raise InvalidGrant("the account was suspended")
+        agreed = None if given_in is None else await stores.logins.by_id(given_in)
+        if agreed is not None and agreed.ended_at is not None:
+            raise InvalidGrant("the login in which the person agreed has ended: ask the person again")
         live = await stores.app_grants.live(grant.account_id, now)
         of_app = [each for each in live if each.grant.app_id == app.id]
         await end_grants(stores, [each.grant for each in of_app[MAX_GRANTS - 1 :]], now, CROWDED_OUT)

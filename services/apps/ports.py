@@ -18,7 +18,8 @@ from services.kernel.ids import AccountId, ApiKeyId, AppId, LoginId
 
 
 class Code(msgspec.Struct, frozen=True):
-    """An authorisation code as stored: what somebody has agreed to. `login_id` is what came of it, once it was used."""
+    """An authorisation code as stored: what somebody has agreed to. `given_in` is the login in which they did; `login_id` what came
+    of it, once it was used."""
 
     app_id: AppId
     account_id: AccountId
@@ -26,6 +27,7 @@ class Code(msgspec.Struct, frozen=True):
     scopes: frozenset[Scope]
     challenge: str
     expires_at: datetime
+    given_in: LoginId | None
     used_at: datetime | None = None
     login_id: LoginId | None = None
 

@@ -179,7 +179,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
     entry(
         "app_codes",
         by("account_id"),
-        key="app_id login_id",
+        key="app_id login_id given_in",
         account="account_id",
         secret="code_hash challenge",  # noqa: S106 - columns
         personal="scopes expires_at used_at",

@@ -15,7 +15,7 @@ from services.apps.lent import BELIEVED_S
 from services.kernel.facts import LoginEnded
 from services.kernel.ids import AccountId, SuspensionId
 from tests.gateway.http.apps_client import CALLBACK, ThirdParty, challenge_of, third_party
-from tests.gateway.http.conftest import PUBLIC_URL, Api
+from tests.gateway.http.conftest import PASSWORD, PUBLIC_URL, Api
 
 ISS = PUBLIC_URL
 
@@ -157,6 +157,24 @@ async def test_a_code_of_an_account_that_was_suspended_meanwhile_opens_nothing(a
     async with api.transactions() as stores:
         await stores.suspensions.add(Suspension(SuspensionId(uuid.uuid4()), account_id, "spam", api.clock.wall_ms()))
     assert error(await pulse.exchange(code)) == (400, "invalid_grant")
+
+
+@pytest.mark.parametrize("how", ["log-out", "password"])
+async def test_a_code_of_a_login_that_has_ended_meanwhile_opens_nothing(api: Api, pulse: ThirdParty, how: str) -> None:
+    """ASVS 7.4.3, 10.4.2: a thief who has agreed to an app of their own is put out with it, also in the minute of its code."""
+    thief = await api.register()
+    code = await pulse.code(thief["access_token"])
+    if how == "log-out":
+        assert (await api.call("DELETE", "/v1/logins/current", token=thief["access_token"])).status == 204
+    else:
+        body = {"email": thief["account"]["email"], "password": PASSWORD, "device": "phone"}
+        owner = (await (await api.call("POST", "/v1/logins", body)).json())["access_token"]
+        change = {"old": PASSWORD, "new": "quarry lantern birch soda"}
+        response = await api.call("PUT", "/v1/me/password", change, token=owner)
+        assert response.status < 300, await response.text()
+    refused = await pulse.exchange(code)
+    assert error(refused) == (400, "invalid_grant")
+    assert "the login in which the person agreed has ended" in refused.json()["error_description"]
 
 
 async def test_a_login_that_has_ended_lends_nothing(api: Api, pulse: ThirdParty) -> None:
