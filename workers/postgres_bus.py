@@ -43,7 +43,7 @@ from workers.bus import (
 )
 from workers.retry import Again, Ladder, Park, after_failure
 from workers.task_statistics import BusStatistics, Overview
-from workers.wakeups import Wakeups, finish, pause
+from workers.wakeups import Wakeups, finish, pause, woken_by
 
 POLL_S: Final = 1.0
 """How often a queue is looked at without having been woken; also how late a retry may be."""
@@ -117,12 +117,8 @@ class PostgresBus:
 
     async def consume(self, queue: Queue, handle: Handle) -> None:
         """See `TaskBus.consume`."""
-        woken = asyncio.Event()
-        if self._wakeups is None:
+        with woken_by(self._wakeups, CHANNEL) as woken:
             await self._consume(queue, handle, woken)
-        else:
-            with self._wakeups.on(CHANNEL, woken):
-                await self._consume(queue, handle, woken)
 
     def stop(self) -> None:
         """See `TaskBus.stop`."""

@@ -37,7 +37,7 @@ from services.kernel.facts import Envelope
 from services.kernel.ids import FactId
 from workers.bus import BusUnavailable, TaskBus
 from workers.held_back import HeldBack
-from workers.wakeups import Wakeups, pause
+from workers.wakeups import Wakeups, pause, woken_by
 
 BATCH: Final = 500
 """Facts of one batch, shared by the shards it holds. One wave of as many is on its way at once."""
@@ -98,12 +98,8 @@ class Relay:
 
     async def run(self) -> None:
         """Move facts as they come, until `stop`; outlasts every fault of bus and database."""
-        woken = asyncio.Event()
-        if self._wakeups is None:
+        with woken_by(self._wakeups, CHANNEL) as woken:
             await self._run(woken)
-        else:
-            with self._wakeups.on(CHANNEL, woken):
-                await self._run(woken)
 
     def stop(self) -> None:
         """Finish the batch at hand and return from `run`. May be called again."""

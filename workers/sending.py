@@ -52,7 +52,7 @@ from services.notifications.outgoing import (
 from services.notifications.phone import PhoneCodes
 from services.notifications.ports import Reader, Words
 from services.notifications.topics import TOPICS
-from workers.wakeups import Wakeups, pause
+from workers.wakeups import Wakeups, pause, woken_by
 
 POLL_S: Final = 5.0
 """How often a lane is looked at without having been woken; also how late what was held may be."""
@@ -186,12 +186,8 @@ class Sender:
 
     async def run(self) -> None:
         """Send until `stop`; outlasts every fault of database and providers. What is being sent then is finished first."""
-        woken = asyncio.Event()
-        if self._wakeups is None:
+        with woken_by(self._wakeups, CHANNEL) as woken:
             await self._run(woken)
-        else:
-            with self._wakeups.on(CHANNEL, woken):
-                await self._run(woken)
 
     def stop(self) -> None:
         """Begin nothing more and return from `run`. May be called again."""

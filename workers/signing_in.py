@@ -33,7 +33,7 @@ from services.kernel.clock import Clock, utc
 from services.kernel.sealing import CannotOpen, Seals
 from services.schedule.jobs import Tick
 from workers.outbound.identity import IdentityCalls, NoAnswer, failure_of
-from workers.wakeups import Wakeups, pause
+from workers.wakeups import Wakeups, pause, woken_by
 
 SLOTS: Final = 16
 """Providers that this process asks at the same time; who finds none free waits in the database."""
@@ -88,12 +88,8 @@ class SigningIn:
 
     async def run(self) -> None:
         """Ask until `stop`, outlasting every fault of the database and of everybody who is asked."""
-        woken = asyncio.Event()
-        if self._wakeups is None:
+        with woken_by(self._wakeups, CHANNEL) as woken:
             await self._run(woken)
-        else:
-            with self._wakeups.on(CHANNEL, woken):
-                await self._run(woken)
 
     def stop(self) -> None:
         """Finish what runs and return from `run`. May be called again."""

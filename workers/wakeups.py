@@ -87,6 +87,14 @@ class Wakeups:
             woken.set()
 
 
+@contextlib.contextmanager
+def woken_by(wakeups: Wakeups | None, channel: str) -> Iterator[asyncio.Event]:
+    """While entered, an event that is set whenever the channel is notified; without `wakeups` it never is."""
+    woken = asyncio.Event()
+    with contextlib.nullcontext() if wakeups is None else wakeups.on(channel, woken):
+        yield woken
+
+
 class Bell:
     """Wakes whoever listens to a channel: those of this process at once, those of others by a notification."""
 

@@ -40,7 +40,7 @@ from services.schedule.jobs import Tick
 from workers.outbound.client import Answered, Blocked, Limits, NotReached, Outbound, Outcome, Unanswered
 from workers.outbound.egress import Egress, EgressRefused
 from workers.retry import Unprocessable
-from workers.wakeups import Wakeups, pause
+from workers.wakeups import Wakeups, pause, woken_by
 
 SLOTS: Final = 50
 """Calls of this process at the same time."""
@@ -130,12 +130,8 @@ class WebhookSender:
 
     async def run(self) -> None:
         """Send until `stop`, outlasting every fault of the database and of everybody who is called."""
-        woken = asyncio.Event()
-        if self._wakeups is None:
+        with woken_by(self._wakeups, CHANNEL) as woken:
             await self._run(woken)
-        else:
-            with self._wakeups.on(CHANNEL, woken):
-                await self._run(woken)
 
     def stop(self) -> None:
         """Finish the calls at hand and return from `run`. May be called again."""
