@@ -5,6 +5,7 @@ whoever dies while looking loses nothing but that order. Counts come from declar
 nothing and fails where it is not there yet.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -28,6 +29,10 @@ from workers.amqp_topology import (
 from workers.bus import Parked, Queue, Told
 from workers.retry import Ladder
 from workers.task_statistics import BusStatistics, Overview
+
+LOOKS_BACK: Final = 50
+LOOK_BACK_S: Final = 0.02
+"""How often and how many seconds apart somebody looks whether what they put back lies there again. Others may have taken it."""
 
 
 class Parking:
@@ -158,3 +163,8 @@ async def _fetched(link: Link, queue: Queue) -> AsyncIterator[AbstractIncomingMe
     channel = await link.channel.get_underlay_channel()
     for tag in kept:
         await channel.basic_nack(tag, requeue=True)
+    # A quorum queue hears of it a moment later: whoever looks next is to see them all.
+    for _ in range(LOOKS_BACK):
+        if (await ask(link, parking_queue(queue)))[0] >= len(kept):
+            return
+        await asyncio.sleep(LOOK_BACK_S)
