@@ -4,6 +4,9 @@ Every file has a strong ETag, so a browser asks again and gets 304. Only names t
 (`vendor/socket.io-4.8.1.esm.min.js`, `board.3f2a9c01.css`) may be kept for a year without asking. Files are held in memory
 and looked at again when they change on disk. Nothing outside the folder is served, no hidden file, and no type that is not
 in the table.
+
+What every page has (its beginning, the brand, the switch of colours) stands once, in `parts/`; a page names it as
+`<!--#include head-->`.
 """
 
 import hashlib
@@ -56,6 +59,7 @@ _TYPES: Final = {
 }
 _TEXT: Final = {"text/html", "text/css", "text/javascript", "text/plain"}
 _NAMES_ITS_VERSION: Final = re.compile(r"\d+\.\d+\.\d+|\.[0-9a-f]{8,64}\.")
+_INCLUDE: Final = re.compile(rb"<!--#include ([a-z]+)-->")
 _A_YEAR: Final = "public, max-age=31536000, immutable"
 
 
@@ -63,7 +67,7 @@ _A_YEAR: Final = "public, max-age=31536000, immutable"
 class _File:
     body: bytes
     etag: str
-    seen: tuple[int, int]
+    seen: list[tuple[int, int]]
 
 
 class Pages:
@@ -117,13 +121,19 @@ class Pages:
         try:
             if not path.resolve().is_relative_to(self._root) or not path.is_file():
                 return None
-            state = path.stat()
-            seen = (state.st_mtime_ns, state.st_size)
+            seen = [(state.st_mtime_ns, state.st_size) for state in (each.stat() for each in self._sources(path))]
             file = self._files.get(path)
             if file is None or file.seen != seen:
-                body = path.read_bytes()
+                body = _INCLUDE.sub(self._part, path.read_bytes()) if path.suffix == ".html" else path.read_bytes()
                 file = self._files[path] = _File(body, hashlib.sha256(body).hexdigest()[:32], seen)
         except (OSError, ValueError):
             self._files.pop(path, None)
             return None
         return file
+
+    def _sources(self, path: Path) -> list[Path]:
+        """What a file is made of: itself, and for a page the parts that it may include."""
+        return [path, *sorted((self._root / "parts").glob("*.html"))] if path.suffix == ".html" else [path]
+
+    def _part(self, included: re.Match[bytes]) -> bytes:
+        return (self._root / "parts" / f"{included[1].decode()}.html").read_bytes().rstrip()

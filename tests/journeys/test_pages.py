@@ -23,7 +23,7 @@ from tests.support.system_parts import JS, require
 ROOT: Final = Path(__file__).resolve().parents[2]
 WEB: Final = ROOT / "gateway" / "web"
 VENDOR: Final = WEB / "assets" / "vendor"
-PAGES: Final = sorted(WEB.glob("*.html"))
+PAGES: Final = sorted([*WEB.glob("*.html"), *WEB.glob("parts/*.html")])
 CHAPTERS: Final = (
     "landing",
     "safety",

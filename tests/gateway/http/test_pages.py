@@ -1,11 +1,13 @@
 """The pages and what they load."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from yarl import URL
 
 from gateway.http.pages import PAGES
+from gateway.http.ports import WEB_ROOT
 from tests.gateway.http.conftest import Api
 
 
@@ -52,6 +54,31 @@ async def test_a_file_that_has_changed_is_sent_with_another_tag(api: Api, web_ro
     (web_root / "assets" / "board.js").write_text("export const version = 22;")
     response = await api.call("GET", "/assets/board.js", headers={"If-None-Match": tag})
     assert (response.status, await response.text()) == (200, "export const version = 22;")
+
+
+async def test_a_page_has_the_parts_that_it_names_and_another_tag_when_one_of_them_changes(
+    api: Api, web_root: Path
+) -> None:
+    (web_root / "parts").mkdir()
+    part = web_root / "parts" / "brand.html"
+    part.write_text("<b>Paceline</b>\n")
+    (web_root / "board.html").write_text("<p><!--#include brand--></p>")
+    first = await api.call("GET", "/board")
+    assert await first.text() == "<p><b>Paceline</b></p>"
+    part.write_text("<b>Paceline 2</b>\n")
+    second = await api.call("GET", "/board", headers={"If-None-Match": first.headers["ETag"]})
+    assert (second.status, await second.text()) == (200, "<p><b>Paceline 2</b></p>")
+    assert (await api.call("GET", "/parts/brand.html")).status == 404
+
+
+@pytest.mark.parametrize("url", PAGES)
+async def test_every_part_that_a_page_of_ours_names_is_there(
+    with_deps: Callable[..., Awaitable[Api]], url: str
+) -> None:
+    api = await with_deps(web_root=WEB_ROOT)
+    page = await (await api.call("GET", url)).text()
+    assert "#include" not in page
+    assert page.count('<meta charset="utf-8">') == page.count('href="#main"') == page.count("data-theme-toggle") == 1
 
 
 async def test_only_a_name_with_a_version_or_a_hash_is_kept_for_a_year(api: Api, web_root: Path) -> None:
