@@ -91,6 +91,7 @@ from services.accounts.displays import Displays
 from services.accounts.email_changes import EmailChanges
 from services.accounts.entitlements import Entitlements
 from services.accounts.factor_logins import FactorLogins
+from services.accounts.foreign_tokens import ForeignTokens
 from services.accounts.identities import Identities
 from services.accounts.keyring import KeyProblem, load_key, raw_public
 from services.accounts.keys import Keys
@@ -401,7 +402,8 @@ async def open_parts(
         identify = revoked.guarding(identifier(tokens, clock))
         account_acts = AccountActs(transactions, clock, ids)
         tickets = Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids)
-        callers = Callers(identify, transactions, clock)
+        foreign_tokens = ForeignTokens(transactions, settings.sign_in, clock, ids)
+        callers = Callers(identify, transactions, clock, foreign_tokens)
         displays = Displays(classes, tokens, clock, ids, attempts)
 
         words = Words()
@@ -459,7 +461,13 @@ async def open_parts(
         # -- the mouth
         login_watch = LoginWatch(node, transactions, clock)
         revocation = Revocation(node, transactions, revoked, clock)
-        renewals = Renewals(node.hub, identify, clock)
+        renewals = Renewals(
+            node.hub,
+            identify,
+            clock,
+            ask=lambda token: callers.identify(token, anew=True),
+            must_ask=callers.is_foreign,
+        )
         admin = AdminToken(admin_token(settings), clock)
         demo = Demo(transactions, classes, passwords, tokens, clock, ids, base_url=lambda: parts.base_url)
         app = build_app(
@@ -612,6 +620,7 @@ async def open_parts(
             identify=identify,
             redeem=tickets.redeem,
             ask=lambda token: callers.identify(token, anew=True),
+            must_ask=callers.must_ask,
             handlers=live.handlers(),
             on_open=welcome,
             on_close=lambda connection, _: live.closed(connection),

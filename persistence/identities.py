@@ -5,9 +5,9 @@ from typing import Final
 import asyncpg
 
 from persistence.database import Tx
-from services.accounts.identity import Identity
+from services.accounts.identity import Identity, Standing
 from services.kernel.clock import to_wall_ms, utc
-from services.kernel.ids import AccountId, IdentityId
+from services.kernel.ids import AccountId, IdentityId, LoginId
 
 
 class Identities:
@@ -41,8 +41,30 @@ class Identities:
         row = await self._tx.fetchrow("SELECT * FROM identities WHERE issuer = $1 AND subject = $2", issuer, subject)
         return None if row is None else _identity(row)
 
+    async def standing(self, issuer: str, subject: str) -> Standing | None:
+        """The identity with its account, and the login behind its access tokens, or None."""
+        row = await self._tx.fetchrow(
+            """
+            SELECT identities.*, accounts.name, accounts.roles, logins.ended_at
+            FROM identities
+            JOIN accounts ON accounts.id = identities.account_id
+            LEFT JOIN logins ON logins.id = identities.login_id
+            WHERE issuer = $1 AND subject = $2
+            """,
+            issuer,
+            subject,
+        )
+        if row is None:
+            return None
+        ended_ms = None if row["ended_at"] is None else to_wall_ms(row["ended_at"])
+        return Standing(_identity(row), row["name"], frozenset(row["roles"]), ended_ms)
+
+    async def log_in(self, identity_id: IdentityId, login_id: LoginId) -> None:
+        """This login is behind its access tokens from now on."""
+        await self._tx.execute("UPDATE identities SET login_id = $2 WHERE id = $1", identity_id, login_id)
+
     async def used(self, identity_id: IdentityId, used_ms: int) -> None:
-        """Somebody has just signed in with it."""
+        """Somebody has signed in with it, or come with an access token of its issuer."""
         await self._tx.execute("UPDATE identities SET used_at = $2 WHERE id = $1", identity_id, utc(used_ms))
 
     async def of_account(self, account_id: AccountId) -> list[Identity]:
@@ -65,4 +87,5 @@ def _identity(row: asyncpg.Record) -> Identity:
         email=row["email"],
         linked_ms=to_wall_ms(row["linked_at"]),
         used_ms=to_wall_ms(row["used_at"]),
+        login_id=None if row["login_id"] is None else LoginId(row["login_id"]),
     )

@@ -1106,9 +1106,10 @@ class ProblemEvent(Shape, frozen=True):
 
 
 class TokenRenew(Shape, frozen=True):
-    """A new access token of the same account and login, or for a screen of the same class."""
+    """A new access token of the same account and login, or for a screen of the same class; or the next one of another issuer that
+    is trusted, for the same identity."""
 
-    token: Annotated[str, msgspec.Meta(min_length=1, max_length=2_048)]
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=8_000)]
 
     def __repr__(self) -> str:
         return "TokenRenew()"

@@ -33,6 +33,7 @@ from services.kernel.problems import Draining, NotAuthenticated, TooManyConnecti
 Identify = Callable[[str], Caller]
 Redeem = Callable[[str], Awaitable[Caller]]
 Ask = Callable[[str], Awaitable[Caller]]
+MustAsk = Callable[[str], bool]
 OnOpen = Callable[[Connection], None]
 OnClose = Callable[[Connection, str], None]
 
@@ -64,7 +65,8 @@ class ConnectAuth(msgspec.Struct, frozen=True):
 
 class Handshake:
     """Opens connections. `identify` tells who a token belongs to, or raises a `Problem`; `ask` does so for what was lent to an app
-    or a script, which may have been taken back (without it, only `identify` is asked); `on_open` and `on_close` are
+    or a script, which may have been taken back (without it, only `identify` is asked), and for tokens of which `must_ask` is true,
+    keys unless something else is given; `on_open` and `on_close` are
     called when a connection is in the hub, and before it is taken out; `max_per_account` connections of one account are
     taken in on this node, with 0 any number. Without `comebacks` nobody can come back."""
 
@@ -80,9 +82,11 @@ class Handshake:
         max_per_account: int = 0,
         comebacks: Comebacks | None = None,
         ask: Ask | None = None,
+        must_ask: MustAsk | None = None,
     ) -> None:
         self.draining = False
         self._ask = ask
+        self._must_ask = must_ask or is_key
         self._max_per_account = max_per_account
         self._node = node
         self._clock = clock
@@ -100,7 +104,7 @@ class Handshake:
 
     def who(self, told: ConnectAuth) -> Caller | None:
         """Who a client is by its token alone; None when that has to be asked (`ask`). Raises a `Problem`."""
-        if not told.token or (self._ask is not None and told.token.startswith(API_KEY)):
+        if not told.token or (self._ask is not None and self._must_ask(told.token)):
             return None
         caller = self._identify(told.token)
         return caller if self._ask is None or caller.scopes is None else None
@@ -158,6 +162,11 @@ class Handshake:
         if self._comebacks is None or not told.rooms:
             return None
         return self._comebacks.rejoin(connection, told.rooms)
+
+
+def is_key(token: str) -> bool:
+    """Whether this is a key for scripts, of which only the database knows."""
+    return token.startswith(API_KEY)
 
 
 def _told(auth: object) -> ConnectAuth:

@@ -5,7 +5,7 @@ log keeps its order. The others wait for the database in place too, which keeps 
 that sends faster than it is answered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from gateway.sockets.dispatch import Handler, Reply
 from gateway.sockets.renewal import Renewals
@@ -252,8 +252,8 @@ class Live:
     def clock_sync(self, _: Connection, message: wire.ClockSync, reply: Reply) -> None:
         reply.ok(self._clocks.sync(message, reply.age_ms()))
 
-    def token_renew(self, connection: Connection, message: wire.TokenRenew, reply: Reply) -> None:
-        self._renewals.renew(connection, message, reply)
+    def token_renew(self, connection: Connection, message: wire.TokenRenew, reply: Reply) -> Awaitable[None] | None:
+        return self._renewals.renew(connection, message, reply)
 
     async def challenge_watch(self, connection: Connection, message: wire.ChallengeRef, reply: Reply) -> None:
         reply.ok(await self._watching.watch(connection, message.challenge_id))

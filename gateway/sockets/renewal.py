@@ -5,6 +5,9 @@ Whoever comes with an access token may stay until it expires; one that a socket 
 `token.renew` with it: the connection goes on until the new token expires, and nothing else about it changes. Rooms, streams
 and what waits in the mailbox never learn of it. Who does not renew is sent away with `TOKEN_EXPIRED`: come back with a new one.
 
+A token of another issuer (services/accounts/foreign_tokens.py) is renewed by its next one; behind it is the login of its identity,
+of which only the database knows.
+
 The new token must be of the same account and the same login, so nobody becomes somebody else on a socket that rooms already
 know by name; a screen brings one for the same class. It must not expire before the present one, or somebody who has lost a
 role could go back to it with the token before. Fewer rights than before take effect in that step: the connection is closed
@@ -15,7 +18,7 @@ looks again and is put where it now belongs.
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -42,15 +45,26 @@ log = structlog.get_logger(__name__)
 
 
 class Renewals:
-    """See the module. `opened` and `closed` are to be called with every connection. `renewed` counts tokens that were taken,
-    `expired` connections that were closed because none came."""
+    """See the module. `opened` and `closed` are to be called with every connection. `ask` tells who shows a token of which
+    `must_ask` is true, `identify` who shows any other. `renewed` counts tokens that were taken, `expired` connections that were
+    closed because none came."""
 
-    def __init__(self, hub: Hub, identify: Callable[[str], Caller], clock: Clock) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        identify: Callable[[str], Caller],
+        clock: Clock,
+        *,
+        ask: Callable[[str], Awaitable[Caller]] | None = None,
+        must_ask: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self.renewed = 0
         self.expired = 0
         self._hub: Final = hub
         self._identify: Final = identify
         self._clock: Final = clock
+        self._ask: Final = ask
+        self._must_ask: Final = must_ask
         self._due: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
 
@@ -62,9 +76,21 @@ class Renewals:
         """A connection is gone."""
         self._due.pop(connection.id, None)
 
-    def renew(self, connection: Connection, message: TokenRenew, reply: Reply) -> None:
-        """Take a new token. Raises Forbidden, NotAuthenticated, TokenExpired."""
-        had, has = connection.caller, self._identify(message.token)
+    def renew(self, connection: Connection, message: TokenRenew, reply: Reply) -> Awaitable[None] | None:
+        """Take a new token. Raises Forbidden, NotAuthenticated, TokenExpired, then or now."""
+        if self._ask is not None and self._must_ask(message.token):
+            return self._renew_asking(self._ask(message.token), connection, reply)
+        self._take(connection, self._identify(message.token), reply)
+        return None
+
+    async def _renew_asking(self, asked: Awaitable[Caller], connection: Connection, reply: Reply) -> None:
+        has = await asked
+        # Who has gone meanwhile is not to be looked after again.
+        if self._hub.get(connection.id) is connection:
+            self._take(connection, has, reply)
+
+    def _take(self, connection: Connection, has: Caller, reply: Reply) -> None:
+        had = connection.caller
         connection.caller = successor(had, has)
         self.renewed += 1
         self.opened(connection)

@@ -29,7 +29,7 @@ from gateway.origins import origin_rule
 from gateway.sockets.dispatch import Dispatcher, Handlers
 from gateway.sockets.engine.drain import DRAIN_S
 from gateway.sockets.engine.link import Link
-from gateway.sockets.handshake import Ask, ConnectAuth, Handshake, Identify, OnClose, OnOpen, Redeem
+from gateway.sockets.handshake import Ask, ConnectAuth, Handshake, Identify, MustAsk, OnClose, OnOpen, Redeem
 from gateway.sockets.semantics import SocketServer
 from gateway.sockets.statistics import LineView, Measured, Order, SocketsStatistics
 from realtime.disconnect import DRAINING, Disconnect
@@ -81,6 +81,7 @@ class LiveServer(SocketServer):
         max_per_account: int = 0,
         comebacks: Comebacks | None = None,
         ask: Ask | None = None,
+        must_ask: MustAsk | None = None,
         **options: Any,
     ) -> None:
         """`redeem`: who comes with a ticket, None where there are none. `transports`: long-polling needs one process per
@@ -99,6 +100,7 @@ class LiveServer(SocketServer):
             max_per_account=max_per_account,
             comebacks=comebacks,
             ask=ask,
+            must_ask=must_ask,
         )
         super().__init__(
             clock=clock,

@@ -1,7 +1,7 @@
 """The providers that an account signs in with: seeing them and taking one away. Linking one is a sign-in (sign_ins.py).
 
 Taking one away asks for a login that has proven itself just now: with somebody's open phone one could otherwise shut them out. And
-the last way into an account stays, because nobody could ever get in again.
+the last way into an account stays, because nobody could ever get in again. What came with access tokens of its issuer ends with it.
 """
 
 from typing import Final
@@ -14,15 +14,19 @@ from services.accounts.passwords import NO_PASSWORD
 from services.accounts.sign_in_ports import SignInTransactions
 from services.accounts.step_up import require_fresh
 from services.kernel.caller import Caller
-from services.kernel.clock import Clock
+from services.kernel.clock import Clock, utc
+from services.kernel.facts import LoginEnded
 from services.kernel.ids import AccountId, IdentityId
 from services.kernel.problems import Forbidden, LastWayIn, NotFound
+
+UNLINKED: Final = "its provider was taken away"
 
 log = structlog.get_logger(__name__)
 
 
 class IdentityView(msgspec.Struct, frozen=True):
-    """A provider that is linked. `email` is what it said when it was linked, null if nothing; times in ms since 1970."""
+    """A provider that is linked. `email` is what it said when it was linked, null if nothing; `used_at_ms` when one last signed in
+    with it, or came with an access token of it (by the hour). Times in ms since 1970."""
 
     id: IdentityId
     provider: str
@@ -60,6 +64,10 @@ class Identities:
             if is_last_way_in(len(identities), password=has_password, passkeys=len(passkeys)):
                 raise LastWayIn
             await stores.identities.remove(found.id)
+            if found.login_id is not None:
+                now = utc(self._clock.wall_ms())
+                if await stores.logins.end(found.login_id, now, UNLINKED):
+                    await stores.outbox.add(LoginEnded(account_id, found.login_id, UNLINKED), found.login_id)
         log.info("identity.unlinked", account=str(account_id), provider=found.provider)
 
 

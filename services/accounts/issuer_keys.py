@@ -6,7 +6,8 @@ read (ASVS 9.1.2, 9.1.3). A key is good for the algorithms of its own kind alone
 """
 
 import base64
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import jwt
@@ -50,6 +51,14 @@ class _Jwk(msgspec.Struct, frozen=True):
     kid: str = ""
     use: str = "sig"
     alg: str = ""
+    key_ops: list[str] | None = None
+
+    def checks_signatures(self) -> bool:
+        return (
+            self.use == "sig"
+            and self.kty in {"RSA", "EC", "OKP"}
+            and (self.key_ops is None or "verify" in self.key_ops)
+        )
 
 
 class _Jwks(msgspec.Struct, frozen=True):
@@ -57,10 +66,12 @@ class _Jwks(msgspec.Struct, frozen=True):
 
 
 class IssuerKeys:
-    """The keys of one issuer, by their names."""
+    """The keys of one issuer, by their names. `only` names the algorithm of those that are for no other, "" for
+    the others."""
 
-    def __init__(self, keys: dict[str, PublicKey]) -> None:
+    def __init__(self, keys: dict[str, PublicKey], only: Mapping[str, str] = MappingProxyType({})) -> None:
         self._keys: Final = keys
+        self._only: Final = only
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -83,11 +94,12 @@ class IssuerKeys:
         return header, payload
 
     def _key(self, header: Header) -> PublicKey:
-        if not header.kid and len(self._keys) == 1:
-            return _fit(next(iter(self._keys.values())), header.alg)
-        key = self._keys.get(header.kid)
+        kid = next(iter(self._keys)) if not header.kid and len(self._keys) == 1 else header.kid
+        key = self._keys.get(kid)
         if key is None:
             raise KidUnknown("it is signed with a key that the issuer has not published, as far as is known")
+        if self._only.get(kid, "") not in {"", header.alg}:
+            raise TokenRefused("its key is for another algorithm")
         return _fit(key, header.alg)
 
 
@@ -100,17 +112,19 @@ def read_keys(body: bytes) -> IssuerKeys:
     if len(told) > MOST_KEYS:
         raise BadDocument(f"it publishes {len(told)} keys, and {MOST_KEYS} are looked at")
     found: dict[str, PublicKey] = {}
+    only: dict[str, str] = {}
     for jwk in told:
         try:
             about = msgspec.convert(jwk, _Jwk)
-            key = jwt.PyJWK.from_dict(jwk).key if about.use == "sig" and about.kty in {"RSA", "EC", "OKP"} else None
+            key = jwt.PyJWK.from_dict(jwk).key if about.checks_signatures() else None
         except (jwt.PyJWTError, msgspec.MsgspecError, ValueError, TypeError):
             continue  # of a kind that is not known here
         if isinstance(key, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey) and _strong(key):
             found[about.kid] = key
+            only[about.kid] = about.alg
     if not found:
         raise BadDocument("it publishes no key that a signature can be checked with")
-    return IssuerKeys(found)
+    return IssuerKeys(found, only)
 
 
 def header_of(token: str) -> Header:
@@ -121,7 +135,7 @@ def header_of(token: str) -> Header:
     try:
         decoded = [base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in parts]
         header = msgspec.json.decode(decoded[0], type=Header)
-    except ValueError as cause:  # base64's and msgspec's are ones, too
+    except (ValueError, RecursionError) as cause:  # base64's and msgspec's are ValueErrors, too
         raise TokenRefused("it is not a token") from cause
     if [base64url(data) for data in decoded] != parts:
         raise TokenRefused("it is not in its one spelling")

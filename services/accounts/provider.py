@@ -22,6 +22,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
 
+from services.accounts.trust import Trust, checked_trust
+
 Kind = Literal["oidc", "google", "apple", "microsoft", "github"]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"]
 """Signatures only: with a shared secret (HS256) whoever can check a token could make one."""
@@ -62,7 +64,8 @@ class AppleKey(msgspec.Struct, frozen=True):
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of the file, filled up. `discovery` is where its metadata is, "" for `github`, whose addresses are `fixed`."""
+    """One row of the file, filled up. `discovery` is where its metadata is, "" for `github`, whose addresses are `fixed`.
+    `trust`: how far its access tokens are taken for ours, None for not at all."""
 
     id: str
     kind: Kind
@@ -80,6 +83,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     trust_email: bool = False
     fixed: Metadata | None = None
     user_url: str = ""
+    trust: Trust | None = None
 
     def __repr__(self) -> str:
         return f"Provider({self.id!r}, issuer={self.issuer!r})"
@@ -120,6 +124,7 @@ class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     key: str = ""
     url: str = ""
     api_url: str = ""
+    tokens: Trust | None = None
 
 
 def read_providers(text: str) -> tuple[Provider, ...]:
@@ -136,6 +141,9 @@ def read_providers(text: str) -> tuple[Provider, ...]:
             found.append(_provider(name, msgspec.convert(table, _Row)))
         except ValueError as fault:  # msgspec's is one, too
             faults.append(f"[{name}] {fault}")
+    trusted = [one.issuer for one in found if one.trust is not None]
+    if twice := sorted({issuer for issuer in trusted if trusted.count(issuer) > 1}):
+        faults.append(f"two tables say how far the tokens of {', '.join(twice)} are trusted: leave one of them")
     if len(found) > MOST_PROVIDERS:
         faults.append(f"there are {len(found)} providers, and {MOST_PROVIDERS} at most")
     if faults:
@@ -158,6 +166,13 @@ def _provider(name: str, row: _Row) -> Provider:
     made = msgspec.structs.replace(made, **{field: value for field, value in changed.items() if value})
     if kind != "github" and "openid" not in made.scopes:
         raise ValueError("scopes need openid, without which there is no ID token")
+    if row.tokens is not None:
+        if kind != "oidc":
+            raise ValueError(
+                f"tokens: access tokens of {made.name} are made for its own servers; only those of an issuer of your own"
+                ' (kind "oidc") can be made for this installation'
+            )
+        made = msgspec.structs.replace(made, trust=checked_trust(row.tokens, row.client_id))
     return msgspec.structs.replace(made, button=made.button or f"Continue with {made.name}")
 
 

@@ -6,10 +6,10 @@ from typing import Protocol
 
 import msgspec
 
-from services.accounts.identity import Identity
+from services.accounts.identity import Identity, Standing
 from services.accounts.ports import AccountStores
 from services.accounts.sign_in import SignIn
-from services.kernel.ids import AccountId, IdentityId, SignInId
+from services.kernel.ids import AccountId, IdentityId, LoginId, SignInId
 
 
 class IssuerDocuments(msgspec.Struct, frozen=True):
@@ -47,6 +47,14 @@ class IdentityStore(Protocol):
         ...
 
     async def find(self, issuer: str, subject: str) -> Identity | None: ...
+
+    async def standing(self, issuer: str, subject: str) -> Standing | None:
+        """The same with its account, and the login behind its access tokens; one query."""
+        ...
+
+    async def log_in(self, identity_id: IdentityId, login_id: LoginId) -> None:
+        """This login is behind its access tokens from now on."""
+        ...
 
     async def used(self, identity_id: IdentityId, used_ms: int) -> None: ...
 

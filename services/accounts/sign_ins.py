@@ -6,7 +6,7 @@ answer, and ends: in a login of the account that the identity belongs to, in a n
 **Never linked silently.** A provider's word that somebody has an address makes a new account with it, and opens none that is there:
 who has that address here may have proven less, or more, than the provider asks for. They log in as they do and link it themselves.
 
-A new account has no password. Nobody knows one that fits, until its owner sets one.
+A new account is made in arriving.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,12 +15,12 @@ from typing import Annotated, Final, Literal
 import msgspec
 import structlog
 
-from services.accounts.account import Account, SignupRole, normal_device, normal_email, normal_name
+from services.accounts.account import SignupRole, normal_device
+from services.accounts.arriving import Arriving
 from services.accounts.attempts import Attempts
 from services.accounts.id_token import Statement
 from services.accounts.identity import MOST_IDENTITIES, Identity
 from services.accounts.opening import LoggedIn, Opened, Opening, let_in
-from services.accounts.passwords import NO_PASSWORD
 from services.accounts.provider import BadDocument, Metadata, Provider, read_metadata
 from services.accounts.sign_in import (
     LIFETIME_MS,
@@ -38,13 +38,10 @@ from services.accounts.sign_in_ports import SignInStores, SignInTransactions
 from services.accounts.step_up import require_fresh
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock
-from services.kernel.facts import AccountRegistered
-from services.kernel.ids import AccountId, IdentityId, Ids, SignInId
+from services.kernel.ids import AccountId, Ids, SignInId
 from services.kernel.problems import (
     AccountSuspended,
-    BadShape,
     EmailNotVouched,
-    EmailTaken,
     Forbidden,
     IdentityTaken,
     LinkNeeded,
@@ -147,6 +144,7 @@ class SignIns:
         self._seals: Final = seals
         self._clock: Final = clock
         self._ids: Final = ids
+        self._arriving: Final = Arriving(clock, ids)
         self._attempts: Final = attempts
         self._base_url: Final = base_url
         self._coach_signup: Final = coach_signup
@@ -291,7 +289,7 @@ class SignIns:
             await self._link(stores, found, found.account_id, statement, identity)
             return None
         if identity is None:
-            account = await self._new_account(stores, found, statement)
+            account = await self._arriving.new_account(stores, found.provider, statement, found.role)
         else:
             known = await stores.accounts.by_id(identity.account_id)
             if known is None:
@@ -315,43 +313,8 @@ class SignIns:
         if identity is None:
             await stores.accounts.locked(account_id)
             await self._require_room(stores, account_id)
-            await self._add_identity(stores, account_id, found.provider, statement)
+            await self._arriving.link(stores, account_id, found.provider, statement)
         elif identity.account_id != account_id:
-            raise IdentityTaken
-
-    async def _new_account(self, stores: SignInStores, found: SignIn, statement: Statement) -> Account:
-        account = Account(
-            id=AccountId(self._ids.next()),
-            email=_vouched_address(statement),
-            name=_name_of(statement),
-            roles=frozenset({"member", found.role}),
-            created_at_ms=self._clock.wall_ms(),
-            verified_at_ms=self._clock.wall_ms(),
-        )
-        try:
-            await stores.accounts.add(account, NO_PASSWORD)
-        except EmailTaken as taken:
-            raise LinkNeeded(provider=found.provider) from taken
-        await self._add_identity(stores, account.id, found.provider, statement)
-        await stores.outbox.add(AccountRegistered(account.id), account.id)
-        log.info("account.registered", account=str(account.id), role=found.role, provider=found.provider)
-        return account
-
-    async def _add_identity(
-        self, stores: SignInStores, account_id: AccountId, provider: str, statement: Statement
-    ) -> None:
-        now = self._clock.wall_ms()
-        identity = Identity(
-            id=IdentityId(self._ids.next()),
-            issuer=statement.issuer,
-            subject=statement.subject,
-            account_id=account_id,
-            provider=provider,
-            email=statement.email,
-            linked_ms=now,
-            used_ms=now,
-        )
-        if not await stores.identities.add(identity):
             raise IdentityTaken
 
     @staticmethod
@@ -370,23 +333,3 @@ def opened(seals: Seals, found: SignIn) -> tuple[str, str]:
 
 def _refused(why: Failure) -> SignInRefused:
     return SignInRefused(_REASONS[why], reason=why)
-
-
-def _vouched_address(statement: Statement) -> str:
-    if statement.email is None or not statement.email_verified:
-        raise EmailNotVouched
-    try:
-        return normal_email(statement.email)
-    except BadShape as cause:
-        raise EmailNotVouched from cause
-
-
-def _name_of(statement: Statement) -> str:
-    """What the provider calls them, if that can be a name here; or else the front of their address."""
-    front = (statement.email or "").partition("@")[0]
-    for name in (statement.name or "", front, "Athlete"):
-        try:
-            return normal_name(name)
-        except BadShape:
-            continue
-    return "Athlete"

@@ -1,4 +1,4 @@
-"""Who shows a token that was lent: an app's access token, or a key.
+"""Who shows a token that was lent: an app's access token, a key, or an access token of another issuer.
 
 A person's access token is believed until it expires, without asking anybody. What was lent may be taken back, and then has to be
 over within five seconds on every node, whether or not these can hear each other. So what stands behind it is asked of the database,
@@ -8,12 +8,14 @@ A socket is opened once and then stays open, so there it is asked anew each time
 """
 
 import asyncio
+import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
+from services.accounts.foreign_tokens import ForeignTokens
 from services.apps import secret
 from services.apps.ports import StandingTransactions
 from services.kernel.caller import Caller
@@ -37,42 +39,65 @@ class _Known(NamedTuple):
 
 
 class Callers:
-    """Tells who shows a token of any kind. `identify` reads those that are signed."""
+    """Tells who shows a token of any kind. `identify` reads those that we have signed, `foreign` those of other issuers."""
 
-    def __init__(self, identify: Callable[[str], Caller], transactions: StandingTransactions, clock: Clock) -> None:
+    def __init__(
+        self,
+        identify: Callable[[str], Caller],
+        transactions: StandingTransactions,
+        clock: Clock,
+        foreign: ForeignTokens | None = None,
+    ) -> None:
         self.asked = 0
         self._identify: Final = identify
         self._transactions: Final = transactions
         self._clock: Final = clock
+        self._foreign: Final = foreign
         self._known: OrderedDict[LoginId | bytes, _Known] = OrderedDict()
         self._asking: WeakValueDictionary[LoginId | bytes, asyncio.Lock] = WeakValueDictionary()
 
     def __len__(self) -> int:
         return len(self._known)
 
-    def signed(self, token: str) -> Caller | None:
-        """Who shows a token that says so itself; None for a key, of which only the database knows. Raises NotAuthenticated,
-        TokenExpired."""
-        return None if token.startswith(secret.API_KEY) else self._identify(token)
+    def is_foreign(self, token: str) -> bool:
+        """Whether a token says that it is of another issuer, which is trusted."""
+        return self._foreign is not None and self._foreign.claims(token)
+
+    def must_ask(self, token: str) -> bool:
+        """Whether only the database knows who shows this token: it does not say so itself, or another issuer says so."""
+        return token.startswith(secret.API_KEY) or self.is_foreign(token)
 
     async def identify(self, token: str, *, anew: bool = False) -> Caller:
         """Who shows `token`; `anew`: whatever was heard lately. Raises NotAuthenticated, TokenExpired, Unavailable."""
-        caller = self.signed(token)
-        if caller is not None and caller.scopes is None:
-            return caller
-        name = caller.login_id if caller is not None else secret.hash_of(secret.API_KEY, token)
+        if self._foreign is not None and self._foreign.claims(token):
+            return await self._of_other_issuer(self._foreign, token, anew=anew)
+        if token.startswith(secret.API_KEY):
+            return await self._with_key(token, anew=anew)
+        caller = self._identify(token)
+        if caller.scopes is not None:
+            _required(await self._standing(caller.login_id, lambda: self._of_login(caller), anew=anew))
+        return caller
+
+    async def _with_key(self, token: str, *, anew: bool) -> Caller:
+        name = secret.hash_of(secret.API_KEY, token)
         if name is None:
             raise NotAuthenticated
-        found = await self._standing(name, caller, anew=anew)
-        if found is None:
-            raise NotAuthenticated("this was taken back, or never was: ask for it again")
-        if caller is not None:
-            return caller
+        found = _required(await self._standing(name, lambda: self._of_key(name), anew=anew))
         if self._clock.wall_ms() >= found.expires_at_ms:
             raise TokenExpired("this key has ended; make a new one")
         return found
 
-    async def _standing(self, name: LoginId | bytes, caller: Caller | None, *, anew: bool) -> Caller | None:
+    async def _of_other_issuer(self, foreign: ForeignTokens, token: str, *, anew: bool) -> Caller:
+        # What is refused raises, and so is not kept: whoever makes up tokens fills nothing.
+        name = hashlib.sha256(token.encode()).digest()
+        found = _required(await self._standing(name, lambda: self._of_foreign(foreign, token), anew=anew))
+        if self._clock.wall_ms() >= found.expires_at_ms:
+            raise TokenExpired("this access token has expired; get a new one where it is from")
+        return found
+
+    async def _standing(
+        self, name: LoginId | bytes, ask: Callable[[], Awaitable[Caller | None]], *, anew: bool
+    ) -> Caller | None:
         known = self._known.get(name)
         if known is not None and not anew and self._clock.monotonic() < known.until:
             return known.caller
@@ -86,7 +111,7 @@ class Callers:
                 return known.caller
             # Believed from before the question on: what is taken back while it is on its way must not count as heard later.
             until = self._clock.monotonic() + BELIEVED_S
-            found = await (self._of_key(name) if isinstance(name, bytes) else self._of_login(name, caller))
+            found = await ask()
             self._keep(name, _Known(found, until))
             return found
 
@@ -96,12 +121,16 @@ class Callers:
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
 
-    async def _of_login(self, login_id: LoginId, caller: Caller | None) -> Caller | None:
+    async def _of_login(self, caller: Caller) -> Caller | None:
         self.asked += 1
         async with self._transactions() as stores:
-            if caller is not None and caller.app_id is not None and caller.account_id == caller.app_id:
+            if caller.app_id is not None and caller.account_id == caller.app_id:
                 return None if await stores.apps.by_id(caller.app_id) is None else caller
-            return None if await stores.logins.ended((login_id,)) else caller
+            return None if await stores.logins.ended((caller.login_id,)) else caller
+
+    async def _of_foreign(self, foreign: ForeignTokens, token: str) -> Caller:
+        self.asked += 1
+        return await foreign.caller_of(token)
 
     async def _of_key(self, secret_hash: bytes) -> Caller | None:
         self.asked += 1
@@ -122,3 +151,9 @@ class Callers:
             expires_at_ms=holds_ms if key.expires_at is None else min(holds_ms, to_wall_ms(key.expires_at)),
             scopes=key.scopes,
         )
+
+
+def _required(found: Caller | None) -> Caller:
+    if found is None:
+        raise NotAuthenticated("this was taken back, or never was: ask for it again")
+    return found

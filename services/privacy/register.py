@@ -156,7 +156,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
     entry(
         "identities",
         by("account_id"),
-        key="id",
+        key="id login_id",
         account="account_id",
         personal="issuer subject provider email linked_at used_at",
     ),
