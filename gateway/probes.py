@@ -265,6 +265,10 @@ FAMILIES: Final = (
     Family("presence_overflows", "counter", "Rooms reported whole because too many changes were waiting."),
     Family("logins_found_ended", "counter", "Connections ended because the database said that their login is over."),
     Family("logins_revoked", "gauge", "Ended logins whose access tokens this node still has to refuse."),
+    Family("foreign_tokens_refused", "counter", "Access tokens of issuers that are trusted that proved nothing."),
+    Family(
+        "foreign_logins_opened", "counter", "Logins that were opened behind access tokens of issuers that are trusted."
+    ),
     Family("tokens_renewed", "counter", "Access tokens that were renewed on an open connection."),
     Family("tokens_expired", "counter", "Connections closed because their access token had expired."),
     Family("peer_frames", "counter", "Frames of other nodes, handed to members here as they came."),

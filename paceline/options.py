@@ -316,7 +316,8 @@ class Settings:
         sign_in_providers(),
         "",
         "Providers that people may sign in with (Google, Apple, Microsoft, GitHub, any issuer of OpenID Connect), as TOML; best "
-        "given as a file. The same for all gateways and workers. Providers on an inner network need PACELINE_OUTBOUND_ALLOW.",
+        "given as a file; and how far access tokens of such issuers are trusted. The same for all gateways and workers. "
+        "Providers on an inner network need PACELINE_OUTBOUND_ALLOW.",
         empty="people sign in with their passwords only",
     )
     mail_url: str = option(

@@ -18,6 +18,7 @@ from rooms.players import Players
 from rooms.rooms import Rooms
 from rooms.streams import Streams
 from rooms.tapes import Tapes
+from services.accounts.foreign_tokens import ForeignTokens
 from services.accounts.passwords import Passwords
 from services.kernel.clock import Clock
 from services.limits.limits import Limits
@@ -42,6 +43,7 @@ def readings(
     login_watch: LoginWatch,
     revocation: Revocation,
     renewals: Renewals,
+    foreign_tokens: ForeignTokens,
     rooms: Rooms,
     clocks: Clocks,
     comebacks: Comebacks,
@@ -167,6 +169,8 @@ def readings(
         "presence_overflows": lambda: present().overflows,
         "logins_found_ended": lambda: login_watch.ended + revocation.ended,
         "logins_revoked": lambda: len(revocation.revoked),
+        "foreign_tokens_refused": lambda: foreign_tokens.refused,
+        "foreign_logins_opened": lambda: foreign_tokens.opened,
         "tokens_renewed": lambda: renewals.renewed,
         "tokens_expired": lambda: renewals.expired,
         "peer_frames": lambda: carried().relayed,

@@ -549,6 +549,7 @@ async def open_parts(
                     login_watch,
                     revocation,
                     renewals,
+                    foreign_tokens,
                     rooms,
                     clocks,
                     comebacks,

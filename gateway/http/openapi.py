@@ -96,7 +96,8 @@ def document() -> Json:
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "JWT",
-                    "description": "The `access_token` of a login, or of a display.",
+                    "description": "The `access_token` of a login, of an app, or of a display; a key for scripts; or an"
+                    " access token (RFC 9068) of an issuer that the operator trusts.",
                 },
                 "admin_token": {
                     "type": "http",

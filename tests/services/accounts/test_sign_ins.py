@@ -19,6 +19,7 @@ from persistence.sign_ins import CHANNEL
 from persistence.stores import Transactions
 from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import AttemptRates, Attempts
+from services.accounts.foreign_tokens import LOOK_AGAIN_S, ForeignTokens
 from services.accounts.identities import Identities
 from services.accounts.identity import MOST_IDENTITIES, Identity
 from services.accounts.keyring import load_key, make_key
@@ -41,6 +42,7 @@ from services.kernel.problems import (
     IdentityTaken,
     LastWayIn,
     LinkNeeded,
+    NotAuthenticated,
     NotFound,
     Problem,
     SecondFactorNeeded,
@@ -692,6 +694,39 @@ async def test_an_account_has_so_many_identities_and_no_more(make: MakeHouse) ->
     assert isinstance(
         await refused(house.sign_ins.begin_link(house.caller(mine), "studio", address=None)), TooManyIdentities
     )
+
+
+async def test_who_has_signed_in_once_comes_with_the_providers_own_access_tokens_also_after_it_changed_its_keys(
+    make: MakeHouse,
+) -> None:
+    """The whole way: a worker reads the keys of a provider that is really there, and nobody else calls it."""
+    table = '[studio.tokens]\naudience = "https://run.example"\nscopes = {"ride" = ["live:stream"]}\n'
+    house = await make("studio", tables=lambda answers: answers["studio"].toml("studio") + table, runs=False)
+    provider, clock = house.answers["studio"], house.clock
+    trusting = read_providers(provider.toml("studio") + table)
+    foreign = ForeignTokens(house.transactions, trusting, clock, Uuid7Ids(clock))
+
+    def token() -> str:
+        return provider.access_token(ANNA, "https://run.example", "ride")
+
+    assert isinstance(await refused(foreign.caller_of(token())), NotAuthenticated)
+    begun = await house.begin()
+    await house.sign_ins.come_back(begun.id, house.click(begun), address=None)
+    for taken in await house.signing_in.take():
+        await house.signing_in.play(taken)
+    login = (await house.sign_ins.finish(begun.id, begun.secret)).login
+    assert login is not None
+    caller = await foreign.caller_of(token())
+    assert (caller.account_id, caller.scopes) == (login.account.id, {"live:stream"})
+
+    provider.rotate()
+    await clock.advance(AT_MOST_EVERY_S)
+    asked = provider.asked_for["keys"]
+    assert isinstance(await refused(foreign.caller_of(token())), NotAuthenticated)
+    assert provider.asked_for["keys"] == asked
+    await house.signing_in.renew_due()
+    await clock.advance(LOOK_AGAIN_S)
+    assert (await foreign.caller_of(token())).login_id == caller.login_id
 
 
 def identity(house: House, account_id: AccountId, subject: str) -> Identity:
