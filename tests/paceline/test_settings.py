@@ -252,6 +252,15 @@ def test_several_sealing_keys_are_given_the_newest_first_and_none_is_shown() -> 
     assert repr(newer) not in repr(reading.settings)
 
 
+def test_a_fault_in_how_far_an_issuer_is_trusted_says_its_table_and_no_secret() -> None:
+    table = '[studio]\nissuer = "https://x.example"\nclient_id = "web"\nclient_secret = "hunter2"\n[studio.tokens]\n'
+    said = faults_of({"PACELINE_SIGN_IN": f'{table}audience = "web"\nscopes = {{"ride" = ["live:stream"]}}\n'})
+    assert "[studio] tokens.audience" in said["PACELINE_SIGN_IN"]
+    said = faults_of({"PACELINE_SIGN_IN": f'{table}audience = "us"\nscopes = {{"ride" = ["everything"]}}\n'})
+    assert "everything" in said["PACELINE_SIGN_IN"]
+    assert "hunter2" not in str(said)
+
+
 def test_settings_never_show_a_secret_when_printed() -> None:
     admin = "kettle-moss-anchor-violet-2031"
     shown = repr(Settings(token_key=KEY, admin_token=admin, database_url="postgresql://a:pw@db/x?password=pw2"))

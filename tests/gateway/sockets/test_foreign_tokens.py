@@ -13,6 +13,7 @@ from realtime.broker import InMemoryBroker
 from realtime.disconnect import LOGIN_ENDED, RIGHTS_CHANGED, TOKEN_EXPIRED
 from realtime.hub import Hub
 from realtime.node import Node
+from realtime.wire import TokenRenew
 from services.accounts.accounts import identifier
 from services.accounts.foreign_tokens import ForeignTokens
 from services.accounts.id_token import SKEW_S
@@ -98,7 +99,7 @@ async def test_the_next_token_of_the_issuer_keeps_a_connection_open(house: House
         await client.connect(house.token())
         connection = house.gateway.connection()
         assert connection.caller.account_id == house.anna.account_id
-        assert connection.caller.scopes == {"live:stream", "classes:join", "classes:read"}
+        assert connection.caller.scopes == frozenset({"live:stream", "classes:join", "classes:read"})
         await house.clock.advance(LIFE_S - WARN_S)
         house.renewals.look()
         assert (await client.received())[0] == "token.expiring"
@@ -127,6 +128,28 @@ async def test_nobody_becomes_somebody_else_and_other_rights_begin_anew(house: H
             assert (await house.renew(client, wrong))["problem"]["code"] == code
         assert "ok" in await house.renew(client, house.token(scope="studio.me"))
         assert await bye(client) == RIGHTS_CHANGED.code
+
+
+async def test_who_has_gone_while_their_token_was_asked_about_is_not_looked_after_again(house: House) -> None:
+    held, let_go = asyncio.Event(), asyncio.Event()
+
+    async def slowly(token: str) -> Caller:
+        held.set()
+        await let_go.wait()
+        return await house.ask(token)
+
+    renewals = Renewals(house.node.hub, house.identify, house.clock, ask=slowly, must_ask=house.callers.is_foreign)
+    async with open_client(house.gateway) as client:
+        await client.connect(house.token())
+        connection = house.gateway.connection()
+        asked = renewals.renew(connection, TokenRenew(house.token()), None)  # type: ignore[arg-type]
+        assert asked is not None
+        waiting = asyncio.ensure_future(asked)
+        await held.wait()
+    await house.gateway.wait_until(lambda: not house.node.hub)
+    let_go.set()
+    await waiting
+    assert renewals.renewed == 0
 
 
 async def test_what_ends_logins_ends_an_open_connection_and_what_was_issued_until_then(house: House) -> None:

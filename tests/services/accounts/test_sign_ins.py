@@ -717,7 +717,7 @@ async def test_who_has_signed_in_once_comes_with_the_providers_own_access_tokens
     login = (await house.sign_ins.finish(begun.id, begun.secret)).login
     assert login is not None
     caller = await foreign.caller_of(token())
-    assert (caller.account_id, caller.scopes) == (login.account.id, {"live:stream"})
+    assert (caller.account_id, caller.scopes) == (login.account.id, frozenset({"live:stream"}))
 
     provider.rotate()
     await clock.advance(AT_MOST_EVERY_S)
