@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
-import socketio
+import socketio  # type: ignore[import-untyped]
 
 from tests.support.identity_provider import IdentityProvider, Person, open_identity_provider
 from tests.support.server import open_server
