@@ -10,8 +10,11 @@ from typing import Final
 
 import asyncpg
 
+from persistence.contact_phones import CONTACT_NUMBER
+from persistence.contacts import who_of
 from persistence.database import Tx
 from persistence.lanes import wake
+from persistence.sealing import Sealing, data_key_of
 from services.kernel import trace
 from services.kernel.clock import to_wall_ms
 from services.kernel.ids import AccountId, ContactId, ContactPhoneId, DeliveryId, IncidentId
@@ -109,14 +112,16 @@ class ContactLetters:
         await wake(self._tx, "email" if phone_id is None else "sms")
 
 
-async def letters_of(tx: Tx, delivery_ids: Sequence[DeliveryId]) -> dict[DeliveryId, Letter]:
+async def letters_of(tx: Tx, sealing: Sealing, delivery_ids: Sequence[DeliveryId]) -> dict[DeliveryId, Letter]:
     """What these letters say, and to whom, as of now."""
     rows = await tx.fetch(
-        """
+        f"""
         SELECT deliveries.id, deliveries.contact_says, deliveries.contact_id, deliveries.contact_phone_id,
-               accounts.name AS athlete, contact.name, contact.email, contact.refused_at,
+               accounts.name AS athlete, contact.account_id, contact.name, contact.email, contact.sealed, contact.refused_at,
                contact.agreed_at AS mail_agreed_at, contact.asked_at AS mail_asked_at, contact.replaced_at AS mail_replaced_at,
-               phone.number, phone.agreed_at, phone.asked_at, phone.refused_at AS phone_refused_at, phone.replaced_at,
+               {data_key_of("contact.account_id")} AS data_key,
+               phone.number, phone.sealed AS number_sealed,
+               phone.agreed_at, phone.asked_at, phone.refused_at AS phone_refused_at, phone.replaced_at,
                incident.kind, incident.opened_at, incident.coach_told_at, incident.ended_at,
                incident.ended_by = 'athlete' AS answered,
                (
@@ -130,19 +135,21 @@ async def letters_of(tx: Tx, delivery_ids: Sequence[DeliveryId]) -> dict[Deliver
         LEFT JOIN contact_phones AS phone ON phone.id = deliveries.contact_phone_id
         LEFT JOIN safety_incidents AS incident ON incident.id = deliveries.incident_id
         WHERE deliveries.id = ANY($1::uuid[])
-        """,
+        """,  # noqa: S608 - names of columns
         delivery_ids,
     )
-    return {DeliveryId(row["id"]): _letter(row) for row in rows}
+    return {DeliveryId(row["id"]): _letter(row, sealing) for row in rows}
 
 
-def _letter(row: asyncpg.Record) -> Letter:
+def _letter(row: asyncpg.Record, sealing: Sealing) -> Letter:
+    account_id, key = AccountId(row["account_id"]), row["data_key"]
+    who = who_of(sealing, account_id, key, row["name"], row["email"], row["sealed"])
     says: Says = row["contact_says"]
     texted = row["contact_phone_id"] is not None
     agreed_at, asked_at = ("agreed_at", "asked_at") if texted else ("mail_agreed_at", "mail_asked_at")
     content = ContactLetter(
         says,
-        contact=row["name"],
+        contact=who.name,
         athlete=row["athlete"],
         seen=row["kind"] or "",
         asked_at_ms=_ms(row["opened_at"]),
@@ -159,7 +166,10 @@ def _letter(row: asyncpg.Record) -> Letter:
         alarm=row["alarm_state"],
     )
     phone_id = ContactPhoneId(row["contact_phone_id"]) if texted else None
-    return Letter(ContactId(row["contact_id"]), phone_id, row["number"] if texted else row["email"], content, standing)
+    address = who.email
+    if texted:
+        address = sealing.text(account_id, key, CONTACT_NUMBER, row["number"], row["number_sealed"])
+    return Letter(ContactId(row["contact_id"]), phone_id, address, content, standing)
 
 
 def _ms(instant: datetime | None) -> int:

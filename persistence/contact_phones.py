@@ -1,119 +1,77 @@
-"""The SQL of emergency contacts' telephone numbers.
-
-Locked as their mail addresses are (contacts.py): the row in `accounts`, and an advisory lock of the number where it is counted.
-"""
+"""The SQL of emergency contacts' telephone numbers: the questions that were asked by text message (questions.py)."""
 
 from datetime import datetime
 from typing import Final
 
 import asyncpg
 
+from persistence.contacts import who_of
 from persistence.database import Tx
-from services.kernel.clock import to_wall_ms, utc
+from persistence.questions import Asked, Questions, answers_of
+from persistence.sealing import Sealing, data_key_of
+from services.kernel.clock import utc
 from services.kernel.ids import AccountId, ContactId, ContactPhoneId
+from services.privacy.vault import Field
 from services.safety.contact_phone import ContactPhone
 
-_LOCK: Final = 0x2EF4
-_PHONES: Final = """
-    SELECT phone.*, contact.name AS contact, accounts.name AS athlete
+CONTACT_NUMBER: Final = Field("contact_phones", "sealed")
+CONTACT_NUMBER_INDEX: Final = Field("contact_phones", "number_index")
+_PHONES: Final = f"""
+    SELECT phone.*, contact.name AS contact, contact.email, contact.sealed AS contact_sealed, accounts.name AS athlete,
+        {data_key_of("phone.account_id")} AS data_key
     FROM contact_phones AS phone
     JOIN emergency_contacts AS contact ON contact.id = phone.contact_id
     JOIN accounts ON accounts.id = phone.account_id
-"""
+"""  # noqa: S608 - names of columns
 
 
-class ContactPhones:
+class ContactPhones(Questions):
     """The numbers inside one transaction."""
 
-    def __init__(self, tx: Tx) -> None:
-        self._tx: Final = tx
-
-    async def lock(self, account_id: AccountId, number: str | None = None) -> None:
-        """Nobody else changes this account's contact or its number, or counts the questions that went to this number, before this
-        transaction ends."""
-        await self._tx.execute("SELECT FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account_id)
-        if number is not None:
-            await self._tx.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", _LOCK, number)
+    def __init__(self, tx: Tx, sealing: Sealing | None = None) -> None:
+        super().__init__(tx, sealing or Sealing(tx), Asked("number", CONTACT_NUMBER_INDEX, 0x2EF4))
 
     async def current(self, account_id: AccountId) -> ContactPhone | None:
         """The number that the account has given, whatever was answered there."""
         row = await self._tx.fetchrow(
-            f"{_PHONES} WHERE phone.account_id = $1 AND phone.replaced_at IS NULL",
-            account_id,
+            f"{_PHONES} WHERE phone.account_id = $1 AND phone.replaced_at IS NULL", account_id
         )
-        return None if row is None else _phone(row)
+        return None if row is None else self._phone(row)
 
-    async def by_id(self, phone_id: ContactPhoneId) -> ContactPhone | None:
+    async def by_id(self, question_id: ContactPhoneId) -> ContactPhone | None:
         """A question that was asked, or None."""
-        row = await self._tx.fetchrow(f"{_PHONES} WHERE phone.id = $1", phone_id)
-        return None if row is None else _phone(row)
+        row = await self._tx.fetchrow(f"{_PHONES} WHERE phone.id = $1", question_id)
+        return None if row is None else self._phone(row)
 
-    async def refused(self, account_id: AccountId, number: str) -> bool:
-        """Whether whoever reads this number has ever said no to this account."""
-        found: bool = await self._tx.fetchval(
-            """
-            SELECT EXISTS (SELECT FROM contact_phones WHERE account_id = $1 AND number = $2 AND refused_at IS NOT NULL)
-            """,
-            account_id,
-            number,
-        )
-        return found
-
-    async def asked_since(self, account_id: AccountId, number: str, since: datetime) -> tuple[list[int], list[int]]:
-        """When was asked since an instant, in order: by the account, and at the number, whoever asked."""
+    async def latest(self, account_id: AccountId, limit: int) -> list[ContactPhone]:
+        """What an account has asked, the newest first."""
         rows = await self._tx.fetch(
-            """
-            SELECT asked_at, account_id = $1 AS by_account, number = $2 AS to_number FROM contact_phones
-            WHERE (account_id = $1 OR number = $2) AND asked_at > $3
-            ORDER BY asked_at
-            """,
+            f"{_PHONES} WHERE phone.account_id = $1 ORDER BY phone.asked_at DESC, phone.id DESC LIMIT $2",
             account_id,
-            number,
-            since,
+            limit,
         )
-        return (
-            [to_wall_ms(row["asked_at"]) for row in rows if row["by_account"]],
-            [to_wall_ms(row["asked_at"]) for row in rows if row["to_number"]],
-        )
+        return [self._phone(row) for row in rows]
 
-    async def replace(self, account_id: AccountId, at: datetime) -> None:
-        """The account gives no number any more."""
-        await self._tx.execute(
-            "UPDATE contact_phones SET replaced_at = $2 WHERE account_id = $1 AND replaced_at IS NULL",
-            account_id,
-            at,
-        )
-
-    async def add(self, phone: ContactPhone) -> None:
+    async def add(self, question: ContactPhone) -> None:
         """A number is asked. Whoever adds has replaced the one before."""
-        await self._tx.execute(
-            "INSERT INTO contact_phones (id, account_id, contact_id, number, asked_at) VALUES ($1, $2, $3, $4, $5)",
-            phone.id,
-            phone.account_id,
-            phone.contact_id,
-            phone.number,
-            utc(phone.asked_at_ms),
-        )
-
-    async def agree(self, phone_id: ContactPhoneId, at: datetime) -> None:
-        """They have said yes."""
-        await self._tx.execute("UPDATE contact_phones SET agreed_at = $2 WHERE id = $1", phone_id, at)
-
-    async def refuse(self, account_id: AccountId, number: str, at: datetime) -> None:
-        """They have said no to this account, to whatever question; the first time stands."""
+        sealed = await self._sealing.seal(question.account_id, CONTACT_NUMBER, question.number.encode())
         await self._tx.execute(
             """
-            UPDATE contact_phones SET refused_at = $3
-            WHERE account_id = $1 AND number = $2 AND refused_at IS NULL
+            INSERT INTO contact_phones (id, account_id, contact_id, number, sealed, number_index, asked_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
             """,
-            account_id,
-            number,
-            at,
+            question.id,
+            question.account_id,
+            question.contact_id,
+            question.number if sealed is None else None,
+            sealed,
+            self._sealing.index(CONTACT_NUMBER_INDEX, question.number),
+            utc(question.asked_at_ms),
         )
 
-    async def died(self, phone_id: ContactPhoneId, at: datetime) -> None:
-        """The provider has said that nobody lives at the number."""
-        await self._tx.execute("UPDATE contact_phones SET dead_at = $2 WHERE id = $1 AND dead_at IS NULL", phone_id, at)
+    async def refuse(self, question: ContactPhone, at: datetime) -> None:
+        """They have said no to this account, to whatever question; the first time stands."""
+        await self._refuse(question.account_id, question.number, at)
 
     async def prune(self, before: datetime, limit: int) -> int:
         """Forget up to `limit` numbers in whose place there was something else before an instant, but none that has said no;
@@ -134,22 +92,15 @@ class ContactPhones:
         )
         return int(status.split()[-1])
 
-
-def _phone(row: asyncpg.Record) -> ContactPhone:
-    return ContactPhone(
-        id=ContactPhoneId(row["id"]),
-        account_id=AccountId(row["account_id"]),
-        contact_id=ContactId(row["contact_id"]),
-        athlete=row["athlete"],
-        contact=row["contact"],
-        number=row["number"],
-        asked_at_ms=to_wall_ms(row["asked_at"]),
-        agreed_at_ms=_ms(row["agreed_at"]),
-        refused_at_ms=_ms(row["refused_at"]),
-        dead_at_ms=_ms(row["dead_at"]),
-        replaced_at_ms=_ms(row["replaced_at"]),
-    )
-
-
-def _ms(instant: datetime | None) -> int | None:
-    return None if instant is None else to_wall_ms(instant)
+    def _phone(self, row: asyncpg.Record) -> ContactPhone:
+        account_id, key = AccountId(row["account_id"]), row["data_key"]
+        who = who_of(self._sealing, account_id, key, row["contact"], row["email"], row["contact_sealed"])
+        return ContactPhone(
+            id=ContactPhoneId(row["id"]),
+            account_id=account_id,
+            contact_id=ContactId(row["contact_id"]),
+            athlete=row["athlete"],
+            contact=who.name,
+            number=self._sealing.text(account_id, key, CONTACT_NUMBER, row["number"], row["sealed"]),
+            **answers_of(row)._asdict(),
+        )

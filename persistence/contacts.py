@@ -1,46 +1,44 @@
-"""The SQL of emergency contacts.
-
-What is asked and changed about an account's contact happens under the lock of its row in `accounts`, so that two requests at once
-count each other's questions. What is counted by address is done under an advisory lock of the address.
-"""
+"""The SQL of emergency contacts: the questions that were asked by mail (questions.py). Name and address are sealed as one."""
 
 from datetime import datetime
 from typing import Final
 
 import asyncpg
+import msgspec
 
 from persistence.database import Tx
-from services.kernel.clock import to_wall_ms, utc
+from persistence.questions import Asked, Questions, answers_of
+from persistence.sealing import Sealing, data_key_of
+from services.kernel.clock import utc
 from services.kernel.ids import AccountId, ContactId, ContactPhoneId
+from services.privacy.vault import Field
 from services.safety.contact import Contact, Reachable
 
-_LOCK: Final = 0x2EF3
+CONTACT: Final = Field("emergency_contacts", "sealed")
+EMAIL_INDEX: Final = Field("emergency_contacts", "email_index")
+_CONTACTS: Final = f"""
+    SELECT contact.*, accounts.name AS athlete, {data_key_of("contact.account_id")} AS data_key
+    FROM emergency_contacts AS contact JOIN accounts ON accounts.id = contact.account_id
+"""  # noqa: S608 - names of columns
 
 
-class Contacts:
+class Who(msgspec.Struct, frozen=True):
+    """What is sealed of a contact."""
+
+    name: str
+    email: str
+
+
+class Contacts(Questions):
     """The contacts inside one transaction."""
 
-    def __init__(self, tx: Tx) -> None:
-        self._tx: Final = tx
-
-    async def lock(self, account_id: AccountId, email: str | None = None) -> None:
-        """Nobody else changes this account's contact, or counts the questions that went to this address, before this transaction
-        ends."""
-        await self._tx.execute("SELECT FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account_id)
-        if email is not None:
-            await self._tx.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", _LOCK, email)
+    def __init__(self, tx: Tx, sealing: Sealing | None = None) -> None:
+        super().__init__(tx, sealing or Sealing(tx), Asked("email", EMAIL_INDEX, 0x2EF3))
 
     async def current(self, account_id: AccountId) -> Contact | None:
         """Whom the account has named, whatever they have answered."""
-        row = await self._tx.fetchrow(
-            """
-            SELECT contact.*, accounts.name AS athlete
-            FROM emergency_contacts AS contact JOIN accounts ON accounts.id = contact.account_id
-            WHERE contact.account_id = $1 AND replaced_at IS NULL
-            """,
-            account_id,
-        )
-        return None if row is None else _contact(row)
+        row = await self._tx.fetchrow(f"{_CONTACTS} WHERE contact.account_id = $1 AND replaced_at IS NULL", account_id)
+        return None if row is None else self._contact(row)
 
     async def agreed(self, account_id: AccountId) -> Reachable | None:
         """The one who is to be told, if somebody is: named, agreed, and reachable as far as we know, by whatever way."""
@@ -60,102 +58,54 @@ class Contacts:
         phone_id = None if row["phone_id"] is None else ContactPhoneId(row["phone_id"])
         return Reachable(ContactId(row["id"]), row["by_mail"], phone_id)
 
-    async def by_id(self, contact_id: ContactId) -> Contact | None:
+    async def by_id(self, question_id: ContactId) -> Contact | None:
         """A question that was asked, or None."""
-        row = await self._tx.fetchrow(
-            """
-            SELECT contact.*, accounts.name AS athlete
-            FROM emergency_contacts AS contact JOIN accounts ON accounts.id = contact.account_id
-            WHERE contact.id = $1
-            """,
-            contact_id,
-        )
-        return None if row is None else _contact(row)
+        row = await self._tx.fetchrow(f"{_CONTACTS} WHERE contact.id = $1", question_id)
+        return None if row is None else self._contact(row)
 
-    async def refused(self, account_id: AccountId, email: str) -> bool:
-        """Whether whoever reads this address has ever said no to this account."""
-        found: bool = await self._tx.fetchval(
-            """
-            SELECT EXISTS (
-                SELECT FROM emergency_contacts WHERE account_id = $1 AND email = $2 AND refused_at IS NOT NULL
-            )
-            """,
-            account_id,
-            email,
-        )
-        return found
-
-    async def asked_since(self, account_id: AccountId, email: str, since: datetime) -> tuple[list[int], list[int]]:
-        """When was asked since an instant, in order: by the account, and at the address, whoever asked."""
+    async def latest(self, account_id: AccountId, limit: int) -> list[Contact]:
+        """What an account has asked, the newest first."""
         rows = await self._tx.fetch(
-            """
-            SELECT asked_at, account_id = $1 AS by_account, email = $2 AS to_address FROM emergency_contacts
-            WHERE (account_id = $1 OR email = $2) AND asked_at > $3
-            ORDER BY asked_at
-            """,
+            f"{_CONTACTS} WHERE contact.account_id = $1 ORDER BY asked_at DESC, contact.id DESC LIMIT $2",
             account_id,
-            email,
-            since,
+            limit,
         )
-        return (
-            [to_wall_ms(row["asked_at"]) for row in rows if row["by_account"]],
-            [to_wall_ms(row["asked_at"]) for row in rows if row["to_address"]],
-        )
+        return [self._contact(row) for row in rows]
 
-    async def replace(self, account_id: AccountId, at: datetime) -> None:
-        """The account has named nobody any more."""
-        await self._tx.execute(
-            "UPDATE emergency_contacts SET replaced_at = $2 WHERE account_id = $1 AND replaced_at IS NULL",
-            account_id,
-            at,
-        )
-
-    async def add(self, contact: Contact) -> None:
+    async def add(self, question: Contact) -> None:
         """Somebody is asked. Whoever adds has replaced who was named before."""
+        sealed = await self._seal(question)
         await self._tx.execute(
-            "INSERT INTO emergency_contacts (id, account_id, name, email, asked_at) VALUES ($1, $2, $3, $4, $5)",
-            contact.id,
-            contact.account_id,
-            contact.name,
-            contact.email,
-            utc(contact.asked_at_ms),
+            """
+            INSERT INTO emergency_contacts (id, account_id, name, email, sealed, email_index, asked_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            """,
+            question.id,
+            question.account_id,
+            question.name if sealed is None else None,
+            question.email if sealed is None else None,
+            sealed,
+            self._sealing.index(EMAIL_INDEX, question.email),
+            utc(question.asked_at_ms),
         )
 
-    async def rename(self, contact_id: ContactId, name: str) -> Contact:
+    async def rename(self, contact: Contact, name: str) -> Contact:
         """Call a contact by another name."""
-        row = await self._tx.fetchrow(
-            """
-            UPDATE emergency_contacts AS contact SET name = $2
-            FROM accounts
-            WHERE contact.id = $1 AND accounts.id = contact.account_id
-            RETURNING contact.*, accounts.name AS athlete
-            """,
-            contact_id,
-            name,
+        renamed = msgspec.structs.replace(contact, name=name)
+        sealed = await self._seal(renamed)
+        await self._tx.execute(
+            "UPDATE emergency_contacts SET name = $2, email = $3, sealed = $4, email_index = $5 WHERE id = $1",
+            contact.id,
+            name if sealed is None else None,
+            contact.email if sealed is None else None,
+            sealed,
+            self._sealing.index(EMAIL_INDEX, contact.email),
         )
-        return _contact(row)
+        return renamed
 
-    async def agree(self, contact_id: ContactId, at: datetime) -> None:
-        """They have said yes."""
-        await self._tx.execute("UPDATE emergency_contacts SET agreed_at = $2 WHERE id = $1", contact_id, at)
-
-    async def refuse(self, account_id: AccountId, email: str, at: datetime) -> None:
+    async def refuse(self, question: Contact, at: datetime) -> None:
         """They have said no to this account, to whatever question; the first time stands."""
-        await self._tx.execute(
-            """
-            UPDATE emergency_contacts SET refused_at = $3
-            WHERE account_id = $1 AND email = $2 AND refused_at IS NULL
-            """,
-            account_id,
-            email,
-            at,
-        )
-
-    async def died(self, contact_id: ContactId, at: datetime) -> None:
-        """A mail server has said that nobody lives at their address."""
-        await self._tx.execute(
-            "UPDATE emergency_contacts SET dead_at = $2 WHERE id = $1 AND dead_at IS NULL", contact_id, at
-        )
+        await self._refuse(question.account_id, question.email, at)
 
     async def prune(self, before: datetime, limit: int) -> int:
         """Forget up to `limit` questions in whose place there was something else before an instant, and what was sent for them, but
@@ -180,21 +130,36 @@ class Contacts:
         )
         return int(status.split()[-1])
 
+    async def _seal(self, contact: Contact) -> bytes | None:
+        return await self._sealing.seal(contact.account_id, CONTACT, packed(contact.name, contact.email))
 
-def _contact(row: asyncpg.Record) -> Contact:
-    return Contact(
-        id=ContactId(row["id"]),
-        account_id=AccountId(row["account_id"]),
-        athlete=row["athlete"],
-        name=row["name"],
-        email=row["email"],
-        asked_at_ms=to_wall_ms(row["asked_at"]),
-        agreed_at_ms=_ms(row["agreed_at"]),
-        refused_at_ms=_ms(row["refused_at"]),
-        dead_at_ms=_ms(row["dead_at"]),
-        replaced_at_ms=_ms(row["replaced_at"]),
-    )
+    def _contact(self, row: asyncpg.Record) -> Contact:
+        account_id = AccountId(row["account_id"])
+        who = who_of(self._sealing, account_id, row["data_key"], row["name"], row["email"], row["sealed"])
+        return Contact(
+            id=ContactId(row["id"]),
+            account_id=account_id,
+            athlete=row["athlete"],
+            name=who.name,
+            email=who.email,
+            **answers_of(row)._asdict(),
+        )
 
 
-def _ms(instant: datetime | None) -> int | None:
-    return None if instant is None else to_wall_ms(instant)
+def packed(name: str, email: str) -> bytes:
+    """A contact as it is sealed."""
+    return msgspec.json.encode(Who(name, email))
+
+
+def who_of(
+    sealing: Sealing,
+    account_id: AccountId,
+    key: bytes | None,
+    name: str | None,
+    email: str | None,
+    sealed: bytes | None,
+) -> Who:
+    """Who it is, from the columns of their row and the key of its account."""
+    if sealed is not None:
+        return msgspec.json.decode(sealing.open(account_id, key, CONTACT, sealed), type=Who)
+    return Who(name or "", email or "")

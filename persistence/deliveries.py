@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 
 import asyncpg
 
@@ -20,6 +20,8 @@ from persistence.database import Tx
 from persistence.lanes import wake
 from persistence.notification_settings import preferences_of
 from persistence.notifications import readable
+from persistence.phones import CHECK_NUMBER, NUMBER
+from persistence.sealing import Sealing, data_key_of
 from services.kernel import trace
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ContactPhoneId, DeliveryId, DeviceId, NotificationId
@@ -30,6 +32,7 @@ from services.notifications.outgoing import Channel, Device
 from services.notifications.phone import PhoneCheck
 from services.notifications.ports import NewDelivery, Reported
 from services.notifications.preferences import Preferences
+from services.privacy.vault import Field
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,19 @@ class Seen:
     changed_at: datetime
 
 
+class _Numbers(NamedTuple):
+    """The number that a code is to prove, and the one that was proved."""
+
+    checked: str | None
+    proved: str | None
+
+
 class Deliveries:
     """The deliveries inside one transaction."""
 
-    def __init__(self, tx: Tx) -> None:
+    def __init__(self, tx: Tx, sealing: Sealing | None = None) -> None:
         self._tx: Final = tx
+        self._sealing: Final = sealing or Sealing(tx)
 
     async def add(self, deliveries: Sequence[NewDelivery], at: datetime) -> None:
         """Store deliveries that wait; their lanes are woken when this transaction commits."""
@@ -261,7 +272,7 @@ class Deliveries:
     async def recipients(self, delivery_ids: Sequence[DeliveryId]) -> dict[DeliveryId, Recipient]:
         """Whom these deliveries are for, with what they say, as of now."""
         rows = await self._tx.fetch(
-            """
+            f"""
             SELECT deliveries.id AS delivery_id, deliveries.channel, accounts.name, accounts.email,
                    deliveries.account_id AS owner,
                    settings.locale, settings.time_zone, settings.quiet_begins, settings.quiet_until,
@@ -272,8 +283,9 @@ class Deliveries:
                        WHERE chosen.account_id = deliveries.account_id AND chosen.topic = notifications.topic
                    ) AS ways,
                    devices.kind, devices.address, devices.p256dh, devices.auth,
-                   phones.number,
-                   checks.id AS check_id, checks.number AS check_number, checks.ended,
+                   phones.number, phones.sealed AS number_sealed,
+                   checks.id AS check_id, checks.number AS check_number, checks.sealed AS check_sealed, checks.ended,
+                   {data_key_of("deliveries.account_id")} AS data_key,
                    deliveries.contact_id, deliveries.account_mail_id,
                    notifications.*
             FROM deliveries
@@ -286,18 +298,29 @@ class Deliveries:
             LEFT JOIN phones ON deliveries.channel = 'sms' AND phones.account_id = deliveries.account_id
                             AND phones.verified_at IS NOT NULL AND phones.dead_at IS NULL
             WHERE deliveries.id = ANY($1::uuid[])
-            """,
+            """,  # noqa: S608 - names of columns
             delivery_ids,
         )
         to_contacts = [DeliveryId(row["delivery_id"]) for row in rows if row["contact_id"] is not None]
-        letters = await letters_of(self._tx, to_contacts) if to_contacts else {}
+        letters = await letters_of(self._tx, self._sealing, to_contacts) if to_contacts else {}
         about_accounts = [DeliveryId(row["delivery_id"]) for row in rows if row["account_mail_id"] is not None]
         mails = await account_mails_of(self._tx, about_accounts) if about_accounts else {}
         return {
-            delivery_id: _recipient(row, letters.get(delivery_id), mails.get(delivery_id))
+            delivery_id: _recipient(row, self._numbers(row), letters.get(delivery_id), mails.get(delivery_id))
             for row in rows
             for delivery_id in (DeliveryId(row["delivery_id"]),)
         }
+
+    def _numbers(self, row: asyncpg.Record) -> _Numbers:
+        def opened(field: Field, plain: str | None, sealed: bytes | None) -> str | None:
+            if plain is None and sealed is None:
+                return None
+            return self._sealing.text(AccountId(row["owner"]), row["data_key"], field, plain, sealed)
+
+        return _Numbers(
+            opened(CHECK_NUMBER, row["check_number"], row["check_sealed"]),
+            opened(NUMBER, row["number"], row["number_sealed"]),
+        )
 
     async def gathered(self, digest_id: DeliveryId) -> list[Notification]:
         """What a digest carries, oldest first."""
@@ -627,14 +650,14 @@ def _claimed(row: asyncpg.Record) -> Claimed:
     )
 
 
-def _recipient(row: asyncpg.Record, letter: Letter | None, mail: AddressedMail | None) -> Recipient:
+def _recipient(row: asyncpg.Record, numbers: _Numbers, letter: Letter | None, mail: AddressedMail | None) -> Recipient:
     notification = None if row["topic"] is None else readable(row)
     preferences = Preferences()
     if row["locale"] is not None:
         ways: str | None = row["ways"]
         chosen = None if ways is None else f'{{"{row["topic"]}":{ways}}}'
         preferences = preferences_of(row, chosen)
-    address: str | None = row["check_number"] or row["number"]
+    address = numbers.checked or numbers.proved
     if row["channel"] == "email":
         address = row["email"] if row["mailable"] else None
     if letter is not None:
@@ -652,8 +675,8 @@ def _recipient(row: asyncpg.Record, letter: Letter | None, mail: AddressedMail |
         device,
         notification,
         check=None
-        if row["check_id"] is None
-        else Check(row["check_id"], row["check_number"], over=row["ended"] is not None),
+        if numbers.checked is None
+        else Check(row["check_id"], numbers.checked, over=row["ended"] is not None),
         letter=letter,
         account_mail=mail,
         readable=(notification is None) == (row["topic"] is None),

@@ -12,6 +12,8 @@ import asyncpg
 import msgspec
 
 from persistence.database import Tx
+from persistence.phones import NUMBER, NUMBER_INDEX
+from persistence.sealing import Sealing
 from services.kernel.clock import to_wall_ms
 from services.kernel.ids import AccountId, DeviceId, LoginId
 from services.notifications.addresses import NewDevice, PushDevice
@@ -25,8 +27,9 @@ _DEVICE: Final = "id, account_id, kind, address, p256dh, auth, name, created_at,
 class NotificationSettings:
     """Preferences and addresses inside one transaction."""
 
-    def __init__(self, tx: Tx) -> None:
+    def __init__(self, tx: Tx, sealing: Sealing | None = None) -> None:
         self._tx: Final = tx
+        self._sealing: Final = sealing or Sealing(tx)
 
     # -- preferences
 
@@ -275,15 +278,19 @@ class NotificationSettings:
 
     async def set_phone(self, account_id: AccountId, number: str, verified_at: datetime | None) -> None:
         """The account's number, in place of another; nothing is sent to it until it is verified."""
+        sealed = await self._sealing.seal(account_id, NUMBER, number.encode())
         await self._tx.execute(
             """
-            INSERT INTO phones (account_id, number, verified_at) VALUES ($1, $2, $3)
+            INSERT INTO phones (account_id, number, verified_at, sealed, number_index) VALUES ($1, $2, $3, $4, $5)
             ON CONFLICT (account_id) DO UPDATE SET
-                number = excluded.number, verified_at = excluded.verified_at, dead_at = NULL, dead_reason = NULL
+                number = excluded.number, sealed = excluded.sealed, number_index = excluded.number_index,
+                verified_at = excluded.verified_at, dead_at = NULL, dead_reason = NULL
             """,
             account_id,
-            number,
+            number if sealed is None else None,
             verified_at,
+            sealed,
+            self._sealing.index(NUMBER_INDEX, number),
         )
 
 

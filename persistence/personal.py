@@ -5,8 +5,12 @@ from typing import Final
 
 import msgspec
 
+from persistence.contact_phones import ContactPhones
+from persistence.contacts import Contacts
 from persistence.database import Tx
+from services.kernel.clock import utc
 from services.kernel.ids import AccountId, BookingId, ChallengeId, ClassId, IncidentId, LoginId
+from services.safety.question import Question
 
 
 class LoginLine(msgspec.Struct, frozen=True):
@@ -112,7 +116,6 @@ class Personal(msgspec.Struct, frozen=True):
     entitlements: list[EntitlementLine]
     blocks: list[BlockLine]
     incidents: list[IncidentLine]
-    contacts: list[ContactLine]
 
 
 MOST_LINES: Final = 20_000
@@ -120,7 +123,7 @@ MOST_LINES: Final = 20_000
 
 
 async def personal(tx: Tx, account_id: AccountId) -> Personal:
-    """The logins, memberships, challenges, bookings, entitlements, blocks, incidents and emergency contacts of an account."""
+    """The logins, memberships, challenges, bookings, entitlements, blocks and incidents of an account."""
     logins = await tx.fetch(
         """
         SELECT id, device, created_at, ended_at, end_reason FROM logins
@@ -196,20 +199,6 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
         account_id,
         MOST_LINES,
     )
-    contacts = await tx.fetch(
-        """
-        SELECT name, email, NULL AS number, asked_at, agreed_at, refused_at, replaced_at FROM emergency_contacts
-        WHERE account_id = $1
-        UNION ALL
-        SELECT contact.name, contact.email, phone.number, phone.asked_at, phone.agreed_at, phone.refused_at, phone.replaced_at
-        FROM contact_phones AS phone JOIN emergency_contacts AS contact ON contact.id = phone.contact_id
-        WHERE phone.account_id = $1
-        ORDER BY asked_at DESC
-        LIMIT $2
-        """,
-        account_id,
-        MOST_LINES,
-    )
     return Personal(
         [LoginLine(**row) for row in logins],
         [MembershipLine(**row) for row in memberships],
@@ -218,5 +207,30 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
         [EntitlementLine(**row) for row in entitlements],
         [BlockLine(**row) for row in blocks],
         [IncidentLine(**row) for row in incidents],
-        [ContactLine(**row) for row in contacts],
     )
+
+
+async def contact_lines(contacts: Contacts, phones: ContactPhones, account_id: AccountId) -> list[ContactLine]:
+    """Whom an account has asked to be its emergency contact, the newest first. Raises CannotOpen."""
+    named = await contacts.latest(account_id, MOST_LINES)
+    emails = {contact.id: contact.email for contact in named}
+    lines = [_contact_line(contact, contact.name, contact.email, None) for contact in named]
+    for phone in await phones.latest(account_id, MOST_LINES):
+        lines.append(_contact_line(phone, phone.contact, emails.get(phone.contact_id, ""), phone.number))
+    return sorted(lines, key=lambda line: line.asked_at, reverse=True)[:MOST_LINES]
+
+
+def _contact_line(question: Question, name: str, email: str, number: str | None) -> ContactLine:
+    return ContactLine(
+        name,
+        email,
+        number,
+        utc(question.asked_at_ms),
+        _at(question.agreed_at_ms),
+        _at(question.refused_at_ms),
+        _at(question.replaced_at_ms),
+    )
+
+
+def _at(ms: int | None) -> datetime | None:
+    return None if ms is None else utc(ms)

@@ -20,7 +20,7 @@ from services.privacy.vault import Vault
 
 AT_ONCE: Final = 200
 _SEALED: Final = {sealed.field.table: sealed for sealed in SEALED}
-_TEXTS: Final = frozenset({"vitals"})
+_TEXTS: Final = frozenset({"vitals", "contact_phones", "phones", "phone_checks"})
 """Tables whose column is a text when it lies open, and told as one."""
 _UNFINISHED: Final = """
     EXISTS (

@@ -1,7 +1,8 @@
 """The SQL of telephone numbers and of the codes that prove them.
 
 What is asked and changed about an account's number happens under the lock of its row in `accounts`, so that two requests at once
-count each other's codes and guesses. What is counted by number is done under an advisory lock of the number.
+count each other's codes and guesses. What is counted by number is done under an advisory lock of the number. Numbers lie
+sealed under the key of the account; equal ones are found by their index, or, as long as they lie open, as they are.
 """
 
 from datetime import datetime
@@ -10,18 +11,25 @@ from typing import Final, Literal
 import asyncpg
 
 from persistence.database import Tx
+from persistence.sealing import Sealing, data_key_of
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, PhoneCheckId
 from services.notifications.phone import Phone, PhoneCheck
+from services.privacy.vault import Field
 
+NUMBER: Final = Field("phones", "sealed")
+NUMBER_INDEX: Final = Field("phones", "number_index")
+CHECK_NUMBER: Final = Field("phone_checks", "sealed")
+CHECK_NUMBER_INDEX: Final = Field("phone_checks", "number_index")
 _LOCK: Final = 0x2EF2
 
 
 class Phones:
     """The numbers inside one transaction."""
 
-    def __init__(self, tx: Tx) -> None:
+    def __init__(self, tx: Tx, sealing: Sealing | None = None) -> None:
         self._tx: Final = tx
+        self._sealing: Final = sealing or Sealing(tx)
 
     async def lock(self, account_id: AccountId, number: str | None = None) -> None:
         """Nobody else changes this account's number, or counts the codes that went to this number, before this transaction ends."""
@@ -32,37 +40,45 @@ class Phones:
     async def of(self, account_id: AccountId) -> Phone | None:
         """The account's number that was proved."""
         row = await self._tx.fetchrow(
-            "SELECT number, verified_at, dead_at FROM phones WHERE account_id = $1 AND verified_at IS NOT NULL",
+            f"""
+            SELECT number, sealed, verified_at, dead_at, {data_key_of("phones.account_id")} AS data_key
+            FROM phones WHERE account_id = $1 AND verified_at IS NOT NULL
+            """,  # noqa: S608 - names of columns
             account_id,
         )
         if row is None:
             return None
         dead_at: datetime | None = row["dead_at"]
-        return Phone(row["number"], to_wall_ms(row["verified_at"]), None if dead_at is None else to_wall_ms(dead_at))
+        number = self._sealing.text(account_id, row["data_key"], NUMBER, row["number"], row["sealed"])
+        return Phone(number, to_wall_ms(row["verified_at"]), None if dead_at is None else to_wall_ms(dead_at))
 
     async def check(self, account_id: AccountId) -> PhoneCheck | None:
         """The check that has not ended, if there is one; its code may have expired."""
         row = await self._tx.fetchrow(
-            """
-            SELECT phone_checks.*, deliveries.state FROM phone_checks
+            f"""
+            SELECT phone_checks.*, deliveries.state, {data_key_of("phone_checks.account_id")} AS data_key FROM phone_checks
             LEFT JOIN deliveries ON deliveries.phone_check_id = phone_checks.id
             WHERE phone_checks.account_id = $1 AND ended_at IS NULL
-            """,
+            """,  # noqa: S608 - names of columns
             account_id,
         )
-        return None if row is None else _check(row)
+        if row is None:
+            return None
+        return _check(row, self._sealing.text(account_id, row["data_key"], CHECK_NUMBER, row["number"], row["sealed"]))
 
     async def codes_since(self, account_id: AccountId, number: str, since: datetime) -> tuple[list[int], list[int]]:
         """When codes were made since an instant, in order: for the account, and for the number, whoever asked."""
         rows = await self._tx.fetch(
             """
-            SELECT made_at, account_id = $1 AS by_account, number = $2 AS to_number FROM phone_checks
-            WHERE (account_id = $1 OR number = $2) AND made_at > $3
+            SELECT made_at, account_id = $1 AS by_account, number = $2 OR number_index = ANY($4::bytea[]) AS to_number
+            FROM phone_checks
+            WHERE (account_id = $1 OR number = $2 OR number_index = ANY($4::bytea[])) AND made_at > $3
             ORDER BY made_at
             """,
             account_id,
             number,
             since,
+            self._sealing.indexes(CHECK_NUMBER_INDEX, number),
         )
         return (
             [to_wall_ms(row["made_at"]) for row in rows if row["by_account"]],
@@ -76,11 +92,17 @@ class Phones:
             check.account_id,
             utc(check.made_at_ms),
         )
+        sealed = await self._sealing.seal(check.account_id, CHECK_NUMBER, check.number.encode())
         await self._tx.execute(
-            "INSERT INTO phone_checks (id, account_id, number, made_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+            """
+            INSERT INTO phone_checks (id, account_id, number, sealed, number_index, made_at, expires_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            """,
             check.id,
             check.account_id,
-            check.number,
+            check.number if sealed is None else None,
+            sealed,
+            self._sealing.index(CHECK_NUMBER_INDEX, check.number),
             utc(check.made_at_ms),
             utc(check.expires_at_ms),
         )
@@ -98,7 +120,13 @@ class Phones:
     async def release(self, number: str, keeper: AccountId) -> list[AccountId]:
         """The number is no other account's than `keeper`'s; whose it was."""
         rows = await self._tx.fetch(
-            "DELETE FROM phones WHERE number = $1 AND account_id <> $2 RETURNING account_id", number, keeper
+            """
+            DELETE FROM phones WHERE (number = $1 OR number_index = ANY($3::bytea[])) AND account_id <> $2
+            RETURNING account_id
+            """,
+            number,
+            keeper,
+            self._sealing.indexes(NUMBER_INDEX, number),
         )
         return [AccountId(row["account_id"]) for row in rows]
 
@@ -125,11 +153,11 @@ class Phones:
         return int(status.split()[-1])
 
 
-def _check(row: asyncpg.Record) -> PhoneCheck:
+def _check(row: asyncpg.Record, number: str) -> PhoneCheck:
     return PhoneCheck(
         id=PhoneCheckId(row["id"]),
         account_id=AccountId(row["account_id"]),
-        number=row["number"],
+        number=number,
         made_at_ms=to_wall_ms(row["made_at"]),
         expires_at_ms=to_wall_ms(row["expires_at"]),
         wrong=row["wrong"],

@@ -36,9 +36,23 @@ class Sealing:
         """Sealed with the key of the account, which is made if there is none; None: it is to be written plain."""
         return (await self.key(account_id)).seal(field, plain) if self.seals else None
 
+    def index(self, field: Field, text: str) -> bytes | None:
+        """The blind index of what is written sealed; None: it is to be written plain."""
+        return self._vault.index(field, text) if self._vault is not None and self._vault.seals else None
+
+    def indexes(self, field: Field, text: str) -> tuple[bytes, ...]:
+        """The blind indexes that equal texts may have been written with. None without a vault: then nothing sealed is found."""
+        return () if self._vault is None else self._vault.indexes(field, text)
+
     def open(self, account_id: AccountId, wrapped: bytes | None, field: Field, sealed: bytes) -> bytes:
         """What was sealed. Raises CannotOpen."""
         return self.opened(account_id, wrapped).open(field, sealed)
+
+    def text(
+        self, account_id: AccountId, wrapped: bytes | None, field: Field, plain: str | None, sealed: bytes | None
+    ) -> str:
+        """A text that lies sealed, or plain. Raises CannotOpen."""
+        return (plain or "") if sealed is None else self.open(account_id, wrapped, field, sealed).decode()
 
     def opened(self, account_id: AccountId, wrapped: bytes | None) -> DataKey:
         """The key as it was read. Raises CannotOpen."""

@@ -1,8 +1,8 @@
 """What lies under the keys of the installation (PACELINE_SEALING_KEYS), and how it is brought under another one.
 
-Everything begins with the number of the key that sealed it, so what is under an older key is found by that. Bringing it under the
-newest changes no secret and no field, waits for nobody, and may be cut off anywhere; nodes that have the newest key second open
-both.
+Everything begins with the number of the key that sealed it, so what is under an older key is found by that; so do blind indexes,
+which are made anew from what they are of. Bringing it under the newest changes no secret and no field, waits for nobody, and may be
+cut off anywhere; nodes that have the newest key second open both, and look for both.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,13 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 
 from persistence.database import Tx
+from persistence.sealing import Sealing, data_key_of
+from persistence.sealing_passes import SEALED, Index, Sealed
 from services.accounts.keys import about_key as about_signing_key
 from services.accounts.proving import about_totp
 from services.accounts.sign_in import about as about_sign_in
 from services.kernel.ids import AccountId, SignInId
-from services.kernel.sealing import NUMBER_BYTES
+from services.kernel.sealing import BLIND_BYTES, NUMBER_BYTES
 from services.privacy.vault import ABOUT_PROOF, Vault, about_key
 
 
@@ -39,12 +41,18 @@ WRAPPED: Final[tuple[Wrapped, ...]] = (
 )
 
 
+INDEXED: Final = tuple((sealed, sealed.found_by) for sealed in SEALED if sealed.found_by is not None)
+_PAST: Final = b"\xff" * (BLIND_BYTES + 1)
+"""After the number of a key, this comes after every index under it."""
+
+
 class SealingKeys:
     """What is under which key, inside one transaction."""
 
     def __init__(self, tx: Tx, vault: Vault | None = None) -> None:
         self._tx: Final = tx
         self._vault: Final = vault
+        self._sealing: Final = Sealing(tx, vault)
 
     async def agree(self) -> None:
         """Return when what this process seals can be opened by the others of the installation. The first one says with which keys.
@@ -63,6 +71,9 @@ class SealingKeys:
             return 0
         for wrapped in WRAPPED:
             if done := await self._wrap_anew(wrapped, self._vault, limit):
+                return done
+        for sealed, index in INDEXED:
+            if done := await self._index_anew(sealed, index, self._vault, limit):
                 return done
         return 0
 
@@ -85,14 +96,38 @@ class SealingKeys:
         await self._tx.executemany(f"UPDATE {wrapped.table} SET {wrapped.column} = $1 WHERE {where}", anew)  # noqa: S608
         return len(rows)
 
+    async def _index_anew(self, sealed: Sealed, index: Index, vault: Vault, limit: int) -> int:
+        table, names = sealed.field.table, [name for name, _ in sealed.key]
+        rows = await self._tx.fetch(
+            f"""
+            SELECT {", ".join(names)}, {sealed.account} AS account_of, {sealed.field.column} AS sealed,
+                {data_key_of(f"{table}.{sealed.account}")} AS data_key
+            FROM {table}
+            WHERE {index.field.column} < $1 OR {index.field.column} > $2
+            LIMIT $3
+            FOR NO KEY UPDATE SKIP LOCKED
+            """,  # noqa: S608 - names of columns
+            vault.newest,
+            vault.newest + _PAST,
+            limit,
+        )
+        anew: list[tuple[Any, ...]] = []
+        for row in rows:
+            opened = self._sealing.open(AccountId(row["account_of"]), row["data_key"], sealed.field, row["sealed"])
+            anew.append((vault.index(index.field, index.text(opened)), *(row[name] for name in names)))
+        where = " AND ".join(f"{name} = ${n}" for n, name in enumerate(names, 2))
+        await self._tx.executemany(f"UPDATE {table} SET {index.field.column} = $1 WHERE {where}", anew)  # noqa: S608
+        return len(rows)
+
     async def counts(self) -> dict[bytes, int]:
         """How many rows of all tables are under each key, by its number."""
         found: dict[bytes, int] = {}
-        for wrapped in WRAPPED:
+        columns = [(each.table, each.column) for each in WRAPPED] + [tuple(index.field) for _, index in INDEXED]
+        for table, column in columns:
             rows = await self._tx.fetch(
                 f"""
-                SELECT substring({wrapped.column} FROM 1 FOR {NUMBER_BYTES}) AS number, count(*) AS n FROM {wrapped.table}
-                WHERE {wrapped.column} IS NOT NULL
+                SELECT substring({column} FROM 1 FOR {NUMBER_BYTES}) AS number, count(*) AS n FROM {table}
+                WHERE {column} IS NOT NULL
                 GROUP BY 1
                 """  # noqa: S608 - names of columns
             )

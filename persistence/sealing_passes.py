@@ -13,7 +13,10 @@ import asyncpg
 import msgspec
 
 from persistence.accounts import PROFILE, plain_profile
+from persistence.contact_phones import CONTACT_NUMBER, CONTACT_NUMBER_INDEX
+from persistence.contacts import CONTACT, EMAIL_INDEX, Who, packed
 from persistence.database import Tx
+from persistence.phones import CHECK_NUMBER, CHECK_NUMBER_INDEX, NUMBER, NUMBER_INDEX
 from persistence.safety import LIMIT
 from persistence.samples import SAMPLES, BatchColumns, pack_batch
 from persistence.sealing import Sealing
@@ -23,15 +26,34 @@ from services.kernel.ids import AccountId
 from services.privacy.vault import Field, Vault
 
 
+class Index(NamedTuple):
+    """A blind index, and the text that it is of in what is sealed."""
+
+    field: Field
+    text: Callable[[bytes], str]
+
+
 class Sealed(NamedTuple):
-    """A sealed column: the columns of its row's `key` with their types, those that it stands for, whose row it is, and how a row is
-    packed, with the default of the columns afterwards."""
+    """A sealed column: the columns of its row's `key` with their types, those that it stands for, whose row it is, how a row is
+    packed, and the index by which it is found, if there is one."""
 
     field: Field
     key: tuple[tuple[str, str], ...]
     plain: tuple[str, ...]
     account: str
     packed: Callable[[asyncpg.Record], bytes]
+    found_by: Index | None = None
+
+
+def _number(field: Field, index: Field, key: str) -> Sealed:
+    return Sealed(
+        field,
+        ((key, "uuid"),),
+        ("number",),
+        "account_id",
+        lambda row: str(row["number"]).encode(),
+        Index(index, bytes.decode),
+    )
 
 
 SEALED: Final[tuple[Sealed, ...]] = (
@@ -52,6 +74,17 @@ SEALED: Final[tuple[Sealed, ...]] = (
         "(SELECT account_id FROM streams WHERE streams.id = stream_id)",
         lambda row: pack_batch(BatchColumns(*(row[name] for name in BatchColumns._fields))),
     ),
+    Sealed(
+        CONTACT,
+        (("id", "uuid"),),
+        ("name", "email"),
+        "account_id",
+        lambda row: packed(row["name"], row["email"]),
+        Index(EMAIL_INDEX, lambda opened: msgspec.json.decode(opened, type=Who).email),
+    ),
+    _number(CONTACT_NUMBER, CONTACT_NUMBER_INDEX, "id"),
+    _number(NUMBER, NUMBER_INDEX, "account_id"),
+    _number(CHECK_NUMBER, CHECK_NUMBER_INDEX, "id"),
 )
 
 
@@ -118,12 +151,19 @@ class SealingPasses:
 
     async def _seal(self, sealed: Sealed, rows: Sequence[asyncpg.Record]) -> None:
         where = " AND ".join(f"{name} = ${n}" for n, (name, _) in enumerate(sealed.key, 2))
-        forget = ", ".join(f"{name} = NULL" for name in sealed.plain)
+        sets = [f"{name} = NULL" for name in sealed.plain]
+        if sealed.found_by is not None:
+            sets.append(f"{sealed.found_by.field.column} = ${len(sealed.key) + 2}")
         updates: list[tuple[Any, ...]] = []
         for row in rows:
-            key = await self._sealing.key(AccountId(row["account_of"]))
-            updates.append((key.seal(sealed.field, sealed.packed(row)), *(row[name] for name, _ in sealed.key)))
+            key, plain, found_by = (
+                await self._sealing.key(AccountId(row["account_of"])),
+                sealed.packed(row),
+                sealed.found_by,
+            )
+            index = [] if found_by is None else [self._sealing.index(found_by.field, found_by.text(plain))]
+            updates.append((key.seal(sealed.field, plain), *(row[name] for name, _ in sealed.key), *index))
         await self._tx.executemany(
-            f"UPDATE {sealed.field.table} SET {sealed.field.column} = $1, {forget} WHERE {where}",  # noqa: S608
+            f"UPDATE {sealed.field.table} SET {sealed.field.column} = $1, {', '.join(sets)} WHERE {where}",  # noqa: S608
             updates,
         )

@@ -11,10 +11,10 @@ from services.access import permission as may
 from services.accounts.account import MAX_EMAIL, MAX_NAME
 from services.kernel.problems import ContactRefused, Forbidden, NotFound, TooManyAsked
 from services.notifications.contact_letter import ANSWER_MS
-from services.safety import contact_phone
-from services.safety.contact import ASKS_A_DAY, ASKS_A_WEEK, PAUSE_MS, Contact, ContactState, state_of
+from services.safety.contact import ASKS_A_DAY, ASKS_A_WEEK, PAUSE_MS, Contact
 from services.safety.contact_phone import ContactPhone
 from services.safety.incident import COACH_MS
+from services.safety.question import ContactState, state_of
 
 
 class NamedContact(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ async def take_contact_phone_back(deps: GatewayDeps, call: Call[Nothing, Nothing
 def _phone_view(deps: GatewayDeps, phone: ContactPhone) -> ContactPhoneView:
     return ContactPhoneView(
         number=phone.number,
-        state=contact_phone.state_of(phone, deps.clock.wall_ms()),
+        state=state_of(phone, deps.clock.wall_ms()),
         asked_at_ms=phone.asked_at_ms,
         until_ms=phone.asked_at_ms + ANSWER_MS,
         agreed_at_ms=phone.agreed_at_ms,

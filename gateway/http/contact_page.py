@@ -15,9 +15,9 @@ from aiohttp import hdrs, web
 from gateway.http.card_page import card_page, first_language
 from gateway.http.ports import GatewayDeps
 from services.kernel.problems import BadShape
-from services.safety import contact, contact_phone
 from services.safety.contact import Contact
 from services.safety.contact_phone import ContactPhone
+from services.safety.question import may_agree, state_of
 
 PATH: Final = "/emergency-contact"
 PHONE_PATH: Final = "/emergency-contact/phone"
@@ -144,11 +144,9 @@ def _answer(request: web.Request, token: str, asked: Contact | ContactPhone, now
     match asked:
         case Contact():
             words, path = _WORDS[language], PATH
-            open_, agreed = contact.may_agree(asked, now_ms), contact.state_of(asked, now_ms) == "agreed"
         case ContactPhone():
             words, path = _PHONE_WORDS[language], PHONE_PATH
-            open_, agreed = contact_phone.may_agree(asked, now_ms), contact_phone.state_of(asked, now_ms) == "agreed"
-    if open_:
+    if may_agree(asked, now_ms):
         title, what = words.ask, words.what
         foot = (
             f'<p class="muted">{escape(words.nothing)}</p>'
@@ -157,7 +155,7 @@ def _answer(request: web.Request, token: str, asked: Contact | ContactPhone, now
         )
     elif asked.refused_at_ms is not None:
         title, what, foot = words.refused, words.refused_what, ""
-    elif asked.replaced_at_ms is None and agreed:
+    elif asked.replaced_at_ms is None and state_of(asked, now_ms) == "agreed":
         title, what, foot = words.agreed, words.agreed_what, _button(path, token, "no", words.withdraw)
     else:
         title, what, foot = words.over, words.over_what, _button(path, token, "no", words.never)

@@ -8,7 +8,8 @@ AES-256-GCM with a random nonce. What a text is sealed *about* (which endpoint) 
 be given another row's secret. Keys have a number, and several may be known: the first seals, all open, so a key is
 changed by putting the new one first and leaving the old one until nothing is sealed with it any more.
 
-The same keys make tags: proof in a link that it was made here, for one purpose.
+The same keys make tags: proof in a link that it was made here, for one purpose. And they make blind indexes: what SQL finds a
+sealed text by, without saying what it is.
 """
 
 import base64
@@ -25,6 +26,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 KEY_BYTES: Final = 32
 NUMBER_BYTES: Final = 4
 """Of a key: so long is the beginning of what it has sealed that says which it was."""
+BLIND_BYTES: Final = 16
+"""Of an index, after the number of its key: two texts of a trillion have the same one with a chance of 1 to 10^14."""
 _NONCE_BYTES: Final = 12
 
 
@@ -46,6 +49,7 @@ class Seals:
             raise ValueError(f"sealing needs at least one key, each of {KEY_BYTES} bytes")
         self._ciphers: Final = {number_of(key): AESGCM(_derived(key, b"seal")) for key in keys}
         self._tag_keys: Final = tuple(_derived(key, b"tag") for key in keys)
+        self._blind_keys: Final = tuple((number_of(key), _derived(key, b"blind index")) for key in keys)
         self.newest: Final = number_of(keys[0])
         """What everything begins with that the first key has sealed."""
 
@@ -68,6 +72,12 @@ class Seals:
     def tag(self, text: str) -> str:
         """Proof that `text` was written here: 43 characters of base64url."""
         return _tag(self._tag_keys[0], text)
+
+    def blind(self, text: str, about: bytes) -> tuple[bytes, ...]:
+        """What equal texts about the same are found by, under each of the keys, the first one's first; it begins with the number
+        of its key."""
+        said = about + b"|" + text.encode()
+        return tuple(number + hmac.digest(key, said, "sha256")[:BLIND_BYTES] for number, key in self._blind_keys)
 
     def is_tag(self, tag: str, text: str) -> bool:
         """Whether `tag` is proof for `text`, by any of the keys."""

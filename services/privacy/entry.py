@@ -22,7 +22,7 @@ Kind = Literal["account", "person", "key", "personal", "health", "secret", "hous
     key       an id or number by which rows are found
     personal  says something of the person
     health    says something of the person's body, or whom to call when it fails
-    secret    opens something: about the person, and handed to nobody
+    secret    opens something, or finds it (a blind index): about the person, and handed to nobody
     house     the program's own bookkeeping; says nothing of a person, or names them by an id at most
 """
 

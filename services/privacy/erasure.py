@@ -57,9 +57,9 @@ def _depth(entry: Entry) -> int:
 
 
 def _deleted() -> tuple[tuple[Entry, Subject], ...]:
-    """What leads to other rows before these."""
+    """What leads to other rows before these; the key last, so that whatever is still there can be read."""
     found = [(entry, each) for entry in REGISTER for each in entry.subjects if isinstance(each.erasure, Deleted)]
-    return tuple(sorted(found, key=lambda pair: -_depth(pair[0])))
+    return tuple(sorted(found, key=lambda pair: (-_depth(pair[0]), pair[0].table == "data_keys")))
 
 
 def _blanked() -> tuple[tuple[Entry, Subject, Blanked], ...]:

@@ -459,7 +459,8 @@ REGISTER: Final[tuple[Entry, ...]] = (
         key="id",
         account="account_id",
         personal="asked_at agreed_at refused_at dead_at replaced_at",
-        health="name email",
+        health="name email sealed",
+        secret="email_index",  # noqa: S106 - a column
     ),
     entry(
         "contact_phones",
@@ -467,7 +468,8 @@ REGISTER: Final[tuple[Entry, ...]] = (
         key="id contact_id",
         account="account_id",
         personal="asked_at agreed_at refused_at dead_at replaced_at",
-        health="number",
+        health="number sealed",
+        secret="number_index",  # noqa: S106 - a column
     ),
     # -- what people are told --------------------------------------------------------------------------------------
     entry(
@@ -501,13 +503,20 @@ REGISTER: Final[tuple[Entry, ...]] = (
         personal="kind address name created_at seen_at dead_at dead_reason",
         secret="p256dh auth",  # noqa: S106 - columns
     ),
-    entry("phones", by("account_id"), account="account_id", personal="number verified_at dead_at dead_reason"),
+    entry(
+        "phones",
+        by("account_id"),
+        account="account_id",
+        personal="number sealed verified_at dead_at dead_reason",
+        secret="number_index",  # noqa: S106 - a column
+    ),
     entry(
         "phone_checks",
         by("account_id"),
         key="id",
         account="account_id",
-        personal="number made_at expires_at wrong ended_at ended",
+        personal="number sealed made_at expires_at wrong ended_at ended",
+        secret="number_index",  # noqa: S106 - a column
     ),
     entry(
         "announcements",

@@ -12,6 +12,12 @@ a field put into another's row or another column does not open. A key seals far 
 to be feared (NIST SP 800-38D, section 8.3): a lifetime of samples is some 2^27 blocks.
 
     sealed   1 byte version of the key, 12 bytes nonce, ciphertext, 16 bytes tag
+
+Where SQL looks for equal values of all accounts (how often an address was asked), a blind index lies beside what is sealed: a keyed
+hash (HMAC-SHA-256), for that column alone, under a key of the installation, whose number it begins with. It says which rows are
+equal, and nothing else, to who does not have that key.
+
+    index    4 bytes number of the key, 16 bytes of the hash
 """
 
 import base64
@@ -111,6 +117,14 @@ class Vault:
     def wrap_anew(self, wrapped: bytes, about: bytes) -> bytes:
         """The same under the newest key of the installation. Raises CannotOpen."""
         return self._keys.seal(self._keys.open(wrapped, about), about)
+
+    def index(self, field: Field, text: str) -> bytes:
+        """What is stored so that equal texts of this column are found, under the newest key of the installation."""
+        return self.indexes(field, text)[0]
+
+    def indexes(self, field: Field, text: str) -> tuple[bytes, ...]:
+        """What may be stored for this text: one under each key of the installation."""
+        return self._keys.blind(text, b"|".join((b"paceline index", field.table.encode(), field.column.encode())))
 
     @property
     def newest(self) -> bytes:

@@ -1,24 +1,21 @@
 """Whom somebody has named to be told when they do not answer, and what may be asked of that person. Pure.
 
 A contact is somebody else's address, so the other one decides: named is asked, by mail; told is only who has agreed. They need no
-account. A no holds for whoever it was said to, however often they name the same address again; a yes can be taken back at any
-time.
+account.
 
 Asking costs the one who is asked: `ASKS_A_DAY` for an account, `ASKS_A_WEEK` for an address, whoever asks, and no two by one
 account within `PAUSE_MS`.
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from services.accounts.account import normal_email, normal_name
-from services.kernel.ids import AccountId, ContactId, ContactPhoneId
+from services.kernel.ids import ContactId, ContactPhoneId
 from services.kernel.problems import BadShape
-from services.notifications.contact_letter import ANSWER_MS
-
-ContactState = Literal["asked", "agreed", "refused", "unanswered", "unreachable"]
+from services.safety.question import Question
 
 DAY_MS: Final = 86_400_000
 WEEK_MS: Final = 7 * DAY_MS
@@ -27,20 +24,12 @@ ASKS_A_DAY: Final = 5
 ASKS_A_WEEK: Final = 3
 
 
-class Contact(msgspec.Struct, frozen=True):
-    """One time that somebody was asked. `dead_at_ms`: when a mail server said that nobody lives at the address; `replaced_at_ms`:
-    when whoever asked has named somebody else, or nobody. `athlete` is their name."""
+class Contact(Question, frozen=True, kw_only=True):
+    """One time that somebody was asked, by mail."""
 
     id: ContactId
-    account_id: AccountId
-    athlete: str
     name: str
     email: str
-    asked_at_ms: int
-    agreed_at_ms: int | None = None
-    refused_at_ms: int | None = None
-    dead_at_ms: int | None = None
-    replaced_at_ms: int | None = None
 
 
 class Reachable(msgspec.Struct, frozen=True):
@@ -49,22 +38,6 @@ class Reachable(msgspec.Struct, frozen=True):
     id: ContactId
     by_mail: bool
     phone_id: ContactPhoneId | None
-
-
-def state_of(contact: Contact, now_ms: int) -> ContactState:
-    """How it stands: only who has "agreed" is ever told."""
-    if contact.refused_at_ms is not None:
-        return "refused"
-    if contact.dead_at_ms is not None:
-        return "unreachable"
-    if contact.agreed_at_ms is not None:
-        return "agreed"
-    return "asked" if now_ms < contact.asked_at_ms + ANSWER_MS else "unanswered"
-
-
-def may_agree(contact: Contact, now_ms: int) -> bool:
-    """Whether this question can still be answered with yes."""
-    return contact.replaced_at_ms is None and state_of(contact, now_ms) == "asked"
 
 
 def checked(name: str, email: str, own_email: str) -> tuple[str, str]:

@@ -15,9 +15,11 @@ from services.kernel.problems import ContactRefused, NotFound, TooManyAsked
 from services.notifications.addresses import normal_phone
 from services.notifications.contact_letter import ANSWER_MS, letter_id
 from services.notifications.contact_link import ContactLinks
+from services.safety.answering import answer, asked
 from services.safety.contact import WEEK_MS, wait_ms
-from services.safety.contact_phone import ContactPhone, may_agree, state_of
+from services.safety.contact_phone import ContactPhone
 from services.safety.ports import ContactTransactions
+from services.safety.question import state_of
 from services.safety.safety import own
 
 log = structlog.get_logger(__name__)
@@ -62,21 +64,21 @@ class ContactPhones:
             by_account, to_number = await stores.contact_phones.asked_since(account_id, number, utc(now_ms - WEEK_MS))
             if pause_ms := wait_ms(by_account, to_number, now_ms):
                 raise TooManyAsked(retry_after_ms=pause_ms)
-            asked = ContactPhone(
-                ContactPhoneId(self._ids.next()),
-                account_id,
-                contact.id,
-                contact.athlete,
-                contact.name,
-                number,
-                now_ms,
+            question = ContactPhone(
+                id=ContactPhoneId(self._ids.next()),
+                account_id=account_id,
+                athlete=contact.athlete,
+                contact_id=contact.id,
+                contact=contact.name,
+                number=number,
+                asked_at_ms=now_ms,
             )
             await stores.contact_phones.replace(account_id, utc(now_ms))
-            await stores.contact_phones.add(asked)
-            letter = letter_id(asked.id, "ask", "sms")
-            await stores.letters.ask_to_text(letter, asked, utc(now_ms), utc(now_ms + ANSWER_MS))
-        log.info("contact_phones.asked", account=str(account_id), phone=str(asked.id))
-        return asked
+            await stores.contact_phones.add(question)
+            letter = letter_id(question.id, "ask", "sms")
+            await stores.letters.ask_to_text(letter, question, utc(now_ms), utc(now_ms + ANSWER_MS))
+        log.info("contact_phones.asked", account=str(account_id), phone=str(question.id))
+        return question
 
     async def take_back(self, caller: Caller) -> None:
         """Nothing is sent to the number any more. Raises `NotFound` when none is given."""
@@ -91,30 +93,13 @@ class ContactPhones:
     async def asked(self, token: str) -> ContactPhone:
         """What a link asks, and how it stands. Raises `NotFound` for a link that is not ours, or of long ago."""
         async with self._transactions() as stores:
-            found = await stores.contact_phones.by_id(self._links.phone(token))
-        if found is None:
-            raise NotFound("this is asked no more")
-        return found
+            return await asked(stores.contact_phones, self._links.phone(token))
 
     async def answer(self, token: str, *, agrees: bool) -> ContactPhone:
         """Whoever reads the messages says yes, or says no, or takes it back. Said again, it is as it was. Raises `NotFound` for
         a yes to what is asked no more."""
-        now_ms = self._clock.wall_ms()
         phone_id = self._links.phone(token)
         async with self._transactions() as stores:
-            found = await stores.contact_phones.by_id(phone_id)
-            if found is None:
-                raise NotFound("this is asked no more")
-            await stores.contact_phones.lock(found.account_id)
-            found = await stores.contact_phones.by_id(phone_id)
-            if found is None:
-                raise NotFound("this is asked no more")
-            if not agrees:
-                await stores.contact_phones.refuse(found.account_id, found.number, utc(now_ms))
-            elif may_agree(found, now_ms):
-                await stores.contact_phones.agree(phone_id, utc(now_ms))
-            elif found.replaced_at_ms is not None or state_of(found, now_ms) != "agreed":
-                raise NotFound("this is asked no more")
-            answered = await stores.contact_phones.by_id(phone_id)
+            answered = await answer(stores.contact_phones, phone_id, self._clock.wall_ms(), agrees=agrees)
         log.info("contact_phones.answered", phone=str(phone_id), agrees=agrees)
-        return found if answered is None else answered
+        return answered

@@ -1,7 +1,6 @@
 """The emergency contact of an account: named by the athlete, asked by mail, answered by whoever reads that mail. The use cases.
 
-Naming stores the question and its letter in one transaction, as everything that leaves. The one who answers has no account: the
-signed link is their right, and it is good for nothing else.
+Naming stores the question and its letter in one transaction, as everything that leaves.
 """
 
 from typing import Final
@@ -14,8 +13,10 @@ from services.kernel.ids import ContactId, Ids
 from services.kernel.problems import ContactRefused, NotFound, TooManyAsked
 from services.notifications.contact_letter import ANSWER_MS, letter_id
 from services.notifications.contact_link import ContactLinks
-from services.safety.contact import WEEK_MS, Contact, checked, may_agree, state_of, wait_ms
+from services.safety.answering import answer, asked
+from services.safety.contact import WEEK_MS, Contact, checked, wait_ms
 from services.safety.ports import ContactTransactions
+from services.safety.question import state_of
 from services.safety.safety import own
 
 log = structlog.get_logger(__name__)
@@ -57,20 +58,27 @@ class Contacts:
             await stores.contacts.lock(account_id, email)
             found = await stores.contacts.current(account_id)
             if found is not None and found.email == email and state_of(found, now_ms) == "agreed":
-                return await stores.contacts.rename(found.id, name)
+                return await stores.contacts.rename(found, name)
             if await stores.contacts.refused(account_id, email):
                 raise ContactRefused
             by_account, to_address = await stores.contacts.asked_since(account_id, email, utc(now_ms - WEEK_MS))
             if pause_ms := wait_ms(by_account, to_address, now_ms):
                 raise TooManyAsked(retry_after_ms=pause_ms)
-            asked = Contact(ContactId(self._ids.next()), account_id, account.name, name, email, now_ms)
+            question = Contact(
+                id=ContactId(self._ids.next()),
+                account_id=account_id,
+                athlete=account.name,
+                name=name,
+                email=email,
+                asked_at_ms=now_ms,
+            )
             await stores.contacts.replace(account_id, utc(now_ms))
             await stores.contact_phones.replace(account_id, utc(now_ms))
-            await stores.contacts.add(asked)
-            letter = letter_id(asked.id, "ask")
-            await stores.letters.ask(letter, asked, utc(now_ms), utc(now_ms + ANSWER_MS))
-        log.info("contacts.asked", account=str(account_id), contact=str(asked.id))
-        return asked
+            await stores.contacts.add(question)
+            letter = letter_id(question.id, "ask")
+            await stores.letters.ask(letter, question, utc(now_ms), utc(now_ms + ANSWER_MS))
+        log.info("contacts.asked", account=str(account_id), contact=str(question.id))
+        return question
 
     async def take_back(self, caller: Caller) -> None:
         """Nobody is told any more. Raises `NotFound` when nobody is named."""
@@ -87,30 +95,13 @@ class Contacts:
     async def asked(self, token: str) -> Contact:
         """What a link asks, and how it stands. Raises `NotFound` for a link that is not ours, or of long ago."""
         async with self._transactions() as stores:
-            found = await stores.contacts.by_id(self._links.contact(token))
-        if found is None:
-            raise NotFound("this is asked no more")
-        return found
+            return await asked(stores.contacts, self._links.contact(token))
 
     async def answer(self, token: str, *, agrees: bool) -> Contact:
         """The contact says yes, or says no, or takes it back. Said again, it is as it was. Raises `NotFound` for a yes to what is
         asked no more."""
-        now_ms = self._clock.wall_ms()
         contact_id = self._links.contact(token)
         async with self._transactions() as stores:
-            found = await stores.contacts.by_id(contact_id)
-            if found is None:
-                raise NotFound("this is asked no more")
-            await stores.contacts.lock(found.account_id)
-            found = await stores.contacts.by_id(contact_id)
-            if found is None:
-                raise NotFound("this is asked no more")
-            if not agrees:
-                await stores.contacts.refuse(found.account_id, found.email, utc(now_ms))
-            elif may_agree(found, now_ms):
-                await stores.contacts.agree(contact_id, utc(now_ms))
-            elif found.replaced_at_ms is not None or state_of(found, now_ms) != "agreed":
-                raise NotFound("this is asked no more")
-            answered = await stores.contacts.by_id(contact_id)
+            answered = await answer(stores.contacts, contact_id, self._clock.wall_ms(), agrees=agrees)
         log.info("contacts.answered", contact=str(contact_id), agrees=agrees)
-        return found if answered is None else answered
+        return answered

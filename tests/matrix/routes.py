@@ -685,7 +685,12 @@ async def named_contact(evening: Evening, who: Who) -> Asked:
 async def contact_link(evening: Evening, who: Who) -> Asked:
     caller = await evening.caller(Who.OWNER)
     contact = Contact(
-        ContactId(evening.world.ids.next()), caller.account_id, caller.name, "Ben", "ben@example.org", evening.now_ms()
+        id=ContactId(evening.world.ids.next()),
+        account_id=caller.account_id,
+        athlete=caller.name,
+        name="Ben",
+        email="ben@example.org",
+        asked_at_ms=evening.now_ms(),
     )
     async with evening.world.transactions() as stores:
         await stores.contacts.replace(caller.account_id, utc(evening.now_ms()))
@@ -716,7 +721,13 @@ async def contact_phone_link(evening: Evening, who: Who) -> Asked:
         contact = await stores.contacts.current(caller.account_id)
         assert contact is not None
         phone = ContactPhone(
-            ContactPhoneId(evening.world.ids.next()), caller.account_id, contact.id, "", "", "+4915112345678", now_ms
+            id=ContactPhoneId(evening.world.ids.next()),
+            account_id=caller.account_id,
+            athlete=caller.name,
+            contact_id=contact.id,
+            contact=contact.name,
+            number="+4915112345678",
+            asked_at_ms=now_ms,
         )
         await stores.contact_phones.replace(caller.account_id, utc(now_ms))
         await stores.contact_phones.add(phone)

@@ -20,9 +20,10 @@ from services.notifications.preferences import Preferences, QuietHours
 from services.notifications.segments import segments
 from services.notifications.unsubscribe import Unsubscribe
 from services.safety.contact import ASKS_A_WEEK, DAY_MS, PAUSE_MS, WEEK_MS
-from services.safety.contact_phone import ContactPhone, state_of
+from services.safety.contact_phone import ContactPhone
 from services.safety.contact_phones import ContactPhones
 from services.safety.incident import OPEN_MS
+from services.safety.question import state_of
 from tests.support.mailed import BASE_URL
 from tests.support.notified import SECRET
 from tests.support.providers import Fault

@@ -16,14 +16,18 @@ from services.safety.contact import (
     WEEK_MS,
     Contact,
     checked,
-    may_agree,
-    state_of,
     wait_ms,
 )
+from services.safety.question import may_agree, state_of
 
 NOW = 1_790_000_000_000
 ASKED = Contact(
-    ContactId(uuid.UUID(int=1)), AccountId(uuid.UUID(int=2)), "Ada", "Ben", "ben@example.org", asked_at_ms=NOW
+    id=ContactId(uuid.UUID(int=1)),
+    account_id=AccountId(uuid.UUID(int=2)),
+    athlete="Ada",
+    name="Ben",
+    email="ben@example.org",
+    asked_at_ms=NOW,
 )
 
 
