@@ -257,8 +257,9 @@ class Settings:
         "PACELINE_SEAL_FIELDS",
         choice("on", "off"),
         "on",
-        "Keep what is about people's bodies (profile, limit, samples) sealed in the database. off: read what is sealed and write "
-        "plain, while nodes of an older program still run, which knows no seals; on again, a job seals what was written meanwhile.",
+        "Keep what is about people's bodies (profile, limit, samples), whom to call and telephone numbers sealed in the database. "
+        "off: read what is sealed and write plain, while nodes of an older program still run, which seals nothing, or less; on "
+        "again, a job seals what was written meanwhile.",
     )
     admin_ui: str = option(
         "PACELINE_ADMIN_UI",

@@ -14,6 +14,7 @@ from persistence.contact_phones import CONTACT_NUMBER
 from persistence.contacts import who_of
 from persistence.database import Tx
 from persistence.lanes import wake
+from persistence.safety import found_of
 from persistence.sealing import Sealing, data_key_of
 from services.kernel import trace
 from services.kernel.clock import to_wall_ms
@@ -122,7 +123,7 @@ async def letters_of(tx: Tx, sealing: Sealing, delivery_ids: Sequence[DeliveryId
                {data_key_of("contact.account_id")} AS data_key,
                phone.number, phone.sealed AS number_sealed,
                phone.agreed_at, phone.asked_at, phone.refused_at AS phone_refused_at, phone.replaced_at,
-               incident.kind, incident.opened_at, incident.coach_told_at, incident.ended_at,
+               incident.kind, incident.bpm, incident.found_sealed, incident.opened_at, incident.coach_told_at, incident.ended_at,
                incident.ended_by = 'athlete' AS answered,
                (
                    SELECT alarm.state FROM deliveries AS alarm
@@ -147,11 +148,14 @@ def _letter(row: asyncpg.Record, sealing: Sealing) -> Letter:
     says: Says = row["contact_says"]
     texted = row["contact_phone_id"] is not None
     agreed_at, asked_at = ("agreed_at", "asked_at") if texted else ("mail_agreed_at", "mail_asked_at")
+    seen = ""
+    if row["opened_at"] is not None:
+        seen = found_of(sealing, account_id, key, row["kind"], row["bpm"], row["found_sealed"]).kind
     content = ContactLetter(
         says,
         contact=who.name,
         athlete=row["athlete"],
-        seen=row["kind"] or "",
+        seen=seen,
         asked_at_ms=_ms(row["opened_at"]),
         coach_told=row["coach_told_at"] is not None,
         answered_at_ms=_ms(row["ended_at"]),

@@ -8,6 +8,7 @@ import msgspec
 from persistence.contact_phones import ContactPhones
 from persistence.contacts import Contacts
 from persistence.database import Tx
+from persistence.safety import Safety
 from services.kernel.clock import utc
 from services.kernel.ids import AccountId, BookingId, ChallengeId, ClassId, IncidentId, LoginId
 from services.safety.question import Question
@@ -115,7 +116,6 @@ class Personal(msgspec.Struct, frozen=True):
     bookings: list[BookingLine]
     entitlements: list[EntitlementLine]
     blocks: list[BlockLine]
-    incidents: list[IncidentLine]
 
 
 MOST_LINES: Final = 20_000
@@ -123,7 +123,7 @@ MOST_LINES: Final = 20_000
 
 
 async def personal(tx: Tx, account_id: AccountId) -> Personal:
-    """The logins, memberships, challenges, bookings, entitlements, blocks and incidents of an account."""
+    """The logins, memberships, challenges, bookings, entitlements and blocks of an account."""
     logins = await tx.fetch(
         """
         SELECT id, device, created_at, ended_at, end_reason FROM logins
@@ -188,17 +188,6 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
         account_id,
         MOST_LINES,
     )
-    incidents = await tx.fetch(
-        """
-        SELECT id, class_id, kind, bpm, opened_at, state, coach_told_at, contact_told_at, ended_at, ended_by
-        FROM safety_incidents
-        WHERE account_id = $1
-        ORDER BY opened_at DESC
-        LIMIT $2
-        """,
-        account_id,
-        MOST_LINES,
-    )
     return Personal(
         [LoginLine(**row) for row in logins],
         [MembershipLine(**row) for row in memberships],
@@ -206,8 +195,26 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
         [BookingLine(**row) for row in bookings],
         [EntitlementLine(**row) for row in entitlements],
         [BlockLine(**row) for row in blocks],
-        [IncidentLine(**row) for row in incidents],
     )
+
+
+async def incident_lines(safety: Safety, account_id: AccountId) -> list[IncidentLine]:
+    """When somebody was asked whether they are all right, the newest first. Raises CannotOpen."""
+    return [
+        IncidentLine(
+            id=incident.id,
+            class_id=incident.class_id,
+            kind=incident.kind,
+            bpm=incident.bpm,
+            opened_at=utc(incident.opened_ms),
+            state=incident.state,
+            coach_told_at=_at(incident.coach_told_ms),
+            contact_told_at=_at(incident.contact_told_ms),
+            ended_at=_at(incident.ended_ms),
+            ended_by=incident.ended_by,
+        )
+        for incident in await safety.newest(account_id, MOST_LINES)
+    ]
 
 
 async def contact_lines(contacts: Contacts, phones: ContactPhones, account_id: AccountId) -> list[ContactLine]:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Final
 
 import asyncpg
+import msgspec
 
 from persistence.database import Tx
 from persistence.sealing import Sealing, data_key_of
@@ -12,12 +13,24 @@ from services.kernel.ids import AccountId, ClassId, IncidentId, StreamId
 from services.privacy.vault import Field
 from services.safety.incident import Incident
 from services.safety.ports import Chosen, Place
+from services.safety.watching import IncidentKind
 
 LIMIT: Final = Field("safety_choices", "limit_sealed")
+FOUND: Final = Field("safety_incidents", "found_sealed")
+_INCIDENTS: Final = f"""
+    SELECT safety_incidents.*, {data_key_of("safety_incidents.account_id")} AS data_key FROM safety_incidents
+"""  # noqa: S608 - names of columns
 _CHOICE: Final = f"""
     SELECT account_id, is_on, limit_bpm, limit_sealed, {data_key_of("safety_choices.account_id")} AS data_key
     FROM safety_choices WHERE account_id = $1
 """  # noqa: S608
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What is sealed of an incident: what was seen, and the last heart rate that was believed."""
+
+    kind: IncidentKind
+    bpm: int
 
 
 class Safety:
@@ -69,33 +82,42 @@ class Safety:
     async def latest(self, account_id: AccountId) -> Incident | None:
         """The last incident of somebody, over or not."""
         row = await self._tx.fetchrow(
-            "SELECT * FROM safety_incidents WHERE account_id = $1 ORDER BY opened_at DESC, id DESC LIMIT 1", account_id
+            f"{_INCIDENTS} WHERE account_id = $1 ORDER BY opened_at DESC, id DESC LIMIT 1", account_id
         )
-        return None if row is None else _incident(row)
+        return None if row is None else self._incident(row)
+
+    async def newest(self, account_id: AccountId, limit: int) -> list[Incident]:
+        """The incidents of somebody, the newest first."""
+        rows = await self._tx.fetch(
+            f"{_INCIDENTS} WHERE account_id = $1 ORDER BY opened_at DESC, id DESC LIMIT $2", account_id, limit
+        )
+        return [self._incident(row) for row in rows]
 
     async def by_id(self, incident_id: IncidentId) -> Incident | None:
         """An incident, or None."""
-        row = await self._tx.fetchrow("SELECT * FROM safety_incidents WHERE id = $1", incident_id)
-        return None if row is None else _incident(row)
+        row = await self._tx.fetchrow(f"{_INCIDENTS} WHERE id = $1", incident_id)
+        return None if row is None else self._incident(row)
 
     async def lock(self, incident_id: IncidentId) -> Incident | None:
         """An incident, its row locked until the transaction ends (FOR NO KEY UPDATE), or None."""
-        row = await self._tx.fetchrow("SELECT * FROM safety_incidents WHERE id = $1 FOR NO KEY UPDATE", incident_id)
-        return None if row is None else _incident(row)
+        row = await self._tx.fetchrow(f"{_INCIDENTS} WHERE id = $1 FOR NO KEY UPDATE", incident_id)
+        return None if row is None else self._incident(row)
 
     async def add(self, incident: Incident) -> None:
         """A new one. Whoever adds holds the choice of its account (`lock_chosen`)."""
+        sealed = await self._sealing.seal(incident.account_id, FOUND, packed_found(incident.kind, incident.bpm))
         await self._tx.execute(
             """
             INSERT INTO safety_incidents
-                (id, account_id, class_id, kind, bpm, found_at, opened_at, state, revision, due_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                (id, account_id, class_id, kind, bpm, found_sealed, found_at, opened_at, state, revision, due_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
             """,
             incident.id,
             incident.account_id,
             incident.class_id,
-            incident.kind,
-            incident.bpm,
+            incident.kind if sealed is None else None,
+            incident.bpm if sealed is None else None,
+            sealed,
             utc(incident.found_ms),
             utc(incident.opened_ms),
             incident.state,
@@ -179,6 +201,48 @@ class Safety:
         )
         return found
 
+    def _incident(self, row: asyncpg.Record) -> Incident:
+        account_id = AccountId(row["account_id"])
+        found = found_of(self._sealing, account_id, row["data_key"], row["kind"], row["bpm"], row["found_sealed"])
+        return Incident(
+            id=IncidentId(row["id"]),
+            account_id=account_id,
+            class_id=None if row["class_id"] is None else ClassId(row["class_id"]),
+            kind=found.kind,
+            bpm=found.bpm,
+            found_ms=to_wall_ms(row["found_at"]),
+            opened_ms=to_wall_ms(row["opened_at"]),
+            state=row["state"],
+            revision=row["revision"],
+            due_ms=_ms(row["due_at"]),
+            coach_told_ms=_ms(row["coach_told_at"]),
+            acknowledged_by=None if row["acknowledged_by"] is None else AccountId(row["acknowledged_by"]),
+            contact_told_ms=_ms(row["contact_told_at"]),
+            ended_ms=_ms(row["ended_at"]),
+            ended_by=row["ended_by"],
+        )
+
+
+def packed_found(kind: IncidentKind, bpm: int) -> bytes:
+    """What was found, as it is sealed."""
+    return msgspec.json.encode(Found(kind, bpm))
+
+
+def found_of(
+    sealing: Sealing,
+    account_id: AccountId,
+    key: bytes | None,
+    kind: IncidentKind | None,
+    bpm: int | None,
+    sealed: bytes | None,
+) -> Found:
+    """What was found, from the columns of its row and the key of its account."""
+    if sealed is not None:
+        return msgspec.json.decode(sealing.open(account_id, key, FOUND, sealed), type=Found)
+    if kind is None or bpm is None:
+        raise ValueError("an incident is sealed, or plain")
+    return Found(kind, bpm)
+
 
 def _at(ms: int | None) -> datetime | None:
     return None if ms is None else utc(ms)
@@ -186,23 +250,3 @@ def _at(ms: int | None) -> datetime | None:
 
 def _ms(instant: datetime | None) -> int | None:
     return None if instant is None else to_wall_ms(instant)
-
-
-def _incident(row: asyncpg.Record) -> Incident:
-    return Incident(
-        id=IncidentId(row["id"]),
-        account_id=AccountId(row["account_id"]),
-        class_id=None if row["class_id"] is None else ClassId(row["class_id"]),
-        kind=row["kind"],
-        bpm=row["bpm"],
-        found_ms=to_wall_ms(row["found_at"]),
-        opened_ms=to_wall_ms(row["opened_at"]),
-        state=row["state"],
-        revision=row["revision"],
-        due_ms=_ms(row["due_at"]),
-        coach_told_ms=_ms(row["coach_told_at"]),
-        acknowledged_by=None if row["acknowledged_by"] is None else AccountId(row["acknowledged_by"]),
-        contact_told_ms=_ms(row["contact_told_at"]),
-        ended_ms=_ms(row["ended_at"]),
-        ended_by=row["ended_by"],
-    )

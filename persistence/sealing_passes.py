@@ -17,9 +17,10 @@ from persistence.contact_phones import CONTACT_NUMBER, CONTACT_NUMBER_INDEX
 from persistence.contacts import CONTACT, EMAIL_INDEX, Who, packed
 from persistence.database import Tx
 from persistence.phones import CHECK_NUMBER, CHECK_NUMBER_INDEX, NUMBER, NUMBER_INDEX
-from persistence.safety import LIMIT
+from persistence.safety import FOUND, LIMIT, packed_found
 from persistence.samples import SAMPLES, BatchColumns, pack_batch
 from persistence.sealing import Sealing
+from persistence.verdicts import SKETCH, packed_sketch
 from persistence.vitals import BODY
 from persistence.workouts import PHYSIOLOGY
 from services.kernel.ids import AccountId
@@ -74,6 +75,8 @@ SEALED: Final[tuple[Sealed, ...]] = (
         "(SELECT account_id FROM streams WHERE streams.id = stream_id)",
         lambda row: pack_batch(BatchColumns(*(row[name] for name in BatchColumns._fields))),
     ),
+    Sealed(FOUND, (("id", "uuid"),), ("kind", "bpm"), "account_id", lambda row: packed_found(row["kind"], row["bpm"])),
+    Sealed(SKETCH, (("workout_id", "uuid"),), ("sketch",), "account_id", lambda row: packed_sketch(row["sketch"])),
     Sealed(
         CONTACT,
         (("id", "uuid"),),

@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from persistence.database import Tx
-from persistence.sealing import Sealing
+from persistence.sealing import Sealing, data_key_of
 from persistence.workouts import WORKOUT_COLUMNS, workout_of
 from services.fairplay.case import Step, Waiting
 from services.fairplay.comparing import Pair
@@ -18,11 +18,15 @@ from services.fairplay.judging import Examined
 from services.fairplay.verdicts import Case
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ChallengeId, ClassId, WorkoutId
+from services.privacy.vault import Field
 from services.training.plausibility import Finding
 
-_EXAMINED: Final = """
-    workout_id, account_id, began_at, ended_at, judged_at, rules_version, grade, samples, findings, mean_bpm, fingerprint, sketch
+_EXAMINED: Final = f"""
+    workout_id, account_id, began_at, ended_at, judged_at, rules_version, grade, samples, findings, mean_bpm, fingerprint, sketch,
+    sketch_sealed, {data_key_of("verdicts.account_id")} AS data_key
 """
+SKETCH: Final = Field("verdicts", "sketch_sealed")
+_sketch: Final = msgspec.json.Decoder(tuple[int, ...]).decode
 _findings: Final = msgspec.json.Decoder(tuple[Finding, ...]).decode
 
 
@@ -37,16 +41,17 @@ class Verdicts:
 
     async def keep(self, examined: Examined) -> None:
         """What a pass has found, in place of what one before it had."""
+        sealed = await self._sealing.seal(examined.account_id, SKETCH, packed_sketch(examined.sketch))
         await self._tx.execute(
             """
             INSERT INTO verdicts (workout_id, account_id, began_at, ended_at, judged_at, rules_version, grade, samples,
-                                  findings, mean_bpm, fingerprint, sketch)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                                  findings, mean_bpm, fingerprint, sketch, sketch_sealed)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
             ON CONFLICT (workout_id) DO UPDATE
                 SET began_at = excluded.began_at, ended_at = excluded.ended_at, judged_at = excluded.judged_at,
                     rules_version = excluded.rules_version, grade = excluded.grade, samples = excluded.samples,
                     findings = excluded.findings, mean_bpm = excluded.mean_bpm, fingerprint = excluded.fingerprint,
-                    sketch = excluded.sketch
+                    sketch = excluded.sketch, sketch_sealed = excluded.sketch_sealed
             """,
             examined.workout_id,
             examined.account_id,
@@ -59,13 +64,14 @@ class Verdicts:
             msgspec.json.encode(examined.findings).decode(),
             examined.mean_bpm,
             examined.fingerprint,
-            examined.sketch,
+            examined.sketch if sealed is None else None,
+            sealed,
         )
 
     async def examined(self, workout_id: WorkoutId) -> Examined | None:
         """What the last pass has found, or None."""
         row = await self._tx.fetchrow(f"SELECT {_EXAMINED} FROM verdicts WHERE workout_id = $1", workout_id)  # noqa: S608
-        return None if row is None else _examined(row)
+        return None if row is None else self._examined(row)
 
     # -- the case -----------------------------------------------------------------------------------------------------
 
@@ -274,7 +280,7 @@ class Verdicts:
             f"SELECT {_EXAMINED} FROM verdicts WHERE workout_id = ANY($1::uuid[])",  # noqa: S608
             workout_ids,
         )
-        return [_examined(row) for row in rows]
+        return [self._examined(row) for row in rows]
 
     async def at_once_with(self, examined: Examined, near_bpm: int, limit: int) -> list[Examined]:
         """Workouts of others in the same hours whose mean heart rate is about the same, the nearest first."""
@@ -297,7 +303,7 @@ class Verdicts:
             examined.account_id,
             limit,
         )
-        return [_examined(row) for row in rows]
+        return [self._examined(row) for row in rows]
 
     async def same_fingerprint(self, examined: Examined, limit: int) -> list[Examined]:
         """Workouts of others, whenever they were, that have the same rates in the same order."""
@@ -314,7 +320,7 @@ class Verdicts:
             examined.account_id,
             limit,
         )
-        return [_examined(row) for row in rows]
+        return [self._examined(row) for row in rows]
 
     async def own_at_once_with(self, examined: Examined, limit: int) -> list[Examined]:
         """Other workouts of the same person in the same hours, that have a heart rate."""
@@ -331,21 +337,28 @@ class Verdicts:
             utc(examined.ended_ms),
             limit,
         )
-        return [_examined(row) for row in rows]
+        return [self._examined(row) for row in rows]
+
+    def _examined(self, row: asyncpg.Record) -> Examined:
+        account_id, sketch = AccountId(row["account_id"]), row["sketch"]
+        if row["sketch_sealed"] is not None:
+            sketch = _sketch(self._sealing.open(account_id, row["data_key"], SKETCH, row["sketch_sealed"]))
+        return Examined(
+            workout_id=WorkoutId(row["workout_id"]),
+            account_id=account_id,
+            began_ms=to_wall_ms(row["began_at"]),
+            ended_ms=to_wall_ms(row["ended_at"]),
+            judged_ms=to_wall_ms(row["judged_at"]),
+            rules_version=row["rules_version"],
+            grade=row["grade"],
+            samples=row["samples"],
+            findings=_findings(row["findings"]),
+            mean_bpm=row["mean_bpm"],
+            fingerprint=row["fingerprint"],
+            sketch=tuple(sketch),
+        )
 
 
-def _examined(row: asyncpg.Record) -> Examined:
-    return Examined(
-        workout_id=WorkoutId(row["workout_id"]),
-        account_id=AccountId(row["account_id"]),
-        began_ms=to_wall_ms(row["began_at"]),
-        ended_ms=to_wall_ms(row["ended_at"]),
-        judged_ms=to_wall_ms(row["judged_at"]),
-        rules_version=row["rules_version"],
-        grade=row["grade"],
-        samples=row["samples"],
-        findings=_findings(row["findings"]),
-        mean_bpm=row["mean_bpm"],
-        fingerprint=row["fingerprint"],
-        sketch=tuple(row["sketch"]),
-    )
+def packed_sketch(sketch: Sequence[int]) -> bytes:
+    """A sketch as it is sealed."""
+    return msgspec.json.encode(list(sketch))

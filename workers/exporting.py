@@ -36,7 +36,7 @@ from typing import Final
 
 import msgspec
 
-from persistence.personal import contact_lines, personal
+from persistence.personal import contact_lines, incident_lines, personal
 from persistence.stores import Stores
 from services.accounts.account import view_of as account_view
 from services.classes.showing import Showing
@@ -222,6 +222,7 @@ class ExportKind:
         if account is None:
             raise Unprocessable("the account is gone")
         small = await personal(stores.tx, task.account_id)
+        incidents = await incident_lines(stores.safety, task.account_id)
         contacts = await contact_lines(stores.contacts, stores.contact_phones, task.account_id)
         profile = msgspec.json.format(msgspec.json.encode(account_view(account)))
         consents = await stores.showings.ledger(task.account_id)
@@ -241,7 +242,7 @@ class ExportKind:
                     ("bookings.jsonl", b"".join(map(_line, small.bookings))),
                     ("entitlements.jsonl", b"".join(map(_line, small.entitlements))),
                     ("blocks.jsonl", b"".join(map(_line, small.blocks))),
-                    ("incidents.jsonl", b"".join(map(_line, small.incidents))),
+                    ("incidents.jsonl", b"".join(map(_line, incidents))),
                     ("emergency_contacts.jsonl", b"".join(map(_line, contacts))),
                     ("consents.jsonl", b"".join(map(_line, consents))),
                     ("display.json", display),

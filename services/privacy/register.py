@@ -417,7 +417,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         key="workout_id",
         account="account_id",
         personal="began_at ended_at judged_at rules_version grade samples findings waiting waiting_since",
-        health="mean_bpm sketch",
+        health="mean_bpm sketch sketch_sealed",
         house="fingerprint",
     ),
     entry(
@@ -450,7 +450,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         account="account_id",
         person="acknowledged_by",
         personal="opened_at state coach_told_at contact_told_at ended_at ended_by",
-        health="kind bpm found_at",
+        health="kind bpm found_sealed found_at",
         house="revision due_at",
     ),
     entry(

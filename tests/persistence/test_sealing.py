@@ -11,17 +11,23 @@ from persistence.sealing_keys import WRAPPED
 from persistence.sealing_passes import SEALED, SealingPasses
 from persistence.stores import Transactions
 from services.accounts.account import Profile
+from services.fairplay.judging import Examined
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
+from services.kernel.ids import IncidentId
 from services.kernel.sealing import CannotOpen, Seals
 from services.privacy.vault import Vault
+from services.safety.incident import Incident
 from services.safety.ports import Chosen
+from services.safety.watching import IncidentKind
 from services.training.sample import Motion, Sample
 from tests.support.world import BODY, World
 
 OLD, NEW = bytes(range(32)), bytes(32)
 WHOLE: Final = Profile(birth_date=date(1990, 5, 17), sex="female", mass_kg=61.35, max_hr=188, rest_hr=47)
 LIMIT: Final = 187
+FOUND: Final[tuple[IncidentKind, int]] = ("over_limit", 199)
+SKETCH: Final = (151, 152, 150)
 SAMPLES: Final = [Sample(0, 151), Sample(1_000, None), Sample(2_000, 99, (600, 610), Motion(40, None, 170))]
 
 
@@ -49,7 +55,29 @@ async def know(world: World, caller: Caller) -> None:
         account = type(account)(account.id, account.email, account.name, account.roles, account.created_at_ms, WHOLE)
         await stores.accounts.save(account)
         await stores.safety.save_chosen(caller.account_id, Chosen(on=True, limit_bpm=LIMIT), world.clock.wall_ms())
-    await world.workout(caller, SAMPLES)
+    workout_id, _ = await world.workout(caller, SAMPLES)
+    at = world.clock.wall_ms()
+    async with world.transactions() as stores:
+        incident = IncidentId(world.ids.next())
+        await stores.safety.add(
+            Incident(incident, caller.account_id, None, *FOUND, at, at, "prompted", revision=1, due_ms=at)
+        )
+        await stores.verdicts.keep(
+            Examined(
+                workout_id,
+                caller.account_id,
+                at,
+                at,
+                at,
+                1,
+                "strap",
+                3,
+                (),
+                mean_bpm=151,
+                fingerprint=None,
+                sketch=SKETCH,
+            )
+        )
 
 
 async def known(stores_of: Transactions, caller: Caller) -> tuple[object, ...]:
@@ -58,10 +86,15 @@ async def known(stores_of: Transactions, caller: Caller) -> tuple[object, ...]:
         chosen = await stores.safety.chosen(caller.account_id)
         (workout,) = await stores.workouts.of_account(caller.account_id, before=None, limit=2)
         samples = await stores.workouts.samples(workout.id, 0, 10)
-        return (account and account.profile), chosen.limit_bpm, workout.physiology, samples
+        incident = await stores.safety.latest(caller.account_id)
+        examined = await stores.verdicts.examined(workout.id)
+    assert incident is not None
+    assert examined is not None
+    found = (incident.kind, incident.bpm)
+    return (account and account.profile), chosen.limit_bpm, workout.physiology, samples, found, examined.sketch
 
 
-EVERYTHING: Final = (WHOLE, LIMIT, BODY, SAMPLES)
+EVERYTHING: Final = (WHOLE, LIMIT, BODY, SAMPLES, FOUND, SKETCH)
 
 
 async def open_columns(world: World) -> int:
@@ -170,7 +203,7 @@ async def test_what_was_written_plain_is_read_before_in_the_middle_and_after_it_
 ) -> None:
     sealing = transactions(world, VAULT)
     rows = await open_columns(world)
-    assert rows >= 4 * len(old)
+    assert rows >= 6 * len(old)
     await seal(world, VAULT, bite, most=3)
     for each in old:
         assert await known(sealing, each) == EVERYTHING

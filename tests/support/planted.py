@@ -25,6 +25,7 @@ _MARK: Final = re.compile(r"mark-[a-z0-9_]+-[a-z0-9_]+-[0-9]+")
 _numbers: Final = itertools.count(1_000)
 _NO_MARK: Final = {tuple(sealed.field): None for sealed in SEALED} | {
     ("accounts", "sex"): "female",
+    ("safety_incidents", "kind"): "over_limit",
     ("workouts", "finished_at"): None,
     ("workouts", "physiology"): msgspec.json.encode(BODY).decode(),
     ("workouts", "summary"): None,

@@ -37,3 +37,16 @@ ALTER TABLE phone_checks
         num_nonnulls(number, sealed) = 1 AND (sealed IS NULL) = (number_index IS NULL)
     ) NOT VALID;
 CREATE INDEX phone_checks_by_index ON phone_checks (number_index, made_at);
+
+-- What was seen of a body: by whoever watches over it, and by the rules of fair play.
+ALTER TABLE safety_incidents
+    ADD COLUMN found_sealed bytea,
+    ALTER COLUMN kind DROP NOT NULL,
+    ALTER COLUMN bpm DROP NOT NULL,
+    ADD CONSTRAINT safety_incidents_sealed_or_plain CHECK (
+        num_nonnulls(kind, bpm) = CASE WHEN found_sealed IS NULL THEN 2 ELSE 0 END
+    ) NOT VALID;
+ALTER TABLE verdicts
+    ADD COLUMN sketch_sealed bytea,
+    ALTER COLUMN sketch DROP NOT NULL,
+    ADD CONSTRAINT verdicts_sealed_or_plain CHECK (num_nonnulls(sketch, sketch_sealed) = 1) NOT VALID;
