@@ -48,6 +48,7 @@ from services.kernel.facts import (
     ClassRankingChanged,
     ClassReminderDue,
     ClassSummarised,
+    ErasureAsked,
     LoginEnded,
     NotificationsRead,
     NotificationsTold,
@@ -109,6 +110,7 @@ NOTIFICATIONS: Final = Queue(
     wants=(
         LoginEnded,
         SecondFactorChanged,
+        ErasureAsked,
         WorkoutSummarised,
         ClassSummarised,
         ClassReminderDue,

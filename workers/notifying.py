@@ -26,6 +26,7 @@ from services.kernel.facts import (
     ClassCalledOff,
     ClassReminderDue,
     ClassSummarised,
+    ErasureAsked,
     LoginEnded,
     SecondFactorChanged,
     WebhookPaused,
@@ -36,6 +37,7 @@ from services.kernel.facts import (
 from services.kernel.ids import AccountId, AnnouncementId, ClassId, LoginId, WebhookEndpointId, WorkoutId
 from services.notifications.content import (
     ClassContent,
+    ErasureAskedContent,
     LoginEndedContent,
     Place,
     SecondFactorContent,
@@ -50,6 +52,7 @@ from services.notifications.topics import (
     BOOKING_PROMOTED,
     CLASS_REMINDER,
     CLASS_SUMMARISED,
+    ERASURE_ASKED,
     LOGIN_ENDED,
     SECOND_FACTOR,
     VERDICT_CHANGED,
@@ -83,6 +86,8 @@ class Notifying:
                     await self._login_ended(stores, account_id, login_id)
             case SecondFactorChanged(account_id=account_id):
                 await self._second_factor_changed(stores, account_id, fact)
+            case ErasureAsked(account_id=account_id, asked_ms=asked_ms, due_ms=due_ms):
+                await self._erasure_asked(stores, account_id, asked_ms, due_ms)
             case WorkoutSummarised(workout_id=workout_id):
                 await self._workout_summarised(stores, workout_id)
             case ClassSummarised(class_id=class_id):
@@ -127,6 +132,14 @@ class Notifying:
         # Each is news of its own: the next one takes no earlier one's place.
         news = News(account_id, content, f"{fact.change} {fact.at_ms}")
         await self._telling.tell(stores, SECOND_FACTOR.name, [news])
+
+    async def _erasure_asked(self, stores: Stores, account_id: AccountId, asked_ms: int, due_ms: int) -> None:
+        erasure = await stores.erasures.of(account_id)
+        if erasure is None or erasure.closed_ms is not None:
+            log.info("notifying.erasure_gone", account=str(account_id))
+            return
+        content = ErasureAskedContent(asked_at_ms=asked_ms, due_at_ms=due_ms)
+        await self._telling.tell(stores, ERASURE_ASKED.name, [News(account_id, content, str(due_ms))])
 
     async def _workout_summarised(self, stores: Stores, workout_id: WorkoutId) -> None:
         workout = await stores.workouts.by_id(workout_id)

@@ -56,6 +56,14 @@ class SecondFactorChanged(Fact, frozen=True, tag="account.second_factor_changed"
     left: int = 0
 
 
+class ErasureAsked(Fact, frozen=True, tag="account.erasure_asked"):
+    """Somebody wants everything about an account to go: at `due_ms` it is closed, until then it may be taken back."""
+
+    account_id: AccountId
+    asked_ms: int
+    due_ms: int
+
+
 class EntitlementGranted(Fact, frozen=True, tag="account.entitlement_granted"):
     """A source lets an account have something, from `from_ms` on and before `until_ms` (ms since 1970, None: without an end), in
     place of what it gave of that name before."""
@@ -346,6 +354,7 @@ AnyFact = (
     AccountRegistered
     | LoginEnded
     | SecondFactorChanged
+    | ErasureAsked
     | EntitlementGranted
     | EntitlementWithdrawn
     | ClassEnded
@@ -388,6 +397,7 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     AccountRegistered,
     LoginEnded,
     SecondFactorChanged,
+    ErasureAsked,
     EntitlementGranted,
     EntitlementWithdrawn,
     ClassEnded,

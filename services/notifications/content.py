@@ -30,6 +30,13 @@ class SecondFactorContent(msgspec.Struct, frozen=True, tag="security.second_fact
     left: int = 0
 
 
+class ErasureAskedContent(msgspec.Struct, frozen=True, tag="security.erasure_asked", tag_field="topic"):
+    """Somebody has asked for everything about this account to go. Until `due_at_ms` it may be taken back."""
+
+    asked_at_ms: int
+    due_at_ms: int
+
+
 class WorkoutContent(msgspec.Struct, frozen=True, tag="workout.summarised", tag_field="topic"):
     """A workout's summary. `sport` may be empty, `class_title` None outside a class, bpm None without a reading; `energy_kcal`
     None where it cannot be computed; `effort` in points of the board; `zone_ms` the time in zone 0 to 5."""
@@ -149,6 +156,7 @@ class WebhookPausedContent(msgspec.Struct, frozen=True, tag="webhook.paused", ta
 Content = (
     LoginEndedContent
     | SecondFactorContent
+    | ErasureAskedContent
     | WorkoutContent
     | ClassContent
     | ClassReminderContent

@@ -68,6 +68,14 @@ SECOND_FACTOR: Final = Topic(
     urgency="high",
     collapse="silently",  # each event is a subject of its own: told twice, it is there once
 )
+ERASURE_ASKED: Final = Topic(
+    "security.erasure_asked",
+    "Somebody has asked for your account and everything about you to be erased",
+    {"email": "now", "push": "now", "sms": "off"},
+    essential=True,
+    ttl_s=7 * DAY_S,
+    urgency="high",
+)
 WORKOUT_SUMMARISED: Final = Topic(
     "workout.summarised",
     "The summary of your workout is ready",
@@ -136,6 +144,7 @@ TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
         for topic in (
             LOGIN_ENDED,
             SECOND_FACTOR,
+            ERASURE_ASKED,
             WORKOUT_SUMMARISED,
             CLASS_SUMMARISED,
             CLASS_REMINDER,

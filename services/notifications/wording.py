@@ -34,6 +34,7 @@ from services.notifications.content import (
     ClassContent,
     ClassReminderContent,
     Content,
+    ErasureAskedContent,
     LoginEndedContent,
     Place,
     SecondFactorContent,
@@ -94,7 +95,7 @@ def leads_to(content: Content) -> str:
             | BookingCancelledContent()
         ):
             return "/athlete"
-        case SecondFactorContent():
+        case SecondFactorContent() | ErasureAskedContent():
             return "/account"
         case WebhookPausedContent():
             return "/inbox"
@@ -111,6 +112,7 @@ _ABOUT: Final = {
     "de": {
         "security.login_ended": "Jemand anderes hat vielleicht eine deiner Anmeldungen benutzt; wir haben sie beendet",
         "security.second_factor": "Dein zweiter Faktor wurde geändert oder benutzt: eine App, ein Passkey, ein Code",
+        "security.erasure_asked": "Jemand hat verlangt, dass dein Konto und alles über dich gelöscht wird",
         "workout.summarised": "Die Auswertung deines Trainings ist fertig",
         "class.summarised": "Das Ergebnis eines Kurses, an dem du teilgenommen hast, steht fest",
         "class.reminder": "Ein Kurs, in dem du einen Platz hast, beginnt bald",
@@ -298,6 +300,12 @@ TEMPLATES: Final = (
         ),
     ),
     Template("appeal.waiting", 1, AppealContent, (_APPEAL,)),
+    Template(
+        "security.erasure_asked",
+        1,
+        ErasureAskedContent,
+        (ErasureAskedContent(asked_at_ms=_AT, due_at_ms=_AT + 7 * 86_400_000),),
+    ),
     Template(
         "security.second_factor",
         1,

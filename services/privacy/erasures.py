@@ -1,10 +1,12 @@
 """Asking for the erasure of one's account, and taking it back.
 
 To ask needs a login that has proven itself just now, to take it back any login: whoever finds a stranger's wish must not lose time.
+So the account is told of it at once, by mail and push (`security.erasure_asked`).
 """
 
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
+from uuid import UUID
 
 import structlog
 
@@ -14,7 +16,8 @@ from services.accounts.account import Account
 from services.accounts.step_up import require_fresh
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock
-from services.kernel.ids import AccountId
+from services.kernel.facts import AnyFact, ErasureAsked
+from services.kernel.ids import AccountId, FactId
 from services.kernel.problems import NotFound
 from services.privacy.erasure import GRACE_MS, Erasure, ErasureView
 
@@ -41,6 +44,12 @@ class AccountStore(Protocol):
     async def locked(self, account_id: AccountId) -> Account | None: ...
 
 
+class OutboxStore(Protocol):
+    """Where facts are told."""
+
+    async def add(self, fact: AnyFact, aggregate_id: UUID) -> FactId: ...
+
+
 class ErasureStores(Protocol):
     """The stores of one open transaction."""
 
@@ -48,6 +57,8 @@ class ErasureStores(Protocol):
     def erasures(self) -> ErasureStore: ...
     @property
     def accounts(self) -> AccountStore: ...
+    @property
+    def outbox(self) -> OutboxStore: ...
 
 
 class ErasureTransactions(Protocol):
@@ -76,6 +87,8 @@ class Erasures:
             if await stores.accounts.locked(account_id) is None:
                 raise NotFound("this account does not exist any more")
             erasure = await stores.erasures.ask(account_id, now_ms, now_ms + grace_ms)
+            if erasure.due_ms == now_ms + grace_ms:
+                await stores.outbox.add(ErasureAsked(account_id, now_ms, erasure.due_ms), account_id)
         log.info("erasure.asked", account=str(account_id))
         return _view(erasure)
 

@@ -11,7 +11,7 @@ from persistence.stores import Stores
 from services.classes.summary import ClassStanding, ClassSummary
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
-from services.kernel.facts import LoginEnded
+from services.kernel.facts import ErasureAsked, LoginEnded
 from services.kernel.ids import AccountId, LoginId
 from services.kernel.problems import NotFound, StepUpNeeded
 from services.privacy.entry import Blanked, Deleted, Kept
@@ -123,6 +123,7 @@ def test_everything_that_is_deleted_or_blanked_is_so_in_an_order_in_which_its_le
     for n, (_, subject) in enumerate(DELETED):
         assert subject.lead.table not in order[:n]
     assert BLANKED[-1][0].table == "accounts"
+    assert order[-1] == "data_keys", "what is still there must be readable by whoever meets it"
 
 
 async def test_until_the_grace_is_over_nothing_has_happened_and_any_login_takes_it_back(
@@ -135,6 +136,12 @@ async def test_until_the_grace_is_over_nothing_has_happened_and_any_login_takes_
     assert asked.due_ms - asked.asked_ms == GRACE_MS
     await world.clock.advance(GRACE_MS / 1_000 - 1)
     assert await going.erasures.ask(fresh(world, ada)) == asked
+    async with world.transactions() as stores:
+        facts = await stores.tx.fetch(
+            "SELECT envelope ->> 'fact' AS fact FROM outbox WHERE type = 'account.erasure_asked'"
+        )
+    told = [msgspec.json.decode(row["fact"], type=ErasureAsked) for row in facts]
+    assert told == [ErasureAsked(ada.account_id, asked.asked_ms, asked.due_ms)], "asked again it is no news"
     assert await going.run() == 0
     await going.erasures.take_back(ada)
     with pytest.raises(NotFound):

@@ -27,6 +27,7 @@ from services.kernel.facts import (
     ClassCalledOff,
     ClassReminderDue,
     ClassSummarised,
+    ErasureAsked,
     LoginEnded,
     NotificationsTold,
     SecondFactorChanged,
@@ -49,6 +50,7 @@ from services.notifications.announcement import announce
 from services.notifications.content import (
     BookingCancelledContent,
     ClassContent,
+    ErasureAskedContent,
     LoginEndedContent,
     SecondFactorContent,
     VerdictContent,
@@ -56,6 +58,8 @@ from services.notifications.content import (
     WorkoutContent,
 )
 from services.notifications.telling import IDS_PER_FACT
+from services.privacy.erasure import GRACE_MS
+from services.privacy.erasures import Erasures
 from services.training import workouts
 from tests.support.judged import cheats
 from tests.support.notified import Notified, announced
@@ -131,6 +135,24 @@ async def test_each_thing_that_happens_to_a_second_factor_is_told_by_itself(
         await happen(world, notifying, fact)
     told = [notification.content for notification in await world.inbox(ada)]
     assert sorted(one.left for one in told if isinstance(one, SecondFactorContent)) == [8, 9]
+
+
+async def test_who_is_to_be_erased_is_told_until_when_they_may_take_it_back(
+    world: Notified, notifying: Notifying
+) -> None:
+    """ASVS 6.3.7: what happens to an account is said where its owner reads it."""
+    ada = await world.account()
+    at = world.clock.wall_ms()
+    asked = await Erasures(world.transactions, world.clock).ask_for(ada.account_id)
+    await happen(world, notifying, ErasureAsked(ada.account_id, at, asked.due_ms))
+    (one,) = await world.inbox(ada)
+    assert one.content == ErasureAskedContent(at, at + GRACE_MS)
+
+
+async def test_an_erasure_that_was_taken_back_is_no_news(world: Notified, notifying: Notifying) -> None:
+    ada = await world.account()
+    assert await happen(world, notifying, ErasureAsked(ada.account_id, 0, 1)) == []
+    assert await world.inbox(ada) == ()
 
 
 async def test_logging_out_is_no_news_but_its_device_gets_no_more_pushes(world: Notified, notifying: Notifying) -> None:
