@@ -32,6 +32,7 @@ from services.fairplay.judging import judge
 from services.integrations.links import link_to
 from services.kernel.clock import utc
 from services.kernel.ids import (
+    AccountId,
     AccountMailId,
     ClassId,
     ContactId,
@@ -662,9 +663,14 @@ async def code_from_text(evening: Evening, who: Who) -> Asked:
     number = _number()
     await evening.ask(who, "PUT", "/v1/phone", Asked(body={"phone": number}))
     async with evening.world.transactions() as stores:
-        check = await stores.tx.fetchval("SELECT id FROM phone_checks WHERE number = $1", number)
-    code = "000000" if check is None else PhoneCodes(evening.stage.secret).code(check, number)
-    return Asked(body={"code": code})
+        open_ = await stores.tx.fetch("SELECT account_id FROM phone_checks WHERE ended_at IS NULL")
+        checks = [await stores.phones.check(AccountId(row["account_id"])) for row in open_]
+    codes = [
+        PhoneCodes(evening.stage.secret).code(check.id, number)
+        for check in checks
+        if check is not None and check.number == number
+    ]
+    return Asked(body={"code": codes[0] if codes else "000000"})
 
 
 async def mail_link(evening: Evening, _: Who) -> Asked:
