@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 import asyncpg
+import structlog
 
 from persistence.contact_phones import CONTACT_NUMBER
 from persistence.contacts import who_of
@@ -19,9 +20,12 @@ from persistence.sealing import Sealing, data_key_of
 from services.kernel import trace
 from services.kernel.clock import to_wall_ms
 from services.kernel.ids import AccountId, ContactId, ContactPhoneId, DeliveryId, IncidentId
+from services.kernel.sealing import CannotOpen
 from services.notifications.contact_letter import ANSWER_MS, ContactLetter, Says, Standing
 from services.safety.contact import Contact
 from services.safety.contact_phone import ContactPhone
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class ContactLetters:
 
 
 async def letters_of(tx: Tx, sealing: Sealing, delivery_ids: Sequence[DeliveryId]) -> dict[DeliveryId, Letter]:
-    """What these letters say, and to whom, as of now."""
+    """What these letters say, and to whom, as of now; without those of which something sealed does not open."""
     rows = await tx.fetch(
         f"""
         SELECT deliveries.id, deliveries.contact_says, deliveries.contact_id, deliveries.contact_phone_id,
@@ -139,7 +143,14 @@ async def letters_of(tx: Tx, sealing: Sealing, delivery_ids: Sequence[DeliveryId
         """,  # noqa: S608 - names of columns
         delivery_ids,
     )
-    return {DeliveryId(row["id"]): _letter(row, sealing) for row in rows}
+    letters = {}
+    for row in rows:
+        try:
+            letters[DeliveryId(row["id"])] = _letter(row, sealing)
+        except CannotOpen as problem:
+            # Whoever else is to be told waits for none of these.
+            log.error("letters.unreadable", delivery=str(row["id"]), problem=str(problem))  # noqa: TRY400
+    return letters
 
 
 def _letter(row: asyncpg.Record, sealing: Sealing) -> Letter:

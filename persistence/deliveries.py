@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, cast
 
 import asyncpg
+import structlog
 
 from persistence.account_mails import AddressedMail, account_mails_of
 from persistence.contact_letters import Letter, letters_of
@@ -25,6 +26,7 @@ from persistence.sealing import Sealing, data_key_of
 from services.kernel import trace
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ContactPhoneId, DeliveryId, DeviceId, NotificationId
+from services.kernel.sealing import CannotOpen
 from services.notifications.delivery import NEXT, Lane, Outcome, State, Step
 from services.notifications.hands import Room
 from services.notifications.notification import Notification
@@ -33,6 +35,8 @@ from services.notifications.phone import PhoneCheck
 from services.notifications.ports import NewDelivery, Reported
 from services.notifications.preferences import Preferences
 from services.privacy.vault import Field
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,9 @@ class Check:
 class Recipient:
     """Whom a claimed delivery is for, as of now. `address`: of mail or telephone, None when there is none that may be used;
     `device` for pushes. `chosen` in the preferences is of the notification's topic only. `readable`: False for a notification
-    of a newer program than this one. `check` for a code, whose `address` is the number that is to be proved. `letter` for an
-    emergency contact, whose `address` it is then, not that of the account; `account_mail` likewise."""
+    of a newer program than this one, and where a sealed number or address does not open. `check` for a code, whose `address` is the
+    number that is to be proved. `letter` for an emergency contact, whose `address` it is then, not that of the account;
+    `account_mail` likewise."""
 
     account_id: AccountId | None
     name: str
@@ -311,16 +316,20 @@ class Deliveries:
             for delivery_id in (DeliveryId(row["delivery_id"]),)
         }
 
-    def _numbers(self, row: asyncpg.Record) -> _Numbers:
+    def _numbers(self, row: asyncpg.Record) -> _Numbers | None:
         def opened(field: Field, plain: str | None, sealed: bytes | None) -> str | None:
             if plain is None and sealed is None:
                 return None
             return self._sealing.text(AccountId(row["owner"]), row["data_key"], field, plain, sealed)
 
-        return _Numbers(
-            opened(CHECK_NUMBER, row["check_number"], row["check_sealed"]),
-            opened(NUMBER, row["number"], row["number_sealed"]),
-        )
+        try:
+            return _Numbers(
+                opened(CHECK_NUMBER, row["check_number"], row["check_sealed"]),
+                opened(NUMBER, row["number"], row["number_sealed"]),
+            )
+        except CannotOpen as problem:
+            log.error("deliveries.number_unreadable", delivery=str(row["delivery_id"]), problem=str(problem))  # noqa: TRY400
+            return None
 
     async def gathered(self, digest_id: DeliveryId) -> list[Notification]:
         """What a digest carries, oldest first."""
@@ -650,14 +659,18 @@ def _claimed(row: asyncpg.Record) -> Claimed:
     )
 
 
-def _recipient(row: asyncpg.Record, numbers: _Numbers, letter: Letter | None, mail: AddressedMail | None) -> Recipient:
+def _recipient(
+    row: asyncpg.Record, numbers: _Numbers | None, letter: Letter | None, mail: AddressedMail | None
+) -> Recipient:
+    opens = numbers is not None and (letter is None) == (row["contact_id"] is None)
+    checked, proved = numbers or _Numbers(None, None)
     notification = None if row["topic"] is None else readable(row)
     preferences = Preferences()
     if row["locale"] is not None:
         ways: str | None = row["ways"]
         chosen = None if ways is None else f'{{"{row["topic"]}":{ways}}}'
         preferences = preferences_of(row, chosen)
-    address = numbers.checked or numbers.proved
+    address = checked or proved
     if row["channel"] == "email":
         address = row["email"] if row["mailable"] else None
     if letter is not None:
@@ -674,12 +687,10 @@ def _recipient(row: asyncpg.Record, numbers: _Numbers, letter: Letter | None, ma
         address,
         device,
         notification,
-        check=None
-        if numbers.checked is None
-        else Check(row["check_id"], numbers.checked, over=row["ended"] is not None),
+        check=None if checked is None else Check(row["check_id"], checked, over=row["ended"] is not None),
         letter=letter,
         account_mail=mail,
-        readable=(notification is None) == (row["topic"] is None),
+        readable=opens and (notification is None) == (row["topic"] is None),
     )
 
 

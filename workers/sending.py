@@ -59,7 +59,7 @@ POLL_S: Final = 5.0
 RETRY_S: Final = 2.0
 """Between two looks while the database is away, and between two attempts to write down how something ended."""
 NEWER_S: Final = 60
-"""How long what only a newer program can read is left to it, while both run."""
+"""How long what this process cannot read is left to others: to a newer program while both run, to one that has the key."""
 LANES: Final[tuple[tuple[Lane, int], ...]] = (("email", 4), ("apns", 8), ("fcm", 8), ("webpush", HANDS), ("sms", 4))
 """Every lane, and how many calls this process makes in it at once. As many as a provider's own places
 (workers/outbound/providers.py): more would only be sent away again."""
@@ -402,6 +402,8 @@ class Sender:
 
 def _verdict(claimed: Claimed, to: Recipient, now_ms: int) -> Stop | Later | None:
     if not to.readable:
+        if now_ms >= claimed.expires_at_ms:
+            return Stop("expired", "nobody could read it in time")
         return Later(now_ms + NEWER_S * 1_000)
     if to.address is None and to.device is None:
         return Stop("suppressed", "there is no address any more")

@@ -24,6 +24,7 @@ from tests.support.mailed import Mailing, open_mailing, text_of
 from tests.support.notified import SECRET
 from tests.support.providers import Fault
 from tests.workers.test_safety_chain import Chain, a_class, killed_in_the_middle, step_due, sure
+from workers.sending import NEWER_S
 
 BEN = "ben@example.org"
 ALARM, WELL = (BEN, "Ada does not answer"), (BEN, "Ada has answered: all is well")
@@ -102,6 +103,22 @@ async def test_outside_a_class_the_contact_is_told_at_once(alarmed: Alarmed) -> 
     assert await alarmed.chain.state(incident) == "contact_told"
     assert await alarmed.told() == [ALARM]
     assert "coach" not in text_of((await alarmed.mailing.mails())[-1])
+
+
+async def test_one_contact_whose_address_does_not_open_holds_nobody_elses_mail_back(alarmed: Alarmed) -> None:
+    """ASVS 16.5.3: what cannot be read is waited with, and logged; whoever else is to be told is told."""
+    chain = alarmed.chain
+    ada, bob = await chain.person("Ada"), await chain.person("Bob")
+    asked = await alarmed.contacts.name(ada, "Ben", BEN)
+    await alarmed.contacts.name(bob, "Eve", f"eve.{BEN}")
+    async with chain.transactions() as stores:
+        kept = await stores.tx.fetchval("SELECT sealed FROM emergency_contacts WHERE id = $1", asked.id)
+        await stores.tx.execute("UPDATE emergency_contacts SET sealed = '\\x01' WHERE id = $1", asked.id)
+    assert [to for to, _ in await alarmed.mailing.subjects()] == [f"eve.{BEN}"]
+    async with chain.transactions() as stores:
+        await stores.tx.execute("UPDATE emergency_contacts SET sealed = $2 WHERE id = $1", asked.id, kept)
+    await chain.clock.advance(NEWER_S)
+    assert [to for to, _ in await alarmed.mailing.subjects()] == [f"eve.{BEN}", BEN]
 
 
 async def test_quiet_hours_hold_nothing_back(alarmed: Alarmed) -> None:

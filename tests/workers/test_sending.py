@@ -29,6 +29,7 @@ from services.notifications.outgoing import (
     TryLater,
 )
 from services.notifications.preferences import Preferences, QuietHours
+from services.notifications.topics import LOGIN_ENDED
 from tests.support.notified import Notified, announced
 from tests.support.postbox import Postbox, a_sender, send_due
 from tests.support.task_buses import eventually
@@ -390,6 +391,28 @@ async def test_something_only_a_newer_program_can_read_is_left_to_it(world: Noti
     await send_due(a_sender(world, postbox))
     assert await end_of(world, ada) == ("waiting", 0, "held")
     assert await world.inbox(ada) == ()
+
+
+async def test_a_number_that_does_not_open_waits_until_nobody_wants_it_and_holds_no_other_back(
+    world: Notified, postbox: Postbox
+) -> None:
+    ada, bob = await world.account("Ada"), await world.account("Bob")
+    for caller, number in ((ada, "+4915112345678"), (bob, "+4915187654321")):
+        await world.phone(caller, number)
+        await world.wants(caller, "security.login_ended", "sms", "now")
+    async with world.database.tx() as tx:
+        await tx.execute("UPDATE phones SET sealed = '\\x01' WHERE account_id = $1", ada.account_id)
+    for caller in (ada, bob):
+        await world.tell(LoginEndedContent(caller.login_id, "phone", 0), caller)
+    sender = a_sender(world, postbox, "sms")
+    await send_due(sender)
+    assert [message.to for message in postbox.sent if isinstance(message, Sms)] == ["+4915187654321"]
+    (waiting,) = [one for one in await world.deliveries(ada) if one.channel == "sms"]
+    assert (waiting.state, waiting.attempts, waiting.reason) == ("waiting", 0, "held")
+    await world.clock.advance(LOGIN_ENDED.ttl_s)
+    await send_due(sender)
+    (over,) = [one for one in await world.deliveries(ada) if one.channel == "sms"]
+    assert over.state == "expired"
 
 
 async def test_a_callback_ends_a_delivery_once_and_a_late_one_changes_nothing(
