@@ -2,12 +2,16 @@
 
 A pass goes by the table's key, in bites, and keeps where it is in the transaction of each bite: it goes on after whatever happens,
 in whatever process. It is not looked for what is plain, because an index for that would have to be made over tables of any size.
-What is written while it goes on is written sealed, so one pass is enough.
+
+What is written while it goes on is written sealed, but by nodes that have PACELINE_SEAL_FIELDS=off until they are started anew, one
+after the other. So each table is gone through a second time, `AGAIN` after the first. Where nothing is plain no row is locked: that
+would write to it.
 """
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -25,6 +29,11 @@ from persistence.vitals import BODY
 from persistence.workouts import PHYSIOLOGY
 from services.kernel.ids import AccountId
 from services.privacy.vault import Field, Vault
+
+AGAIN: Final = timedelta(hours=1)
+"""How long after its first pass a table is gone through again: by then no node writes plain any more. By feeling: far longer than
+it takes to start all nodes anew."""
+_TIMES: Final = 2
 
 
 class Index(NamedTuple):
@@ -99,19 +108,22 @@ class SealingPasses:
         self._sealing: Final = Sealing(tx, vault)
 
     async def go_on(self, limit: int, at: datetime) -> int:
-        """Look at up to `limit` rows of the first table that is not done; how many they were, 0 when all are. While nothing is
-        sealed all passes begin anew, because what is written then is plain."""
+        """Look at up to `limit` rows of the first table that is not done, or make the keys that they lack; how many those were, 0
+        when nothing is to be done now. While nothing is sealed all passes begin anew, because what is written then is plain."""
         if not self._sealing.seals:
             await self._tx.execute("DELETE FROM sealing_passes")
             return 0
-        rows = await self._tx.fetch("SELECT of_table, after, ended_at FROM sealing_passes FOR UPDATE")
+        rows = await self._tx.fetch("SELECT of_table, after, ended_at, times FROM sealing_passes FOR UPDATE")
         known = {row["of_table"]: row for row in rows}
         for sealed in SEALED:
             row = known.get(sealed.field.table)
             if row is None or row["ended_at"] is None:
-                return await self._bite(sealed, None if row is None else row["after"], limit, at) or await self.go_on(
-                    limit, at
-                )
+                after = None if row is None else row["after"]
+            elif row["times"] < _TIMES and row["ended_at"] + AGAIN <= at:
+                after = None
+            else:
+                continue
+            return await self._bite(sealed, after, limit, at) or await self.go_on(limit, at)
         return 0
 
     async def all(self) -> list[tuple[str, int, datetime | None]]:
@@ -121,35 +133,53 @@ class SealingPasses:
 
     async def _bite(self, sealed: Sealed, after: str | None, limit: int, at: datetime) -> int:
         names = [name for name, _ in sealed.key]
-        begins = after is None
         places = ", ".join(f"${n}::text::{kind}" for n, (_, kind) in enumerate(sealed.key, 2))
-        rows = await self._tx.fetch(
-            f"""
+        place = [] if after is None else msgspec.json.decode(after, type=list[str])
+        bite = f"""
             SELECT {", ".join((*names, *sealed.plain))}, {sealed.account} AS account_of,
                 {sealed.field.column} IS NULL AND num_nonnulls({", ".join(sealed.plain)}) > 0 AS is_plain
             FROM {sealed.field.table}
-            {"" if begins else f"WHERE ({', '.join(names)}) > ({places})"}
+            {"" if after is None else f"WHERE ({', '.join(names)}) > ({places})"}
             ORDER BY {", ".join(names)}
             LIMIT $1
-            FOR NO KEY UPDATE
-            """,  # noqa: S608 - names of columns
-            limit,
-            *([] if after is None else msgspec.json.decode(after, type=list[str])),
-        )
-        plain = [row for row in rows if row["is_plain"]]
-        await self._seal(sealed, plain)
+        """  # noqa: S608 - names of columns
+        rows = await self._tx.fetch(bite, limit, *place)
+        plain = _plain(rows)
+        if plain:
+            if made := await self._make_keys({row["account_of"] for row in plain}):
+                return made
+            rows = await self._tx.fetch(f"{bite} FOR NO KEY UPDATE", limit, *place)
+            plain = _plain(rows)
+            await self._seal(sealed, plain)
         last = after if not rows else msgspec.json.encode([str(rows[-1][name]) for name in names]).decode()
         await self._tx.execute(
             """
-            INSERT INTO sealing_passes (of_table, after, rows, ended_at) VALUES ($1, $2, $3, $4)
+            INSERT INTO sealing_passes (of_table, after, rows, ended_at, times)
+            VALUES ($1, $2, $3, $4, ($4::timestamptz IS NOT NULL)::integer)
             ON CONFLICT (of_table) DO UPDATE
-                SET after = excluded.after, rows = sealing_passes.rows + excluded.rows, ended_at = excluded.ended_at
+                SET after = excluded.after, rows = sealing_passes.rows + excluded.rows, ended_at = excluded.ended_at,
+                    times = sealing_passes.times + excluded.times
             """,
             sealed.field.table,
             last,
             len(plain),
             None if len(rows) == limit else at,
         )
+        return len(rows)
+
+    async def _make_keys(self, account_ids: Collection[UUID]) -> int:
+        """Make the keys of those who have none, before any of their rows is locked: who writes a row makes the key first, and the
+        two would wait for each other. How many that were."""
+        rows = await self._tx.fetch(
+            """
+            SELECT id FROM unnest($1::uuid[]) AS id
+            WHERE NOT EXISTS (SELECT FROM data_keys WHERE account_id = id)
+            ORDER BY id
+            """,
+            account_ids,
+        )
+        for row in rows:
+            await self._sealing.key(AccountId(row["id"]))
         return len(rows)
 
     async def _seal(self, sealed: Sealed, rows: Sequence[asyncpg.Record]) -> None:
@@ -170,3 +200,7 @@ class SealingPasses:
             f"UPDATE {sealed.field.table} SET {sealed.field.column} = $1, {', '.join(sets)} WHERE {where}",  # noqa: S608
             updates,
         )
+
+
+def _plain(rows: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
+    return [row for row in rows if row["is_plain"]]

@@ -50,3 +50,7 @@ ALTER TABLE verdicts
     ADD COLUMN sketch_sealed bytea,
     ALTER COLUMN sketch DROP NOT NULL,
     ADD CONSTRAINT verdicts_sealed_or_plain CHECK (num_nonnulls(sketch, sketch_sealed) = 1) NOT VALID;
+
+-- How often a table was gone through to its end (persistence/sealing_passes.py).
+ALTER TABLE sealing_passes ADD COLUMN times smallint NOT NULL DEFAULT 0;
+UPDATE sealing_passes SET times = 1 WHERE ended_at IS NOT NULL;

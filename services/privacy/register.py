@@ -111,7 +111,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         house="stage",
     ),
     entry("sealing_proof", why="a proof of the keys of the installation", house="n sealed"),
-    entry("sealing_passes", house="of_table after rows ended_at"),
+    entry("sealing_passes", house="of_table after rows ended_at times"),
     entry(
         "totps",
         by("account_id"),

@@ -183,6 +183,27 @@ async def test_what_an_older_program_wrote_counts_before_in_the_middle_and_after
     assert EMAIL not in await dumped(world)
 
 
+async def test_while_nodes_of_an_older_program_run_what_they_and_others_write_is_found_by_all_that_seal(
+    world: World,
+) -> None:
+    """A node that is told to write plain, beside one that seals already and one that knows no seals."""
+    ada, bob, eve = [await world.account(name) for name in ("Ada", "Bob", "Eve")]
+    beside = Vault(Seals((OLD,)), seals=False)
+    for caller, vault in ((ada, VAULT), (bob, None), (eve, beside)):
+        await tell(world, caller, vault)
+    for vault in (beside, VAULT):
+        async with transactions(world, vault)() as stores:
+            assert await asked_by_anybody(stores) == (3, 3, 3)
+            for caller in (ada, bob, eve):
+                contact = await stores.contacts.current(caller.account_id)
+                assert contact is not None
+                await stores.contacts.rename(contact, "Ben")
+                assert await told(stores, caller) == TOLD
+            assert await asked_by_anybody(stores) == (3, 3, 3)
+    async with transactions(world, beside)() as stores:
+        assert set(await stores.phones.release(OWN, eve.account_id)) == {ada.account_id, bob.account_id}
+
+
 async def test_another_key_of_the_installation_makes_the_indexes_anew_and_none_is_lost_on_the_way(world: World) -> None:
     """ASVS 11.1.1: rotation without anything that stops; `paceline keys sealing` counts what is still under the old one."""
     people = [await world.account(f"Ada {n}") for n in range(3)]

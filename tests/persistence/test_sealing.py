@@ -1,15 +1,17 @@
 """What is about people's bodies lies sealed: written so, brought there by a pass, and kept readable under another key."""
 
+import asyncio
 from datetime import date
+from functools import partial
 from typing import Final
 
 import pytest
 
 from persistence.database import Database
-from persistence.sealing import data_key_of
+from persistence.sealing import Sealing, data_key_of
 from persistence.sealing_keys import WRAPPED
-from persistence.sealing_passes import SEALED, SealingPasses
-from persistence.stores import Transactions
+from persistence.sealing_passes import AGAIN, SEALED, SealingPasses
+from persistence.stores import Stores, Transactions
 from services.accounts.account import Profile
 from services.fairplay.judging import Examined
 from services.kernel.caller import Caller
@@ -21,6 +23,7 @@ from services.safety.incident import Incident
 from services.safety.ports import Chosen
 from services.safety.watching import IncidentKind
 from services.training.sample import Motion, Sample
+from tests.support.task_buses import eventually
 from tests.support.world import BODY, World
 
 OLD, NEW = bytes(range(32)), bytes(32)
@@ -221,6 +224,9 @@ async def test_what_was_written_plain_is_read_before_in_the_middle_and_after_it_
 
 async def test_a_bite_that_is_rolled_back_is_taken_again(world: World, old: list[Caller]) -> None:
     sealing = transactions(world, VAULT)
+    await seal(world, VAULT, 2, most=1)
+    async with sealing() as stores:
+        assert await stores.tx.fetchval("SELECT count(*) FROM data_keys") == 2, "the keys come before what they seal"
     for _ in range(2):
         async with world.database.connection() as connection:
             killed = connection.transaction()
@@ -246,6 +252,53 @@ async def test_while_older_programs_run_everything_is_written_plain_and_all_is_s
     await seal(world, VAULT, 100)
     assert await open_columns(world) == 0
     assert await known(transactions(world, VAULT), late) == EVERYTHING
+
+
+async def test_what_a_node_writes_plain_until_it_is_started_anew_is_sealed_by_the_second_time(
+    world: World, before: World, old: list[Caller]
+) -> None:
+    await seal(world, VAULT, 2)
+    await know(before, await before.account("Late"))
+    late = await open_columns(world)
+    assert late > 0
+    await world.clock.advance(AGAIN.total_seconds() - 1)
+    assert await seal(world, VAULT, 2) == 0
+    await world.clock.advance(1)
+    await seal(world, VAULT, 2)
+    assert await open_columns(world) == 0
+    async with world.transactions() as stores:
+        assert sum(sealed for _, sealed, _ in await stores.sealing_passes.all()) > late
+    await world.clock.advance(2 * AGAIN.total_seconds())
+    assert await seal(world, VAULT, 2) == 0, "twice is enough"
+
+
+async def others_wait_for(stores: Stores) -> bool:
+    """Whether somebody waits for what this transaction holds."""
+    waiting: bool = await stores.tx.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))"
+    )
+    return waiting
+
+
+async def test_who_writes_while_a_pass_goes_on_waits_for_no_pass_that_waits_for_them(
+    world: World, before: World
+) -> None:
+    """Whoever writes makes the key of the account, and then changes the row; so does the pass."""
+    ada = await before.account()
+    at = utc(world.clock.wall_ms())
+    async with before.transactions() as stores:
+        await stores.notification_settings.set_phone(ada.account_id, "+4915112345678", at)
+    async with transactions(world, VAULT)() as writing:
+        await Sealing(writing.tx, VAULT).key(ada.account_id)
+        going_on = asyncio.create_task(seal(world, VAULT, 100))
+        await eventually(partial(others_wait_for, writing))
+        await writing.notification_settings.set_phone(ada.account_id, "+4915187654321", at)
+    await asyncio.wait_for(going_on, 30)
+    async with transactions(world, VAULT)() as stores:
+        phone = await stores.phones.of(ada.account_id)
+    assert phone is not None
+    assert phone.number == "+4915187654321"
+    assert await open_columns(world) == 0
 
 
 async def test_another_key_of_the_installation_comes_in_bites_while_nodes_of_both_configurations_read(
