@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import asyncpg
+import structlog
 
 from persistence.database import Tx
 from persistence.sealing import Sealing, data_key_of
@@ -17,8 +18,10 @@ from services.accounts.keys import about_key as about_signing_key
 from services.accounts.proving import about_totp
 from services.accounts.sign_in import about as about_sign_in
 from services.kernel.ids import AccountId, SignInId
-from services.kernel.sealing import BLIND_BYTES, NUMBER_BYTES
+from services.kernel.sealing import BLIND_BYTES, NUMBER_BYTES, CannotOpen
 from services.privacy.vault import ABOUT_PROOF, Vault, about_key
+
+log = structlog.get_logger(__name__)
 
 
 class Wrapped(NamedTuple):
@@ -113,11 +116,17 @@ class SealingKeys:
         )
         anew: list[tuple[Any, ...]] = []
         for row in rows:
-            opened = self._sealing.open(AccountId(row["account_of"]), row["data_key"], sealed.field, row["sealed"])
+            try:
+                opened = self._sealing.open(AccountId(row["account_of"]), row["data_key"], sealed.field, row["sealed"])
+            except CannotOpen as problem:
+                # Its key is known, because keys come first: it is damaged. It stays in the counts, and the others are made anew.
+                key = {name: str(row[name]) for name in names}
+                log.error("sealing_keys.index_stays", table=table, key=key, problem=str(problem))  # noqa: TRY400
+                continue
             anew.append((vault.index(index.field, index.text(opened)), *(row[name] for name in names)))
         where = " AND ".join(f"{name} = ${n}" for n, name in enumerate(names, 2))
         await self._tx.executemany(f"UPDATE {table} SET {index.field.column} = $1 WHERE {where}", anew)  # noqa: S608
-        return len(rows)
+        return len(anew)
 
     async def counts(self) -> dict[bytes, int]:
         """How many rows of all tables are under each key, by its number."""

@@ -227,6 +227,21 @@ async def test_another_key_of_the_installation_makes_the_indexes_anew_and_none_i
     assert await wrap_anew(world, first) == 0
 
 
+async def test_a_number_that_is_damaged_keeps_its_old_index_and_stops_no_other(world: World) -> None:
+    """`paceline keys sealing` goes on to say that one is under the old key; the log says which."""
+    ada, bob = await world.account(), await world.account("Bob")
+    await tell(world, ada)
+    await tell(world, bob)
+    async with world.database.tx() as tx:
+        await tx.execute("UPDATE phones SET sealed = '\\x01' WHERE account_id = $1", ada.account_id)
+    first = Vault(Seals((NEW, OLD)))
+    await wrap_anew(world, first)
+    async with transactions(world, first)() as stores:
+        assert (await stores.sealing_keys.counts())[Vault(Seals((OLD,))).newest] == 1
+        assert await stores.phones.release(OWN, AccountId(uuid.UUID(int=1))) != []
+        assert await asked_by_anybody(stores) == (2, 2, 2)
+
+
 async def test_an_index_says_nothing_without_its_key_and_is_another_one_in_each_column(world: World) -> None:
     """ASVS 11.4.2: no list of all telephone numbers undoes it."""
     ada = await world.account()
