@@ -190,7 +190,7 @@ class Jobs:
         return await stores.tapes.prune(utc(self._clock.wall_ms()) - timedelta(days=TAPE_DAYS), BITE)
 
     async def seal_fields(self, stores: Stores, _: Tick) -> int:
-        """Seal what an older program has written plain. Looking through a table that is sealed costs its key's index, once."""
+        """Seal what an older program has written plain. Looking through a table that is sealed costs reading it, twice."""
         return await stores.sealing_passes.go_on(BITE, utc(self._clock.wall_ms()))
 
     async def wrap_keys_anew(self, stores: Stores, _: Tick) -> int:
