@@ -36,6 +36,7 @@ from persistence.identities import Identities
 from persistence.inbox import Inbox
 from persistence.issuers import Issuers
 from persistence.leading import Leading
+from persistence.library import Library
 from persistence.lobbies import Lobbies
 from persistence.logins import Logins
 from persistence.long_tasks import LongTasks
@@ -106,6 +107,7 @@ class Stores:
         self.bookings: Final = Bookings(tx)
         self.on_demand: Final = OnDemands(tx)
         self.lobbies: Final = Lobbies(tx)
+        self.library: Final = Library(tx)
         self.timelines: Final = Timelines(tx)
         self.tapes: Final = Tapes(tx)
         self.challenges: Final = Challenges(tx)

@@ -37,6 +37,7 @@ from gateway.http.entitlements import EntitlementList, GrantRequest
 from gateway.http.heats import HeatCreate, HeatReady
 from gateway.http.identities import IdentityList, LinkProvider
 from gateway.http.keys import JwkSet
+from gateway.http.library import Checked, CheckRequest, CopyRequest, KeepRequest, LibraryChange, ScriptList
 from gateway.http.logins import ChangePassword, LogIn, LoginList, LoginsEnded, RefreshRequest
 from gateway.http.notifications import MarkRead
 from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
@@ -129,6 +130,7 @@ from services.classes.class_clock import Extend, Rest
 from services.classes.class_ghost import ClassGhost
 from services.classes.clock_sync import Report
 from services.classes.leading import PersonView
+from services.classes.library_script import LibraryEntry, LibraryScriptView, Origin, ScriptLabel
 from services.classes.live_class import LiveClass
 from services.classes.offer import OfferView, Terms
 from services.classes.on_demand import OnDemandTerms, OnDemandView
@@ -167,6 +169,7 @@ from services.kernel.ids import (
     OnDemandId,
     PasskeyId,
     ReportId,
+    ScriptId,
     SeriesId,
     SignInId,
     StreamId,
@@ -408,6 +411,25 @@ _booked = BookingView(
     booked_at_ms=_START,
     ahead=2,
 )
+_label = ScriptLabel(
+    name="Two hills",
+    description="Ten minutes easy, then two hills of five.",
+    tags=("hills", "threshold"),
+    shared="coaches",
+)
+_library_script = LibraryScriptView(
+    id=ScriptId(_id(31)),
+    owner_id=_mira,
+    owner_name="Mira",
+    label=_label,
+    duration_ms=duration_ms(_script),
+    revision=2,
+    created_at_ms=_START,
+    changed_at_ms=_START + 86_400_000,
+    origin=Origin(ScriptId(_id(32)), _jonas, "Jonas", 4),
+    script=_script,
+)
+_library_entry = LibraryEntry(**{name: getattr(_library_script, name) for name in LibraryEntry.__struct_fields__})
 _on_demand = OnDemandView(
     id=OnDemandId(_id(13)),
     coach_id=_mira,
@@ -1085,6 +1107,13 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.ClassClockView(**msgspec.structs.asdict(_clock), position=_position),
     ScriptDraft(script=_script),
     ScriptView(script=_script, revision=1, duration_ms=duration_ms(_script)),
+    KeepRequest(key="7d1e4a", label=_label, script=_script),
+    CopyRequest(key="90ab3c"),
+    LibraryChange(label=_label, script=_script, revision=1),
+    CheckRequest(script=_script),
+    Checked(duration_ms=duration_ms(_script)),
+    _library_script,
+    ScriptList(scripts=(_library_entry,), next_after=None),
     Choice("alias", "Fox"),
     ConsentList(
         (

@@ -12,7 +12,7 @@ from services.classes.bookings import MAX_ROSTER
 from services.classes.offer import Level, OfferQuery, OfferView, Terms, Thing
 from services.classes.offers import MAX_PAGE
 from services.kernel.ids import AccountId, ClassId, SeriesId
-from services.kernel.problems import ClassCalledOff, ClassNotFound, Forbidden, KeyReused, OfferFixed
+from services.kernel.problems import ClassCalledOff, ClassNotFound, Forbidden, KeyReused, NotFound, OfferFixed
 from services.tasks.task import Key
 
 Instant = Annotated[int, msgspec.Meta(ge=0, le=2**42, description="ms since 1970")]
@@ -130,7 +130,7 @@ OFFER_CLASS = Route(
     reply=OfferView,
     scope="classes:manage",
     status=201,
-    problems=(Forbidden, KeyReused),
+    problems=(Forbidden, KeyReused, NotFound),
 )
 OFFERS = Route(
     "GET",
@@ -179,7 +179,7 @@ CHANGE_OFFER = Route(
     path=OfferPath,
     reply=OfferView,
     scope="classes:manage",
-    problems=(ClassNotFound, ClassCalledOff, Forbidden, OfferFixed),
+    problems=(ClassNotFound, ClassCalledOff, Forbidden, NotFound, OfferFixed),
 )
 CALL_OFF = Route(
     "DELETE",

@@ -39,6 +39,7 @@ _TAGS: Final = {
     "fair play": "Whether a workout counts, the appeal, and those who look a second time.",
     "people": "Other people: whom you do not want to hear.",
     "challenges": "Who does most of something, over days or weeks, and the log that proves it.",
+    "scripts": "The library of scripts: kept apart from classes, shared with other coaches, taken into classes as copies.",
     "bookings": "Classes that are offered beforehand: places, waitlists, and classes that come again.",
     "tasks": "Work that takes long, and how far it is. It is told on the socket, too (`task.progress`).",
     "workouts": "One's own workouts, their summaries and samples.",

@@ -49,6 +49,7 @@ from services.challenges.score_log import Link
 from services.classes.booking import BookingView, RosterLine
 from services.classes.class_ghost import ClassGhost
 from services.classes.leading import PersonView
+from services.classes.library_script import LibraryEntry, LibraryQuery, LibraryScriptView, ScriptLabel
 from services.classes.live_class import LiveClass
 from services.classes.metric import Metric
 from services.classes.offer import OfferQuery, OfferView, Terms
@@ -78,6 +79,7 @@ from services.kernel.ids import (
     OnDemandId,
     PasskeyId,
     ReportId,
+    ScriptId,
     SeriesId,
     SignInId,
     TaskId,
@@ -314,6 +316,22 @@ class TimelineCases(Protocol):
     async def script(self, caller: Caller, class_id: ClassId) -> ScriptView: ...
     async def save_script(self, caller: Caller, class_id: ClassId, draft: ScriptDraft) -> ScriptView: ...
     async def check_script(self, caller: Caller, class_id: ClassId, draft: ScriptDraft) -> ScriptView: ...
+
+
+class LibraryCases(Protocol):
+    """See services/classes/library.py."""
+
+    async def keep(self, caller: Caller, label: ScriptLabel, script: Script, key: str) -> LibraryScriptView: ...
+    async def copy(self, caller: Caller, script_id: ScriptId, key: str) -> LibraryScriptView: ...
+    def check(self, caller: Caller, script: Script) -> int: ...
+    async def page(self, caller: Caller, query: LibraryQuery) -> tuple[LibraryEntry, ...]: ...
+    async def by_id(self, caller: Caller, script_id: ScriptId) -> LibraryScriptView: ...
+
+    async def change(
+        self, caller: Caller, script_id: ScriptId, label: ScriptLabel, script: Script, revision: int
+    ) -> LibraryScriptView: ...
+
+    async def delete(self, caller: Caller, script_id: ScriptId) -> None: ...
 
 
 class ShowingCases(Protocol):
@@ -639,6 +657,7 @@ class GatewayDeps:
     offers: OfferCases
     bookings: BookingCases
     on_demand: OnDemandCases
+    library: LibraryCases
     series: SeriesCases
     workouts: WorkoutCases
     verdicts: VerdictCases

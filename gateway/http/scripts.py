@@ -53,6 +53,7 @@ SAVE_SCRIPT = Route(
     more=(
         "Give the `revision` that yours was made from, 0 for the first. Cues are in the order of their times; an interval has at"
         " most one target of each kind, and zone or reserve, not both. What contradicts itself is refused with its place as `path`."
+        " With `library` the class gets a copy of that script of your library, or of one that is shared."
         " Once the clock of the class has begun the script stays as it is: skip or extend with `class.control` on the socket."
     ),
     handler=save_script,
@@ -61,7 +62,7 @@ SAVE_SCRIPT = Route(
     path=ClassPath,
     reply=ScriptView,
     scope="classes:manage",
-    problems=(ChangedMeanwhile, ClassNotFound, ClassOver, ClassStarted, Forbidden, RemovedFromClass),
+    problems=(ChangedMeanwhile, ClassNotFound, ClassOver, ClassStarted, Forbidden, NotFound, RemovedFromClass),
 )
 CHECK_SCRIPT = Route(
     "POST",
@@ -77,5 +78,5 @@ CHECK_SCRIPT = Route(
     path=ClassPath,
     reply=ScriptView,
     scope="classes:manage",
-    problems=(ClassNotFound, ClassOver, ClassStarted, Forbidden, RemovedFromClass),
+    problems=(ClassNotFound, ClassOver, ClassStarted, Forbidden, NotFound, RemovedFromClass),
 )

@@ -71,7 +71,7 @@ CREATE_SERIES = Route(
     reply=SeriesView,
     scope="classes:manage",
     status=201,
-    problems=(Forbidden, KeyReused),
+    problems=(Forbidden, KeyReused, NotFound),
 )
 OWN_SERIES = Route(
     "GET",

@@ -303,6 +303,19 @@ END_SERIES: Final = Permission(
     to=_OWNER,
     otherwise="only the coach of this series may end it",
 )
+READ_LIBRARY: Final = Permission(
+    name="library.read", does="read one's own scripts, and those that others share", held_by=WRITERS
+)
+KEEP_SCRIPTS: Final = Permission(
+    name="library.keep", does="keep scripts apart from classes, share them, copy those that are shared", held_by=WRITERS
+)
+CHANGE_LIBRARY_SCRIPT: Final = Permission(
+    name="library.change",
+    does="change a script that one keeps, and delete it",
+    held_by=WRITERS,
+    to=_OWNER,
+    otherwise="only who keeps this script may change it: make a copy of it",
+)
 PUT_ON_DEMAND: Final = Permission(name="on_demand.put", does="put a script on demand", held_by=WRITERS)
 WITHDRAW_ON_DEMAND: Final = Permission(
     name="on_demand.withdraw",

@@ -17,7 +17,7 @@ from services.access.policy import owned, require, require_held
 from services.accounts.entitlement import EntitlementName
 from services.classes.live_class import MAX_MEMBERS
 from services.kernel.caller import Caller
-from services.kernel.ids import AccountId, BookingId, ClassId, SeriesId
+from services.kernel.ids import AccountId, BookingId, ClassId, ScriptId, SeriesId
 from services.kernel.problems import BadShape, BookingShut, ClassCalledOff, DoorsShut, Forbidden, NotBooked, OfferFixed
 
 MS_PER_MINUTE: Final = 60_000
@@ -58,6 +58,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Minutes before the start: booking opens and closes (`booking_opens_min`, `booking_closes_min`), the doors open and people are
     reminded (0: they are not). `doors_close_min` is after the start; null: newcomers are let in until the end. `booked_only`:
     nobody is let in without a place. `needs`: the entitlement without which nobody books, comes off the waitlist or is let in.
+    `script`: one of your own library, which the class gets as it is when its doors open.
     """
 
     title: Title
@@ -73,6 +74,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     remind_min: Annotated[int, msgspec.Meta(ge=0, le=7 * 24 * 60)] = 60
     booked_only: bool = True
     needs: EntitlementName | None = None
+    script: ScriptId | None = None
 
 
 class Offer(msgspec.Struct, frozen=True):

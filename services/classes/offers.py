@@ -18,6 +18,7 @@ from services.access import permission as may
 from services.access.policy import require_held
 from services.accounts.entitlement import Entitlement, lack_of
 from services.classes.booking import Booking, Taken, cancelled, promoted, to_promote
+from services.classes.library import TakingStore, require_own
 from services.classes.live_class import CODE_LENGTH, LiveClass, code_from
 from services.classes.offer import (
     Offer,
@@ -32,6 +33,7 @@ from services.classes.offer import (
     may_change,
     view_of,
 )
+from services.classes.script import Script
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import (
@@ -86,6 +88,12 @@ class ClassStore(Protocol):
     async def end(self, class_id: ClassId, at: datetime) -> bool: ...
 
 
+class ScriptStore(Protocol):
+    """And of the timelines' (persistence/timelines.py)."""
+
+    async def save_script(self, class_id: ClassId, script: Script, revision: int, at: datetime) -> None: ...
+
+
 class OutboxStore(Protocol):
     """Where facts are told."""
 
@@ -104,6 +112,10 @@ class OfferStores(Protocol):
     @property
     def classes(self) -> ClassStore: ...
     @property
+    def timelines(self) -> ScriptStore: ...
+    @property
+    def library(self) -> TakingStore: ...
+    @property
     def schedule(self) -> LaterStore: ...
     @property
     def outbox(self) -> OutboxStore: ...
@@ -121,7 +133,7 @@ class Offers:
 
     async def create(self, caller: Caller, starts_ms: int, terms: Terms, key: str) -> OfferView:
         """Offer a class; the same request again with its `key` finds the one it made. Raises `Forbidden` for anybody but coaches,
-        `BadShape`, `KeyReused`."""
+        `BadShape`, `KeyReused`, `NotFound` for a script that is not in the caller's library."""
         require_held(caller, may.CREATE_OFFER)
         check(terms)
         now_ms = self._clock.wall_ms()
@@ -137,6 +149,7 @@ class Offers:
             known = await stores.offers.by_key(caller.account_id, key)
             if known is None:
                 check_start(starts_ms, terms, now_ms)
+                await require_own(stores, caller.account_id, terms.script)
                 if await offer_class(stores, offer, key):
                     return view_of(Offered(offer, 0, 0))
                 known = await stores.offers.by_key(caller.account_id, key)
@@ -161,7 +174,8 @@ class Offers:
     async def change(self, caller: Caller, class_id: ClassId, starts_ms: int, terms: Terms) -> OfferView:
         """Offer it otherwise. Bookings stand; where there is more room now, those who waited longest have a place.
 
-        Raises `ClassNotFound`, `Forbidden`, `ClassCalledOff`, `OfferFixed`, `BadShape`.
+        Raises `ClassNotFound`, `Forbidden`, `ClassCalledOff`, `OfferFixed`, `BadShape`, `NotFound` for a script that is not in the
+        caller's library.
         """
         check(terms)
         async with self._transactions() as stores:
@@ -171,6 +185,7 @@ class Offers:
             changed = replace(offer, starts_ms=starts_ms, terms=replace(terms, title=terms.title.strip()))
             if changed != offer:
                 check_start(starts_ms, terms, now_ms)
+                await require_own(stores, caller.account_id, terms.script)
                 await stores.offers.change(class_id, utc(starts_ms), changed.terms)
                 await _plan(stores, changed, now_ms)
                 await fill(stores, changed, now_ms)
@@ -233,8 +248,8 @@ async def fill(stores: OfferStores, offer: Offer, now_ms: int) -> None:
 
 
 async def open_doors(stores: OfferStores, class_id: ClassId, now_ms: int) -> LiveClass | None:
-    """Make the live class of an offer; None when that is not due: it was called off or put off, or is open already. Raises `Busy`
-    when no free join code was found."""
+    """Make the live class of an offer, with a copy of the script that it names; None when that is not due: it was called off or put
+    off, or is open already. Raises `Busy` when no free join code was found."""
     offer = await stores.offers.lock(class_id)
     if offer is None or not doors_due(offer, now_ms):
         return None
@@ -251,8 +266,18 @@ async def open_doors(stores: OfferStores, class_id: ClassId, now_ms: int) -> Liv
             needs=offer.terms.needs,
         )
         if await stores.classes.create(live):
+            await _give_script(stores, offer, now_ms)
             return live
     raise Busy("no free join code was found; try again")
+
+
+async def _give_script(stores: OfferStores, offer: Offer, now_ms: int) -> None:
+    """Copy the script that an offer names into its class. It is there, unless its coach is being erased (library.py, `delete`)."""
+    if offer.terms.script is None:
+        return
+    script = await stores.library.script(offer.terms.script)
+    if script is not None:
+        await stores.timelines.save_script(offer.id, script, 1, utc(now_ms))
 
 
 async def _plan(stores: OfferStores, offer: Offer, now_ms: int) -> None:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from services.access import permission as may
 from services.access.policy import require_held
 from services.classes import series as rules
+from services.classes.library import require_own
 from services.classes.offer import Offer, Terms, check
 from services.classes.offers import OfferStore as SingleOfferStore
 from services.classes.offers import OfferStores, offer_class
@@ -58,7 +59,7 @@ class Recurring:
 
     async def create(self, caller: Caller, rule: Weekly, terms: Terms, key: str) -> SeriesView:
         """Make a series and offer its next classes; the same request again with its `key` finds the one it made. Raises `Forbidden`
-        for anybody but coaches, `BadShape`, `KeyReused`."""
+        for anybody but coaches, `BadShape`, `KeyReused`, `NotFound` for a script that is not in the caller's library."""
         require_held(caller, may.CREATE_SERIES)
         check(terms)
         rules.check(rule, terms)
@@ -74,6 +75,7 @@ class Recurring:
             made_through=utc(now_ms).date() - timedelta(days=2),
         )
         async with self._transactions() as stores:
+            await require_own(stores, caller.account_id, terms.script)
             if await stores.offers.add_series(fresh, key):
                 return view_of(await _grow(stores, fresh, self._ids, now_ms))
             known = await stores.offers.series_by_key(caller.account_id, key)

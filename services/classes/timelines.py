@@ -16,6 +16,7 @@ from services.classes import script as scripts
 from services.classes.class_clock import Command, decide
 from services.classes.group_clock import ClockStores, note
 from services.classes.group_clock import TimelineStore as NotedTimelineStore
+from services.classes.library import TakingStore, taken
 from services.classes.live_class import LiveClass, Membership, may_control, may_know, may_script
 from services.classes.on_demand import counted_down, may_run
 from services.classes.script import Script, laid_out
@@ -23,15 +24,17 @@ from services.classes.timeline import Timeline, clocks_of
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import ClassClockMoved
-from services.kernel.ids import AccountId, ClassId
-from services.kernel.problems import ChangedMeanwhile, ClassNotFound, ClassStarted, ClockRefused, NotFound
+from services.kernel.ids import AccountId, ClassId, ScriptId
+from services.kernel.problems import BadShape, ChangedMeanwhile, ClassNotFound, ClassStarted, ClockRefused, NotFound
 
 
 class ScriptDraft(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A script to be stored, with the `revision` that it was made from: 0 for the first."""
+    """A script to be stored, with the `revision` that it was made from: 0 for the first. Give either your own words (`script`) or
+    the id of a script in the library (`library`), of which the class gets a copy."""
 
-    script: Script
+    script: Script | None = None
     revision: int = 0
+    library: ScriptId | None = None
 
 
 class ScriptView(msgspec.Struct, frozen=True):
@@ -65,6 +68,8 @@ class TimelineStores(ClockStores, Protocol):
     def classes(self) -> ClassStore: ...
     @property
     def timelines(self) -> TimelineStore: ...
+    @property
+    def library(self) -> TakingStore: ...
 
 
 class Room(Protocol):
@@ -97,14 +102,16 @@ class Timelines:
 
     async def save_script(self, caller: Caller, class_id: ClassId, draft: ScriptDraft) -> ScriptView:
         """Store the script of a class in place of the one it has (its coach). Raises `ClassNotFound`, `Forbidden`, `ClassOver`,
-        `ClassStarted` once the clock has begun, `ChangedMeanwhile`, and `BadShape` with the place of a contradiction."""
-        script = scripts.checked(draft.script, "$.script")
+        `ClassStarted` once the clock has begun, `ChangedMeanwhile`, `NotFound` for one that is not in the library, and `BadShape`
+        with the place of a contradiction."""
+        wanted = _wanted(draft)
         async with self._transactions() as stores:
             _, timeline = await self._locked(stores, caller, class_id, may_script)
             if timeline.begun:
                 raise ClassStarted
             if timeline.revision != draft.revision:
                 raise ChangedMeanwhile(path="$.revision", revision=timeline.revision)
+            script = await _words(stores, caller, wanted)
             revision = draft.revision + 1
             await stores.timelines.save_script(class_id, script, revision, utc(self._clock.wall_ms()))
             await stores.outbox.add(ClassClockMoved(class_id=class_id), class_id)
@@ -114,10 +121,11 @@ class Timelines:
     async def check_script(self, caller: Caller, class_id: ClassId, draft: ScriptDraft) -> ScriptView:
         """What storing this script would come to, without storing it: for whoever writes one (the coach of the class). Raises what
         `save_script` raises, but for `ChangedMeanwhile`: that is told when it is stored."""
-        script = scripts.checked(draft.script, "$.script")
+        wanted = _wanted(draft)
         async with self._transactions() as stores:
             live = await _known(stores, await stores.classes.by_id(class_id), caller)
             may_script(live, caller)
+            script = await _words(stores, caller, wanted)
             timeline = await stores.timelines.of(class_id)
         if timeline.begun:
             raise ClassStarted
@@ -170,6 +178,24 @@ async def _known(stores: TimelineStores, live: LiveClass | None, caller: Caller)
         raise ClassNotFound
     may_know(live, caller, await stores.classes.membership(live.id, caller.account_id))
     return live
+
+
+def _wanted(draft: ScriptDraft) -> Script | ScriptId:
+    """The words of a draft, or which script of the library it asks for. Raises `BadShape`."""
+    match draft.script, draft.library:
+        case Script() as script, None:
+            return scripts.checked(script, "$.script")
+        case None, library if library is not None:
+            return library
+        case _:
+            raise BadShape("give either a script or the id of one in the library", path="$")
+
+
+async def _words(stores: TimelineStores, caller: Caller, wanted: Script | ScriptId) -> Script:
+    """What is to be stored. Raises `Forbidden`, `NotFound`."""
+    if isinstance(wanted, Script):
+        return wanted
+    return (await taken(stores, caller, wanted))[1]
 
 
 def _view(script: Script, revision: int) -> ScriptView:

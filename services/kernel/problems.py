@@ -438,6 +438,20 @@ class TooManyGroups(Problem):
     status = 409
 
 
+class TooManyScripts(Problem):
+    """Your library has as many scripts as one account may keep; delete some."""
+
+    code = "too_many_scripts"
+    status = 409
+
+
+class ScriptAwaited(Problem):
+    """A class that you offer, or a series, is to get this script when its doors open; change or end that first."""
+
+    code = "script_awaited"
+    status = 409
+
+
 class NotInRoom(Problem):
     """Join the room first."""
 

@@ -272,6 +272,16 @@ REGISTER: Final[tuple[Entry, ...]] = (
         personal="key terms script duration_ms created_at withdrawn_at",
     ),
     entry(
+        "library_scripts",
+        by("owner_id"),
+        why="copies of others are theirs; they say of whose script they were made, by the id of an account",
+        key="id origin_id",
+        account="owner_id",
+        person="origin_owner_id",
+        personal="key name description tags shared script duration_ms created_at changed_at",
+        house="revision origin_revision",
+    ),
+    entry(
         "class_clock_events",
         why="what was done to the clock of a class, without who did it",
         key="class_id",

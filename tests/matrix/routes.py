@@ -72,6 +72,8 @@ HOUR_MS: Final = 3_600_000
 TERMS: Final = {"title": "Thursday hills", "duration_min": 45, "capacity": 10}
 SCRIPT: Final = {"blocks": [{"intervals": [{"duration_ms": 60_000}]}]}
 ON_DEMAND: Final = {"key": "o", "terms": {"title": "Hill climb"}, "script": SCRIPT}
+KEPT: Final = {"key": "kept", "label": {"name": "Two hills"}, "script": SCRIPT}
+KEPT_CHANGE: Final = {"label": {"name": "Three hills"}, "script": SCRIPT, "revision": 1}
 RULE: Final = {"days": ["thu"], "at": "18:30", "zone": "Europe/Vienna", "from_day": "2026-09-01"}
 HOOK: Final = {"url": "https://hooks.example.org/in", "events": ["workout.summarised"], "scopes": ["samples"]}
 _WITH_ACCOUNT: Final = frozenset(Who) - {Who.SUSPENDED, Who.DISPLAY, Who.OPERATOR, Who.NOBODY}
@@ -484,6 +486,17 @@ async def _offered(evening: Evening) -> str:
 
 async def new_offer(evening: Evening, _: Who) -> Asked:
     return Asked(body={"key": "k", **_offer(evening)})
+
+
+def library_script(said: object = None, *, shared: str = "private") -> RouteInput:
+    """A script in the owner's library."""
+
+    async def ask(evening: Evening, _: Who) -> Asked:
+        label = {"name": "Two hills", "shared": shared}
+        made = await evening.make(Who.OWNER, "POST", "/v1/scripts", {**KEPT, "label": label})
+        return Asked({"id": made["id"]}, body=said)
+
+    return ask
 
 
 def on_demand(said: object = None) -> RouteInput:

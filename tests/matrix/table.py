@@ -84,6 +84,10 @@ _LEADERS: Final = among_accounts(FORBIDDEN, "who leads the class", owner=OK, co_
 _WHO_RIDES: Final = among_accounts(OK, "every account that does not just watch this class", spectator=FORBIDDEN)
 _OPENER: Final = among_accounts(_NOT_OPEN, "the connection that opened it", display=_NOT_OPEN, owner=OK)
 _STREAM_OWNER: Final = among_accounts(FORBIDDEN, "whoever made it", owner=OK)
+_KEPT: Final = among_accounts(
+    FORBIDDEN, "who keeps it; to other coaches and authors it does not exist", owner=OK, co_coach=NOT_FOUND,
+    coach=NOT_FOUND, author=NOT_FOUND,
+)  # fmt: skip
 _WAS_IN_CLASS: Final = among_accounts(
     NO_CLASS,
     "the coach and the members of the class; to others it does not exist",
@@ -312,6 +316,24 @@ ROUTES: Final = (
     RouteRow("GET /v1/bookings", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/bookings/{id}", _BOOKER, r.athletes_booking),
     RouteRow("DELETE /v1/bookings/{id}", _BOOKER, r.athletes_booking),
+    RouteRow("POST /v1/scripts", WRITERS, r.body(r.KEPT)),
+    RouteRow("POST /v1/scripts/check", WRITERS, r.body({"script": r.SCRIPT})),
+    RouteRow("GET /v1/scripts", WRITERS, r.plain),
+    RouteRow("GET /v1/scripts/{id}", _KEPT, r.library_script()),
+    RouteRow("GET /v1/scripts/{id}", WRITERS, r.library_script(shared="coaches"), "one that is shared"),
+    RouteRow("PUT /v1/scripts/{id}", _KEPT, r.library_script(r.KEPT_CHANGE)),
+    RouteRow(
+        "PUT /v1/scripts/{id}", ITS_COACH, r.library_script(r.KEPT_CHANGE, shared="coaches"), "one that is shared"
+    ),
+    RouteRow("DELETE /v1/scripts/{id}", _KEPT, r.library_script()),
+    RouteRow("DELETE /v1/scripts/{id}", ITS_COACH, r.library_script(shared="coaches"), "one that is shared"),
+    RouteRow("POST /v1/scripts/{id}/copies", _KEPT, r.library_script({"key": "copy"})),
+    RouteRow(
+        "POST /v1/scripts/{id}/copies",
+        WRITERS,
+        r.library_script({"key": "copy"}, shared="coaches"),
+        "one that is shared",
+    ),
     RouteRow("POST /v1/on-demand", WRITERS, r.body(r.ON_DEMAND)),
     RouteRow("GET /v1/on-demand", ANY_ACCOUNT, r.plain),
     RouteRow("DELETE /v1/on-demand/{id}", ITS_COACH, r.on_demand()),

@@ -55,6 +55,7 @@ from services.challenges.heats import Heats
 from services.classes.bookings import Bookings
 from services.classes.classes import Classes
 from services.classes.ghosts import ClassGhosts
+from services.classes.library import Library
 from services.classes.live_class import LiveClass
 from services.classes.offers import Offers
 from services.classes.on_demands import OnDemands
@@ -248,6 +249,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         offers=Offers(transactions, clock, ids),
         bookings=Bookings(transactions, clock, ids),
         on_demand=OnDemands(transactions, clock, ids),
+        library=Library(transactions, clock, ids),
         series=Recurring(transactions, clock, ids),
         workouts=Workouts(transactions),
         verdicts=Verdicts(transactions, clock),
