@@ -1,4 +1,7 @@
-"""The coach's pages in Chromium: leading with others, a script as it is written, five hundred athletes. See test_pages.py."""
+"""The coach's pages in Chromium: leading with others, a script as it is written, the library, five hundred athletes.
+
+See test_pages.py.
+"""
 
 import asyncio
 import json
@@ -13,7 +16,7 @@ from tests.journeys.node import run_node
 from tests.support.server import Server
 from tests.support.system_parts import JS, require
 
-CHAPTERS: Final = ("people", "script", "five_hundred")
+CHAPTERS: Final = ("people", "script", "library", "five_hundred")
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

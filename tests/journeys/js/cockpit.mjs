@@ -1,6 +1,6 @@
 /**
- * The coach's page as somebody sees it who leads a class with others, sends people out and in, writes a script, and has hundreds of
- * athletes.
+ * The coach's page as somebody sees it who leads a class with others, sends people out and in, writes a script, keeps
+ * scripts in a library, and has hundreds of athletes.
  *
  *     BASE_URL=http://127.0.0.1:8080 CHROMIUM=/usr/bin/chromium node cockpit.mjs [CHAPTER…]
  */
@@ -146,6 +146,97 @@ const CHAPTERS = {
       await page.getByLabel("Times").fill("2");
       await page.locator("#script-trouble", { hasText: /begun|started/ }).waitFor();
       device.close();
+    });
+  },
+
+  async library(browser) {
+    await withPage(browser, { viewport: LAPTOP, colorScheme: "dark", quiet: false }, async (page) => {
+      await page.goto(`${BASE_URL}/coach`);
+      await registerByKeyboard(page, "Uma Keeps");
+      await page.getByRole("link", { name: "Your library of scripts" }).click();
+      await page.getByText("You keep no scripts yet.").waitFor();
+      await page.getByRole("link", { name: "Write one" }).click();
+      await page.getByRole("heading", { name: "A new script" }).waitFor();
+      await page.getByRole("button", { name: "Store" }).click();
+      await page.locator('[data-path="$.label.name"] > .trouble').filter({ hasText: /\w/ }).waitFor();
+      await page.getByLabel("Name", { exact: true }).fill("Two long hills");
+      await page.getByLabel("Tags").fill("Hills, threshold");
+      await page.getByLabel("What it is for").fill("Ten minutes easy, then two hills of five.");
+      const lasts = page.locator(".interval").first().getByLabel("Lasts");
+      await lasts.fill("0:02");
+      await page.locator('[data-path="$.script.blocks[0].intervals[0].duration_ms"] > .trouble', { hasText: "5000" }).waitFor();
+      await lasts.fill("10:00");
+      await page.getByLabel("Seen by").selectOption("coaches");
+      await page.getByRole("button", { name: "Store", disabled: false }).click();
+      await page.getByText("Stored in your library.").waitFor();
+      await speaks(page, "the form of a script in the library");
+      await shot(page, "library-script-laptop-dark", { fullPage: true });
+      const address = page.url();
+      await page.getByRole("link", { name: "Back to your library" }).click();
+      await page.locator(".library-entry", { hasText: "10:00 · shared" }).getByText("hills, threshold").waitFor();
+      await shot(page, "library-laptop-dark");
+
+      await withPage(browser, { viewport: PHONE, colorScheme: "light", quiet: false }, async (other) => {
+        const code = await startsClass(other, "Vid Takes", "Taken from there");
+        await other.goto(`${BASE_URL}/script`);
+        await other.getByText("You keep no scripts yet.").waitFor();
+        await other.getByLabel("Show", { exact: true }).selectOption("shared");
+        await other.getByLabel("named", { exact: true }).fill("no such name");
+        await other.getByText("No script has “no such name” in its name.").waitFor();
+        await other.getByLabel("named", { exact: true }).fill("LONG");
+        await other.getByRole("link", { name: "Two long hills" }).waitFor();
+        await fits(other, "the library on a phone");
+        await speaks(other, "the library");
+        await shot(other, "library-phone-light");
+        await other.getByRole("link", { name: "Two long hills" }).click();
+        await other.getByText("by Uma Keeps").waitFor();
+        assert.ok(await other.getByLabel("Name", { exact: true }).isDisabled());
+        await fits(other, "a script of somebody else on a phone");
+        await other.getByRole("button", { name: "Copy into my library" }).click();
+        await other.getByText("a copy of Uma Keeps's").waitFor();
+        await other.getByLabel("Name", { exact: true }).fill("My hills");
+        await other.getByRole("button", { name: "Store", disabled: false }).click();
+        await other.getByText("Stored in your library.").waitFor();
+        await fits(other, "the form of a script in the library on a phone");
+        await shot(other, "library-script-phone-light", { fullPage: true });
+
+        // Into a class, and what is written there into the library.
+        await other.goto(`${BASE_URL}/coach`);
+        await other.locator("#earlier", { hasText: "Taken from there" }).getByText("Taken from there").click();
+        await other.locator("#live-code", { hasText: code }).waitFor();
+        await other.getByRole("link", { name: "Script" }).click();
+        await other.getByLabel("Begin with the script of").selectOption({ label: "My hills" });
+        await other.getByRole("button", { name: "Take it" }).click();
+        await other.getByText("10:00 in 1 interval").waitFor();
+        await other.getByLabel("Times").fill("2");
+        await other.getByText("20:00 in 2 intervals").waitFor();
+        await other.getByRole("button", { name: "Store", disabled: false }).click();
+        await other.getByText("Stored. Start it from the class.").waitFor();
+        await other.getByLabel("Keep it in your library as").fill("Twice as long");
+        await other.getByRole("button", { name: "Keep it" }).click();
+        await other.getByText("Kept in your library as “Twice as long”.").waitFor();
+        await other.getByRole("link", { name: "Your library" }).click();
+        await other.locator(".library-entry", { hasText: "20:00" }).getByRole("link", { name: "Twice as long" }).waitFor();
+        await other.getByRole("button", { name: "Delete “My hills”" }).click();
+        await other.locator("dialog").getByRole("button", { name: "Delete it" }).click();
+        await other.getByText("“My hills” is deleted.").waitFor();
+        assert.equal(await other.locator(".library-entry").count(), 1);
+      });
+
+      // Written on from elsewhere meanwhile: whose is to stay is asked.
+      await page.goto(address);
+      await page.getByLabel("Name", { exact: true }).fill("Two longer hills");
+      const twin = await page.context().newPage();
+      await twin.goto(address);
+      await twin.getByLabel("Name", { exact: true }).fill("Theirs");
+      await twin.getByRole("button", { name: "Store", disabled: false }).click();
+      await twin.getByText("Stored in your library.").waitFor();
+      await twin.close();
+      await page.getByRole("button", { name: "Store", disabled: false }).click();
+      await page.getByRole("heading", { name: "Put yours in its place?" }).waitFor();
+      await page.getByRole("button", { name: "Show me theirs" }).click();
+      await page.getByRole("heading", { name: "Theirs" }).waitFor();
+      assert.equal(await page.getByLabel("Name", { exact: true }).inputValue(), "Theirs");
     });
   },
 

@@ -1,29 +1,30 @@
 /**
- * Writing the script of a class: typed, checked by the server while it is typed, seen as a picture, stored for the class
- * (`/script#class=…`). Another class's script can be the beginning.
+ * Scripts: the library (`/script`), and the desk for the script of a class (`/script#class=…`) or one of the library
+ * (`/script#library=…`). A class can begin with what another class has or with one from the library.
  */
 import { accountForm } from "./account-form.js";
-import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { byId, make, setText, showView } from "./dom.js";
+import { guarded } from "./guarded.js";
 import { showInboxLink } from "./inbox-link.js";
 import { Login } from "./login.js";
-import { Problem } from "./problem.js";
-import { ScriptEditor } from "./script-editor.js";
-import { newScript, profileOf, whole } from "./script-model.js";
-import { clock, count } from "./words.js";
+import { ScriptDesk } from "./script-desk.js";
+import { ClassHome, LibraryHome } from "./script-homes.js";
+import { ScriptLibrary } from "./script-library.js";
 
-const CHECK_AFTER_MS = 400;
-const SVG = "http://www.w3.org/2000/svg";
+const MOST_BEGINNINGS = 50;
 
 const login = new Login("coach");
-const classId = new URLSearchParams(location.hash.slice(1)).get("class");
-const path = `/v1/classes/${encodeURIComponent(classId ?? "")}/script`;
+const asked = new URLSearchParams(location.hash.slice(1));
+const [classId, scriptId] = [asked.get("class"), asked.get("library")];
 let shownFor = null;
-let page = null;
+let desk = null;
+let library = null;
 
 login.onChange(() => {
   if ((login.account?.id ?? null) !== shownFor) enter();
 });
 byId("log-out").addEventListener("click", () => login.logOut());
+addEventListener("hashchange", () => location.reload());
 
 async function enter() {
   const { account } = login;
@@ -36,168 +37,54 @@ async function enter() {
     showView("account");
     return;
   }
+  if (classId || scriptId) await write();
+  else await find();
+}
+
+async function find() {
+  showView("library");
+  library ??= new ScriptLibrary(login);
+  await library.load();
+}
+
+async function write() {
   showView("script");
-  byId("to-class").href = `/coach#class=${encodeURIComponent(classId ?? "")}`;
-  if (!classId) {
-    setText(byId("script-trouble"), "Open this page from one of your classes.");
-    return;
-  }
-  try {
-    const view = await login.call("GET", `/v1/classes/${encodeURIComponent(classId)}`);
-    setText(byId("script-title"), `Script of “${view.title}”`);
-    page ??= new Page(await stored(path));
-    await beginnings();
-  } catch (problem) {
-    told(problem);
-  }
+  const home = classId ? new ClassHome(login, classId) : new LibraryHome(login, scriptId);
+  byId("to-home").href = home.back.href;
+  setText(byId("to-home"), home.back.words);
+  await guarded(byId("script-trouble"), async () => {
+    if (!desk) {
+      const stored = await home.read();
+      desk = new ScriptDesk(login, home, stored);
+    }
+    if (home.mine) await beginnings();
+  });
 }
 
-/** The script that a class has, with revision 0 when it has none. */
-async function stored(from) {
-  try {
-    return await login.call("GET", from);
-  } catch (problem) {
-    if (problem.code !== "not_found") throw problem;
-    return { script: newScript(), revision: 0 };
-  }
-}
-
-/** One's other classes, whose scripts can be the beginning of this one. */
+/** What can be the beginning of this one: the scripts of one's other classes, and those in the library. */
 async function beginnings() {
-  const { classes } = await login.call("GET", "/v1/classes");
-  const others = classes.filter(({ id }) => id !== classId);
-  byId("begin").hidden = others.length === 0;
-  byId("begin-with").replaceChildren(...others.map(({ id, title }) => make("option", { value: id }, title)));
-}
-
-function told(problem) {
-  if (!(problem instanceof Problem)) throw problem;
-  setText(byId("script-trouble"), problem.message);
-}
-
-class Page {
-  constructor({ script, revision }) {
-    this.revision = revision;
-    this.asked = 0;
-    this.changes = 0;
-    this.timer = 0;
-    this.editor = new ScriptEditor(byId("editor"), whole(script), () => this.#changed());
-    byId("save").addEventListener("click", ({ currentTarget }) => whileBusy(currentTarget, () => this.#save()));
-    byId("begin").addEventListener("submit", (event) => {
-      event.preventDefault();
-      whileBusy(event.submitter, () => this.#beginWith(byId("begin-with").value));
-    });
-    this.#picture();
-    addEventListener("beforeunload", (event) => this.unsaved && event.preventDefault());
-  }
-
-  #changed() {
-    this.unsaved = true;
-    this.changes += 1;
-    setText(byId("script-said"), "");
-    this.#picture();
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.#check(), CHECK_AFTER_MS);
-  }
-
-  get #draft() {
-    return { script: this.editor.script, revision: this.revision };
-  }
-
-  /** What the server says of it; an answer that was overtaken by another change counts no more. */
-  async #check() {
-    const asked = (this.asked += 1);
-    let refused = null;
-    try {
-      await login.call("POST", `${path}/check`, this.#draft);
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      refused = problem;
-    }
-    if (asked === this.asked) this.#show(refused);
-  }
-
-  #show(refused) {
-    const placed = this.editor.refuse(refused);
-    setText(byId("script-trouble"), refused && !placed ? refused.message : "");
-    byId("save").disabled = Boolean(refused?.path);
-  }
-
-  async #save() {
-    clearTimeout(this.timer);
-    this.asked += 1;
-    const { changes } = this;
-    try {
-      const { revision } = await login.call("PUT", path, this.#draft);
-      this.revision = revision;
-      if (changes !== this.changes) return; // written on meanwhile: that is not stored yet
-      this.unsaved = false;
-      this.#show(null);
-      setText(byId("script-said"), "Stored. Start it from the class.");
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      this.#show(problem);
-      if (problem.code === "changed_meanwhile") await this.#overtaken(problem);
-    }
-  }
-
-  /** Somebody has stored another one since: whose is to stay is for the coach to say. */
-  async #overtaken(problem) {
-    const mine = await confirmed({
-      title: "Put yours in its place?",
-      text: "The script of this class was stored from elsewhere while you were writing.",
-      yes: "Yes, store mine",
-      no: "Show me theirs",
-    });
-    if (mine) {
-      this.revision = problem.data.revision;
-      await this.#save();
-      return;
-    }
-    const { script, revision } = await stored(path);
-    this.revision = revision;
-    this.editor.take(whole(script));
-    this.unsaved = false;
-    this.#picture();
-    this.#show(null);
-  }
-
-  async #beginWith(other) {
-    try {
-      const { script } = await login.call("GET", `/v1/classes/${encodeURIComponent(other)}/script`);
-      this.editor.take(whole(script));
-      this.#changed();
-    } catch (problem) {
-      if (problem.code !== "not_found") told(problem);
-      else setText(byId("script-trouble"), "That class has no script.");
-    }
-  }
-
-  #picture() {
-    const { bars, cues, durationMs } = profileOf(this.editor.script);
-    const svg = byId("profile");
-    svg.replaceChildren(
-      ...bars.map(({ x, width, height, zone, words }) => {
-        const bar = shape("rect", {
-          x: x * 1_000,
-          y: 200 - height * 190,
-          width: Math.max(width * 1_000 - 1, 0.5),
-          height: height * 190,
-          "data-zone": zone,
-        });
-        bar.append(Object.assign(shape("title", {}), { textContent: words }));
-        return bar;
-      }),
-      ...cues.map(({ x }) => shape("line", { x1: x * 1_000, x2: x * 1_000, y1: 0, y2: 200, class: "cue-mark" })),
-    );
-    setText(byId("lasts"), `${clock(durationMs)} in ${count(bars.length, "interval")}`);
-  }
-}
-
-function shape(name, attributes) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
-  return made;
+  const [{ scripts }, { classes }] = await Promise.all([
+    login.call("GET", `/v1/scripts?whose=any&limit=${MOST_BEGINNINGS}`),
+    login.has("coach") ? login.call("GET", "/v1/classes") : { classes: [] },
+  ]);
+  const kept = scripts.filter(({ id }) => id !== scriptId);
+  const me = login.account?.id;
+  const groups = [
+    ["Your library", kept.filter(({ owner_id: owner }) => owner === me).map(({ id, label }) => [`scripts/${id}`, label.name])],
+    [
+      "Shared",
+      kept
+        .filter(({ owner_id: owner }) => owner !== me)
+        .map(({ id, label, owner_name: name }) => [`scripts/${id}`, `${label.name} (${name})`]),
+    ],
+    ["Your classes", classes.filter(({ id }) => id !== classId).map(({ id, title }) => [`classes/${id}/script`, title])],
+  ].filter(([, choices]) => choices.length > 0);
+  byId("begin").hidden = groups.length === 0;
+  byId("begin-with").replaceChildren(
+    ...groups.map(([label, choices]) =>
+      make("optgroup", { label }, ...choices.map(([value, words]) => make("option", { value }, words))),
+    ),
+  );
 }
 
 enter();
