@@ -46,7 +46,7 @@ class Connection:
 
     `id` is unique on this node; `caller` who it is, by the newest token that it has shown; `opened_at` the monotonic
     second of its opening; `peer` its network address; `channels` what it hears (kept by the hub);
-    `streams` and `rooms` are slots for the handlers above.
+    `streams` and `rooms` are slots for the handlers above, and so is `off_ms`, how far off its clock may be, as it said last.
     `pid` is the secret by which its client may take it up again (realtime/records.py), empty: it may not.
     `error_first`: its acknowledgements begin with a null, which some clients take for the place of an error.
     `hears`: the events that an app may hear with its scopes, acknowledgements among them; None for a person, who hears all.
@@ -70,6 +70,7 @@ class Connection:
         "hears",
         "id",
         "mailbox",
+        "off_ms",
         "opened_at",
         "out",
         "peer",
@@ -104,6 +105,7 @@ class Connection:
         self.dropped = 0
         self.replaced = 0
         self.pid = ""
+        self.off_ms: int | None = None
         self.turn: Turn | None = None
         self.write_now: Write | None = None
         self.out = b""

@@ -641,8 +641,8 @@ class CockpitRow(msgspec.Struct, frozen=True, array_like=True):
 
     `n` member number; `reasons` why they need the coach, most urgent first, and `since_ms` (server's wall clock) since when the
     first of them: null when none. Sort by the first reason in the order over_limit, lost_sensor, above_target, below_target,
-    no_data, first_class, none; then by `since_ms`; then by `n`. `present` whether they are in the room; the rest as in a board's
-    row.
+    no_data, first_class, none; then by `since_ms`; then by `n`. `present` whether they are in the room; `off_ms` how far off
+    the clock of their client may be, by its own last report, null while there is none; the rest as in a board's row.
     """
 
     n: int
@@ -654,6 +654,7 @@ class CockpitRow(msgspec.Struct, frozen=True, array_like=True):
     zone: int | None
     effort: float
     freshness: Freshness
+    off_ms: int | None = None
 
 
 class CockpitSnapshot(Shape, frozen=True):

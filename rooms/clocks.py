@@ -20,6 +20,7 @@ import structlog
 
 from persistence.stores import Transactions
 from realtime.codec import Frame, payload_of
+from realtime.connection import Connection
 from realtime.crew import Crew
 from realtime.position import NOWHERE
 from realtime.sparingly import Sparingly
@@ -27,6 +28,7 @@ from realtime.wire import ClassClockView, ClockSync, ClockSynced, ClockView, Lob
 from rooms.lobbying import LOBBY_EVENT, lobby_key, said_lobby
 from rooms.room import Room, clock_view
 from rooms.rooms import Rooms
+from services.classes.clock_sync import Report, off_ms
 from services.classes.timeline import Timeline
 from services.kernel.clock import Clock
 from services.kernel.ids import ClassId
@@ -79,13 +81,22 @@ class Clocks:
         rooms.on_reset = self._doubt
         rooms.feeds.on_delivered(self._delivered)
 
-    def sync(self, question: ClockSync, age_ms: int) -> ClockSynced:
-        """Answer a client that asks for the time, `age_ms` after its question was read; note what it reports."""
+    def sync(self, connection: Connection, question: ClockSync, age_ms: int) -> ClockSynced:
+        """Answer a client that asks for the time, `age_ms` after its question was read; note what it reports, for those who lead
+        the classes it is in, too."""
         if question.report is not None:
+            self._note(connection, question.report)
             self.statistics.moved.add(abs(question.report.moved_ms) / 1_000)
             self.statistics.delay.add(question.report.delay_ms / 1_000)
         now_ms = self._clock.wall_ms()
         return ClockSynced(question.sent_ms, now_ms - age_ms, now_ms)
+
+    def _note(self, connection: Connection, report: Report) -> None:
+        connection.off_ms = off_ms(report)
+        for class_id in connection.rooms:
+            room = self._rooms.get(class_id)
+            if room is not None:
+                room.take_off(connection)
 
     async def moved(self, class_id: ClassId, timeline: Timeline) -> None:
         """A timeline was changed and is stored: everybody in the room hears it, here and on the other nodes."""

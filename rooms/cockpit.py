@@ -112,6 +112,7 @@ def _row(line: Line, watch: Watch, now_ms: int) -> CockpitRow:
         zone=zone_now(line, now_ms),
         effort=round(weight(feed.zone_ms) / 60_000, 1),
         freshness=freshness,
+        off_ms=feed.off_ms if line.present else None,
     )
 
 

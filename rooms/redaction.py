@@ -78,6 +78,7 @@ def _nothing_of(entry: ShareEntry, name: str, showing: Showing) -> ShareEntry:
         showing=showing,
         figure=None,
         above_own=None,
+        off_ms=None,
     )
 
 

@@ -192,7 +192,14 @@ class Room:
         self.seat(membership)
         self._connections.setdefault(membership.account_id, set()).add(connection.id)
         own = self._own[membership.account_id]
-        self._put(msgspec.structs.replace(own, present=True, role=membership.role, name=membership.name))
+        off_ms = own.off_ms if connection.off_ms is None else connection.off_ms
+        self._put(msgspec.structs.replace(own, present=True, role=membership.role, name=membership.name, off_ms=off_ms))
+
+    def take_off(self, connection: Connection) -> None:
+        """A connection has said how far off its clock may be; of several of one account the last one counts."""
+        account_id = connection.caller.account_id
+        if connection.id in self._connections.get(account_id, ()) and self._own[account_id].off_ms != connection.off_ms:
+            self._put(msgspec.structs.replace(self._own[account_id], off_ms=connection.off_ms))
 
     def leave(self, connection: Connection) -> bool:
         """A connection leaves; the member stays on the board with their score. Whether it was the last one of its account."""
@@ -207,7 +214,7 @@ class Room:
         if connections:
             return False
         del self._connections[account_id]
-        self._put(msgspec.structs.replace(self._own[account_id], present=False))
+        self._put(msgspec.structs.replace(self._own[account_id], present=False, off_ms=None))
         return True
 
     def feed(

@@ -181,9 +181,9 @@ def stand_in(n: int) -> AccountId:
 
 
 def nameless(entry: ShareEntry) -> ShareEntry:
-    """The same entry of nobody in particular."""
+    """The same entry of nobody in particular, without what only the moment is interested in."""
     showing = None if entry.showing is None else msgspec.structs.replace(entry.showing, alias="")
-    return msgspec.structs.replace(entry, account_id=stand_in(entry.n), name="", showing=showing)
+    return msgspec.structs.replace(entry, account_id=stand_in(entry.n), name="", showing=showing, off_ms=None)
 
 
 def without_name(payload: bytes) -> bytes:

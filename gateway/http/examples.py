@@ -1093,7 +1093,9 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         class_id=_class,
         at_ms=_START + 900_500,
         members=(wire.CockpitMember(1, _jonas, "Jonas", first=True),),
-        rows=(wire.CockpitRow(1, ("above_target", "first_class"), _START + 890_000, True, 168, 88, 4, 41.5, "live"),),
+        rows=(
+            wire.CockpitRow(1, ("above_target", "first_class"), _START + 890_000, True, 168, 88, 4, 41.5, "live", 14),
+        ),
     ),
     wire.CockpitChanges(
         class_id=_class,

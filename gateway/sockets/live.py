@@ -249,8 +249,8 @@ class Live:
         timeline = await self._timelines.of(class_id)
         reply.ok(wire.ClassTimeline(class_id, timeline.script, clock_views(class_id, timeline)))
 
-    def clock_sync(self, _: Connection, message: wire.ClockSync, reply: Reply) -> None:
-        reply.ok(self._clocks.sync(message, reply.age_ms()))
+    def clock_sync(self, connection: Connection, message: wire.ClockSync, reply: Reply) -> None:
+        reply.ok(self._clocks.sync(connection, message, reply.age_ms()))
 
     def token_renew(self, connection: Connection, message: wire.TokenRenew, reply: Reply) -> Awaitable[None] | None:
         return self._renewals.renew(connection, message, reply)

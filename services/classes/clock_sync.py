@@ -8,6 +8,7 @@ Two estimates some minutes apart tell how fast the clocks run apart. Ordinary qu
 """
 
 from collections.abc import Iterable
+from math import ceil
 from typing import Annotated, Final
 
 import msgspec
@@ -33,6 +34,11 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     delay_ms: DelayMs
     moved_ms: MovedMs = 0.0
+
+
+def off_ms(report: Report) -> int:
+    """How far off a screen was at most, in whole ms: by what its offset has moved, and by half of the round trip it believed."""
+    return ceil(abs(report.moved_ms) + report.delay_ms / 2)
 
 
 class Exchange(msgspec.Struct, frozen=True):

@@ -7,7 +7,9 @@ import msgspec
 
 from realtime.connection import Connection
 from realtime.peer import Share
+from realtime.wire import ClockSync
 from services.classes.class_clock import Start
+from services.classes.clock_sync import Report
 from services.classes.live_class import LiveClass
 from services.classes.script import Block, Interval, Script, ZoneTarget
 from services.classes.timelines import ScriptDraft
@@ -41,6 +43,10 @@ class Desk:
     def reasons(self) -> dict[str, list[str]]:
         self.read()
         return {self.names[n]: row[0] for n, row in self.rows.items()}
+
+    def off(self) -> dict[str, int | None]:
+        self.read()
+        return {self.names[n]: row[8] for n, row in self.rows.items()}
 
     def bpm(self) -> dict[str, int | None]:
         self.read()
@@ -155,3 +161,24 @@ async def test_a_slow_coach_and_one_who_comes_late_know_what_a_quick_one_knows(w
         assert desk.bpm() == {"Ada": 153}
     assert quick.rows == slow.rows == late.rows
     assert slow.told == ["cockpit.snapshot"]
+
+
+async def test_the_coach_sees_how_far_off_the_clocks_of_athletes_may_be(world: World) -> None:
+    here, there = world.node(), world.node()
+    _, live, desk, ada = await ready(world, here, there)
+    bob = here.connect(await world.person("Bob"))
+
+    def reports(connection: Connection, delay_ms: float, moved_ms: float) -> None:
+        here.clocks.sync(connection, ClockSync(sent_ms=1, report=Report(delay_ms=delay_ms, moved_ms=moved_ms)), 0)
+
+    reports(bob, 9, 0)  # before he joins: he asks for the time as soon as he is connected
+    await here.join(bob, live.code)
+    await beat(world, 1)
+    assert desk.off() == {"Ada": None, "Bob": 5}
+    reports(ada.connection, 31, -140.2)
+    await beat(world, 1)
+    assert desk.off() == {"Ada": 156, "Bob": 5}
+    reports(ada.connection, 10, 0)
+    here.cut(bob)
+    await beat(world, 1)
+    assert desk.off() == {"Ada": 5, "Bob": None}, "who is not there has no clock that could disagree"

@@ -139,6 +139,12 @@ const CHAPTERS = {
         seq += 1;
         return (await step.innerText()).startsWith("Step 1 of 1: below 120 bpm");
       });
+      // How well the clocks agree stands beside the clock of the class, and whose screen is off.
+      const agreement = page.locator("#agreement");
+      await device.ask("clock.sync", { sent_ms: 1, report: { delay_ms: 24, moved_ms: 0 } });
+      await agreement.getByText("Clocks agree: within 12 ms").waitFor();
+      await device.ask("clock.sync", { sent_ms: 1, report: { delay_ms: 24, moved_ms: -300 } });
+      await agreement.getByText("Clocks differ: Ola Steps by up to 312 ms").waitFor();
       await shot(page, "coach-step-laptop-dark");
 
       // Once the clock runs, the script stays as it is, and says so.

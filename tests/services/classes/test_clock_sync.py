@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.classes.clock_sync import Estimate, Exchange, best_of, drift_ppm
+from services.classes.clock_sync import Estimate, Exchange, Report, best_of, drift_ppm, off_ms
 
 WAYS_MS = st.integers(0, 5_000)
 
@@ -60,3 +60,8 @@ def test_two_estimates_tell_how_fast_the_clocks_run_apart() -> None:
     assert drift_ppm(Estimate(100.0, 4.0, 0.0), Estimate(106.0, 4.0, 60_000.0)) == pytest.approx(100)
     with pytest.raises(ValueError, match="different times"):
         drift_ppm(Estimate(100.0, 4.0, 5.0), Estimate(106.0, 4.0, 5.0))
+
+
+def test_a_screen_was_off_by_what_its_clock_moved_and_by_half_of_its_round_trip_at_most() -> None:
+    assert off_ms(Report(delay_ms=9)) == 5
+    assert off_ms(Report(delay_ms=31, moved_ms=-140.2)) == off_ms(Report(delay_ms=31, moved_ms=140.2)) == 156

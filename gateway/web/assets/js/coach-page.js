@@ -6,6 +6,7 @@
  */
 import { accountForm } from "./account-form.js";
 import { Chat } from "./chat.js";
+import { ClockAgreement, agreementWords } from "./clock-agreement.js";
 import { ClockControls } from "./clock-controls.js";
 import { Cockpit } from "./cockpit.js";
 import { cueBox } from "./cue.js";
@@ -217,6 +218,7 @@ class LiveClass {
     this.cockpit.filter = byId("filter").value;
     this.cockpit.onChosen = () => this.#chosen();
     this.#chosen();
+    this.clocks = new ClockAgreement();
     this.live = new Live(login);
     followInbox(this.live);
     followAlerts(this.live);
@@ -224,8 +226,8 @@ class LiveClass {
       this.live.ask("class.control", { class_id: view.id, do: command, key }),
     );
     for (const [event, use] of [
-      ["cockpit.snapshot", (told) => this.cockpit.needs.take(told)],
-      ["cockpit.changes", (told) => this.cockpit.needs.apply(told)],
+      ["cockpit.snapshot", (told) => [this.cockpit.needs, this.clocks].forEach((each) => each.take(told))],
+      ["cockpit.changes", (told) => [this.cockpit.needs, this.clocks].forEach((each) => each.apply(told))],
       ["cue.receipts", (told) => setText(byId("receipts"), receiptWords(told))],
       ["steps.progress", (told) => this.cockpit.steps.apply(told)],
     ])
@@ -381,8 +383,19 @@ class LiveClass {
     );
   }
 
+  /** How well the clocks of the athletes agree. */
+  #showClocks() {
+    const { now } = this.clocks;
+    const words = agreementWords(now, (n) => this.room.board.line(n)?.name ?? `number ${n}`);
+    const said = byId("agreement");
+    setText(said, words);
+    said.hidden = !words;
+    said.classList.toggle("differs", now.off.length > 0);
+  }
+
   #tick() {
     this.clock.tick(this.room.serverNowMs);
+    this.#showClocks();
     setText(byId("elapsed"), clock(this.room.serverNowMs - this.view.created_at_ms));
     this.cockpit.tick();
   }

@@ -163,8 +163,8 @@ export class Training {
     if (!clock) return;
     this.clock = clock;
     const { view } = this.room;
-    if (view?.coach_name && !view.group) return;
     this.time ??= new ServerTime(this.live);
+    if (view?.coach_name && !view.group) return;
     if (view?.group) this.lobby.takeClock(clock);
     else this.heat = heatOfClock(clock);
     this.#tick();

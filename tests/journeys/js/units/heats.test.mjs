@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { heatStateWords, rulesWords, whenWords } from "../../../../gateway/web/assets/js/challenge-words.js";
 import { clockWords, heatOfClock, phaseOf, phaseWords } from "../../../../gateway/web/assets/js/heat-words.js";
-import { exchanged } from "../../../../gateway/web/assets/js/server-time.js";
+import { exchanged, reportOf } from "../../../../gateway/web/assets/js/server-time.js";
 
 const heat = { starts_ms: 100_000, ends_ms: 160_000, ready: 2, waiting: [] };
 const gathering = { ...heat, starts_ms: null, ends_ms: null };
@@ -61,4 +61,10 @@ test("how it stands", () => {
 
 test("four timestamps say how far the clocks are apart", () => {
   assert.deepEqual(exchanged({ sent_ms: 1_000, received_ms: 6_020, answered_ms: 6_030 }, 1_050), { delayMs: 40, offsetMs: 5_000 });
+});
+
+test("what is reported of the server's time is how far off it was until then, within what the server takes", () => {
+  assert.deepEqual(reportOf({ delayMs: 30, offsetMs: 12 }, null), { delay_ms: 30, moved_ms: 0 });
+  assert.deepEqual(reportOf({ delayMs: 30, offsetMs: 12 }, 200), { delay_ms: 30, moved_ms: -188 });
+  assert.deepEqual(reportOf({ delayMs: 99_999, offsetMs: 9e9 }, 0), { delay_ms: 60_000, moved_ms: 3_600_000 });
 });
