@@ -18,6 +18,7 @@ from typing import Final, Literal
 import msgspec
 
 from services.challenges.challenge import HeatTerms, Rules, Ties
+from services.classes.metric import Metric, minutes_from
 from services.kernel.clock import utc
 from services.kernel.ids import ChallengeId, ClassId
 from services.kernel.problems import BadShape, ChallengeOver, ContradictoryChallenge, HeatBegun
@@ -103,6 +104,13 @@ def heat_rules(
     day = utc(now_ms).date()
     terms = HeatTerms(length_min * MS_PER_MINUTE, late == "starts_late", target)
     return Rules(kind, day, day, ties, from_zone, (), terms)
+
+
+def board_metric(rules: Rules) -> Metric:
+    """What the board of a heat's room is ranked by: what its table counts."""
+    if rules.kind == "zone_time" and rules.from_zone is not None:
+        return minutes_from(rules.from_zone)
+    return "distance" if rules.kind == "distance" else "effort"
 
 
 def require_open(heat: Heat, terms: HeatTerms, now_ms: int) -> None:

@@ -35,6 +35,7 @@ from services.challenges.heat import (
     Heat,
     HeatKind,
     Late,
+    board_metric,
     heat_rules,
     require_gathering,
     terms_of,
@@ -249,5 +250,5 @@ class Heats:
             coach_name="",
             created_ms=challenge.created_ms,
             heat=True,
-            metric="distance" if challenge.rules.kind == "distance" else "effort",
+            metric=board_metric(challenge.rules),
         )

@@ -4,6 +4,7 @@
 |---|---|---|---|
 | effort | Edwards points: a minute in zone z counts z | points | by exact zone-milliseconds |
 | zone_minutes | time in zone 1 and above, as a challenge in minutes counts it | min | by exact milliseconds |
+| minutes_from_zone_2 to minutes_from_zone_5 | time in that zone and above | min | by exact milliseconds |
 | distance | how far they have come (services/training/motion.py) | m | exact |
 | calories | energy from the heart rate (services/training/energy.py) | kcal | as shown: whole kcal |
 | power_per_kg | mean power while it is known, per kg of body mass | W/kg | as shown: two decimals |
@@ -33,7 +34,18 @@ from services.classes.ranking import weight
 from services.training.load import MS_PER_MINUTE
 from services.training.motion import NOT_MOVED, Moved
 
-Metric = Literal["effort", "zone_minutes", "distance", "calories", "power_per_kg", "improvement"]
+Metric = Literal[
+    "effort",
+    "zone_minutes",
+    "minutes_from_zone_2",
+    "minutes_from_zone_3",
+    "minutes_from_zone_4",
+    "minutes_from_zone_5",
+    "distance",
+    "calories",
+    "power_per_kg",
+    "improvement",
+]
 TieRule = Literal["exact", "as_shown"]
 
 BASELINE_DAYS: Final = 42
@@ -62,11 +74,25 @@ class Measure(msgspec.Struct, frozen=True):
 MEASURES: Final[dict[Metric, Measure]] = {
     "effort": Measure("points", 1, "exact"),
     "zone_minutes": Measure("min", 1, "exact"),
+    "minutes_from_zone_2": Measure("min", 1, "exact"),
+    "minutes_from_zone_3": Measure("min", 1, "exact"),
+    "minutes_from_zone_4": Measure("min", 1, "exact"),
+    "minutes_from_zone_5": Measure("min", 1, "exact"),
     "distance": Measure("m", 0, "exact"),
     "calories": Measure("kcal", 0, "as_shown", personal=True),
     "power_per_kg": Measure("W/kg", 2, "as_shown", personal=True),
     "improvement": Measure("%", 0, "as_shown", personal=True),
 }
+
+
+_FROM_ZONE: Final[dict[Metric, int]] = {
+    "zone_minutes": 1,
+    "minutes_from_zone_2": 2,
+    "minutes_from_zone_3": 3,
+    "minutes_from_zone_4": 4,
+    "minutes_from_zone_5": 5,
+}
+"""From which zone on a metric of minutes counts."""
 
 
 class Figure(msgspec.Struct, frozen=True, array_like=True):
@@ -93,9 +119,14 @@ class Basis(NamedTuple):
 UNKNOWN: Final = Basis()
 
 
+def minutes_from(zone: int) -> Metric:
+    """The metric that counts the time in `zone` and above, 1 to 5."""
+    return next(metric for metric, from_zone in _FROM_ZONE.items() if from_zone == zone)
+
+
 def travels(metric: Metric) -> bool:
     """Whether the figures of a metric are told between nodes; those of others every node makes of the zones."""
-    return metric not in ("effort", "zone_minutes")
+    return metric != "effort" and metric not in _FROM_ZONE
 
 
 def figure_of(metric: Metric, zone_ms: Sequence[int], basis: Basis) -> Figure | None:
@@ -119,13 +150,11 @@ def figure_of(metric: Metric, zone_ms: Sequence[int], basis: Basis) -> Figure | 
 
 def score_of(metric: Metric, zone_ms: Sequence[int], figure: Figure | None) -> int | None:
     """What ranks are decided by: whole numbers, more is better. None: no rank."""
-    match metric:
-        case "effort":
-            return weight(zone_ms)
-        case "zone_minutes":
-            return sum(zone_ms[1:])
-        case _:
-            return figure.value if figure is not None and figure.metric == metric else None
+    if metric == "effort":
+        return weight(zone_ms)
+    if metric in _FROM_ZONE:
+        return sum(zone_ms[_FROM_ZONE[metric] :])
+    return figure.value if figure is not None and figure.metric == metric else None
 
 
 def shown(metric: Metric, score: int | None) -> float | None:
@@ -133,7 +162,7 @@ def shown(metric: Metric, score: int | None) -> float | None:
     if score is None:
         return None
     measure = MEASURES[metric]
-    if metric in ("effort", "zone_minutes"):
+    if not travels(metric):
         return round(score / MS_PER_MINUTE, measure.decimals)
     return score / float(10**measure.decimals)
 

@@ -57,6 +57,7 @@ class Racing:
         minutes: int = 1,
         late: str = "starts_late",
         kind: HeatKind = "effort",
+        from_zone: int | None = None,
     ) -> ChallengeView:
         """A heat with these people in it."""
         view = await self.heats.create(
@@ -64,7 +65,7 @@ class Racing:
             title="Sprint",
             kind=kind,
             length_min=minutes,
-            from_zone=None,
+            from_zone=from_zone,
             target=None,
             ties="first",
             late=late,  # type: ignore[arg-type]
@@ -206,6 +207,34 @@ async def test_a_heat_over_metres_has_them_on_its_board_and_in_its_table(racing:
     await world.advance(SWEEP_MS / 1_000)
     await racing.due(view)
     assert shown(await racing.challenges.table(ada, view.id)) == [(1, "Bob", 480), (2, "Ada", 300)]
+
+
+async def test_a_heat_over_minutes_in_a_zone_has_them_on_its_board_and_in_its_table(
+    racing: Racing, world: World
+) -> None:
+    ada, bob, eve = [await world.person(name) for name in ("Ada", "Bob", "Eve")]
+    view = await racing.heat(ada, bob, eve, kind="zone_time", from_zone=4)
+    phones = [await racing.rides(racing.node, view, caller) for caller in (ada, bob, eve)]
+    view = await racing.begun(view, ada, bob, eve)
+    assert view.heat is not None
+    # Ada rides in zone 3 all the time, Bob for half of it in zone 5, Eve for two thirds in zone 4: by effort Bob would lead.
+    for second in range(81):
+        heart_rates = (150, 185 if second < 40 else 150, 160 if second < 50 else 60)
+        for (phone, stream), bpm in zip(phones, heart_rates, strict=True):
+            racing.node.send(phone, stream, second, (Sample(second * 1_000, bpm),))
+        await world.advance(1)
+    room = racing.node.rooms.get(view.heat.class_id)
+    assert room is not None
+    racing.node.rooms.beat()
+    snapshot = room.snapshot(world.clock.wall_ms())
+    assert snapshot.metric == "minutes_from_zone_4"
+    assert [(row.n, row.rank) for row in snapshot.rows] == [(3, 1), (2, 2), (1, 3)]
+    await racing.due(view)
+    await world.advance(SWEEP_MS / 1_000)
+    await racing.due(view)
+    table = shown(await racing.challenges.table(ada, view.id))
+    assert table == [(1, "Eve", 40_000), (2, "Bob", 30_000), (3, "Ada", 0)]
+    assert {figured.n: figured.figure for figured in snapshot.figures} == {1: 0.0, 2: 0.5, 3: 0.7}
 
 
 def _finish(stream: StreamId, samples: int) -> StreamFinish:

@@ -14,11 +14,14 @@ from services.classes.metric import (
     UNKNOWN,
     Basis,
     Figure,
+    Measure,
     baseline_of,
     figure_of,
     is_personal,
+    minutes_from,
     score_of,
     shown,
+    travels,
 )
 from services.classes.showing import Showing
 from services.classes.summary import final_table
@@ -37,6 +40,15 @@ def test_minutes_in_zones_leave_zone_0_out_and_are_compared_to_the_millisecond()
     ]
     assert scores == [60_001, 60_000]
     assert [shown("zone_minutes", score) for score in scores] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("zone", [1, 2, 3, 4, 5])
+def test_minutes_from_a_zone_leave_lower_ones_out_and_are_exact_ties(zone: int) -> None:
+    metric = minutes_from(zone)
+    zone_ms = (1, 20, 300, 4_000, 50_000, 600_000)
+    assert score_of(metric, zone_ms, None) == sum(zone_ms[zone:])
+    assert MEASURES[metric] == Measure("min", 1, "exact")
+    assert not travels(metric)
 
 
 def test_calories_are_whole_and_who_burns_as_many_is_equal() -> None:

@@ -7,10 +7,11 @@
 import { heatStateWords } from "./challenge-words.js";
 import { byId, make, setText, whileBusy } from "./dom.js";
 import { clockWords, heatOfClock, phaseOf, phaseWords } from "./heat-words.js";
+import { figureWithUnit, rankedWords } from "./metric-words.js";
 import { Problem } from "./problem.js";
 import { Room } from "./room.js";
 import { ServerTime } from "./server-time.js";
-import { effortWords, freshnessWords, moment } from "./words.js";
+import { freshnessWords, moment } from "./words.js";
 
 const SHOWN = 10;
 const TICK_MS = 100;
@@ -118,10 +119,11 @@ export class HeatPanel {
             { class: "zone-chip", "data-zone": live ? line.zone : "" },
             live ? `Z${line.zone}` : fresh ? freshnessWords(line) : "hidden",
           ),
-          make("span", { class: "mini-effort" }, fresh ? effortWords(line.effort) : "–"),
+          make("span", { class: "mini-effort" }, fresh ? figureWithUnit(line.metric, line.figure) : "–"),
         );
       }),
     );
+    setText(byId("heat-ranked"), lines.length > 0 ? rankedWords(this.room.board.metric) : "");
     setText(byId("heat-more"), lines.length > shown.length ? `And ${lines.length - shown.length} more.` : "");
   }
 

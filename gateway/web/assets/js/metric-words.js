@@ -11,6 +11,12 @@ import { effortWords } from "./words.js";
 export const METRICS = {
   effort: { called: "Effort", unit: "points", short: "pts", decimals: 1, personal: false },
   zone_minutes: { called: "Minutes in zones", unit: "min", short: "min", decimals: 1, personal: false },
+  ...Object.fromEntries(
+    [2, 3, 4, 5].map((zone) => [
+      `minutes_from_zone_${zone}`,
+      { called: `Minutes from zone ${zone} up`, unit: "min", short: "min", decimals: 1, personal: false },
+    ]),
+  ),
   distance: { called: "Distance", unit: "m", short: "m", decimals: 0, personal: false },
   calories: { called: "Calories", unit: "kcal", short: "kcal", decimals: 0, personal: true },
   power_per_kg: { called: "Power per kg", unit: "W/kg", short: "W/kg", decimals: 2, personal: true },
