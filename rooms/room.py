@@ -482,9 +482,13 @@ class Room:
                 self._take_showing(entry.account_id, entry.showing)
 
     def merge_private(self, share: Share) -> None:
-        """Take what another node says to the coaches."""
+        """Take what another node says to the coaches. Of somebody whom they now know of, this node's own word counts with it: it
+        is told to them from now on (`_is_private`), and must weigh here as it does there."""
         for entry in share.entries:
             self.private.put(share.node, entry)
+            own = self._own.get(entry.account_id)
+            if own is not None:
+                self.private.put(self._node, own)
             if entry.showing is not None:
                 self._take_showing(entry.account_id, entry.showing)
 

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from realtime import peer
@@ -126,6 +126,7 @@ def test_all_nodes_come_to_the_same_ranks_and_figures(steps: list[tuple[Any, ...
 
 
 @given(STEPS)
+@example([("feed", "a", 1, 1, 2, None), ("rank", "calories", "a"), ("feed", "b", 1, 1, 1, 0)])
 def test_coaches_see_the_same_figures_on_any_node(steps: list[tuple[Any, ...]]) -> None:
     made = Installation().play(steps)
     views = []
