@@ -6,14 +6,15 @@ import asyncpg
 import msgspec
 
 from persistence.database import Tx
+from persistence.showings import SHOWING, showing_of
+from services.classes.age_group import AgeGroup
 from services.classes.live_class import NOBODY, GroupTerms, LiveClass, Membership, Role
 from services.classes.metric import MOST_BASELINE_WORKOUTS
 from services.classes.showing import Showing
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ClassId, OnDemandId
 
-_SHOWING = "showing_mode, showing_alias, showing_revision, showing_body"
-_MEMBER = f"account_id, accounts.name, n, role, feed_epoch, baseline, {_SHOWING}"
+_MEMBER = f"account_id, accounts.name, n, role, feed_epoch, baseline, {SHOWING}"
 _COLUMNS = """
     classes.id, classes.code, classes.title, classes.coach_id, accounts.name AS coach_name,
     classes.created_at, classes.ended_at, classes.coaches_n, classes.needs, classes.heat, classes.metric, classes.ranking_n,
@@ -172,23 +173,31 @@ class Classes:
         return [tuple(msgspec.json.decode(row["zone_ms"])) for row in rows]
 
     async def enter(
-        self, class_id: ClassId, account_id: AccountId, role: Role, at: datetime, baseline: int | None = None
+        self,
+        class_id: ClassId,
+        account_id: AccountId,
+        role: Role,
+        at: datetime,
+        baseline: int | None = None,
+        age_group: AgeGroup | None = None,
     ) -> Membership:
-        """Make somebody a member, shown as they have chosen for the classes to come; or give the member there is this role, and
-        this `baseline` if it had none.
+        """Make somebody a member, shown as they have chosen for the classes to come, and in this `age_group` if they show one; or
+        give the member there is this role, and this `baseline` if it had none.
 
         The class row must be locked: member numbers are handed out one by one.
         """
         row = await self._tx.fetchrow(
             f"""
             INSERT INTO class_members (class_id, account_id, n, role, joined_at, baseline, showing_mode,
-                                       showing_alias, showing_body)
+                                       showing_alias, showing_body, showing_age, showing_age_group)
             SELECT $1, $2, (SELECT coalesce(max(n), 0) + 1 FROM class_members WHERE class_id = $1), $3, $4, $5,
-                coalesce(chosen.mode, 'full'), coalesce(chosen.alias, ''), coalesce(chosen.body, false)
+                coalesce(chosen.mode, 'full'), coalesce(chosen.alias, ''), coalesce(chosen.body, false),
+                coalesce(chosen.age, false),
+                CASE WHEN chosen.age AND chosen.mode NOT IN ('coach', 'hidden') THEN $6 END
             FROM (VALUES (true)) AS always LEFT JOIN showing_defaults AS chosen ON chosen.account_id = $2
             ON CONFLICT (class_id, account_id) DO UPDATE
                 SET role = excluded.role, baseline = coalesce(class_members.baseline, excluded.baseline)
-            RETURNING account_id, n, role, feed_epoch, baseline, {_SHOWING},
+            RETURNING account_id, n, role, feed_epoch, baseline, {SHOWING},
                 (SELECT name FROM accounts WHERE id = account_id) AS name, {_ALSO}
             """,  # noqa: S608
             class_id,
@@ -196,6 +205,7 @@ class Classes:
             role,
             at,
             baseline,
+            age_group,
         )
         return _membership(row)
 
@@ -304,8 +314,8 @@ def _group(row: asyncpg.Record) -> GroupTerms | None:
 
 
 def _membership(row: asyncpg.Record) -> Membership:
-    decided = row["showing_revision"] or row["showing_mode"] != "full" or row["showing_body"]
-    showing = Showing(row["showing_mode"], row["showing_alias"], row["showing_revision"], row["showing_body"])
+    showing = showing_of(row)
+    decided = showing != Showing(alias=showing.alias)
     return Membership(
         account_id=AccountId(row["account_id"]),
         name=row["name"],

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+import asyncpg
+
 from persistence.database import Tx
 from services.classes.showing import Audience, Consent, Purpose, Showing
 from services.classes.showings import Seat
@@ -12,6 +14,9 @@ from services.kernel.ids import AccountId, ClassId
 
 MOST_LINES: Final = 20_000
 """Lines of the ledger that are read of one account, the newest first: five decisions a day for eleven years."""
+
+SHOWING: Final = "showing_mode, showing_alias, showing_revision, showing_body, showing_age, showing_age_group"
+"""The columns of `showing_of`."""
 
 
 class Showings:
@@ -24,46 +29,55 @@ class Showings:
         """What somebody has chosen for the classes that they join, None when they never did. The row, if there is one, stays locked
         (FOR NO KEY UPDATE)."""
         row = await self._tx.fetchrow(
-            "SELECT mode, alias, body FROM showing_defaults WHERE account_id = $1 FOR NO KEY UPDATE", account_id
+            "SELECT mode, alias, body, age FROM showing_defaults WHERE account_id = $1 FOR NO KEY UPDATE", account_id
         )
-        return None if row is None else Showing(row["mode"], row["alias"], body=row["body"])
+        return None if row is None else Showing(row["mode"], row["alias"], body=row["body"], age=row["age"])
 
     async def save_default(self, account_id: AccountId, showing: Showing, at: datetime) -> None:
         """Keep it, in place of an earlier one."""
         await self._tx.execute(
             """
-            INSERT INTO showing_defaults (account_id, mode, alias, body, chosen_at) VALUES ($1, $2, $3, $4, $5)
+            INSERT INTO showing_defaults (account_id, mode, alias, body, chosen_at, age) VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT (account_id) DO UPDATE
-                SET mode = excluded.mode, alias = excluded.alias, body = excluded.body, chosen_at = excluded.chosen_at
+                SET mode = excluded.mode, alias = excluded.alias, body = excluded.body, chosen_at = excluded.chosen_at,
+                    age = excluded.age
             """,
             account_id,
             showing.mode,
             showing.alias,
             showing.body,
             at,
+            showing.age,
         )
+
+    async def shows_age(self, account_id: AccountId) -> bool:
+        """Whether somebody wants to be found by their age group in the classes that they join."""
+        found: bool | None = await self._tx.fetchval(
+            "SELECT age FROM showing_defaults WHERE account_id = $1", account_id
+        )
+        return bool(found)
 
     async def seat(self, class_id: ClassId, account_id: AccountId) -> Seat | None:
         """Somebody's place in a class, None without one. Its row stays locked (FOR NO KEY UPDATE)."""
         row = await self._tx.fetchrow(
-            """
-            SELECT role, showing_mode, showing_alias, showing_revision, showing_body, joined_at FROM class_members
+            f"""
+            SELECT role, joined_at, {SHOWING} FROM class_members
             WHERE class_id = $1 AND account_id = $2
             FOR NO KEY UPDATE
-            """,
+            """,  # noqa: S608
             class_id,
             account_id,
         )
         if row is None:
             return None
-        showing = Showing(row["showing_mode"], row["showing_alias"], row["showing_revision"], row["showing_body"])
-        return Seat(role=row["role"], showing=showing, joined_at=row["joined_at"])
+        return Seat(role=row["role"], showing=showing_of(row), joined_at=row["joined_at"])
 
     async def save(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         """Keep how somebody is shown in a class. The seat must be locked."""
         await self._tx.execute(
             """
-            UPDATE class_members SET showing_mode = $3, showing_alias = $4, showing_revision = $5, showing_body = $6
+            UPDATE class_members SET showing_mode = $3, showing_alias = $4, showing_revision = $5, showing_body = $6,
+                showing_age = $7, showing_age_group = $8
             WHERE class_id = $1 AND account_id = $2
             """,
             class_id,
@@ -72,6 +86,8 @@ class Showings:
             showing.alias,
             showing.revision,
             showing.body,
+            showing.age,
+            showing.age_group,
         )
 
     async def standing(self, account_id: AccountId, class_id: ClassId | None) -> list[tuple[Purpose, Audience]]:
@@ -127,3 +143,15 @@ class Showings:
             MOST_LINES,
         )
         return [Consent(**row) for row in rows]
+
+
+def showing_of(row: asyncpg.Record) -> Showing:
+    """How a member is shown, of a row with the columns `SHOWING`."""
+    return Showing(
+        row["showing_mode"],
+        row["showing_alias"],
+        row["showing_revision"],
+        row["showing_body"],
+        row["showing_age"],
+        row["showing_age_group"],
+    )

@@ -28,6 +28,7 @@ from services.access import permission as may
 from services.access.permission import Permission
 from services.accounts.entitlement import EntitlementName
 from services.challenges.standing import ChallengeStanding as ChallengeStanding
+from services.classes.age_group import AgeGroup
 from services.classes.attention import Reason
 from services.classes.class_clock import ClockState, Command, Programme, Rest
 from services.classes.clock_sync import AGAIN_AFTER_S, SEVERAL, ClockMs, Report
@@ -35,7 +36,7 @@ from services.classes.leading import Appointment
 from services.classes.metric import Metric, TieRule
 from services.classes.saying import MAX_CHAT_UNITS
 from services.classes.script import Script
-from services.classes.showing import Alias, Body, DisplayMode
+from services.classes.showing import Age, Alias, Body, DisplayMode
 from services.classes.steps import ZoneNumber
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
@@ -425,17 +426,47 @@ class BoardPrivate(Shape, frozen=True):
     figures: tuple[Figured, ...] = ()
 
 
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """An athlete who passes a filter, on the wire an array `[n, rank]`: the rank among those who pass, null without a figure."""
+
+    n: int
+    rank: int | None
+
+
+class BoardFilter(Shape, frozen=True):
+    """Say which part of the board you want to see from now on: only those who are `here`, only an `age_group`, or both; neither:
+    all of it. Only who agrees to it is found by their age group. It holds until you leave the room: ask again in the next."""
+
+    class_id: ClassId
+    here: bool = False
+    age_group: AgeGroup | None = None
+    traceparent: TraceParent | None = None
+
+
+class BoardFiltered(Shape, frozen=True):
+    """Who passes the filter that you have set, in the order of their `places` among each other: show these lines of the board,
+    in this order. Replaces the one before. Empty where you filter nothing."""
+
+    class_id: ClassId
+    at_ms: int
+    here: bool = False
+    age_group: AgeGroup | None = None
+    places: tuple[Place, ...] = ()
+
+
 class DisplaySet(Shape, frozen=True):
     """Decide how you are shown in a class that you are in: full; zone (no heart rate); alias (another name); coach (only the coach
     sees you); hidden (nobody does). When this is answered no screen gets more any longer. `alias` is what you are called where your
     name is not shown, the chat included; without one it is your number. `body`: in a class that is ranked by calories,
-    power per kg or improvement the room sees your figure too, in the modes full and alias.
+    power per kg or improvement the room sees your figure too, in the modes full and alias. `age`: who filters the board by age
+    group finds you in yours, in the modes full, zone and alias; it is taken from the birth date in your profile.
     """
 
     class_id: ClassId
     mode: DisplayMode
     alias: Alias = ""
     body: Body = False
+    age: Age = False
     traceparent: TraceParent | None = None
 
 
@@ -446,6 +477,7 @@ class DisplayNow(Shape, frozen=True):
     mode: DisplayMode
     alias: str = ""
     body: bool = False
+    age: bool = False
 
 
 class Missed(Shape, frozen=True, array_like=True):
@@ -1232,6 +1264,14 @@ EVENTS: Final[tuple[Event, ...]] = (
         scopes=("classes:join",),
     ),
     Event(
+        "board.filter",
+        BoardFilter,
+        "Say which part of the board you want to see: who is here, an age group.",
+        reply=BoardFiltered,
+        permission=may.FOLLOW_ROOM,
+        scopes=("classes:join",),
+    ),
+    Event(
         "display.set",
         DisplaySet,
         "Decide how you are shown in a class.",
@@ -1481,6 +1521,13 @@ EVENTS: Final[tuple[Event, ...]] = (
         "board.changes",
         BoardChanges,
         "What changed on the board.",
+        delivery=Delivery.LATEST,
+        scopes=("classes:join",),
+    ),
+    Event(
+        "board.filtered",
+        BoardFiltered,
+        "Who passes the filter that one has set.",
         delivery=Delivery.LATEST,
         scopes=("classes:join",),
     ),

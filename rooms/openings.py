@@ -107,7 +107,7 @@ class Openings:
             may_feed(live_class, caller, await stores.classes.membership(live_class.id, caller.account_id))
             await admit(stores, live_class, caller, now)
             await admit_rider(stores.heats, live_class, caller, "$.class_code")
-            await seat(stores.classes, live_class, caller.account_id, "athlete", now)
+            await seat(stores, live_class, caller.account_id, "athlete", now)
             feed_epoch = await stores.classes.raise_feed(live_class.id, caller.account_id)
         workout_id = WorkoutId(self._ids.next())
         class_id: ClassId | None = None if live_class is None else live_class.id

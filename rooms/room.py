@@ -20,6 +20,7 @@ from realtime.limits import RoomPace
 from realtime.peer import Share, ShareEntry
 from realtime.wire import (
     BoardChanges,
+    BoardFiltered,
     BoardPrivate,
     BoardSnapshot,
     ClassView,
@@ -34,6 +35,7 @@ from rooms.board import Board, Line, furthest
 from rooms.cockpit import Cockpit, zone_now
 from rooms.cues import MAX_RECEIPTS, TELL_FOR_MS, Cues
 from rooms.effort import NOTHING, Window
+from rooms.filtering import EVERYBODY, Filter, Filters, places_of
 from rooms.private_board import Private
 from rooms.redaction import for_coach, for_room, sees_less
 from rooms.stepping import Readings, Stepping
@@ -125,6 +127,7 @@ class Room:
         self.coaches_channel: Final = coaches_channel_of(live.id)
         self.board: Final = Board()
         self.private: Final = Private()
+        self._filters: Final = Filters()
         self.clock: ClockView | None = None
         self.lobby: LobbyView | None = None
         self.stepping: Final = Stepping()
@@ -204,6 +207,7 @@ class Room:
     def leave(self, connection: Connection) -> bool:
         """A connection leaves; the member stays on the board with their score. Whether it was the last one of its account."""
         connection.rooms.discard(self.live.id)
+        self._filters.forget(connection.id)
         account_id = connection.caller.account_id
         connections = self._connections.get(account_id)
         if connections is None:
@@ -554,6 +558,17 @@ class Room:
             for connection_id in connections:
                 if self.private.is_news(connection_id, view):
                     yield connection_id, view
+
+    def filter(self, connection_id: str, wanted: Filter, now_ms: int) -> BoardFiltered:
+        """A connection wants to see this part of the board from now on: that part as the last beat told it."""
+        places = () if wanted == EVERYBODY else places_of(self.board.lines(), self.board.metric, wanted)
+        self._filters.want(connection_id, wanted, places)
+        return BoardFiltered(self.live.id, now_ms, wanted.here, wanted.age_group, places)
+
+    def filtered_beat(self, now_ms: int) -> Iterator[tuple[str, BoardFiltered]]:
+        """After `beat`: the connections for which others pass their filter, or in another order, than they were told."""
+        for connection_id, wanted, places in self._filters.news(self.board.lines(), self.board.metric):
+            yield connection_id, BoardFiltered(self.live.id, now_ms, wanted.here, wanted.age_group, places)
 
     def snapshot(self, now_ms: int) -> BoardSnapshot:
         """The whole board at the version that the last beat told."""

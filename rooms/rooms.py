@@ -19,7 +19,6 @@ from typing import Final
 import msgspec
 import structlog
 
-from persistence.classes import Classes as ClassStore
 from persistence.stores import Stores, Transactions
 from realtime.codec import Frame, event_frame, payload_of
 from realtime.connection import Connection
@@ -32,6 +31,8 @@ from realtime.presence import Presence
 from realtime.register import MemoryRegister, News
 from realtime.room_log import Appended, LogAway
 from realtime.wire import (
+    BoardFilter,
+    BoardFiltered,
     BoardSnapshot,
     ClassEndedView,
     LobbyView,
@@ -46,6 +47,7 @@ from realtime.wire import (
     StepsProgress,
 )
 from rooms.audience import LET_IN_EVENT, REMOVED_EVENT, audience_of, removal_of
+from rooms.filtering import Filter
 from rooms.knocking import Knocking
 from rooms.named_now import retold
 from rooms.room import Room, channel_of, view_of
@@ -83,6 +85,7 @@ FORGET_ROOM_AFTER_S: Final = 60.0
 SETTLE_TIMEOUT_S: Final = 3.0
 SAY_AGAIN_MS: Final = 1_000
 PRIVATE: Final = "board.private"
+FILTERED: Final = "board.filtered"
 ENDED_KEY: Final = "class.ended"
 """Under which the end of a class is said, by whoever is first."""
 
@@ -183,7 +186,7 @@ class Rooms:
             await admit_rider(stores.heats, live, caller, "$.code")
             membership = None
             if "display" not in caller.roles:
-                membership = await self._membership(stores.classes, live, caller, request.role)
+                membership = await self._membership(stores, live, caller, request.role)
                 await self.read_blocks(stores, caller)
         room = await self.load(live.id)
         await self.on_join(connection, live.id, request)
@@ -244,15 +247,15 @@ class Rooms:
             if caller.account_id not in self.screen:
                 self.screen.know(caller.account_id, blocked)
 
-    async def _membership(self, classes: ClassStore, live: LiveClass, caller: Caller, role: Role) -> Membership:
+    async def _membership(self, stores: Stores, live: LiveClass, caller: Caller, role: Role) -> Membership:
         if live.over:
-            found = await classes.membership(live.id, caller.account_id)
+            found = await stores.classes.membership(live.id, caller.account_id)
             if found is None:
                 raise ClassOver(class_id=str(live.id))
             if found.removed:
                 raise RemovedFromClass
             return found
-        return await seat(classes, live, caller.account_id, role, utc(self._clock.wall_ms()))
+        return await seat(stores, live, caller.account_id, role, utc(self._clock.wall_ms()))
 
     def may_decide(self, account_id: AccountId) -> None:
         """Raise `RateLimited` when somebody changes too often how they are shown."""
@@ -333,6 +336,13 @@ class Rooms:
         if room is None or class_id not in connection.rooms:
             raise NotInRoom
         return room.snapshot(self._clock.wall_ms())
+
+    def filter(self, connection: Connection, request: BoardFilter) -> BoardFiltered:
+        """From now on a connection that is in the room sees this part of its board; who passes now. Raises `NotInRoom`."""
+        room = self._rooms.get(request.class_id)
+        if room is None or request.class_id not in connection.rooms:
+            raise NotInRoom
+        return room.filter(connection.id, Filter(request.here, request.age_group), self._clock.wall_ms())
 
     # -- the life of a room ---------------------------------------------------------------------------------------
 
@@ -575,6 +585,10 @@ class Rooms:
             connection = self.node.hub.get(connection_id)
             if connection is not None:
                 connection.push(event_frame(PRIVATE, view), key=f"private {room.channel}")
+        for connection_id, filtered in room.filtered_beat(now_ms):
+            connection = self.node.hub.get(connection_id)
+            if connection is not None:
+                connection.push(event_frame(FILTERED, filtered), key=f"filtered {room.channel}")
 
     def _tell_steps(self, room: Room, now_ms: int) -> None:
         """To each athlete where they are now, to the coach everybody who has moved."""

@@ -6,7 +6,6 @@ it: when a gateway dies, a whole class comes back within a second, and must not 
 
 from datetime import datetime, timedelta
 
-from persistence.classes import Classes
 from persistence.heats import Heats
 from persistence.stores import Stores
 from services.accounts.entitlement import require
@@ -14,6 +13,7 @@ from services.classes.live_class import MAX_MEMBERS, LiveClass, Membership, Role
 from services.classes.metric import BASELINE_DAYS, baseline_of
 from services.classes.offer import may_come_in
 from services.classes.on_demand import may_come_late
+from services.classes.showings import group_in
 from services.kernel.caller import Caller
 from services.kernel.clock import to_wall_ms
 from services.kernel.ids import AccountId
@@ -51,10 +51,11 @@ async def admit_rider(heats: Heats, live: LiveClass, caller: Caller, path: str) 
         raise ClassNotFound(path=path)
 
 
-async def seat(classes: Classes, live: LiveClass, account_id: AccountId, role: Role, now: datetime) -> Membership:
-    """Have somebody's place in this role (`role_after` says what becomes of the one they had); what an
-    athlete's improvement is measured by is looked up before anybody waits for them. Raises `ClassFull`, and
+async def seat(stores: Stores, live: LiveClass, account_id: AccountId, role: Role, now: datetime) -> Membership:
+    """Have somebody's place in this role (`role_after` says what becomes of the one they had); what an athlete's improvement is
+    measured by, and the age group of who shows one, are looked up before anybody waits for them. Raises `ClassFull`, and
     `RemovedFromClass` for who was sent out."""
+    classes = stores.classes
     found = await classes.membership(live.id, account_id)
     if found is not None and found.removed:
         raise RemovedFromClass
@@ -63,10 +64,12 @@ async def seat(classes: Classes, live: LiveClass, account_id: AccountId, role: R
     baseline = None
     if role == "athlete":
         baseline = baseline_of(await classes.past_zones(account_id, now - timedelta(days=BASELINE_DAYS)))
+    shows_age = found is None and await stores.showings.shows_age(account_id)
+    age_group = await group_in(stores.accounts, live, account_id) if shows_age else None
     await classes.lock(live.id)
     found = await classes.membership(live.id, account_id)
     places = MAX_MEMBERS if live.group is None else live.group.places
     if found is None and not await classes.has_place(live.id, places):
         raise ClassFull(limit=places)
     role = role if found is None else role_after(found.role, role)
-    return await classes.enter(live.id, account_id, role, now, baseline)
+    return await classes.enter(live.id, account_id, role, now, baseline, age_group)

@@ -182,7 +182,9 @@ def stand_in(n: int) -> AccountId:
 
 def nameless(entry: ShareEntry) -> ShareEntry:
     """The same entry of nobody in particular, without what only the moment is interested in."""
-    showing = None if entry.showing is None else msgspec.structs.replace(entry.showing, alias="")
+    showing = entry.showing
+    if showing is not None:
+        showing = msgspec.structs.replace(showing, alias="", age=False, age_group=None)
     return msgspec.structs.replace(entry, account_id=stand_in(entry.n), name="", showing=showing, off_ms=None)
 
 

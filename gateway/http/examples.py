@@ -1123,6 +1123,14 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
             Consent(_class, "name", "room", 1, utc(_START), utc(_START + 60_000)),
         )
     ),
+    wire.BoardFilter(class_id=_class, here=True, age_group="40_49"),
+    wire.BoardFiltered(
+        class_id=_class,
+        at_ms=_START + 900_000,
+        here=True,
+        age_group="40_49",
+        places=(wire.Place(1, 1), wire.Place(4, 2)),
+    ),
     wire.DisplaySet(class_id=_class, mode="zone"),
     wire.DisplayNow(class_id=_class, mode="zone"),
     wire.BoardPrivate(class_id=_class, at_ms=_START + 900_000, members=(_rider,), rows=(_row,)),

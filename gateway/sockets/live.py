@@ -101,6 +101,7 @@ class Live:
             "room.join": self.room_join,
             "room.leave": self.room_leave,
             "board.get": self.board_get,
+            "board.filter": self.board_filter,
             "display.set": self.display_set,
             "cue.send": self.cue_send,
             "cue.seen": self.cue_seen,
@@ -170,10 +171,13 @@ class Live:
     def board_get(self, connection: Connection, message: wire.RoomRef, reply: Reply) -> None:
         reply.ok(self._rooms.board(connection, message.class_id))
 
+    def board_filter(self, connection: Connection, message: wire.BoardFilter, reply: Reply) -> None:
+        reply.ok(self._rooms.filter(connection, message))
+
     async def display_set(self, connection: Connection, message: wire.DisplaySet, reply: Reply) -> None:
-        class_id, choice = message.class_id, Choice(message.mode, message.alias, message.body)
+        class_id, choice = message.class_id, Choice(message.mode, message.alias, message.body, message.age)
         chosen = await self._showings.choose(connection.caller, class_id, choice)
-        reply.ok(wire.DisplayNow(class_id, chosen.mode, chosen.alias, chosen.body))
+        reply.ok(wire.DisplayNow(class_id, chosen.mode, chosen.alias, chosen.body, chosen.age))
 
     def cue_send(self, connection: Connection, message: wire.CueSend, reply: Reply) -> None:
         reply.when(self._speaking.cue(connection, message))

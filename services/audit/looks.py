@@ -28,6 +28,7 @@ HEALTH: Final[frozenset[str]] = frozenset(
         "standings",
         "limit_bpm",
         "birth_date",
+        "age_group",
         "sex",
         "mass_kg",
     }
@@ -73,6 +74,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "room.join": ROOM,
     "board.get": ROOM,
     "board.snapshot": ROOM,
+    "board.filter": ROOM,
+    "board.filtered": ROOM,
     "board.changes": ROOM,
     "room.reset": ROOM,
     "room.recovered": ROOM,

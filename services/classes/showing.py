@@ -13,6 +13,10 @@ power per kg, improvement), that figure, and with it a rank, is shown to the roo
 say so) in a mode that also shows their heart rate: full and alias. In zone mode it stays with the coach, because a heart rate can
 be worked out of calories.
 
+With `age` somebody agrees to be found by their age group (age_group.py) when a board is filtered by it (rooms/filtering.py), in the
+modes in which they are on the board at all. `age_group` is there as long as that is so and their year of birth is known, and not
+otherwise: in the other modes it does not leave the database.
+
 A mode is decided by the member alone and redacted on the server, by the node that knows the figures first-hand, before anything
 leaves it (rooms/redaction.py). Wherever somebody who is not named must be called something, in the chat for instance, it is by
 their alias; without one by their number.
@@ -27,10 +31,11 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from services.classes.age_group import AgeGroup
 from services.kernel.ids import ClassId
 
 DisplayMode = Literal["full", "zone", "alias", "coach", "hidden"]
-Purpose = Literal["name", "heart_rate", "zone", "score", "body"]
+Purpose = Literal["name", "heart_rate", "zone", "score", "body", "age_group"]
 Audience = Literal["room", "coach"]
 CONSENT_VERSION: Final = 1
 """Of what people agree to: the table above, in the words of the pages. Raised when a mode comes to show more than before."""
@@ -62,6 +67,14 @@ Body = Annotated[
 ]
 
 
+Age = Annotated[
+    bool,
+    msgspec.Meta(
+        description="let the room find you by your age group, ten years wide, when it filters the board by it; never by your age"
+    ),
+]
+
+
 class Showing(msgspec.Struct, frozen=True):
     """How one member of one class is shown. See the module."""
 
@@ -69,6 +82,8 @@ class Showing(msgspec.Struct, frozen=True):
     alias: str = ""
     revision: int = 0
     body: bool = False
+    age: bool = False
+    age_group: AgeGroup | None = None
 
 
 class Consent(msgspec.Struct, frozen=True):
@@ -93,9 +108,19 @@ def body_shown(showing: Showing | None) -> bool:
     return showing is not None and showing.body and showing.mode in ("full", "alias")
 
 
-def consents_of(mode: DisplayMode, *, body: bool) -> dict[Purpose, Audience]:
-    """What is agreed to with a mode, and with showing the body."""
-    return {**CONSENTS[mode], "body": "room"} if body_shown(Showing(mode, body=body)) else CONSENTS[mode]
+def age_shown(showing: Showing | None) -> bool:
+    """Whether the room may find this member by their age group."""
+    return showing is not None and showing.age and on_board(showing)
+
+
+def consents_of(mode: DisplayMode, *, body: bool, age: bool = False) -> dict[Purpose, Audience]:
+    """What is agreed to with a mode, with showing the body, and with being found by one's age group."""
+    showing, agreed = Showing(mode, body=body, age=age), dict(CONSENTS[mode])
+    if body_shown(showing):
+        agreed["body"] = "room"
+    if age_shown(showing):
+        agreed["age_group"] = "room"
+    return agreed
 
 
 def shows_heart_rate(showing: Showing | None) -> bool:

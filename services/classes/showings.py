@@ -14,10 +14,13 @@ import msgspec
 
 from services.access import permission as may
 from services.access.policy import require_held
+from services.accounts.account import Account
+from services.classes.age_group import AgeGroup, age_group_of
 from services.classes.live_class import LiveClass, Role
 from services.classes.plain_text import one_line
 from services.classes.showing import (
     CONSENT_VERSION,
+    Age,
     Alias,
     Audience,
     Body,
@@ -25,6 +28,7 @@ from services.classes.showing import (
     DisplayMode,
     Purpose,
     Showing,
+    age_shown,
     consents_of,
     ledger_moves,
 )
@@ -37,16 +41,18 @@ from services.kernel.problems import ClassNotFound, Forbidden, NotInRoom
 
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How you want to be shown: `mode`, `alias`, what you are called where your name is not shown, and `body`, whether the room
-    also sees figures that tell of your body or your past."""
+    also sees figures that tell of your body or your past. With `age` it finds you by your age group, in the modes full, zone and
+    alias: the one that the birth date in your profile has in the year of the class."""
 
     mode: DisplayMode
     alias: Alias = ""
     body: Body = False
+    age: Age = False
 
     @property
     def consents(self) -> dict[Purpose, Audience]:
         """What is agreed to by it."""
-        return consents_of(self.mode, body=self.body)
+        return consents_of(self.mode, body=self.body, age=self.age)
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -72,6 +78,12 @@ class ShowingStore(Protocol):
     async def ledger(self, account_id: AccountId) -> list[Consent]: ...
 
 
+class AccountStore(Protocol):
+    """See persistence/accounts.py."""
+
+    async def by_id(self, account_id: AccountId) -> Account | None: ...
+
+
 class ClassStore(Protocol):
     """What this needs of the classes' store (persistence/classes.py)."""
 
@@ -89,6 +101,8 @@ class ShowingStores(Protocol):
 
     @property
     def showings(self) -> ShowingStore: ...
+    @property
+    def accounts(self) -> AccountStore: ...
     @property
     def classes(self) -> ClassStore: ...
     @property
@@ -127,7 +141,7 @@ class Showings:
         require_held(caller, may.USE_SHOWING)
         async with self._transactions() as stores:
             found = await stores.showings.default(caller.account_id)
-        return Choice("full") if found is None else Choice(found.mode, found.alias, found.body)
+        return Choice("full") if found is None else _choice(found)
 
     async def choose_default(self, caller: Caller, choice: Choice) -> Choice:
         """Choose it for the classes that are joined from now on; those that one is in stay as they are. Raises `BadShape` for an
@@ -138,7 +152,7 @@ class Showings:
         async with self._transactions() as stores:
             await stores.showings.default(caller.account_id)
             await stores.showings.save_default(
-                caller.account_id, Showing(choice.mode, choice.alias, body=choice.body), now
+                caller.account_id, Showing(choice.mode, choice.alias, body=choice.body, age=choice.age), now
             )
             standing = await stores.showings.standing(caller.account_id, None)
             await self._keep_ledger(stores, caller.account_id, None, standing, choice.consents, now)
@@ -147,7 +161,7 @@ class Showings:
     async def in_class(self, caller: Caller, class_id: ClassId) -> Choice:
         """How somebody is shown in a class. Raises `ClassNotFound` for whoever never joined it, `NotInRoom` for its coach."""
         async with self._transactions() as stores:
-            seat = await _seat(stores, caller, class_id)
+            _, seat = await _seat(stores, caller, class_id)
         return _choice(seat.showing)
 
     async def choose(self, caller: Caller, class_id: ClassId, choice: Choice) -> Choice:
@@ -157,16 +171,19 @@ class Showings:
         choice = _fit(choice)
         now = utc(self._clock.wall_ms())
         async with self._transactions() as stores:
-            seat = await _seat(stores, caller, class_id)
+            live, seat = await _seat(stores, caller, class_id)
             if seat.role == "coach":
                 raise Forbidden("the coach of a class is named in it")
             before = _choice(seat.showing)
-            if choice == before:
+            showing = Showing(choice.mode, choice.alias, seat.showing.revision + 1, choice.body, choice.age)
+            if age_shown(showing):
+                group = await group_in(stores.accounts, live, caller.account_id)
+                showing = msgspec.structs.replace(showing, age_group=group)
+            if choice == before and showing.age_group == seat.showing.age_group:
                 return choice
             withdrawn, given = ledger_moves(before.consents.items(), choice.consents)
             if given or not withdrawn:
                 self._stage.may_decide(caller.account_id)
-            showing = Showing(choice.mode, choice.alias, seat.showing.revision + 1, choice.body)
             await stores.showings.save(class_id, caller.account_id, showing)
             standing = await stores.showings.standing(caller.account_id, class_id)
             if not seat.showing.revision:
@@ -212,20 +229,28 @@ class Showings:
         await stores.showings.give(account_id, lines)
 
 
-async def _seat(stores: ShowingStores, caller: Caller, class_id: ClassId) -> Seat:
-    """The caller's place in a class, locked. Its coach knows of the class without one; to anybody else it does not exist."""
+async def group_in(accounts: AccountStore, live: LiveClass, account_id: AccountId) -> AgeGroup | None:
+    """The age group of somebody in the year of a class; None where their year of birth is not known."""
+    account = await accounts.by_id(account_id)
+    return None if account is None else age_group_of(account.profile.birth_date, utc(live.created_ms).year)
+
+
+async def _seat(stores: ShowingStores, caller: Caller, class_id: ClassId) -> tuple[LiveClass, Seat]:
+    """A class and the caller's place in it, locked. Its coach knows of the class without one; to anybody else it does not exist."""
     require_held(caller, may.USE_SHOWING)
     live = await stores.classes.by_id(class_id)
     seat = None if live is None else await stores.showings.seat(class_id, caller.account_id)
-    if seat is not None:
-        return seat
+    if live is not None and seat is not None:
+        return live, seat
     raise NotInRoom if live is not None and live.coach_id == caller.account_id else ClassNotFound
 
 
 def _choice(showing: Showing) -> Choice:
-    return Choice(showing.mode, showing.alias, showing.body)
+    return Choice(showing.mode, showing.alias, showing.body, showing.age)
 
 
 def _fit(choice: Choice) -> Choice:
     """The choice with an alias that fits on one line of a screen. Raises `BadShape` when nothing of it can be read."""
-    return choice if not choice.alias else Choice(choice.mode, one_line(choice.alias, path="$.alias"), choice.body)
+    if not choice.alias:
+        return choice
+    return msgspec.structs.replace(choice, alias=one_line(choice.alias, path="$.alias"))

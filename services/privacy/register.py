@@ -230,8 +230,8 @@ REGISTER: Final[tuple[Entry, ...]] = (
         key="class_id n",
         account="account_id",
         person="removed_by",
-        personal="role joined_at showing_mode showing_alias co_coach_since removed_at showing_body",
-        health="baseline",
+        personal="role joined_at showing_mode showing_alias co_coach_since removed_at showing_body showing_age",
+        health="baseline showing_age_group",
         house="feed_epoch showing_revision removals",
     ),
     entry(
@@ -303,7 +303,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         account="account_id",
         personal="purpose audience version given_at withdrawn_at",
     ),
-    entry("showing_defaults", by("account_id"), account="account_id", personal="mode alias chosen_at body"),
+    entry("showing_defaults", by("account_id"), account="account_id", personal="mode alias chosen_at body age"),
     # -- what is said in classes -----------------------------------------------------------------------------------
     entry(
         "blocks",

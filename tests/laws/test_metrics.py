@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from realtime import peer
 from realtime.peer import Share
+from rooms.filtering import Filter
 from rooms.room import Room
+from services.classes.age_group import AgeGroup
 from services.classes.live_class import LiveClass, Membership
 from services.classes.metric import MEASURES, UNKNOWN, Basis, Metric, is_personal
 from services.classes.showing import DisplayMode, Showing, body_shown
@@ -24,6 +26,8 @@ MEMBERS = tuple(
 NODES = ("a", "b")
 KCAL = 1_000_000_000
 METRICS: tuple[Metric, ...] = tuple(MEASURES)
+AGE_GROUPS: tuple[AgeGroup, ...] = ("20_29", "40_49")
+FILTERS = (Filter(here=True), *(Filter(here, group) for here in (False, True) for group in AGE_GROUPS))
 MODES: tuple[DisplayMode, ...] = ("full", "zone", "alias", "coach", "hidden")
 
 
@@ -58,9 +62,11 @@ class Installation:
         self.rankings.append(metric)
         self.rooms[hears].take_ranking(metric, len(self.rankings))
 
-    def shows(self, node: str, n: int, mode: DisplayMode, body: bool) -> None:
+    def shows(self, node: str, n: int, mode: DisplayMode, body: bool, age_group: AgeGroup | None = None) -> None:
         before = self.decisions.get(n, Showing())
-        self.decisions[n] = Showing(mode, "Fox", before.revision + 1, body)
+        age = age_group is not None
+        shown = age_group if mode not in ("coach", "hidden") else None
+        self.decisions[n] = Showing(mode, "Fox", before.revision + 1, body, age, shown)
         self.rooms[node].show(MEMBERS[n].account_id, self.decisions[n])
 
     def tell(self, node: str, whole: bool, arrives: bool) -> None:
@@ -108,7 +114,14 @@ STEPS = st.lists(
             st.just("feed"), NODE, MEMBER, st.integers(1, 3), st.integers(1, 40), st.none() | st.integers(0, 900)
         ),
         st.tuples(st.just("rank"), st.sampled_from(METRICS), NODE),
-        st.tuples(st.just("shows"), NODE, MEMBER, st.sampled_from(MODES), st.booleans()),
+        st.tuples(
+            st.just("shows"),
+            NODE,
+            MEMBER,
+            st.sampled_from(MODES),
+            st.booleans(),
+            st.none() | st.sampled_from(AGE_GROUPS),
+        ),
         st.tuples(st.just("tell"), NODE, st.booleans(), st.booleans()),
     ),
     max_size=30,
@@ -149,6 +162,28 @@ def test_no_figure_of_a_body_travels_to_the_room_unless_its_owner_shows_it(steps
     for share in made.said:
         for entry in share.entries:
             assert body_shown(entry.showing) or not is_personal(entry.figure)
+
+
+@given(STEPS)
+def test_a_filter_lets_the_same_people_pass_on_any_node_and_nobody_who_does_not_show_that(
+    steps: list[tuple[Any, ...]],
+) -> None:
+    made = Installation().play(steps)
+    numbers = {membership.n: at for at, membership in enumerate(MEMBERS)}
+    for wanted in FILTERS:
+        answers = []
+        for room in made.rooms.values():
+            room.board.refresh(NOW_MS + 1_000)
+            places = room.filter("phone", wanted, NOW_MS).places
+            answers.append(places)
+            on_board = [row.n for row in room.board.rows()]
+            assert [place.n for place in places] == [n for n in on_board if n in {place.n for place in places}], (
+                "in order"
+            )
+            for place in places:
+                decision = made.decisions.get(numbers[place.n], Showing())
+                assert wanted.age_group in (None, decision.age_group)
+        assert answers[0] == answers[1]
 
 
 @given(STEPS)

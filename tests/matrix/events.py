@@ -116,6 +116,11 @@ async def ranking(evening: Evening, who: Who) -> object:
     return wire.RankingSet(class_id=(await evening.live()).id, metric="zone_minutes")
 
 
+async def part_of_board(evening: Evening, who: Who) -> object:
+    await evening.in_room(who)
+    return wire.BoardFilter(class_id=(await evening.live()).id, here=True)
+
+
 async def sending_out(evening: Evening, who: Who) -> object:
     await evening.in_room(who)
     return wire.MemberRemove(class_id=(await evening.live()).id, n=await _spectator(evening))

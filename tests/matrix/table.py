@@ -134,6 +134,7 @@ EVENTS: Final = (
     EventRow("room.join", ANY_ACCOUNT, e.join_as_athlete, "as athlete"),
     EventRow("room.leave", IN_ROOM, e.the_room),
     EventRow("board.get", IN_ROOM, e.the_room),
+    EventRow("board.filter", IN_ROOM, e.part_of_board),
     EventRow("class.create", COACHES, e.new_class),
     EventRow("class.end", OWN_CLASS, e.the_class),
     EventRow("class.control", LED_CLASS, e.start_clock),

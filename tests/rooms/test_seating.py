@@ -8,13 +8,16 @@ import pytest
 
 from persistence.classes import Classes
 from persistence.database import Database, Tx
+from persistence.stores import Stores
 from rooms import seating
 from rooms.seating import seat
 from services.classes.live_class import LiveClass, Role, role_after
-from services.kernel.ids import AccountId, ClassId
+from services.kernel.clock import ManualClock
+from services.kernel.ids import AccountId, ClassId, Uuid7Ids
 from services.kernel.problems import ClassFull
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
+CLOCK = ManualClock()
 LIVE = LiveClass(ClassId(uuid.UUID(int=9)), "ABC234", "Ride", AccountId(uuid.UUID(int=1)), "A", 1_000)
 
 
@@ -42,7 +45,7 @@ async def halls(database: Database) -> Database:
 
 async def seated(database: Database, n: int, role: Role = "athlete") -> tuple[int, Role]:
     async with database.tx() as tx:
-        made = await seat(Classes(tx), LIVE, person(n), role, NOW)
+        made = await seat(Stores(tx, CLOCK, Uuid7Ids(CLOCK)), LIVE, person(n), role, NOW)
     return made.n, made.role
 
 

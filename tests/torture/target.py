@@ -110,6 +110,7 @@ class Hall:
             "class.ready": self.ready,
             "coach.appoint": self.appoint,
             "ranking.set": self.rank,
+            "board.filter": self.filter,
             "member.remove": self.remove,
             "member.let_in": self.let_in,
             "timeline.get": self.timeline,
@@ -173,6 +174,9 @@ class Hall:
 
     def rank(self, _: Connection, message: wire.RankingSet, reply: Reply) -> None:
         reply.ok(wire.ClassView(message.class_id, "ABCD", "Spin", "Kim", "live", 0, metric=message.metric))
+
+    def filter(self, _: Connection, message: wire.BoardFilter, reply: Reply) -> None:
+        reply.ok(wire.BoardFiltered(message.class_id, 0, message.here, message.age_group))
 
     def remove(self, _: Connection, _message: wire.MemberRemove, reply: Reply) -> None:
         reply.ok(wire.Done())

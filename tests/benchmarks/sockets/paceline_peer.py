@@ -103,6 +103,7 @@ class Work:
             "class.ready": refuse,
             "coach.appoint": refuse,
             "ranking.set": refuse,
+            "board.filter": refuse,
             "member.remove": refuse,
             "member.let_in": refuse,
             "timeline.get": refuse,

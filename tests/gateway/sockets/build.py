@@ -112,6 +112,7 @@ class Calls:
             "class.ready": anything,
             "coach.appoint": anything,
             "ranking.set": anything,
+            "board.filter": anything,
             "member.remove": anything,
             "member.let_in": anything,
             "timeline.get": anything,

@@ -340,7 +340,7 @@ const CHAPTERS = {
       await athlete.goto(`${BASE_URL}/athlete?code=${code}`);
       await registerByKeyboard(athlete, "Rosa Rank");
       await athlete.getByRole("heading", { name: "Ready when you are" }).waitFor();
-      for (const [field, value] of Object.entries({ mass_kg: "62", birth_date: "1992-04-01" }))
+      for (const [field, value] of Object.entries({ mass_kg: "62", birth_date: `${new Date().getUTCFullYear() - 34}-04-01` }))
         await athlete.locator(`#profile-${field}`).fill(value);
       await athlete.locator("#profile-sex").selectOption("female");
       await athlete.locator("#profile-mass_kg").press("Enter");
@@ -374,6 +374,20 @@ const CHAPTERS = {
       await shot(page, "coach-calories-laptop-light");
       await athlete.getByRole("checkbox", { name: "Show figures that tell of my body" }).uncheck();
       await tile.locator(".tile-rank", { hasText: /^–$/ }).waitFor();
+
+      // An age group has those who show it, and nobody else.
+      await screen.getByLabel("Age group").selectOption("30_39");
+      await screen.getByText("Nobody on this board is shown in this age group.").waitFor();
+      await athlete.getByRole("checkbox", { name: "Let others find me by my age group" }).check();
+      await tile.waitFor();
+      await athlete.getByText("finds you in yours, ten years wide").waitFor();
+      await fits(athlete, "athlete who shows an age group, on a phone");
+      await shot(athlete, "athlete-age-group-phone-light", { fullPage: true });
+      await shot(screen, "board-age-group-television-light");
+      await screen.getByLabel("Age group").selectOption("40_49");
+      await screen.getByText("Nobody on this board is shown in this age group.").waitFor();
+      await screen.getByLabel("Age group").selectOption("");
+      await tile.waitFor();
 
       // Only who is here: she goes, and stays on the board for whoever wants to see everybody.
       await screen.getByRole("button", { name: "Only who is here" }).click();

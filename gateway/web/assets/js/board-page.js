@@ -5,6 +5,7 @@
  * their phone (pairing.js), and it goes on as if the code had been typed. The address carries the code, so a television that
  * restarts comes back to its class by itself.
  */
+import { ageGroupChoice } from "./age-words.js";
 import { CueBanner } from "./cue.js";
 import { byId, setText, showView } from "./dom.js";
 import { Live } from "./live.js";
@@ -77,7 +78,7 @@ class Screen {
     this.summarised = false;
     this.heldUntil = 0;
     this.hold = false;
-    this.onlyHere = false;
+    this.filter = { here: false, age_group: null };
     this.cue = new CueBanner(byId("cue"));
     this.live = new Live(pass);
     this.wall = new Wall(byId("wall"), { onPages: (...pages) => this.#pages(...pages) });
@@ -112,25 +113,34 @@ class Screen {
     setText(byId("join-code"), room.code);
     setText(byId("join-where"), `${location.host}/athlete`);
     byId("facts").hidden = false;
-    byId("here").hidden = false;
+    for (const id of ["here", "age-group"]) byId(id).hidden = false;
     byId("here").onclick = ({ currentTarget }) => {
-      this.onlyHere = !this.onlyHere;
-      currentTarget.setAttribute("aria-pressed", String(this.onlyHere));
-      this.#show();
+      const here = !this.filter.here;
+      currentTarget.setAttribute("aria-pressed", String(here));
+      this.#filterBy({ here });
     };
+    byId("age-group").onchange = ({ currentTarget }) => this.#filterBy({ age_group: currentTarget.value || null });
+  }
+
+  /** The server decides who passes. @param {{here?: boolean, age_group?: string | null}} change */
+  #filterBy(change) {
+    this.filter = { ...this.filter, ...change };
+    this.room.showOnly(this.filter);
   }
 
   #show() {
     if (this.over) return;
     const all = this.room.board.lines();
-    const lines = this.onlyHere ? all.filter((line) => line.present) : all;
+    const lines = this.room.board.passing();
+    const filtered = this.room.board.places !== null;
     const { fresh } = this.live.standing;
     this.wall.show(lines, { fresh });
-    setText(byId("athletes"), !fresh ? "–" : this.onlyHere ? `${lines.length}/${all.length}` : String(all.length));
+    setText(byId("athletes"), !fresh ? "–" : filtered ? `${lines.length}/${all.length}` : String(all.length));
     setText(byId("ranked"), rankedWords(this.room.board.metric));
     const empty = byId("empty");
     empty.hidden = lines.length > 0 || !this.room.view;
-    if (all.length) setText(empty, "Nobody who rode in this class is here right now.");
+    if (all.length && this.filter.age_group) setText(empty, "Nobody on this board is shown in this age group. Who wants to be says so under “Others see”.");
+    else if (all.length) setText(empty, "Nobody who rode in this class is here right now.");
     else setText(empty, "Nobody is here yet. Take your phone, open the address above and enter the code.");
   }
 
@@ -182,7 +192,7 @@ class Screen {
     setText(byId("end-title"), `${title}: the final table`);
     if (to) setText(byId("elapsed"), clock(to - from));
     byId("facts").classList.add("is-over");
-    byId("here").hidden = true;
+    for (const id of ["here", "age-group"]) byId(id).hidden = true;
     showView("end");
     try {
       // The socket usually brings it within a second; this is for a screen that lost its connection just then.
@@ -221,6 +231,7 @@ function keepAwake() {
   document.addEventListener("visibilitychange", hold);
 }
 
+ageGroupChoice(byId("age-group"));
 const code = new URLSearchParams(location.search).get("code")?.trim().toUpperCase() ?? "";
 if (code) watch(code);
 else ask("", "");

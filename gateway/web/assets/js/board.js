@@ -7,6 +7,8 @@
  * and a field at its default is left out. What the board is ranked by is its `metric`; ranked by effort the rows say the figures,
  * by anything else `figures` do, `[n, figure]`, and another metric than before makes all old figures void.
  *
+ * A filter does not change the board: the server says whose lines pass it and in which places (`board.filtered`), and `passing` are those.
+ *
  * What this client may see beyond what everybody sees (`board.private`) lies over the board, in place of its lines by number;
  * the newest telling is all there is of it.
  */
@@ -29,6 +31,7 @@ export class Board {
     this.members = new Map();
     this.rows = new Map();
     this.metric = "effort";
+    this.places = null;
     this.figures = new Map();
     this.beyond = { members: new Map(), rows: new Map(), figures: new Map() };
   }
@@ -89,6 +92,18 @@ export class Board {
       if (line) lines.push(line);
     }
     return lines.sort((a, b) => (a.rank === b.rank ? a.n - b.n : a.rank - b.rank));
+  }
+
+  /** Who passes the filter, as the server says it; null: there is none. @param {{places?: [number, number | null][]} | null} told */
+  takeFiltered(told) {
+    this.places = told && (told.places ?? []);
+  }
+
+  /** The lines that pass the filter, with their ranks among each other; all of them where there is none. @returns {Line[]} */
+  passing() {
+    if (!this.places) return this.lines();
+    const lines = this.places.map(([n, rank]) => [this.line(n), rank ?? Infinity]);
+    return lines.filter(([line]) => line !== null).map(([line, rank]) => ({ ...line, rank }));
   }
 
   /** Whoever has this number, as far as this client may know: an athlete or a coach. @param {number} n */

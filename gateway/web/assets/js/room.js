@@ -15,6 +15,7 @@ import { Problem } from "./problem.js";
 const QUIET_MS = 2_500;
 const ANSWER_MS = 2_500;
 const AGAIN_MS = 3_000;
+const EVERYBODY = { here: false, age_group: null };
 /** What must arrive: the events of the room's log that a page does something with. */
 const SAID = [
   "cue",
@@ -57,8 +58,10 @@ export class Room {
     this.heardAt = 0;
     this.clockLeadMs = -Infinity;
     this.again = 0;
+    this.filter = EVERYBODY;
     live.on("board.snapshot", (snapshot) => this.#mine(snapshot) && this.#take(snapshot));
     live.on("board.changes", (changes) => this.#mine(changes) && this.#change(changes));
+    live.on("board.filtered", (told) => this.#mine(told) && this.#takeFiltered(told));
     live.on("board.private", (told) => this.#mine(told) && this.#takePrivate(told));
     for (const event of SAID) live.on(event, (payload) => this.#said(event, payload));
     live.on("room.position", (told) => this.#mine(told) && this.place.set(told.position));
@@ -74,6 +77,12 @@ export class Room {
     this.closed = true;
     clearInterval(this.quietTimer);
     clearTimeout(this.again);
+  }
+
+  /** From now on the board's `passing` lines are these alone. @param {{here?: boolean, age_group?: string | null}} filter */
+  async showOnly({ here = false, age_group = null }) {
+    this.filter = { here, age_group };
+    if (this.view && this.live.connected) await this.#askFiltered();
   }
 
   /** The server's wall clock now, ms since 1970, as well as it can be told from the frames that came. */
@@ -104,6 +113,7 @@ export class Room {
     this.board.takePrivate({}); // told again when there is any
     this.watcher.onJoined?.(joined.room, this.you);
     this.#take(joined.board);
+    if (this.filter !== EVERYBODY) this.#askFiltered();
     this.watcher.onClock?.(joined.clock);
     this.watcher.onLobby?.(joined.lobby);
     for (const [event, payload] of joined.missed ?? []) this.#said(event, payload);
@@ -180,6 +190,25 @@ export class Room {
     const verdict = this.board.apply(changes);
     if (verdict === "applied") this.watcher.onBoard(this.board);
     if (verdict === "gap") this.#askForAll();
+  }
+
+  async #askFiltered() {
+    try {
+      const told = await this.live.ask("board.filter", { class_id: this.view.id, ...this.filter });
+      if (!this.closed) this.#takeFiltered(told);
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      // Without a network the next join asks again; what was shown stays until then.
+      if (problem.code !== "no_network" && !problem.retry) this.watcher.onProblem(problem);
+    }
+  }
+
+  /** An answer to a filter that is another one by now says nothing. */
+  #takeFiltered(told) {
+    const { here, age_group: group } = this.filter;
+    if ((told.here ?? false) !== here || (told.age_group ?? null) !== group) return;
+    this.board.takeFiltered(here || group ? told : null);
+    this.watcher.onBoard(this.board);
   }
 
   #takePrivate(told) {

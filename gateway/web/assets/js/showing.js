@@ -21,10 +21,14 @@ const BODY_KEPT = "Where a class is ranked by calories, power per kg or improvem
 const BODY_SHOWN =
   "Where a class is ranked by calories, power per kg or improvement, everybody sees yours. Your weight and age can be guessed from them.";
 
+/** In which modes somebody is on the board, and can be found on it. */
+const ON_BOARD = ["full", "zone", "alias"];
+const AGE_SHOWN = "Whoever shows only an age group on the board finds you in yours, ten years wide, from the birth date in your profile. Nobody sees your age.";
+
 /**
  * @param {HTMLElement} root what the choice is put into
  * @param {string} name of the radio buttons, one of its kind on the page
- * @param {{load: () => Promise<any>, save: (choice: {mode: string, alias?: string, body?: boolean}) => Promise<any>}} server
+ * @param {{load: () => Promise<any>, save: (choice: {mode: string, alias?: string, body?: boolean, age?: boolean}) => Promise<any>}} server
  */
 export function showingChoice(root, name, { load, save }) {
   const radio = ([mode, [label]]) =>
@@ -47,9 +51,12 @@ export function showingChoice(root, name, { load, save }) {
   const field = make("div", { class: "field", hidden: true }, make("label", { for: alias.id }, "The other name"), alias);
   const body = make("input", { type: "checkbox", onchange: ({ target }) => choose(target) });
   const figures = make("label", { class: "switch" }, body, " Show figures that tell of my body");
+  const age = make("input", { type: "checkbox", onchange: ({ target }) => choose(target) });
+  const group = make("label", { class: "switch" }, age, " Let others find me by my age group");
   const segments = make("div", { class: "segments" }, ...Object.entries(MODES).map(radio));
-  const choices = make("fieldset", { class: "efforts", disabled: true }, make("legend", {}, "Others see"), segments, field, figures);
-  root.replaceChildren(choices, means, reach, trouble);
+  const choices = make("fieldset", { class: "efforts", disabled: true }, make("legend", {}, "Others see"), segments, field, figures, group);
+  const found = make("p", { class: "muted" }, AGE_SHOWN);
+  root.replaceChildren(choices, means, reach, found, trouble);
   let known = { mode: "full", alias: "" };
 
   function show() {
@@ -59,6 +66,9 @@ export function showingChoice(root, name, { load, save }) {
     setText(means, MODES[known.mode][1]);
     figures.hidden = !SHOWS_BODY.includes(known.mode);
     body.checked = known.body ?? false;
+    group.hidden = !ON_BOARD.includes(known.mode);
+    age.checked = known.age ?? false;
+    found.hidden = group.hidden || !age.checked;
     reach.hidden = figures.hidden;
     setText(reach, body.checked ? BODY_SHOWN : BODY_KEPT);
   }
@@ -80,8 +90,8 @@ export function showingChoice(root, name, { load, save }) {
   async function choose(by) {
     const mode = segments.querySelector("input:checked").value;
     const typed = alias.value.trim();
-    const choice = body.checked ? { mode, body: true } : { mode };
-    await ask(() => save(typed ? { ...choice, alias: typed } : choice));
+    const choice = { mode, ...(typed && { alias: typed }), ...(body.checked && { body: true }), ...(age.checked && { age: true }) };
+    await ask(() => save(choice));
     choices.disabled = false;
     by.focus();
   }

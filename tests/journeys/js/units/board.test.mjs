@@ -94,6 +94,21 @@ test("a board by something else than effort has figures, and another metric make
   assert.deepEqual([board.metric, figures()], ["effort", [2.1, 3.5]]);
 });
 
+test("what passes a filter are the lines that the server names, in its places", () => {
+  const board = boardOf(snapshot());
+  const passing = () => board.passing().map(({ n, rank }) => [n, rank]);
+  assert.deepEqual(passing(), [
+    [2, 1],
+    [1, 2],
+  ]);
+  board.takeFiltered({ places: [[1, 1], [9, 2]] });
+  assert.deepEqual(passing(), [[1, 1]], "of who is not on the board yet there is nothing to show");
+  board.takeFiltered({});
+  assert.deepEqual(passing(), []);
+  board.takeFiltered(null);
+  assert.equal(passing().length, 2);
+});
+
 test("who is gone from the board has no line any more", () => {
   const board = boardOf(snapshot());
   assert.equal(board.apply(changes({ gone: [1] })), "applied");
