@@ -14,10 +14,11 @@ from services.classes.showing import Showing
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ClassId, OnDemandId
 
-_MEMBER = f"account_id, accounts.name, n, role, feed_epoch, baseline, {SHOWING}"
+_MEMBER = f"account_id, accounts.name, n, role, feed_epoch, baseline, team, {SHOWING}"
 _COLUMNS = """
     classes.id, classes.code, classes.title, classes.coach_id, accounts.name AS coach_name,
     classes.created_at, classes.ended_at, classes.coaches_n, classes.needs, classes.heat, classes.metric, classes.ranking_n,
+    classes.teams,
     classes.on_demand_id, classes.places, classes.late_min,
     ARRAY(
         SELECT helping.account_id FROM class_members AS helping
@@ -49,9 +50,10 @@ class Classes:
         status: str = await self._tx.execute(
             """
             INSERT INTO classes (
-                id, code, title, coach_id, created_at, needs, heat, metric, on_demand_id, places, late_min, start_key
+                id, code, title, coach_id, created_at, needs, heat, metric, on_demand_id, places, late_min, start_key,
+                teams
             )
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
             ON CONFLICT (code) DO NOTHING
             """,
             live.id,
@@ -66,6 +68,7 @@ class Classes:
             None if live.group is None else live.group.places,
             None if live.group is None else live.group.late_min,
             start_key,
+            list(live.teams),
         )
         return status.endswith(" 1")
 
@@ -180,24 +183,27 @@ class Classes:
         at: datetime,
         baseline: int | None = None,
         age_group: AgeGroup | None = None,
+        team: int | None = None,
     ) -> Membership:
         """Make somebody a member, shown as they have chosen for the classes to come, and in this `age_group` if they show one; or
-        give the member there is this role, and this `baseline` if it had none.
+        give the member there is this role, and this `baseline` and `team` if it had none.
 
         The class row must be locked: member numbers are handed out one by one.
         """
         row = await self._tx.fetchrow(
             f"""
             INSERT INTO class_members (class_id, account_id, n, role, joined_at, baseline, showing_mode,
-                                       showing_alias, showing_body, showing_age, showing_age_group)
+                                       showing_alias, showing_body, showing_age, showing_age_group, team)
             SELECT $1, $2, (SELECT coalesce(max(n), 0) + 1 FROM class_members WHERE class_id = $1), $3, $4, $5,
                 coalesce(chosen.mode, 'full'), coalesce(chosen.alias, ''), coalesce(chosen.body, false),
                 coalesce(chosen.age, false),
-                CASE WHEN chosen.age AND chosen.mode NOT IN ('coach', 'hidden') THEN $6 END
+                CASE WHEN chosen.age AND chosen.mode NOT IN ('coach', 'hidden') THEN $6 END,
+                $7
             FROM (VALUES (true)) AS always LEFT JOIN showing_defaults AS chosen ON chosen.account_id = $2
             ON CONFLICT (class_id, account_id) DO UPDATE
-                SET role = excluded.role, baseline = coalesce(class_members.baseline, excluded.baseline)
-            RETURNING account_id, n, role, feed_epoch, baseline, {SHOWING},
+                SET role = excluded.role, baseline = coalesce(class_members.baseline, excluded.baseline),
+                    team = coalesce(class_members.team, excluded.team)
+            RETURNING account_id, n, role, feed_epoch, baseline, team, {SHOWING},
                 (SELECT name FROM accounts WHERE id = account_id) AS name, {_ALSO}
             """,  # noqa: S608
             class_id,
@@ -206,8 +212,22 @@ class Classes:
             at,
             baseline,
             age_group,
+            team,
         )
         return _membership(row)
+
+    async def smallest_team(self, class_id: ClassId, teams: int) -> int:
+        """The team with the fewest members of `teams`, the first of those that have as few. The class row must be locked."""
+        team: int = await self._tx.fetchval(
+            """
+            SELECT team FROM generate_series(0, $2 - 1) AS team
+            ORDER BY (SELECT count(*) FROM class_members AS member WHERE member.class_id = $1 AND member.team = team.team), team
+            LIMIT 1
+            """,
+            class_id,
+            teams,
+        )
+        return team
 
     async def raise_feed(self, class_id: ClassId, account_id: AccountId) -> int:
         """A newer stream feeds this member's line from now on; returns its feed epoch."""
@@ -304,6 +324,7 @@ def _live_class(row: asyncpg.Record | None) -> LiveClass | None:
         metric=row["metric"],
         ranking_n=row["ranking_n"],
         group=_group(row),
+        teams=tuple(row["teams"]),
     )
 
 
@@ -326,4 +347,5 @@ def _membership(row: asyncpg.Record) -> Membership:
         removals=row.get("removals", 0),
         showing=showing if decided else None,
         baseline=row["baseline"],
+        team=row["team"],
     )

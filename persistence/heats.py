@@ -49,6 +49,19 @@ class Heats:
         )
         return found
 
+    async def team_of(self, class_id: ClassId, account_id: AccountId) -> int | None:
+        """The team of a member of the heat that is ridden in the room of this class."""
+        team: int | None = await self._tx.fetchval(
+            """
+            SELECT member.team
+            FROM heats JOIN challenge_members AS member ON member.challenge_id = heats.challenge_id
+            WHERE heats.class_id = $1 AND member.account_id = $2
+            """,
+            class_id,
+            account_id,
+        )
+        return team
+
     async def count_made(self, account_id: AccountId) -> int:
         """How many heats that are not closed somebody has made."""
         n: int = await self._tx.fetchval(

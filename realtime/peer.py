@@ -64,8 +64,8 @@ class ShareEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     set none: that limit stays on the node that speaks; `first`: they have been an athlete in no earlier class; `receipts` of
     cues that their clients have given lately; `showing` how they are shown, None when they never decided; `figure` of what the
     board is ranked by, where it is not made of the zones; `off_ms` how far off the clock of their client may be, None while it has
-    not said. What `showing` keeps from the hearers of the channel is not in the
-    entry (rooms/redaction.py).
+    not said; `team` an index into the teams of the class, which stays. What `showing` keeps from the hearers of the channel is not
+    in the entry (rooms/redaction.py).
     """
 
     n: int
@@ -89,6 +89,7 @@ class ShareEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     figure: Figure | None = None
     above_own: bool | None = None
     off_ms: int | None = None
+    team: int | None = None
 
 
 class Share(PeerMessage, frozen=True):

@@ -40,6 +40,7 @@ from services.classes.showing import Age, Alias, Body, DisplayMode
 from services.classes.steps import ZoneNumber
 from services.classes.summary import ClassStanding as ClassStanding
 from services.classes.summary import ClassSummary as ClassSummary
+from services.classes.team import TeamName, TeamNames, TeamRow, TeamRule
 from services.kernel.caller import Scope
 from services.kernel.ids import AccountId, ChallengeId, ClassId, IncidentId, NotificationId, StreamId, TaskId, WorkoutId
 from services.kernel.problems import ProblemView
@@ -248,7 +249,8 @@ class ClassView(Shape, frozen=True):
     With `group` nobody coaches it: `coach_id` is who has started it, and it waits in a lobby (`class.ready`).
 
     The board is ranked by `metric`, figures are in `unit`, and equals share a rank: compared `exact`, free of rounding, or
-    `as_shown`. `ranking_n` counts the changes of that, as `coaches_n` does."""
+    `as_shown`. `ranking_n` counts the changes of that, as `coaches_n` does. Athletes are in `teams`, if it has any: a team's
+    figure is the `mean` of its athletes on the board, or the `sum` (`team_rule`)."""
 
     id: ClassId
     code: str
@@ -266,16 +268,19 @@ class ClassView(Shape, frozen=True):
     ties: TieRule = "exact"
     ranking_n: int = 0
     group: GroupView | None = None
+    teams: tuple[str, ...] = ()
+    team_rule: TeamRule = "mean"
 
 
 class ClassCreate(Shape, frozen=True):
     """Create a live class (role coach), whose board is ranked by `metric`. `needs`: nobody but who leads it is let in without this
-    entitlement."""
+    entitlement. With `teams` every athlete is in one: the one that they name when they join, or the smallest."""
 
     title: Title
     needs: EntitlementName | None = None
     traceparent: TraceParent | None = None
     metric: Metric = "effort"
+    teams: TeamNames = ()
 
 
 class RankingSet(Shape, frozen=True):
@@ -325,12 +330,14 @@ class MemberLetIn(Shape, frozen=True):
 class RoomJoin(Shape, frozen=True):
     """Join the room of a class by its join code. `role` coach needs to lead this class.
 
-    `since`, for whoever comes back: the position of the last event of this room that was dealt with.
+    `since`, for whoever comes back: the position of the last event of this room that was dealt with. `team`, where the class has
+    teams: the name of the one that an athlete wants to be in; who is in one stays in it.
     """
 
     code: Code
     role: Role = "athlete"
     since: PositionText | None = None
+    team: TeamName | None = None
 
 
 class RoomRef(Shape, frozen=True):
@@ -341,13 +348,14 @@ class RoomRef(Shape, frozen=True):
 
 class Member(Shape, frozen=True, kw_only=True):
     """Somebody on the board. `n` is the member's number in this room, used in every row; `account_id` is missing where they go by
-    an alias, which is then their `name`."""
+    an alias, which is then their `name`. `team` is an index into the teams of the class."""
 
     n: int
     account_id: AccountId | None = None
     name: str
     role: Role
     present: bool = True
+    team: int | None = None
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True):
@@ -382,7 +390,7 @@ class BoardSnapshot(Shape, frozen=True):
 
     `epoch` names this telling of the board and `v` its version: changes apply only on top of the same epoch and of v - 1.
     `at_ms` is the server's wall clock. It is ranked by `metric`; `figures` in that, of everybody. Ranked by effort it has none: the
-    rows say it.
+    rows say it. `teams` are those of whom somebody is on the board.
     """
 
     class_id: ClassId
@@ -393,12 +401,13 @@ class BoardSnapshot(Shape, frozen=True):
     rows: tuple[Row, ...]
     metric: Metric = "effort"
     figures: tuple[Figured, ...] = ()
+    teams: tuple[TeamRow, ...] = ()
 
 
 class BoardChanges(Shape, frozen=True):
     """What changed since version `v - 1` of `epoch`: rows and members to put in place of the old ones, by `n`, and the numbers of
     those who are `gone` from the board: forget their rows and their names. `figures` likewise; when `metric` is another one than
-    before, forget all figures first.
+    before, forget all figures first. `teams` are all of them where one is another than before.
 
     A client whose board is not at exactly `epoch`, `v - 1` must ask for `board.get`.
     """
@@ -412,6 +421,7 @@ class BoardChanges(Shape, frozen=True):
     gone: tuple[int, ...] = ()
     metric: Metric = "effort"
     figures: tuple[Figured, ...] = ()
+    teams: tuple[TeamRow, ...] | None = None
 
 
 class BoardPrivate(Shape, frozen=True):

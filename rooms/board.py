@@ -36,6 +36,7 @@ from services.classes.metric import Metric, score_of, shown
 from services.classes.ranking import ranked, weight
 from services.classes.receipts import Receipt
 from services.classes.showing import Showing, is_named
+from services.classes.team import TeamRow, TeamRule, team_rows
 from services.kernel.ids import AccountId
 from services.training.zones import percent_of_max
 
@@ -49,7 +50,7 @@ class Line(msgspec.Struct, frozen=True):
 
 class Changes(msgspec.Struct, frozen=True):
     """Rows and members that differ from what the board last said, and the numbers of those who are no longer on it; figures that
-    differ, all of them where `metric` is another one than before."""
+    differ, all of them where `metric` is another one than before; all `teams` where one of them differs, None where none does."""
 
     rows: tuple[Row, ...]
     members: tuple[Member, ...]
@@ -57,9 +58,11 @@ class Changes(msgspec.Struct, frozen=True):
     figures: tuple[Figured, ...] = ()
     metric: Metric = "effort"
     turned: bool = False
+    teams: tuple[TeamRow, ...] | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.members or self.gone or self.figures or self.turned)
+        differ = self.rows or self.members or self.gone or self.figures or self.turned
+        return bool(differ) or self.teams is not None
 
 
 class Board:
@@ -76,6 +79,8 @@ class Board:
         self._figures: dict[int, Figured] = {}
         self._metric: Metric = "effort"
         self._told_metric: Metric = "effort"
+        self._teams: tuple[TeamRow, ...] = ()
+        self._team_rule: TeamRule = "mean"
 
     @property
     def metric(self) -> Metric:
@@ -85,6 +90,15 @@ class Board:
     def rank_by(self, metric: Metric) -> None:
         """Rank by this from the next `refresh` on."""
         self._metric = metric
+
+    @property
+    def team_rule(self) -> TeamRule:
+        """What a team's figure is on this board."""
+        return self._team_rule
+
+    def team_by(self, rule: TeamRule) -> None:
+        """A team's figure is this from the next `refresh` on."""
+        self._team_rule = rule
 
     # -- merging ------------------------------------------------------------------------------------------------
 
@@ -199,6 +213,8 @@ class Board:
         }
         rows = {row.n: row for row in _rank((line.feed for line in lines if _competes(line)), scores, now_ms)}
         figures = {} if metric == "effort" else {n: Figured(n, shown(metric, score)) for n, score in scores.items()}
+        in_teams = {line.feed.n: line.feed.team for line in lines if line.feed.team is not None and _competes(line)}
+        teams = team_rows(metric, self._team_rule, in_teams, scores) if in_teams else ()
         turned = metric != self._told_metric
         told = {} if turned else self._figures
         changes = Changes(
@@ -208,8 +224,10 @@ class Board:
             figures=tuple(figured for n, figured in figures.items() if told.get(n) != figured),
             metric=metric,
             turned=turned,
+            teams=teams if teams != self._teams else None,
         )
         self._rows, self._members, self._figures, self._told_metric = rows, members, figures, metric
+        self._teams = teams
         return changes
 
     def lines(self) -> tuple[Line, ...]:
@@ -255,6 +273,10 @@ class Board:
         """Figures as of the last `refresh`, none where effort is what ranks."""
         return tuple(self._figures.values())
 
+    def teams(self) -> tuple[TeamRow, ...]:
+        """Teams as of the last `refresh`, by rank."""
+        return self._teams
+
     def members(self) -> tuple[Member, ...]:
         """Members as of the last `refresh`, by number."""
         return tuple(self._members[n] for n in sorted(self._members))
@@ -266,6 +288,9 @@ class Board:
 
     def _merge(self, of_member: dict[str, ShareEntry]) -> Line:
         feed = max(of_member.items(), key=_precedence)[1]
+        if feed.team is None and any(entry.team is not None for entry in of_member.values()):
+            # It has spoken last of before they were in one.
+            feed = msgspec.structs.replace(feed, team=max(entry.team or 0 for entry in of_member.values()))
         present = any(entry.present and node not in self._silent for node, entry in of_member.items())
         return Line(feed=feed, present=present)
 
@@ -297,7 +322,7 @@ def member_of(line: Line) -> Member:
     """Somebody as the board calls them: their account goes with their own name alone."""
     feed = line.feed
     account_id = feed.account_id if is_named(feed.showing) else None
-    return Member(n=feed.n, account_id=account_id, name=feed.name, role=feed.role, present=line.present)
+    return Member(n=feed.n, account_id=account_id, name=feed.name, role=feed.role, present=line.present, team=feed.team)
 
 
 def _rank(feeds: Iterable[ShareEntry], scores: Mapping[int, int | None], now_ms: int) -> Iterator[Row]:

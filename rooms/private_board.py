@@ -74,7 +74,7 @@ class Private:
 
 
 def _member(feed: ShareEntry, *, present: bool) -> Member:
-    return Member(n=feed.n, account_id=feed.account_id, name=feed.name, role=feed.role, present=present)
+    return Member(n=feed.n, account_id=feed.account_id, name=feed.name, role=feed.role, present=present, team=feed.team)
 
 
 def _row(feed: ShareEntry, public: Board, now_ms: int) -> Row:

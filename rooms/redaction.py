@@ -79,6 +79,7 @@ def _nothing_of(entry: ShareEntry, name: str, showing: Showing) -> ShareEntry:
         figure=None,
         above_own=None,
         off_ms=None,
+        team=None,
     )
 
 

@@ -18,6 +18,7 @@ from rooms.tape import Beat, Note, Said, sum_of
 from services.classes.live_class import Membership
 from services.classes.metric import MEASURES, Metric
 from services.classes.showing import body_shown, is_named, on_board, public_name
+from services.classes.team import TeamRow
 from services.kernel.ids import AccountId, ClassId
 
 
@@ -78,6 +79,7 @@ class Retelling:
             self.board.put(node, entry)
         self.board.hear_only_but(beat.silent)
         self.board.rank_by(beat.metric)
+        self.board.team_by(beat.team_rule)
 
     def _told(self, beat: Beat, *, fits: bool) -> Retold | None:
         """The frame of a beat. It can only be compared when it `fits` on the one that was told before it."""
@@ -171,6 +173,7 @@ class Telling:
             gone=retold.changes.gone,
             metric=retold.changes.metric,
             figures=self._figures(retold.changes.figures, retold.changes.metric),
+            teams=None if retold.changes.teams is None else self._teams(retelling),
         )
 
     def whole(self, retelling: Retelling, at_ms: int) -> BoardSnapshot:
@@ -184,6 +187,7 @@ class Telling:
             members=self._named(retelling.board.members()),
             metric=retelling.board.metric,
             figures=self._figures(retelling.board.figures(), retelling.board.metric),
+            teams=self._teams(retelling),
         )
 
     def said(self, note: Said) -> bytes | None:
@@ -229,6 +233,14 @@ class Telling:
             for each in figures
             if each.n in self._seen
         )
+
+    def _teams(self, retelling: Retelling) -> tuple[TeamRow, ...]:
+        """The teams as they were; none where somebody counted in them who is not shown now, or has left: what is shown of the
+        others would tell what they had."""
+        board = retelling.board
+        counted = {line.feed.n for line in board.lines() if line.feed.team is not None}
+        kept = counted & self._keeps_body if MEASURES[board.metric].personal else set()
+        return board.teams() if counted <= self._seen and not kept else ()
 
     def _rows(self, rows: Iterable[Row], metric: Metric) -> tuple[Row, ...]:
         seen = (row for row in rows if row.n in self._seen)

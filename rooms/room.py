@@ -85,6 +85,8 @@ def view_of(live: LiveClass) -> ClassView:
         ties=MEASURES[live.metric].tie,
         ranking_n=live.ranking_n,
         group=None if live.group is None else GroupView(live.group.places, live.group.late_min),
+        teams=live.teams,
+        team_rule=live.team_rule,
     )
 
 
@@ -147,6 +149,7 @@ class Room:
         self._own: dict[AccountId, ShareEntry] = {}
         self._bases: dict[AccountId, Basis] = {}
         self._rank_by(live.metric)
+        self.board.team_by(live.team_rule)
         self._dirty: set[AccountId] = set()
         self._private_dirty: set[AccountId] = set()
         self._connections: dict[AccountId, set[str]] = {}
@@ -180,6 +183,7 @@ class Room:
                     finished=False,
                     first=membership.first,
                     showing=membership.showing,
+                    team=membership.team,
                 )
             )
 
@@ -196,7 +200,16 @@ class Room:
         self._connections.setdefault(membership.account_id, set()).add(connection.id)
         own = self._own[membership.account_id]
         off_ms = own.off_ms if connection.off_ms is None else connection.off_ms
-        self._put(msgspec.structs.replace(own, present=True, role=membership.role, name=membership.name, off_ms=off_ms))
+        self._put(
+            msgspec.structs.replace(
+                own,
+                present=True,
+                role=membership.role,
+                name=membership.name,
+                team=membership.team,
+                off_ms=off_ms,
+            )
+        )
 
     def take_off(self, connection: Connection) -> None:
         """A connection has said how far off its clock may be; of several of one account the last one counts."""
@@ -518,7 +531,8 @@ class Room:
         if changes:
             self._version += 1
         if self.tape is not None:
-            self.tape.beat(now_ms, self._version, changes, self.board.silent, self.board.standing, self.board.metric)
+            board = self.board
+            self.tape.beat(now_ms, self._version, changes, board.silent, board.standing, board.metric, board.team_rule)
         if not changes:
             return None
         return event_frame(
@@ -533,6 +547,7 @@ class Room:
                 gone=changes.gone,
                 metric=changes.metric,
                 figures=changes.figures,
+                teams=changes.teams,
             ),
         )
 
@@ -581,6 +596,7 @@ class Room:
             rows=self.board.rows(),
             metric=self.board.metric,
             figures=self.board.figures(),
+            teams=self.board.teams(),
         )
 
     def snapshot_frame(self, now_ms: int) -> Frame:
@@ -623,7 +639,7 @@ class Room:
         own = self._own.get(account_id)
         if own is None or own.showing is None:
             return self.board.member(account_id)
-        return Member(n=own.n, account_id=account_id, name=own.name, role=own.role, present=own.present)
+        return Member(n=own.n, account_id=account_id, name=own.name, role=own.role, present=own.present, team=own.team)
 
     def named(self, account_id: AccountId) -> bool:
         """Whether the room may know that it is this person: they are known here, and have decided nothing against it."""

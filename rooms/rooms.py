@@ -37,7 +37,6 @@ from realtime.wire import (
     ClassEndedView,
     LobbyView,
     Missed,
-    Role,
     RoomJoin,
     RoomJoined,
     RoomPresence,
@@ -172,7 +171,7 @@ class Rooms:
         member may also come back to a class that has ended meanwhile, for what they missed of it.
 
         Raises `ClassNotFound`, `TooManyAttempts`, `ClassOver`, `Forbidden`, `RemovedFromClass`, `ClassFull`, `TooManyRooms`,
-        `Unavailable`; and what `admit` raises.
+        `Unavailable`, `BadShape` for a team that there is not; and what `admit` raises.
         """
         caller = connection.caller
         async with self._transactions() as stores:
@@ -186,7 +185,7 @@ class Rooms:
             await admit_rider(stores.heats, live, caller, "$.code")
             membership = None
             if "display" not in caller.roles:
-                membership = await self._membership(stores, live, caller, request.role)
+                membership = await self._membership(stores, live, caller, request)
                 await self.read_blocks(stores, caller)
         room = await self.load(live.id)
         await self.on_join(connection, live.id, request)
@@ -247,7 +246,7 @@ class Rooms:
             if caller.account_id not in self.screen:
                 self.screen.know(caller.account_id, blocked)
 
-    async def _membership(self, stores: Stores, live: LiveClass, caller: Caller, role: Role) -> Membership:
+    async def _membership(self, stores: Stores, live: LiveClass, caller: Caller, request: RoomJoin) -> Membership:
         if live.over:
             found = await stores.classes.membership(live.id, caller.account_id)
             if found is None:
@@ -255,7 +254,8 @@ class Rooms:
             if found.removed:
                 raise RemovedFromClass
             return found
-        return await seat(stores, live, caller.account_id, role, utc(self._clock.wall_ms()))
+        now = utc(self._clock.wall_ms())
+        return await seat(stores, live, caller.account_id, request.role, now, request.team)
 
     def may_decide(self, account_id: AccountId) -> None:
         """Raise `RateLimited` when somebody changes too often how they are shown."""

@@ -14,6 +14,7 @@ from services.classes.metric import BASELINE_DAYS, baseline_of
 from services.classes.offer import may_come_in
 from services.classes.on_demand import may_come_late
 from services.classes.showings import group_in
+from services.classes.team import team_named
 from services.kernel.caller import Caller
 from services.kernel.clock import to_wall_ms
 from services.kernel.ids import AccountId
@@ -51,15 +52,18 @@ async def admit_rider(heats: Heats, live: LiveClass, caller: Caller, path: str) 
         raise ClassNotFound(path=path)
 
 
-async def seat(stores: Stores, live: LiveClass, account_id: AccountId, role: Role, now: datetime) -> Membership:
+async def seat(
+    stores: Stores, live: LiveClass, account_id: AccountId, role: Role, now: datetime, team: str | None = None
+) -> Membership:
     """Have somebody's place in this role (`role_after` says what becomes of the one they had); what an athlete's improvement is
-    measured by, and the age group of who shows one, are looked up before anybody waits for them. Raises `ClassFull`, and
-    `RemovedFromClass` for who was sent out."""
-    classes = stores.classes
+    measured by, and the age group of who shows one, are looked up before anybody waits for them. Where there are teams an
+    athlete who is in none comes into the one that is named, or the smallest; in a heat into that of its challenge. Raises
+    `ClassFull`, `BadShape` for a team that there is not, and `RemovedFromClass` for who was sent out."""
+    classes, wanted = stores.classes, team_named(live.teams, team)
     found = await classes.membership(live.id, account_id)
     if found is not None and found.removed:
         raise RemovedFromClass
-    if found is not None and role_after(found.role, role) == found.role:
+    if found is not None and role_after(found.role, role) == found.role and not _lacks_team(live, found):
         return found
     baseline = None
     if role == "athlete":
@@ -72,4 +76,15 @@ async def seat(stores: Stores, live: LiveClass, account_id: AccountId, role: Rol
     if found is None and not await classes.has_place(live.id, places):
         raise ClassFull(limit=places)
     role = role if found is None else role_after(found.role, role)
-    return await classes.enter(live.id, account_id, role, now, baseline, age_group)
+    own = await _team(stores, live, account_id, wanted) if live.teams and role == "athlete" else None
+    return await classes.enter(live.id, account_id, role, now, baseline, age_group, own)
+
+
+def _lacks_team(live: LiveClass, found: Membership) -> bool:
+    return bool(live.teams) and found.role == "athlete" and found.team is None
+
+
+async def _team(stores: Stores, live: LiveClass, account_id: AccountId, wanted: int | None) -> int | None:
+    if live.heat:
+        return await stores.heats.team_of(live.id, account_id)
+    return await stores.classes.smallest_team(live.id, len(live.teams)) if wanted is None else wanted

@@ -26,6 +26,7 @@ from persistence.tapes import Piece
 from realtime.peer import ShareEntry
 from rooms.board import Changes
 from services.classes.metric import Metric
+from services.classes.team import TeamRule
 from services.kernel.ids import AccountId, ClassId
 
 WHOLE_EVERY: Final = 12
@@ -41,7 +42,8 @@ _ARRAY_32: Final = b"\xdd"
 class Beat(msgspec.Struct, frozen=True, array_like=True, tag="beat"):
     """One refresh of the board at `at_ms` (wall clock). `puts` are the entries that came since the one before, with the node that
     says them; all there are when `whole`. `silent` nodes make nobody present. `v` is the version of the board from now on, `told`
-    the check sum of the frame of changes, empty when nothing was told; `metric` what the board was ranked by."""
+    the check sum of the frame of changes, empty when nothing was told; `metric` what the board was ranked by, `team_rule`
+    what a team's figure was."""
 
     at_ms: int
     v: int
@@ -50,6 +52,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="beat"):
     puts: tuple[tuple[str, ShareEntry], ...]
     whole: bool = False
     metric: Metric = "effort"
+    team_rule: TeamRule = "mean"
 
 
 class Said(msgspec.Struct, frozen=True, array_like=True, tag="said"):
@@ -109,6 +112,7 @@ class Tape:
         silent: Collection[str],
         standing: Callable[[], Iterable[tuple[str, ShareEntry]]],
         metric: Metric = "effort",
+        team_rule: TeamRule = "mean",
     ) -> None:
         """The board was refreshed. `standing` tells all entries on it."""
         now_silent = tuple(sorted(silent))
@@ -122,7 +126,7 @@ class Tape:
         self._has_beat = True
         told = sum_of(changes) if changes else b""
         noted = tuple((node, nameless(entry)) for node, entry in puts)
-        self._note(Beat(at_ms, v, told, now_silent, noted, whole, metric))
+        self._note(Beat(at_ms, v, told, now_silent, noted, whole, metric, team_rule))
         self._puts.clear()
 
     def said(self, at_ms: int, event: str, payload: bytes) -> None:
@@ -167,11 +171,17 @@ def notes_of(data: bytes) -> Iterator[Note]:
 
 def sum_of(changes: Changes) -> bytes:
     """A check sum of what a frame of changes says, but for names, which may be others when the tape is played, and for the order in
-    which members came. A frame of a board that is ranked by effort has the sum that it had before there was anything else."""
-    members = sorted((member.n, member.role, member.present) for member in changes.members)
+    which members came. A frame of a board that is ranked by effort and has no teams has the sum that it had before there was
+    anything else."""
+    members = sorted(
+        (member.n, member.role, member.present, *(() if member.team is None else (member.team,)))
+        for member in changes.members
+    )
     said: tuple[object, ...] = (changes.rows, members, changes.gone)
     if changes.metric != "effort" or changes.turned:
         said += (changes.metric, changes.figures)
+    if changes.teams is not None:
+        said += ("teams", changes.teams)
     return hashlib.blake2b(_encode(said), digest_size=SUM_BYTES).digest()
 
 

@@ -67,7 +67,7 @@ class PeopleList(msgspec.Struct, frozen=True):
 
 async def create_class(deps: GatewayDeps, call: Call[ClassCreate, Nothing, Nothing]) -> ClassView:
     body = call.body
-    return view_of(await deps.classes.create(call.caller, body.title, body.needs, body.metric))
+    return view_of(await deps.classes.create(call.caller, body.title, body.needs, body.metric, body.teams))
 
 
 async def own_classes(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> ClassList:

@@ -750,7 +750,15 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         teams=("Hills", "Flats"),
     ),
     ChallengeJoin(code="K7WQ2MXB4T", time_zone="Europe/Vienna", team="Hills"),
-    HeatCreate(title="Six o'clock sprint", kind="effort", length_min=20, time_zone="Europe/Vienna", late="refused"),
+    HeatCreate(
+        title="Six o'clock sprint",
+        kind="effort",
+        length_min=20,
+        time_zone="Europe/Vienna",
+        late="refused",
+        teams=("Red", "Blue"),
+        team="Blue",
+    ),
     HeatReady(),
     ClassGhost(_class, "class", 5_000, (0, 4_000, 14_000, 29_000), cut=False, name="Jonas"),
     _challenge,
@@ -1186,7 +1194,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.ServiceState(
         state="stale", since_ms=_START + 900_000, reason="this node has not heard its own heartbeat for 6 s"
     ),
-    wire.ClassCreate(title="Thursday hills"),
+    wire.ClassCreate(title="Thursday hills", teams=("Red", "Blue")),
     wire.ClassRef(class_id=_class),
     _over,
     wire.ClassCoachesView(**msgspec.structs.asdict(_over), position=_position),

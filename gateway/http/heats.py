@@ -4,11 +4,11 @@ from typing import Annotated
 
 import msgspec
 
-from gateway.http.challenges import ChallengePath, FromZone, ZoneName
+from gateway.http.challenges import ChallengePath, FromZone, Teams, ZoneName
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.access import permission as may
-from services.challenges.challenge import Ties, Title
+from services.challenges.challenge import TeamName, Ties, Title
 from services.challenges.challenges import ChallengeView
 from services.challenges.heat import HeatKind, Late
 from services.kernel.problems import (
@@ -29,7 +29,8 @@ class HeatCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A heat to make: `effort` points, time in zone `from_zone` and above, or metres (`distance`; of whoever has a machine, watch
     or foot pod that measures them), in `length_min` minutes from a common start. Whoever has `target` is done. `ties`: of two with
     the same score the `first` one there stands higher, or the rank is `shared`. Whoever comes in when it has begun starts `late`,
-    or is refused. `time_zone` (of the IANA list) is yours, as for every challenge."""
+    or is refused. With `teams` you say in which `team` you are, as does whoever comes in. `time_zone` (of the IANA list) is
+    yours, as for every challenge."""
 
     title: Title
     kind: HeatKind
@@ -39,6 +40,8 @@ class HeatCreate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     target: Target | None = None
     ties: Ties = "first"
     late: Late = "starts_late"
+    teams: Teams = ()
+    team: TeamName | None = None
 
 
 class HeatReady(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +62,8 @@ async def create_heat(deps: GatewayDeps, call: Call[HeatCreate, Nothing, Nothing
         ties=asked.ties,
         late=asked.late,
         time_zone=asked.time_zone,
+        teams=asked.teams,
+        team=asked.team,
     )
 
 

@@ -210,7 +210,8 @@ class Live:
         reply.ok(await self._chatting.history(connection, message))
 
     async def class_create(self, connection: Connection, message: wire.ClassCreate, reply: Reply) -> None:
-        made = await self._classes.create(connection.caller, message.title, message.needs, message.metric)
+        caller = connection.caller
+        made = await self._classes.create(caller, message.title, message.needs, message.metric, message.teams)
         reply.ok(view_of(made))
 
     async def class_end(self, connection: Connection, message: wire.ClassRef, reply: Reply) -> None:

@@ -155,10 +155,15 @@ def rules_from(
         raise ContradictoryChallenge(f"a challenge begins within {MOST_AHEAD_DAYS} days", path="$.first_day")
     if (kind == "zone_time") != (from_zone is not None):
         raise ContradictoryChallenge("from_zone belongs to zone_time, and zone_time needs it", path="$.from_zone")
+    return Rules(kind, first_day, last_day, ties, from_zone, names_of_teams(teams))
+
+
+def names_of_teams(teams: tuple[str, ...]) -> tuple[str, ...]:
+    """The names as they are kept. Raises `ContradictoryChallenge` unless there are none, or two and more that differ."""
     names = tuple(name.strip() for name in teams)
     if len(names) == 1 or "" in names or len({name.casefold() for name in names}) < len(names):
         raise ContradictoryChallenge("teams are two or more, each with a name of its own", path="$.teams")
-    return Rules(kind, first_day, last_day, ties, from_zone, names)
+    return names
 
 
 def team_from(rules: Rules, name: str | None) -> int | None:

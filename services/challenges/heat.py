@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.challenges.challenge import HeatTerms, Rules, Ties
+from services.challenges.challenge import HeatTerms, Rules, Ties, names_of_teams
 from services.classes.metric import Metric, minutes_from
 from services.kernel.clock import utc
 from services.kernel.ids import ChallengeId, ClassId
@@ -89,6 +89,7 @@ def heat_rules(
     ties: Ties,
     late: Late,
     now_ms: int,
+    teams: tuple[str, ...] = (),
 ) -> Rules:
     """The rules of a heat that somebody makes now. `target_in` are points, minutes in the zone, or metres. Its only day is the UTC
     day on which it was made. Raises `ContradictoryChallenge`, with the path of what is wrong."""
@@ -103,7 +104,7 @@ def heat_rules(
         )
     day = utc(now_ms).date()
     terms = HeatTerms(length_min * MS_PER_MINUTE, late == "starts_late", target)
-    return Rules(kind, day, day, ties, from_zone, (), terms)
+    return Rules(kind, day, day, ties, from_zone, names_of_teams(teams), terms)
 
 
 def board_metric(rules: Rules) -> Metric:

@@ -16,7 +16,7 @@ import msgspec
 
 from services.access import permission as may
 from services.access.policy import owned, require, require_held
-from services.challenges.challenge import Challenge, Entrant, Ties, require_zone
+from services.challenges.challenge import Challenge, Entrant, Ties, require_zone, team_from
 from services.challenges.challenges import (
     AccountStore,
     ChallengeStore,
@@ -135,11 +135,15 @@ class Heats:
         ties: Ties,
         late: Late,
         time_zone: str,
+        teams: tuple[str, ...] = (),
+        team: str | None = None,
     ) -> ChallengeView:
-        """Make a heat; its maker is in it. Raises `ContradictoryChallenge`, `TooManyChallenges`, and `BadShape` for the zone."""
+        """Make a heat; its maker is in it, where there are teams in the one of this name. Raises `ContradictoryChallenge`,
+        `TooManyChallenges`, and `BadShape` for zone and team."""
         require_held(caller, may.USE_CHALLENGES)
         now_ms = self._clock.wall_ms()
-        rules = heat_rules(kind, length_min, from_zone, target, ties, late, now_ms)
+        rules = heat_rules(kind, length_min, from_zone, target, ties, late, now_ms, teams)
+        own = team_from(rules, team)
         zone = require_zone(time_zone)
         if not title.strip():
             raise BadShape("give the heat a title", path="$.title")
@@ -154,7 +158,7 @@ class Heats:
                     continue
                 if not await stores.classes.create(room):
                     raise Busy("no free code was found; try again")
-                return await self._opened(stores, caller, challenge, room, zone)
+                return await self._opened(stores, caller, challenge, room, Joined(1, zone, own, now_ms))
         raise Busy("no free code was found; try again")
 
     async def ready(self, caller: Caller, challenge_id: ChallengeId, *, ready: bool) -> ChallengeView:
@@ -186,15 +190,15 @@ class Heats:
         return view
 
     async def _opened(
-        self, stores: HeatStores, caller: Caller, challenge: Challenge, room: LiveClass, zone: str
+        self, stores: HeatStores, caller: Caller, challenge: Challenge, room: LiveClass, joined: Joined
     ) -> ChallengeView:
         now_ms = challenge.created_ms
         script = Script((Block((Interval(terms_of(challenge.rules).length_ms, room.title),)),))
         await stores.timelines.save_script(room.id, script, 1, utc(now_ms))
         await stores.heats.add(challenge.id, room.id)
         challenge = await append(stores.challenges, challenge, Opened(challenge.id, challenge.rules))
-        challenge = await append(stores.challenges, challenge, Joined(1, zone, None, now_ms))
-        me = Entrant(1, caller.account_id, zone, None, now_ms, None, 0, 0, challenge.seq)
+        challenge = await append(stores.challenges, challenge, joined)
+        me = Entrant(1, caller.account_id, joined.zone, joined.team, now_ms, None, 0, 0, challenge.seq)
         await stores.challenges.enter(challenge.id, me)
         due = ChallengeDue(challenge.id)
         await stores.schedule.once(due, challenge.id, at_ms=now_ms + GATHER_MS, key=f"{challenge.id}:gather")
@@ -251,4 +255,5 @@ class Heats:
             created_ms=challenge.created_ms,
             heat=True,
             metric=board_metric(challenge.rules),
+            teams=challenge.rules.teams,
         )

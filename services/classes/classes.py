@@ -1,7 +1,7 @@
 """Live classes: create one, find it, end it, read how it went."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Final, Protocol
@@ -21,6 +21,7 @@ from services.classes.live_class import (
     normal_code,
 )
 from services.classes.metric import Metric
+from services.classes.team import team_names
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact, ClassEnded
@@ -96,11 +97,17 @@ class Classes:
         self._stage = stage
 
     async def create(
-        self, caller: Caller, title: str, needs: str | None = None, metric: Metric = "effort"
+        self,
+        caller: Caller,
+        title: str,
+        needs: str | None = None,
+        metric: Metric = "effort",
+        teams: Sequence[str] = (),
     ) -> LiveClass:
-        """Open a live class with a fresh join code, whose board is ranked by `metric`, for those who have what it `needs`. Raises
-        `Forbidden` for anybody but coaches."""
+        """Open a live class with a fresh join code, whose board is ranked by `metric`, for those who have what it `needs`, in these
+        `teams`. Raises `Forbidden` for anybody but coaches, and `BadShape` for teams that cannot be told apart."""
         require_held(caller, may.CREATE_CLASS)
+        names = team_names(teams)
         for _ in range(_CODE_TRIES):
             live = LiveClass(
                 id=ClassId(self._ids.next()),
@@ -111,6 +118,7 @@ class Classes:
                 created_ms=self._clock.wall_ms(),
                 needs=needs,
                 metric=metric,
+                teams=names,
             )
             async with self._transactions() as stores:
                 if await stores.classes.create(live):

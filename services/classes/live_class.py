@@ -15,6 +15,7 @@ from services.access.permission import Permission, Place
 from services.access.policy import NOTHING, Thing, require
 from services.classes.metric import Metric
 from services.classes.showing import Showing
+from services.classes.team import TeamRule
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, ClassId, OnDemandId
 from services.kernel.problems import ClassOver, Forbidden
@@ -51,7 +52,8 @@ class LiveClass(msgspec.Struct, frozen=True):
     """A class. `created_ms`, `ended_ms` wall clock, ms since 1970; `ended_ms` None while it is live. `co_coach_ids` lead it beside
     its coach (leading.py); `coaches_n` counts the changes of who leads. `needs`: the entitlement without which nobody is let in. In
     a `heat` only counts what is ridden while the class clock runs; `coach_id` is then `NOBODY`. Its board is ranked by `metric`;
-    `ranking_n` counts the changes of that. With `group` nobody coaches it, and `coach_id` is who has started it."""
+    `ranking_n` counts the changes of that. Its athletes are in `teams`, if it has any (team.py). With `group` nobody coaches
+    it, and `coach_id` is who has started it."""
 
     id: ClassId
     code: str
@@ -67,6 +69,12 @@ class LiveClass(msgspec.Struct, frozen=True):
     metric: Metric = "effort"
     ranking_n: int = 0
     group: GroupTerms | None = None
+    teams: tuple[str, ...] = ()
+
+    @property
+    def team_rule(self) -> TeamRule:
+        """What a team's figure is (team.py): in a heat what its table counts."""
+        return "sum" if self.heat else "mean"
 
     @property
     def over(self) -> bool:
@@ -80,9 +88,10 @@ class LiveClass(msgspec.Struct, frozen=True):
 
 
 class Membership(msgspec.Struct, frozen=True):
-    """An account in a class. `n` is its number on the board; `feed_epoch` counts the streams opened for it; `first`: it has been an
-    athlete in no earlier class; `removals` counts how often it was sent out and let back in, odd while it is out; `showing` how it
-    is shown, None when nothing was ever decided; `baseline` what its improvement is measured by (metric.py)."""
+    """An account in a class. `n` is its number on the board; `feed_epoch` counts the streams opened for it; `first`: it has
+    been an athlete in no earlier class; `removals` counts how often it was sent out and let back in, odd while it is out;
+    `showing` how it is shown, None when nothing was ever decided; `baseline` what its improvement is measured by (metric.py);
+    `team` an index into the teams of the class."""
 
     account_id: AccountId
     name: str
@@ -93,6 +102,7 @@ class Membership(msgspec.Struct, frozen=True):
     removals: int = 0
     showing: Showing | None = None
     baseline: int | None = None
+    team: int | None = None
 
     @property
     def removed(self) -> bool:

@@ -221,7 +221,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         why="its summary names its athletes by number and name: who goes becomes somebody who left in it",
         key="id code on_demand_id",
         account="coach_id",
-        personal="title created_at ended_at needs metric places late_min",
+        personal="title created_at ended_at needs metric places late_min teams",
         house="summary summarised_at coaches_n heat ranking_n start_key",
     ),
     entry(
@@ -230,7 +230,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         key="class_id n",
         account="account_id",
         person="removed_by",
-        personal="role joined_at showing_mode showing_alias co_coach_since removed_at showing_body showing_age",
+        personal="role joined_at showing_mode showing_alias co_coach_since removed_at showing_body showing_age team",
         health="baseline showing_age_group",
         house="feed_epoch showing_revision removals",
     ),

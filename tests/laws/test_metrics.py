@@ -13,15 +13,19 @@ from rooms.filtering import Filter
 from rooms.room import Room
 from services.classes.age_group import AgeGroup
 from services.classes.live_class import LiveClass, Membership
-from services.classes.metric import MEASURES, UNKNOWN, Basis, Metric, is_personal
-from services.classes.showing import DisplayMode, Showing, body_shown
+from services.classes.metric import MEASURES, UNKNOWN, Basis, Metric, is_personal, score_of
+from services.classes.showing import DisplayMode, Showing, body_shown, on_board
+from services.classes.team import team_rows
 from services.kernel.ids import AccountId, ClassId
 from services.training.motion import Moved
 
 NOW_MS = 1_790_000_000_000
-LIVE = LiveClass(ClassId(uuid.UUID(int=77)), "ABCD", "Spin", AccountId(uuid.UUID(int=1)), "Kim", NOW_MS)
+LIVE = LiveClass(
+    ClassId(uuid.UUID(int=77)), "ABCD", "Spin", AccountId(uuid.UUID(int=1)), "Kim", NOW_MS, teams=("Red", "Blue")
+)
 MEMBERS = tuple(
-    Membership(AccountId(uuid.UUID(int=n)), f"Athlete {n}", n, "athlete", baseline=1_000 * n) for n in (2, 3, 4)
+    Membership(AccountId(uuid.UUID(int=n)), f"Athlete {n}", n, "athlete", baseline=1_000 * n, team=n // 4)
+    for n in (2, 3, 4)
 )
 NODES = ("a", "b")
 KCAL = 1_000_000_000
@@ -134,7 +138,7 @@ def test_all_nodes_come_to_the_same_ranks_and_figures(steps: list[tuple[Any, ...
     boards = []
     for room in made.rooms.values():
         room.board.refresh(NOW_MS + 1_000)
-        boards.append((room.board.metric, room.board.rows(), room.board.figures()))
+        boards.append((room.board.metric, room.board.rows(), room.board.figures(), room.board.teams()))
     assert boards[0] == boards[1]
 
 
@@ -162,6 +166,23 @@ def test_no_figure_of_a_body_travels_to_the_room_unless_its_owner_shows_it(steps
     for share in made.said:
         for entry in share.entries:
             assert body_shown(entry.showing) or not is_personal(entry.figure)
+
+
+@given(STEPS)
+def test_a_team_has_what_its_lines_on_the_board_make_and_no_word_to_the_room_says_whose_line_is_not_there(
+    steps: list[tuple[Any, ...]],
+) -> None:
+    made = Installation().play(steps)
+    for room in made.rooms.values():
+        room.board.refresh(NOW_MS + 1_000)
+        lines = {line.feed.n: line.feed for line in room.board.lines()}
+        scores = {n: score_of(room.board.metric, feed.zone_ms, feed.figure) for n, feed in lines.items()}
+        teams = {member.n: member.team for member in MEMBERS if member.n in lines and member.team is not None}
+        assert room.board.teams() == team_rows(room.board.metric, "mean", teams, scores)
+        assert {member.n: member.team for member in room.board.members()} == teams
+    for share in made.said:
+        for entry in share.entries:
+            assert on_board(entry.showing) or entry.team is None
 
 
 @given(STEPS)

@@ -3,9 +3,11 @@
 import dataclasses
 import hashlib
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,15 +20,18 @@ from rooms.room import Room
 from rooms.tape import Beat, Said, Tape, notes_of
 from services.classes.live_class import LiveClass, Membership
 from services.classes.metric import MEASURES, Basis, Metric
-from services.classes.showing import Showing
+from services.classes.showing import DisplayMode, Showing
 from services.kernel.ids import AccountId, ClassId
 from services.training.motion import Moved
 from tests.realtime import build
 
 NOW_MS = 1_790_000_000_000
-LIVE = LiveClass(ClassId(uuid.UUID(int=77)), "ABCD", "Spin", AccountId(uuid.UUID(int=1)), "Kim", NOW_MS)
+LIVE = LiveClass(
+    ClassId(uuid.UUID(int=77)), "ABCD", "Spin", AccountId(uuid.UUID(int=1)), "Kim", NOW_MS, teams=("Red", "Blue")
+)
 MEMBERS = tuple(
-    Membership(AccountId(uuid.UUID(int=n << 64)), f"Athlete {n}", n, "athlete", baseline=2_000) for n in (1, 2, 3)
+    Membership(AccountId(uuid.UUID(int=n << 64)), f"Athlete {n}", n, "athlete", baseline=2_000, team=n // 3)
+    for n in (1, 2, 3)
 )
 
 MEMBER = st.integers(1, len(MEMBERS))
@@ -56,6 +61,7 @@ class Recorded:
     told: list[BoardChanges] = dataclasses.field(default_factory=list)
     now_ms: int = NOW_MS
     decided: int = 0
+    members: Sequence[Membership] = MEMBERS
 
     def __post_init__(self) -> None:
         for number, node in enumerate(("a", "b")):
@@ -66,7 +72,7 @@ class Recorded:
             (node, n): build.connection(f"{node}{n}", n << 64) for node in self.rooms for n in range(1, 4)
         }
         for room in self.rooms.values():
-            for membership in MEMBERS:
+            for membership in self.members:
                 room.seat(membership)
 
     def play(self, steps: list[tuple[Any, ...]]) -> "Recorded":
@@ -77,7 +83,7 @@ class Recorded:
         return self
 
     def enter(self, node: str, n: int) -> None:
-        self.rooms[node].enter(self.connections[node, n], MEMBERS[n - 1])
+        self.rooms[node].enter(self.connections[node, n], self.members[n - 1])
 
     def leave(self, node: str, n: int) -> None:
         self.rooms[node].leave(self.connections[node, n])
@@ -144,6 +150,7 @@ def test_every_frame_that_was_told_comes_again(steps: list[tuple[Any, ...]]) -> 
     for (frame, event), was in zip(again[1:], recorded.told[1:], strict=True):
         assert isinstance(event, BoardChanges)
         assert (frame.v, event.at_ms, event.rows, event.figures) == (was.v, was.at_ms, was.rows, was.figures)
+        assert event.teams == was.teams
         assert sorted(event.members, key=lambda member: member.n) == sorted(was.members, key=lambda member: member.n)
 
 
@@ -156,6 +163,24 @@ def test_who_enters_at_a_whole_piece_sees_the_same_from_there(steps: list[tuple[
     (first, _), *entered = retold(recorded, recorded.pieces[begin:])
     assert all(frame.same for frame, _ in entered)
     assert [event for _, event in entered] == [event for v, event in by_v.items() if v > first.v]
+
+
+@pytest.mark.parametrize("now", [None, "coach", "hidden"])
+def test_teams_are_retold_only_while_everybody_is_shown_who_counted_in_them(now: DisplayMode | None) -> None:
+    steps = [("feed", "a", 1, 1, 90), ("feed", "a", 2, 1, 150), ("beat", 1), ("feed", "a", 1, 1, 170), ("beat", 1)]
+    recorded = Recorded().play(steps)
+    members = list(MEMBERS)
+    if now is None:
+        del members[1]
+    else:
+        members[1] = msgspec.structs.replace(members[1], showing=Showing(now, "", 1))
+    for people, tells in ((MEMBERS, True), (members, False)):
+        retelling, telling, told = Retelling(), Telling(LIVE.id, people), []
+        for note in retelling.play(1, notes_of(recorded.pieces[0].notes)):
+            if not isinstance(note, Said) and note[1] is not None:
+                told.append(telling.tell("tape", retelling, note[1]))
+        assert len(told) >= 2
+        assert [bool(frame.teams) for frame in told[:2]] == [tells] * 2
 
 
 def test_who_shows_their_figure_no_longer_has_none_when_the_tape_plays() -> None:
@@ -171,10 +196,13 @@ def test_who_shows_their_figure_no_longer_has_none_when_the_tape_plays() -> None
 
 
 def test_a_tape_from_before_there_were_metrics_plays_again() -> None:
-    """Notes without the field that says what ranks, with the sums of frames as they were then."""
-    recorded = Recorded().play([("enter", "a", 1), ("feed", "a", 1, 1, 150), ("beat", 100), ("enter", "b", 2)])
+    """Notes without the fields that say what ranks and what teams have, with the sums of frames as they were then."""
+    nobody = [msgspec.structs.replace(member, team=None) for member in MEMBERS]
+    recorded = Recorded(members=nobody).play(
+        [("enter", "a", 1), ("feed", "a", 1, 1, 150), ("beat", 100), ("enter", "b", 2)]
+    )
     beats = [note for note in notes_of(recorded.pieces[0].notes) if isinstance(note, Beat)]
-    old = msgspec.convert([msgspec.to_builtins(beat)[:-1] for beat in beats], list[Beat])
+    old = msgspec.convert([msgspec.to_builtins(beat)[:-2] for beat in beats], list[Beat])
     told = [note[1] for note in Retelling().play(1, old) if not isinstance(note, Said) and note[1] is not None]
     for frame in told:
         members = sorted((member.n, member.role, member.present) for member in frame.changes.members)

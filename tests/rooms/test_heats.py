@@ -7,6 +7,7 @@ import pytest
 from persistence.stores import Transactions
 from realtime.connection import Connection
 from realtime.wire import StreamFinish
+from rooms.room import view_of
 from services.challenges.challenges import Challenges, ChallengeView
 from services.challenges.heat import GATHER_MS, MOST_HEATS, SETTLE_MS, SWEEP_MS, HeatKind
 from services.challenges.heats import Heats
@@ -58,6 +59,7 @@ class Racing:
         late: str = "starts_late",
         kind: HeatKind = "effort",
         from_zone: int | None = None,
+        teams: tuple[str, ...] = (),
     ) -> ChallengeView:
         """A heat with these people in it."""
         view = await self.heats.create(
@@ -70,9 +72,12 @@ class Racing:
             ties="first",
             late=late,  # type: ignore[arg-type]
             time_zone="UTC",
+            teams=teams,
+            team=teams[0] if teams else None,
         )
-        for caller in others:
-            await self.challenges.join(caller, view.code, "UTC", None)
+        for number, caller in enumerate(others, start=1):
+            team = teams[number % len(teams)] if teams else None
+            await self.challenges.join(caller, view.code, "UTC", team)
         return view
 
     async def begun(self, view: ChallengeView, *people: Caller) -> ChallengeView:
@@ -235,6 +240,33 @@ async def test_a_heat_over_minutes_in_a_zone_has_them_on_its_board_and_in_its_ta
     table = shown(await racing.challenges.table(ada, view.id))
     assert table == [(1, "Eve", 40_000), (2, "Bob", 30_000), (3, "Ada", 0)]
     assert {figured.n: figured.figure for figured in snapshot.figures} == {1: 0.0, 2: 0.5, 3: 0.7}
+
+
+async def test_teams_of_a_heat_have_on_its_board_what_they_have_on_its_table(racing: Racing, world: World) -> None:
+    riders = [await world.person(name) for name in ("Ann", "Bob", "Cid", "Dan")]
+    view = await racing.heat(*riders, teams=("Red", "Blue"))
+    with pytest.raises(BadShape):
+        await racing.challenges.join(await world.person("Eve"), view.code, "UTC", None)
+    phones = [await racing.rides(racing.node, view, caller) for caller in riders]
+    view = await racing.begun(view, *riders)
+    assert view.heat is not None
+    for second in range(81):
+        for (phone, stream), bpm in zip(phones, (120, 185, 140, 60), strict=True):
+            racing.node.send(phone, stream, second, (Sample(second * 1_000, bpm),))
+        await world.advance(1)
+    room = racing.node.rooms.get(view.heat.class_id)
+    assert room is not None
+    racing.node.rooms.beat()
+    snapshot = room.snapshot(world.clock.wall_ms())
+    assert view_of(room.live).team_rule == "sum"
+    await racing.due(view)
+    await world.advance(SWEEP_MS / 1_000)
+    await racing.due(view)
+    table = await racing.challenges.table(riders[0], view.id)
+    assert [(view_of(room.live).teams[row.team], row.rank, row.figure) for row in snapshot.teams] == [
+        (line.team, line.rank, round(line.value / 60_000, 1)) for line in table.teams
+    ]
+    assert {line.value for line in table.teams} != {0}
 
 
 def _finish(stream: StreamId, samples: int) -> StreamFinish:

@@ -16,6 +16,7 @@ import { Problem } from "./problem.js";
 import { Room } from "./room.js";
 import { showStanding } from "./standing.js";
 import { awaitClassSummary, standingsOf } from "./standings.js";
+import { showTeams } from "./team-board.js";
 import { Wall } from "./wall.js";
 import { clock } from "./words.js";
 
@@ -137,6 +138,7 @@ class Screen {
     this.wall.show(lines, { fresh });
     setText(byId("athletes"), !fresh ? "–" : filtered ? `${lines.length}/${all.length}` : String(all.length));
     setText(byId("ranked"), rankedWords(this.room.board.metric));
+    showTeams(byId("team-board"), this.room.board, this.room.view, { fresh });
     const empty = byId("empty");
     empty.hidden = lines.length > 0 || !this.room.view;
     if (all.length && this.filter.age_group) setText(empty, "Nobody on this board is shown in this age group. Who wants to be says so under “Others see”.");

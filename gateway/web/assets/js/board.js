@@ -32,6 +32,8 @@ export class Board {
     this.rows = new Map();
     this.metric = "effort";
     this.places = null;
+    /** What the teams have, `[team, rank, figure, athletes]` by rank. */
+    this.teams = [];
     this.figures = new Map();
     this.beyond = { members: new Map(), rows: new Map(), figures: new Map() };
   }
@@ -46,6 +48,7 @@ export class Board {
     this.rows = new Map((snapshot.rows ?? []).map((row) => [row[0], row]));
     this.metric = snapshot.metric ?? "effort";
     this.figures = new Map(snapshot.figures ?? []);
+    this.teams = snapshot.teams ?? [];
   }
 
   /**
@@ -61,6 +64,7 @@ export class Board {
     const metric = changes.metric ?? "effort";
     if (metric !== this.metric) this.figures.clear();
     this.metric = metric;
+    this.teams = changes.teams ?? this.teams;
     for (const [n, figure] of changes.figures ?? []) this.figures.set(n, figure);
     for (const member of changes.members ?? []) this.members.set(member.n, member);
     for (const row of changes.rows ?? []) this.rows.set(row[0], row);
@@ -128,6 +132,7 @@ function lineOf(member, row, beyond) {
   return {
     n,
     name: member.name,
+    team: member.team ?? null,
     accountId: member.account_id ?? null,
     present: member.present ?? true,
     beyond,

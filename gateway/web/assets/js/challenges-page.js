@@ -8,7 +8,7 @@ import { byId, make, setText, showView, whileBusy } from "./dom.js";
 import { showInvitation, zoneHere } from "./invitation.js";
 import { memberPage } from "./member-page.js";
 import { Problem } from "./problem.js";
-import { ZONE_WORDS, count, moment } from "./words.js";
+import { ZONE_WORDS, count, moment, namesIn } from "./words.js";
 
 const MOST_MINUTES = 120;
 const HEAT_FIELDS = {
@@ -18,6 +18,8 @@ const HEAT_FIELDS = {
   from_zone: "heat-zone",
   target: "heat-target",
   late: "heat-late",
+  teams: "heat-teams",
+  team: "heat-team",
 };
 const FIELDS = { title: "title", kind: "kind", from_zone: "from-zone", first_day: "first-day", last_day: "last-day", teams: "teams" };
 
@@ -50,6 +52,12 @@ byId("heat-kind").addEventListener("change", () => {
   const kind = byId("heat-kind").value;
   byId("heat-zone-field").hidden = kind !== "zone_time";
   setText(byId("heat-target-hint"), `${TARGET_WORDS[kind]}: whoever has them is done. May stay empty.`);
+});
+byId("heat-teams").addEventListener("input", ({ target }) => {
+  const names = namesIn(target.value);
+  const chosen = byId("heat-team").value;
+  byId("heat-team-field").hidden = names.length < 2;
+  byId("heat-team").replaceChildren(...names.map((name) => new Option(name, name, false, name === chosen)));
 });
 byId("make-heat").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -128,10 +136,7 @@ async function lookAt(code) {
 async function makeOne() {
   complain("");
   const kind = byId("kind").value;
-  const teams = byId("teams")
-    .value.split("\n")
-    .map((name) => name.trim())
-    .filter(Boolean);
+  const teams = namesIn(byId("teams").value);
   const title = byId("title").value.trim();
   if (!title) return complain("Give the challenge a title.", "title");
   if (!byId("first-day").value) return complain("Choose the first day.", "first_day");
@@ -169,6 +174,8 @@ async function makeHeat() {
       from_zone: kind === "zone_time" ? Number(byId("heat-zone").value) : null,
       target: target ? Number(target) : null,
       late: byId("heat-late").value,
+      teams: namesIn(byId("heat-teams").value),
+      team: byId("heat-team").value || null,
       time_zone: zoneHere(),
     });
     location.assign(`/challenge#${made.id}`);

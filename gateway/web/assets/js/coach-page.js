@@ -24,7 +24,7 @@ import { followAlerts } from "./safety-alerts.js";
 import { showStanding } from "./standing.js";
 import { awaitClassSummary, standingsOf } from "./standings.js";
 import { useUnits } from "./units.js";
-import { clock, count, moment, span } from "./words.js";
+import { clock, count, moment, namesIn, span } from "./words.js";
 
 const SUMMARY_AFTER_MS = 1_200; // about how long the server takes to make one
 
@@ -148,8 +148,9 @@ async function create(button) {
   }
   await whileBusy(button, () =>
     attempt(byId("create-trouble"), async () => {
-      const view = await login.call("POST", "/v1/classes", { title, metric: byId("class-metric").value });
-      byId("class-title").value = "";
+      const teams = namesIn(byId("class-teams").value);
+      const view = await login.call("POST", "/v1/classes", { title, metric: byId("class-metric").value, teams });
+      for (const id of ["class-title", "class-teams"]) byId(id).value = "";
       show(view);
     }),
   );

@@ -7,10 +7,11 @@
 import { heatStateWords } from "./challenge-words.js";
 import { byId, make, setText, whileBusy } from "./dom.js";
 import { clockWords, heatOfClock, phaseOf, phaseWords } from "./heat-words.js";
-import { figureWithUnit, rankedWords } from "./metric-words.js";
+import { figureWords, rankedWords } from "./metric-words.js";
 import { Problem } from "./problem.js";
 import { Room } from "./room.js";
 import { ServerTime } from "./server-time.js";
+import { showTeams } from "./team-board.js";
 import { freshnessWords, moment } from "./words.js";
 
 const SHOWN = 10;
@@ -119,10 +120,11 @@ export class HeatPanel {
             { class: "zone-chip", "data-zone": live ? line.zone : "" },
             live ? `Z${line.zone}` : fresh ? freshnessWords(line) : "hidden",
           ),
-          make("span", { class: "mini-effort" }, fresh ? figureWithUnit(line.metric, line.figure) : "–"),
+          make("span", { class: "mini-effort" }, fresh ? figureWords(line.metric, line.figure) : "–"),
         );
       }),
     );
+    showTeams(byId("heat-teams"), this.room.board, this.room.view, { fresh, own: own?.team });
     setText(byId("heat-ranked"), lines.length > 0 ? rankedWords(this.room.board.metric) : "");
     setText(byId("heat-more"), lines.length > shown.length ? `And ${lines.length - shown.length} more.` : "");
   }

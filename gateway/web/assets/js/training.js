@@ -18,6 +18,7 @@ import { ServerTime } from "./server-time.js";
 import { showingChoice } from "./showing.js";
 import { BluetoothStrap, EFFORTS, SimulatedStrap } from "./strap.js";
 import { DeviceStream } from "./stream.js";
+import { showTeams } from "./team-board.js";
 import { clock, count, freshnessWords } from "./words.js";
 
 const MINI_AROUND = 2; // lines shown above and below one's own
@@ -330,6 +331,7 @@ export class Training {
         make("span", { class: "mini-effort" }, fresh ? figureWords(line.metric, line.figure) : "–"),
       );
     });
+    showTeams(byId("mini-teams"), this.room.board, this.room.view, { fresh, own: own?.team });
     setText(byId("mini-ranked"), rankedWords(this.room.board.metric));
     byId("mini").replaceChildren(...entries);
   }

@@ -51,3 +51,10 @@ export const moment = (ms) => DAY.format(new Date(ms));
 
 /** "1 athlete", "12 athletes". */
 export const count = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
+
+/** The names in a text that has one in each line. @param {string} text */
+export const namesIn = (text) =>
+  text
+    .split("\n")
+    .map((name) => name.trim())
+    .filter(Boolean);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Board } from "../../../../gateway/web/assets/js/board.js";
+import { teamFigure, teamsOf } from "../../../../gateway/web/assets/js/team-board.js";
 
 const snapshot = (over = {}) => ({
   class_id: "c",
@@ -107,6 +108,20 @@ test("what passes a filter are the lines that the server names, in its places", 
   assert.deepEqual(passing(), []);
   board.takeFiltered(null);
   assert.equal(passing().length, 2);
+});
+
+test("teams have their names from the class, and stay what they were until they are told anew", () => {
+  const board = boardOf(snapshot({ teams: [[1, 1, 3.5, 2], [0, null, null, 1]] }));
+  const words = (view) => teamsOf(board, view).map((team) => [team.rank, team.name, teamFigure(team, board.metric)]);
+  const view = { teams: ["Red", "Blue"] };
+  assert.deepEqual(words(view), [
+    [1, "Blue", "3.5 points"],
+    [null, "Red", "–"],
+  ]);
+  board.apply(changes({ rows: [[1, 1, 150, 81, 4, 2.2, "live"]] }));
+  assert.equal(words(view).length, 2);
+  board.apply(changes({ v: 6, teams: [] }));
+  assert.deepEqual(words(view), []);
 });
 
 test("who is gone from the board has no line any more", () => {
