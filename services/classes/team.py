@@ -33,7 +33,15 @@ MOST_TEAMS: Final = 20
 FEWEST: Final = 2
 """Of a team of one the figure would be that person's."""
 
-TeamName = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+TeamName = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=40,
+        pattern=r"^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$",
+        description="one line, not only spaces",
+    ),
+]
 TeamNames = Annotated[
     tuple[TeamName, ...], msgspec.Meta(max_length=MOST_TEAMS, description="names of teams, two or more; none: no teams")
 ]

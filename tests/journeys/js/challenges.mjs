@@ -56,7 +56,7 @@ async function aChallenge(browser, tell) {
     await note.waitFor();
     await fits(page, "a challenge over a distance");
     await page.getByLabel("What counts").selectOption("effort");
-    await page.getByLabel("Teams").fill("Red\n\nBlue\n");
+    await page.getByLabel("Teams", { exact: true }).fill("Red\n\nBlue\n");
     await shot(page, "challenges-make", { fullPage: true });
     await page.getByRole("button", { name: "Make it" }).click();
     await page.waitForURL(/\/challenge#/);
@@ -242,6 +242,8 @@ async function aHeat(browser, tell) {
     await page.getByRole("button", { name: "Gather people" }).click();
     await eventually("the minutes refused", async () => (await page.getByLabel("Minutes").getAttribute("aria-invalid")) === "true");
     await page.getByLabel("Minutes").fill("5");
+    await page.getByLabel("Teams of the heat").fill("Red\nBlue");
+    await page.getByLabel("Your team").selectOption("Red");
     await shot(page, "heat-make-phone", { fullPage: true });
     await page.getByRole("button", { name: "Gather people" }).click();
     await page.waitForURL(/\/challenge#/);
@@ -250,11 +252,12 @@ async function aHeat(browser, tell) {
 
     const hal = await register("Hal", "member");
     const code = new URL(await page.getByLabel("Whoever opens this link can join").inputValue()).hash.replace("#join=", "");
-    const { id, heat } = await joined(hal.token, code);
+    const { id, heat } = await joined(hal.token, code, "Red");
     const phone = await connect(hal.token, OTHER_URL);
     await phone.ask("room.join", { code: heat.class_code });
     await page.getByText("Waiting for Gil and Hal.").waitFor();
     await page.locator("#heat-board").getByText("Hal").waitFor();
+    await page.locator("#heat-teams li", { hasText: /1\s*Red\s*0\.0 points/ }).waitFor();
     await shot(page, "heat-gathering-phone", { fullPage: true });
     await page.getByRole("button", { name: "I am ready" }).click();
     await page.getByRole("button", { name: "Not ready after all" }).waitFor();

@@ -330,6 +330,7 @@ const CHAPTERS = {
       await registerByKeyboard(page, "Coach Rank");
       await page.getByLabel("Title").fill("By minutes");
       await page.getByLabel("Ranked by").first().selectOption("zone_minutes");
+      await page.getByLabel("Teams").fill("Red\nBlue");
       await shot(page, "coach-create-laptop-light");
       await page.getByRole("button", { name: "Start the class" }).click();
       await page.getByRole("heading", { name: "By minutes" }).waitFor();
@@ -375,12 +376,16 @@ const CHAPTERS = {
       await athlete.getByRole("checkbox", { name: "Show figures that tell of my body" }).uncheck();
       await tile.locator(".tile-rank", { hasText: /^–$/ }).waitFor();
 
+      // She is the whole of her team so far: it stands there, and has nothing.
+      await screen.locator("#team-board li", { hasText: /–\s*Red\s*–/ }).waitFor();
+      await athlete.locator("#mini-teams .is-you", { hasText: "Red" }).waitFor();
+
       // An age group has those who show it, and nobody else.
       await screen.getByLabel("Age group").selectOption("30_39");
       await screen.getByText("Nobody on this board is shown in this age group.").waitFor();
       await athlete.getByRole("checkbox", { name: "Let others find me by my age group" }).check();
       await tile.waitFor();
-      await athlete.getByText("finds you in yours, ten years wide").waitFor();
+      await athlete.locator("#showing").getByText("finds you in yours, ten years wide").waitFor();
       await fits(athlete, "athlete who shows an age group, on a phone");
       await shot(athlete, "athlete-age-group-phone-light", { fullPage: true });
       await shot(screen, "board-age-group-television-light");
