@@ -176,7 +176,8 @@ async def test_it_holds_how_one_is_shown_and_what_was_agreed_to(world: World, tm
     await world.enter(live, ada)
     export = Exporting(world, tmp_path / "exports", ada)
     content = export.read(await export.finish())
-    assert json.loads(content["display.json"]) == {"mode": "alias", "alias": "Fox", "revision": 0, "body": True}
+    shown = {"mode": "alias", "alias": "Fox", "revision": 0, "body": True, "age": False, "age_group": None}
+    assert json.loads(content["display.json"]) == shown
     (consent,) = lines(content["consents.jsonl"])
     assert (consent["purpose"], consent["audience"], consent["withdrawn_at"]) == ("name", "coach", None)
     (membership,) = lines(content["memberships.jsonl"])
