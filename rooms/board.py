@@ -81,6 +81,7 @@ class Board:
         self._told_metric: Metric = "effort"
         self._teams: tuple[TeamRow, ...] = ()
         self._team_rule: TeamRule = "mean"
+        self._has_teams = False
 
     @property
     def metric(self) -> Metric:
@@ -113,6 +114,7 @@ class Board:
             return False
         showing = self._showings.get(entry.account_id)
         of_member[node] = entry if showing is entry.showing else self._eyes.cut(entry, showing)
+        self._has_teams = self._has_teams or entry.team is not None
         return True
 
     def show(self, account_id: AccountId, showing: Showing) -> bool:
@@ -213,8 +215,7 @@ class Board:
         }
         rows = {row.n: row for row in _rank((line.feed for line in lines if _competes(line)), scores, now_ms)}
         figures = {} if metric == "effort" else {n: Figured(n, shown(metric, score)) for n, score in scores.items()}
-        in_teams = {line.feed.n: line.feed.team for line in lines if line.feed.team is not None and _competes(line)}
-        teams = team_rows(metric, self._team_rule, in_teams, scores) if in_teams else ()
+        teams = self._teams_of(lines, scores) if self._has_teams else ()
         turned = metric != self._told_metric
         told = {} if turned else self._figures
         changes = Changes(
@@ -229,6 +230,10 @@ class Board:
         self._rows, self._members, self._figures, self._told_metric = rows, members, figures, metric
         self._teams = teams
         return changes
+
+    def _teams_of(self, lines: Iterable[Line], scores: Mapping[int, int | None]) -> tuple[TeamRow, ...]:
+        in_teams = {line.feed.n: line.feed.team for line in lines if line.feed.team is not None and _competes(line)}
+        return team_rows(self._metric, self._team_rule, in_teams, scores) if in_teams else ()
 
     def lines(self) -> tuple[Line, ...]:
         """What is known of everybody whom these eyes see, as of the last `refresh`."""
@@ -288,9 +293,10 @@ class Board:
 
     def _merge(self, of_member: dict[str, ShareEntry]) -> Line:
         feed = max(of_member.items(), key=_precedence)[1]
-        if feed.team is None and any(entry.team is not None for entry in of_member.values()):
-            # It has spoken last of before they were in one.
-            feed = msgspec.structs.replace(feed, team=max(entry.team or 0 for entry in of_member.values()))
+        if self._has_teams and feed.team is None:
+            # It may have spoken last of when they were in none yet; nobody changes from one to another.
+            team = next((entry.team for entry in of_member.values() if entry.team is not None), None)
+            feed = feed if team is None else msgspec.structs.replace(feed, team=team)
         present = any(entry.present and node not in self._silent for node, entry in of_member.items())
         return Line(feed=feed, present=present)
 
