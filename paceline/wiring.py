@@ -91,6 +91,7 @@ from services.accounts.displays import Displays
 from services.accounts.email_changes import EmailChanges
 from services.accounts.entitlements import Entitlements
 from services.accounts.factor_logins import FactorLogins
+from services.accounts.flag_desk import FlagDesk
 from services.accounts.foreign_tokens import ForeignTokens
 from services.accounts.identities import Identities
 from services.accounts.keyring import KeyProblem, load_key, raw_public
@@ -134,6 +135,8 @@ from services.classes.recurring import Recurring
 from services.classes.showings import Showings
 from services.classes.timelines import Timelines
 from services.fairplay.verdicts import Verdicts
+from services.flags.flags import Flags
+from services.flags.switches import Switches
 from services.integrations.telling import Telling as WebhookTelling
 from services.integrations.webhooks import Webhooks
 from services.kernel.clock import Clock
@@ -242,6 +245,7 @@ class Parts:
     revocation: Revocation
     renewals: Renewals
     keys: Keys
+    flags: Flags
     admin_ui: AdminUi | None
     demo: Demo
     draining: bool = False
@@ -297,6 +301,9 @@ async def open_parts(
         else:
             broker = InMemoryBroker()
             room_log, records = MemoryRoomLog(broker.publish, clock), MemoryRecords(clock)
+        switches = Switches()
+        flags = Flags(transactions, switches, clock)
+        await flags.read()
         limits = Limits(clock, RedisBuckets(commands) if servers is not None else None)
         node = Node(node_id, Hub(), broker, clock)
         proxies = TrustedProxies(settings.trusted_proxies)
@@ -328,8 +335,8 @@ async def open_parts(
         classes = Classes(transactions, clock, ids, rooms)
         timelines = Timelines(transactions, clock, clocks)
         lobbying = Lobbying(rooms, Lobbies(transactions, clock, LobbyRoom(rooms, clocks.moved)))
-        challenges = Challenges(transactions, clock, ids, hot)
-        heats = Heats(transactions, clock, ids, clocks)
+        challenges = Challenges(transactions, clock, ids, hot, switches)
+        heats = Heats(transactions, clock, ids, clocks, switches)
         watching = Watching(node, challenges, clock)
         showings = Showings(transactions, clock, ids, rooms)
         coaches = Coaches(transactions, clock, Hall(rooms))
@@ -366,6 +373,7 @@ async def open_parts(
             signup=signup_of(settings),
             coach_signup=coach_signup,
             breached=breached,
+            switches=switches,
         )
         registrations = Registrations(
             transactions,
@@ -377,6 +385,7 @@ async def open_parts(
             attempts,
             breached=breached,
             coach_signup=coach_signup,
+            switches=switches,
         )
         proving = Proving(
             transactions,
@@ -398,12 +407,13 @@ async def open_parts(
             attempts,
             base_url=lambda: settings.public_url or parts.base_url,
             coach_signup="open" if settings.coach_signup == "open" else "closed",
+            switches=switches,
         )
         revoked = Revoked(clock, ttl_s=settings.access_token_minutes * 60)
         identify = revoked.guarding(identifier(tokens, clock))
         account_acts = AccountActs(transactions, clock, ids)
         tickets = Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids)
-        foreign_tokens = ForeignTokens(transactions, settings.sign_in, clock, ids)
+        foreign_tokens = ForeignTokens(transactions, settings.sign_in, clock, ids, switches)
         callers = Callers(identify, transactions, clock, foreign_tokens)
         displays = Displays(classes, tokens, clock, ids, attempts)
 
@@ -451,7 +461,8 @@ async def open_parts(
         linking = Linking(lambda: settings.public_url or parts.base_url, unsubscribe, contact_links, mail_tokens)
         post = Post(words, linking, phone_codes)
         senders = tuple(
-            Sender(lane, concurrency, transactions, providers, post, clock, wakeups) for lane, concurrency in LANES
+            Sender(lane, concurrency, transactions, providers, post, clock, wakeups, switches=switches)
+            for lane, concurrency in LANES
         )
         delivery_watch = DeliveryWatch(transactions, clock)
         egress = Egress(settings.outbound_allow)
@@ -480,6 +491,7 @@ async def open_parts(
                 logins=logins,
                 step_ups=step_ups,
                 audit=AuditDesk(transactions, verifying, clock),
+                flags=FlagDesk(flags, clock),
                 registrations=registrations,
                 resets=Resets(transactions, passwords, mails, clock, attempts, breached=breached),
                 erasures=Erasures(transactions, clock),
@@ -531,7 +543,7 @@ async def open_parts(
                 apps=Apps(transactions, clock, ids),
                 app_grants=Grants(transactions, clock),
                 api_keys=ApiKeys(transactions, clock, ids),
-                consents=Consents(transactions, clock, lambda: settings.public_url or parts.base_url),
+                consents=Consents(transactions, clock, lambda: settings.public_url or parts.base_url, switches),
                 exchanging=Exchanging(
                     transactions,
                     tokens,
@@ -594,7 +606,7 @@ async def open_parts(
             rankings,
             clocks,
             lobbying,
-            Speaking(rooms, clock),
+            Speaking(rooms, clock, switches),
             Chatting(rooms),
             muting,
             removing,
@@ -648,7 +660,8 @@ async def open_parts(
             settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, reacting, comebacks,
             tapes, players, watching, streams, guarding, looking, accounts, classes, bus, lookout, wakeups, bell, relay,
             audit_linker, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders, delivery_watch,
-            webhook_sender, signing_in, app, sockets, login_watch, revocation, renewals, keys, admin_ui, demo,
+            webhook_sender, signing_in, app, sockets, login_watch, revocation, renewals, keys, flags, admin_ui,
+            demo,
         )  # fmt: skip
         yield parts
 
@@ -672,6 +685,7 @@ def start_loops(parts: Parts, program: Program) -> None:
     program.start("node", parts.node.run())
     program.start("wakeups", parts.wakeups.run())
     program.start("bell", parts.bell.run())
+    program.start("flags", parts.flags.run())
     if "scheduler" in roles:
         program.start("scheduler", parts.scheduler.run(), parts.scheduler.stop)
     if "worker" in roles:

@@ -30,6 +30,7 @@ from persistence.deliveries import Deliveries
 from persistence.entitlements import Entitlements
 from persistence.erasing import Erasing
 from persistence.erasures import Erasures
+from persistence.flags import Flags
 from persistence.following import Followers
 from persistence.heats import Heats
 from persistence.identities import Identities
@@ -129,6 +130,7 @@ class Stores:
         self.contacts: Final = Contacts(tx, sealing)
         self.contact_phones: Final = ContactPhones(tx, sealing)
         self.letters: Final = ContactLetters(tx)
+        self.flags: Final = Flags(tx)
         self.audit: Final = Audit(tx, clock, ids)
         self.outbox: Final = Outbox(tx, clock, ids, notify=notify)
         self.inbox: Final = Inbox(tx)

@@ -20,6 +20,7 @@ from rooms.rooms import Rooms
 from rooms.screen import CHAT_EVENT
 from services.classes.plain_text import one_line
 from services.classes.saying import MAX_CHAT_UNITS, may_acknowledge, may_chat, may_cue
+from services.flags.switches import ALL_ON, Switches
 from services.kernel.clock import Clock
 from services.kernel.ids import ClassId
 from services.kernel.problems import BadShape, ClassOver, NobodyThere, NotInRoom, RateLimited
@@ -31,9 +32,10 @@ class Speaking:
     return is there when it is said, or raises `Unavailable`. What is said into one room keeps its order without anybody waiting
     for an answer."""
 
-    def __init__(self, rooms: Rooms, clock: Clock) -> None:
+    def __init__(self, rooms: Rooms, clock: Clock, switches: Switches = ALL_ON) -> None:
         self._rooms: Final = rooms
         self._clock: Final = clock
+        self._switches: Final = switches
         self._chat: Final = AccountAllowances(CHAT_PER_SECOND, CHAT_BURST)
         rooms.feeds.on_delivered(self._delivered)
 
@@ -77,13 +79,14 @@ class Speaking:
                 return tuple(dict.fromkeys(numbers))
 
     def chat(self, connection: Connection, message: ChatSend) -> "asyncio.Future[Said]":
-        """A member says something."""
+        """A member says something. Raises `ChatPaused`, too."""
         room = self._room_of(connection, message.class_id)
         caller = connection.caller
         may_chat(caller)
         member = room.in_public(caller.account_id)
         if member is None:
             raise NotInRoom
+        self._switches.require("chat")
         may_speak(room.muted.get(caller.account_id), self._clock.wall_ms())
         text = one_line(message.text, MAX_CHAT_UNITS)
         self._allow(connection, room)

@@ -28,6 +28,7 @@ from persistence.account_mails import AddressedMail
 from persistence.deliveries import Claimed, Recipient
 from persistence.lanes import CHANNEL
 from persistence.stores import Stores
+from services.flags.switches import ALL_ON, Switches
 from services.kernel import trace
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import AccountId
@@ -171,6 +172,7 @@ class Sender:
         wakeups: Wakeups | None = None,
         *,
         poll_s: float = POLL_S,
+        switches: Switches = ALL_ON,
     ) -> None:
         self.lane: Final = lane
         self._concurrency: Final = concurrency
@@ -180,6 +182,7 @@ class Sender:
         self._clock: Final = clock
         self._wakeups: Final = wakeups
         self._poll_s: Final = poll_s
+        self._switches: Final = switches
         self._stopping: Final = asyncio.Event()
         self._hands: Final = Hands() if lane == APART else None
         self.statistics: Final = LaneStatistics()
@@ -228,7 +231,10 @@ class Sender:
     # -- before the call
 
     async def take(self, limit: int) -> tuple[int, list[Letter]]:
-        """Claim what is due: how many that were, and those of them that are to leave."""
+        """Claim what is due: how many that were, and those of them that are to leave. Nothing while an operator has stopped the
+        mail (services/flags/flag.py): it waits where it is."""
+        if self.lane == "email" and not self._switches.on("mail.sending"):
+            return 0, []
         taken_at = self._clock.monotonic()
         now_ms = self._clock.wall_ms()
         now = utc(now_ms)

@@ -23,6 +23,7 @@ from services.kernel.problems import (
     Busy,
     EmailTaken,
     Forbidden,
+    RegisteringPaused,
     TooManyAttempts,
     TooManyVitals,
     VerifyFirst,
@@ -88,7 +89,7 @@ REGISTER = Route(
     reply=LoggedIn,
     status=201,
     auth="none",
-    problems=(VerifyFirst, EmailTaken, WeakPassword, Forbidden, TooManyAttempts, Busy),
+    problems=(VerifyFirst, RegisteringPaused, EmailTaken, WeakPassword, Forbidden, TooManyAttempts, Busy),
     cookie=True,
 )
 ME = Route(

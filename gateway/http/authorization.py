@@ -9,7 +9,7 @@ from gateway.http.router import Call, Nothing, Route
 from services.access import permission as may
 from services.apps.authorization import MAX_STATE, Asked
 from services.apps.consents import Question, SentBack
-from services.kernel.problems import AppUnknown, RedirectMismatch
+from services.kernel.problems import AppUnknown, ConsentingPaused, RedirectMismatch
 
 Parameter = Annotated[str, msgspec.Meta(max_length=MAX_STATE)]
 
@@ -81,5 +81,5 @@ DECIDE_AUTHORIZATION = Route(
     path=Nothing,
     reply=SentBack,
     status=201,
-    problems=(AppUnknown, RedirectMismatch),
+    problems=(AppUnknown, RedirectMismatch, ConsentingPaused),
 )

@@ -16,6 +16,7 @@ from services.kernel.problems import (
     ChallengeFull,
     ChallengeNotFound,
     ChallengeOver,
+    ChallengesPaused,
     ContradictoryChallenge,
     Forbidden,
     TooManyChallenges,
@@ -164,7 +165,7 @@ CREATE_CHALLENGE = Route(
     path=Nothing,
     reply=ChallengeView,
     status=201,
-    problems=(Forbidden, ContradictoryChallenge, TooManyChallenges, Busy),
+    problems=(Forbidden, ContradictoryChallenge, TooManyChallenges, ChallengesPaused, Busy),
 )
 OWN_CHALLENGES = Route(
     "GET",

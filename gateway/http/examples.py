@@ -34,6 +34,7 @@ from gateway.http.devices import DeviceList, DeviceView, WebPushKey
 from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
 from gateway.http.email_changes import ChangeEmail
 from gateway.http.entitlements import EntitlementList, GrantRequest
+from gateway.http.flags import FlagSet, FlagsNow
 from gateway.http.heats import HeatCreate, HeatReady
 from gateway.http.identities import IdentityList, LinkProvider
 from gateway.http.keys import JwkSet
@@ -151,6 +152,8 @@ from services.classes.showings import Choice
 from services.classes.steps import Below, Step
 from services.classes.timelines import ScriptDraft, ScriptView
 from services.fairplay.verdicts import CaseView, FindingView, StepView, VerdictView
+from services.flags.flag import FLAGS
+from services.flags.flags import FlagView
 from services.integrations import events
 from services.kernel.clock import utc
 from services.kernel.ids import (
@@ -332,6 +335,14 @@ _way_back: Final = (
 )
 _summary = summarise(
     [Sample(t=second * 1_000, bpm=110 + min(second // 10, 45)) for second in range(1_200)], _physiology
+)
+_flag = FlagView(
+    "registering",
+    on=False,
+    off=FLAGS["registering"].off,
+    reason="Somebody registers by the thousand",
+    set_at_ms=1_790_000_000_000,
+    set_by="otto@example.org",
 )
 _account = AccountView(
     id=_jonas,
@@ -706,6 +717,9 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         suspension=SuspensionView("You share this account with your whole team", 1_790_000_000_000, 1_790_600_000_000),
         logins=(LoginLook(LoginId(_id(60)), "watch", 1_789_000_000_000, 1_789_950_000_000),),
     ),
+    FlagSet(on=False, reason="Somebody registers by the thousand"),
+    _flag,
+    FlagsNow((_flag,)),
     ErasureView(asked_ms=_START, due_ms=_START + GRACE_MS),
     SteppedUp(
         access_token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl",  # noqa: S106

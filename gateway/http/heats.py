@@ -15,6 +15,7 @@ from services.kernel.problems import (
     Busy,
     ChallengeNotFound,
     ChallengeOver,
+    ChallengesPaused,
     ContradictoryChallenge,
     Forbidden,
     HeatBegun,
@@ -92,7 +93,7 @@ CREATE_HEAT = Route(
     path=Nothing,
     reply=ChallengeView,
     status=201,
-    problems=(Forbidden, ContradictoryChallenge, TooManyChallenges, Busy),
+    problems=(Forbidden, ContradictoryChallenge, TooManyChallenges, ChallengesPaused, Busy),
 )
 READY_FOR_HEAT = Route(
     "POST",

@@ -61,6 +61,7 @@ from services.classes.showings import Choice
 from services.classes.timelines import ScriptDraft, ScriptView
 from services.fairplay.case import Decision
 from services.fairplay.verdicts import CaseView, VerdictView
+from services.flags.flags import FlagView
 from services.integrations.delivery import Delivery, DeliveryState
 from services.integrations.endpoint import Endpoint, Scope
 from services.integrations.webhooks import Looked, Made, Rotated
@@ -151,6 +152,15 @@ class StaffCases(Protocol):
     async def withdraw(
         self, caller: Caller, account_id: AccountId, role: GivenRole, address: str | None
     ) -> AccountLook: ...
+
+
+class FlagCases(Protocol):
+    """See services/accounts/flag_desk.py."""
+
+    async def all(self, caller: Caller) -> tuple[FlagView, ...]: ...
+    async def one(self, caller: Caller, name: str) -> FlagView: ...
+    async def set(self, caller: Caller, name: str, reason: str, address: str | None, *, on: bool) -> FlagView: ...
+    async def unset(self, caller: Caller, name: str, reason: str, address: str | None) -> FlagView: ...
 
 
 class EntitlementCases(Protocol):
@@ -637,6 +647,7 @@ class GatewayDeps:
     logins: LoginCases
     step_ups: StepUpCases
     audit: AuditCases
+    flags: FlagCases
     registrations: RegistrationCases
     resets: ResetCases
     email_changes: EmailChangeCases

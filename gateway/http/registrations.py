@@ -19,6 +19,7 @@ from services.kernel.problems import (
     Forbidden,
     LinkOver,
     NotFound,
+    RegisteringPaused,
     TooManyAttempts,
     WeakPassword,
     WrongPassword,
@@ -102,7 +103,7 @@ BEGIN_REGISTRATION = Route(
     reply=RegistrationBegun,
     status=202,
     auth="none",
-    problems=(NotFound, WeakPassword, Forbidden, TooManyAttempts, Busy),
+    problems=(RegisteringPaused, NotFound, WeakPassword, Forbidden, TooManyAttempts, Busy),
 )
 SEND_REGISTRATION_AGAIN = Route(
     "POST",
@@ -139,7 +140,7 @@ FINISH_REGISTRATION = Route(
     reply=LoggedIn,
     status=201,
     auth="none",
-    problems=(LinkOver, WrongPassword, EmailTaken, WeakPassword, TooManyAttempts, Busy),
+    problems=(RegisteringPaused, LinkOver, WrongPassword, EmailTaken, WeakPassword, TooManyAttempts, Busy),
     cookie=True,
 )
 ASK_TO_CONFIRM_EMAIL = Route(

@@ -15,6 +15,8 @@ from services.accounts.suspension import Reason
 from services.kernel.ids import AccountId
 from services.kernel.problems import NotFound, StepUpNeeded
 
+Why = Annotated[Reason, msgspec.Meta(description="why it is done; kept in the audit")]
+
 _STEPS: str = "Needs a second factor that was shown just now (`/v1/me/step-up`), and is in the audit."
 
 
@@ -40,7 +42,7 @@ class AddressQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ReasonQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why it is done."""
 
-    reason: Annotated[Reason, msgspec.Meta(description="why it is done; kept in the audit")]
+    reason: Why
 
 
 class RolePath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

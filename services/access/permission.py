@@ -354,6 +354,8 @@ LOOK_AT_ACCOUNTS: Final = Permission(
 END_THEIR_LOGINS: Final = Permission(name="accounts.end_logins", does="end the logins of somebody else", held_by=STAFF)
 SUSPEND: Final = Permission(name="accounts.suspend", does="suspend an account, and lift that", held_by=ADMINS)
 GRANT_ROLES: Final = Permission(name="accounts.grant", does="give roles to accounts, and take them", held_by=ADMINS)
+READ_FLAGS: Final = Permission(name="flags.read", does="see what is switched off for everybody", held_by=STAFF)
+SET_FLAGS: Final = Permission(name="flags.set", does="switch something off for everybody, and on again", held_by=ADMINS)
 READ_AUDIT: Final = Permission(
     name="audit.read", does="read what was done with privilege, and who looked at whose data", held_by=ADMINS
 )

@@ -45,6 +45,7 @@ from services.accounts.ports import AccountStores, AccountTransactions
 from services.accounts.tokens import Tokens
 from services.accounts.vitals import write_into_history
 from services.audit.entry import SYSTEM, Actor, Entry
+from services.flags.switches import ALL_ON, Switches
 from services.kernel.caller import AccountRole, Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AccountRegistered, LoginEnded
@@ -80,6 +81,7 @@ class Accounts:
         signup: Signup = "direct",
         coach_signup: Literal["open", "closed"] = "open",
         breached: Breached | None = None,
+        switches: Switches = ALL_ON,
     ) -> None:
         self._transactions = transactions
         self._passwords = passwords
@@ -90,17 +92,19 @@ class Accounts:
         self._signup = signup
         self._coach_signup = coach_signup
         self._breached = breached
+        self._switches = switches
 
     async def register(
         self, *, email: str, password: str, name: str, role: SignupRole, device: str, address: str | None
     ) -> LoggedIn:
         """Make an account and log it in. A coach is a member too: whoever teaches also trains. Its address is not proved yet.
 
-        Raises VerifyFirst where addresses are proved first, BadShape, WeakPassword, Forbidden (coach sign-up is closed),
-        EmailTaken, TooManyAttempts, Busy.
+        Raises VerifyFirst where addresses are proved first, RegisteringPaused, BadShape, WeakPassword, Forbidden (coach
+        sign-up is closed), EmailTaken, TooManyAttempts, Busy.
         """
         if self._signup == "verified":
             raise VerifyFirst
+        self._switches.require("registering")
         await self._attempts.from_address(address)
         email, name = normal_email(email), normal_name(name)
         password = normal_password(password)

@@ -13,6 +13,7 @@ from services.accounts.id_token import Statement
 from services.accounts.identity import Identity
 from services.accounts.passwords import NO_PASSWORD
 from services.accounts.sign_in_ports import SignInStores
+from services.flags.switches import ALL_ON, Switches
 from services.kernel.clock import Clock
 from services.kernel.facts import AccountRegistered
 from services.kernel.ids import AccountId, IdentityId, Ids
@@ -24,14 +25,16 @@ log = structlog.get_logger(__name__)
 class Arriving:
     """Makes accounts and identities, inside somebody else's transaction. `provider` is its name in the operator's file."""
 
-    def __init__(self, clock: Clock, ids: Ids) -> None:
+    def __init__(self, clock: Clock, ids: Ids, switches: Switches = ALL_ON) -> None:
         self._clock: Final = clock
         self._ids: Final = ids
+        self._switches: Final = switches
 
     async def new_account(
         self, stores: SignInStores, provider: str, statement: Statement, role: SignupRole = "member"
     ) -> Account:
-        """An account for who was stated to be. Raises EmailNotVouched, LinkNeeded, IdentityTaken."""
+        """An account for who was stated to be. Raises RegisteringPaused, EmailNotVouched, LinkNeeded, IdentityTaken."""
+        self._switches.require("registering")
         account = Account(
             id=AccountId(self._ids.next()),
             email=_vouched_address(statement),

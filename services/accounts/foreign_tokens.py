@@ -30,6 +30,7 @@ from services.accounts.ports import Login
 from services.accounts.provider import BadDocument, Provider
 from services.accounts.sign_in_ports import SignInStores, SignInTransactions
 from services.accounts.suspension import require_open
+from services.flags.switches import ALL_ON, Switches
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import Ids, LoginId
@@ -39,6 +40,7 @@ from services.kernel.problems import (
     IdentityTaken,
     LinkNeeded,
     NotAuthenticated,
+    RegisteringPaused,
     TokenExpired,
     Unavailable,
 )
@@ -52,7 +54,7 @@ USED_EVERY_MS: Final = 3_600_000
 """How exactly it is noted when an identity was last used."""
 SOON_MS: Final = 2_000
 
-WhyNot = Literal["not_linked", "ended", "suspended", "address_taken", "address_not_vouched"]
+WhyNot = Literal["not_linked", "ended", "suspended", "address_taken", "address_not_vouched", "registering_paused"]
 """Why a token that is all right opens nothing here."""
 
 log = structlog.get_logger(__name__)
@@ -68,14 +70,21 @@ class ForeignTokens:
     """See the module. Believes the issuers of those `providers` that say so. `refused` counts tokens that were not believed,
     `opened` logins that were opened."""
 
-    def __init__(self, transactions: SignInTransactions, providers: Sequence[Provider], clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        transactions: SignInTransactions,
+        providers: Sequence[Provider],
+        clock: Clock,
+        ids: Ids,
+        switches: Switches = ALL_ON,
+    ) -> None:
         self.refused = 0
         self.opened = 0
         self._transactions: Final = transactions
         self._trusted: Final = {one.issuer: one for one in providers if one.trust is not None}
         self._clock: Final = clock
         self._ids: Final = ids
-        self._arriving: Final = Arriving(clock, ids)
+        self._arriving: Final = Arriving(clock, ids, switches)
         self._known: Final[dict[str, _Known]] = {}
         self._reading: Final = {issuer: asyncio.Lock() for issuer in self._trusted}
         self._wanted: Final[dict[str, float]] = {}
@@ -139,6 +148,8 @@ class ForeignTokens:
             await self._arriving.new_account(stores, provider.id, who)
         except EmailNotVouched as why:
             raise _refused(provider, "address_not_vouched") from why
+        except RegisteringPaused as paused:
+            raise _refused(provider, "registering_paused", paused.message) from paused
         made = await stores.identities.standing(who.issuer, who.subject)
         if made is None:
             raise _refused(provider, "not_linked")
@@ -233,6 +244,7 @@ def _refused(provider: Provider, why: WhyNot, message: str = "") -> NotAuthentic
         "not_linked": f"nobody here is linked to this identity: sign in with {provider.name} first, or link it to your account",
         "ended": f"this login has ended: get a new token from {provider.name}, in two minutes at the latest",
         "suspended": message,
+        "registering_paused": message,
         "address_taken": f"there is an account with your address: log in to it, and link {provider.name} on the account page",
         "address_not_vouched": f"{provider.name} does not vouch for an address of yours, so no account is made: register here,"
         " and link it on the account page",

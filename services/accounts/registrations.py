@@ -30,6 +30,7 @@ from services.accounts.breached import Breached
 from services.accounts.opening import LoggedIn, Opening, let_in
 from services.accounts.passwords import Passwords
 from services.accounts.ports import AccountTransactions
+from services.flags.switches import ALL_ON, Switches
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AccountRegistered
@@ -62,6 +63,7 @@ class Registrations:
         *,
         breached: Breached | None = None,
         coach_signup: Literal["open", "closed"] = "open",
+        switches: Switches = ALL_ON,
     ) -> None:
         self._transactions: Final = transactions
         self._passwords: Final = passwords
@@ -72,14 +74,17 @@ class Registrations:
         self._attempts: Final = attempts
         self._breached: Final = breached
         self._coach_signup: Final = coach_signup
+        self._switches: Final = switches
 
     async def begin(
         self, *, email: str, password: str, name: str, role: SignupRole, address: str | None
     ) -> RegistrationBegun:
         """Have a mail sent that finishes it, or says that there is an account already. One hash and one answer in each case.
 
-        Raises BadShape, WeakPassword, Forbidden (coach sign-up is closed), NotFound where no mail is sent, TooManyAttempts, Busy.
+        Raises RegisteringPaused, BadShape, WeakPassword, Forbidden (coach sign-up is closed), NotFound where no mail is sent,
+        TooManyAttempts, Busy.
         """
+        self._switches.require("registering")
         self._mails.require_offered()
         await self._attempts.from_address(address)
         email, name = normal_email(email), normal_name(name)
@@ -108,9 +113,10 @@ class Registrations:
     async def finish(self, token: str, *, password: str, device: str, address: str | None) -> LoggedIn:
         """Make the account of a link and log it in, for whoever knows the password that was chosen for it.
 
-        Raises LinkOver, WrongPassword, EmailTaken when the address has got an account meanwhile, WeakPassword (absurdly long),
-        TooManyAttempts, Busy.
+        Raises RegisteringPaused (the link stays good), LinkOver, WrongPassword, EmailTaken when the address has got an account
+        meanwhile, WeakPassword (absurdly long), TooManyAttempts, Busy.
         """
+        self._switches.require("registering")
         password = normal_password(password)
         await self._attempts.from_address(address)
         async with self._transactions() as stores:

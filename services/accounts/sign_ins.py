@@ -36,6 +36,7 @@ from services.accounts.sign_in import (
 )
 from services.accounts.sign_in_ports import SignInStores, SignInTransactions
 from services.accounts.step_up import require_fresh
+from services.flags.switches import ALL_ON, Switches
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock
 from services.kernel.ids import AccountId, Ids, SignInId
@@ -46,6 +47,7 @@ from services.kernel.problems import (
     IdentityTaken,
     LinkNeeded,
     NotFound,
+    RegisteringPaused,
     SignInRefused,
     SignInUnknown,
     TooManyIdentities,
@@ -63,6 +65,7 @@ _ENDINGS: Final = (
     IdentityTaken,
     TooManyIdentities,
     AccountSuspended,
+    RegisteringPaused,
 )
 """With any of these a sign-in is over; begin again."""
 
@@ -137,6 +140,7 @@ class SignIns:
         *,
         base_url: Callable[[], str],
         coach_signup: Literal["open", "closed"] = "open",
+        switches: Switches = ALL_ON,
     ) -> None:
         self._transactions: Final = transactions
         self._providers: Final = {provider.id: provider for provider in providers}
@@ -144,7 +148,7 @@ class SignIns:
         self._seals: Final = seals
         self._clock: Final = clock
         self._ids: Final = ids
-        self._arriving: Final = Arriving(clock, ids)
+        self._arriving: Final = Arriving(clock, ids, switches)
         self._attempts: Final = attempts
         self._base_url: Final = base_url
         self._coach_signup: Final = coach_signup
@@ -190,7 +194,8 @@ class SignIns:
 
     async def finish(self, sign_in_id: SignInId, secret: str) -> SignInNow:
         """How it is; once the provider has said who it is, its end. Raises SignInUnknown, SignInRefused, LinkNeeded,
-        EmailNotVouched, IdentityTaken, TooManyIdentities, AccountSuspended, SecondFactorNeeded."""
+        EmailNotVouched, IdentityTaken, TooManyIdentities, AccountSuspended, SecondFactorNeeded, and RegisteringPaused for who has
+        no account yet."""
         try:
             async with self._transactions() as stores:
                 # Whoever only looks locks nothing: a worker passes over a sign-in that is locked.

@@ -31,6 +31,7 @@ from services.apps.authorization import (
 )
 from services.apps.ending import require_going_on
 from services.apps.ports import AppStores, AppTransactions, Code
+from services.flags.switches import ALL_ON, Switches
 from services.kernel.caller import Caller, Scope
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import AppId
@@ -69,10 +70,13 @@ class SentBack(msgspec.Struct, frozen=True):
 class Consents:
     """The use cases. `issuer` is the address of this installation, as apps know it."""
 
-    def __init__(self, transactions: AppTransactions, clock: Clock, issuer: Callable[[], str]) -> None:
+    def __init__(
+        self, transactions: AppTransactions, clock: Clock, issuer: Callable[[], str], switches: Switches = ALL_ON
+    ) -> None:
         self._transactions: Final = transactions
         self._clock: Final = clock
         self._issuer: Final = issuer
+        self._switches: Final = switches
 
     async def ask(self, caller: Caller, asked: Asked) -> Question:
         """What to ask the caller. Raises AppUnknown, RedirectMismatch, Forbidden."""
@@ -91,8 +95,11 @@ class Consents:
             )
 
     async def decide(self, caller: Caller, asked: Asked, *, allow: bool) -> SentBack:
-        """The caller has decided. Raises AppUnknown, RedirectMismatch, Forbidden, NotAuthenticated."""
+        """The caller has decided. Raises AppUnknown, RedirectMismatch, Forbidden, NotAuthenticated, and for a yes
+        ConsentingPaused."""
         caller.require("member")
+        if allow:
+            self._switches.require("apps.consenting")
         made = secret.make(secret.CODE)
         async with self._transactions() as stores:
             await require_going_on(stores, caller)

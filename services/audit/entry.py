@@ -39,6 +39,7 @@ ThingKind = Literal[
     "delivery",
     "organisation",
     "app",
+    "flag",
 ]
 Value = str | int
 
@@ -81,6 +82,8 @@ ACTS: Final[Mapping[str, ActRow]] = {
     "tasks.dropped": _privileged("what a queue had given up was forgotten"),
     "delivery.resent": _privileged("a message to somebody that failed or is in doubt is sent again"),
     "announcement.made": _privileged("something was announced to many people"),
+    "flag.set": _privileged("something was switched on or off for everybody", "to"),
+    "flag.unset": _privileged("a switch stands as it does by itself again"),
     "audit.read": _view("an administrator read the audit"),
     # -- people in classes
     "coach.appointed": _privileged("a member of a class was made somebody who leads it, or not any more", "to"),

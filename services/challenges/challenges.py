@@ -36,6 +36,7 @@ from services.challenges.score_log import BEGINNING, Joined, Left, Link, Opened
 from services.challenges.scorekeeping import AppendStore, append, move_team
 from services.challenges.tables import HotTable, LineStore, Page, TableAway
 from services.classes.live_class import CODE_ALPHABET, normal_code
+from services.flags.switches import ALL_ON, Switches
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact, ChallengeDue, ChallengeMoved
@@ -217,11 +218,13 @@ class Challenges:
         clock: Clock,
         ids: Ids,
         hot: HotTable | None = None,
+        switches: Switches = ALL_ON,
     ) -> None:
         self._transactions: Final = transactions
         self._clock: Final = clock
         self._ids: Final = ids
         self._hot: Final = hot
+        self._switches: Final = switches
 
     async def create(
         self,
@@ -235,8 +238,10 @@ class Challenges:
         from_zone: int | None,
         teams: tuple[str, ...],
     ) -> ChallengeView:
-        """Make a challenge. Its maker is not in it until they join. Raises `ContradictoryChallenge`, `TooManyChallenges`."""
+        """Make a challenge. Its maker is not in it until they join. Raises `ContradictoryChallenge`, `TooManyChallenges`,
+        `ChallengesPaused`."""
         require_held(caller, may.USE_CHALLENGES)
+        self._switches.require("challenges.making")
         now_ms = self._clock.wall_ms()
         rules = rules_from(kind, first_day, last_day, ties, from_zone, teams, now_ms)
         if not title.strip():

@@ -47,6 +47,7 @@ from services.classes.live_class import CODE_LENGTH, NOBODY, LiveClass, code_fro
 from services.classes.lobby import COUNTDOWN_MS, Lobby, begins
 from services.classes.script import Block, Interval, Script, laid_out
 from services.classes.timeline import Timeline, clocks_of
+from services.flags.switches import ALL_ON, Switches
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import ChallengeDue, ChallengeMoved, ClassClockMoved
@@ -117,11 +118,13 @@ class Heats:
         clock: Clock,
         ids: Ids,
         room: Room,
+        switches: Switches = ALL_ON,
     ) -> None:
         self._transactions: Final = transactions
         self._clock: Final = clock
         self._ids: Final = ids
         self._room: Final = room
+        self._switches: Final = switches
 
     async def create(
         self,
@@ -141,6 +144,7 @@ class Heats:
         """Make a heat; its maker is in it, where there are teams in the one of this name. Raises `ContradictoryChallenge`,
         `TooManyChallenges`, and `BadShape` for zone and team."""
         require_held(caller, may.USE_CHALLENGES)
+        self._switches.require("challenges.making")
         now_ms = self._clock.wall_ms()
         rules = heat_rules(kind, length_min, from_zone, target, ties, late, now_ms, teams)
         own = team_from(rules, team)

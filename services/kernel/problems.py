@@ -328,6 +328,13 @@ class VerifyFirst(Problem):
     status = 403
 
 
+class RegisteringPaused(Problem):
+    """Nobody new can register here right now. Come back later; who has an account gets in as ever."""
+
+    code = "registering_paused"
+    status = 403
+
+
 class LinkOver(Problem):
     """This link is good no more: it was used, its time is over, or another took its place. Ask for a new one."""
 
@@ -571,6 +578,13 @@ class Muted(Problem):
     status = 403
 
 
+class ChatPaused(Problem):
+    """The chat is switched off everywhere right now. What was said can still be read."""
+
+    code = "chat_paused"
+    status = 403
+
+
 class MessageGone(Problem):
     """There is no such message in what is kept of this room's chat."""
 
@@ -673,6 +687,13 @@ class ChallengeOver(Problem):
 
     code = "challenge_over"
     status = 409
+
+
+class ChallengesPaused(Problem):
+    """No new challenges or heats can be made right now. Those there are go on."""
+
+    code = "challenges_paused"
+    status = 403
 
 
 class HeatBegun(Problem):
@@ -785,6 +806,13 @@ class TooManyApiKeys(Problem):
 
     code = "too_many_api_keys"
     status = 409
+
+
+class ConsentingPaused(Problem):
+    """No app can be let into an account right now. Those that are in yours go on; try again later."""
+
+    code = "consenting_paused"
+    status = 403
 
 
 class AppUnknown(Problem):

@@ -80,6 +80,13 @@ REGISTER: Final[tuple[Entry, ...]] = (
         why="screens without an account, for ten minutes; who lets them in is not noted, where they ask from is no person",
         house="device_hash user_code network asked_at expires_at interval_s polled_at state class_id",
     ),
+    entry(
+        "flags",
+        why="switches of the installation; who set one is an id that leads to nobody when they go, and the audit has it, too",
+        key="name",
+        person="set_by",
+        house="is_on reason set_by_command set_at",
+    ),
     entry("used_tickets", why="ids that lead to nobody, for half a minute", house="id ends_at"),
     entry(
         "suspensions",

@@ -319,6 +319,18 @@ async def their_suspension(evening: Evening, who: Who) -> Asked:
     return replace(await their_account(evening, who), query={"reason": "they asked us to"})
 
 
+async def a_flag(_: Evening, __: Who) -> Asked:
+    return Asked(path={"name": "chat"})
+
+
+async def a_flag_set(evening: Evening, who: Who) -> Asked:
+    return replace(await a_flag(evening, who), body={"on": True, "reason": "it was asked for"})
+
+
+async def a_flag_because(evening: Evening, who: Who) -> Asked:
+    return replace(await a_flag(evening, who), query={"reason": "it was asked for"})
+
+
 async def their_role(evening: Evening, who: Who) -> Asked:
     asked = await their_account(evening, who)
     return replace(asked, path={**asked.path, "role": "author"})

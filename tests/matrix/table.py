@@ -232,6 +232,10 @@ ROUTES: Final = (
     RouteRow("DELETE /v1/staff/accounts/{id}/suspension", ADMINS, r.their_suspension),
     RouteRow("PUT /v1/staff/accounts/{id}/roles/{role}", ADMINS, r.their_role),
     RouteRow("DELETE /v1/staff/accounts/{id}/roles/{role}", ADMINS, r.their_role),
+    RouteRow("GET /v1/staff/flags", STAFF, r.plain),
+    RouteRow("GET /v1/staff/flags/{name}", STAFF, r.a_flag),
+    RouteRow("PUT /v1/staff/flags/{name}", ADMINS, r.a_flag_set),
+    RouteRow("DELETE /v1/staff/flags/{name}", ADMINS, r.a_flag_because),
     RouteRow("GET /v1/staff/audit", ADMINS, r.plain),
     RouteRow("GET /v1/staff/audit/state", ADMINS, r.plain),
     # -- apps and keys

@@ -49,6 +49,7 @@ from services.classes.on_demands import OnDemands
 from services.classes.rankings import Rankings
 from services.classes.showings import Showings
 from services.classes.timelines import Timelines
+from services.flags.switches import Switches
 from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, ClassId, LoginId, StreamId, Uuid7Ids
@@ -103,6 +104,7 @@ class World:
     register: MemoryRegister = field(init=False)
     log: MemoryRoomLog = field(init=False)
     records: MemoryRecords = field(init=False)
+    switches: Switches = field(default_factory=Switches)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     nodes: list["TestNode"] = field(default_factory=list)
@@ -198,7 +200,7 @@ class TestNode:
         self.clocks = Clocks(self.rooms, transactions, world.clock)
         self.comebacks = Comebacks(self.rooms, world.records, transactions, world.clock)
         self.tapes = Tapes(self.rooms, transactions, world.clock)
-        self.speaking = Speaking(self.rooms, world.clock)
+        self.speaking = Speaking(self.rooms, world.clock, world.switches)
         self.chatting = Chatting(self.rooms)
         self.safety = Safety(transactions, world.clock, ids)
         self.guarding = Guarding(self.safety, world.clock)

@@ -7,7 +7,7 @@ import pytest
 
 from realtime.room_log import LogAway
 from realtime.wire import ChatSend, CueSend
-from services.kernel.problems import BadShape, ClassOver, Forbidden, NotInRoom, RateLimited, Unavailable
+from services.kernel.problems import BadShape, ChatPaused, ClassOver, Forbidden, NotInRoom, RateLimited, Unavailable
 from tests.rooms.conftest import World, events
 
 
@@ -164,3 +164,21 @@ async def test_a_text_in_which_nothing_can_be_read_is_refused(world: World, text
     await node.join(ada, live.code)
     with pytest.raises(BadShape):
         await node.speaking.chat(ada, ChatSend(class_id=live.id, text=text))
+
+
+async def test_while_the_chat_is_switched_off_nobody_says_anything_and_cues_go_on(world: World) -> None:
+    node = world.node()
+    mia = await world.person("Mia", coach=True)
+    live = await node.create_class(mia)
+    desk, ada = node.connect(mia), node.connect(await world.person("Ada"))
+    await node.join(desk, live.code, "coach")
+    await node.join(ada, live.code)
+    world.switches.learn({"chat": False})
+    with pytest.raises(ChatPaused):
+        await node.speaking.chat(ada, ChatSend(class_id=live.id, text="hello"))
+    await node.speaking.cue(desk, CueSend(class_id=live.id, text="up"))
+    world.switches.learn({})
+    await node.speaking.chat(ada, ChatSend(class_id=live.id, text="again"))
+    await world.advance(0)
+    assert said(events(ada), "cue") == ["up"]
+    assert said(events(desk), "chat.said") == ["again"]

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from services.accounts.account_mail import MailTokens
+from services.flags.switches import ALL_ON, Switches
 from services.notifications.contact_link import ContactLinks
 from services.notifications.delivery import Lane
 from services.notifications.links import Linking
@@ -64,9 +65,12 @@ def a_sender(
     *,
     concurrency: int = 4,
     wakeups: Wakeups | None = None,
+    switches: Switches = ALL_ON,
 ) -> Sender:
     """A lane whose letters go to this postbox."""
-    return Sender(lane, concurrency, world.transactions, postbox, a_post(world), world.clock, wakeups)
+    return Sender(
+        lane, concurrency, world.transactions, postbox, a_post(world), world.clock, wakeups, switches=switches
+    )
 
 
 def a_post(world: Notified) -> Post:

@@ -10,6 +10,7 @@ import pytest
 
 from persistence.database import Database
 from persistence.lanes import CHANNEL
+from services.flags.switches import Switches
 from services.kernel import trace
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
@@ -93,6 +94,22 @@ async def test_a_mail_leaves_with_its_words_and_a_link_that_stops_it(world: Noti
     assert (delivery.state, delivery.attempts, delivery.provider, delivery.provider_id) == (
         "sent", 1, "postbox", "no-1",
     )  # fmt: skip
+
+
+async def test_a_mail_that_an_operator_has_stopped_waits_and_then_leaves(world: Notified, postbox: Postbox) -> None:
+    ada = await world.account("Ada")
+    await world.device(ada)
+    await world.tell(announced("at eight"), ada)
+    await world.tell(workout(world), ada)
+    switches = Switches()
+    mails, pushes = a_sender(world, postbox, switches=switches), a_sender(world, postbox, "apns", switches=switches)
+    switches.learn({"mail.sending": False})
+    assert await send_due(mails) == 0
+    assert await send_due(pushes) > 0, "only mail was stopped"
+    assert postbox.mails() == []
+    switches.learn({})
+    assert await send_due(mails) > 0
+    assert "Ada: at eight" in [mail.text for mail in postbox.mails()]
 
 
 async def test_a_push_says_how_many_are_unread_and_where_to_look(world: Notified, postbox: Postbox) -> None:

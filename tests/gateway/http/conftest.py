@@ -24,6 +24,7 @@ from services.accounts.displays import Displays
 from services.accounts.email_changes import EmailChanges
 from services.accounts.entitlements import Entitlements
 from services.accounts.factor_logins import FactorLogins
+from services.accounts.flag_desk import FlagDesk
 from services.accounts.identities import Identities
 from services.accounts.keyring import SigningKey, load_key, make_key
 from services.accounts.keys import Keys
@@ -65,6 +66,8 @@ from services.classes.showings import Showings
 from services.classes.timeline import Timeline
 from services.classes.timelines import Timelines
 from services.fairplay.verdicts import Verdicts
+from services.flags.flags import Flags
+from services.flags.switches import Switches
 from services.integrations.webhooks import Webhooks
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, ClassId, Uuid7Ids
@@ -133,6 +136,7 @@ class Api:
     key: SigningKey
     passwords: Passwords
     transactions: Transactions
+    switches: Switches
     people: int = field(default=0)
 
     async def call(
@@ -212,16 +216,18 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
     notifications = Notifications(transactions, clock, ids, Unsubscribe(SECRET))
     words = Words()
     limits = Limits(clock)
+    switches = Switches()
     attempts = Attempts(limits)
     site = site_of("https://paceline.example.org")
     proving = Proving(transactions, passwords, Seals((bytes(32),)), lambda: site, clock, attempts)
     deps = GatewayDeps(
         entitlements=Entitlements(transactions, clock, ids),
-        accounts=Accounts(transactions, passwords, opening, clock, ids, attempts=attempts),
+        accounts=Accounts(transactions, passwords, opening, clock, ids, attempts=attempts, switches=switches),
         vitals=Vitals(transactions, clock, ids),
         logins=Logins(transactions, passwords, clock, attempts, mails=mails),
+        flags=FlagDesk(Flags(transactions, switches, clock), clock),
         staff=Staff(AccountActs(transactions, clock, ids), clock),
-        registrations=Registrations(transactions, passwords, mails, opening, clock, ids, attempts),
+        registrations=Registrations(transactions, passwords, mails, opening, clock, ids, attempts, switches=switches),
         resets=Resets(transactions, passwords, mails, clock, attempts),
         erasures=Erasures(transactions, clock),
         email_changes=EmailChanges(transactions, passwords, mails, clock, attempts),
@@ -243,8 +249,8 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         showings=Showings(transactions, clock, ids, EmptyStage()),
         blocks=Blocks(transactions, clock, EmptyStage()),
         reports=Reports(transactions, clock, ids, EmptyStage()),
-        challenges=Challenges(transactions, clock, ids),
-        heats=Heats(transactions, clock, ids, EmptyStage()),
+        challenges=Challenges(transactions, clock, ids, switches=switches),
+        heats=Heats(transactions, clock, ids, EmptyStage(), switches),
         class_ghosts=ClassGhosts(transactions),
         offers=Offers(transactions, clock, ids),
         bookings=Bookings(transactions, clock, ids),
@@ -267,7 +273,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         apps=Apps(transactions, clock, ids),
         app_grants=Grants(transactions, clock),
         api_keys=ApiKeys(transactions, clock, ids),
-        consents=Consents(transactions, clock, lambda: PUBLIC_URL),
+        consents=Consents(transactions, clock, lambda: PUBLIC_URL, switches),
         exchanging=Exchanging(transactions, tokens, clock, ids, lambda: PUBLIC_URL),
         callers=Callers(identifier(tokens, clock), transactions, clock),
         issuer=lambda: PUBLIC_URL,
@@ -277,7 +283,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         web_root=web_root,
     )
     async with TestClient(TestServer(build_app(deps))) as client:
-        yield Api(client, deps, clock, tokens, key, passwords, transactions)
+        yield Api(client, deps, clock, tokens, key, passwords, transactions, switches)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from services.accounts.staff import AccountActs
 from services.accounts.tokens import Tokens
 from services.apps.lent import BELIEVED_S, Callers
 from services.audit.entry import SYSTEM
+from services.flags.switches import Switches
 from services.kernel.caller import Caller
 from services.kernel.facts import AccountRegistered, LoginEnded
 from services.kernel.problems import NotAuthenticated, TokenExpired, Unavailable
@@ -43,11 +44,13 @@ class House:
         self.issuer = Issuer(self.clock)
         self.more = more
         self.acts = AccountActs(self.world.transactions, self.clock, self.world.ids)
+        self.switches = Switches()
         self.foreign = self.another_node()
         self.anna: Caller
 
     def another_node(self) -> ForeignTokens:
-        return ForeignTokens(self.world.transactions, (self.issuer.provider(self.more),), self.clock, self.world.ids)
+        providers = (self.issuer.provider(self.more),)
+        return ForeignTokens(self.world.transactions, providers, self.clock, self.world.ids, self.switches)
 
     def callers(self) -> Callers:
         identify = identifier(Tokens(load_key(make_key())), self.clock)
@@ -176,6 +179,14 @@ class TestProvisioning:
         assert await house.why_not(email="new@example.org") == "address_not_vouched"
         assert await house.why_not() == "address_not_vouched"
         assert await house.count("SELECT count(*) FROM accounts") == 1
+
+    async def test_lets_nobody_new_in_while_an_operator_has_stopped_that(self, make: Make) -> None:
+        house = await make("provision = true", linked=False)
+        house.switches.learn({"registering": False})
+        assert await house.why_not(**NEW) == "registering_paused"
+        assert await house.count("SELECT count(*) FROM accounts") == 1
+        house.switches.learn({})
+        assert (await house.shown(**NEW)).name == "Anna New"
 
 
 class TestItsEnd:

@@ -31,6 +31,7 @@ from services.accounts.sign_ins import Came, SignInBegun, SignInNow, SignIns
 from services.accounts.suspension import Suspension
 from services.accounts.tokens import Tokens
 from services.accounts.totp import Totp
+from services.flags.switches import Switches
 from services.kernel.caller import Caller
 from services.kernel.clock import ManualClock, SystemClock
 from services.kernel.facts import AccountRegistered
@@ -45,6 +46,7 @@ from services.kernel.problems import (
     NotAuthenticated,
     NotFound,
     Problem,
+    RegisteringPaused,
     SecondFactorNeeded,
     SignInRefused,
     SignInUnknown,
@@ -84,6 +86,7 @@ class House:
     clock: ManualClock
     tokens: Tokens
     answers: dict[str, IdentityProvider]
+    switches: Switches
 
     def caller(self, logged_in: LoggedIn) -> Caller:
         return identifier(self.tokens, self.clock)(logged_in.access_token)
@@ -167,7 +170,7 @@ async def make(database: Database) -> AsyncIterator[MakeHouse]:
             passwords = Passwords(cost=Cost(rounds=1, memory_kib=8, lanes=1))
             resources.callback(passwords.close)
             tokens, seals = Tokens(load_key(make_key())), Seals((bytes(32),))
-            opening = Opening(tokens, clock, ids)
+            opening, switches = Opening(tokens, clock, ids), Switches()
             attempts = Attempts(Limits(clock), AttemptRates(address=Limit("few", 4, 60_000, "test")))
             # Calls of the machine itself are timed by its own clock: a jump would cut them off.
             outbound = await resources.enter_async_context(open_outbound(SystemClock(), Egress(LOOPBACK)))
@@ -184,6 +187,7 @@ async def make(database: Database) -> AsyncIterator[MakeHouse]:
                     attempts,
                     base_url=lambda: "https://run.example",
                     coach_signup=coaches,
+                    switches=switches,
                 ),
                 Identities(transactions, clock),
                 Accounts(transactions, passwords, opening, clock, ids, attempts=attempts),
@@ -192,6 +196,7 @@ async def make(database: Database) -> AsyncIterator[MakeHouse]:
                 clock,
                 tokens,
                 answers,
+                switches,
             )
             await signing_in.renew_due()
             if runs:
@@ -320,6 +325,18 @@ async def test_a_coach_is_made_one_only_where_coaches_may_sign_up(make: MakeHous
     assert (await house.sign_in(role="coach")).account.roles == ("coach", "member")
     closed = await make("gym", coaches="closed")
     assert isinstance(await refused(closed.begin("gym", role="coach")), Forbidden)
+
+
+async def test_while_nobody_registers_who_comes_anew_is_refused_and_who_has_an_account_gets_in(make: MakeHouse) -> None:
+    house = await make()
+    first = await house.sign_in()
+    house.answers["studio"].people.append(Person("b", "ben@example.org", name="Ben"))
+    house.switches.learn({"registering": False})
+    assert isinstance(await refused(house.sign_in("b")), RegisteringPaused)
+    assert await house.left() == 0, "the sign-in is over"
+    assert (await house.sign_in()).account.id == first.account.id
+    house.switches.learn({})
+    assert (await house.sign_in("b")).account.name == "Ben"
 
 
 async def test_a_second_factor_is_asked_for_whatever_the_provider_says(make: MakeHouse) -> None:

@@ -1,0 +1,1 @@
+"""Switches of the whole installation, set while it runs."""
