@@ -58,8 +58,9 @@ from realtime.redis_records import RedisRecords
 from realtime.redis_room_log import RedisRoomLog
 from realtime.redis_servers import RedisServers
 from realtime.redis_tables import RedisTables
-from realtime.register import MemoryRegister, Register, Terms
+from realtime.register import MemoryRegister, Terms
 from realtime.room_log import MemoryRoomLog, RoomLog
+from rooms.attendance import Attendance
 from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
@@ -130,6 +131,7 @@ from services.classes.library import Library
 from services.classes.lobbies import Lobbies
 from services.classes.offers import Offers
 from services.classes.on_demands import OnDemands
+from services.classes.overseeing import Overseeing
 from services.classes.rankings import Rankings
 from services.classes.recurring import Recurring
 from services.classes.showings import Showings
@@ -309,7 +311,7 @@ async def open_parts(
         proxies = TrustedProxies(settings.trusted_proxies)
 
         terms = Terms(grace_ms=settings.presence_grace_s * 1_000)
-        register: Register = MemoryRegister(lambda: int(clock.monotonic() * 1_000), terms)
+        register: MemoryRegister | RedisRegister = MemoryRegister(lambda: int(clock.monotonic() * 1_000), terms)
         if servers is not None:
             register = RedisRegister(servers, terms)
         presence = Presence(node.id, register, clock)
@@ -340,6 +342,7 @@ async def open_parts(
         watching = Watching(node, challenges, clock)
         showings = Showings(transactions, clock, ids, rooms)
         coaches = Coaches(transactions, clock, Hall(rooms))
+        overseeing = Overseeing(transactions, Attendance(register), classes, coaches, clock)
         rankings = Rankings(transactions, Boards(rooms))
 
         # -- people
@@ -492,6 +495,7 @@ async def open_parts(
                 step_ups=step_ups,
                 audit=AuditDesk(transactions, verifying, clock),
                 flags=FlagDesk(flags, clock),
+                overseeing=overseeing,
                 registrations=registrations,
                 resets=Resets(transactions, passwords, mails, clock, attempts, breached=breached),
                 erasures=Erasures(transactions, clock),

@@ -134,6 +134,24 @@ class Classes:
         )
         return [found for row in rows if (found := _live_class(row)) is not None]
 
+    async def live_page(self, before: ClassId | None, limit: int) -> list[LiveClass]:
+        """Classes that are live, the newest first, from the one behind `before` on."""
+        rows = await self._tx.fetch(
+            f"""
+            SELECT {_COLUMNS} FROM classes LEFT JOIN accounts ON accounts.id = coach_id
+            WHERE classes.ended_at IS NULL
+              AND (
+                  $1::uuid IS NULL
+                  OR (classes.created_at, classes.id) < (SELECT created_at, id FROM classes WHERE id = $1)
+              )
+            ORDER BY classes.created_at DESC, classes.id DESC
+            LIMIT $2
+            """,  # noqa: S608
+            before,
+            limit,
+        )
+        return [found for row in rows if (found := _live_class(row)) is not None]
+
     async def forgotten(self, before: datetime, limit: int) -> list[ClassId]:
         """Classes still live that were created before an instant, locked, skipping those somebody else holds."""
         rows = await self._tx.fetch(

@@ -34,8 +34,8 @@ class Leading:
             live.coach_id,
         )
 
-    async def remove(self, class_id: ClassId, account_id: AccountId, by: AccountId, at: datetime) -> int | None:
-        """A member is sent out: their `removals` from now on; None when they were out already."""
+    async def remove(self, class_id: ClassId, account_id: AccountId, by: AccountId | None, at: datetime) -> int | None:
+        """A member is sent out, `by` None by staff: their `removals` from now on; None when they were out already."""
         removals: int | None = await self._tx.fetchval(
             """
             UPDATE class_members SET removed_at = $4, removed_by = $3, removals = removals + 1

@@ -23,7 +23,7 @@ from redis.exceptions import NoScriptError
 
 from realtime.redis_line import TROUBLE
 from realtime.redis_servers import RedisServers
-from realtime.register import Answer, News, RegisterAway, Report, Terms
+from realtime.register import Answer, News, RegisterAway, Report, Seen, Terms
 from services.kernel.ids import AccountId
 
 _PARTS: Final = ("nodes", "entries", "leaving", "people", "news", "state")
@@ -170,6 +170,20 @@ for _, times in ipairs({nodes, leaving}) do
 end
 return {0, count, due and math.max(due - now, 0) or -1, announce, joined, left}
 """
+LOOK_SCRIPT: Final = """
+local nodes, entries, people = KEYS[1], KEYS[2], KEYS[3]
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local alive = redis.call('ZRANGEBYSCORE', nodes, '(' .. now, '+inf')
+if #alive == 0 then return {0, {}, {}, {}} end
+local count = redis.call('HLEN', people)
+if ARGV[2] ~= '1' then return {count, {}, {}, {}} end
+return {count, alive, redis.call('HKEYS', people), redis.call('HGETALL', entries)}
+"""
+"""Who is in a room: `Seen`, and nothing is swept away."""
 _SHA: Final = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -215,6 +229,31 @@ class RedisRegister:
             return [RegisterAway(repr(trouble))] * len(calls)
         return [RegisterAway(repr(one)) if isinstance(one, Exception) else _answer(one) for one in said]
 
+    async def look(self, rooms: Sequence[str], *, names: bool = False) -> list[Seen | RegisterAway]:
+        """See `Onlooker.look`: one pipeline for each server that is home to some of the rooms."""
+        homes: dict[Redis, list[str]] = defaultdict(list)
+        for room in dict.fromkeys(rooms):
+            homes[self._servers.client(room)].append(room)
+        given = await asyncio.gather(*(self._look(client, of_home, names) for client, of_home in homes.items()))
+        found = {
+            room: seen
+            for of_home, said in zip(homes.values(), given, strict=True)
+            for room, seen in zip(of_home, said, strict=True)
+        }
+        return [found[room] for room in rooms]
+
+    async def _look(self, client: Redis, rooms: list[str], names: bool) -> list[Seen | RegisterAway]:
+        now = "" if self._now_ms is None else self._now_ms()
+        calls: list[list[Any]] = []
+        for room in rooms:
+            keys = [self._servers.key(room, f"presence:{part}") for part in ("nodes", "entries", "people")]
+            calls.append(["EVAL", LOOK_SCRIPT, len(keys), *keys, now, int(names)])
+        try:
+            said = await _run(client, calls)
+        except TROUBLE as trouble:
+            return [RegisterAway(repr(trouble))] * len(rooms)
+        return [RegisterAway(repr(one)) if isinstance(one, Exception) else _seen(one) for one in said]
+
     def _words(self, report: Report) -> list[Any]:
         terms = self._terms
         keys = [self._servers.key(report.room, f"presence:{part}") for part in _PARTS]
@@ -243,6 +282,17 @@ def _answer(said: list[Any]) -> Answer:
         return Answer(again=True)
     news = News(count, tuple(_accounts(joined)), tuple(_accounts(left))) if announce else None
     return Answer(False, count, None if due_ms < 0 else due_ms, news)
+
+
+def _seen(said: list[Any]) -> Seen:
+    count, alive, people, entries = said
+    through: dict[AccountId, tuple[str, ...]] = dict.fromkeys(_accounts(people), ())
+    living = {node.decode() for node in alive}
+    for entry, state in sorted(zip(entries[::2], entries[1::2], strict=True)):
+        account, _, node = entry.decode().partition(" ")
+        if state == b"held" and node in living:
+            through[AccountId(UUID(account))] += (node,)
+    return Seen(count, through)
 
 
 def _accounts(names: list[bytes]) -> Iterator[AccountId]:

@@ -25,7 +25,7 @@ announcement without names puts it right.
 same step as a Redis script. `tests/contracts/test_presence.py` holds both to one behaviour.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -95,6 +95,23 @@ class RegisterAway(Exception):  # noqa: N818 - a state of the register, not an e
     """The register did not answer: a report was taken or not, nobody knows. Report it again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the register knows of one room: how many people are in it, and through which nodes each of them is (not asked for:
+    empty). Who has left counts until their grace is over, through no node."""
+
+    count: int
+    people: Mapping[AccountId, tuple[str, ...]]
+
+
+class Onlooker(Protocol):
+    """The register, for whoever only looks."""
+
+    async def look(self, rooms: Sequence[str], *, names: bool = False) -> list[Seen | RegisterAway]:
+        """Who is in these rooms, in the same order; with `names` also who. Changes nothing, and raises nothing."""
+        ...
+
+
 class Register(Protocol):
     """See the module."""
 
@@ -141,6 +158,17 @@ class _Room:
         news = self._news(now, terms, may_announce=not report.bye)
         dues = [*self.nodes.values(), *self.leaving.values(), *([] if self.news_at is None else [self.news_at])]
         return Answer(False, len(self.people), max(min(dues) - now, 0) if dues else None, news)
+
+    def seen(self, now: int) -> Seen:
+        """Who is here. With no node alive there is nobody, whoever was not swept away yet."""
+        alive = {node for node, until in self.nodes.items() if until > now}
+        if not alive:
+            return Seen(0, {})
+        through: dict[AccountId, tuple[str, ...]] = dict.fromkeys(self.people, ())
+        for (account, node), held in sorted(self.entries.items(), key=lambda entry: entry[0][1]):
+            if held and node in alive:
+                through[account] += (node,)
+        return Seen(len(self.people), through)
 
     def _come(self, account: AccountId, node: str, *, quiet: bool) -> None:
         entry = (account, node)
@@ -215,6 +243,12 @@ class MemoryRegister:
     async def exchange(self, reports: Sequence[Report]) -> list[Answer | RegisterAway]:
         """See `Register.exchange`."""
         return [self._take(report) for report in reports]
+
+    async def look(self, rooms: Sequence[str], *, names: bool = False) -> list[Seen | RegisterAway]:
+        """See `Onlooker.look`."""
+        now = self._now_ms()
+        seen = [self._rooms[room][1].seen(now) if room in self._rooms else Seen(0, {}) for room in rooms]
+        return [each if names else Seen(each.count, {}) for each in seen]
 
     def _take(self, report: Report) -> Answer:
         now = self._now_ms()

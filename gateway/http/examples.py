@@ -66,6 +66,7 @@ from gateway.http.series import SeriesList, SeriesRequest
 from gateway.http.showing import ConsentList
 from gateway.http.sign_ins import BeginSignIn, FinishSignIn, ProviderList
 from gateway.http.staff import Because, Suspend
+from gateway.http.staff_rooms import EndRoom, SendOut
 from gateway.http.step_ups import StepUp
 from gateway.http.tasks import TaskList, TaskStart
 from gateway.http.tickets import TicketGiven
@@ -135,6 +136,7 @@ from services.classes.library_script import LibraryEntry, LibraryScriptView, Ori
 from services.classes.live_class import LiveClass
 from services.classes.offer import OfferView, Terms
 from services.classes.on_demand import OnDemandTerms, OnDemandView
+from services.classes.overseeing import PersonThere, RoomLook, RoomOpened, RoomsPage
 from services.classes.script import (
     Block,
     CadenceTarget,
@@ -336,6 +338,7 @@ _way_back: Final = (
 _summary = summarise(
     [Sample(t=second * 1_000, bpm=110 + min(second // 10, 45)) for second in range(1_200)], _physiology
 )
+_room = RoomLook(ClassId(_id(20)), "class", "Thursday hills", "Mia", 1_790_000_000_000, 12)
 _flag = FlagView(
     "registering",
     on=False,
@@ -717,6 +720,11 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         suspension=SuspensionView("You share this account with your whole team", 1_790_000_000_000, 1_790_600_000_000),
         logins=(LoginLook(LoginId(_id(60)), "watch", 1_789_000_000_000, 1_789_950_000_000),),
     ),
+    _room,
+    RoomsPage((_room,)),
+    RoomOpened(_room, (PersonThere(3, AccountId(_id(61)), "Ana", "athlete", None, ("node-1",)),)),
+    SendOut(n=3, reason="They insult others in the chat"),
+    EndRoom(reason="Its coach has asked us to"),
     FlagSet(on=False, reason="Somebody registers by the thousand"),
     _flag,
     FlagsNow((_flag,)),

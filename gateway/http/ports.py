@@ -54,6 +54,7 @@ from services.classes.live_class import LiveClass
 from services.classes.metric import Metric
 from services.classes.offer import OfferQuery, OfferView, Terms
 from services.classes.on_demand import OnDemandTerms, OnDemandView
+from services.classes.overseeing import RoomOpened, RoomsPage
 from services.classes.script import Script
 from services.classes.series import SeriesView, Weekly
 from services.classes.showing import Consent
@@ -161,6 +162,17 @@ class FlagCases(Protocol):
     async def one(self, caller: Caller, name: str) -> FlagView: ...
     async def set(self, caller: Caller, name: str, reason: str, address: str | None, *, on: bool) -> FlagView: ...
     async def unset(self, caller: Caller, name: str, reason: str, address: str | None) -> FlagView: ...
+
+
+class OverseeingCases(Protocol):
+    """See services/classes/overseeing.py."""
+
+    async def page(self, caller: Caller, before: ClassId | None, limit: int, address: str | None) -> RoomsPage: ...
+    async def room(
+        self, caller: Caller, class_id: ClassId, after: int, limit: int, address: str | None
+    ) -> RoomOpened: ...
+    async def send_out(self, caller: Caller, class_id: ClassId, n: int, reason: str, address: str | None) -> None: ...
+    async def end(self, caller: Caller, class_id: ClassId, reason: str, address: str | None) -> None: ...
 
 
 class EntitlementCases(Protocol):
@@ -648,6 +660,7 @@ class GatewayDeps:
     step_ups: StepUpCases
     audit: AuditCases
     flags: FlagCases
+    overseeing: OverseeingCases
     registrations: RegistrationCases
     resets: ResetCases
     email_changes: EmailChangeCases

@@ -354,6 +354,13 @@ LOOK_AT_ACCOUNTS: Final = Permission(
 END_THEIR_LOGINS: Final = Permission(name="accounts.end_logins", does="end the logins of somebody else", held_by=STAFF)
 SUSPEND: Final = Permission(name="accounts.suspend", does="suspend an account, and lift that", held_by=ADMINS)
 GRANT_ROLES: Final = Permission(name="accounts.grant", does="give roles to accounts, and take them", held_by=ADMINS)
+LOOK_AT_ROOMS: Final = Permission(
+    name="rooms.look",
+    does="see which classes are live and who is in them, without what tells of their body",
+    held_by=STAFF,
+)
+SEND_OUT: Final = Permission(name="rooms.send_out", does="send somebody out of a class of others", held_by=STAFF)
+END_ROOM: Final = Permission(name="rooms.end", does="end a class of others", held_by=ADMINS)
 READ_FLAGS: Final = Permission(name="flags.read", does="see what is switched off for everybody", held_by=STAFF)
 SET_FLAGS: Final = Permission(name="flags.set", does="switch something off for everybody, and on again", held_by=ADMINS)
 READ_AUDIT: Final = Permission(

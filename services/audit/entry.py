@@ -87,6 +87,9 @@ ACTS: Final[Mapping[str, ActRow]] = {
     "audit.read": _view("an administrator read the audit"),
     # -- people in classes
     "coach.appointed": _privileged("a member of a class was made somebody who leads it, or not any more", "to"),
+    "class.ended": _privileged("staff ended a class of others"),
+    "room.looked_up": _view("staff looked at who is in a class"),
+    "rooms.looked_up": _view("staff looked at which classes are live"),
     "member.removed": _privileged("a member was sent out of a class"),
     "member.let_in": _privileged("a member who had been sent out was let in again"),
     "chat.muted": _privileged("a member of a class may not speak"),

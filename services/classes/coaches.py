@@ -11,8 +11,8 @@ from typing import Protocol
 from uuid import UUID
 
 from services.accounts.account import Account
-from services.audit.entry import AuditStore, Entry, Thing, actor_of
-from services.classes.leading import Appointment, Out, appointed, may_appoint, may_let_in, may_remove
+from services.audit.entry import Actor, AuditStore, Entry, Thing, actor_of
+from services.classes.leading import Appointment, Out, appointed, may_appoint, may_let_in, may_remove, staff_may_remove
 from services.classes.live_class import LiveClass
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -31,7 +31,9 @@ class LeadingStore(Protocol):
     """See persistence/leading.py."""
 
     async def save(self, live: LiveClass, at: datetime) -> None: ...
-    async def remove(self, class_id: ClassId, account_id: AccountId, by: AccountId, at: datetime) -> int | None: ...
+    async def remove(
+        self, class_id: ClassId, account_id: AccountId, by: AccountId | None, at: datetime
+    ) -> int | None: ...
     async def out(self, class_id: ClassId, account_id: AccountId) -> Out | None: ...
     async def let_in(self, class_id: ClassId, account_id: AccountId) -> int | None: ...
     async def account_of(self, class_id: ClassId, n: int) -> AccountId | None: ...
@@ -108,19 +110,37 @@ class Coaches:
     async def remove(self, caller: Caller, class_id: ClassId, n: int) -> None:
         """Send the member of this number out of the class (who leads it). Again: nothing more happens. Raises `ClassNotFound`,
         `ClassOver`, `Forbidden`, `BadShape` for a number that nobody has."""
+        by = actor_of(caller)
+        await self._remove(class_id, n, by, "", caller.account_id, lambda live, who: may_remove(live, caller, who))
+
+    async def remove_by_staff(self, by: Actor, class_id: ClassId, n: int, reason: str) -> None:
+        """The same by staff, for whoever was let in to do so (overseeing.py). Nobody of the class learns who it was; only the coach
+        lets them in again. Raises `ClassNotFound`, `ClassOver`, `BadShape`, and `Forbidden` for the coach."""
+        await self._remove(class_id, n, by, reason, None, staff_may_remove)
+
+    async def _remove(
+        self,
+        class_id: ClassId,
+        n: int,
+        actor: Actor,
+        reason: str,
+        by: AccountId | None,
+        may: Callable[[LiveClass, AccountId], None],
+    ) -> None:
         async with self._transactions() as stores:
             live = await _locked(stores, class_id)
             account_id = await _member(stores, class_id, n)
-            may_remove(live, caller, account_id)
+            may(live, account_id)
             changed = live
             if account_id in live.co_coach_ids:
                 changed = await self._save(stores, live, appointed(live, account_id, "none", is_coach=True))
             at = utc(self._clock.wall_ms())
-            removals = await stores.leading.remove(class_id, account_id, caller.account_id, at)
+            removals = await stores.leading.remove(class_id, account_id, by, at)
             if removals is not None:
                 fact = ClassMemberRemoved(class_id=class_id, account_id=account_id, n=n, removals=removals)
                 await stores.outbox.add(fact, class_id)
-                await _told(stores, caller, "member.removed", class_id, account_id)
+                thing = Thing("class", str(class_id))
+                await stores.audit.add(Entry(actor, "member.removed", account_id, thing, reason=reason))
         if changed is not live:
             await self._hall.coaches_changed(changed)
         if removals is not None:

@@ -15,7 +15,7 @@ from services.classes.live_class import LiveClass, Role, place_of, thing_of
 from services.classes.showing import Showing, public_name, shows_heart_rate
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId
-from services.kernel.problems import Forbidden, NotACoach, TooManyCoCoaches
+from services.kernel.problems import ClassOver, Forbidden, NotACoach, TooManyCoCoaches
 
 MAX_CO_COACHES: Final = 8
 """Chosen: a hall with a coach on each side has four."""
@@ -26,7 +26,7 @@ Leads = Literal["coach", "co_coach"]
 
 
 class Out(msgspec.Struct, frozen=True):
-    """That a member was sent out, and `by` whom; None when that account is gone."""
+    """That a member was sent out, and `by` whom; None when that account is gone, and when it was staff."""
 
     by: AccountId | None
 
@@ -100,6 +100,14 @@ def may_remove(live: LiveClass, caller: Caller, account_id: AccountId) -> None:
         raise Forbidden("nobody sends the coach out", path="$.n")
     if account_id in live.co_coach_ids and caller.account_id != live.coach_id:
         raise Forbidden("only the coach sends a co-coach out", path="$.n")
+
+
+def staff_may_remove(live: LiveClass, account_id: AccountId) -> None:
+    """Raise unless staff may send this member out: anybody but the coach, without whom there is no class."""
+    if live.over:
+        raise ClassOver(class_id=str(live.id))
+    if live.group is None and account_id == live.coach_id:
+        raise Forbidden("nobody sends the coach out: end the class", path="$.n")
 
 
 def may_let_in(live: LiveClass, caller: Caller, out: Out) -> None:

@@ -17,7 +17,7 @@ from realtime import redis_servers
 from realtime.presence import Presence
 from realtime.redis_presence import RedisRegister
 from realtime.redis_servers import RedisServers
-from realtime.register import Answer, MemoryRegister, News, Register, RegisterAway, Report, Terms
+from realtime.register import Answer, MemoryRegister, News, Register, RegisterAway, Report, Seen, Terms
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId
 from services.kernel.problems import Unavailable
@@ -196,6 +196,60 @@ async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     made = Place(register)
     yield made
     await made.close()
+
+
+# -- looking -----------------------------------------------------------------------------------------------------------
+
+
+async def looked(place: Place, *rooms: str, names: bool = True) -> list[Seen]:
+    """What somebody sees who only looks, through a register of their own."""
+    register = place.make(place.clock)
+    assert isinstance(register, MemoryRegister | RedisRegister)
+    seen = await register.look(rooms or (ROOM,), names=names)
+    assert all(isinstance(each, Seen) for each in seen), seen
+    return [each for each in seen if isinstance(each, Seen)]
+
+
+async def test_whoever_looks_sees_who_is_there_through_which_nodes_and_is_seen_by_nobody(place: Place) -> None:
+    one, two = await place.node("one"), await place.node("two")
+    one.enter(ADA, BOB)
+    two.enter(BOB)
+    await place.pass_time(3)
+    place.forget_told()
+    assert await looked(place) == [Seen(2, {ADA: ("one",), BOB: ("one", "two")})]
+    assert await looked(place, "room:2", ROOM, names=False) == [Seen(0, {}), Seen(2, {})]
+    await place.pass_time(3)
+    assert place.told == []
+    assert [node.count() for node in (one, two)] == [2, 2]
+
+
+async def test_who_has_left_is_seen_through_no_node_until_their_grace_is_over(place: Place) -> None:
+    one = await place.node("one")
+    one.enter(ADA, BOB)
+    await place.pass_time(1)
+    one.leave(ADA)
+    await place.pass_time(1)
+    assert await looked(place) == [Seen(2, {ADA: (), BOB: ("one",)})]
+    await place.until(lambda: place.left() == {ADA: 1}, within_s=15)
+    assert await looked(place) == [Seen(1, {BOB: ("one",)})]
+
+
+async def test_once_no_node_lives_nobody_is_seen(place: Place) -> None:
+    one = await place.node("one")
+    one.enter(ADA)
+    await place.pass_time(1)
+    await one.die()
+    await place.pass_time(20)
+    assert await looked(place) == [Seen(0, {})]
+
+
+async def test_while_redis_is_away_whoever_looks_is_told_so() -> None:
+    async with open_redis() as server:
+        servers = RedisServers(server.url)
+        await server.stop()
+        seen = await RedisRegister(servers).look([ROOM], names=True)
+        await servers.close()
+    assert [type(each) for each in seen] == [RegisterAway]
 
 
 # -- coming and going -------------------------------------------------------------------------------------------------

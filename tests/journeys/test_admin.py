@@ -33,8 +33,8 @@ async def posted(http: aiohttp.ClientSession, path: str, body: object, token: st
         return said
 
 
-async def register(http: aiohttp.ClientSession, name: str) -> Any:
-    body = {"email": f"{name.lower()}@example.org", "password": PASSWORD, "name": name}
+async def register(http: aiohttp.ClientSession, name: str, role: str = "member") -> Any:
+    body = {"email": f"{name.lower()}@example.org", "password": PASSWORD, "name": name, "role": role}
     return await posted(http, "/v1/accounts", body)
 
 
@@ -76,6 +76,8 @@ async def test_an_administrator_ends_the_logins_of_somebody_and_finds_it_in_the_
             admin, secret = await administrator(http, fresh_dsn)
             bare = await bare_administrator(http, fresh_dsn)
             member = await register(http, "Ana")
+            coach, rider = await register(http, "Mia", role="coach"), await register(http, "Ben")
+            live = await posted(http, "/v1/classes", {"title": "Thursday hills"}, coach["access_token"])
         said, code = await run_node(
             "admin.mjs",
             BASE_URL=one.base_url,
@@ -83,6 +85,9 @@ async def test_an_administrator_ends_the_logins_of_somebody_and_finds_it_in_the_
             BARE=json.dumps(bare),
             MEMBER=json.dumps(member),
             SECRET=secret,
+            COACH=json.dumps(coach),
+            RIDER=json.dumps(rider),
+            CLASS=json.dumps(live),
             CHROMIUM=str(chromium),
             ARTIFACTS=os.environ.get("ARTIFACTS") or str(tmp_path),
         )

@@ -319,6 +319,19 @@ async def their_suspension(evening: Evening, who: Who) -> Asked:
     return replace(await their_account(evening, who), query={"reason": "they asked us to"})
 
 
+async def their_room(evening: Evening, _: Who) -> Asked:
+    return Asked(path={"id": (await evening.live()).id})
+
+
+async def their_room_because(evening: Evening, who: Who) -> Asked:
+    return replace(await their_room(evening, who), body={"reason": "they asked us to"})
+
+
+async def somebody_in_their_room(evening: Evening, who: Who) -> Asked:
+    asked = await their_room(evening, who)
+    return replace(asked, body={"n": 2, "reason": "they asked us to"})
+
+
 async def a_flag(_: Evening, __: Who) -> Asked:
     return Asked(path={"name": "chat"})
 

@@ -14,6 +14,8 @@ from gateway.app import GatewayDeps, build_app
 from persistence.database import Database
 from persistence.stores import Transactions
 from persistence.tickets import UsedTickets
+from realtime.register import MemoryRegister
+from rooms.attendance import Attendance
 from rooms.replay import Replay
 from services.accounts.account_mail import MailTokens
 from services.accounts.account_mails import AccountMails
@@ -55,11 +57,13 @@ from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
 from services.classes.bookings import Bookings
 from services.classes.classes import Classes
+from services.classes.coaches import Coaches
 from services.classes.ghosts import ClassGhosts
 from services.classes.library import Library
 from services.classes.live_class import LiveClass
 from services.classes.offers import Offers
 from services.classes.on_demands import OnDemands
+from services.classes.overseeing import Overseeing
 from services.classes.recurring import Recurring
 from services.classes.showing import Showing
 from services.classes.showings import Showings
@@ -122,6 +126,19 @@ class EmptyStage:
         """As often as they like."""
 
     async def shown(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
+        """Nobody is there to be told."""
+
+
+class EmptyHall:
+    """Nobody is in the room of a class that somebody else leads, either."""
+
+    async def coaches_changed(self, live: LiveClass) -> None:
+        """Nobody is there to be told."""
+
+    async def removed(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
+        """Nobody is there to be told."""
+
+    async def let_in(self, class_id: ClassId, account_id: AccountId, n: int, removals: int) -> None:
         """Nobody is there to be told."""
 
 
@@ -225,6 +242,13 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         accounts=Accounts(transactions, passwords, opening, clock, ids, attempts=attempts, switches=switches),
         vitals=Vitals(transactions, clock, ids),
         logins=Logins(transactions, passwords, clock, attempts, mails=mails),
+        overseeing=Overseeing(
+            transactions,
+            Attendance(MemoryRegister(clock.wall_ms)),
+            classes,
+            Coaches(transactions, clock, EmptyHall()),
+            clock,
+        ),
         flags=FlagDesk(Flags(transactions, switches, clock), clock),
         staff=Staff(AccountActs(transactions, clock, ids), clock),
         registrations=Registrations(transactions, passwords, mails, opening, clock, ids, attempts, switches=switches),

@@ -1,11 +1,11 @@
 /**
  * Administration in a real browser: a fresh factor is asked for, an account found, its logins ended (another browser is out), and that
- * stands in the audit.
+ * stands in the audit; somebody is sent out of a class and the class ended, and registering switched off and on again.
  *
- *     BASE_URL=… ADMIN='{"account":…}' BARE=… MEMBER=… SECRET=… node admin.mjs
+ *     BASE_URL=… ADMIN='{"account":…}' BARE=… MEMBER=… SECRET=… CLASS=… COACH=… RIDER=… node admin.mjs
  *
  * ADMIN, BARE and MEMBER are what logging in answered. The admin's second factor was shown long ago, and SECRET is that of their
- * app; BARE has the role and no second factor.
+ * app; BARE has the role and no second factor. COACH and RIDER are in the live CLASS, a title and a code.
  */
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
@@ -16,6 +16,9 @@ import { BASE_URL, connect, eventually, journey } from "./client.mjs";
 const ADMIN = JSON.parse(process.env.ADMIN);
 const BARE = JSON.parse(process.env.BARE);
 const MEMBER = JSON.parse(process.env.MEMBER);
+const COACH = JSON.parse(process.env.COACH);
+const RIDER = JSON.parse(process.env.RIDER);
+const CLASS = JSON.parse(process.env.CLASS);
 const SECRET = process.env.SECRET;
 
 /** What an authenticator app shows now (RFC 6238). */
@@ -58,6 +61,65 @@ async function withoutFactor(browser, tell) {
   });
 }
 
+async function rooms(page, tell) {
+  const desk = await connect(COACH.access_token);
+  const bike = await connect(RIDER.access_token);
+  await desk.ask("room.join", { code: CLASS.code, role: "coach" });
+  await bike.ask("room.join", { code: CLASS.code, role: "athlete" });
+  const title = page.locator("#rooms").getByRole("button", { name: CLASS.title });
+  const people = page.locator("#room-people strong");
+  await eventually("both to be there, as the register sees it", async () => {
+    await page.getByRole("button", { name: /^Show rooms/ }).click();
+    await title.click();
+    await page.locator("#room").getByRole("heading", { name: CLASS.title }).waitFor();
+    return (await people.count()) === 2;
+  });
+  await speaks(page, "rooms of administration");
+  await shot(page, "admin-room-laptop-dark", { fullPage: true });
+  const out = page.getByRole("button", { name: `Send ${RIDER.account.name} out` });
+  assert.equal(await page.getByRole("button", { name: `Send ${COACH.account.name} out` }).count(), 0);
+  await out.click();
+  await page.locator("#room-act-trouble").getByText("Say why; it stands in the audit.").waitFor();
+  await page.getByLabel("Reason to send out or end").fill("they insult others");
+  await out.click();
+  await page.getByText(`${RIDER.account.name} was sent out of ${CLASS.title}.`).waitFor();
+  await bike.hear("room.removed");
+  await out.waitFor({ state: "detached" });
+
+  await page.getByLabel("Reason to send out or end").fill("its coach asked us to");
+  await page.getByRole("button", { name: "End the class" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "End the class" }).click();
+  await page.getByText(`${CLASS.title} is over.`).waitFor();
+  await desk.hear("class.ended");
+  await title.waitFor({ state: "detached" });
+  tell("somebody is sent out, and the class is over");
+}
+
+async function flags(page, tell) {
+  const register = () => fetch(`${BASE_URL}/v1/accounts`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ email: "late@example.org", password: "a sentence nobody guesses", name: "Late" }),
+  });
+  await page.getByRole("button", { name: "Show flags" }).click();
+  await page.getByLabel("Reason to switch").fill("somebody registers by the thousand");
+  await page.getByRole("button", { name: "Switch off registering" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("Nobody new gets an account").waitFor();
+  await dialog.getByRole("button", { name: "Switch off" }).click();
+  await page.getByText("registering is off.", { exact: true }).waitFor();
+  await page.getByText(/^Set on .*: somebody registers by the thousand$/).waitFor();
+  const refused = await register();
+  assert.equal((await refused.json()).code, "registering_paused");
+  await speaks(page, "flags of administration");
+  await shot(page, "admin-flags-laptop-dark", { fullPage: true });
+  await page.getByLabel("Reason to switch").fill("it is over");
+  await page.getByRole("button", { name: "Switch on registering" }).click();
+  await page.getByText("registering is on again.", { exact: true }).waitFor();
+  assert.equal((await register()).status, 201);
+  tell("registering is off and on again");
+}
+
 async function admin(browser, tell) {
   const phone = await connect(MEMBER.access_token);
   // Not quiet: the browser writes refused requests into its console.
@@ -89,7 +151,7 @@ async function admin(browser, tell) {
     const end = page.getByRole("button", { name: "End all logins" });
     await end.click();
     await page.getByText("Say why; it stands in the audit.").waitFor();
-    await page.getByLabel("Reason").fill("they lost their phone");
+    await page.getByLabel("Reason", { exact: true }).fill("they lost their phone");
     await end.click();
     await page.getByText(`1 login of ${MEMBER.account.name} ended.`).waitFor();
     await page.getByText("Logged in nowhere.").waitFor();
@@ -107,6 +169,9 @@ async function admin(browser, tell) {
       return acts.length > 0 && acts.every((act) => act === "account.looked_up");
     });
     tell("it stands in the audit");
+
+    await rooms(page, tell);
+    await flags(page, tell);
 
     await page.setViewportSize(PHONE);
     await fits(page, "administration on a phone");

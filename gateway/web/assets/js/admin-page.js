@@ -1,7 +1,9 @@
 /**
- * Administration: accounts of others, their logins, and the audit. Everything here asks for a second factor that was shown in the last
+ * Administration: accounts of others, their logins, rooms, flags, and the audit. Everything here asks for a second factor that was shown in the last
  * minutes; when the server says so, the page asks for it and does what it was about to do.
  */
+import { FlagsCard } from "./admin-flags.js";
+import { RoomsCard } from "./admin-rooms.js";
 import { actorWords, moreWords, personWords, stateWords, suspensionWords, when, whereToFind } from "./admin-words.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
 import { guarded } from "./guarded.js";
@@ -20,6 +22,8 @@ class Page {
     this.about = null;
     this.before = null;
     this.asked = 0;
+    this.rooms = new RoomsCard(this);
+    this.flags = new FlagsCard(this);
   }
 
   /** One call; when it needs a fresh factor, that is asked for and the call made again. */
@@ -33,7 +37,7 @@ class Page {
     byId("found").hidden = true;
     this.found = null;
     if (!typed.trim()) {
-      this.#complain("find", byId("find-who"), "Whose? Give an address or an id.");
+      this.complain("find", byId("find-who"), "Whose? Give an address or an id.");
       return;
     }
     await this.guarded("find", async () => {
@@ -72,7 +76,7 @@ class Page {
     }
     const reason = byId("act-reason").value.trim();
     if (!reason) {
-      this.#complain("act", byId("act-reason"), "Say why; it stands in the audit.");
+      this.complain("act", byId("act-reason"), "Say why; it stands in the audit.");
       return;
     }
     const where = `/v1/staff/accounts/${account.id}`;
@@ -145,7 +149,7 @@ class Page {
     );
   }
 
-  #complain(form, field, words) {
+  complain(form, field, words) {
     setText(byId(`${form}-trouble`), words);
     field.setAttribute("aria-invalid", "true");
     field.focus();
@@ -172,6 +176,16 @@ byId("audit-filter").addEventListener("submit", (event) => {
   event.preventDefault();
   whileBusy(event.target.querySelector("[type=submit]"), () => page.audit());
 });
+byId("rooms-show").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.rooms.show()));
+byId("rooms-more").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.rooms.show({ older: true })));
+byId("room-more").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.rooms.people()));
+byId("room-act").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const button = event.target.querySelector("[type=submit]");
+  if (!button.hidden) whileBusy(button, () => page.rooms.end()); // Enter in the reason ends nothing for whoever may not
+});
+byId("flags-show").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.flags.show()));
+byId("flags-act").addEventListener("submit", (event) => event.preventDefault());
 byId("audit-all").addEventListener("click", () => page.narrow(null));
 byId("audit-more").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.audit({ older: true })));
 

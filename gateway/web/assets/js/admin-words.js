@@ -49,3 +49,31 @@ export function suspensionWords(suspension) {
   const until = suspension.until_ms ? ` until ${when(suspension.until_ms)}` : "";
   return `Suspended${until}: ${suspension.reason}`;
 }
+
+/** What a live class is called among others, and who leads it. */
+export function roomWords(room) {
+  const kinds = { class: room.coach ? `Class of ${room.coach}` : "Class", heat: "Heat", on_demand: room.coach ? `On demand, started by ${room.coach}` : "On demand" };
+  return kinds[room.kind] ?? room.kind;
+}
+
+/** How many are in a room right now; nobody knows while the register of presence is away. */
+export function thereWords(there) {
+  return there === null ? "nobody knows how many are there" : count(there, "person there", "people there");
+}
+
+/** What somebody in a room is, and through which nodes they are connected. */
+export function inRoomWords(person, known) {
+  const leads = { coach: "Coach", co_coach: "Co-coach" };
+  const roles = { coach: "Coach", athlete: "Athlete", spectator: "Spectator" };
+  const role = leads[person.leads] ?? (person.role === "coach" ? "Spectator" : (roles[person.role] ?? person.role));
+  if (!known) return `${role}, number ${person.n}`;
+  const where = person.nodes.length ? `connected to ${person.nodes.join(" and ")}` : "just left";
+  return `${role}, number ${person.n}, ${where}`;
+}
+
+/** Since when a flag stands so, by whom, and why; "" while nobody has set it. */
+export function flagWords(flag) {
+  if (flag.set_at_ms === null || flag.set_at_ms === undefined) return "";
+  const by = flag.set_by ? ` by ${flag.set_by}` : "";
+  return `Set on ${when(flag.set_at_ms)}${by}: ${flag.reason}`;
+}

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { actorWords, moreWords, stateWords, suspensionWords, whereToFind } from "../../../../gateway/web/assets/js/admin-words.js";
+import { actorWords, flagWords, inRoomWords, moreWords, roomWords, stateWords, suspensionWords, thereWords, whereToFind } from "../../../../gateway/web/assets/js/admin-words.js";
 
 const entry = {
   position: 7, at_ms: 0, act: "role.granted", actor_kind: "account", actor: "a", actor_email: "mira@example.org", account: null,
@@ -40,4 +40,26 @@ test("a chain that is not whole says so, and what to do", () => {
 test("a suspension says why", () => {
   assert.equal(suspensionWords(null), "");
   assert.equal(suspensionWords({ reason: "shared", until_ms: null }), "Suspended: shared");
+});
+
+test("a room is a class of somebody, a heat, or one on demand", () => {
+  assert.equal(roomWords({ kind: "class", coach: "Mia" }), "Class of Mia");
+  assert.equal(roomWords({ kind: "heat", coach: "" }), "Heat");
+  assert.equal(roomWords({ kind: "on_demand", coach: "Ana" }), "On demand, started by Ana");
+  assert.equal(thereWords(1), "1 person there");
+  assert.equal(thereWords(0), "0 people there");
+  assert.equal(thereWords(null), "nobody knows how many are there");
+});
+
+test("somebody in a room is what they lead or ride as, where they are connected", () => {
+  const person = { n: 3, role: "athlete", leads: null, nodes: ["one", "two"] };
+  assert.equal(inRoomWords(person, true), "Athlete, number 3, connected to one and two");
+  assert.equal(inRoomWords({ ...person, leads: "co_coach", nodes: [] }, true), "Co-coach, number 3, just left");
+  assert.equal(inRoomWords({ ...person, role: "coach" }, false), "Spectator, number 3", "who led once and does no longer");
+});
+
+test("a flag that nobody has set says nothing more", () => {
+  assert.equal(flagWords({ set_at_ms: null }), "");
+  assert.match(flagWords({ set_at_ms: 0, set_by: "otto@example.org", reason: "too many" }), /^Set on .+ by otto@example\.org: too many$/);
+  assert.match(flagWords({ set_at_ms: 0, set_by: null, reason: "too many" }), /^Set on [^:]+:[^:]+:[^:]+: too many$/);
 });
