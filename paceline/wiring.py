@@ -60,6 +60,7 @@ from realtime.redis_servers import RedisServers
 from realtime.redis_tables import RedisTables
 from realtime.register import MemoryRegister, Terms
 from realtime.room_log import MemoryRoomLog, RoomLog
+from realtime.whereabouts import Whereabouts
 from rooms.attendance import Attendance
 from rooms.chatting import Chatting
 from rooms.clocks import Clocks
@@ -490,7 +491,7 @@ async def open_parts(
                 accounts=accounts,
                 entitlements=Entitlements(transactions, clock, ids),
                 vitals=Vitals(transactions, clock, ids),
-                staff=Staff(account_acts, clock),
+                staff=Staff(account_acts, clock, Whereabouts(node, clock)),
                 logins=logins,
                 step_ups=step_ups,
                 audit=AuditDesk(transactions, verifying, clock),

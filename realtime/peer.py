@@ -39,7 +39,7 @@ from services.classes.course import Doing
 from services.classes.metric import Figure
 from services.classes.receipts import Receipt
 from services.classes.showing import Showing
-from services.kernel.ids import AccountId, ChallengeId, ClassId, LoginId, StreamId
+from services.kernel.ids import AccountId, AppId, ChallengeId, ClassId, LoginId, StreamId
 from services.social.reaction import Reaction
 
 LEVEL: Final = 2
@@ -173,6 +173,33 @@ class BlocksChanged(PeerMessage, frozen=True):
     account_id: AccountId
 
 
+class ConnectionsWanted(PeerMessage, frozen=True):
+    """The node `by` wants to know where this account is connected; `ask` is its number of the question. Sent on `EVERY_NODE`. Lost,
+    whoever asked says that some have not answered (realtime/whereabouts.py)."""
+
+    account_id: AccountId
+    by: str
+    ask: int
+
+
+class ConnectionHere(msgspec.Struct, frozen=True):
+    """An open connection: by which login, since when (wall ms), in which rooms, of which app."""
+
+    login_id: LoginId
+    opened_at_ms: int
+    rooms: tuple[ClassId, ...]
+    app_id: AppId | None
+
+
+class ConnectionsHere(PeerMessage, frozen=True):
+    """What `node` answers the node `to` to its question `ask`. Sent on `EVERY_NODE`."""
+
+    node: str
+    to: str
+    ask: int
+    connections: tuple[ConnectionHere, ...]
+
+
 class Heartbeat(PeerMessage, frozen=True):
     """`node` is alive; `seq` counts; `hears` are the nodes it has just heard (see realtime/watchdog.py)."""
 
@@ -193,6 +220,8 @@ AnyPeerMessage = (
     | BlocksChanged
     | Reacted
     | ReactedTo
+    | ConnectionsWanted
+    | ConnectionsHere
     | Heartbeat
 )
 
@@ -208,6 +237,8 @@ PEER_MESSAGES: Final[tuple[type[PeerMessage], ...]] = (
     BlocksChanged,
     Reacted,
     ReactedTo,
+    ConnectionsWanted,
+    ConnectionsHere,
     Heartbeat,
 )
 

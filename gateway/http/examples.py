@@ -97,6 +97,7 @@ from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange
 from services.accounts.account_mail import LIFE_MS
 from services.accounts.audit_desk import AuditPage, AuditState, EntryView
+from services.accounts.connection import ConnectionLook, ConnectionsLook
 from services.accounts.entitlement import EntitlementView
 from services.accounts.identities import IdentityView
 from services.accounts.keyring import Jwk
@@ -719,6 +720,10 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         created_at_ms=1_780_000_000_000,
         suspension=SuspensionView("You share this account with your whole team", 1_790_000_000_000, 1_790_600_000_000),
         logins=(LoginLook(LoginId(_id(60)), "watch", 1_789_000_000_000, 1_789_950_000_000),),
+    ),
+    ConnectionsLook(
+        (ConnectionLook("node-1", LoginId(_id(60)), "watch", 1_790_000_000_000, (ClassId(_id(20)),), None),),
+        ("node-2",),
     ),
     _room,
     RoomsPage((_room,)),

@@ -17,6 +17,7 @@ from gateway.sockets.statistics import LineView, Order, SocketsStatistics
 from rooms.replay import ReplayPage
 from services.accounts.account import AccountView, ProfileChange, SignupRole
 from services.accounts.audit_desk import AuditPage, AuditState
+from services.accounts.connection import ConnectionsLook
 from services.accounts.displays import Display
 from services.accounts.entitlement import EntitlementView
 from services.accounts.identities import IdentityView
@@ -142,6 +143,7 @@ class StaffCases(Protocol):
 
     async def find(self, caller: Caller, email: str, address: str | None) -> AccountLook: ...
     async def look(self, caller: Caller, account_id: AccountId, address: str | None) -> AccountLook: ...
+    async def connections(self, caller: Caller, account_id: AccountId, address: str | None) -> ConnectionsLook: ...
     async def end_logins(self, caller: Caller, account_id: AccountId, reason: str, address: str | None) -> int: ...
     async def suspend(
         self, caller: Caller, account_id: AccountId, reason: str, until_ms: int | None, address: str | None

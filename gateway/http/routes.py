@@ -259,6 +259,7 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     webhook_deliveries.WEBHOOK_SAMPLES,
     staff.FIND_ACCOUNT,
     staff.LOOK_AT_ACCOUNT,
+    staff.THEIR_CONNECTIONS,
     staff.END_THEIR_LOGINS,
     staff.SUSPEND,
     staff.LIFT,

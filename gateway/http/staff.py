@@ -10,6 +10,7 @@ from gateway.http.logins import LoginsEnded
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.access import permission as may
+from services.accounts.connection import ConnectionsLook
 from services.accounts.staff import AccountLook, GivenRole
 from services.accounts.suspension import Reason
 from services.kernel.ids import AccountId
@@ -58,6 +59,10 @@ async def find_account(deps: GatewayDeps, call: Call[Nothing, AddressQuery, Noth
 
 async def look_at_account(deps: GatewayDeps, call: Call[Nothing, Nothing, AccountPath]) -> AccountLook:
     return await deps.staff.look(call.caller, call.path.id, call.address)
+
+
+async def their_connections(deps: GatewayDeps, call: Call[Nothing, Nothing, AccountPath]) -> ConnectionsLook:
+    return await deps.staff.connections(call.caller, call.path.id, call.address)
 
 
 async def end_their_logins(deps: GatewayDeps, call: Call[Because, Nothing, AccountPath]) -> LoginsEnded:
@@ -109,6 +114,21 @@ LOOK_AT_ACCOUNT = Route(
     query=Nothing,
     path=AccountPath,
     reply=AccountLook,
+    problems=(NotFound, StepUpNeeded),
+)
+THEIR_CONNECTIONS = Route(
+    "GET",
+    "/v1/staff/accounts/{id}/connections",
+    name="their_connections",
+    permission=may.LOOK_AT_ACCOUNTS,
+    tag="staff",
+    does="Where an account is connected right now, on all nodes (support, admin).",
+    more=f"All nodes are asked, and those that do not answer within a second are named. {_STEPS}",
+    handler=their_connections,
+    body=Nothing,
+    query=Nothing,
+    path=AccountPath,
+    reply=ConnectionsLook,
     problems=(NotFound, StepUpNeeded),
 )
 END_THEIR_LOGINS = Route(

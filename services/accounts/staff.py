@@ -22,6 +22,7 @@ from services.access import permission as may
 from services.access.permission import Permission
 from services.access.policy import require
 from services.accounts.account import Account, normal_email
+from services.accounts.connection import ConnectionLook, ConnectionsLook, Found, Whereabouts
 from services.accounts.ports import LoginInUse
 from services.accounts.step_up import require_fresh
 from services.accounts.suspension import Suspension, SuspensionView, check_until, view_of
@@ -134,6 +135,24 @@ class AccountActs:
             await stores.audit.add(Entry(by, "account.looked_up", account_id))
             return await self._look(stores, account)
 
+    async def connections(self, by: Actor, account_id: AccountId, found: Found) -> ConnectionsLook:
+        """Where somebody is connected, with what their logins are called."""
+        async with self._transactions() as stores:
+            if await stores.accounts.by_id(account_id) is None:
+                raise NotFound("there is no account with this id")
+            live = await stores.logins.live(account_id, utc(self._clock.wall_ms()))
+            await stores.audit.add(Entry(by, "connections.looked_up", account_id))
+        devices = {use.login.id: use.login.device for use in live}
+        return ConnectionsLook(
+            tuple(
+                ConnectionLook(
+                    seen.node, seen.login, devices.get(seen.login, ""), seen.opened_at_ms, seen.rooms, seen.app
+                )
+                for seen in found.connections
+            ),
+            found.silent,
+        )
+
     async def end_logins(self, by: Actor, account_id: AccountId, reason: str) -> int:
         """End all logins of an account; how many that were."""
         async with self._transactions() as stores:
@@ -216,7 +235,8 @@ class AccountActs:
 class Staff:
     """The same for people with a role. All raise `Forbidden`, `StepUpNeeded`, `NotFound`; `address` is where they ask from."""
 
-    def __init__(self, acts: AccountActs, clock: Clock) -> None:
+    def __init__(self, acts: AccountActs, clock: Clock, whereabouts: Whereabouts | None = None) -> None:
+        self._whereabouts: Final = whereabouts
         self._acts: Final = acts
         self._clock: Final = clock
 
@@ -228,6 +248,13 @@ class Staff:
     async def look(self, caller: Caller, account_id: AccountId, address: str | None) -> AccountLook:
         """How an account stands."""
         return await self._acts.look(self._let_in(caller, may.LOOK_AT_ACCOUNTS, address), account_id)
+
+    async def connections(self, caller: Caller, account_id: AccountId, address: str | None) -> ConnectionsLook:
+        """Where an account is connected, on all nodes. Raises `NotFound` also where there are no sockets."""
+        by = self._let_in(caller, may.LOOK_AT_ACCOUNTS, address)
+        if self._whereabouts is None:
+            raise NotFound("this process has no sockets to show")
+        return await self._acts.connections(by, account_id, await self._whereabouts.of(account_id))
 
     async def end_logins(self, caller: Caller, account_id: AccountId, reason: str, address: str | None) -> int:
         """End all logins of an account; how many that were."""

@@ -69,6 +69,7 @@ ACTS: Final[Mapping[str, ActRow]] = {
     "account.erased": _privileged("an operator had a person forgotten"),
     "account.closed": _privileged("an account was closed for good: its erasure has begun"),
     "account.looked_up": _view("an administrator looked at an account, with its state and logins"),
+    "connections.looked_up": _view("an administrator looked at where somebody is connected"),
     "factors.reset": _privileged("somebody's second factors were taken away", "passkeys", "recovery_codes"),
     "logins.ended": _privileged("somebody else's logins were ended", "count"),
     "role.granted": _privileged("an account was given a role", "role"),

@@ -31,7 +31,7 @@ _ROWS: Final = (
     Flag(
         "registering",
         "Nobody new gets an account: not by registering, nor by a link that was mailed, nor by signing in with a provider for "
-        "the first time. Who has an account gets in; `paceline account create` makes one.",
+        "the first time. Who has an account gets in; an operator can make one on the server.",
         RegisteringPaused,
     ),
     Flag(

@@ -227,6 +227,7 @@ ROUTES: Final = (
     # -- staff
     RouteRow("GET /v1/staff/accounts", STAFF, r.their_address),
     RouteRow("GET /v1/staff/accounts/{id}", STAFF, r.their_account),
+    RouteRow("GET /v1/staff/accounts/{id}/connections", STAFF, r.their_account),
     RouteRow("POST /v1/staff/accounts/{id}/logins/end", STAFF, r.their_account_because),
     RouteRow("PUT /v1/staff/accounts/{id}/suspension", ADMINS, r.their_account_because),
     RouteRow("DELETE /v1/staff/accounts/{id}/suspension", ADMINS, r.their_suspension),

@@ -310,6 +310,13 @@ def test_every_message_of_the_catalogue_survives_the_journey() -> None:
             name="Ada",
             kind="high_five",
         ),
+        peer.ConnectionsWanted(account_id=build.caller().account_id, by="a", ask=1),
+        peer.ConnectionsHere(
+            node="b",
+            to="a",
+            ask=1,
+            connections=(peer.ConnectionHere(build.caller().login_id, 5, (build.ROOM,), None),),
+        ),
         Heartbeat(node="a", seq=1),
     ]
     assert {type(message) for message in messages} == set(peer.PEER_MESSAGES)

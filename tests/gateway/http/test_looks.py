@@ -61,5 +61,5 @@ def test_what_is_neither_ones_own_nor_the_rooms_is_an_act_of_the_audit() -> None
     named = {*looks.ROUTES.values(), *looks.EVENTS.values()} - {OWN, ROOM, PLAN}
     assert named <= set(ACTS)
     views = {act for act, row in ACTS.items() if row.kind == "view"}
-    views -= {"audit.read", "account.looked_up", "room.looked_up", "rooms.looked_up"}
+    views -= {"audit.read", "account.looked_up", "connections.looked_up", "room.looked_up", "rooms.looked_up"}
     assert views <= named, "a look that nothing shows"

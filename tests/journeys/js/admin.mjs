@@ -148,6 +148,9 @@ async function admin(browser, tell) {
     await fits(page, "administration");
     await shot(page, "admin-laptop-dark", { fullPage: true });
 
+    await page.getByRole("button", { name: "Show connections" }).click();
+    await page.locator("#found-connections small").getByText(/^to .+ since /).waitFor();
+
     const end = page.getByRole("button", { name: "End all logins" });
     await end.click();
     await page.getByText("Say why; it stands in the audit.").waitFor();

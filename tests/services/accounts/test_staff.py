@@ -7,12 +7,14 @@ import msgspec
 import pytest
 
 from persistence.database import Database
+from services.accounts.connection import ConnectionSeen, Found
 from services.accounts.keyring import load_key, make_key
 from services.accounts.opening import LoggedIn, Opening
 from services.accounts.staff import AccountActs, AccountLook, Staff
 from services.accounts.tokens import Tokens
+from services.audit.entry import SYSTEM
 from services.kernel.caller import AccountRole, Caller
-from services.kernel.ids import AccountId
+from services.kernel.ids import AccountId, LoginId
 from services.kernel.problems import (
     AccountSuspended,
     BadShape,
@@ -173,3 +175,34 @@ async def test_a_suspension_that_would_be_over_already_is_refused(office: Office
     admin, ana = await office.person("admin"), await office.person()
     with pytest.raises(BadShape):
         await office.staff.suspend(admin, ana.account_id, WHY, office.world.clock.wall_ms(), None)
+
+
+class Somewhere:
+    """What all nodes together would answer."""
+
+    def __init__(self, *seen: ConnectionSeen) -> None:
+        self.found = Found(seen, ("node-3",))
+
+    async def of(self, account_id: AccountId) -> Found:
+        return self.found
+
+
+async def test_staff_sees_where_somebody_is_connected_by_the_names_of_their_logins(office: Office) -> None:
+    world, support, ana = office.world, await office.person("support"), await office.person()
+    await office.log_in(ana.account_id)
+    (use,) = (await office.acts.look(SYSTEM, ana.account_id)).logins
+    gone = ConnectionSeen("node-2", LoginId(uuid.uuid4()), 7, (), None)
+    staff = Staff(office.acts, world.clock, Somewhere(ConnectionSeen("node-1", use.id, 9, (), None), gone))
+    look = await staff.connections(support, ana.account_id, None)
+    assert [(each.node, each.device, each.opened_at_ms) for each in look.connections] == [
+        ("node-1", "phone", 9),
+        ("node-2", "", 7),
+    ]
+    assert look.silent == ("node-3",)
+    assert (await office.audited())[-1] == ("connections.looked_up", "")
+    with pytest.raises(NotFound):
+        await staff.connections(support, AccountId(uuid.uuid4()), None)
+    with pytest.raises(Forbidden):
+        await staff.connections(ana, ana.account_id, None)
+    with pytest.raises(StepUpNeeded):
+        await staff.connections(await office.person("admin", proven=False), ana.account_id, None)

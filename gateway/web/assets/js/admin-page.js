@@ -4,7 +4,7 @@
  */
 import { FlagsCard } from "./admin-flags.js";
 import { RoomsCard } from "./admin-rooms.js";
-import { actorWords, moreWords, personWords, stateWords, suspensionWords, when, whereToFind } from "./admin-words.js";
+import { actorWords, connectionWords, silentWords, moreWords, personWords, stateWords, suspensionWords, when, whereToFind } from "./admin-words.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
 import { guarded } from "./guarded.js";
 import { memberPage } from "./member-page.js";
@@ -64,7 +64,24 @@ class Page {
     for (const [act, offered] of [["suspend", !suspended], ["lift", Boolean(suspended)]]) {
       document.querySelector(`#act [value=${act}]`).hidden = !admin || !offered;
     }
+    byId("found-connections").hidden = true;
+    setText(byId("found-connections-trouble"), "");
     byId("found").hidden = false;
+  }
+
+  /** Where they are connected, on all nodes; ending their logins ends these, too. */
+  async connections() {
+    const account = this.found;
+    if (!account) return;
+    await this.guarded("found-connections", async () => {
+      const { connections, silent } = await this.call("GET", `/v1/staff/accounts/${account.id}/connections`);
+      if (this.found !== account) return; // another one was looked up meanwhile
+      const rows = connections.map((one) => make("li", {}, make("strong", {}, one.device || "A device without a name"), make("small", {}, connectionWords(one))));
+      if (!rows.length) rows.push(make("li", { class: "muted" }, "Connected nowhere."));
+      if (silent.length) rows.push(make("li", { class: "muted" }, silentWords(silent)));
+      byId("found-connections").replaceChildren(...rows);
+      byId("found-connections").hidden = false;
+    });
   }
 
   async act(what) {
@@ -176,6 +193,7 @@ byId("audit-filter").addEventListener("submit", (event) => {
   event.preventDefault();
   whileBusy(event.target.querySelector("[type=submit]"), () => page.audit());
 });
+byId("found-connect").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.connections()));
 byId("rooms-show").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.rooms.show()));
 byId("rooms-more").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.rooms.show({ older: true })));
 byId("room-more").addEventListener("click", (event) => whileBusy(event.currentTarget, () => page.rooms.people()));

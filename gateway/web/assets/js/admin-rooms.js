@@ -75,7 +75,8 @@ export class RoomsCard {
   }
 
   #person(person, known) {
-    const row = make("li", {}, make("strong", {}, person.name), make("small", {}, inRoomWords(person, known)));
+    const words = make("div", {}, make("strong", {}, person.name), make("small", {}, inRoomWords(person, known)));
+    const row = make("li", {}, words);
     if (person.leads === "coach") return row;
     const out = make("button", { class: "button button-small", type: "button", "aria-label": `Send ${person.name} out` }, "Send out");
     out.addEventListener("click", () => whileBusy(out, () => this.#sendOut(person)));

@@ -77,3 +77,14 @@ export function flagWords(flag) {
   const by = flag.set_by ? ` by ${flag.set_by}` : "";
   return `Set on ${when(flag.set_at_ms)}${by}: ${flag.reason}`;
 }
+
+/** Where one connection goes, since when, and in how many rooms it is. */
+export function connectionWords(one) {
+  const rooms = one.rooms.length ? `, in ${count(one.rooms.length, "room", "rooms")}` : "";
+  return `${one.app ? "an app, " : ""}to ${one.node} since ${when(one.opened_at_ms)}${rooms}`;
+}
+
+/** That some nodes have not answered. */
+export function silentWords(silent) {
+  return `No answer from ${silent.join(" and ")}: there may be more.`;
+}

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { actorWords, flagWords, inRoomWords, moreWords, roomWords, stateWords, suspensionWords, thereWords, whereToFind } from "../../../../gateway/web/assets/js/admin-words.js";
+import { actorWords, connectionWords, flagWords, inRoomWords, moreWords, roomWords, silentWords, stateWords, suspensionWords, thereWords, whereToFind } from "../../../../gateway/web/assets/js/admin-words.js";
 
 const entry = {
   position: 7, at_ms: 0, act: "role.granted", actor_kind: "account", actor: "a", actor_email: "mira@example.org", account: null,
@@ -62,4 +62,11 @@ test("a flag that nobody has set says nothing more", () => {
   assert.equal(flagWords({ set_at_ms: null }), "");
   assert.match(flagWords({ set_at_ms: 0, set_by: "otto@example.org", reason: "too many" }), /^Set on .+ by otto@example\.org: too many$/);
   assert.match(flagWords({ set_at_ms: 0, set_by: null, reason: "too many" }), /^Set on [^:]+:[^:]+:[^:]+: too many$/);
+});
+
+test("a connection goes to a node since an instant, and may be in rooms", () => {
+  const one = { node: "one", opened_at_ms: 0, rooms: [], app: null };
+  assert.match(connectionWords(one), /^to one since [^,]+,[^,]+,[^,]+$/);
+  assert.match(connectionWords({ ...one, rooms: ["a", "b"], app: "x" }), /^an app, to one since .+, in 2 rooms$/);
+  assert.equal(silentWords(["two", "three"]), "No answer from two and three: there may be more.");
 });
