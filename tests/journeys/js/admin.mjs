@@ -179,6 +179,8 @@ async function admin(browser, tell) {
     await page.setViewportSize(PHONE);
     await fits(page, "administration on a phone");
     await shot(page, "admin-phone-dark", { fullPage: true });
+    await page.emulateMedia({ colorScheme: "light" });
+    await shot(page, "admin-phone-light", { fullPage: true });
   });
 }
 

@@ -48,7 +48,7 @@ export class FlagsCard {
     await this.page.guarded("flags-act", async () => {
       if (flag.on) await this.page.call("PUT", where, { on: false, reason });
       else await this.page.call("DELETE", `${where}?reason=${encodeURIComponent(reason)}`);
-      setText(byId("said"), flag.on ? `${flag.name} is off.` : `${flag.name} is on again.`);
+      setText(byId("flags-said"), flag.on ? `${flag.name} is off.` : `${flag.name} is on again.`);
       field.value = "";
       await this.#read();
       await this.page.audit();

@@ -98,7 +98,7 @@ export class RoomsCard {
     const room = this.opened;
     await this.page.guarded("room-act", async () => {
       await this.page.call("POST", `/v1/staff/rooms/${room.id}/send-out`, { n: person.n, reason });
-      setText(byId("said"), `${person.name} was sent out of ${room.title}.`);
+      setText(byId("rooms-said"), `${person.name} was sent out of ${room.title}.`);
       byId("room-reason").value = "";
       this.after = 0;
       await this.#read(room.id);
@@ -114,7 +114,7 @@ export class RoomsCard {
     if (!yes) return;
     await this.page.guarded("room-act", async () => {
       await this.page.call("POST", `/v1/staff/rooms/${room.id}/end`, { reason });
-      setText(byId("said"), `${room.title} is over.`);
+      setText(byId("rooms-said"), `${room.title} is over.`);
       byId("room-reason").value = "";
       byId("room").hidden = true;
       this.opened = null;
