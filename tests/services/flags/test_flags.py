@@ -1,6 +1,8 @@
 """Switches of the whole installation: every process knows them, whoever set one stands in the audit, and each does something."""
 
+import asyncio
 import re
+from contextlib import AbstractAsyncContextManager
 from typing import Final, NoReturn
 
 import msgspec
@@ -11,7 +13,7 @@ from services.access.role import GRANTED
 from services.accounts.flag_desk import FlagDesk
 from services.audit.entry import command
 from services.flags.flag import FLAGS, FlagName
-from services.flags.flags import READ_EVERY_S, Flags
+from services.flags.flags import READ_EVERY_S, Flags, FlagStores
 from services.flags.switches import ALL_ON, Switches
 from services.kernel.caller import AccountRole, Caller
 from services.kernel.problems import Forbidden, NotFound, StepUpNeeded, Unavailable
@@ -53,6 +55,32 @@ async def test_what_one_process_sets_the_others_know_with_the_next_reading(world
     await there.desk.unset(admin, "registering", "it is over", None)
     await here.flags.read()
     assert here.switches.on("registering")
+
+
+async def test_a_process_reads_them_again_and_again_also_after_the_database_was_away(world: World) -> None:
+    here = Process(world)
+    switches, readings, away = Switches(), 0, True
+
+    def transactions() -> AbstractAsyncContextManager[FlagStores]:
+        nonlocal readings
+        readings += 1
+        if away:
+            raise Unavailable
+        return world.transactions()
+
+    await here.flags.set(command("root"), "chat", on=False, reason=WHY)
+    loop = asyncio.create_task(Flags(transactions, switches, world.clock).run())
+    try:
+        await world.clock.advance(READ_EVERY_S)
+        assert (readings, switches.on("chat")) == (1, True)
+        away = False
+        async with asyncio.timeout(60):
+            while switches.on("chat"):
+                await world.clock.advance(READ_EVERY_S)
+                await asyncio.sleep(0.001)
+    finally:
+        loop.cancel()
+        await asyncio.wait({loop})
 
 
 async def test_a_flag_says_how_it_stands_since_when_by_whom_and_why(world: World) -> None:
