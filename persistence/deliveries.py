@@ -184,22 +184,26 @@ class Deliveries:
 
     # -- one attempt
 
-    async def claim(self, lane: Lane, now: datetime, leased_until: datetime, limit: int) -> list[Claimed]:
-        """Take up to `limit` due deliveries of a lane, the urgent first, then the longest due, skipping those others are at."""
+    async def claim(
+        self, lane: Lane, now: datetime, leased_until: datetime, limit: int, *, alarms_only: bool = False
+    ) -> list[Claimed]:
+        """Take up to `limit` due deliveries of a lane, the urgent first, then the longest due, skipping those others are at.
+        `alarms_only`: nothing but what tells an emergency contact of an incident, and that it is over."""
         taken: list[Claimed] = []
         for urgent in (True, False):
             if len(taken) < limit:
-                taken += await self._claim(lane, urgent, now, leased_until, limit - len(taken))
+                taken += await self._claim(lane, urgent, now, leased_until, limit - len(taken), alarms_only=alarms_only)
         return taken
 
     async def _claim(
-        self, lane: Lane, urgent: bool, now: datetime, leased_until: datetime, limit: int
+        self, lane: Lane, urgent: bool, now: datetime, leased_until: datetime, limit: int, *, alarms_only: bool
     ) -> list[Claimed]:
         rows = await self._tx.fetch(
             """
             WITH due AS (
                 SELECT id, state, due_at FROM deliveries
                 WHERE lane = $1 AND urgent = $2 AND due_at <= $3 AND state IN ('waiting', 'sending')
+                    AND (incident_id IS NOT NULL OR NOT $6)
                 ORDER BY due_at
                 LIMIT $5
                 FOR NO KEY UPDATE SKIP LOCKED
@@ -215,6 +219,7 @@ class Deliveries:
             now,
             leased_until,
             limit,
+            alarms_only,
         )
         return [_claimed(row) for row in sorted(rows, key=_since)]
 

@@ -231,10 +231,8 @@ class Sender:
     # -- before the call
 
     async def take(self, limit: int) -> tuple[int, list[Letter]]:
-        """Claim what is due: how many that were, and those of them that are to leave. Nothing while an operator has stopped the
-        mail (services/flags/flag.py): it waits where it is."""
-        if self.lane == "email" and not self._switches.on("mail.sending"):
-            return 0, []
+        """Claim what is due: how many that were, and those of them that are to leave. While an operator has stopped the mail
+        (services/flags/flag.py) all of it waits where it is, but for what tells of an incident."""
         taken_at = self._clock.monotonic()
         now_ms = self._clock.wall_ms()
         now = utc(now_ms)
@@ -260,7 +258,8 @@ class Sender:
         self, stores: Stores, now: datetime.datetime, until: datetime.datetime, limit: int
     ) -> list[Claimed]:
         if self._hands is None:
-            return await stores.deliveries.claim(self.lane, now, until, limit)
+            stopped = self.lane == "email" and not self._switches.on("mail.sending")
+            return await stores.deliveries.claim(self.lane, now, until, limit, alarms_only=stopped)
         rooms = self._hands.rooms(self._clock.monotonic())
         return await stores.deliveries.claim_apart(self.lane, now, until, limit, rooms)
 

@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from typing import Final
 
 from services.accounts.account_mail import MailTokens
+from services.flags.switches import Switches
 from services.kernel.clock import Clock, SystemClock
 from services.notifications.contact_link import ContactLinks
 from services.notifications.links import Linking
@@ -28,10 +29,11 @@ BASE_URL: Final = "https://run.example"
 
 @dataclass
 class Mailing:
-    """A lane of mails and the server they go to."""
+    """A lane of mails, the server they go to, and what an operator may switch off."""
 
     server: SmtpServer
     sender: Sender
+    switches: Switches
 
     async def mails(self) -> list[EmailMessage]:
         """All that has arrived so far, the oldest first, after what is due has left."""
@@ -51,7 +53,9 @@ async def open_mailing(transactions: Transactions, clock: Clock, secret: bytes) 
     async with open_smtp() as server, open_outbound(SystemClock(), Egress(())) as calls:
         means = Means(mail=MailMeans(Server("localhost", server.port, "never"), SENDER))
         async with open_providers(means, SystemClock(), named=calls, guarded=calls) as providers:
-            yield Mailing(server, Sender("email", 1, transactions, providers, post, clock))
+            switches = Switches()
+            sender = Sender("email", 1, transactions, providers, post, clock, switches=switches)
+            yield Mailing(server, sender, switches)
 
 
 def text_of(mail: EmailMessage) -> str:

@@ -132,6 +132,21 @@ async def test_quiet_hours_hold_nothing_back(alarmed: Alarmed) -> None:
     assert await alarmed.told() == [ALARM]
 
 
+async def test_mail_that_an_operator_has_stopped_goes_on_for_an_alarm(alarmed: Alarmed) -> None:
+    ada = await alarmed.chain.person("Ada", watched=True)
+    await alarmed.names_ben(ada)
+    await alarmed.contacts.name(await alarmed.chain.person("Bob"), "Eve", f"eve.{BEN}")
+    alarmed.mailing.switches.learn({"mail.sending": False})
+    incident = sure(await alarmed.chain.found(ada))
+    await alarmed.chain.pass_time(15)
+    assert await alarmed.told() == [ALARM]
+    await alarmed.chain.safety.cancel(ada, incident.id)
+    assert await alarmed.told() == [ALARM, WELL]
+    assert f"eve.{BEN}" not in [to for to, _ in await alarmed.mailing.subjects()], "a question can wait"
+    alarmed.mailing.switches.learn({})
+    assert f"eve.{BEN}" in [to for to, _ in await alarmed.mailing.subjects()]
+
+
 async def test_an_answer_in_time_and_the_contact_hears_nothing(alarmed: Alarmed) -> None:
     ada = await alarmed.chain.person("Ada", watched=True)
     await alarmed.names_ben(ada)
