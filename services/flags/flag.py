@@ -51,8 +51,8 @@ _ROWS: Final = (
     ),
     Flag(
         "mail.sending",
-        "No mail leaves but what tells an emergency contact of an incident; it waits, and what is too old by then is not sent. That "
-        "includes mails for a forgotten password.",
+        "No mail leaves but what tells an emergency contact of an incident; it waits, and what is too old by then is not sent. "
+        "That includes mails for a forgotten password.",
         None,
     ),
 )
