@@ -15,7 +15,8 @@ from typing import Final
 from paceline.logs import only_warnings
 
 COMMANDS: Final = (
-    "run", "check", "sockets", "schedule", "tasks", "migrate", "account", "keys", "flags", "audit", "activity", "announce",
+    "run", "check", "sockets", "schedule", "tasks", "migrate", "account", "organisation", "keys", "flags", "audit", "activity",
+    "announce",
     "deliveries", "notify", "replay", "challenge", "class",
 )  # fmt: skip
 """Each is a module in paceline/commands/; the order is that of the help."""

@@ -158,6 +158,8 @@ from services.notifications.sms_reports import SmsReports
 from services.notifications.telling import Telling
 from services.notifications.unsubscribe import Unsubscribe
 from services.notifications.vapid import load_vapid_key
+from services.organisations.invitations import Invitations
+from services.organisations.organisations import OrganisationActs, Organisations
 from services.privacy.erasures import Erasures
 from services.safety.contact_phones import ContactPhones
 from services.safety.contacts import Contacts
@@ -492,6 +494,9 @@ async def open_parts(
                 entitlements=Entitlements(transactions, clock, ids),
                 vitals=Vitals(transactions, clock, ids),
                 staff=Staff(account_acts, clock, Whereabouts(node, clock)),
+                organisations=Organisations(transactions, clock, ids),
+                invitations=Invitations(transactions, mails, clock, attempts),
+                organisation_acts=OrganisationActs(transactions),
                 logins=logins,
                 step_ups=step_ups,
                 audit=AuditDesk(transactions, verifying, clock),

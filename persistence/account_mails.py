@@ -104,6 +104,10 @@ class AccountMails:
             at,
         )
 
+    async def end_one(self, mail_id: AccountMailId, at: datetime) -> None:
+        """The link in this mail is good no more."""
+        await self._tx.execute("UPDATE account_mails SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL", mail_id, at)
+
     async def end_of_account(self, account_id: AccountId, says: Sequence[Says], at: datetime) -> None:
         """No link in a mail about this account that says one of these is good any more."""
         await self._tx.execute(

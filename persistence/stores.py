@@ -46,6 +46,7 @@ from persistence.notification_settings import NotificationSettings
 from persistence.notifications import Notifications
 from persistence.offers import Offers
 from persistence.on_demand import OnDemands
+from persistence.organisations import Organisations
 from persistence.outbox import Outbox
 from persistence.pairings import Pairings
 from persistence.personal_rows import PersonalRows
@@ -101,6 +102,7 @@ class Stores:
         self.entitlements: Final = Entitlements(tx)
         self.suspensions: Final = Suspensions(tx)
         self.pairings: Final = Pairings(tx)
+        self.organisations: Final = Organisations(tx)
         self.classes: Final = Classes(tx)
         self.showings: Final = Showings(tx)
         self.leading: Final = Leading(tx)

@@ -155,7 +155,7 @@ class Jobs:
         now = utc(self._clock.wall_ms())
         margin = timedelta(days=1)
         undo = timedelta(milliseconds=LIFE_MS["undo"]) + margin
-        others = timedelta(milliseconds=LIFE_MS["confirm"]) + margin
+        others = timedelta(milliseconds=max(life for says, life in LIFE_MS.items() if says != "undo")) + margin
         return await stores.account_mails.prune(now - others, now - undo, BITE)
 
     async def prune_contacts(self, stores: Stores, _: Tick) -> int:

@@ -44,6 +44,15 @@ from gateway.http.notifications import MarkRead
 from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
 from gateway.http.on_demand import OnDemandList, OnDemandRequest, StartRequest
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
+from gateway.http.organisations import (
+    ChangeSeat,
+    HandOver,
+    InvitationList,
+    Invite,
+    NameOrganisation,
+    OrganisationList,
+    SetSeats,
+)
 from gateway.http.pairings import PairingAnswer, PairingAsking, PairingPoll, PairingQuestion
 from gateway.http.phones import GivePhone, PhoneCheckView, PhoneView, ProvePhone
 from gateway.http.problems import ProblemBody, title_of, type_of
@@ -173,6 +182,7 @@ from services.kernel.ids import (
     LoginId,
     NotificationId,
     OnDemandId,
+    OrganisationId,
     PasskeyId,
     ReportId,
     ScriptId,
@@ -193,6 +203,8 @@ from services.notifications.inbox import InboxView, NotificationView, UnreadView
 from services.notifications.notifications import ReadMarked
 from services.notifications.preferences import DigestTime, Preferences, QuietHours
 from services.notifications.previewing import MailPreview, Preview, Previews, ShortPreview, SmsPreview
+from services.organisations.invitations import InvitationSeen, InvitationView, Seated
+from services.organisations.organisations import MemberView, OrganisationDetails, OrganisationView, SeatsView
 from services.privacy.erasure import GRACE_MS, ErasureView
 from services.safety.incident import AlertView, IncidentView
 from services.schedule.jobs import JobView, LeaderView, ScheduleNow, TickView
@@ -397,6 +409,8 @@ _terms = Terms(
 _starts: Final = 1_790_267_400_000
 _booking = BookingId(_id(11))
 _series = SeriesId(_id(12))
+_harbour = OrganisationView(OrganisationId(_id(72)), "Harbour Gym", 10, "owner", _START)
+_invited = InvitationView(AccountMailId(_id(73)), "ana@example.org", "coach", _START, _START + LIFE_MS["invite"])
 _offer = OfferView(
     id=_class,
     state="offered",
@@ -710,6 +724,25 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
         rp_id="paceline.example.org",
         allow_credentials=(CredentialView("8J3zQmX1vT6yK3wE5rU7iA"),),
     ),
+    NameOrganisation(name="Harbour Gym"),
+    _harbour,
+    OrganisationList(organisations=(_harbour,)),
+    OrganisationDetails(
+        organisation=_harbour,
+        members=(
+            MemberView(_mira, "Mira", "owner", _START),
+            MemberView(_jonas, "Jonas", "member", _START + 86_400_000),
+        ),
+    ),
+    ChangeSeat(role="coach"),
+    HandOver(account_id=_jonas),
+    Invite(email="ana@example.org", role="coach"),
+    _invited,
+    InvitationList(invitations=(_invited,)),
+    InvitationSeen("Harbour Gym", "ana@example.org", "coach", _START + LIFE_MS["invite"]),
+    Seated(_harbour.id, "Harbour Gym", "coach"),
+    SetSeats(seats=25),
+    SeatsView(_harbour.id, "Harbour Gym", 25, 2, 1),
     Because(reason="The owner has lost their phone"),
     Suspend(reason="You share this account with your whole team", until_ms=1_790_600_000_000),
     AccountLook(

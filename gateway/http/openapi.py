@@ -45,6 +45,7 @@ _TAGS: Final = {
     "workouts": "One's own workouts, their summaries and samples.",
     "notifications": "The inbox, what else one wants to be told and where; what mail programs and providers call.",
     "safety": "Being watched over, and who is told. What happens in the moment is on the socket (`safety.prompt`).",
+    "organisations": "Several people under one name, on seats that the operator has given them.",
     "staff": "Accounts of others, for people with the role support or admin.",
     "webhooks": "Programs of third parties that are told what happens. What they are told is in the section `webhooks`.",
     "operation": "For those who look after the server.",

@@ -32,6 +32,7 @@ PAGES: Final = {
     "/sign-in": "sign-in.html",
     "/admin": "admin.html",
     "/developer": "developer.html",
+    "/organisation": "organisation.html",
     "/oauth/authorize": "authorize.html",
     "/verify": "verify.html",
     "/reset": "reset.html",

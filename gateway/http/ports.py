@@ -100,6 +100,8 @@ from services.notifications.phones import PhoneNow
 from services.notifications.ports import Words
 from services.notifications.preferences import Preferences
 from services.notifications.unsubscribe import Stopping
+from services.organisations.invitations import Invitations
+from services.organisations.organisations import OrganisationActs, Organisations
 from services.privacy.erasure import ErasureView
 from services.safety.contact import Contact
 from services.safety.contact_phone import ContactPhone
@@ -658,6 +660,9 @@ class GatewayDeps:
     vitals: VitalCases
     entitlements: EntitlementCases
     staff: StaffCases
+    organisations: Organisations
+    invitations: Invitations
+    organisation_acts: OrganisationActs
     logins: LoginCases
     step_ups: StepUpCases
     audit: AuditCases

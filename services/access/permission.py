@@ -25,7 +25,12 @@ Standing = Literal[
     "coach",
     "starter",
     "screen",
+    "org_owner",
+    "org_admin",
+    "org_coach",
+    "org_member",
 ]
+"""How somebody may have to stand to the thing: it is theirs, they are this in its class, or this in its organisation."""
 Shows = Literal["nothing", "token", "admin_token"]
 """What whoever asks must show: nothing at all, an access token, or the admin token of the installation."""
 
@@ -60,6 +65,9 @@ _COACH: Final = _standings("coach")
 _COACH_OR_STARTER: Final = _standings("coach", "starter")
 _IN_CLASS: Final = _standings("coach", "co_coach", "starter", "athlete", "spectator")
 _OWNER: Final = _standings("whose_it_is")
+_ORG_OWNER: Final = _standings("org_owner")
+_ORG_ADMINS: Final = _standings("org_owner", "org_admin")
+_IN_ORG: Final = _standings("org_owner", "org_admin", "org_coach", "org_member")
 
 # -- without an account ---------------------------------------------------------------------------------------------
 
@@ -324,6 +332,48 @@ WITHDRAW_ON_DEMAND: Final = Permission(
     otherwise="only the coach who has put this on demand may withdraw it",
 )
 RIDE_ON_DEMAND: Final = Permission(name="on_demand.ride", does="see what is on demand, and start a class of it")
+
+# -- organisations --------------------------------------------------------------------------------------------------------
+
+USE_ORGANISATIONS: Final = Permission(
+    name="organisation.use", does="make an organisation, list those one is in, and answer an invitation into one"
+)
+READ_ORGANISATION: Final = Permission(
+    name="organisation.read", does="see an organisation that one is in, and who else is", to=_IN_ORG, hides=NotFound
+)
+LEAVE_ORGANISATION: Final = Permission(
+    name="organisation.leave", does="leave an organisation that one is in", to=_IN_ORG, hides=NotFound
+)
+RENAME_ORGANISATION: Final = Permission(
+    name="organisation.rename",
+    does="give an organisation another name",
+    to=_ORG_ADMINS,
+    otherwise="only owners and admins of this organisation may rename it",
+)
+SEAT_MEMBERS: Final = Permission(
+    name="organisation.seat",
+    does="invite people into an organisation, say that they are coaches or members of it, and remove them",
+    to=_ORG_ADMINS,
+    otherwise="only owners and admins of this organisation decide who is in it",
+)
+SEAT_ADMINS: Final = Permission(
+    name="organisation.seat_admins",
+    does="make owners and admins of an organisation, and unmake them",
+    to=_ORG_OWNER,
+    otherwise="only owners of this organisation decide who administers it",
+)
+HAND_OVER: Final = Permission(
+    name="organisation.hand_over",
+    does="hand an organisation over to another member",
+    to=_ORG_OWNER,
+    otherwise="only owners of this organisation may hand it over",
+)
+DISSOLVE: Final = Permission(
+    name="organisation.dissolve",
+    does="dissolve an organisation",
+    to=_ORG_OWNER,
+    otherwise="only owners of this organisation may dissolve it",
+)
 
 # -- challenges ---------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from services.access.permission import Permission, Place, Standing
+from services.access.role import OrgRole
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, ClassId
 from services.kernel.problems import ClassOver, EntitlementNeeded, Forbidden, Problem, RemovedFromClass
@@ -43,14 +44,21 @@ REASONS: Final[dict[Reason, str]] = {
 
 _OF_OWNER: Final[Standing] = "whose_it_is"
 _OF_SCREEN: Final[Standing] = "screen"
+_SEATED: Final[dict[OrgRole, Standing]] = {
+    "owner": "org_owner",
+    "admin": "org_admin",
+    "coach": "org_coach",
+    "member": "org_member",
+}
 
 
 class Thing(msgspec.Struct, frozen=True, kw_only=True):
     """What is known about the thing in question. Everything that is left out is unknown, and helps nobody.
 
     `owner_id` whose it is; `class_id`, `place` the caller's in that class, `led` whether anybody leads it, `out`: the caller was
-    sent out of it; `over`: the class has ended. `consent`: the person it is about has agreed. `plan`: what is needed of the
-    caller's plan holds, or nothing is needed; otherwise `needs` is the entitlement, and `lacks` why they do not have it.
+    sent out of it; `over`: the class has ended. `seat`: what the caller is in the organisation in question. `consent`: the person
+    it is about has agreed. `plan`: what is needed of the caller's plan holds, or nothing is needed; otherwise `needs` is the
+    entitlement, and `lacks` why they do not have it.
     """
 
     owner_id: AccountId | None = None
@@ -59,6 +67,7 @@ class Thing(msgspec.Struct, frozen=True, kw_only=True):
     led: bool = True
     out: bool = False
     over: bool = False
+    seat: OrgRole | None = None
     consent: bool = False
     plan: bool = False
     needs: str | None = None
@@ -144,6 +153,8 @@ def _stands(caller: Caller, to: frozenset[Standing], thing: Thing) -> bool:
     if caller.class_id is not None:
         return _OF_SCREEN in to and caller.class_id == thing.class_id
     if thing.place in to:
+        return True
+    if thing.seat is not None and _SEATED[thing.seat] in to:
         return True
     return _OF_OWNER in to and caller.account_id == thing.owner_id
 

@@ -4,7 +4,7 @@ An account has one or several roles; everybody who registers is a member. A role
 roles that hold it (permission.py). Roles of staff are given by the operator or an admin, never taken by signing up.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 from services.kernel.caller import AccountRole
 
@@ -26,3 +26,12 @@ ADMINS: Final[frozenset[AccountRole]] = frozenset({"admin"})
 NO_ROLE: Final[frozenset[AccountRole]] = frozenset()
 GRANTED: Final[frozenset[AccountRole]] = frozenset({"coach", "author", "support", "admin"})
 """Those that can be given and taken."""
+
+OrgRole = Literal["owner", "admin", "coach", "member"]
+ORG_ROLES: Final[dict[OrgRole, str]] = {
+    "owner": "what an admin may; also makes admins and owners, hands the organisation over and dissolves it",
+    "admin": "invites, removes, and says what members are; sees who has booked the classes of the organisation",
+    "coach": "offers classes in its name, with the role coach of the account",
+    "member": "whoever sits on a seat: has what the organisation has for its members",
+}
+"""What somebody is in one organisation. It is no role of the account, and in no token: it is looked up when something is asked."""

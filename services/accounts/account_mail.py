@@ -27,11 +27,12 @@ from services.accounts.account import SignupRole
 from services.kernel.ids import AccountId, AccountMailId
 from services.kernel.problems import LinkOver
 
-Says = Literal["register", "confirm", "reset", "change", "undo", "moving", "password"]
+Says = Literal["register", "confirm", "reset", "change", "undo", "moving", "password", "invite"]
 """`register` finishes a registration, `confirm` proves the address of an account, `reset` chooses a new password, `change` moves an
-account to this address, `undo` takes that back, to the address it had before. Without a link: `moving` tells the old address that
+account to this address, `undo` takes that back, to the address it had before, `invite` asks whoever
+reads it into an organisation. Without a link: `moving` tells the old address that
 somebody asks for a move, `password` that the password was changed."""
-Link = Literal["register", "confirm", "reset", "change", "undo"]
+Link = Literal["register", "confirm", "reset", "change", "undo", "invite"]
 LINKS: Final[frozenset[Says]] = frozenset(get_args(Link))
 
 MINUTE_MS: Final = 60_000
@@ -49,6 +50,7 @@ LIFE_MS: Final = MappingProxyType[Says, int](
         "undo": 14 * DAY_MS,
         "moving": DAY_MS,
         "password": DAY_MS,
+        "invite": 7 * DAY_MS,
     }
 )
 """How long a link is good; of mails without one, how long the news is worth sending. By feeling."""
@@ -77,7 +79,8 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class AccountMail(msgspec.Struct, frozen=True):
-    """One mail. `account_id` is None where it depends on the address: of `register` and `reset`. `pending` is of `register`."""
+    """One mail. `account_id` is None where it depends on the address: of `register`, `reset` and `invite`. `pending` is of
+    `register`."""
 
     id: AccountMailId
     says: Says

@@ -5,7 +5,7 @@ looked up when it leaves, by the worker that sends it (`services/notifications/a
 time can tell.
 """
 
-from typing import Final
+from typing import Final, Protocol
 
 from services.accounts.account_mail import (
     DAY_MS,
@@ -18,10 +18,17 @@ from services.accounts.account_mail import (
     may_write,
     open_,
 )
-from services.accounts.ports import AccountStores
+from services.accounts.ports import AccountMailStore
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import AccountId, AccountMailId, Ids
 from services.kernel.problems import NotFound
+
+
+class MailingStores(Protocol):
+    """What is needed of the stores of a transaction."""
+
+    @property
+    def account_mails(self) -> AccountMailStore: ...
 
 
 class AccountMails:
@@ -40,25 +47,27 @@ class AccountMails:
 
     async def write(
         self,
-        stores: AccountStores,
+        stores: MailingStores,
         says: Says,
         email: str,
         *,
         account_id: AccountId | None = None,
         pending: Pending | None = None,
         mail_id: AccountMailId | None = None,
-    ) -> None:
-        """Write to an address, unless it has been written to too often. Where no mail is sent, nothing."""
+    ) -> bool:
+        """Write to an address, unless it has been written to too often. Where no mail is sent, nothing. Whether it was written."""
         if not self._offered:
-            return
+            return False
         now_ms = self._clock.wall_ms()
         await stores.account_mails.lock(email)
         asked = await stores.account_mails.asked_since(email, says, utc(now_ms - DAY_MS))
-        if may_write(asked, now_ms):
-            mail = AccountMail(mail_id or self.next_id(), says, email, now_ms, account_id, pending)
-            await stores.account_mails.add(mail, utc(now_ms), utc(now_ms + LIFE_MS[says]))
+        if not may_write(asked, now_ms):
+            return False
+        mail = AccountMail(mail_id or self.next_id(), says, email, now_ms, account_id, pending)
+        await stores.account_mails.add(mail, utc(now_ms), utc(now_ms + LIFE_MS[says]))
+        return True
 
-    async def found(self, stores: AccountStores, token: str, says: Link) -> AccountMail:
+    async def found(self, stores: MailingStores, token: str, says: Link) -> AccountMail:
         """The mail whose link this is, if it is still good now. Raises LinkOver.
 
         Whoever uses the link locks first what it is about, then the mail (`opened`): in that order everybody does, so nobody waits
@@ -67,7 +76,7 @@ class AccountMails:
         mail = await stores.account_mails.by_id(self._tokens.read(token, says))
         return open_(mail, self._clock.wall_ms())
 
-    async def opened(self, stores: AccountStores, token: str, says: Link) -> AccountMail:
+    async def opened(self, stores: MailingStores, token: str, says: Link) -> AccountMail:
         """The mail whose link this is, if it is still good; nobody else can use the link before this transaction ends.
 
         Raises LinkOver.

@@ -171,6 +171,10 @@ class AccountMailStore(Protocol):
         """No link in a mail that says this to the address is good any more."""
         ...
 
+    async def end_one(self, mail_id: AccountMailId, at: datetime) -> None:
+        """The link in this mail is good no more."""
+        ...
+
     async def end_of_account(self, account_id: AccountId, says: Sequence[Says], at: datetime) -> None:
         """No link in a mail about this account that says one of these is good any more."""
         ...

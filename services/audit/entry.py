@@ -86,6 +86,18 @@ ACTS: Final[Mapping[str, ActRow]] = {
     "flag.set": _privileged("something was switched on or off for everybody", "to"),
     "flag.unset": _privileged("a switch stands as it does by itself again"),
     "audit.read": _view("an administrator read the audit"),
+    # -- organisations
+    "organisation.made": _privileged("an account made an organisation"),
+    "organisation.renamed": _privileged("an organisation got another name"),
+    "organisation.seats_set": _privileged("an operator said how many seats an organisation has", "seats"),
+    "organisation.invited": _privileged("somebody was asked by mail to be in an organisation", "role"),
+    "organisation.invitation_ended": _privileged("an invitation was withdrawn or declined", "side"),
+    "organisation.joined": _privileged("an account took a seat in an organisation", "role"),
+    "organisation.role_changed": _privileged("a member became something else in an organisation", "role"),
+    "organisation.removed": _privileged("a member was put out of an organisation", "role"),
+    "organisation.left": _privileged("a member left an organisation", "role"),
+    "organisation.handed_over": _privileged("an owner made another member the owner in their place"),
+    "organisation.dissolved": _privileged("an organisation was dissolved", "count"),
     # -- people in classes
     "coach.appointed": _privileged("a member of a class was made somebody who leads it, or not any more", "to"),
     "class.ended": _privileged("staff ended a class of others"),

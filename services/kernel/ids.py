@@ -45,6 +45,7 @@ WebhookEndpointId = NewType("WebhookEndpointId", uuid.UUID)
 WebhookDeliveryId = NewType("WebhookDeliveryId", uuid.UUID)
 AppId = NewType("AppId", uuid.UUID)
 ApiKeyId = NewType("ApiKeyId", uuid.UUID)
+OrganisationId = NewType("OrganisationId", uuid.UUID)
 
 
 class Ids(Protocol):

@@ -885,6 +885,38 @@ class EndpointPaused(Problem):
     status = 409
 
 
+# -- organisations ----------------------------------------------------------------------------------------------
+
+
+class OrganisationFull(Problem):
+    """All seats of this organisation are taken or kept for somebody who was invited; free one, or ask the operator for more."""
+
+    code = "organisation_full"
+    status = 409
+
+
+class LastOwner(Problem):
+    """Nobody else owns this organisation: make another member an owner first, or dissolve it."""
+
+    code = "last_owner"
+    status = 409
+
+
+class TooManyOrganisations(Problem):
+    """The account owns, or is in, as many organisations as it may; it has to leave one first."""
+
+    code = "too_many_organisations"
+    status = 409
+
+
+class TooManyInvitations(Problem):
+    """This address has just been invited, here or elsewhere; the link in that mail is good, and another can be sent later."""
+
+    code = "too_many_invitations"
+    status = 429
+    retry = True
+
+
 # -- safety -----------------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ import msgspec
 from services.accounts.account_mail import AccountMail
 from services.notifications.deciding import Stop
 
-Letter = Literal["register", "known", "confirm", "reset", "change", "taken", "undo", "moving", "password"]
+Letter = Literal["register", "known", "confirm", "reset", "change", "taken", "undo", "moving", "password", "invite"]
 """As mails about accounts say, and two more: `known` for somebody who has an account when it is registered with their address,
 `taken` when somebody else's account was to move to it."""
 
@@ -40,7 +40,7 @@ class AccountLetter(msgspec.Struct, frozen=True):
     until_ms: int = 0
 
 
-HAVE_LINKS: Final[frozenset[Letter]] = frozenset({"register", "confirm", "reset", "change", "undo"})
+HAVE_LINKS: Final[frozenset[Letter]] = frozenset({"register", "confirm", "reset", "change", "undo", "invite"})
 """Letters whose button leads to what the link in them is for; that of the others leads to the account."""
 
 

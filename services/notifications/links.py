@@ -11,6 +11,9 @@ from services.notifications.ports import Links
 from services.notifications.topics import Topic
 from services.notifications.unsubscribe import Stopping, Unsubscribe
 
+_PAGES: Final[dict[Letter, str]] = {"reset": "reset", "invite": "organisation"}
+"""Where the links in mails about accounts lead that have a page of their own."""
+
 
 class Linking:
     """Makes links. `base_url` says where people reach this installation, without a slash at the end; it is asked late, since
@@ -50,7 +53,7 @@ class Linking:
         account = f"{self._base_url()}/account"
         if says not in HAVE_LINKS:
             return Links(account, f"{self._base_url()}/reset", None)
-        page = "reset" if says == "reset" else "verify"
+        page = _PAGES.get(says, "verify")
         return Links(f"{self._base_url()}/{page}#{says}={self._mails.token(mail.id, mail.says)}", account, None)
 
     def open(self, notification_id: NotificationId) -> str:

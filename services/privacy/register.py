@@ -87,6 +87,21 @@ REGISTER: Final[tuple[Entry, ...]] = (
         person="set_by",
         house="is_on reason set_by_command set_at",
     ),
+    entry("organisations", why="a name that people share", key="id", house="name seats created_at dissolved_at"),
+    entry(
+        "organisation_members",
+        by("account_id"),
+        key="organisation_id",
+        account="account_id",
+        personal="role joined_at",
+    ),
+    entry(
+        "organisation_invitations",
+        through("id", "account_mails"),
+        key="id organisation_id",
+        person="invited_by",
+        personal="role",
+    ),
     entry("used_tickets", why="ids that lead to nobody, for half a minute", house="id ends_at"),
     entry(
         "suspensions",

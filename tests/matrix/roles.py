@@ -34,6 +34,10 @@ class Who(StrEnum):
     """Somebody of the staff who looks at accounts, not a member of the class."""
     ADMIN = "admin"
     """Somebody of the staff who suspends and grants, not a member of the class."""
+    ORG_ADMIN = "org_admin"
+    """An admin of the owner's organisation, not a member of the class."""
+    ORG_MEMBER = "org_member"
+    """A member of the owner's organisation, not a member of the class."""
     SUSPENDED = "suspended"
     """Somebody whose account was suspended after they had got their token."""
     DISPLAY = "display"
@@ -54,6 +58,8 @@ MEANINGS: Final = {
     Who.AUTHOR: "an account with the role author, no member of the class",
     Who.SUPPORT: "an account with the role support, after a second factor, no member of the class",
     Who.ADMIN: "an account with the role admin, after a second factor, no member of the class",
+    Who.ORG_ADMIN: "an account that administers an organisation of the owner's, no member of the class",
+    Who.ORG_MEMBER: "an account that is a member of an organisation of the owner's, but not of the class",
     Who.SUSPENDED: "an account that was suspended, with a token from before",
     Who.DISPLAY: "a big screen with a token for this class",
     Who.OPERATOR: "whoever has the admin token, as their only token",
@@ -75,6 +81,8 @@ class Rule:
     author: str
     support: str
     admin: str
+    org_admin: str
+    org_member: str
     suspended: str = NOT_AUTHENTICATED
     display: str = FORBIDDEN
     operator: str = NOT_AUTHENTICATED
@@ -93,10 +101,10 @@ assert [each.name for each in fields(Rule)][1:] == list(Who), "the fields of a r
 
 
 def among_accounts(others: str, says: str, *, display: str = FORBIDDEN, **but: str) -> Rule:
-    """The same for all accounts, but for those that are named. Staff and authors are strangers to the class, unless they are
-    named."""
+    """The same for all accounts, but for those that are named. Staff, authors and those in an organisation are strangers to the
+    class, unless they are named."""
     accounts = dict.fromkeys(("owner", "co_coach", "coach", "athlete", "spectator", "stranger"), others) | but
-    strangers = dict.fromkeys(("author", "support", "admin"), accounts["stranger"])
+    strangers = dict.fromkeys(("author", "support", "admin", "org_admin", "org_member"), accounts["stranger"])
     return Rule(says=says, display=display, **(strangers | accounts))
 
 
@@ -111,6 +119,17 @@ OPERATORS: Final = among_accounts(
     NOT_AUTHENTICATED, "whoever has the admin token", display=NOT_AUTHENTICATED, operator=OK
 )
 THEIR_OWN: Final = among_accounts(NOT_FOUND, "whose it is; to others it does not exist", owner=OK)
+ORGANISATION: Final = among_accounts(
+    NOT_FOUND, "who is in the organisation; to others it does not exist", owner=OK, org_admin=OK, org_member=OK
+)
+ORGANISERS: Final = among_accounts(
+    NOT_FOUND, "its owners and admins; to those who are not in it, it does not exist", owner=OK, org_admin=OK,
+    org_member=FORBIDDEN,
+)  # fmt: skip
+ORG_OWNERS: Final = among_accounts(
+    NOT_FOUND, "its owners; to those who are not in it, it does not exist", owner=OK, org_admin=FORBIDDEN,
+    org_member=FORBIDDEN,
+)  # fmt: skip
 CLASS: Final = among_accounts(
     NO_CLASS,
     "who has to do with the class; to others it does not exist",

@@ -24,6 +24,7 @@ from paceline.serving import listen
 from paceline.settings import Settings
 from paceline.wiring import Parts, open_parts, start_loops
 from realtime.wire import RoomJoin
+from services.access.role import OrgRole
 from services.accounts.account import Account
 from services.accounts.keyring import load_key
 from services.accounts.ports import Login
@@ -34,7 +35,8 @@ from services.audit.entry import SYSTEM
 from services.classes.live_class import LiveClass, Role
 from services.kernel.caller import AccountRole, Caller
 from services.kernel.clock import ManualClock, SystemClock, utc
-from services.kernel.ids import Uuid7Ids
+from services.kernel.ids import OrganisationId, Uuid7Ids
+from services.organisations.organisations import Organisations
 from tests.gateway.sockets.build import WAIT_S, Client
 from tests.matrix.roles import OK, Who
 from tests.support.world import World
@@ -52,6 +54,8 @@ ROLES: Final[Mapping[Who, Role]] = {
     Who.DISPLAY: "spectator",
 }
 """Who is in the room of the class, and as what."""
+ORG_SEATS: Final[Mapping[Who, OrgRole]] = {Who.ORG_ADMIN: "admin", Who.ORG_MEMBER: "member"}
+"""Who is in the owner's organisation besides the owner, and as what."""
 
 
 @dataclass
@@ -147,6 +151,7 @@ class Evening:
         self._callers: dict[Who, Caller] = {}
         self._clients: dict[Who, Seat] = {}
         self._live: LiveClass | None = None
+        self._organisation: OrganisationId | None = None
         self._lines: Final = AsyncExitStack()
 
     def now_ms(self) -> int:
@@ -204,6 +209,18 @@ class Evening:
             async with self.world.transactions() as stores:
                 await stores.leading.save(self._live, utc(self.now_ms()))
         return self._live
+
+    async def organisation(self) -> OrganisationId:
+        """The owner's organisation, with its admin and its member."""
+        if self._organisation is None:
+            organisations = Organisations(self.world.transactions, self.stage.parts.clock, self.world.ids)
+            made = await organisations.make(await self.caller(Who.OWNER), "Harbour Gym")
+            self._organisation = made.organisation.id
+            async with self.world.transactions() as stores:
+                for who, role in ORG_SEATS.items():
+                    sits = (await self.caller(who)).account_id
+                    await stores.organisations.seat(self._organisation, sits, role, utc(self.now_ms()))
+        return self._organisation
 
     # -- HTTP -----------------------------------------------------------------------------------------------------
 

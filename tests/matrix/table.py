@@ -19,6 +19,7 @@ from typing import Final
 from services.tasks.task import RecomputeWorkouts
 from tests.matrix import events as e
 from tests.matrix import factors as f
+from tests.matrix import organisations as o
 from tests.matrix import routes as r
 from tests.matrix.roles import (
     ADMINS,
@@ -39,6 +40,9 @@ from tests.matrix.roles import (
     NOT_FOUND,
     OK,
     OPERATORS,
+    ORG_OWNERS,
+    ORGANISATION,
+    ORGANISERS,
     OWN_CLASS,
     OWNER_IN_ROOM,
     RIDERS_IN_ROOM,
@@ -225,6 +229,34 @@ ROUTES: Final = (
     RouteRow("PATCH /v1/me/passkeys/{id}", THEIR_OWN, f.owners_passkey),
     RouteRow("DELETE /v1/me/passkeys/{id}", THEIR_OWN, f.owners_passkey_to_remove, FRESH),
     # -- staff
+    # -- organisations
+    RouteRow("POST /v1/organisations", ANY_ACCOUNT, r.body({"name": "Pier Studio"})),
+    RouteRow("GET /v1/organisations", ANY_ACCOUNT, r.plain),
+    RouteRow("GET /v1/organisations/{id}", ORGANISATION, o.the_organisation()),
+    RouteRow("PATCH /v1/organisations/{id}", ORGANISERS, o.the_organisation({"name": "Harbour Sports"})),
+    RouteRow("DELETE /v1/organisations/{id}", ORG_OWNERS, o.the_organisation(), FRESH),
+    RouteRow(
+        "PUT /v1/organisations/{id}/members/{account}", ORGANISERS, o.a_seat(said={"role": "coach"}), "a member a coach"
+    ),
+    RouteRow(
+        "PUT /v1/organisations/{id}/members/{account}",
+        ORG_OWNERS,
+        o.a_seat(said={"role": "admin"}),
+        "a member an admin",
+    ),
+    RouteRow("DELETE /v1/organisations/{id}/members/{account}", ORGANISERS, o.a_seat(), "a member"),
+    RouteRow("DELETE /v1/organisations/{id}/members/{account}", ORG_OWNERS, o.a_seat("admin"), "an admin"),
+    RouteRow("POST /v1/organisations/{id}/leave", ORGANISATION, o.leaving),
+    RouteRow("POST /v1/organisations/{id}/hand-over", ORG_OWNERS, o.handing_over, FRESH),
+    RouteRow("GET /v1/organisations/{id}/invitations", ORGANISERS, o.the_organisation()),
+    RouteRow("POST /v1/organisations/{id}/invitations", ORGANISERS, o.inviting(), "as a member"),
+    RouteRow("POST /v1/organisations/{id}/invitations", ORG_OWNERS, o.inviting("admin"), "as an admin"),
+    RouteRow("DELETE /v1/organisations/{id}/invitations/{invitation}", ORGANISERS, o.an_invitation),
+    RouteRow("POST /v1/organisation-invitations/look", ANYBODY, o.invitation_link, "with the link from a mail"),
+    RouteRow(
+        "POST /v1/organisation-invitations/accept", ANY_ACCOUNT, o.invitation_link, "with the link from a mail to them"
+    ),
+    RouteRow("POST /v1/organisation-invitations/decline", ANYBODY, o.invitation_link, "with the link from a mail"),
     RouteRow("GET /v1/staff/accounts", STAFF, r.their_address),
     RouteRow("GET /v1/staff/accounts/{id}", STAFF, r.their_account),
     RouteRow("GET /v1/staff/accounts/{id}/connections", STAFF, r.their_account),
@@ -432,6 +464,8 @@ ROUTES: Final = (
     RouteRow("GET /v1/operations/accounts/{id}/entitlements", OPERATORS, r.an_account()),
     RouteRow("PUT /v1/operations/accounts/{id}/entitlements/{name}", OPERATORS, r.an_account({"source": "voucher"})),
     RouteRow("DELETE /v1/operations/accounts/{id}/entitlements/{name}", OPERATORS, r.an_account()),
+    RouteRow("GET /v1/operations/organisations/{id}", OPERATORS, o.the_organisation()),
+    RouteRow("PUT /v1/operations/organisations/{id}/seats", OPERATORS, o.the_organisation({"seats": 25})),
     RouteRow("GET /v1/operations/schedule", OPERATORS, r.plain),
     RouteRow("POST /v1/operations/schedule/{job}/run", OPERATORS, r.a_job),
     RouteRow("GET /livez", ANYBODY, r.plain),

@@ -85,6 +85,8 @@ from services.notifications.phones import Phones
 from services.notifications.rendering import Words
 from services.notifications.sms_reports import SmsReports
 from services.notifications.unsubscribe import Unsubscribe
+from services.organisations.invitations import Invitations
+from services.organisations.organisations import OrganisationActs, Organisations
 from services.privacy.erasures import Erasures
 from services.safety.contact_phones import ContactPhones
 from services.safety.contacts import Contacts
@@ -251,6 +253,9 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         ),
         flags=FlagDesk(Flags(transactions, switches, clock), clock),
         staff=Staff(AccountActs(transactions, clock, ids), clock),
+        organisations=Organisations(transactions, clock, ids),
+        invitations=Invitations(transactions, mails, clock, attempts),
+        organisation_acts=OrganisationActs(transactions),
         registrations=Registrations(transactions, passwords, mails, opening, clock, ids, attempts, switches=switches),
         resets=Resets(transactions, passwords, mails, clock, attempts),
         erasures=Erasures(transactions, clock),

@@ -106,6 +106,8 @@ class TestOpenApi:
             "undo_email_change",
             "ask_for_reset",
             "finish_reset",
+            "look_at_invitation",
+            "decline_invitation",
             "log_in",
             "finish_log_in",
             "log_in_options",

@@ -51,7 +51,7 @@ def test_whoever_has_no_role_may_do_nothing_asvs_8_2_1() -> None:
     nobody = caller()
     for permission in ALL.values():
         for place in PLACES:
-            thing = Thing(owner_id=MIRA, class_id=HILLS, place=place, consent=True, plan=True)
+            thing = Thing(owner_id=MIRA, class_id=HILLS, place=place, seat="owner", consent=True, plan=True)
             decision = decide(nobody, permission, thing)
             assert not decision.allowed, permission.name
             assert decision.reason == "role_missing"

@@ -1,0 +1,1 @@
+"""Organisations: several people under one name, with seats that the operator has given them."""

@@ -1,0 +1,93 @@
+"""A gym, a club, a company: a name, a number of seats, and the people who sit on them, each with a role. Pure.
+
+What a role may do is no rule of this module: services/access/permission.py has the rows, and policy decides by the seat of whoever
+asks. Here is what policy cannot know: how many may sit, that somebody always owns it, and that whoever only administers it neither
+makes nor unmakes those above them.
+
+The number of seats is the operator's, as it is what an organisation pays for. An invitation keeps its seat until it is answered or
+over, so whoever follows one finds room, and nobody can write to more people than there are seats.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from services.access import permission as may
+from services.access.permission import Permission
+from services.access.policy import Thing
+from services.access.role import OrgRole
+from services.accounts.account_mail import LIFE_MS
+from services.kernel.ids import AccountId, AccountMailId, OrganisationId
+from services.kernel.problems import LastOwner, OrganisationFull
+
+SEATS: Final = 10
+"""What an organisation has until the operator says otherwise."""
+MOST_SEATS: Final = 500
+"""Of one organisation. What all its members get is given in one transaction: half a thousand take about a second, by feeling."""
+MAX_OWNED: Final = 3
+"""Organisations that one account owns: a chain of studios is one."""
+MAX_SEATED: Final = 20
+"""Organisations that one account is in."""
+
+Seats = Annotated[int, msgspec.Meta(ge=1, le=MOST_SEATS)]
+InvitedAs = Literal["admin", "coach", "member"]
+"""Nobody is asked to own something by a stranger's mail: owners are made of members."""
+
+
+class Organisation(msgspec.Struct, frozen=True):
+    """One organisation."""
+
+    id: OrganisationId
+    name: str
+    seats: int
+    created_at_ms: int
+
+
+class Member(msgspec.Struct, frozen=True):
+    """Somebody on a seat."""
+
+    account_id: AccountId
+    name: str
+    role: OrgRole
+    joined_at_ms: int
+
+
+class Invitation(msgspec.Struct, frozen=True):
+    """Somebody who was asked, at an address; the id is that of the mail."""
+
+    id: AccountMailId
+    organisation_id: OrganisationId
+    email: str
+    role: InvitedAs
+    invited_by: AccountId
+    asked_at_ms: int
+
+    @property
+    def until_ms(self) -> int:
+        """When its link is over, ms since 1970."""
+        return self.asked_at_ms + LIFE_MS["invite"]
+
+
+def seated(role: OrgRole | None) -> Thing:
+    """An organisation of which only the seat of whoever asks is known."""
+    return Thing(seat=role)
+
+
+def require_room(organisation: Organisation, taken: int) -> None:
+    """Raise OrganisationFull unless one more finds a seat."""
+    if taken >= organisation.seats:
+        raise OrganisationFull(seats=organisation.seats)
+
+
+def to_seat(*roles: OrgRole) -> Permission:
+    """What whoever changes a seat must hold, given the roles that it has before and after."""
+    above = {"owner", "admin"}
+    return may.SEAT_ADMINS if above.intersection(roles) else may.SEAT_MEMBERS
+
+
+def require_owner_left(members: Sequence[Member], without: AccountId) -> None:
+    """Raise LastOwner if nobody but this one owns the organisation."""
+    owners = {member.account_id for member in members if member.role == "owner"}
+    if owners == {without}:
+        raise LastOwner
