@@ -13,7 +13,7 @@ from persistence.database import Tx
 from services.access.role import OrgRole
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, AccountMailId, OrganisationId
-from services.organisations.organisation import Invitation, Member, Organisation
+from services.organisations.organisation import Held, Invitation, Member, Organisation
 
 _INVITATIONS: Final = """
     SELECT invitation.id, invitation.organisation_id, invitation.role, invitation.invited_by, mail.email, mail.asked_at
@@ -64,6 +64,7 @@ class Organisations:
         """Nobody sits in it, and no link into it is good. The row must be locked."""
         await self._tx.execute("UPDATE organisations SET dissolved_at = $2 WHERE id = $1", organisation_id, at)
         await self._tx.execute("DELETE FROM organisation_members WHERE organisation_id = $1", organisation_id)
+        await self._tx.execute("DELETE FROM organisation_entitlements WHERE organisation_id = $1", organisation_id)
         await self._tx.execute(
             """
             UPDATE account_mails SET ended_at = $2
@@ -137,6 +138,42 @@ class Organisations:
             "DELETE FROM organisation_members WHERE organisation_id = $1 AND account_id = $2",
             organisation_id,
             account_id,
+        )
+
+    # -- what it has --------------------------------------------------------------------------------------------------
+
+    async def held(self, organisation_id: OrganisationId) -> list[Held]:
+        """What its members are entitled to, by name."""
+        rows = await self._tx.fetch(
+            "SELECT name, from_at, until_at FROM organisation_entitlements WHERE organisation_id = $1 ORDER BY name",
+            organisation_id,
+        )
+        return [
+            Held(
+                row["name"],
+                to_wall_ms(row["from_at"]),
+                None if row["until_at"] is None else to_wall_ms(row["until_at"]),
+            )
+            for row in rows
+        ]
+
+    async def hold(self, organisation_id: OrganisationId, held: Held) -> None:
+        """Entitle it, in place of what it had under this name. The organisation must be locked."""
+        await self._tx.execute(
+            """
+            INSERT INTO organisation_entitlements (organisation_id, name, from_at, until_at) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (organisation_id, name) DO UPDATE SET from_at = $3, until_at = $4
+            """,
+            organisation_id,
+            held.name,
+            utc(held.from_ms),
+            None if held.until_ms is None else utc(held.until_ms),
+        )
+
+    async def let_go(self, organisation_id: OrganisationId, name: str) -> None:
+        """It has this no more. The organisation must be locked."""
+        await self._tx.execute(
+            "DELETE FROM organisation_entitlements WHERE organisation_id = $1 AND name = $2", organisation_id, name
         )
 
     # -- invitations --------------------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ from gateway.http.on_demand import OnDemandList, OnDemandRequest, StartRequest
 from gateway.http.operations import RoundTrips, SocketsCounts, SocketsNow
 from gateway.http.organisations import (
     ChangeSeat,
+    EntitleOrganisation,
     HandOver,
     InvitationList,
     Invite,
@@ -204,6 +205,7 @@ from services.notifications.notifications import ReadMarked
 from services.notifications.preferences import DigestTime, Preferences, QuietHours
 from services.notifications.previewing import MailPreview, Preview, Previews, ShortPreview, SmsPreview
 from services.organisations.invitations import InvitationSeen, InvitationView, Seated
+from services.organisations.organisation import Held
 from services.organisations.organisations import MemberView, OrganisationDetails, OrganisationView, SeatsView
 from services.privacy.erasure import GRACE_MS, ErasureView
 from services.safety.incident import AlertView, IncidentView
@@ -742,7 +744,8 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     InvitationSeen("Harbour Gym", "ana@example.org", "coach", _START + LIFE_MS["invite"]),
     Seated(_harbour.id, "Harbour Gym", "coach"),
     SetSeats(seats=25),
-    SeatsView(_harbour.id, "Harbour Gym", 25, 2, 1),
+    SeatsView(_harbour.id, "Harbour Gym", 25, 2, 1, (Held("premium", _START, None),)),
+    EntitleOrganisation(until_ms=_START + 31_536_000_000),
     Because(reason="The owner has lost their phone"),
     Suspend(reason="You share this account with your whole team", until_ms=1_790_600_000_000),
     AccountLook(

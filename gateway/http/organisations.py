@@ -5,11 +5,13 @@ from typing import Annotated
 import msgspec
 
 from gateway.http.accounts import Email
+from gateway.http.entitlements import Instant
 from gateway.http.ports import GatewayDeps
 from gateway.http.registrations import FollowLink
 from gateway.http.router import Call, Nothing, Route
 from services.access import permission as may
 from services.access.role import OrgRole
+from services.accounts.entitlement import EntitlementName
 from services.audit.entry import operator
 from services.kernel.ids import AccountId, AccountMailId, OrganisationId
 from services.kernel.problems import (
@@ -59,6 +61,20 @@ class SetSeats(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many seats it has."""
 
     seats: Seats
+
+
+class EntitleOrganisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """From when and until when: from now on and without an end, unless you say otherwise."""
+
+    from_ms: Instant | None = None
+    until_ms: Instant | None = None
+
+
+class HeldPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which organisation, and which entitlement."""
+
+    id: OrganisationId
+    name: EntitlementName
 
 
 class OrganisationList(msgspec.Struct, frozen=True):
@@ -163,6 +179,15 @@ async def seats_of(deps: GatewayDeps, call: Call[Nothing, Nothing, OrganisationP
 
 async def set_seats(deps: GatewayDeps, call: Call[SetSeats, Nothing, OrganisationPath]) -> SeatsView:
     return await deps.organisation_acts.set_seats(operator(call.address), call.path.id, call.body.seats)
+
+
+async def entitle_organisation(deps: GatewayDeps, call: Call[EntitleOrganisation, Nothing, HeldPath]) -> SeatsView:
+    by, whose, asked = operator(call.address), call.path, call.body
+    return await deps.organisation_acts.entitle(by, whose.id, whose.name, asked.from_ms, asked.until_ms)
+
+
+async def unentitle_organisation(deps: GatewayDeps, call: Call[Nothing, Nothing, HeldPath]) -> SeatsView:
+    return await deps.organisation_acts.unentitle(operator(call.address), call.path.id, call.path.name)
 
 
 MAKE_ORGANISATION = Route(
@@ -420,6 +445,39 @@ SET_SEATS = Route(
     body=SetSeats,
     query=Nothing,
     path=OrganisationPath,
+    reply=SeatsView,
+    auth="admin",
+)
+ENTITLE_ORGANISATION = Route(
+    "PUT",
+    "/v1/operations/organisations/{id}/entitlements/{name}",
+    name="entitle_organisation",
+    permission=may.OPERATE,
+    tag="operation",
+    does="Entitle everybody in an organisation to something, while they sit.",
+    more=(
+        "Needs the admin token. Each member is granted it with the source `organisation:` and the id, and loses it with the seat."
+        " The same request again changes nothing."
+    ),
+    handler=entitle_organisation,
+    body=EntitleOrganisation,
+    query=Nothing,
+    path=HeldPath,
+    reply=SeatsView,
+    auth="admin",
+)
+UNENTITLE_ORGANISATION = Route(
+    "DELETE",
+    "/v1/operations/organisations/{id}/entitlements/{name}",
+    name="unentitle_organisation",
+    permission=may.OPERATE,
+    tag="operation",
+    does="Take an entitlement back from an organisation and everybody in it.",
+    more="Needs the admin token. Again is fine. Whoever is in a class finishes it; the next one asks again.",
+    handler=unentitle_organisation,
+    body=Nothing,
+    query=Nothing,
+    path=HeldPath,
     reply=SeatsView,
     auth="admin",
 )

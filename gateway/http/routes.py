@@ -298,6 +298,8 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     entitlements.UNENTITLE,
     organisations.SEATS_OF,
     organisations.SET_SEATS,
+    organisations.ENTITLE_ORGANISATION,
+    organisations.UNENTITLE_ORGANISATION,
     schedule.SCHEDULE,
     schedule.RUN_JOB,
 )

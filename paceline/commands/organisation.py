@@ -87,9 +87,10 @@ async def _do(settings: Settings, args: argparse.Namespace) -> SeatsView:
 async def _do_on(dsn: str, settings: Settings, args: argparse.Namespace) -> SeatsView:
     await migrate(dsn)
     clock = SystemClock()
+    ids = Uuid7Ids(clock)
     organisation_id = OrganisationId(args.id)
     async with open_database(dsn, size=2) as database:
-        acts = OrganisationActs(Transactions(database, clock, Uuid7Ids(clock), vault=vault(settings)))
+        acts = OrganisationActs(Transactions(database, clock, ids, vault=vault(settings)), clock, ids)
         match args.act:
             case "seats":
                 return await acts.set_seats(this_user(), organisation_id, args.seats)

@@ -17,6 +17,16 @@ CREATE TABLE organisation_members (
 );
 CREATE INDEX organisation_members_of_account ON organisation_members (account_id);
 
+-- What everybody in it is entitled to while they sit. Their grants stand in entitlements, with the organisation as their source.
+CREATE TABLE organisation_entitlements (
+    organisation_id uuid NOT NULL REFERENCES organisations (id) ON DELETE CASCADE,
+    name            text NOT NULL,
+    from_at         timestamptz NOT NULL,
+    until_at        timestamptz,
+    PRIMARY KEY (organisation_id, name),
+    CHECK (until_at IS NULL OR until_at > from_at)
+);
+
 -- An invitation is a mail: its address, when it was asked for and whether it is over stand there, and it is forgotten with it.
 CREATE TABLE organisation_invitations (
     id              uuid PRIMARY KEY REFERENCES account_mails (id) ON DELETE CASCADE,

@@ -90,22 +90,7 @@ class Entitlements:
         now_ms = self._clock.wall_ms()
         async with self._transactions() as stores:
             await _locked(stores, account_id)
-            standing = await stores.entitlements.standing(account_id, name, source)
-            begins_ms = _beginning(standing, from_ms, now_ms)
-            check_times(begins_ms, until_ms)
-            if standing is None or (standing.from_ms, standing.until_ms) != (begins_ms, until_ms):
-                if standing is not None:
-                    await stores.entitlements.withdraw(standing.id, utc(now_ms))
-                granted = Entitlement(
-                    EntitlementId(self._ids.next()), account_id, name, source, begins_ms, until_ms, now_ms
-                )
-                await stores.entitlements.add(granted)
-                fact = EntitlementGranted(
-                    account_id=account_id, name=name, source=source, from_ms=begins_ms, until_ms=until_ms
-                )
-                await stores.outbox.add(fact, account_id)
-                told = {"name": name, "source": source}
-                await stores.audit.add(Entry(by, "entitlement.granted", account_id, data=told))
+            await give(stores, self._ids, account_id, name, source, from_ms, until_ms, now_ms, by)
             return await self._all(stores, account_id)
 
     async def withdraw(
@@ -114,18 +99,52 @@ class Entitlements:
         """Take back what a source gave. Again is fine. Raises `NotFound` for an account that is not there."""
         async with self._transactions() as stores:
             await _locked(stores, account_id)
-            standing = await stores.entitlements.standing(account_id, name, source)
-            if standing is not None:
-                await stores.entitlements.withdraw(standing.id, utc(self._clock.wall_ms()))
-                fact = EntitlementWithdrawn(account_id=account_id, name=name, source=source)
-                await stores.outbox.add(fact, account_id)
-                told = {"name": name, "source": source}
-                await stores.audit.add(Entry(by, "entitlement.withdrawn", account_id, data=told))
+            await take(stores, account_id, name, source, self._clock.wall_ms(), by)
             return await self._all(stores, account_id)
 
     async def _all(self, stores: EntitlementStores, account_id: AccountId) -> tuple[EntitlementView, ...]:
         now_ms = self._clock.wall_ms()
         return tuple(view_of(each, now_ms) for each in await stores.entitlements.of(account_id, MAX_SHOWN))
+
+
+async def give(
+    stores: EntitlementStores,
+    ids: Ids,
+    account_id: AccountId,
+    name: str,
+    source: str,
+    from_ms: int | None,
+    until_ms: int | None,
+    now_ms: int,
+    by: Actor,
+) -> None:
+    """Grant, in the caller's transaction, which holds the account's row; the same again changes nothing. Raises `BadShape`."""
+    standing = await stores.entitlements.standing(account_id, name, source)
+    begins_ms = _beginning(standing, from_ms, now_ms)
+    check_times(begins_ms, until_ms)
+    if standing is not None:
+        if (standing.from_ms, standing.until_ms) == (begins_ms, until_ms):
+            return
+        await stores.entitlements.withdraw(standing.id, utc(now_ms))
+    granted = Entitlement(EntitlementId(ids.next()), account_id, name, source, begins_ms, until_ms, now_ms)
+    await stores.entitlements.add(granted)
+    fact = EntitlementGranted(account_id=account_id, name=name, source=source, from_ms=begins_ms, until_ms=until_ms)
+    await stores.outbox.add(fact, account_id)
+    told = {"name": name, "source": source}
+    await stores.audit.add(Entry(by, "entitlement.granted", account_id, data=told))
+
+
+async def take(
+    stores: EntitlementStores, account_id: AccountId, name: str, source: str, now_ms: int, by: Actor
+) -> None:
+    """Take back what a source gave, in the caller's transaction, which holds the account's row. Again is fine."""
+    standing = await stores.entitlements.standing(account_id, name, source)
+    if standing is None:
+        return
+    await stores.entitlements.withdraw(standing.id, utc(now_ms))
+    await stores.outbox.add(EntitlementWithdrawn(account_id=account_id, name=name, source=source), account_id)
+    told = {"name": name, "source": source}
+    await stores.audit.add(Entry(by, "entitlement.withdrawn", account_id, data=told))
 
 
 def _beginning(standing: Entitlement | None, from_ms: int | None, now_ms: int) -> int:

@@ -97,6 +97,8 @@ ACTS: Final[Mapping[str, ActRow]] = {
     "organisation.removed": _privileged("a member was put out of an organisation", "role"),
     "organisation.left": _privileged("a member left an organisation", "role"),
     "organisation.handed_over": _privileged("an owner made another member the owner in their place"),
+    "organisation.entitled": _privileged("an organisation was entitled to something for its members", "name"),
+    "organisation.unentitled": _privileged("an entitlement of an organisation was taken back", "name"),
     "organisation.dissolved": _privileged("an organisation was dissolved", "count"),
     # -- people in classes
     "coach.appointed": _privileged("a member of a class was made somebody who leads it, or not any more", "to"),

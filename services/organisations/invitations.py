@@ -23,8 +23,9 @@ from services.accounts.attempts import Attempts
 from services.audit.entry import SYSTEM, actor_of
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
-from services.kernel.ids import AccountId, AccountMailId, OrganisationId
+from services.kernel.ids import AccountMailId, Ids, OrganisationId
 from services.kernel.problems import Forbidden, LinkOver, NotFound, TooManyInvitations
+from services.organisations.benefits import Benefits
 from services.organisations.organisation import (
     Invitation,
     InvitedAs,
@@ -70,12 +71,13 @@ class Invitations:
     """The use cases. `address` is where a request comes from, None when that says nothing about who."""
 
     def __init__(
-        self, transactions: OrganisationTransactions, mails: AccountMails, clock: Clock, attempts: Attempts
+        self, transactions: OrganisationTransactions, mails: AccountMails, clock: Clock, ids: Ids, attempts: Attempts
     ) -> None:
         self._transactions: Final = transactions
         self._mails: Final = mails
         self._clock: Final = clock
         self._attempts: Final = attempts
+        self._benefits: Final = Benefits(clock, ids)
 
     # -- owners and admins ------------------------------------------------------------------------------------------------
 
@@ -150,7 +152,7 @@ class Invitations:
         require_held(caller, may.USE_ORGANISATIONS)
         async with self._transactions() as stores:
             organisation, asked = await self._asked(stores, token)
-            role = await self._sit(stores, caller.account_id, organisation, asked)
+            role = await self._sit(stores, caller, organisation, asked)
             await stores.account_mails.end_one(asked.id, utc(self._clock.wall_ms()))
             entry = told(actor_of(caller), "organisation.joined", organisation.id, caller.account_id, role=role)
             await stores.audit.add(entry)
@@ -178,8 +180,9 @@ class Invitations:
         return organisation, asked
 
     async def _sit(
-        self, stores: OrganisationStores, account_id: AccountId, organisation: Organisation, asked: Invitation
+        self, stores: OrganisationStores, caller: Caller, organisation: Organisation, asked: Invitation
     ) -> OrgRole:
+        account_id = caller.account_id
         sitting = await stores.organisations.seat_of(organisation.id, account_id)
         account = await require_place(stores, account_id, asked.role, sits=sitting is not None)
         if account.email != asked.email:
@@ -190,6 +193,7 @@ class Invitations:
             return sitting
         require_room(organisation, len(await stores.organisations.members(organisation.id)))
         await stores.organisations.seat(organisation.id, account_id, asked.role, now)
+        await self._benefits.gain(stores, actor_of(caller), organisation.id, account_id)
         return asked.role
 
     async def _waiting(self, stores: OrganisationStores, organisation_id: OrganisationId) -> list[Invitation]:

@@ -53,6 +53,14 @@ class Member(msgspec.Struct, frozen=True):
     joined_at_ms: int
 
 
+class Held(msgspec.Struct, frozen=True):
+    """What an organisation has: from `from_ms` on and before `until_ms` (None: without an end), ms since 1970."""
+
+    name: str
+    from_ms: int
+    until_ms: int | None
+
+
 class Invitation(msgspec.Struct, frozen=True):
     """Somebody who was asked, at an address; the id is that of the mail."""
 

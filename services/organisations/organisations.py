@@ -24,10 +24,12 @@ from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import AccountId, Ids, OrganisationId
 from services.kernel.problems import BadShape, NotAuthenticated, NotFound, TooManyOrganisations
+from services.organisations.benefits import Benefits
 from services.organisations.organisation import (
     MAX_OWNED,
     MAX_SEATED,
     SEATS,
+    Held,
     Member,
     Organisation,
     require_owner_left,
@@ -66,13 +68,14 @@ class OrganisationDetails(msgspec.Struct, frozen=True):
 
 
 class SeatsView(msgspec.Struct, frozen=True):
-    """An organisation as the operator sees it: how many of its seats are taken, and by how many owners."""
+    """An organisation as the operator sees it: how many of its seats are taken, by how many owners, and what whoever sits has."""
 
     id: OrganisationId
     name: str
     seats: int
     taken: int
     owners: int
+    entitlements: tuple[Held, ...]
 
 
 class Organisations:
@@ -82,6 +85,7 @@ class Organisations:
         self._transactions: Final = transactions
         self._clock: Final = clock
         self._ids: Final = ids
+        self._benefits: Final = Benefits(clock, ids)
 
     async def make(self, caller: Caller, name: str) -> OrganisationDetails:
         """A new one, owned by the caller. Raises `BadShape`, `TooManyOrganisations`."""
@@ -146,6 +150,7 @@ class Organisations:
             require(caller, to_seat(role), seated(own))
             require_owner_left(members, without=account_id)
             await stores.organisations.unseat(organisation_id, account_id)
+            await self._benefits.lose(stores, actor_of(caller), organisation_id, account_id)
             entry = told(actor_of(caller), "organisation.removed", organisation_id, account_id, role=role)
             await stores.audit.add(entry)
         log.info("organisation.removed", organisation=str(organisation_id), account=str(account_id))
@@ -157,6 +162,7 @@ class Organisations:
             role = await allowed(stores, caller, organisation_id, may.LEAVE_ORGANISATION)
             require_owner_left(await stores.organisations.members(organisation_id), without=caller.account_id)
             await stores.organisations.unseat(organisation_id, caller.account_id)
+            await self._benefits.lose(stores, actor_of(caller), organisation_id, caller.account_id)
             entry = told(actor_of(caller), "organisation.left", organisation_id, caller.account_id, role=role)
             await stores.audit.add(entry)
         log.info("organisation.left", organisation=str(organisation_id), account=str(caller.account_id))
@@ -190,9 +196,13 @@ class Organisations:
             await locked(stores, organisation_id)
             await allowed(stores, caller, organisation_id, may.DISSOLVE)
             require_fresh(caller, self._clock.wall_ms())
-            count = len(await stores.organisations.members(organisation_id))
+            members = await stores.organisations.members(organisation_id)
+            for account_id in sorted(member.account_id for member in members):
+                await self._benefits.lose(stores, actor_of(caller), organisation_id, account_id)
             await stores.organisations.dissolve(organisation_id, utc(self._clock.wall_ms()))
-            await stores.audit.add(told(actor_of(caller), "organisation.dissolved", organisation_id, count=count))
+            await stores.audit.add(
+                told(actor_of(caller), "organisation.dissolved", organisation_id, count=len(members))
+            )
         log.info("organisation.dissolved", organisation=str(organisation_id))
 
     async def _details(
@@ -209,8 +219,9 @@ class OrganisationActs:
     """What the operator does. Who may is decided by the way in: the admin token, or a command on the server; `by` is who does.
     All raise `NotFound`."""
 
-    def __init__(self, transactions: OrganisationTransactions) -> None:
+    def __init__(self, transactions: OrganisationTransactions, clock: Clock, ids: Ids) -> None:
         self._transactions: Final = transactions
+        self._benefits: Final = Benefits(clock, ids)
 
     async def look(self, organisation_id: OrganisationId) -> SeatsView:
         """How many sit in it."""
@@ -226,6 +237,25 @@ class OrganisationActs:
                 await stores.organisations.save(changed)
                 await stores.audit.add(told(by, "organisation.seats_set", organisation_id, seats=seats))
             return await _counted(stores, changed)
+
+    async def entitle(
+        self, by: Actor, organisation_id: OrganisationId, name: str, from_ms: int | None, until_ms: int | None
+    ) -> SeatsView:
+        """Let everybody in it have something while they sit: from now on unless `from_ms` says otherwise, without an end unless
+        `until_ms` does. The same again changes nothing. Raises `BadShape`."""
+        async with self._transactions() as stores:
+            organisation = await locked(stores, organisation_id)
+            if await self._benefits.hold(stores, by, organisation_id, name, from_ms, until_ms):
+                await stores.audit.add(told(by, "organisation.entitled", organisation_id, name=name))
+            return await _counted(stores, organisation)
+
+    async def unentitle(self, by: Actor, organisation_id: OrganisationId, name: str) -> SeatsView:
+        """Take it back, from everybody in it, too. Again is fine."""
+        async with self._transactions() as stores:
+            organisation = await locked(stores, organisation_id)
+            if await self._benefits.let_go(stores, by, organisation_id, name):
+                await stores.audit.add(told(by, "organisation.unentitled", organisation_id, name=name))
+            return await _counted(stores, organisation)
 
     async def make_owner(self, by: Actor, organisation_id: OrganisationId, email: str) -> SeatsView:
         """Make a member an owner: for an organisation whose last one has left Paceline. Raises `BadShape`,
@@ -298,7 +328,8 @@ async def _change(
 async def _counted(stores: OrganisationStores, organisation: Organisation) -> SeatsView:
     members = await stores.organisations.members(organisation.id)
     owners = sum(member.role == "owner" for member in members)
-    return SeatsView(organisation.id, organisation.name, organisation.seats, len(members), owners)
+    held = tuple(await stores.organisations.held(organisation.id))
+    return SeatsView(organisation.id, organisation.name, organisation.seats, len(members), owners, held)
 
 
 def _there(organisation: Organisation | None) -> Organisation:

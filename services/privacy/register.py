@@ -89,6 +89,12 @@ REGISTER: Final[tuple[Entry, ...]] = (
     ),
     entry("organisations", why="a name that people share", key="id", house="name seats created_at dissolved_at"),
     entry(
+        "organisation_entitlements",
+        why="what an organisation has, whoever is in it",
+        key="organisation_id",
+        house="name from_at until_at",
+    ),
+    entry(
         "organisation_members",
         by("account_id"),
         key="organisation_id",

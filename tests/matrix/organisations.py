@@ -23,6 +23,15 @@ def the_organisation(said: object = None) -> RouteInput:
     return ask
 
 
+def an_entitlement(said: object = None) -> RouteInput:
+    """Something that the organisation has or gets."""
+
+    async def ask(evening: Evening, _: Who) -> Asked:
+        return Asked({"id": await evening.organisation(), "name": "premium"}, body=said)
+
+    return ask
+
+
 def a_seat(role: OrgRole = "member", said: object = None) -> RouteInput:
     """One more in the organisation, who is this."""
 

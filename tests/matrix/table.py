@@ -466,6 +466,8 @@ ROUTES: Final = (
     RouteRow("DELETE /v1/operations/accounts/{id}/entitlements/{name}", OPERATORS, r.an_account()),
     RouteRow("GET /v1/operations/organisations/{id}", OPERATORS, o.the_organisation()),
     RouteRow("PUT /v1/operations/organisations/{id}/seats", OPERATORS, o.the_organisation({"seats": 25})),
+    RouteRow("PUT /v1/operations/organisations/{id}/entitlements/{name}", OPERATORS, o.an_entitlement({})),
+    RouteRow("DELETE /v1/operations/organisations/{id}/entitlements/{name}", OPERATORS, o.an_entitlement()),
     RouteRow("GET /v1/operations/schedule", OPERATORS, r.plain),
     RouteRow("POST /v1/operations/schedule/{job}/run", OPERATORS, r.a_job),
     RouteRow("GET /livez", ANYBODY, r.plain),

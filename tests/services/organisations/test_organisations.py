@@ -41,8 +41,8 @@ class Gym:
         self.tokens = MailTokens(SECRET)
         mails = AccountMails(world.clock, world.ids, self.tokens, offered=True)
         self.organisations = Organisations(world.transactions, world.clock, world.ids)
-        self.invitations = Invitations(world.transactions, mails, world.clock, Attempts(Limits(world.clock)))
-        self.acts = OrganisationActs(world.transactions)
+        self.invitations = Invitations(world.transactions, mails, world.clock, world.ids, Attempts(Limits(world.clock)))
+        self.acts = OrganisationActs(world.transactions, world.clock, world.ids)
         self.mira: Caller
         self.id: OrganisationId
 
@@ -387,6 +387,8 @@ async def test_every_change_is_in_the_audit_and_no_word_that_somebody_typed(gym:
 
 async def test_nobody_is_invited_where_no_mail_is_sent(gym: Gym) -> None:
     silent = AccountMails(gym.world.clock, gym.world.ids, gym.tokens, offered=False)
-    invitations = Invitations(gym.world.transactions, silent, gym.world.clock, Attempts(Limits(gym.world.clock)))
+    invitations = Invitations(
+        gym.world.transactions, silent, gym.world.clock, gym.world.ids, Attempts(Limits(gym.world.clock))
+    )
     with pytest.raises(NotFound, match="sends no mail"):
         await invitations.invite(gym.mira, gym.id, "ana@example.org", "member")
