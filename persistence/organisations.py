@@ -193,6 +193,19 @@ class Organisations:
         row = await self._tx.fetchrow(f"{_INVITATIONS} WHERE invitation.id = $1", invitation_id)
         return None if row is None else _invitation(row)
 
+    async def invited_by(self, account_id: AccountId, asked_after: datetime) -> int:
+        """How many somebody has sent since an instant, whatever became of them."""
+        count: int = await self._tx.fetchval(
+            """
+            SELECT count(*) FROM organisation_invitations AS invitation
+            JOIN account_mails AS mail ON mail.id = invitation.id
+            WHERE invitation.invited_by = $1 AND mail.asked_at > $2
+            """,
+            account_id,
+            asked_after,
+        )
+        return count
+
     async def invitations(self, organisation_id: OrganisationId, asked_after: datetime) -> list[Invitation]:
         """Those that were asked after an instant and are not over, the oldest first."""
         rows = await self._tx.fetch(

@@ -29,9 +29,8 @@ from services.kernel.problems import LinkOver
 
 Says = Literal["register", "confirm", "reset", "change", "undo", "moving", "password", "invite"]
 """`register` finishes a registration, `confirm` proves the address of an account, `reset` chooses a new password, `change` moves an
-account to this address, `undo` takes that back, to the address it had before, `invite` asks whoever
-reads it into an organisation. Without a link: `moving` tells the old address that
-somebody asks for a move, `password` that the password was changed."""
+account to this address, `undo` takes that back, to the address it had before, `invite` asks whoever reads it into an organisation.
+Without a link: `moving` tells the old address that somebody asks for a move, `password` that the password was changed."""
 Link = Literal["register", "confirm", "reset", "change", "undo", "invite"]
 LINKS: Final[frozenset[Says]] = frozenset(get_args(Link))
 

@@ -910,7 +910,7 @@ class TooManyOrganisations(Problem):
 
 
 class TooManyInvitations(Problem):
-    """This address has just been invited, here or elsewhere; the link in that mail is good, and another can be sent later."""
+    """This address has just been invited, or you have invited a hundred times today; another mail can be sent later."""
 
     code = "too_many_invitations"
     status = 429

@@ -17,7 +17,7 @@ from services.access import permission as may
 from services.access.policy import require, require_held
 from services.access.role import OrgRole
 from services.accounts.account import normal_email
-from services.accounts.account_mail import LIFE_MS
+from services.accounts.account_mail import DAY_MS, LIFE_MS
 from services.accounts.account_mails import AccountMails
 from services.accounts.attempts import Attempts
 from services.audit.entry import SYSTEM, actor_of
@@ -27,6 +27,7 @@ from services.kernel.ids import AccountMailId, Ids, OrganisationId
 from services.kernel.problems import Forbidden, LinkOver, NotFound, TooManyInvitations
 from services.organisations.benefits import Benefits
 from services.organisations.organisation import (
+    MAX_INVITED_A_DAY,
     Invitation,
     InvitedAs,
     Organisation,
@@ -98,6 +99,8 @@ class Invitations:
             others = [each for each in waiting if each.email != email]
             require_room(organisation, len(await stores.organisations.members(organisation_id)) + len(others))
             now_ms = self._clock.wall_ms()
+            if await stores.organisations.invited_by(caller.account_id, utc(now_ms - DAY_MS)) >= MAX_INVITED_A_DAY:
+                raise TooManyInvitations(f"an account invites at most {MAX_INVITED_A_DAY} times a day")
             asked = Invitation(
                 self._mails.next_id(), organisation_id, email, role, caller.account_id, asked_at_ms=now_ms
             )

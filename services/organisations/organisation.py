@@ -5,7 +5,8 @@ asks. Here is what policy cannot know: how many may sit, that somebody always ow
 makes nor unmakes those above them.
 
 The number of seats is the operator's, as it is what an organisation pays for. An invitation keeps its seat until it is answered or
-over, so whoever follows one finds room, and nobody can write to more people than there are seats.
+over, so whoever follows one finds room, and no more people are asked at a time than there are seats. Since an invitation can be
+withdrawn and another sent, whoever invites is counted, too, in all organisations together.
 """
 
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ MAX_OWNED: Final = 3
 """Organisations that one account owns: a chain of studios is one."""
 MAX_SEATED: Final = 20
 """Organisations that one account is in."""
+MAX_INVITED_A_DAY: Final = 100
+"""Invitations of one account within a day, withdrawn ones counted: nobody has this installation write to the whole world."""
 
 Seats = Annotated[int, msgspec.Meta(ge=1, le=MOST_SEATS)]
 InvitedAs = Literal["admin", "coach", "member"]

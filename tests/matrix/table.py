@@ -228,7 +228,6 @@ ROUTES: Final = (
     RouteRow("POST /v1/me/passkeys", ANY_ACCOUNT, f.made_passkey, FRESH),
     RouteRow("PATCH /v1/me/passkeys/{id}", THEIR_OWN, f.owners_passkey),
     RouteRow("DELETE /v1/me/passkeys/{id}", THEIR_OWN, f.owners_passkey_to_remove, FRESH),
-    # -- staff
     # -- organisations
     RouteRow("POST /v1/organisations", ANY_ACCOUNT, r.body({"name": "Pier Studio"})),
     RouteRow("GET /v1/organisations", ANY_ACCOUNT, r.plain),
@@ -257,6 +256,7 @@ ROUTES: Final = (
         "POST /v1/organisation-invitations/accept", ANY_ACCOUNT, o.invitation_link, "with the link from a mail to them"
     ),
     RouteRow("POST /v1/organisation-invitations/decline", ANYBODY, o.invitation_link, "with the link from a mail"),
+    # -- staff
     RouteRow("GET /v1/staff/accounts", STAFF, r.their_address),
     RouteRow("GET /v1/staff/accounts/{id}", STAFF, r.their_account),
     RouteRow("GET /v1/staff/accounts/{id}/connections", STAFF, r.their_account),

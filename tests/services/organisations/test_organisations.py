@@ -199,6 +199,21 @@ async def test_one_address_is_not_flooded_with_invitations(gym: Gym) -> None:
     assert len(await gym.invitations.waiting(gym.mira, gym.id)) == 1
 
 
+async def test_whoever_invites_and_withdraws_in_turn_is_stopped_whatever_the_organisation(
+    gym: Gym, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OWASP API6:2023: mails to strangers are counted by who sends them."""
+    monkeypatch.setattr("services.organisations.invitations.MAX_INVITED_A_DAY", 3)
+    for n in range(3):
+        asked = await gym.invitations.invite(gym.mira, gym.id, f"ana{n}@example.org", "member")
+        await gym.invitations.withdraw(gym.mira, gym.id, asked.id)
+    other = (await gym.organisations.make(gym.mira, "Pier Studio")).organisation.id
+    with pytest.raises(TooManyInvitations, match="a day"):
+        await gym.invitations.invite(gym.mira, other, "ben@example.org", "member")
+    await gym.world.clock.advance(24 * 3_600)
+    await gym.invitations.invite(gym.mira, other, "ben@example.org", "member")
+
+
 async def test_inviting_a_member_tells_nothing_and_changes_nothing(gym: Gym) -> None:
     """OWASP API3:2023: the answer is that for any address, and a seat is not moved by a link."""
     ana = await gym.joined("Ana", "admin")

@@ -4,6 +4,7 @@
  */
 import { ask, forgetLink, linkHere, say } from "./account-card.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
+import { guarded } from "./guarded.js";
 import { call } from "./http.js";
 import { memberPage } from "./member-page.js";
 import { ROLES, filled, invitedWords, mayGive, questionWords, seatsWords } from "./organisation-words.js";
@@ -16,24 +17,22 @@ class Page {
   }
 
   async load() {
-    await this.guarded(async () => {
-      const { organisations } = await this.login.call("GET", "/v1/organisations");
-      const cards = await Promise.all(organisations.map(({ id }) => this.#loaded(id)));
-      byId("organisations").replaceChildren(...cards);
-    });
+    await guarded(byId("organisation-trouble"), () => this.#show());
   }
 
   async make(name) {
-    setText(byId("make-trouble"), "");
-    try {
+    await guarded(byId("make-trouble"), async () => {
       const { organisation } = await this.login.call("POST", "/v1/organisations", { name });
       byId("make").reset();
       setText(byId("organisation-said"), `${organisation.name} is yours.`);
       await this.load();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      setText(byId("make-trouble"), problem.message);
-    }
+    });
+  }
+
+  async #show() {
+    const { organisations } = await this.login.call("GET", "/v1/organisations");
+    const cards = await Promise.all(organisations.map(({ id }) => this.#loaded(id)));
+    byId("organisations").replaceChildren(...cards);
   }
 
   async #loaded(id) {
@@ -175,25 +174,13 @@ class Page {
     await this.#act(() => steppingUp(this.login, () => this.login.call("DELETE", `/v1/organisations/${id}`)), `${name} is dissolved.`);
   }
 
-  /** Does something, shows everything as it is then, and says what was done. */
+  /** Does something, shows everything as it is then, also after a refusal, and says what was done. */
   async #act(work, done) {
-    await this.guarded(async () => {
-      await work();
+    setText(byId("organisation-said"), "");
+    await guarded(byId("organisation-trouble"), async () => {
+      await work().finally(() => this.#show());
       setText(byId("organisation-said"), done);
     });
-    const trouble = byId("organisation-trouble").textContent;
-    await this.load();
-    if (trouble) setText(byId("organisation-trouble"), trouble);
-  }
-
-  async guarded(work) {
-    setText(byId("organisation-trouble"), "");
-    try {
-      await work();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      setText(byId("organisation-trouble"), problem.message);
-    }
   }
 }
 
@@ -204,7 +191,7 @@ async function showInvitation() {
   const place = byId("invitation");
   place.hidden = purpose !== "invite" || !token;
   if (place.hidden) return;
-  try {
+  await orOver(async () => {
     const seen = await call("POST", "/v1/organisation-invitations/look", { body: { token } });
     ask(place, {
       title: `You are invited into ${seen.organisation}`,
@@ -214,10 +201,7 @@ async function showInvitation() {
     });
     const no = make("button", { class: "button button-wide", type: "button", onclick: () => whileBusy(no, () => decline(token)) }, "No, thank you");
     place.querySelector("form").append(no);
-  } catch (problem) {
-    if (!(problem instanceof Problem)) throw problem;
-    over(problem.message);
-  }
+  });
 }
 
 async function accept(token) {
@@ -228,9 +212,16 @@ async function accept(token) {
 }
 
 async function decline(token) {
-  try {
+  await orOver(async () => {
     await call("POST", "/v1/organisation-invitations/decline", { body: { token } });
     answered("You have said no, and the seat is free for somebody else.");
+  });
+}
+
+/** Does what needs the link; where that is refused, the card says so and nothing else. */
+async function orOver(work) {
+  try {
+    await work();
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     over(problem.message);
