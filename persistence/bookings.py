@@ -4,6 +4,7 @@ Places are given and taken under the lock of the offer (persistence/offers.py, `
 transaction commits. Two unique constraints stand behind it: one standing booking of a person in a class, one booking of a number.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
@@ -12,7 +13,7 @@ import asyncpg
 from persistence.database import Tx
 from services.classes.booking import Booked, Booking, RosterLine, Taken
 from services.kernel.clock import to_wall_ms, utc
-from services.kernel.ids import AccountId, BookingId, ClassId
+from services.kernel.ids import AccountId, BookingId, ClassId, OrganisationId
 
 _COLUMNS: Final = """
     bookings.id, bookings.class_id, bookings.account_id, bookings.n, bookings.state, bookings.booked_at, bookings.promoted_at,
@@ -118,6 +119,25 @@ class Bookings:
             limit,
         )
         return [found for row in rows if (found := _booking(row)) is not None]
+
+    async def for_members(
+        self, organisation_id: OrganisationId, accounts: Collection[AccountId], at: datetime
+    ) -> list[tuple[ClassId, AccountId]]:
+        """Who of these has a booking that stands in a class for members of this organisation only, which has not ended at `at`."""
+        rows = await self._tx.fetch(
+            """
+            SELECT bookings.class_id, bookings.account_id
+            FROM class_bookings AS bookings JOIN class_offers AS offers ON offers.id = bookings.class_id
+            WHERE bookings.account_id = ANY ($2) AND bookings.state <> 'cancelled'
+                AND offers.terms ->> 'organisation' = $1::text AND offers.terms ->> 'members' = 'only'
+                AND offers.starts_at + make_interval(mins => (offers.terms ->> 'duration_min')::integer) > $3
+            ORDER BY bookings.class_id, bookings.n
+            """,
+            str(organisation_id),
+            list(accounts),
+            at,
+        )
+        return [(ClassId(row["class_id"]), AccountId(row["account_id"])) for row in rows]
 
     async def call_off(self, class_id: ClassId, at: datetime) -> int:
         """Cancel all that stand, because the class does not take place; how many they were. The offer must be locked."""

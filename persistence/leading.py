@@ -1,13 +1,15 @@
 """Who leads a class, and who was sent out of it."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from persistence.database import Tx
 from services.classes.leading import Out, Person
 from services.classes.live_class import LiveClass
+from services.classes.organised import Sitting
 from services.classes.showing import Showing
 from services.kernel.clock import to_wall_ms
-from services.kernel.ids import AccountId, ClassId
+from services.kernel.ids import AccountId, ClassId, OrganisationId
 
 
 class Leading:
@@ -48,6 +50,23 @@ class Leading:
             at,
         )
         return removals
+
+    async def among_members(self, organisation_id: OrganisationId, accounts: Collection[AccountId]) -> list[Sitting]:
+        """Who of these is in a class that goes on and is for members of this organisation only."""
+        rows = await self._tx.fetch(
+            """
+            SELECT members.class_id, members.account_id, members.n
+            FROM class_members AS members
+            JOIN classes ON classes.id = members.class_id AND classes.ended_at IS NULL
+            JOIN class_offers AS offers ON offers.id = members.class_id
+            WHERE members.account_id = ANY ($2) AND members.removed_at IS NULL
+                AND offers.terms ->> 'organisation' = $1::text AND offers.terms ->> 'members' = 'only'
+            ORDER BY members.class_id, members.n
+            """,
+            str(organisation_id),
+            list(accounts),
+        )
+        return [Sitting(ClassId(row["class_id"]), AccountId(row["account_id"]), row["n"]) for row in rows]
 
     async def out(self, class_id: ClassId, account_id: AccountId) -> Out | None:
         """By whom a member was sent out; None for who is not out."""

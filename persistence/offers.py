@@ -17,9 +17,13 @@ from services.kernel.ids import AccountId, BookingId, ClassId, SeriesId
 
 _COLUMNS: Final = """
     offers.id, offers.coach_id, coaches.name AS coach_name, offers.starts_at, offers.terms, offers.created_at, offers.series_id,
-    offers.called_off_at
+    offers.called_off_at, organisations.name AS organisation_name
 """
-_FROM: Final = "class_offers AS offers JOIN accounts AS coaches ON coaches.id = offers.coach_id"
+_FROM: Final = """
+    class_offers AS offers JOIN accounts AS coaches ON coaches.id = offers.coach_id
+    LEFT JOIN organisations ON organisations.id = (offers.terms ->> 'organisation')::uuid
+        AND organisations.dissolved_at IS NULL
+"""
 _SERIES: Final = """
     series.id, series.coach_id, coaches.name AS coach_name, series.rule, series.terms, series.created_at, series.made_through,
     series.ended_at
@@ -90,7 +94,8 @@ class Offers:
         )
 
     async def page(self, query: OfferQuery, viewer: AccountId) -> list[Offered]:
-        """Offers in the order of their starts, as somebody sees them. Those that were called off are left out."""
+        """Offers in the order of their starts, as somebody sees them. Those that were called off are left out, and those that are
+        for members of an organisation only, of whom the viewer is none."""
         return await self._offered(
             """
             offers.called_off_at IS NULL
@@ -99,6 +104,7 @@ class Offers:
                 AND ($5::uuid IS NULL OR offers.series_id = $5)
                 AND ($6::text IS NULL OR offers.terms ->> 'level' = $6)
                 AND ($7::text IS NULL OR offers.terms -> 'equipment' ? $7)
+                AND ($11::text IS NULL OR offers.terms ->> 'organisation' = $11)
                 AND (NOT $8 OR taken.waiting = 0 AND taken.confirmed < (offers.terms ->> 'capacity')::integer)
                 AND ($9::uuid IS NULL OR (offers.starts_at, offers.id) > (
                     SELECT starts_at, id FROM class_offers WHERE id = $9
@@ -116,10 +122,11 @@ class Offers:
             query.free,
             query.after,
             query.limit,
+            None if query.organisation is None else str(query.organisation),
         )
 
     async def offered(self, class_id: ClassId, viewer: AccountId) -> Offered | None:
-        """One offer as somebody sees it, or None."""
+        """One offer as somebody sees it, or None; also where it is for others only."""
         found = await self._offered("offers.id = $2", viewer, class_id)
         return found[0] if found else None
 
@@ -143,7 +150,8 @@ class Offers:
     async def _offered(self, condition: str, *arguments: object) -> list[Offered]:
         rows = await self._tx.fetch(
             f"""
-            SELECT {_COLUMNS}, taken.confirmed, taken.waiting, own.id AS booking_id, own.state AS booking_state
+            SELECT {_COLUMNS}, taken.confirmed, taken.waiting, own.id AS booking_id, own.state AS booking_state,
+                sits.account_id IS NOT NULL AS seated
             FROM {_FROM}
             CROSS JOIN LATERAL (
                 SELECT
@@ -152,7 +160,12 @@ class Offers:
             ) AS taken
             LEFT JOIN class_bookings AS own
                 ON own.class_id = offers.id AND own.account_id = $1 AND own.state <> 'cancelled'
-            WHERE {condition}
+            LEFT JOIN organisation_members AS sits
+                ON sits.organisation_id = (offers.terms ->> 'organisation')::uuid AND sits.account_id = $1
+            WHERE (
+                offers.terms ->> 'members' IS DISTINCT FROM 'only' OR sits.account_id IS NOT NULL
+                OR offers.coach_id = $1 OR own.id IS NOT NULL
+            ) AND {condition}
             """,  # noqa: S608
             *arguments,
         )
@@ -161,6 +174,7 @@ class Offers:
                 offer=_offer(row),
                 confirmed=row["confirmed"],
                 waiting=row["waiting"],
+                seated=row["seated"],
                 booking=None if row["booking_id"] is None else BookingId(row["booking_id"]),
                 booking_state=row["booking_state"],
             )
@@ -256,6 +270,7 @@ def _offer(row: asyncpg.Record) -> Offer:
         created_ms=to_wall_ms(row["created_at"]),
         series_id=None if row["series_id"] is None else SeriesId(row["series_id"]),
         called_off_ms=None if row["called_off_at"] is None else to_wall_ms(row["called_off_at"]),
+        organisation_name=row["organisation_name"],
     )
 
 

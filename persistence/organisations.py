@@ -4,6 +4,7 @@ The row of an organisation is the lock of its seats: whoever gives or takes one 
 which knows the address and whether the link is over.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
@@ -84,6 +85,24 @@ class Organisations:
             account_id,
         )
         return role
+
+    async def hold_seat(self, organisation_id: OrganisationId, account_id: AccountId) -> bool:
+        """Whether somebody is in it; then nobody takes their seat before this transaction ends (FOR SHARE)."""
+        found = await self._tx.fetchval(
+            "SELECT true FROM organisation_members WHERE organisation_id = $1 AND account_id = $2 FOR SHARE",
+            organisation_id,
+            account_id,
+        )
+        return bool(found)
+
+    async def seated(self, organisation_id: OrganisationId, accounts: Collection[AccountId]) -> set[AccountId]:
+        """Who of these is in it."""
+        rows = await self._tx.fetch(
+            "SELECT account_id FROM organisation_members WHERE organisation_id = $1 AND account_id = ANY ($2)",
+            organisation_id,
+            list(accounts),
+        )
+        return {AccountId(row["account_id"]) for row in rows}
 
     async def members(self, organisation_id: OrganisationId) -> list[Member]:
         """Everybody in it, in the order in which they came."""

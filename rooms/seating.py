@@ -6,6 +6,8 @@ it: when a gateway dies, a whole class comes back within a second, and must not 
 
 from datetime import datetime, timedelta
 
+from msgspec.structs import replace
+
 from persistence.heats import Heats
 from persistence.stores import Stores
 from services.accounts.entitlement import require
@@ -22,12 +24,16 @@ from services.kernel.problems import ClassFull, ClassNotFound, RemovedFromClass
 
 
 async def admit(stores: Stores, live: LiveClass, caller: Caller, now: datetime) -> None:
-    """Raise `NotBooked`, `DoorsShut` or `ClassCalledOff` when a class that was offered does not let the caller in now, and
-    `EntitlementNeeded` where a newcomer lacks what it needs; `DoorsShut` for who comes too late to one without a coach. One that
-    was never offered and needs nothing lets in whoever knows its code."""
+    """Raise `NotBooked`, `DoorsShut` or `ClassCalledOff` when a class that was offered does not let the caller in now,
+    `Forbidden` when it is for the members of an organisation only; `EntitlementNeeded` where a newcomer lacks what it needs;
+    `DoorsShut` for who comes too late to one without a coach. One that was never offered and needs nothing lets in whoever
+    knows its code."""
     found = await stores.offers.admission(live.id, caller.account_id)
     if found is not None:
         offer, asked = found
+        if offer.members_of is not None:
+            # Who takes the seat waits for this transaction, and then finds them in the class (services/classes/organised.py).
+            asked = replace(asked, seated=await stores.organisations.hold_seat(offer.members_of, caller.account_id))
         may_come_in(offer, caller, asked, to_wall_ms(now))
     asks = live.needs is not None or live.group is not None
     if asks and "display" not in caller.roles and not live.is_led_by(caller.account_id):

@@ -46,12 +46,14 @@ async def promotion(stores: Stores, fact: BookingPromoted) -> list[News]:
 
 
 async def cancellation(stores: Stores, fact: BookingCancelled) -> list[News]:
-    """For who was taken out by the coach, or lacked what the class needs when it was their turn; who gave a place back knows."""
+    """For who was taken out by the coach, lacked what the class needs when it was their turn, or has left the organisation for
+    whose members alone it is; who gave a place back knows."""
     offer = await stores.offers.by_id(fact.class_id)
     if offer is None or fact.by == "member":
         return []
     needs = (offer.terms.needs or "") if fact.by == "entitlement" else ""
-    return [News(fact.account_id, _cancelled(offer, called_off=False, needs=needs), str(fact.booking_id))]
+    content = _cancelled(offer, called_off=False, needs=needs, members_only=fact.by == "organisation")
+    return [News(fact.account_id, content, str(fact.booking_id))]
 
 
 async def calling_off(stores: Stores, class_id: ClassId, *, after: AccountId | None, limit: int) -> list[News]:
@@ -64,7 +66,9 @@ async def calling_off(stores: Stores, class_id: ClassId, *, after: AccountId | N
     return [News(account_id, content, str(class_id)) for account_id in concerned]
 
 
-def _cancelled(offer: Offer, *, called_off: bool, needs: str = "") -> BookingCancelledContent:
+def _cancelled(
+    offer: Offer, *, called_off: bool, needs: str = "", members_only: bool = False
+) -> BookingCancelledContent:
     return BookingCancelledContent(
         class_id=offer.id,
         title=offer.terms.title,
@@ -72,4 +76,5 @@ def _cancelled(offer: Offer, *, called_off: bool, needs: str = "") -> BookingCan
         starts_at_ms=offer.starts_ms,
         called_off=called_off,
         needs=needs,
+        members_only=members_only,
     )

@@ -406,7 +406,13 @@ _verdict = VerdictView(
     appeal_until_ms=_START + 1_201_000 + 14 * 86_400_000,
 )
 _terms = Terms(
-    title="Thursday hills", duration_min=45, capacity=20, level="intermediate", equipment=("bike", "heart-rate strap")
+    title="Thursday hills",
+    duration_min=45,
+    capacity=20,
+    level="intermediate",
+    equipment=("bike", "heart-rate strap"),
+    organisation=OrganisationId(_id(72)),
+    members="first",
 )
 _starts: Final = 1_790_267_400_000
 _booking = BookingId(_id(11))
@@ -428,6 +434,7 @@ _offer = OfferView(
     confirmed=20,
     waiting=3,
     series=_series,
+    organisation=_harbour.name,
     booking=_booking,
     booking_state="waitlisted",
 )

@@ -11,7 +11,7 @@ from services.classes.booking import RosterLine
 from services.classes.bookings import MAX_ROSTER
 from services.classes.offer import Level, OfferQuery, OfferView, Terms, Thing
 from services.classes.offers import MAX_PAGE
-from services.kernel.ids import AccountId, ClassId, SeriesId
+from services.kernel.ids import AccountId, ClassId, OrganisationId, SeriesId
 from services.kernel.problems import ClassCalledOff, ClassNotFound, Forbidden, KeyReused, NotFound, OfferFixed
 from services.tasks.task import Key
 
@@ -40,14 +40,15 @@ class OfferPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OffersQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which offers: that start from `from_ms` (now, unless given) and before `until_ms`, of one `coach`, `series`, `level`, for
-    which one thing of `equipment` is to be brought; `free`: only those with a place for a newcomer at once. `after`: the last one
-    of the page before."""
+    """Which offers: that start from `from_ms` (now, unless given) and before `until_ms`, of one `coach`, `series`, `level`, in the
+    name of one `organisation`, for which one thing of `equipment` is to be brought; `free`: only those with a place for a newcomer
+    at once. `after`: the last one of the page before."""
 
     from_ms: Instant | None = None
     until_ms: Instant | None = None
     coach: AccountId | None = None
     series: SeriesId | None = None
+    organisation: OrganisationId | None = None
     level: Level | None = None
     equipment: Thing | None = None
     free: bool = False
@@ -87,6 +88,7 @@ async def offers(deps: GatewayDeps, call: Call[Nothing, OffersQuery, Nothing]) -
         until_ms=asked.until_ms,
         coach=asked.coach,
         series=asked.series,
+        organisation=asked.organisation,
         level=asked.level,
         equipment=asked.equipment,
         free=asked.free,
@@ -203,7 +205,7 @@ ROSTER = Route(
     name="roster",
     permission=may.READ_ROSTER,
     tag="bookings",
-    does="Who has a place and who waits (its coach).",
+    does="Who has a place and who waits (its coach, and who administers its organisation).",
     handler=roster,
     body=Nothing,
     query=RosterQuery,

@@ -44,3 +44,12 @@ ALTER TABLE account_mails
     ),
     DROP CONSTRAINT account_mails_check,
     ADD CONSTRAINT account_mails_check CHECK ((account_id IS NULL) = (says IN ('register', 'reset', 'invite')));
+
+-- Classes in the name of an organisation; and the bookings that went with a seat.
+CREATE INDEX class_offers_of_organisation ON class_offers ((terms ->> 'organisation'), starts_at)
+    WHERE terms ->> 'organisation' IS NOT NULL;
+ALTER TABLE class_bookings
+    DROP CONSTRAINT class_bookings_cancelled_by_check,
+    ADD CONSTRAINT class_bookings_cancelled_by_check CHECK (
+        cancelled_by IN ('member', 'coach', 'called_off', 'entitlement', 'organisation')
+    );

@@ -67,6 +67,7 @@ _IN_CLASS: Final = _standings("coach", "co_coach", "starter", "athlete", "specta
 _OWNER: Final = _standings("whose_it_is")
 _ORG_OWNER: Final = _standings("org_owner")
 _ORG_ADMINS: Final = _standings("org_owner", "org_admin")
+_ORG_COACHES: Final = _standings("org_owner", "org_admin", "org_coach")
 _IN_ORG: Final = _standings("org_owner", "org_admin", "org_coach", "org_member")
 
 # -- without an account ---------------------------------------------------------------------------------------------
@@ -299,9 +300,9 @@ CALL_OFF: Final = Permission(
 )
 READ_ROSTER: Final = Permission(
     name="offer.roster",
-    does="see who has booked a class that one offers",
-    to=_OWNER,
-    otherwise="only the coach of this class sees who has booked it",
+    does="see who has booked a class that one offers, or that is offered in the name of an organisation that one administers",
+    to=_OWNER | _ORG_ADMINS,
+    otherwise="only the coach of this class, and who administers its organisation, see who has booked it",
 )
 BOOK: Final = Permission(name="booking.make", does="book a class, read one's bookings and give them back")
 CREATE_SERIES: Final = Permission(name="series.create", does="offer classes that repeat", held_by=COACHES)
@@ -349,6 +350,12 @@ RENAME_ORGANISATION: Final = Permission(
     does="give an organisation another name",
     to=_ORG_ADMINS,
     otherwise="only owners and admins of this organisation may rename it",
+)
+OFFER_FOR_ORGANISATION: Final = Permission(
+    name="organisation.offer",
+    does="offer classes in the name of an organisation",
+    to=_ORG_COACHES,
+    otherwise="only owners, admins and coaches of this organisation offer classes in its name",
 )
 SEAT_MEMBERS: Final = Permission(
     name="organisation.seat",

@@ -114,6 +114,11 @@ def decide(caller: Caller, permission: Permission, thing: Thing = NOTHING) -> De
     return ALLOWED
 
 
+def sits_for(permission: Permission, seat: OrgRole | None) -> bool:
+    """Whether this seat in an organisation is one that the permission asks for: for what goes on while nobody asks."""
+    return seat is not None and _SEATED[seat] in permission.to
+
+
 def require(caller: Caller, permission: Permission, thing: Thing = NOTHING, *, path: str | None = None) -> None:
     """Raise the problem that says why, unless `caller` may do this to `thing`; `path` to what in the payload it is about."""
     decision = decide(caller, permission, thing)

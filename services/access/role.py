@@ -30,8 +30,8 @@ GRANTED: Final[frozenset[AccountRole]] = frozenset({"coach", "author", "support"
 OrgRole = Literal["owner", "admin", "coach", "member"]
 ORG_ROLES: Final[dict[OrgRole, str]] = {
     "owner": "what an admin may; also makes admins and owners, hands the organisation over and dissolves it",
-    "admin": "invites and removes, and says who is a coach or a member",
-    "coach": "what a member is, and the others see that they coach",
+    "admin": "invites and removes, says who is a coach or a member, and sees who has booked the classes in its name",
+    "coach": "what a member is; offers classes in its name",
     "member": "whoever sits on a seat: has what the organisation has for its members",
 }
 """What somebody is in one organisation. It is no role of the account, and in no token: it is looked up when something is asked."""

@@ -8,8 +8,9 @@
 A wish becomes a place while one is free, and otherwise a number on the waitlist. Numbers of one class are handed out one by one,
 under the lock of its offer, and never again: they are the order of the waitlist, and the only one. Whenever a place is free the
 first of the waitlist has it, in the same transaction that freed it; so while somebody waits no place is free, and a newcomer
-overtakes nobody. Whoever lacks what the class needs when it is their turn loses their number, and the next one has the place. A
-booking that was cancelled stays so: whoever comes again gets a new one, at the end.
+overtakes nobody. Whoever lacks what the class needs when it is their turn loses their number, and the next one has the place.
+Whoever leaves the organisation for whose members alone the class is loses either. A booking that was cancelled stays so: whoever
+comes again gets a new one, at the end.
 
 When a coach takes places away, nobody loses theirs; none is given until there is room again.
 """
@@ -23,9 +24,9 @@ from services.kernel.ids import AccountId, BookingId, ClassId
 from services.kernel.problems import ClassBookedUp
 
 BookingState = Literal["confirmed", "waitlisted", "cancelled"]
-Canceller = Literal["member", "coach", "called_off", "entitlement"]
-"""Who or what gave a place back: its owner, the coach, the class that does not take place, or the entitlement that its owner lacked
-when it was their turn."""
+Canceller = Literal["member", "coach", "called_off", "entitlement", "organisation"]
+"""Who or what gave a place back: its owner, the coach, the class that does not take place, the entitlement that its owner lacked
+when it was their turn, or the organisation for whose members alone the class is, and which they have left."""
 
 
 class Booking(msgspec.Struct, frozen=True):
@@ -64,7 +65,8 @@ class BookingView(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `promoted_at_ms`: it came off the waitlist then. `ahead` (waitlisted): how many wait in front of you. `code`: the join code,
     once the doors are open. `cancelled_by`: `member` you, `coach` the coach, `called_off` the class does not take place,
-    `entitlement` it was your turn and you lacked what the class needs.
+    `entitlement` it was your turn and you lacked what the class needs, `organisation` the class is for its members only, and you
+    are none any more.
     """
 
     id: BookingId

@@ -15,16 +15,17 @@ from typing import Final, Protocol
 
 from services.access import permission as may
 from services.access import policy
-from services.access.policy import owned, require_held
+from services.access.policy import Thing, require_held
+from services.access.role import OrgRole
 from services.accounts.entitlement import require
-from services.classes.booking import Booked, Booking, BookingView, Canceller, RosterLine, cancelled, placed, view_of
+from services.classes.booking import Booked, Booking, BookingView, Canceller, RosterLine, placed, view_of
 from services.classes.offer import Offer, may_book
 from services.classes.offers import OfferStore as FilledOfferStore
-from services.classes.offers import OfferStores, PlaceStore, fill
+from services.classes.offers import OfferStores, PlaceStore, SeatStore, fill, give_back, seat_in
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
-from services.kernel.facts import BookingCancelled, ClassBooked
-from services.kernel.ids import AccountId, BookingId, ClassId, Ids
+from services.kernel.facts import ClassBooked
+from services.kernel.ids import AccountId, BookingId, ClassId, Ids, OrganisationId
 from services.kernel.problems import AlreadyBooked, BookingShut, Busy, ClassNotFound, KeyReused, NotFound
 
 MAX_PAGE: Final = 100
@@ -52,6 +53,12 @@ class BookingStore(PlaceStore, Protocol):
     async def roster(self, class_id: ClassId, after: int, limit: int) -> list[RosterLine]: ...
 
 
+class HeldSeatStore(SeatStore, Protocol):
+    """And of the organisations'."""
+
+    async def hold_seat(self, organisation_id: OrganisationId, account_id: AccountId) -> bool: ...
+
+
 class BookingStores(OfferStores, Protocol):
     """The stores of one transaction."""
 
@@ -59,6 +66,8 @@ class BookingStores(OfferStores, Protocol):
     def offers(self) -> OfferStore: ...
     @property
     def bookings(self) -> BookingStore: ...
+    @property
+    def organisations(self) -> HeldSeatStore: ...
 
 
 class Bookings:
@@ -79,12 +88,10 @@ class Bookings:
         """
         require_held(caller, may.BOOK)
         async with self._transactions() as stores:
-            offer = await stores.offers.lock(class_id)
-            if offer is None:
-                raise ClassNotFound
+            offer, seat = await _locked(stores, class_id, caller)
             known = await stores.bookings.by_key(caller.account_id, key)
             if known is None:
-                known = await self._book(stores, offer, caller, key)
+                known = await self._book(stores, offer, caller, key, seated=seat is not None)
             elif known.class_id != class_id:
                 raise KeyReused
             return await _seen(stores, known.id)
@@ -101,9 +108,7 @@ class Bookings:
                     raise BookingShut(
                         "this class has begun", opens_at_ms=offer.booking_opens_ms, closes_at_ms=offer.starts_ms
                     )
-                await stores.bookings.save(cancelled(booking, by, now_ms))
-                fact = BookingCancelled(class_id=offer.id, booking_id=booking.id, account_id=booking.account_id, by=by)
-                await stores.outbox.add(fact, offer.id)
+                await give_back(stores, booking, by, now_ms)
                 await fill(stores, offer, now_ms)
             return await _seen(stores, booking_id)
 
@@ -127,18 +132,19 @@ class Bookings:
             return await _seen(stores, booking_id)
 
     async def roster(self, caller: Caller, class_id: ClassId, after: int, limit: int) -> tuple[RosterLine, ...]:
-        """Who has a place or waits, by number, at most `MAX_ROSTER`: for the coach of the class. Raises `ClassNotFound`,
-        `Forbidden`."""
+        """Who has a place or waits, by number, at most `MAX_ROSTER`: for the coach of the class, and for who administers the
+        organisation in whose name it is offered. Raises `ClassNotFound`, `Forbidden`."""
         async with self._transactions() as stores:
             offer = await stores.offers.by_id(class_id)
             if offer is None:
                 raise ClassNotFound
-            policy.require(caller, may.READ_ROSTER, owned(offer.coach_id))
+            seat = await seat_in(stores, offer, caller)
+            policy.require(caller, may.READ_ROSTER, Thing(owner_id=offer.coach_id, seat=seat))
             return tuple(await stores.bookings.roster(class_id, after, min(max(limit, 1), MAX_ROSTER)))
 
-    async def _book(self, stores: BookingStores, offer: Offer, caller: Caller, key: str) -> Booking:
+    async def _book(self, stores: BookingStores, offer: Offer, caller: Caller, key: str, *, seated: bool) -> Booking:
         now_ms = self._clock.wall_ms()
-        may_book(offer, caller, now_ms)
+        may_book(offer, caller, now_ms, seated=seated)
         await _entitled(stores, offer.terms.needs, caller.account_id, now_ms)
         standing = await stores.bookings.standing(offer.id, caller.account_id)
         if standing is not None:
@@ -156,6 +162,26 @@ class Bookings:
         fact = ClassBooked(class_id=offer.id, booking_id=booking.id, account_id=caller.account_id, state=booking.state)
         await stores.outbox.add(fact, offer.id)
         return booking
+
+
+async def _locked(stores: BookingStores, class_id: ClassId, caller: Caller) -> tuple[Offer, OrgRole | None]:
+    """The offer, locked, and what the caller is in its organisation.
+
+    The seat is held before the offer, in the order of who takes it away (organised.py): either that waits and then finds the
+    booking, or there is no seat any more here.
+    """
+    offer = await stores.offers.by_id(class_id)
+    if offer is None:
+        raise ClassNotFound
+    organisation_id = offer.terms.organisation
+    if organisation_id is not None:
+        await stores.organisations.hold_seat(organisation_id, caller.account_id)
+    offer = await stores.offers.lock(class_id)
+    if offer is None:
+        raise ClassNotFound
+    if offer.terms.organisation != organisation_id:
+        raise Busy("this class is being changed at this very moment", retry_after_ms=200)
+    return offer, await seat_in(stores, offer, caller)
 
 
 async def _theirs(

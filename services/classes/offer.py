@@ -17,7 +17,7 @@ from services.access.policy import owned, require, require_held
 from services.accounts.entitlement import EntitlementName
 from services.classes.live_class import MAX_MEMBERS
 from services.kernel.caller import Caller
-from services.kernel.ids import AccountId, BookingId, ClassId, ScriptId, SeriesId
+from services.kernel.ids import AccountId, BookingId, ClassId, OrganisationId, ScriptId, SeriesId
 from services.kernel.problems import BadShape, BookingShut, ClassCalledOff, DoorsShut, Forbidden, NotBooked, OfferFixed
 
 MS_PER_MINUTE: Final = 60_000
@@ -31,6 +31,8 @@ EARLY_MS: Final = 60_000
 (docs/systems/schedule.md)."""
 
 Level = Literal["all", "beginner", "intermediate", "advanced"]
+Members = Literal["all", "first", "only"]
+"""For whom a class in the name of an organisation is: everybody, its members before others, or nobody else."""
 Thing = Annotated[
     str,
     msgspec.Meta(
@@ -59,6 +61,8 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reminded (0: they are not). `doors_close_min` is after the start; null: newcomers are let in until the end. `booked_only`:
     nobody is let in without a place. `needs`: the entitlement without which nobody books, comes off the waitlist or is let in.
     `script`: one of your own library, which the class gets as it is when its doors open.
+    `organisation`: in whose name it is offered. Its members book `first`, others from `others_open_min` before the start on; or
+    it is for them `only`: nobody else finds it, books it or is let in.
     """
 
     title: Title
@@ -75,6 +79,9 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     booked_only: bool = True
     needs: EntitlementName | None = None
     script: ScriptId | None = None
+    organisation: OrganisationId | None = None
+    members: Members = "all"
+    others_open_min: Before = 24 * 60
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -88,6 +95,18 @@ class Offer(msgspec.Struct, frozen=True):
     created_ms: int
     series_id: SeriesId | None = None
     called_off_ms: int | None = None
+    organisation_name: str | None = None
+
+    @property
+    def members_of(self) -> OrganisationId | None:
+        """The organisation whose members alone it is for; None when it is for others, too."""
+        return self.terms.organisation if self.terms.members == "only" else None
+
+    def opens_ms(self, *, seated: bool) -> int:
+        """When booking opens for somebody who is in its organisation, or is not."""
+        if self.terms.members == "first" and not seated:
+            return self.starts_ms - self.terms.others_open_min * MS_PER_MINUTE
+        return self.booking_opens_ms
 
     @property
     def ends_ms(self) -> int:
@@ -95,6 +114,7 @@ class Offer(msgspec.Struct, frozen=True):
 
     @property
     def booking_opens_ms(self) -> int:
+        """For those who book first; see `opens_ms`."""
         return self.starts_ms - self.terms.booking_opens_min * MS_PER_MINUTE
 
     @property
@@ -117,23 +137,27 @@ class Offer(msgspec.Struct, frozen=True):
 
 
 class Offered(msgspec.Struct, frozen=True):
-    """An offer as somebody sees it: how many have a place and how many wait, and their own booking, if one stands."""
+    """An offer as somebody sees it: how many have a place and how many wait, and their own booking, if one stands. `seated`: they
+    are in its organisation."""
 
     offer: Offer
     confirmed: int
     waiting: int
+    seated: bool = False
     booking: BookingId | None = None
     booking_state: Literal["confirmed", "waitlisted"] | None = None
 
 
 class OfferQuery(msgspec.Struct, frozen=True):
-    """Which offers: those that start from `from_ms` on and before `until_ms` (ms since 1970), of one coach, series, level; that
-    want one thing to be brought; with `free`, that have a place for a newcomer. `after`: only those behind this one."""
+    """Which offers: those that start from `from_ms` on and before `until_ms` (ms since 1970), of one coach, series, level, in the
+    name of one organisation; that want one thing to be brought; with `free`, that have a place for a newcomer. `after`: only those
+    behind this one."""
 
     from_ms: int
     until_ms: int | None = None
     coach: AccountId | None = None
     series: SeriesId | None = None
+    organisation: OrganisationId | None = None
     level: Level | None = None
     equipment: str | None = None
     free: bool = False
@@ -143,7 +167,8 @@ class OfferQuery(msgspec.Struct, frozen=True):
 
 class OfferView(msgspec.Struct, frozen=True, omit_defaults=True):
     """A class that can be booked. `confirmed` of the terms' capacity are taken, `waiting` wait. `booking` is your own, if one
-    stands. Times are ms since 1970; they follow from the start and the terms."""
+    stands. `organisation`: what the one is called in whose name it is offered. Times are ms since 1970; they follow from the start
+    and the terms; `booking_opens_at_ms` is when it opens for you."""
 
     id: ClassId
     state: Literal["offered", "called_off"]
@@ -159,15 +184,18 @@ class OfferView(msgspec.Struct, frozen=True, omit_defaults=True):
     confirmed: int
     waiting: int
     series: SeriesId | None = None
+    organisation: str | None = None
     booking: BookingId | None = None
     booking_state: Literal["confirmed", "waitlisted"] | None = None
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What is known of somebody who asks to be let in: whether they have a place, and whether they were in before."""
+    """What is known of somebody who asks to be let in: whether they have a place, whether they were in before, and whether they are
+    in the organisation whose members alone the class is for."""
 
     booked: bool
     member: bool
+    seated: bool = False
 
 
 def check(terms: Terms) -> None:
@@ -178,6 +206,10 @@ def check(terms: Terms) -> None:
         raise BadShape("the doors would close after the end; null keeps them open", path="$.terms.doors_close_min")
     if len({thing.casefold() for thing in terms.equipment}) != len(terms.equipment):
         raise BadShape("name each thing once", path="$.terms.equipment")
+    if terms.members != "all" and terms.organisation is None:
+        raise BadShape("say which organisation's members these are, in `organisation`", path="$.terms.members")
+    if terms.members == "first" and not terms.booking_closes_min < terms.others_open_min < terms.booking_opens_min:
+        raise BadShape("others book after the members and before booking closes", path="$.terms.others_open_min")
 
 
 def check_start(starts_ms: int, terms: Terms, now_ms: int) -> None:
@@ -204,15 +236,16 @@ def may_call_off(offer: Offer, caller: Caller, now_ms: int) -> None:
         raise OfferFixed("this class has taken place")
 
 
-def may_book(offer: Offer, caller: Caller, now_ms: int) -> None:
-    """Raise unless the caller may take a place, or one on the waitlist, now."""
+def may_book(offer: Offer, caller: Caller, now_ms: int, *, seated: bool = False) -> None:
+    """Raise unless the caller, who is in its organisation or not, may take a place, or one on the waitlist, now."""
     require_held(caller, may.BOOK)
     if offer.coach_id == caller.account_id:
         raise Forbidden("you give this class: your place in it is not one of those that are booked")
     if offer.called_off_ms is not None:
         raise ClassCalledOff
-    if not offer.booking_opens_ms <= now_ms < offer.booking_closes_ms:
-        raise BookingShut(opens_at_ms=offer.booking_opens_ms, closes_at_ms=offer.booking_closes_ms)
+    opens_ms = offer.opens_ms(seated=seated)
+    if not opens_ms <= now_ms < offer.booking_closes_ms:
+        raise BookingShut(opens_at_ms=opens_ms, closes_at_ms=offer.booking_closes_ms)
 
 
 def may_come_in(offer: Offer, caller: Caller, asked: Asked, now_ms: int) -> None:
@@ -225,6 +258,8 @@ def may_come_in(offer: Offer, caller: Caller, asked: Asked, now_ms: int) -> None
         return
     if offer.called_off_ms is not None:
         raise ClassCalledOff
+    if offer.members_of is not None and not asked.seated:
+        raise Forbidden("this class is for the members of its organisation, and you are none")
     if offer.terms.booked_only and not asked.booked:
         raise NotBooked
     if not asked.member and not offer.doors_open_ms <= now_ms < offer.doors_close_ms:
@@ -254,7 +289,7 @@ def view_of(offered: Offered) -> OfferView:
         coach_name=offer.coach_name,
         starts_at_ms=offer.starts_ms,
         ends_at_ms=offer.ends_ms,
-        booking_opens_at_ms=offer.booking_opens_ms,
+        booking_opens_at_ms=offer.opens_ms(seated=offered.seated),
         booking_closes_at_ms=offer.booking_closes_ms,
         doors_open_at_ms=offer.doors_open_ms,
         doors_close_at_ms=offer.doors_close_ms,
@@ -262,6 +297,7 @@ def view_of(offered: Offered) -> OfferView:
         confirmed=offered.confirmed,
         waiting=offered.waiting,
         series=offer.series_id,
+        organisation=offer.organisation_name,
         booking=offered.booking,
         booking_state=offered.booking_state,
     )

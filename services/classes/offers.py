@@ -15,9 +15,10 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from services.access import permission as may
-from services.access.policy import require_held
+from services.access.policy import Thing, require, require_held
+from services.access.role import OrgRole
 from services.accounts.entitlement import Entitlement, lack_of
-from services.classes.booking import Booking, Taken, cancelled, promoted, to_promote
+from services.classes.booking import Booking, Canceller, Taken, cancelled, promoted, to_promote
 from services.classes.library import TakingStore, require_own
 from services.classes.live_class import CODE_LENGTH, LiveClass, code_from
 from services.classes.offer import (
@@ -45,7 +46,7 @@ from services.kernel.facts import (
     ClassEnded,
     ClassReminderDue,
 )
-from services.kernel.ids import AccountId, ClassId, FactId, Ids
+from services.kernel.ids import AccountId, ClassId, FactId, Ids, OrganisationId
 from services.kernel.problems import Busy, ClassNotFound, KeyReused
 from services.schedule.later import LaterStore
 
@@ -80,6 +81,15 @@ class EntitlementStore(Protocol):
     async def named(self, accounts: Collection[AccountId], name: str) -> dict[AccountId, list[Entitlement]]: ...
 
 
+class SeatStore(Protocol):
+    """And of the organisations' (persistence/organisations.py)."""
+
+    async def seat_of(self, organisation_id: OrganisationId, account_id: AccountId) -> OrgRole | None: ...
+    async def seated(
+        self, organisation_id: OrganisationId, accounts: Collection[AccountId]
+    ) -> Collection[AccountId]: ...
+
+
 class ClassStore(Protocol):
     """And of the live classes' (persistence/classes.py)."""
 
@@ -110,6 +120,8 @@ class OfferStores(Protocol):
     @property
     def entitlements(self) -> EntitlementStore: ...
     @property
+    def organisations(self) -> SeatStore: ...
+    @property
     def classes(self) -> ClassStore: ...
     @property
     def timelines(self) -> ScriptStore: ...
@@ -133,7 +145,7 @@ class Offers:
 
     async def create(self, caller: Caller, starts_ms: int, terms: Terms, key: str) -> OfferView:
         """Offer a class; the same request again with its `key` finds the one it made. Raises `Forbidden` for anybody but coaches,
-        `BadShape`, `KeyReused`, `NotFound` for a script that is not in the caller's library."""
+        `BadShape`, `KeyReused`, `NotFound` for a script that is not in the caller's library or an organisation that they are not in."""
         require_held(caller, may.CREATE_OFFER)
         check(terms)
         now_ms = self._clock.wall_ms()
@@ -150,8 +162,9 @@ class Offers:
             if known is None:
                 check_start(starts_ms, terms, now_ms)
                 await require_own(stores, caller.account_id, terms.script)
+                await in_whose_name(stores, caller, terms.organisation)
                 if await offer_class(stores, offer, key):
-                    return view_of(Offered(offer, 0, 0))
+                    return await _seen(stores, offer.id, caller)
                 known = await stores.offers.by_key(caller.account_id, key)
             if known is None or (known.starts_ms, known.terms) != (offer.starts_ms, offer.terms):
                 raise KeyReused
@@ -175,17 +188,19 @@ class Offers:
         """Offer it otherwise. Bookings stand; where there is more room now, those who waited longest have a place.
 
         Raises `ClassNotFound`, `Forbidden`, `ClassCalledOff`, `OfferFixed`, `BadShape`, `NotFound` for a script that is not in the
-        caller's library.
+        caller's library or an organisation that they are not in.
         """
         check(terms)
         async with self._transactions() as stores:
-            offer = await _locked(stores, class_id)
+            offer = await _locked(stores, class_id, caller)
             now_ms = self._clock.wall_ms()
             may_change(offer, caller, now_ms)
             changed = replace(offer, starts_ms=starts_ms, terms=replace(terms, title=terms.title.strip()))
             if changed != offer:
                 check_start(starts_ms, terms, now_ms)
                 await require_own(stores, caller.account_id, terms.script)
+                if terms.organisation != offer.terms.organisation:
+                    await in_whose_name(stores, caller, terms.organisation)
                 await stores.offers.change(class_id, utc(starts_ms), changed.terms)
                 await _plan(stores, changed, now_ms)
                 await fill(stores, changed, now_ms)
@@ -197,7 +212,7 @@ class Offers:
         Raises `ClassNotFound`, `Forbidden`, `OfferFixed` when it is over.
         """
         async with self._transactions() as stores:
-            offer = await _locked(stores, class_id)
+            offer = await _locked(stores, class_id, caller)
             now_ms = self._clock.wall_ms()
             may_call_off(offer, caller, now_ms)
             if offer.called_off_ms is None:
@@ -227,24 +242,53 @@ async def offer_class(stores: OfferStores, offer: Offer, key: str) -> bool:
 async def fill(stores: OfferStores, offer: Offer, now_ms: int) -> None:
     """Give the places that are free to those who wait for them, in their order. The offer must be locked.
 
-    Nobody is given a place in a class that has begun: they would hear of it too late. Who lacks what the class needs now loses
-    their number, so that the place is not kept from those behind them.
+    Nobody is given a place in a class that has begun: they would hear of it too late. Who lacks what the class needs now, or is not
+    in the organisation whose members alone it is for, loses their number, so that the place is not kept from those behind them.
     """
     if now_ms >= offer.starts_ms:
         return
     while free := to_promote(offer.terms, await stores.bookings.taken(offer.id)):
         first = await stores.bookings.first_waiting(offer.id, free)
-        lacking = await _lacking(stores, offer, [waiting.account_id for waiting in first], now_ms)
+        accounts = [waiting.account_id for waiting in first]
+        outside = await _outside(stores, offer, accounts)
+        lacking = await _lacking(stores, offer, accounts, now_ms)
         for waiting in first:
-            class_id, booking_id, account_id = offer.id, waiting.id, waiting.account_id
-            fact: BookingCancelled | BookingPromoted
-            if account_id in lacking:
-                await stores.bookings.save(cancelled(waiting, "entitlement", now_ms))
-                fact = BookingCancelled(class_id, booking_id, account_id, "entitlement")
+            if waiting.account_id in outside:
+                await give_back(stores, waiting, "organisation", now_ms)
+            elif waiting.account_id in lacking:
+                await give_back(stores, waiting, "entitlement", now_ms)
             else:
                 await stores.bookings.save(promoted(waiting, now_ms))
-                fact = BookingPromoted(class_id, booking_id, account_id)
-            await stores.outbox.add(fact, class_id)
+                await stores.outbox.add(BookingPromoted(offer.id, waiting.id, waiting.account_id), offer.id)
+
+
+async def give_back(stores: OfferStores, booking: Booking, by: Canceller, now_ms: int) -> None:
+    """Cancel a booking that stands, and tell it. The offer must be locked; whoever calls this fills the place."""
+    await stores.bookings.save(cancelled(booking, by, now_ms))
+    fact = BookingCancelled(class_id=booking.class_id, booking_id=booking.id, account_id=booking.account_id, by=by)
+    await stores.outbox.add(fact, booking.class_id)
+
+
+async def seat_in(stores: OfferStores, offer: Offer, caller: Caller) -> OrgRole | None:
+    """What the caller is in the organisation of an offer. Raises `ClassNotFound` for one that is for its members only, which the
+    caller neither is nor gives: to them there is no such class."""
+    organisation_id = offer.terms.organisation
+    role = None
+    if organisation_id is not None:
+        role = await stores.organisations.seat_of(organisation_id, caller.account_id)
+    if offer.members_of is not None and role is None and offer.coach_id != caller.account_id:
+        raise ClassNotFound
+    return role
+
+
+async def in_whose_name(stores: OfferStores, caller: Caller, organisation_id: OrganisationId | None) -> None:
+    """Raise unless the caller may offer a class in the name of this organisation: `NotFound` for one that they are not in,
+    `Forbidden` for members who do not coach there."""
+    if organisation_id is None:
+        return
+    thing = Thing(seat=await stores.organisations.seat_of(organisation_id, caller.account_id))
+    require(caller, may.READ_ORGANISATION, thing)
+    require(caller, may.OFFER_FOR_ORGANISATION, thing, path="$.terms.organisation")
 
 
 async def open_doors(stores: OfferStores, class_id: ClassId, now_ms: int) -> LiveClass | None:
@@ -302,10 +346,19 @@ async def _lacking(
     return [account_id for account_id in accounts if lack_of(needs, granted[account_id], now_ms) is not None]
 
 
-async def _locked(stores: OfferStores, class_id: ClassId) -> Offer:
+async def _outside(stores: OfferStores, offer: Offer, accounts: Collection[AccountId]) -> Collection[AccountId]:
+    """Who of these is not in the organisation whose members alone the class is for."""
+    if offer.members_of is None:
+        return ()
+    return set(accounts).difference(await stores.organisations.seated(offer.members_of, accounts))
+
+
+async def _locked(stores: OfferStores, class_id: ClassId, caller: Caller) -> Offer:
+    """The offer, locked; for whom it is none, it is not found."""
     offer = await stores.offers.lock(class_id)
     if offer is None:
         raise ClassNotFound
+    await seat_in(stores, offer, caller)
     return offer
 
 

@@ -2,7 +2,8 @@
 
 A series offers its first classes in the transaction that makes it; a job of the schedule does the rest (`grow`), in the order of
 the days. A class of a series is an offer like any other: its coach may change it, put it off or call it off, and the series does
-not make it again. Ending a series leaves what is offered.
+not make it again. Ending a series leaves what is offered. One in the name of an organisation ends by itself once its coach does
+not coach there any more.
 """
 
 from collections.abc import Callable
@@ -13,12 +14,12 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from services.access import permission as may
-from services.access.policy import require_held
+from services.access.policy import require_held, sits_for
 from services.classes import series as rules
 from services.classes.library import require_own
 from services.classes.offer import Offer, Terms, check
 from services.classes.offers import OfferStore as SingleOfferStore
-from services.classes.offers import OfferStores, offer_class
+from services.classes.offers import OfferStores, in_whose_name, offer_class
 from services.classes.series import AHEAD_DAYS, Series, SeriesView, Weekly, due, may_end, view_of
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -59,7 +60,8 @@ class Recurring:
 
     async def create(self, caller: Caller, rule: Weekly, terms: Terms, key: str) -> SeriesView:
         """Make a series and offer its next classes; the same request again with its `key` finds the one it made. Raises `Forbidden`
-        for anybody but coaches, `BadShape`, `KeyReused`, `NotFound` for a script that is not in the caller's library."""
+        for anybody but coaches, `BadShape`, `KeyReused`, `NotFound` for a script that is not in the caller's library or an organisation
+        that they are not in."""
         require_held(caller, may.CREATE_SERIES)
         check(terms)
         rules.check(rule, terms)
@@ -77,6 +79,7 @@ class Recurring:
         async with self._transactions() as stores:
             await require_own(stores, caller.account_id, terms.script)
             if await stores.offers.add_series(fresh, key):
+                await in_whose_name(stores, caller, terms.organisation)
                 return view_of(await _grow(stores, fresh, self._ids, now_ms))
             known = await stores.offers.series_by_key(caller.account_id, key)
         if known is None or (known.rule, known.terms) != (fresh.rule, fresh.terms):
@@ -108,8 +111,18 @@ async def grow(stores: SeriesStores, ids: Ids, now_ms: int, limit: int) -> int:
     """Offer the next classes of up to `limit` series that are behind; how many series they were."""
     behind = await stores.offers.growing(_horizon(now_ms), limit)
     for each in behind:
-        await _grow(stores, each, ids, now_ms)
+        if await _in_its_name(stores, each):
+            await _grow(stores, each, ids, now_ms)
+        else:
+            await stores.offers.end_series(each.id, utc(now_ms))
     return len(behind)
+
+
+async def _in_its_name(stores: SeriesStores, series: Series) -> bool:
+    organisation_id = series.terms.organisation
+    if organisation_id is None:
+        return True
+    return sits_for(may.OFFER_FOR_ORGANISATION, await stores.organisations.seat_of(organisation_id, series.coach_id))
 
 
 async def _grow(stores: SeriesStores, series: Series, ids: Ids, now_ms: int) -> Series:

@@ -114,8 +114,8 @@ class BookingPromoted(Fact, frozen=True, tag="class.booking_promoted"):
 
 class BookingCancelled(Fact, frozen=True, tag="class.booking_cancelled"):
     """A booking was given back: by its owner (`by` member) or the coach; or its owner waited, it was
-    their turn, and they lacked what the class needs (`by` entitlement). What a class that is called off takes along is told by
-    `ClassCalledOff` alone."""
+    their turn, and they lacked what the class needs (`by` entitlement); or the class is for members of an organisation only, and
+    they are none any more (`by` organisation). What a class that is called off takes along is told by `ClassCalledOff` alone."""
 
     class_id: ClassId
     booking_id: BookingId

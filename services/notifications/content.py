@@ -98,7 +98,8 @@ class BookingPromotedContent(msgspec.Struct, frozen=True, tag="booking.promoted"
 
 class BookingCancelledContent(msgspec.Struct, frozen=True, tag="booking.cancelled", tag_field="topic"):
     """Somebody has lost their place or their number on the waitlist: the whole class is `called_off`, it was their turn and they
-    lacked the entitlement that it `needs`, or the coach has cancelled this one booking."""
+    lacked the entitlement that it `needs`, it is for members of an organisation only (`members_only`) and they are none any more,
+    or the coach has cancelled this one booking."""
 
     class_id: ClassId
     title: str
@@ -106,6 +107,7 @@ class BookingCancelledContent(msgspec.Struct, frozen=True, tag="booking.cancelle
     starts_at_ms: int
     called_off: bool
     needs: str = ""
+    members_only: bool = False
 
 
 class VerdictContent(msgspec.Struct, frozen=True, tag="verdict.changed", tag_field="topic"):

@@ -278,6 +278,28 @@ TEMPLATES: Final = (
         ),
     ),
     Template(
+        "booking.cancelled",
+        3,
+        BookingCancelledContent,
+        tuple(
+            BookingCancelledContent(
+                class_id=ClassId(_ID),
+                title="Thursday hills",
+                coach_name="Mira",
+                starts_at_ms=_AT + 86_400_000,
+                called_off=called_off,
+                needs=needs,
+                members_only=members_only,
+            )
+            for called_off, needs, members_only in (
+                (True, "", False),
+                (False, "", False),
+                (False, "premium", False),
+                (False, "", True),
+            )
+        ),
+    ),
+    Template(
         "verdict.changed",
         1,
         VerdictContent,

@@ -6,6 +6,7 @@ organisations: a class that needs an entitlement asks for grants, as ever, at th
 another source keeps it.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from services.accounts.entitlement import check_times
@@ -41,11 +42,16 @@ class Benefits:
             await self._give(stores, by, organisation_id, account_id, held)
 
     async def lose(
-        self, stores: OrganisationStores, by: Actor, organisation_id: OrganisationId, account_id: AccountId
+        self,
+        stores: OrganisationStores,
+        by: Actor,
+        organisation_id: OrganisationId,
+        accounts: Sequence[AccountId],
     ) -> None:
-        """Somebody has gone: they have it no more."""
+        """These go, in the order of their ids: they have it no more."""
         for held in await stores.organisations.held(organisation_id):
-            await self._take(stores, by, organisation_id, account_id, held.name)
+            for account_id in accounts:
+                await self._take(stores, by, organisation_id, account_id, held.name)
 
     async def hold(
         self,

@@ -20,6 +20,7 @@ from services.access.role import OrgRole
 from services.accounts.account import Account, normal_email, normal_name
 from services.accounts.step_up import require_fresh
 from services.audit.entry import Actor, Entry, Thing, Value, actor_of
+from services.classes.organised import gone
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.ids import AccountId, Ids, OrganisationId
@@ -150,7 +151,7 @@ class Organisations:
             require(caller, to_seat(role), seated(own))
             require_owner_left(members, without=account_id)
             await stores.organisations.unseat(organisation_id, account_id)
-            await self._benefits.lose(stores, actor_of(caller), organisation_id, account_id)
+            await self._gone(stores, caller, organisation_id, account_id)
             entry = told(actor_of(caller), "organisation.removed", organisation_id, account_id, role=role)
             await stores.audit.add(entry)
         log.info("organisation.removed", organisation=str(organisation_id), account=str(account_id))
@@ -162,7 +163,7 @@ class Organisations:
             role = await allowed(stores, caller, organisation_id, may.LEAVE_ORGANISATION)
             require_owner_left(await stores.organisations.members(organisation_id), without=caller.account_id)
             await stores.organisations.unseat(organisation_id, caller.account_id)
-            await self._benefits.lose(stores, actor_of(caller), organisation_id, caller.account_id)
+            await self._gone(stores, caller, organisation_id, caller.account_id)
             entry = told(actor_of(caller), "organisation.left", organisation_id, caller.account_id, role=role)
             await stores.audit.add(entry)
         log.info("organisation.left", organisation=str(organisation_id), account=str(caller.account_id))
@@ -197,13 +198,23 @@ class Organisations:
             await allowed(stores, caller, organisation_id, may.DISSOLVE)
             require_fresh(caller, self._clock.wall_ms())
             members = await stores.organisations.members(organisation_id)
-            for account_id in sorted(member.account_id for member in members):
-                await self._benefits.lose(stores, actor_of(caller), organisation_id, account_id)
-            await stores.organisations.dissolve(organisation_id, utc(self._clock.wall_ms()))
+            by, now_ms = actor_of(caller), self._clock.wall_ms()
+            accounts = sorted(member.account_id for member in members)
+            await self._benefits.lose(stores, by, organisation_id, accounts)
+            await stores.organisations.dissolve(organisation_id, utc(now_ms))
+            await gone(stores, by, caller.account_id, organisation_id, accounts, now_ms)
             await stores.audit.add(
                 told(actor_of(caller), "organisation.dissolved", organisation_id, count=len(members))
             )
         log.info("organisation.dissolved", organisation=str(organisation_id))
+
+    async def _gone(
+        self, stores: OrganisationStores, caller: Caller, organisation_id: OrganisationId, account_id: AccountId
+    ) -> None:
+        """What somebody had by the seat that they have lost, they have no more."""
+        by = actor_of(caller)
+        await gone(stores, by, caller.account_id, organisation_id, [account_id], self._clock.wall_ms())
+        await self._benefits.lose(stores, by, organisation_id, [account_id])
 
     async def _details(
         self, stores: OrganisationStores, organisation: Organisation, role: OrgRole

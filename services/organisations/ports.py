@@ -6,14 +6,16 @@ from typing import Protocol
 
 from services.access.role import OrgRole
 from services.accounts.account import Account
-from services.accounts.entitlements import EntitlementStore, OutboxStore
+from services.accounts.entitlements import EntitlementStore as GrantStore
 from services.accounts.ports import AccountMailStore
-from services.audit.entry import AuditStore
+from services.classes.offers import EntitlementStore as AskedStore
+from services.classes.offers import SeatStore
+from services.classes.organised import OrganisedStores
 from services.kernel.ids import AccountId, AccountMailId, OrganisationId
 from services.organisations.organisation import Held, Invitation, Member, Organisation
 
 
-class OrganisationStore(Protocol):
+class OrganisationStore(SeatStore, Protocol):
     """See persistence/organisations.py. Whoever changes who sits in one holds its row. One that was dissolved is not found."""
 
     async def add(self, organisation: Organisation) -> None: ...
@@ -22,7 +24,6 @@ class OrganisationStore(Protocol):
     async def save(self, organisation: Organisation) -> None: ...
     async def dissolve(self, organisation_id: OrganisationId, at: datetime) -> None: ...
 
-    async def seat_of(self, organisation_id: OrganisationId, account_id: AccountId) -> OrgRole | None: ...
     async def members(self, organisation_id: OrganisationId) -> list[Member]: ...
     async def of_account(self, account_id: AccountId) -> list[tuple[Organisation, OrgRole]]: ...
     async def seat(
@@ -49,7 +50,11 @@ class AccountStore(Protocol):
     async def verify(self, account_id: AccountId, at: datetime) -> None: ...
 
 
-class OrganisationStores(Protocol):
+class EntitlementStore(GrantStore, AskedStore, Protocol):
+    """What its members have by it (persistence/entitlements.py)."""
+
+
+class OrganisationStores(OrganisedStores, Protocol):
     """The stores of one transaction."""
 
     @property
@@ -59,11 +64,7 @@ class OrganisationStores(Protocol):
     @property
     def entitlements(self) -> EntitlementStore: ...
     @property
-    def outbox(self) -> OutboxStore: ...
-    @property
     def account_mails(self) -> AccountMailStore: ...
-    @property
-    def audit(self) -> AuditStore: ...
 
 
 class OrganisationTransactions(Protocol):

@@ -538,6 +538,23 @@ async def an_offer(evening: Evening, _: Who) -> Asked:
     return Asked({"id": await _offered(evening)})
 
 
+def an_organisations_offer(members: str, said: object = None) -> RouteInput:
+    """What the owner offers in the name of their organisation, for these."""
+
+    async def ask(evening: Evening, _: Who) -> Asked:
+        said_of_it = _offer(evening)
+        said_of_it["terms"] = TERMS | {"organisation": str(await evening.organisation()), "members": members}
+        made = await evening.make(Who.OWNER, "POST", "/v1/offers", {"key": "k", **said_of_it})
+        return Asked({"id": made["id"]}, body=said)
+
+    return ask
+
+
+async def new_organisations_offer(evening: Evening, _: Who) -> Asked:
+    terms = TERMS | {"organisation": str(await evening.organisation())}
+    return Asked(body={"key": "k", **_offer(evening), "terms": terms})
+
+
 async def offer_change(evening: Evening, _: Who) -> Asked:
     return Asked({"id": await _offered(evening)}, body=_offer(evening))
 

@@ -345,6 +345,18 @@ ROUTES: Final = (
     ),
     # -- booking
     RouteRow("POST /v1/offers", COACHES, r.new_offer),
+    RouteRow(
+        "POST /v1/offers",
+        among_accounts(
+            FORBIDDEN,
+            "its coaches, with the role coach; to coaches who are not in it, it does not exist",
+            owner=OK,
+            co_coach=NOT_FOUND,
+            coach=NOT_FOUND,
+        ),
+        r.new_organisations_offer,
+        "in the name of an organisation",
+    ),
     RouteRow("GET /v1/offers", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/offers/{id}", ANY_ACCOUNT, r.an_offer),
     RouteRow("PUT /v1/offers/{id}", ITS_COACH, r.offer_change),
@@ -355,6 +367,34 @@ ROUTES: Final = (
         r.new_booking,
     ),
     RouteRow("GET /v1/offers/{id}/bookings", ITS_COACH, r.an_offer),
+    RouteRow(
+        "GET /v1/offers/{id}/bookings",
+        among_accounts(
+            FORBIDDEN, "the coach whose it is, and who administers its organisation", owner=OK, org_admin=OK
+        ),
+        r.an_organisations_offer("all"),
+        "of a class in the name of an organisation",
+    ),
+    RouteRow(
+        "GET /v1/offers/{id}",
+        among_accounts(
+            NO_CLASS, "who is in its organisation; to others it does not exist", owner=OK, org_admin=OK, org_member=OK
+        ),
+        r.an_organisations_offer("only"),
+        "for members only",
+    ),
+    RouteRow(
+        "POST /v1/offers/{id}/bookings",
+        among_accounts(
+            NO_CLASS,
+            "who is in its organisation, but for the coach; to others it does not exist",
+            owner=FORBIDDEN,
+            org_admin=OK,
+            org_member=OK,
+        ),
+        r.an_organisations_offer("only", {"key": "b"}),
+        "for members only",
+    ),
     RouteRow("GET /v1/bookings", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/bookings/{id}", _BOOKER, r.athletes_booking),
     RouteRow("DELETE /v1/bookings/{id}", _BOOKER, r.athletes_booking),

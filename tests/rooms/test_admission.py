@@ -4,13 +4,17 @@ import msgspec
 import pytest
 
 from persistence.stores import Transactions
+from rooms.hall import removal_key, said_removed
+from rooms.room import channel_of
 from services.accounts.entitlements import Entitlements
 from services.classes.bookings import Bookings
 from services.classes.offer import MS_PER_MINUTE, Terms
 from services.classes.offers import Offers, open_doors
 from services.kernel.caller import Caller
+from services.kernel.clock import utc
 from services.kernel.ids import ClassId, Uuid7Ids
-from services.kernel.problems import DoorsShut, EntitlementNeeded, NotBooked
+from services.kernel.problems import DoorsShut, EntitlementNeeded, Forbidden, NotBooked
+from services.organisations.organisations import Organisations
 from tests.rooms.conftest import World
 
 IN_MIN = 20
@@ -133,3 +137,28 @@ async def test_a_screen_of_the_class_needs_nothing(world: World) -> None:
     live = await node.classes.create(await world.person("Mia", coach=True), "Hills", "premium")
     screen = msgspec.structs.replace(await world.person("Wall"), roles=frozenset({"display"}), class_id=live.id)
     assert (await node.join(node.connect(screen), live.code, "spectator")).you is None
+
+
+async def test_who_is_removed_from_its_organisation_is_out_of_a_class_for_members_on_an_open_connection(
+    world: World, hall: Hall
+) -> None:
+    """ASVS 8.3.2: a right that is taken holds at once, on what has been open all along; as a worker says it on every node."""
+    node, mia, ada = world.node(), await world.person("Mia", coach=True), await world.person("Ada")
+    organisations = Organisations(hall.transactions, world.clock, Uuid7Ids(world.clock))
+    gym = (await organisations.make(mia, "Harbour Gym")).organisation.id
+    async with hall.transactions() as stores:
+        await stores.organisations.seat(gym, ada.account_id, "member", utc(world.clock.wall_ms()))
+    terms = Terms("Hills", 45, 5, booked_only=False, doors_open_min=5, organisation=gym, members="only")
+    starts_ms = world.clock.wall_ms() + IN_MIN * MS_PER_MINUTE
+    class_id = (await hall.offers.create(mia, starts_ms, terms, "key")).id
+    code = await hall.open(class_id)
+    phone, watch = node.connect(ada), node.connect(ada)
+    joined = await node.join(phone, code)
+    assert joined.you is not None
+    await organisations.remove(mia, gym, ada.account_id)
+    with pytest.raises(Forbidden, match="members of its organisation"):
+        await node.join(watch, code)
+    said = said_removed(class_id, ada.account_id, joined.you.n, 1)
+    await node.rooms.feeds.append(channel_of(class_id), "room.removed", said, removal_key(ada.account_id, 1))
+    await world.advance(0)
+    assert class_id not in phone.rooms

@@ -58,6 +58,7 @@ from services.notifications.content import (
     WorkoutContent,
 )
 from services.notifications.telling import IDS_PER_FACT
+from services.organisations.organisations import Organisations
 from services.privacy.erasure import GRACE_MS
 from services.privacy.erasures import Erasures
 from services.training import workouts
@@ -550,6 +551,27 @@ async def test_who_lacked_what_the_class_needs_when_it_was_their_turn_is_told_wh
     assert notification.account_id == bob.account_id
     assert isinstance(notification.content, BookingCancelledContent)
     assert notification.content.needs == "premium"
+
+
+async def test_who_has_lost_a_place_with_their_seat_in_an_organisation_is_told_why(
+    world: Notified, notifying: Notifying
+) -> None:
+    mira, ana = await a_coach(world), await world.account("Ana")
+    organisations = Organisations(world.transactions, world.clock, world.ids)
+    gym = (await organisations.make(mira, "Harbour Gym")).organisation.id
+    async with world.transactions() as stores:
+        await stores.organisations.seat(gym, ana.account_id, "member", utc(world.clock.wall_ms()))
+    await world.book(ana, await world.offer(mira, organisation=gym, members="only"))
+    await organisations.remove(mira, gym, ana.account_id)
+    for fact in await world.told():
+        if isinstance(fact, BookingCancelled):
+            await happen(world, notifying, fact)
+    async with world.transactions() as stores:
+        ids = [NotificationId(row["id"]) for row in await stores.tx.fetch("SELECT id FROM notifications")]
+        (notification,) = await stores.notifications.by_ids(ids)
+    assert notification.account_id == ana.account_id
+    assert isinstance(notification.content, BookingCancelledContent)
+    assert notification.content.members_only
 
 
 async def test_when_a_class_is_called_off_all_who_had_booked_are_told_in_pages(

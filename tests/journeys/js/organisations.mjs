@@ -39,7 +39,7 @@ async function register(name, email) {
 async function logIn(page, email) {
   await page.locator("#field-email").fill(email);
   await page.locator("#field-password").fill(PASSWORD);
-  await page.getByRole("button", { name: "Log in" }).click();
+  await page.getByRole("button", { name: "Log in", exact: true }).click();
   await page.getByRole("heading", { name: "Organisation", exact: true }).waitFor();
 }
 
@@ -58,12 +58,13 @@ await journey(async (tell) => {
     await withPage(browser, { viewport: LAPTOP }, async (mira) => {
       await mira.goto(`${BASE_URL}/organisation`);
       await logIn(mira, MIRA);
-      await mira.getByLabel("Name").fill("Harbour Gym");
+      await mira.getByRole("textbox", { name: "Name" }).fill("Harbour Gym");
       await mira.getByRole("button", { name: "Make it" }).click();
       await mira.getByText("1 of 10 seats taken").waitFor();
-      await mira.getByLabel("E-mail address").fill(ANA);
-      await mira.getByLabel("As", { exact: true }).selectOption("coach");
-      await mira.getByRole("button", { name: "Invite" }).click();
+      const inviting = mira.getByRole("form", { name: "Invite somebody into Harbour Gym" });
+      await inviting.getByLabel("E-mail address").fill(ANA);
+      await inviting.getByLabel("As", { exact: true }).selectOption("coach");
+      await inviting.getByRole("button", { name: "Invite" }).click();
       await mira.getByText(`A mail is on its way to ${ANA}.`).waitFor();
       await mira.getByText("1 kept for who is invited").waitFor();
       await seen(mira, "organisation-owner");

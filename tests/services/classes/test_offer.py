@@ -20,7 +20,7 @@ from services.classes.offer import (
     reminder_due,
 )
 from services.kernel.caller import AccountRole, Caller
-from services.kernel.ids import AccountId, ClassId, LoginId
+from services.kernel.ids import AccountId, ClassId, LoginId, OrganisationId
 from services.kernel.problems import (
     BadShape,
     BookingShut,
@@ -112,6 +112,52 @@ def test_who_is_let_in(caller: Caller, asked: Asked, minutes: int, problem: type
         return
     with pytest.raises(problem):
         may_come_in(OFFER, caller, asked, at(minutes))
+
+
+FIRST = replace(TERMS, organisation=OrganisationId(UUID(int=7)), members="first", others_open_min=120)
+ONLY = replace(FIRST, members="only")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "seated", "open_"), [(-600, True, True), (-121, False, False), (-120, False, True)]
+)
+def test_members_book_before_others_where_the_terms_say_so(minutes: int, seated: bool, open_: bool) -> None:
+    offer = replace(OFFER, terms=FIRST)
+    if open_:
+        may_book(offer, JONAS, at(minutes), seated=seated)
+        return
+    with pytest.raises(BookingShut) as refused:
+        may_book(offer, JONAS, at(minutes), seated=seated)
+    assert refused.value.data == {"opens_at_ms": at(-120), "closes_at_ms": at(-30)}
+
+
+def test_a_class_for_members_only_lets_in_its_coach_its_screens_and_members_who_have_a_place() -> None:
+    """ASVS 8.2.2."""
+    offer = replace(OFFER, terms=ONLY)
+    may_come_in(offer, JONAS, replace(BOOKED, seated=True), at(0))
+    for caller in (MIRA, SCREEN):
+        may_come_in(offer, caller, STRANGER, at(0))
+    for asked in (BOOKED, Asked(booked=True, member=True)):
+        with pytest.raises(Forbidden, match="members of its organisation"):
+            may_come_in(offer, JONAS, asked, at(0))
+    with pytest.raises(NotBooked):
+        may_come_in(offer, JONAS, replace(STRANGER, seated=True), at(0))
+
+
+@pytest.mark.parametrize(
+    ("terms", "path"),
+    [
+        (replace(ONLY, organisation=None), "$.terms.members"),
+        (replace(FIRST, others_open_min=30), "$.terms.others_open_min"),
+        (replace(FIRST, others_open_min=600), "$.terms.others_open_min"),
+    ],
+)
+def test_members_of_no_organisation_and_others_before_them_or_too_late_are_refused(terms: Terms, path: str) -> None:
+    with pytest.raises(BadShape) as refused:
+        check(terms)
+    assert refused.value.path == path
+    for fine in (FIRST, ONLY, replace(ONLY, others_open_min=0)):
+        check(fine)
 
 
 def test_without_booked_only_the_doors_alone_decide() -> None:

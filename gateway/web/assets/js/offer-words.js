@@ -5,10 +5,13 @@ import { count } from "./words.js";
 
 export const LEVEL_WORDS = { all: "for all", beginner: "beginners", intermediate: "intermediate", advanced: "advanced" };
 
-/** Level, length and what to bring. @param {any} offer */
-export function aboutWords({ terms }) {
+const MEMBERS_WORDS = { all: "", first: ", members first", only: ", members only" };
+
+/** Level, length, in whose name and for whom, and what to bring. @param {any} offer */
+export function aboutWords({ terms, organisation }) {
+  const name = organisation ? organisation + MEMBERS_WORDS[terms.members ?? "all"] : "";
   const bring = terms.equipment?.length ? `bring: ${terms.equipment.join(", ")}` : "";
-  return [`${terms.duration_min} min`, LEVEL_WORDS[terms.level ?? "all"], bring].filter(Boolean).join(" · ");
+  return [`${terms.duration_min} min`, LEVEL_WORDS[terms.level ?? "all"], name, bring].filter(Boolean).join(" · ");
 }
 
 /** How full it is. @param {any} offer */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { aboutWords } from "../../../../gateway/web/assets/js/offer-words.js";
 import { filled, mayGive, questionWords, seatsWords } from "../../../../gateway/web/assets/js/organisation-words.js";
 
 test("an admin is offered no role above their own, and a member none", () => {
@@ -19,6 +20,12 @@ test("seats are counted in words", () => {
 test("the bar of an organisation that has more people than seats is full", () => {
   assert.equal(filled(10, 3), 30);
   assert.equal(filled(2, 5), 100);
+});
+
+test("a class on offer says in whose name it is, and for whom", () => {
+  const terms = { duration_min: 45, members: "only" };
+  assert.equal(aboutWords({ terms, organisation: "Harbour Gym" }), "45 min · for all · Harbour Gym, members only");
+  assert.equal(aboutWords({ terms: { duration_min: 45, level: "beginner" } }), "45 min · beginners");
 });
 
 test("a link says which organisation asks whom", () => {
