@@ -8,15 +8,16 @@ import { Problem } from "./problem.js";
  * Shows a heading, some words, and a form with one button.
  * @param {HTMLElement} place
  * @param {{title: string, words: string, fields?: ReturnType<typeof import("./account-form.js").field>[], button: string,
- *          act: () => Promise<void>}} card `act` throws a `Problem` for what is refused, which is shown
+ *          heading?: "h1" | "h2", act: () => Promise<void>}} card `act` throws a `Problem` for what is refused, which is shown;
+ *          `heading` "h2" on a page that has a first heading of its own
  */
-export function ask(place, { title, words, fields = [], button, act }) {
+export function ask(place, { title, words, fields = [], button, heading = "h1", act }) {
   const trouble = make("p", { class: "trouble", role: "alert" });
   const press = make("button", { class: "button button-primary button-wide", type: "submit" }, button);
   const form = make(
     "form",
     { class: "card form account-form", novalidate: true },
-    make("h1", { tabindex: "-1" }, title),
+    make(heading, { tabindex: "-1" }, title),
     make("p", { class: "muted" }, words),
     ...fields.map(({ row }) => row),
     trouble,
@@ -48,13 +49,13 @@ export function ask(place, { title, words, fields = [], button, act }) {
 }
 
 /** Shows a heading, some words, and where to go from here. */
-export function say(place, { title, words, to, go }) {
+export function say(place, { title, words, to, go, heading = "h1" }) {
   show(
     place,
     make(
       "section",
       { class: "card form account-form" },
-      make("h1", { tabindex: "-1" }, title),
+      make(heading, { tabindex: "-1" }, title),
       make("p", { class: "muted", role: "status" }, words),
       make("a", { class: "button button-primary button-wide", href: to }, go),
     ),
@@ -74,5 +75,5 @@ export function forgetLink() {
 
 function show(place, card) {
   place.replaceChildren(card);
-  card.querySelector("h1").focus();
+  card.querySelector("h1, h2").focus();
 }

@@ -197,6 +197,7 @@ async function showInvitation() {
       title: `You are invited into ${seen.organisation}`,
       words: questionWords(seen),
       button: "Take the seat",
+      heading: "h2",
       act: () => accept(token),
     });
     const no = make("button", { class: "button button-wide", type: "button", onclick: () => whileBusy(no, () => decline(token)) }, "No, thank you");
@@ -234,7 +235,7 @@ function answered(words) {
 }
 
 function over(words, title = "This invitation is over") {
-  say(byId("invitation"), { title, words, to: "/organisation", go: "To your organisations" });
+  say(byId("invitation"), { title, words, to: "/organisation", go: "To your organisations", heading: "h2" });
 }
 
 byId("make").addEventListener("submit", (event) => {
