@@ -432,6 +432,7 @@ SEATS_OF = Route(
     path=OrganisationPath,
     reply=SeatsView,
     auth="admin",
+    problems=(NotFound,),
 )
 SET_SEATS = Route(
     "PUT",
@@ -447,6 +448,7 @@ SET_SEATS = Route(
     path=OrganisationPath,
     reply=SeatsView,
     auth="admin",
+    problems=(NotFound,),
 )
 ENTITLE_ORGANISATION = Route(
     "PUT",
@@ -465,6 +467,7 @@ ENTITLE_ORGANISATION = Route(
     path=HeldPath,
     reply=SeatsView,
     auth="admin",
+    problems=(NotFound,),
 )
 UNENTITLE_ORGANISATION = Route(
     "DELETE",
@@ -480,4 +483,5 @@ UNENTITLE_ORGANISATION = Route(
     path=HeldPath,
     reply=SeatsView,
     auth="admin",
+    problems=(NotFound,),
 )
