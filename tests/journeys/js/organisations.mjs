@@ -1,6 +1,6 @@
 /**
- * An organisation in a real browser: Mira makes one and invites Ana, who has no account yet; Ana follows the link in her mail, and Mira
- * removes her again.
+ * An organisation in a real browser: Mira makes one and invites Ana, who has no account yet; Ana follows the link in her mail and
+ * books a class for members only, and Mira removes her again.
  *
  *     BASE_URL=http://127.0.0.1:8080 MAILS_URL=http://127.0.0.1:8025/mails node organisations.mjs
  *
@@ -12,6 +12,7 @@ import { randomUUID } from "node:crypto";
 import { LAPTOP, PHONE, fits, shot, speaks, withBrowser, withPage } from "./browser.mjs";
 import { BASE_URL, eventually, http, journey } from "./client.mjs";
 
+const DAY_MS = 86_400_000;
 const PASSWORD = "seven brown foxes rowing";
 const MIRA = `mira-${randomUUID().slice(0, 8)}@example.org`;
 const ANA = `ana-${randomUUID().slice(0, 8)}@example.org`;
@@ -29,11 +30,34 @@ async function linkIn(to, subject) {
 }
 
 /** Somebody registers, and proves their address. */
-async function register(name, email) {
-  await http("POST", "/v1/registrations", { body: { email, password: PASSWORD, name }, status: 202 });
+async function register(name, email, role = "member") {
+  await http("POST", "/v1/registrations", { body: { email, password: PASSWORD, name, role }, status: 202 });
   const link = await linkIn(email, "Confirm your e-mail address");
   const token = link.split("=").at(-1);
   await http("POST", "/v1/registrations/finish", { body: { token, password: PASSWORD }, status: 201 });
+}
+
+/** The access token of a login beside the one in the browser. */
+async function tokenOf(email) {
+  const { access_token: token } = await http("POST", "/v1/logins", { body: { email, password: PASSWORD }, status: 201 });
+  return token;
+}
+
+/** Mira offers a class for members only. */
+async function offer() {
+  const token = await tokenOf(MIRA);
+  const { organisations } = await http("GET", "/v1/organisations", { token });
+  const terms = { title: "Harbour hills", duration_min: 45, capacity: 1, organisation: organisations[0].id, members: "only" };
+  const body = { key: randomUUID(), starts_at_ms: Date.now() + DAY_MS, terms };
+  return http("POST", "/v1/offers", { token, body, status: 201 });
+}
+
+/** What Mira sees in the names of who has booked it, opened anew. */
+async function roster(page) {
+  await page.reload();
+  await page.getByText("Classes in its name").click();
+  await page.getByText("Harbour hills").waitFor();
+  await page.getByText("Who has booked").click();
 }
 
 async function logIn(page, email) {
@@ -54,7 +78,7 @@ async function seen(page, name) {
 
 await journey(async (tell) => {
   await withBrowser(async (browser) => {
-    await register("Mira", MIRA);
+    await register("Mira", MIRA, "coach");
     await withPage(browser, { viewport: LAPTOP }, async (mira) => {
       await mira.goto(`${BASE_URL}/organisation`);
       await logIn(mira, MIRA);
@@ -85,12 +109,21 @@ await journey(async (tell) => {
         tell("the seat is taken");
       });
 
-      await mira.reload();
+      const { id } = await offer();
+      await http("POST", `/v1/offers/${id}/bookings`, { token: await tokenOf(ANA), body: { key: randomUUID() }, status: 201 });
+      await roster(mira);
+      await mira.getByRole("list", { name: "Booked: Harbour hills" }).getByText("Ana", { exact: true }).waitFor();
+      await seen(mira, "organisation-roster");
+      tell("who administers it sees who has booked its class");
+
       await mira.getByRole("button", { name: "Remove Ana" }).click();
       await mira.getByRole("button", { name: "Remove them" }).click();
       await mira.getByText("Ana is out.").waitFor();
       await mira.getByText("1 of 10 seats taken").waitFor();
-      tell("removed");
+      await roster(mira);
+      await mira.getByText("Nobody yet.").waitFor();
+      await http("GET", `/v1/offers/${id}`, { token: await tokenOf(ANA), status: 404 });
+      tell("removed, and with her seat her place has gone");
     });
   });
 });

@@ -7,6 +7,7 @@ import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
 import { guarded } from "./guarded.js";
 import { call } from "./http.js";
 import { memberPage } from "./member-page.js";
+import { classesOf } from "./organisation-classes.js";
 import { ROLES, filled, invitedWords, mayGive, questionWords, seatsWords } from "./organisation-words.js";
 import { Problem } from "./problem.js";
 import { steppingUp } from "./step-up.js";
@@ -55,6 +56,7 @@ class Page {
       make("ul", { class: "list", "aria-label": `Members of ${name}` }, ...members.map((each) => this.#member(organisation, each, gives))),
       invitations.length > 0 &&
         make("ul", { class: "list", "aria-label": `Invited into ${name}` }, ...invitations.map((each) => this.#invited(organisation, each, gives))),
+      classesOf(this.login, organisation, gives.length > 0),
       gives.length > 0 && this.#inviting(organisation, gives),
       this.#tools(organisation, members),
       gives.length > 0 && make("p", { class: "muted" }, "For the operator, it is ", make("span", { class: "organisation-id" }, id)),

@@ -2,6 +2,7 @@
  * Organisations in words, and what a page offers whoever looks at one: pure. What may be done is decided by the server; this only
  * keeps a page from offering what it would refuse.
  */
+import { placesWords } from "./offer-words.js";
 import { moment } from "./words.js";
 
 /** What each role is called. */
@@ -24,6 +25,12 @@ export const filled = (seats, taken) => Math.min(100, Math.round((100 * taken) /
 
 /** @param {{role: string, until_ms: number}} invitation */
 export const invitedWords = ({ role, until_ms: until }) => `invited as ${ROLES[role].toLowerCase()}, until ${moment(until)}`;
+
+/** When a class is, who gives it and how full it is. @param {any} offer */
+export const classWords = (offer) => `${moment(offer.starts_at_ms)}, with ${offer.coach_name}: ${placesWords(offer)}`;
+
+/** Somebody who has booked. @param {{name: string, state: string}} line */
+export const bookedWords = ({ name, state }) => (state === "waitlisted" ? `${name}, waiting` : name);
 
 /** What a link asks. @param {{organisation: string, email: string, role: string}} seen */
 export const questionWords = ({ organisation, email, role }) =>

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { aboutWords } from "../../../../gateway/web/assets/js/offer-words.js";
-import { filled, mayGive, questionWords, seatsWords } from "../../../../gateway/web/assets/js/organisation-words.js";
+import { bookedWords, filled, mayGive, questionWords, seatsWords } from "../../../../gateway/web/assets/js/organisation-words.js";
 
 test("an admin is offered no role above their own, and a member none", () => {
   assert.deepEqual(mayGive("owner"), ["owner", "admin", "coach", "member"]);
@@ -26,6 +26,11 @@ test("a class on offer says in whose name it is, and for whom", () => {
   const terms = { duration_min: 45, members: "only" };
   assert.equal(aboutWords({ terms, organisation: "Harbour Gym" }), "45 min · for all · Harbour Gym, members only");
   assert.equal(aboutWords({ terms: { duration_min: 45, level: "beginner" } }), "45 min · beginners");
+});
+
+test("whoever waits for a place is told from who has one", () => {
+  assert.equal(bookedWords({ name: "Ana", state: "confirmed" }), "Ana");
+  assert.equal(bookedWords({ name: "Ben", state: "waitlisted" }), "Ben, waiting");
 });
 
 test("a link says which organisation asks whom", () => {
