@@ -145,7 +145,8 @@ class Offers:
 
     async def create(self, caller: Caller, starts_ms: int, terms: Terms, key: str) -> OfferView:
         """Offer a class; the same request again with its `key` finds the one it made. Raises `Forbidden` for anybody but coaches,
-        `BadShape`, `KeyReused`, `NotFound` for a script that is not in the caller's library or an organisation that they are not in."""
+        `BadShape`, `KeyReused`, `NotFound` for a script that is not in the caller's library or an organisation that they are not
+        in."""
         require_held(caller, may.CREATE_OFFER)
         check(terms)
         now_ms = self._clock.wall_ms()

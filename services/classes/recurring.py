@@ -60,8 +60,8 @@ class Recurring:
 
     async def create(self, caller: Caller, rule: Weekly, terms: Terms, key: str) -> SeriesView:
         """Make a series and offer its next classes; the same request again with its `key` finds the one it made. Raises `Forbidden`
-        for anybody but coaches, `BadShape`, `KeyReused`, `NotFound` for a script that is not in the caller's library or an organisation
-        that they are not in."""
+        for anybody but coaches, `BadShape`, `KeyReused`, `NotFound` for a script that is not in the caller's library or an
+        organisation that they are not in."""
         require_held(caller, may.CREATE_SERIES)
         check(terms)
         rules.check(rule, terms)
