@@ -78,7 +78,7 @@ class Gym:
         now = utc(self.world.clock.wall_ms())
         async with self.world.transactions() as stores:
             await admit(stores, live, who, now)
-            await seat(stores.classes, live, who.account_id, "athlete", now)
+            await seat(stores, live, who.account_id, "athlete", now)
 
     async def is_in(self, who: Caller, live: LiveClass) -> bool:
         async with self.world.transactions() as stores:
