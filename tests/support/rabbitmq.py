@@ -253,11 +253,11 @@ def rabbitmq() -> Iterator[RabbitMQ]:
     with open_rabbitmq() as broker:
         # In a thread of its own: this one has a loop already.
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(asyncio.run, _first_of_each(broker.url)).result()
+            pool.submit(asyncio.run, first_of_each(broker.url)).result()
         yield broker
 
 
-async def _first_of_each(url: str) -> None:
+async def first_of_each(url: str) -> None:
     """Have the broker make its first quorum queue and its first stream: that starts parts of it, which may take longer on a busy
     machine than a publish has patience for."""
     async with asyncio.timeout(START_S), await aio_pika.connect(url) as connection:

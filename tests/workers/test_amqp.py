@@ -11,7 +11,8 @@ from aio_pika.abc import HeadersType
 
 from services.kernel.facts import AnyFact, Envelope, Fact, WorkoutFinished
 from services.kernel.ids import FactId
-from tests.support.rabbitmq import RabbitMQ
+from tests.support.rabbitmq import RabbitMQ, first_of_each, open_rabbitmq
+from tests.support.system_parts import require
 from tests.support.task_buses import (
     CLOCK,
     LADDER,
@@ -44,6 +45,16 @@ async def bench(rabbitmq: RabbitMQ) -> AsyncIterator[AmqpBench]:
     made = AmqpBench(rabbitmq.url)
     yield made
     await made.remove()
+
+
+@pytest.fixture
+async def mortal() -> AsyncIterator[RabbitMQ]:
+    """A broker to be killed. One that was may stumble later over what it finds on its disk of queues that are gone, so it is not
+    that of the other tests."""
+    require("rabbitmq")
+    with open_rabbitmq() as broker:
+        await first_of_each(broker.url)
+        yield broker
 
 
 # -- what lies on the broker --------------------------------------------------------------------------------------
@@ -136,9 +147,8 @@ async def test_a_message_that_kills_its_worker_every_time_is_parked_by_the_broke
 # -- a broker that goes away --------------------------------------------------------------------------------------
 
 
-async def test_a_broker_that_is_killed_loses_nothing_and_the_same_loops_go_on(
-    bench: AmqpBench, rabbitmq: RabbitMQ
-) -> None:
+async def test_a_broker_that_is_killed_loses_nothing_and_the_same_loops_go_on(mortal: RabbitMQ) -> None:
+    bench = AmqpBench(mortal.url)
     queue = bench.queue(concurrency=4)
     before, after = [an_envelope() for _ in range(50)], [an_envelope() for _ in range(10)]
     seen, late = Seen(), Seen()
@@ -147,12 +157,12 @@ async def test_a_broker_that_is_killed_loses_nothing_and_the_same_loops_go_on(
         await bus.publish(*before)
         async with consuming(bus, queue, seen):
             await seen.times(50)
-            rabbitmq.kill()
+            mortal.kill()
             with pytest.raises(BusUnavailable) as refused:
                 await bus.publish(*after)
             assert refused.value.taken == frozenset()
-            rabbitmq.launch()
-            await asyncio.to_thread(rabbitmq.wait)
+            mortal.launch()
+            await asyncio.to_thread(mortal.wait)
 
             async def published() -> bool:
                 try:
@@ -197,9 +207,8 @@ async def test_a_broker_that_freezes_costs_a_publisher_no_more_than_its_timeout(
     await bus.close()
 
 
-async def test_an_acknowledgement_that_is_lost_means_a_second_delivery_and_no_more(
-    bench: AmqpBench, rabbitmq: RabbitMQ
-) -> None:
+async def test_an_acknowledgement_that_is_lost_means_a_second_delivery_and_no_more(mortal: RabbitMQ) -> None:
+    bench = AmqpBench(mortal.url)
     queue, envelope = bench.queue(), an_envelope()
     inside, go_on = asyncio.Event(), asyncio.Event()
     effects: list[FactId] = []
@@ -213,10 +222,10 @@ async def test_an_acknowledgement_that_is_lost_means_a_second_delivery_and_no_mo
         await bus.publish(envelope)
         async with asyncio.timeout(WAIT_S):
             await inside.wait()
-        rabbitmq.kill()
+        mortal.kill()
         go_on.set()
-        rabbitmq.launch()
-        await asyncio.to_thread(rabbitmq.wait)
+        mortal.launch()
+        await asyncio.to_thread(mortal.wait)
         await eventually(lambda: len(effects) == 2)
     assert effects == [envelope.id, envelope.id]
 
