@@ -288,6 +288,14 @@ class Settings:
         "open",
         "open: whoever registers may choose to be a coach. closed: everybody registers as a member.",
     )
+    coach_needs: str = option(
+        "PACELINE_COACH_NEEDS",
+        text("the name of an entitlement, for example coaching", r"|(?=.{1,40}$)[a-z0-9]+(-[a-z0-9]+)*"),
+        "",
+        "The entitlement without which nobody who leads a class is shown the heart rates in it, beside what everybody in the "
+        "room sees. Granting and withdrawing it holds in less than a second, in classes that go on, too.",
+        empty="nothing is asked of coaches",
+    )
     signup: str = option(
         "PACELINE_SIGNUP",
         choice("auto", "direct", "verified"),

@@ -71,6 +71,7 @@ from rooms.hall import Hall
 from rooms.lobbying import Lobbying, LobbyRoom
 from rooms.looking import Looking
 from rooms.muting import Muting
+from rooms.planning import Planning
 from rooms.players import Players
 from rooms.rankings import Boards
 from rooms.reacting import Reacting
@@ -226,6 +227,7 @@ class Parts:
     streams: Streams
     guarding: Guarding
     looking: Looking
+    planning: Planning
     accounts: Accounts
     classes: Classes
     bus: OperatedBus
@@ -334,10 +336,12 @@ async def open_parts(
         safety = Safety(transactions, clock, ids)
         guarding = Guarding(safety, clock)
         looking = Looking(rooms, transactions, clock)
+        coach_needs = settings.coach_needs or None
+        planning = Planning(rooms, transactions, clock, coach_needs)
         streams = Streams(
             transactions, rooms, clock, ids, commit_interval_s=settings.commit_interval_ms / 1000, guarding=guarding
         )
-        classes = Classes(transactions, clock, ids, rooms)
+        classes = Classes(transactions, clock, ids, rooms, coach_needs)
         timelines = Timelines(transactions, clock, clocks)
         lobbying = Lobbying(rooms, Lobbies(transactions, clock, LobbyRoom(rooms, clocks.moved)))
         challenges = Challenges(transactions, clock, ids, hot, switches)
@@ -668,7 +672,7 @@ async def open_parts(
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
             settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, reacting, comebacks,
-            tapes, players, watching, streams, guarding, looking, accounts, classes, bus, lookout, wakeups, bell, relay,
+            tapes, players, watching, streams, guarding, looking, planning, accounts, classes, bus, lookout, wakeups, bell, relay,
             audit_linker, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders, delivery_watch,
             webhook_sender, signing_in, app, sockets, login_watch, revocation, renewals, keys, flags, admin_ui,
             demo,
@@ -722,6 +726,7 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("tapes", parts.tapes.run(), parts.tapes.stop)
         program.start("guarding", parts.guarding.run())
         program.start("looking", parts.looking.run())
+        program.start("planning", parts.planning.run())
         program.start("presence", parts.presence.run(), parts.presence.stop)
         program.start("rooms", parts.rooms.run(), parts.rooms.stop)
         program.start("feeds", parts.rooms.feeds.run())

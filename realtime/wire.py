@@ -700,12 +700,14 @@ class CockpitRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class CockpitSnapshot(Shape, frozen=True):
-    """All athletes of the class, to those who lead it. Replaces everything a client knew of this cockpit."""
+    """All athletes of the class, to those who lead it. Replaces everything a client knew of this cockpit. `needs`: the entitlement
+    without which this installation shows it to no coach, and which you lack; nothing follows until you have it."""
 
     class_id: ClassId
     at_ms: int
     members: tuple[CockpitMember, ...]
     rows: tuple[CockpitRow, ...]
+    needs: str | None = None
 
 
 class CockpitChanges(Shape, frozen=True):

@@ -34,6 +34,7 @@ class Cockpit:
         self._rows: dict[int, CockpitRow] = {}
         self._snapshot: Frame | None = None
         self._knowing: set[str] = set()
+        self._lacking: set[str] = set()
         self.bodies: set[int] = set()
         """The numbers of those whose heart rate is in it."""
 
@@ -74,6 +75,12 @@ class Cockpit:
         have."""
         new = set(coaches) - self._knowing
         self._knowing = set(coaches)
+        return new
+
+    def newly_lacking(self, connections: Collection[str]) -> set[str]:
+        """Which of these connections, now all that lead the class here without what they need to see it, have not been told so."""
+        new = set(connections) - self._lacking
+        self._lacking = set(connections)
         return new
 
     def rest(self) -> None:

@@ -35,6 +35,7 @@ from realtime.wire import (
     BoardFiltered,
     BoardSnapshot,
     ClassEndedView,
+    CockpitSnapshot,
     LobbyView,
     Missed,
     RoomJoin,
@@ -52,6 +53,8 @@ from rooms.named_now import retold
 from rooms.room import Room, channel_of, view_of
 from rooms.screen import Screen
 from rooms.seating import admit, admit_rider, seat
+from services.access.policy import Reason
+from services.classes.coach_plan import NOTHING_NEEDED, CoachPlan
 from services.classes.leading import may_see_heart_rate
 from services.classes.live_class import LiveClass, Membership, may_enter
 from services.classes.metric import Basis
@@ -95,6 +98,7 @@ OnReset = Callable[[Room, str], None]
 WithheldFrom = Callable[[Room, Frame], Collection[Connection]]
 OnLoad = Callable[[Room], None]
 OnLook = Callable[[Caller, Room], None]
+PlanOf = Callable[[AccountId], CoachPlan]
 
 
 @dataclass(slots=True)
@@ -115,8 +119,9 @@ class Rooms:
     """All rooms of this node. `flush` commits what streams have sent; set by the wiring (see `streams.py`). `on_join` is
     awaited before a join is answered (see `comebacks.py`); `on_reset` hears that events of a room may have been missed here, up to
     a position (see `clocks.py`); `on_load` gets each room before anybody is seated (see `tapes.py`);
-    `on_look` hears who is about to be shown the cockpit of a room (see `looking.py`); `withheld_from` says who in a
-    room here is not to get an event that was said there (see `screening.py`). Without a `presence` of all nodes, who is there is
+    `on_look` hears who is about to be shown the cockpit of a room (see `looking.py`), `plan_of` says whether they have what the
+    installation asks of coaches (see `planning.py`); `withheld_from` says who in a room here is not to get an event that was said
+    there (see `screening.py`). Without a `presence` of all nodes, who is there is
     known of this process alone; without `limits` of all nodes, this one counts by itself."""
 
     def __init__(
@@ -155,6 +160,7 @@ class Rooms:
         self.withheld_from: WithheldFrom = _withheld_from_nobody
         self.on_load: OnLoad = _nobody_records
         self.on_look: OnLook = _nobody_notes_looks
+        self.plan_of: PlanOf = _nothing_needed
         self.statistics: Final = RoomsStatistics()
         node.listen(Share, self._merge)
         node.listen(WholeWanted, self._want_whole)
@@ -615,8 +621,9 @@ class Rooms:
                 connection.push(frame((moved[account_id],)), key=key)
 
     def _tell_cockpit(self, room: Room, now_ms: int) -> None:
-        """To those who lead the class, what changed of all its athletes."""
+        """To those who lead the class, what changed of all its athletes; to those of them who lack what they need for it, that."""
         coaches = self._who_may_see(room)
+        self._tell_lacking(room, set(room.coaches_here()) - set(coaches), now_ms)
         if not coaches:
             room.cockpit.rest()
             return
@@ -639,12 +646,35 @@ class Rooms:
     def _who_may_see(self, room: Room) -> tuple[str, ...]:
         """The connections of those who lead the class and may see heart rates in it. Who of the athletes agrees, the nodes that
         know their figures first-hand decide by the same consent, before they tell (rooms/redaction.py)."""
-        callers = ((each, self.node.hub.get(each)) for each in room.coaches_here())
-        return tuple(
-            each
-            for each, connection in callers
-            if connection is not None and may_see_heart_rate(room.live, connection.caller, None).allowed
-        )
+        return tuple(each for each in room.coaches_here() if self._sees(room, each) == "allowed")
+
+    def _sees(self, room: Room, connection_id: str) -> Reason | None:
+        """Whether whoever leads the class sees hearts in it, and if not, why; None for who has gone."""
+        connection = self.node.hub.get(connection_id)
+        if connection is None:
+            return None
+        caller = connection.caller
+        return may_see_heart_rate(room.live, caller, None, self.plan_of(caller.account_id)).reason
+
+    def _tell_lacking(self, room: Room, shown_nothing: Collection[str], now_ms: int) -> None:
+        """Say once that a cockpit is empty because of what its coach lacks; not before that was looked up."""
+        lacking: dict[str, str] = {}
+        for connection_id in shown_nothing:
+            connection = self.node.hub.get(connection_id)
+            if connection is not None and self._sees(room, connection_id) == "plan_missing":
+                plan = self.plan_of(connection.caller.account_id)
+                if plan.needs is not None and plan.lacks != "unknown":
+                    lacking[connection_id] = plan.needs
+        for connection_id in room.cockpit.newly_lacking(lacking):
+            connection = self.node.hub.get(connection_id)
+            if connection is not None:
+                empty = CockpitSnapshot(room.live.id, now_ms, (), (), needs=lacking[connection_id])
+                connection.push(event_frame("cockpit.snapshot", empty), key=f"cockpit {room.channel}")
+
+    def leading_here(self) -> set[AccountId]:
+        """The accounts that are connected to a room through this node and lead its class."""
+        callers = (self.node.hub.get(each) for room in self._rooms.values() for each in room.coaches_here())
+        return {connection.caller.account_id for connection in callers if connection is not None}
 
     def _tell_receipts(self, room: Room, coaches: Iterable[str], now_ms: int) -> None:
         frame = room.cues.receipts_frame(now_ms)
@@ -735,6 +765,11 @@ async def _nobody_notes(connection: Connection, class_id: ClassId, request: Room
 
 def _nobody_notes_looks(caller: Caller, room: Room) -> None:
     """Nobody is told who leads a class and sees the hearts in it."""
+
+
+def _nothing_needed(account_id: AccountId) -> CoachPlan:
+    """Nothing is asked of coaches."""
+    return NOTHING_NEEDED
 
 
 def _nobody_records(room: Room) -> None:

@@ -1,7 +1,7 @@
 """Live classes: create one, find it, end it, read how it went."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Final, Protocol
@@ -9,7 +9,9 @@ from uuid import UUID
 
 from services.access import permission as may
 from services.access.policy import require_held
+from services.accounts.entitlement import Entitlement
 from services.audit.entry import Actor, AuditStore, Entry, Thing
+from services.classes.coach_plan import NOTHING_NEEDED, CoachPlan, plan_of
 from services.classes.leading import Person, PersonView, may_see_people, person_view
 from services.classes.live_class import (
     CODE_LENGTH,
@@ -53,6 +55,12 @@ class LeadingStore(Protocol):
     async def people(self, class_id: ClassId) -> list[Person]: ...
 
 
+class EntitlementStore(Protocol):
+    """See persistence/entitlements.py."""
+
+    async def named(self, accounts: Collection[AccountId], name: str) -> dict[AccountId, list[Entitlement]]: ...
+
+
 class OutboxStore(Protocol):
     """Where facts are told."""
 
@@ -66,6 +74,8 @@ class ClassStores(Protocol):
     def classes(self) -> ClassStore: ...
     @property
     def leading(self) -> LeadingStore: ...
+    @property
+    def entitlements(self) -> EntitlementStore: ...
     @property
     def outbox(self) -> OutboxStore: ...
     @property
@@ -85,7 +95,8 @@ class Stage(Protocol):
 
 
 class Classes:
-    """The use cases. `stage` is told when a class ends."""
+    """The use cases. `stage` is told when a class ends; `coach_needs` is the entitlement without which nobody is shown hearts, None
+    for none."""
 
     def __init__(
         self,
@@ -93,11 +104,13 @@ class Classes:
         clock: Clock,
         ids: Ids,
         stage: Stage,
+        coach_needs: str | None = None,
     ) -> None:
         self._transactions = transactions
         self._clock = clock
         self._ids = ids
         self._stage = stage
+        self._coach_needs = coach_needs
 
     async def create(
         self,
@@ -149,7 +162,8 @@ class Classes:
         may_see_people(live, caller)
         async with self._transactions() as stores:
             people = await stores.leading.people(class_id)
-        return tuple(person_view(live, caller, person, self._clock.wall_ms()) for person in people)
+            plan = await self._plan_of(stores, caller)
+        return tuple(person_view(live, caller, person, plan, self._clock.wall_ms()) for person in people)
 
     async def by_code(self, code: str) -> LiveClass:
         """The live class with this join code. Raises `ClassNotFound`, or `ClassOver` with its id."""
@@ -197,6 +211,12 @@ class Classes:
         await self.live(class_id)
         told = Entry(by, "class.ended", thing=Thing("class", str(class_id)), reason=reason)
         return await self._end(class_id, _require_live, (told,))
+
+    async def _plan_of(self, stores: ClassStores, caller: Caller) -> CoachPlan:
+        if self._coach_needs is None:
+            return NOTHING_NEEDED
+        granted = await stores.entitlements.named((caller.account_id,), self._coach_needs)
+        return plan_of(self._coach_needs, granted[caller.account_id], self._clock.wall_ms())
 
     async def _end(self, class_id: ClassId, may: Callable[[LiveClass], None], told: tuple[Entry, ...]) -> LiveClass:
         await self._stage.settle(class_id)

@@ -11,6 +11,7 @@ import msgspec
 
 from services.access import permission as may
 from services.access.policy import Decision, Reason, Thing, decide, require
+from services.classes.coach_plan import CoachPlan
 from services.classes.live_class import LiveClass, Role, place_of, thing_of
 from services.classes.showing import Showing, public_name, shows_heart_rate
 from services.kernel.caller import Caller
@@ -123,16 +124,23 @@ def may_see_people(live: LiveClass, caller: Caller) -> None:
     require(caller, may.SEE_PEOPLE, thing_of(live, caller, over=True))
 
 
-def may_see_heart_rate(live: LiveClass, caller: Caller, showing: Showing | None) -> Decision:
-    """Whether `caller` sees the raw heart rate of a member who is shown like this, live, and why. No plan is asked for yet."""
+def may_see_heart_rate(live: LiveClass, caller: Caller, showing: Showing | None, plan: CoachPlan) -> Decision:
+    """Whether `caller`, with this plan, sees the raw heart rate of a member who is shown like this, live, and why."""
     place = place_of(live, caller.account_id)
     consent = shows_heart_rate(showing)
-    return decide(
-        caller, may.SEE_HEART_RATE, Thing(class_id=live.id, place=place, over=live.over, consent=consent, plan=True)
+    thing = Thing(
+        class_id=live.id,
+        place=place,
+        over=live.over,
+        consent=consent,
+        plan=plan.holds,
+        needs=plan.needs,
+        lacks=plan.lacks,
     )
+    return decide(caller, may.SEE_HEART_RATE, thing)
 
 
-def person_view(live: LiveClass, caller: Caller, person: Person, now_ms: int) -> PersonView:
+def person_view(live: LiveClass, caller: Caller, person: Person, plan: CoachPlan, now_ms: int) -> PersonView:
     """Somebody as those who lead the class see them."""
     leads: Leads | None = None
     if live.is_led_by(person.account_id):
@@ -143,7 +151,7 @@ def person_view(live: LiveClass, caller: Caller, person: Person, now_ms: int) ->
         n=person.n,
         name=public_name(person.showing, person.n, person.name) if hides else person.name,
         role=person.role,
-        heart_rate=may_see_heart_rate(live, caller, person.showing).reason,
+        heart_rate=may_see_heart_rate(live, caller, person.showing, plan).reason,
         leads=leads,
         can_lead=person.is_coach,
         removed=person.removed,

@@ -5,6 +5,7 @@ import uuid
 import msgspec
 import pytest
 
+from services.classes.coach_plan import NOTHING_NEEDED, CoachPlan
 from services.classes.leading import (
     MAX_CO_COACHES,
     Person,
@@ -92,21 +93,24 @@ def test_who_may_send_out_whom() -> None:
         (LED, ("member", "coach"), Showing("hidden"), "no_consent"),
         (OVER, ("member", "coach"), Showing("full"), "class_over"),
         (LED, ("member",), Showing("full"), "role_missing"),
+        (LED, ("member", "coach"), Showing("full"), "plan_missing"),
     ],
 )
 def test_whoever_leads_a_class_is_told_whose_heart_rate_they_see_live_and_why_not(
     live: LiveClass, roles: tuple[AccountRole, ...], showing: Showing | None, reason: str
 ) -> None:
-    """OWASP API3:2023: with consent, inside a live class, in the role of a coach; one of them missing is enough."""
+    """OWASP API3:2023: with consent, inside a live class, in the role of a coach, while the plan allows; one of them missing is
+    enough."""
     coach = msgspec.structs.replace(MIA, roles=frozenset(roles))
-    assert may_see_heart_rate(live, coach, showing).reason == reason
+    plan = CoachPlan("coaching", "expired") if reason == "plan_missing" else NOTHING_NEEDED
+    assert may_see_heart_rate(live, coach, showing, plan).reason == reason
     athlete = Person(
         n=3, account_id=ADA.account_id, name="Ada", role="athlete", is_coach=False, removed=False, muted=False,
         muted_until_ms=None, showing=showing or Showing(),
     )  # fmt: skip
-    assert person_view(live, coach, athlete, 0).heart_rate == reason
+    assert person_view(live, coach, athlete, plan, 0).heart_rate == reason
 
 
 def test_whoever_does_not_lead_a_class_sees_nobodys_heart_rate_in_it() -> None:
     stranger = msgspec.structs.replace(ADA, roles=frozenset({"member", "coach"}))
-    assert may_see_heart_rate(LED, stranger, Showing("full")).reason == "not_yours"
+    assert may_see_heart_rate(LED, stranger, Showing("full"), NOTHING_NEEDED).reason == "not_yours"

@@ -42,6 +42,13 @@ export class Needs {
   }
 }
 
+/**
+ * Why a cockpit is empty, where its coach lacks what this installation asks of coaches; "" otherwise.
+ * @param {{needs?: string}} snapshot
+ */
+export const lackingWords = ({ needs = "" }) =>
+  needs && `You see what everybody in the room sees: heart rates for coaches need “${needs}”, which your account does not have.`;
+
 /** The reasons in words. @param {Need} need */
 export const needWords = ({ reasons }) => reasons.map((reason) => WORDS[reason] ?? reason);
 

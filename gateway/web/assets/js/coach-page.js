@@ -8,6 +8,7 @@ import { accountForm } from "./account-form.js";
 import { Chat } from "./chat.js";
 import { ClockAgreement, agreementWords } from "./clock-agreement.js";
 import { ClockControls } from "./clock-controls.js";
+import { lackingWords } from "./attention.js";
 import { Cockpit } from "./cockpit.js";
 import { cueBox } from "./cue.js";
 import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
@@ -227,13 +228,14 @@ class LiveClass {
       this.live.ask("class.control", { class_id: view.id, do: command, key }),
     );
     for (const [event, use] of [
-      ["cockpit.snapshot", (told) => [this.cockpit.needs, this.clocks].forEach((each) => each.take(told))],
+      ["cockpit.snapshot", (told) => this.#everything(told)],
       ["cockpit.changes", (told) => [this.cockpit.needs, this.clocks].forEach((each) => each.apply(told))],
       ["cue.receipts", (told) => setText(byId("receipts"), receiptWords(told))],
       ["steps.progress", (told) => this.cockpit.steps.apply(told)],
     ])
       this.live.on(event, (told) => told.class_id === view.id && use(told));
     setText(byId("receipts"), "");
+    byId("lacking").hidden = true;
     metricChoice(byId("ranking"), view.metric ?? "effort");
     this.chat = new Chat(this.live, { leads: true });
     this.room = new Room(
@@ -382,6 +384,12 @@ class LiveClass {
         this.cockpit.chooseNobody();
       }),
     );
+  }
+
+  #everything(told) {
+    for (const each of [this.cockpit.needs, this.clocks]) each.take(told);
+    setText(byId("lacking"), lackingWords(told));
+    byId("lacking").hidden = !told.needs;
   }
 
   /** How well the clocks of the athletes agree. */

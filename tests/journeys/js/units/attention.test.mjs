@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Needs, REASONS, needWords, ordered, passes } from "../../../../gateway/web/assets/js/attention.js";
+import { Needs, REASONS, lackingWords, needWords, ordered, passes } from "../../../../gateway/web/assets/js/attention.js";
 
 const line = (n, name = `Athlete ${n}`, over = {}) => ({ n, name, rank: n, zone: 3, present: true, ...over });
 const row = (n, reasons, sinceMs = null) => [n, reasons, sinceMs, true, 140, 75, 3, 1.5, "live"];
@@ -56,4 +56,9 @@ test("a filter lets through whom it says", () => {
   assert.deepEqual(through("needs"), [1]);
   assert.deepEqual(through("here"), [1, 3]);
   assert.deepEqual(through("zone-4"), [3]);
+});
+
+test("a coach who lacks what is asked of coaches is told its name, and nobody else is told anything", () => {
+  assert.match(lackingWords({ needs: "coaching" }), /need “coaching”, which your account does not have/);
+  assert.equal(lackingWords({ members: [], rows: [] }), "");
 });
