@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from persistence.stores import Transactions
 from rooms.planning import LOOK_EVERY_S, Planning
 from services.accounts.entitlements import Entitlements
+from services.classes.classes import Classes
 from services.kernel.caller import Caller
 from services.kernel.ids import Uuid7Ids
 from tests.rooms.conftest import TestNode, World, events
@@ -122,3 +123,17 @@ async def test_where_nothing_is_asked_for_nothing_is_looked_up(world: World) -> 
         await world.advance(2 * LOOK_EVERY_S)
         assert desk.bpm() == {"Ada": 151}
         assert planning.plan_of(mia.account_id).needs is None
+
+
+async def test_the_list_of_people_says_so_too(world: World) -> None:
+    here = world.node()
+    mia, live, _, _ = await ready(world, here, here)
+    classes = Classes(stores_of(world), world.clock, Uuid7Ids(world.clock), here.rooms, "coaching")
+
+    async def of_ada() -> str:
+        (ada,) = [person for person in await classes.people(mia, live.id) if person.name == "Ada"]
+        return ada.heart_rate
+
+    assert await of_ada() == "plan_missing"
+    await grant(world, mia)
+    assert await of_ada() == "allowed"
