@@ -32,6 +32,8 @@ BACK_S: Final = 30.0
 DONE_S: Final = 60.0
 """How long all that was told during a fault may take to be done, once it is over."""
 REST_S: Final = 10.0
+LOOKS: Final = 5
+"""How often the tasks of a gateway are counted before anything is done to it. Afterwards they are, until they are no more."""
 SLOW: Final = 0.05
 """This share of answers may be slower than it should be: a machine that two cores are too few for makes some of them so. A handler
 that waits for what is broken makes most of them so, for seconds."""
@@ -221,7 +223,7 @@ async def run_together(
         works.loud()
     with contextlib.suppress(TimeoutError):
         await swarm.settled()
-    await stand.note_rest()
+    await stand.note_rest(looks=LOOKS)
     injecting = time.monotonic()
     benches = [Bench(stand, swarm, history, random.Random(f"{seed} {case.id}"), form, works) for case in cases]
     await asyncio.gather(*(_injected(case, bench) for case, bench in zip(cases, benches, strict=True)))

@@ -20,6 +20,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -310,13 +311,17 @@ class Stand:
         for gateway in self.gateways:
             self.history.note(gateway.load(self.history.now(), warm=True))
 
-    async def note_rest(self) -> None:
-        """Note what every gateway holds while nothing is done to it."""
+    async def note_rest(self, looks: int = 1) -> None:
+        """Note what every gateway holds while nothing is done to it: of each kind of task the most that was seen in so many looks,
+        because a loop has others while it does something than while it waits."""
         for gateway in self.gateways:
-            held: dict[str, int] = await gateway.ask("tasks")
+            held = Counter[str]()
+            for look in range(looks):
+                await asyncio.sleep(LOOK_EVERY_S if look else 0)
+                held |= Counter(await gateway.ask("tasks"))
             # One for each HTTP connection that is kept open, and the stand itself keeps some.
             held.pop("RequestHandler.start", None)
-            self.history.note(gateway.load(self.history.now(), tasks=held, rest=True))
+            self.history.note(gateway.load(self.history.now(), tasks=dict(held), rest=True))
 
 
 @asynccontextmanager
