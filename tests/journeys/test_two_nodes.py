@@ -37,6 +37,8 @@ from tests.support.redis_server import RedisServer, open_redis
 from tests.support.server import Server, open_server, shared_keys
 
 GRACE_S = 2
+ARRIVES_S = 30
+"""For what is only to arrive; how quickly it does is measured (`make bench`). What is promised in seconds is waited for so long."""
 
 
 @dataclass
@@ -148,7 +150,7 @@ async def test_presence_class_time_revocation_and_deafness_across_two_processes(
         for person in (ada, bob):
             await person.client.join(live.code)
         everybody = {mia.account, ada.account, bob.account}
-        await within(3, lambda: mia.joined() >= everybody - {mia.account}, "the joins on the other node")
+        await within(ARRIVES_S, lambda: mia.joined() >= everybody - {mia.account}, "the joins on the other node")
         assert mia.presence[-1].count == 3
 
         # The coach runs the class on one node; on the other they have its script and its clock, and the server's time.
@@ -157,7 +159,7 @@ async def test_presence_class_time_revocation_and_deafness_across_two_processes(
         async with here.http.put(url, json=draft, headers=await bearer(mia.tokens)) as answer:
             assert answer.status == 200, await answer.text()
         begun = await mia.client.call("class.control", ClassControl(live.id, Start(in_ms=5_000), key="go"), ClockView)
-        await within(5, lambda: any(clock.n == begun.n for clock in bob.clocks), "the clock on the other node")
+        await within(ARRIVES_S, lambda: any(clock.n == begun.n for clock in bob.clocks), "the clock on the other node")
         assert bob.clocks[-1].at_ms == begun.at_ms
         timeline = await bob.client.call("timeline.get", RoomRef(live.id), ClassTimeline)
         assert timeline.script == script(60, 30, cues=(0, 50))
