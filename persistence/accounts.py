@@ -67,6 +67,12 @@ class Accounts:
         row = await self._tx.fetchrow(f"SELECT {_COLUMNS} FROM accounts WHERE email = $1", email)  # noqa: S608
         return None if row is None else Credentials(self._account(row), row["password_hash"])
 
+    async def password_of(self, email: str) -> tuple[AccountId, str] | None:
+        """Whose address (in lower case) this is, and the hash of their password, or None: nothing else is read, so that it takes as
+        long as for an address that nobody has."""
+        row = await self._tx.fetchrow("SELECT id, password_hash FROM accounts WHERE email = $1", email)
+        return None if row is None else (AccountId(row["id"]), row["password_hash"])
+
     async def save(self, account: Account) -> None:
         """Store the name, the units and the profile; address, roles and password have their own ways in."""
         await self._tx.execute(

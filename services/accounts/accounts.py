@@ -133,23 +133,27 @@ class Accounts:
         password = normal_password(password)
         await self._attempts.password(email, address)
         async with self._transactions() as stores:
-            credentials = await stores.accounts.credentials(email)
+            found = await stores.accounts.password_of(email)
+        account_id, password_hash = found or (None, None)
         # No connection is held while the hash is computed; the answer below is the same with and without an account.
-        checked = await self._passwords.check(password, credentials.password_hash if credentials else None)
-        if credentials is None or not checked.matches:
-            log.info("login.refused", account=str(credentials.account.id) if credentials else None)
+        checked = await self._passwords.check(password, password_hash)
+        if account_id is None or not checked.matches:
+            log.info("login.refused", account=account_id and str(account_id))
             raise WrongCredentials
         await self._attempts.succeeded(email, address)
         rehashed = await self._passwords.hash(password) if checked.outdated else None
         async with self._transactions() as stores:
             # Changed meanwhile, the password that was checked is nobody's any more.
-            if await stores.accounts.password_hash_locked(credentials.account.id) != credentials.password_hash:
+            if await stores.accounts.password_hash_locked(account_id) != password_hash:
+                raise WrongCredentials
+            account = await stores.accounts.by_id(account_id)
+            if account is None:
                 raise WrongCredentials
             if rehashed is not None:
-                await stores.accounts.save_password_hash(credentials.account.id, rehashed)
-            opened = await self._opening.open(stores, credentials.account, device, "password")
+                await stores.accounts.save_password_hash(account_id, rehashed)
+            opened = await self._opening.open(stores, account, device, "password")
         logged_in = let_in(opened)
-        log.info("login.opened", account=str(credentials.account.id))
+        log.info("login.opened", account=str(account_id))
         return logged_in
 
     async def refresh(self, refresh_token: str, *, address: str | None) -> LoggedIn:

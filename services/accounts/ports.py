@@ -117,6 +117,10 @@ class AccountStore(Protocol):
         """The account with this (normal) address, and its password's hash."""
         ...
 
+    async def password_of(self, email: str) -> tuple[AccountId, str] | None:
+        """Whose address (in lower case) this is, and the hash of their password, or None."""
+        ...
+
     async def save(self, account: Account) -> None:
         """Store name and profile."""
         ...
