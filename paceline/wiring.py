@@ -129,13 +129,13 @@ from services.classes.bookings import Bookings
 from services.classes.classes import Classes
 from services.classes.coaches import Coaches
 from services.classes.ghosts import ClassGhosts
-from services.classes.library import Library
 from services.classes.lobbies import Lobbies
 from services.classes.offers import Offers
 from services.classes.on_demands import OnDemands
 from services.classes.overseeing import Overseeing
 from services.classes.rankings import Rankings
 from services.classes.recurring import Recurring
+from services.classes.script_library import Library
 from services.classes.showings import Showings
 from services.classes.timelines import Timelines
 from services.fairplay.verdicts import Verdicts
@@ -535,7 +535,7 @@ async def open_parts(
                 offers=Offers(transactions, clock, ids),
                 bookings=Bookings(transactions, clock, ids),
                 on_demand=OnDemands(transactions, clock, ids),
-                library=Library(transactions, clock, ids),
+                script_library=Library(transactions, clock, ids),
                 series=Recurring(transactions, clock, ids),
                 blocks=Blocks(transactions, clock, screening),
                 reports=Reports(transactions, clock, ids, removing),

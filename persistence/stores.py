@@ -37,7 +37,6 @@ from persistence.identities import Identities
 from persistence.inbox import Inbox
 from persistence.issuers import Issuers
 from persistence.leading import Leading
-from persistence.library import Library
 from persistence.lobbies import Lobbies
 from persistence.logins import Logins
 from persistence.long_tasks import LongTasks
@@ -54,6 +53,7 @@ from persistence.phones import Phones
 from persistence.reports import Reports
 from persistence.safety import Safety
 from persistence.schedule import Schedule
+from persistence.script_library import Library
 from persistence.sealing import Sealing
 from persistence.sealing_keys import SealingKeys
 from persistence.sealing_passes import SealingPasses
@@ -110,7 +110,7 @@ class Stores:
         self.bookings: Final = Bookings(tx)
         self.on_demand: Final = OnDemands(tx)
         self.lobbies: Final = Lobbies(tx)
-        self.library: Final = Library(tx)
+        self.script_library: Final = Library(tx)
         self.timelines: Final = Timelines(tx)
         self.tapes: Final = Tapes(tx)
         self.challenges: Final = Challenges(tx)

@@ -38,7 +38,6 @@ from gateway.http.flags import FlagSet, FlagsNow
 from gateway.http.heats import HeatCreate, HeatReady
 from gateway.http.identities import IdentityList, LinkProvider
 from gateway.http.keys import JwkSet
-from gateway.http.library import Checked, CheckRequest, CopyRequest, KeepRequest, LibraryChange, ScriptList
 from gateway.http.logins import ChangePassword, LogIn, LoginList, LoginsEnded, RefreshRequest
 from gateway.http.notifications import MarkRead
 from gateway.http.offers import OfferChange, OfferList, OfferRequest, Roster
@@ -61,6 +60,7 @@ from gateway.http.registrations import BeginRegistration, FinishRegistration, Fo
 from gateway.http.reports import Decided, ReportList, WaitingReports
 from gateway.http.resets import AskForReset, FinishReset
 from gateway.http.safety import ChooseSafety, SafetyView
+from gateway.http.script_library import Checked, CheckRequest, CopyRequest, KeepRequest, LibraryChange, ScriptList
 from gateway.http.second_factors import (
     AddPasskey,
     ConfirmTotp,
@@ -142,8 +142,8 @@ from services.classes.booking import BookingView, RosterLine
 from services.classes.class_clock import Extend, Rest
 from services.classes.class_ghost import ClassGhost
 from services.classes.clock_sync import Report
+from services.classes.kept_script import LibraryEntry, LibraryScriptView, Origin, ScriptLabel
 from services.classes.leading import PersonView
-from services.classes.library_script import LibraryEntry, LibraryScriptView, Origin, ScriptLabel
 from services.classes.live_class import LiveClass
 from services.classes.offer import OfferView, Terms
 from services.classes.on_demand import OnDemandTerms, OnDemandView

@@ -49,8 +49,8 @@ from services.challenges.heat import HeatKind, Late
 from services.challenges.score_log import Link
 from services.classes.booking import BookingView, RosterLine
 from services.classes.class_ghost import ClassGhost
+from services.classes.kept_script import LibraryEntry, LibraryQuery, LibraryScriptView, ScriptLabel
 from services.classes.leading import PersonView
-from services.classes.library_script import LibraryEntry, LibraryQuery, LibraryScriptView, ScriptLabel
 from services.classes.live_class import LiveClass
 from services.classes.metric import Metric
 from services.classes.offer import OfferQuery, OfferView, Terms
@@ -347,7 +347,7 @@ class TimelineCases(Protocol):
 
 
 class LibraryCases(Protocol):
-    """See services/classes/library.py."""
+    """See services/classes/script_library.py."""
 
     async def keep(self, caller: Caller, label: ScriptLabel, script: Script, key: str) -> LibraryScriptView: ...
     async def copy(self, caller: Caller, script_id: ScriptId, key: str) -> LibraryScriptView: ...
@@ -692,7 +692,7 @@ class GatewayDeps:
     offers: OfferCases
     bookings: BookingCases
     on_demand: OnDemandCases
-    library: LibraryCases
+    script_library: LibraryCases
     series: SeriesCases
     workouts: WorkoutCases
     verdicts: VerdictCases

@@ -1,4 +1,4 @@
--- Scripts that are kept apart from classes (services/classes/library_script.py): the newest has the highest revision, earlier ones are not
+-- Scripts that are kept apart from classes (services/classes/kept_script.py): the newest has the highest revision, earlier ones are not
 -- kept. `origin_*` says what a copy was made of; whose that was stays known when it is gone.
 CREATE TABLE library_scripts (
     id              uuid PRIMARY KEY,

@@ -19,7 +19,6 @@ from services.access.policy import Thing, require, require_held
 from services.access.role import OrgRole
 from services.accounts.entitlement import Entitlement, lack_of
 from services.classes.booking import Booking, Canceller, Taken, cancelled, promoted, to_promote
-from services.classes.library import TakingStore, require_own
 from services.classes.live_class import CODE_LENGTH, LiveClass, code_from
 from services.classes.offer import (
     Offer,
@@ -35,6 +34,7 @@ from services.classes.offer import (
     view_of,
 )
 from services.classes.script import Script
+from services.classes.script_library import TakingStore, require_own
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import (
@@ -126,7 +126,7 @@ class OfferStores(Protocol):
     @property
     def timelines(self) -> ScriptStore: ...
     @property
-    def library(self) -> TakingStore: ...
+    def script_library(self) -> TakingStore: ...
     @property
     def schedule(self) -> LaterStore: ...
     @property
@@ -317,10 +317,11 @@ async def open_doors(stores: OfferStores, class_id: ClassId, now_ms: int) -> Liv
 
 
 async def _give_script(stores: OfferStores, offer: Offer, now_ms: int) -> None:
-    """Copy the script that an offer names into its class. It is there, unless its coach is being erased (library.py, `delete`)."""
+    """Copy the script that an offer names into its class. It is there, unless its coach is being erased (`delete` in
+    script_library.py)."""
     if offer.terms.script is None:
         return
-    script = await stores.library.script(offer.terms.script)
+    script = await stores.script_library.script(offer.terms.script)
     if script is not None:
         await stores.timelines.save_script(offer.id, script, 1, utc(now_ms))
 

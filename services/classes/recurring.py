@@ -16,10 +16,10 @@ from msgspec.structs import replace
 from services.access import permission as may
 from services.access.policy import require_held, sits_for
 from services.classes import series as rules
-from services.classes.library import require_own
 from services.classes.offer import Offer, Terms, check
 from services.classes.offers import OfferStore as SingleOfferStore
 from services.classes.offers import OfferStores, in_whose_name, offer_class
+from services.classes.script_library import require_own
 from services.classes.series import AHEAD_DAYS, Series, SeriesView, Weekly, due, may_end, view_of
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc

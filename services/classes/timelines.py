@@ -5,6 +5,7 @@ command that was answered has happened. Two coaches' devices that press at the s
 after the other.
 """
 
+import uuid
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -16,10 +17,10 @@ from services.classes import script as scripts
 from services.classes.class_clock import Command, decide
 from services.classes.group_clock import ClockStores, note
 from services.classes.group_clock import TimelineStore as NotedTimelineStore
-from services.classes.library import TakingStore, taken
 from services.classes.live_class import LiveClass, Membership, may_control, may_know, may_script
 from services.classes.on_demand import counted_down, may_run
 from services.classes.script import Script, laid_out
+from services.classes.script_library import TakingStore, taken
 from services.classes.timeline import Timeline, clocks_of
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -69,7 +70,7 @@ class TimelineStores(ClockStores, Protocol):
     @property
     def timelines(self) -> TimelineStore: ...
     @property
-    def library(self) -> TakingStore: ...
+    def script_library(self) -> TakingStore: ...
 
 
 class Room(Protocol):
@@ -182,11 +183,11 @@ async def _known(stores: TimelineStores, live: LiveClass | None, caller: Caller)
 
 def _wanted(draft: ScriptDraft) -> Script | ScriptId:
     """The words of a draft, or which script of the library it asks for. Raises `BadShape`."""
-    match draft.script, draft.library:
-        case Script() as script, None:
+    match draft:
+        case ScriptDraft(script=Script() as script, library=None):
             return scripts.checked(script, "$.script")
-        case None, library if library is not None:
-            return library
+        case ScriptDraft(script=None, library=uuid.UUID() as script_id):
+            return ScriptId(script_id)
         case _:
             raise BadShape("give either a script or the id of one in the library", path="$")
 

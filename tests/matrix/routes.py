@@ -513,7 +513,7 @@ async def new_offer(evening: Evening, _: Who) -> Asked:
     return Asked(body={"key": "k", **_offer(evening)})
 
 
-def library_script(said: object = None, *, shared: str = "private") -> RouteInput:
+def kept_script(said: object = None, *, shared: str = "private") -> RouteInput:
     """A script in the owner's library."""
 
     async def ask(evening: Evening, _: Who) -> Asked:

@@ -59,12 +59,12 @@ from services.classes.bookings import Bookings
 from services.classes.classes import Classes
 from services.classes.coaches import Coaches
 from services.classes.ghosts import ClassGhosts
-from services.classes.library import Library
 from services.classes.live_class import LiveClass
 from services.classes.offers import Offers
 from services.classes.on_demands import OnDemands
 from services.classes.overseeing import Overseeing
 from services.classes.recurring import Recurring
+from services.classes.script_library import Library
 from services.classes.showing import Showing
 from services.classes.showings import Showings
 from services.classes.timeline import Timeline
@@ -284,7 +284,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         offers=Offers(transactions, clock, ids),
         bookings=Bookings(transactions, clock, ids),
         on_demand=OnDemands(transactions, clock, ids),
-        library=Library(transactions, clock, ids),
+        script_library=Library(transactions, clock, ids),
         series=Recurring(transactions, clock, ids),
         workouts=Workouts(transactions),
         verdicts=Verdicts(transactions, clock),

@@ -179,7 +179,7 @@ const CHAPTERS = {
       await shot(page, "library-script-laptop-dark", { fullPage: true });
       const address = page.url();
       await page.getByRole("link", { name: "Back to your library" }).click();
-      await page.locator(".library-entry", { hasText: "10:00 · shared" }).getByText("hills, threshold").waitFor();
+      await page.locator(".script-entry", { hasText: "10:00 · shared" }).getByText("hills, threshold").waitFor();
       await shot(page, "library-laptop-dark");
 
       await withPage(browser, { viewport: PHONE, colorScheme: "light", quiet: false }, async (other) => {
@@ -222,11 +222,11 @@ const CHAPTERS = {
         await other.getByRole("button", { name: "Keep it" }).click();
         await other.getByText("Kept in your library as “Twice as long”.").waitFor();
         await other.getByRole("link", { name: "Your library" }).click();
-        await other.locator(".library-entry", { hasText: "20:00" }).getByRole("link", { name: "Twice as long" }).waitFor();
+        await other.locator(".script-entry", { hasText: "20:00" }).getByRole("link", { name: "Twice as long" }).waitFor();
         await other.getByRole("button", { name: "Delete “My hills”" }).click();
         await other.locator("dialog").getByRole("button", { name: "Delete it" }).click();
         await other.getByText("“My hills” is deleted.").waitFor();
-        assert.equal(await other.locator(".library-entry").count(), 1);
+        assert.equal(await other.locator(".script-entry").count(), 1);
       });
 
       // Written on from elsewhere meanwhile: whose is to stay is asked.

@@ -54,11 +54,11 @@ export class ScriptLibrary {
     const said = [label.description, label.tags?.length ? tagsText(label.tags) : ""].filter(Boolean);
     return make(
       "li",
-      { class: "library-entry card" },
+      { class: "script-entry card" },
       make(
         "div",
-        { class: "library-words" },
-        make("a", { class: "library-name", href: `/script#library=${encodeURIComponent(entry.id)}` }, label.name),
+        { class: "script-words" },
+        make("a", { class: "script-name", href: `/script#library=${encodeURIComponent(entry.id)}` }, label.name),
         make("p", { class: "muted" }, entryWords(entry, me)),
         ...said.map((words) => make("p", {}, words)),
       ),

@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 
 from persistence.database import Tx
-from services.classes.library_script import LibraryQuery, LibraryScript, Origin, ScriptLabel
+from services.classes.kept_script import LibraryQuery, LibraryScript, Origin, ScriptLabel
 from services.classes.script import Script
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ScriptId

@@ -7,8 +7,7 @@ import msgspec
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.access import permission as may
-from services.classes.library import MAX_PAGE
-from services.classes.library_script import (
+from services.classes.kept_script import (
     MOST_SCRIPTS,
     LibraryEntry,
     LibraryQuery,
@@ -17,6 +16,7 @@ from services.classes.library_script import (
     Whose,
 )
 from services.classes.script import Script
+from services.classes.script_library import MAX_PAGE
 from services.kernel.ids import ScriptId
 from services.kernel.problems import (
     ChangedMeanwhile,
@@ -90,35 +90,35 @@ class ScriptList(msgspec.Struct, frozen=True):
 
 
 async def keep_script(deps: GatewayDeps, call: Call[KeepRequest, Nothing, Nothing]) -> LibraryScriptView:
-    return await deps.library.keep(call.caller, call.body.label, call.body.script, call.body.key)
+    return await deps.script_library.keep(call.caller, call.body.label, call.body.script, call.body.key)
 
 
 async def library(deps: GatewayDeps, call: Call[Nothing, ScriptsQuery, Nothing]) -> ScriptList:
     asked = call.query
     query = LibraryQuery(whose=asked.whose, name=asked.name, tag=asked.tag, after=asked.after, limit=asked.limit)
-    found = await deps.library.page(call.caller, query)
+    found = await deps.script_library.page(call.caller, query)
     return ScriptList(found, found[-1].id if len(found) == asked.limit else None)
 
 
 async def library_script(deps: GatewayDeps, call: Call[Nothing, Nothing, ScriptPath]) -> LibraryScriptView:
-    return await deps.library.by_id(call.caller, call.path.id)
+    return await deps.script_library.by_id(call.caller, call.path.id)
 
 
 async def change_script(deps: GatewayDeps, call: Call[LibraryChange, Nothing, ScriptPath]) -> LibraryScriptView:
     asked = call.body
-    return await deps.library.change(call.caller, call.path.id, asked.label, asked.script, asked.revision)
+    return await deps.script_library.change(call.caller, call.path.id, asked.label, asked.script, asked.revision)
 
 
 async def delete_script(deps: GatewayDeps, call: Call[Nothing, Nothing, ScriptPath]) -> None:
-    await deps.library.delete(call.caller, call.path.id)
+    await deps.script_library.delete(call.caller, call.path.id)
 
 
 async def copy_script(deps: GatewayDeps, call: Call[CopyRequest, Nothing, ScriptPath]) -> LibraryScriptView:
-    return await deps.library.copy(call.caller, call.path.id, call.body.key)
+    return await deps.script_library.copy(call.caller, call.path.id, call.body.key)
 
 
 async def check_library_script(deps: GatewayDeps, call: Call[CheckRequest, Nothing, Nothing]) -> Checked:
-    return Checked(deps.library.check(call.caller, call.body.script))
+    return Checked(deps.script_library.check(call.caller, call.body.script))
 
 
 KEEP_SCRIPT = Route(

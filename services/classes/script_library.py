@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from services.access import permission as may
 from services.access.policy import require_held
 from services.classes import script as scripts
-from services.classes.library_script import (
+from services.classes.kept_script import (
     MOST_SCRIPTS,
     NOT_THERE,
     LibraryEntry,
@@ -41,7 +41,7 @@ MAX_PAGE: Final = 50
 
 
 class TakingStore(Protocol):
-    """What those need who take scripts out of the library (persistence/library.py)."""
+    """What those need who take scripts out of the library (persistence/script_library.py)."""
 
     async def by_id(self, script_id: ScriptId) -> LibraryScript | None: ...
     async def script(self, script_id: ScriptId) -> Script | None: ...
@@ -66,14 +66,14 @@ class TakingStores(Protocol):
     """The stores of one transaction in which a script is taken."""
 
     @property
-    def library(self) -> TakingStore: ...
+    def script_library(self) -> TakingStore: ...
 
 
 class LibraryStores(Protocol):
     """The stores of one transaction."""
 
     @property
-    def library(self) -> LibraryStore: ...
+    def script_library(self) -> LibraryStore: ...
 
 
 class Library:
@@ -114,7 +114,7 @@ class Library:
         require_held(caller, may.READ_LIBRARY)
         bounded = replace(query, limit=min(max(query.limit, 1), MAX_PAGE))
         async with self._transactions() as stores:
-            found = await stores.library.page(bounded, caller.account_id)
+            found = await stores.script_library.page(bounded, caller.account_id)
         return tuple(map(entry_of, found))
 
     async def by_id(self, caller: Caller, script_id: ScriptId) -> LibraryScriptView:
@@ -130,21 +130,21 @@ class Library:
         `BadShape` with the place of a contradiction."""
         label, checked = labelled(label), scripts.checked(script, "$.script")
         async with self._transactions() as stores:
-            kept = may_change(await stores.library.lock(script_id), caller)
+            kept = may_change(await stores.script_library.lock(script_id), caller)
             if kept.revision != revision:
                 raise ChangedMeanwhile(path="$.revision", revision=kept.revision)
             kept = changed(kept, label, checked, self._clock.wall_ms())
-            await stores.library.save(kept, checked)
+            await stores.script_library.save(kept, checked)
         return view_of(kept, checked)
 
     async def delete(self, caller: Caller, script_id: ScriptId) -> None:
         """Take one's own out of the library. Copies stay, of classes and of others. Raises `Forbidden`, `NotFound`,
         `ScriptAwaited`."""
         async with self._transactions() as stores:
-            kept = may_change(await stores.library.lock(script_id), caller)
-            if await stores.library.awaited(script_id, kept.owner_id, utc(self._clock.wall_ms())):
+            kept = may_change(await stores.script_library.lock(script_id), caller)
+            if await stores.script_library.awaited(script_id, kept.owner_id, utc(self._clock.wall_ms())):
                 raise ScriptAwaited
-            await stores.library.delete(script_id)
+            await stores.script_library.delete(script_id)
 
     async def _keep(
         self,
@@ -155,11 +155,11 @@ class Library:
         key: str,
         origin: Origin | None = None,
     ) -> LibraryScriptView:
-        await stores.library.lock_owner(caller.account_id)
-        known = await stores.library.by_key(caller.account_id, key)
+        await stores.script_library.lock_owner(caller.account_id)
+        known = await stores.script_library.by_key(caller.account_id, key)
         if known is not None:
             return await self._known(stores, known, label, script, origin)
-        if await stores.library.count(caller.account_id) >= MOST_SCRIPTS:
+        if await stores.script_library.count(caller.account_id) >= MOST_SCRIPTS:
             raise TooManyScripts(limit=MOST_SCRIPTS)
         now_ms = self._clock.wall_ms()
         kept = LibraryScript(
@@ -173,14 +173,14 @@ class Library:
             changed_ms=now_ms,
             origin=origin,
         )
-        await stores.library.add(kept, script, key)
+        await stores.script_library.add(kept, script, key)
         return view_of(kept, script)
 
     @staticmethod
     async def _known(
         stores: LibraryStores, known: LibraryScript, label: ScriptLabel, script: Script, origin: Origin | None
     ) -> LibraryScriptView:
-        there = await stores.library.script(known.id)
+        there = await stores.script_library.script(known.id)
         if there is None:
             raise NotFound(NOT_THERE)
         copied = None if known.origin is None else known.origin.id
@@ -194,8 +194,8 @@ class Library:
 async def taken(stores: TakingStores, caller: Caller, script_id: ScriptId) -> tuple[LibraryScript, Script]:
     """A script that the caller may read, to be copied. Raises `Forbidden`, `NotFound`."""
     require_held(caller, may.READ_LIBRARY)
-    kept = may_read(await stores.library.by_id(script_id), caller)
-    script = await stores.library.script(script_id)
+    kept = may_read(await stores.script_library.by_id(script_id), caller)
+    script = await stores.script_library.script(script_id)
     if script is None:
         raise NotFound(NOT_THERE)
     return kept, script
@@ -204,7 +204,7 @@ async def taken(stores: TakingStores, caller: Caller, script_id: ScriptId) -> tu
 async def require_own(stores: TakingStores, owner_id: AccountId, script_id: ScriptId | None) -> None:
     """Raise `NotFound` unless a script is this account's own, or none is named; it stays in the library until the transaction
     ends."""
-    if script_id is not None and not await stores.library.hold(script_id, owner_id):
+    if script_id is not None and not await stores.script_library.hold(script_id, owner_id):
         raise NotFound(
             "you keep no script with this id: make a copy of it in your own library first", path="$.terms.script"
         )

@@ -9,14 +9,14 @@ from typing import Final
 import pytest
 
 from persistence.database import Database
-from services.classes import library
+from services.classes import script_library
 from services.classes.class_clock import Start
-from services.classes.library import Library
-from services.classes.library_script import LibraryQuery, LibraryScriptView, ScriptLabel
+from services.classes.kept_script import LibraryQuery, LibraryScriptView, ScriptLabel
 from services.classes.offer import MS_PER_MINUTE, Terms
 from services.classes.offers import Offers, open_doors
 from services.classes.recurring import Recurring
 from services.classes.script import Script
+from services.classes.script_library import Library
 from services.classes.series import Weekly
 from services.classes.timeline import Timeline
 from services.classes.timelines import ScriptDraft, Timelines
@@ -55,7 +55,7 @@ class Shelf:
 
     def __init__(self, world: World) -> None:
         self.world: Final = world
-        self.library: Final = Library(world.transactions, world.clock, world.ids)
+        self.script_library: Final = Library(world.transactions, world.clock, world.ids)
         self.timelines: Final = Timelines(world.transactions, world.clock, EmptyRoom())
         self.offers: Final = Offers(world.transactions, world.clock, world.ids)
         self.series: Final = Recurring(world.transactions, world.clock, world.ids)
@@ -74,11 +74,11 @@ class Shelf:
         tags: tuple[str, ...] = (),
     ) -> LibraryScriptView:
         label = ScriptLabel(name, tags=tags, shared="coaches" if shared else "private")
-        return await self.library.keep(caller, label, words, f"key{next(self._keys)}")
+        return await self.script_library.keep(caller, label, words, f"key{next(self._keys)}")
 
     async def names(self, caller: Caller, **asked: object) -> list[str]:
         query = LibraryQuery(**asked)  # type: ignore[arg-type]
-        return [entry.label.name for entry in await self.library.page(caller, query)]
+        return [entry.label.name for entry in await self.script_library.page(caller, query)]
 
     async def offer(self, caller: Caller, script_id: ScriptId | None, in_min: int = 60) -> ClassId:
         return await self.world.offer(caller, in_min, script=script_id)
@@ -99,7 +99,7 @@ def shelf(database: Database) -> Shelf:
 async def test_a_kept_script_is_read_again_as_it_was_written(shelf: Shelf) -> None:
     mira = await shelf.coach()
     kept = await shelf.keep(mira, tags=("Hills",))
-    assert await shelf.library.by_id(mira, kept.id) == kept
+    assert await shelf.script_library.by_id(mira, kept.id) == kept
     assert (kept.script, kept.revision, kept.duration_ms, kept.label.tags) == (HILLS, 1, 90_000, ("hills",))
     assert kept.origin is None
 
@@ -110,38 +110,38 @@ async def test_authors_keep_scripts_and_members_do_not(shelf: Shelf) -> None:
     kept = await shelf.keep(author, shared=True)
     for refused in (
         shelf.keep(member),
-        shelf.library.page(member, LibraryQuery(whose="any")),
-        shelf.library.by_id(member, kept.id),
-        shelf.library.copy(member, kept.id, "k"),
-        shelf.library.delete(member, kept.id),
+        shelf.script_library.page(member, LibraryQuery(whose="any")),
+        shelf.script_library.by_id(member, kept.id),
+        shelf.script_library.copy(member, kept.id, "k"),
+        shelf.script_library.delete(member, kept.id),
     ):
         with pytest.raises(Forbidden):
             await refused
     with pytest.raises(Forbidden):
-        shelf.library.check(member, HILLS)
+        shelf.script_library.check(member, HILLS)
 
 
 async def test_a_script_that_contradicts_itself_is_refused_with_the_place(shelf: Shelf) -> None:
     mira, wrong = await shelf.coach(), script(60, cues=(10, 5))
     kept = await shelf.keep(mira)
     with pytest.raises(BadShape) as checked:
-        shelf.library.check(mira, wrong)
+        shelf.script_library.check(mira, wrong)
     with pytest.raises(BadShape) as stored:
         await shelf.keep(mira, words=wrong)
     with pytest.raises(BadShape) as changed:
-        await shelf.library.change(mira, kept.id, kept.label, wrong, 1)
+        await shelf.script_library.change(mira, kept.id, kept.label, wrong, 1)
     assert {each.value.path for each in (checked, stored, changed)} == {"$.script.cues[1].at_ms"}
-    assert shelf.library.check(mira, HILLS) == 90_000
+    assert shelf.script_library.check(mira, HILLS) == 90_000
 
 
 async def test_the_same_request_again_finds_what_it_made_as_that_is_by_then(shelf: Shelf) -> None:
     mira, label = await shelf.coach(), ScriptLabel("Hills")
-    made = await shelf.library.keep(mira, label, HILLS, "key")
-    assert await shelf.library.keep(mira, label, HILLS, "key") == made
+    made = await shelf.script_library.keep(mira, label, HILLS, "key")
+    assert await shelf.script_library.keep(mira, label, HILLS, "key") == made
     with pytest.raises(KeyReused):
-        await shelf.library.keep(mira, label, FLATS, "key")
-    written_on = await shelf.library.change(mira, made.id, label, FLATS, 1)
-    assert await shelf.library.keep(mira, label, HILLS, "key") == written_on
+        await shelf.script_library.keep(mira, label, FLATS, "key")
+    written_on = await shelf.script_library.change(mira, made.id, label, FLATS, 1)
+    assert await shelf.script_library.keep(mira, label, HILLS, "key") == written_on
     assert await shelf.names(mira) == ["Hills"]
 
 
@@ -149,11 +149,12 @@ async def test_who_changes_what_was_changed_meanwhile_is_told_the_revision(shelf
     mira = await shelf.coach()
     kept = await shelf.keep(mira)
     both = await asyncio.gather(
-        *(shelf.library.change(mira, kept.id, kept.label, words, 1) for words in (FLATS, HILLS)), return_exceptions=True
+        *(shelf.script_library.change(mira, kept.id, kept.label, words, 1) for words in (FLATS, HILLS)),
+        return_exceptions=True,
     )
     (refused,) = (each for each in both if isinstance(each, ChangedMeanwhile))
     assert refused.data["revision"] == 2
-    assert (await shelf.library.by_id(mira, kept.id)).revision == 2
+    assert (await shelf.script_library.by_id(mira, kept.id)).revision == 2
 
 
 async def test_scripts_are_found_by_their_name_by_their_tag_and_page_by_page(shelf: Shelf) -> None:
@@ -175,14 +176,14 @@ async def test_scripts_are_found_by_their_name_by_their_tag_and_page_by_page(she
 async def test_a_shared_script_is_copied_and_the_copy_says_where_it_comes_from(shelf: Shelf) -> None:
     mira, noe = await shelf.coach(), await shelf.coach("Noe")
     theirs = await shelf.keep(noe, "Noe's hills", shared=True)
-    copy = await shelf.library.copy(mira, theirs.id, "copy")
-    assert await shelf.library.copy(mira, theirs.id, "copy") == copy
+    copy = await shelf.script_library.copy(mira, theirs.id, "copy")
+    assert await shelf.script_library.copy(mira, theirs.id, "copy") == copy
     assert (copy.script, copy.owner_id, copy.label.shared, copy.revision) == (HILLS, mira.account_id, "private", 1)
     assert copy.origin is not None
     assert (copy.origin.id, copy.origin.owner_name, copy.origin.revision) == (theirs.id, "Noe", 1)
-    mine = await shelf.library.change(mira, copy.id, ScriptLabel("My hills"), FLATS, 1)
-    await shelf.library.delete(noe, theirs.id)
-    left = await shelf.library.by_id(mira, copy.id)
+    mine = await shelf.script_library.change(mira, copy.id, ScriptLabel("My hills"), FLATS, 1)
+    await shelf.script_library.delete(noe, theirs.id)
+    left = await shelf.script_library.by_id(mira, copy.id)
     assert (left.script, left.label.name) == (FLATS, "My hills") == (mine.script, mine.label.name)
     assert left.origin is not None
     assert (left.origin.id, left.origin.owner_name) == (None, "Noe")
@@ -193,14 +194,14 @@ async def test_what_is_private_again_is_found_by_nobody_else(shelf: Shelf) -> No
     mira, noe = await shelf.coach(), await shelf.coach("Noe")
     theirs = await shelf.keep(noe, shared=True)
     with pytest.raises(Forbidden):
-        await shelf.library.change(mira, theirs.id, theirs.label, FLATS, 1)
-    await shelf.library.change(noe, theirs.id, ScriptLabel("Hills"), HILLS, 1)
+        await shelf.script_library.change(mira, theirs.id, theirs.label, FLATS, 1)
+    await shelf.script_library.change(noe, theirs.id, ScriptLabel("Hills"), HILLS, 1)
     live = await shelf.world.live_class(mira)
     for refused in (
-        shelf.library.by_id(mira, theirs.id),
-        shelf.library.copy(mira, theirs.id, "k"),
-        shelf.library.change(mira, theirs.id, theirs.label, FLATS, 2),
-        shelf.library.delete(mira, theirs.id),
+        shelf.script_library.by_id(mira, theirs.id),
+        shelf.script_library.copy(mira, theirs.id, "k"),
+        shelf.script_library.change(mira, theirs.id, theirs.label, FLATS, 2),
+        shelf.script_library.delete(mira, theirs.id),
         shelf.timelines.save_script(mira, live.id, ScriptDraft(library=theirs.id)),
         shelf.timelines.check_script(mira, live.id, ScriptDraft(library=theirs.id)),
     ):
@@ -210,15 +211,15 @@ async def test_what_is_private_again_is_found_by_nobody_else(shelf: Shelf) -> No
 
 
 async def test_an_account_keeps_so_many_scripts_and_no_more(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "MOST_SCRIPTS", 3)
+    monkeypatch.setattr(script_library, "MOST_SCRIPTS", 3)
     mira = await shelf.coach()
     tried = await asyncio.gather(*(shelf.keep(mira, f"Hills {n}") for n in range(5)), return_exceptions=True)
     assert sum(isinstance(each, TooManyScripts) for each in tried) == 2
-    (first, *_) = await shelf.library.page(mira, LibraryQuery())
+    (first, *_) = await shelf.script_library.page(mira, LibraryQuery())
     with pytest.raises(TooManyScripts):
-        await shelf.library.copy(mira, first.id, "copy")
-    await shelf.library.delete(mira, first.id)
-    await shelf.library.copy(mira, (await shelf.library.page(mira, LibraryQuery()))[0].id, "copy")
+        await shelf.script_library.copy(mira, first.id, "copy")
+    await shelf.script_library.delete(mira, first.id)
+    await shelf.script_library.copy(mira, (await shelf.script_library.page(mira, LibraryQuery()))[0].id, "copy")
 
 
 async def test_a_class_takes_a_copy_that_stays_what_it_is(shelf: Shelf) -> None:
@@ -228,8 +229,8 @@ async def test_a_class_takes_a_copy_that_stays_what_it_is(shelf: Shelf) -> None:
     assert (await shelf.timelines.check_script(mira, live.id, ScriptDraft(library=theirs.id))).revision == 0
     taken = await shelf.timelines.save_script(mira, live.id, ScriptDraft(library=theirs.id))
     assert (taken.script, taken.revision, taken.duration_ms) == (HILLS, 1, 90_000)
-    await shelf.library.change(noe, theirs.id, theirs.label, FLATS, 1)
-    await shelf.library.delete(noe, theirs.id)
+    await shelf.script_library.change(noe, theirs.id, theirs.label, FLATS, 1)
+    await shelf.script_library.delete(noe, theirs.id)
     assert await shelf.timelines.script(mira, live.id) == taken
     for draft in (ScriptDraft(revision=1), ScriptDraft(FLATS, 1, NOBODY)):
         with pytest.raises(BadShape):
@@ -245,7 +246,7 @@ async def test_a_class_on_offer_gets_its_script_as_it_is_when_its_doors_open(she
     mira = await shelf.coach()
     kept = await shelf.keep(mira)
     class_id, bare = await shelf.offer(mira, kept.id), await shelf.offer(mira, None)
-    await shelf.library.change(mira, kept.id, kept.label, FLATS, 1)
+    await shelf.script_library.change(mira, kept.id, kept.label, FLATS, 1)
     await shelf.world.clock.advance(45 * 60)
     assert await shelf.doors(class_id) == Timeline(FLATS, 1)
     assert await shelf.doors(bare) == Timeline()
@@ -272,7 +273,7 @@ async def test_a_script_that_a_class_waits_for_is_not_deleted(shelf: Shelf) -> N
     kept = await shelf.keep(mira)
     class_id = await shelf.offer(mira, kept.id)
     with pytest.raises(ScriptAwaited):
-        await shelf.library.delete(mira, kept.id)
+        await shelf.script_library.delete(mira, kept.id)
     await shelf.offers.call_off(mira, class_id)
     terms = Terms(title="Hills", duration_min=45, capacity=10, script=kept.id)
     series = await shelf.series.create(mira, THURSDAYS, terms, "series")
@@ -285,11 +286,11 @@ async def test_a_script_that_a_class_waits_for_is_not_deleted(shelf: Shelf) -> N
     for each in offered:
         await shelf.offers.call_off(mira, each)
     with pytest.raises(ScriptAwaited):
-        await shelf.library.delete(mira, kept.id)
+        await shelf.script_library.delete(mira, kept.id)
     await shelf.series.end(mira, series.id)
-    await shelf.library.delete(mira, kept.id)
+    await shelf.script_library.delete(mira, kept.id)
     with pytest.raises(NotFound):
-        await shelf.library.by_id(mira, kept.id)
+        await shelf.script_library.by_id(mira, kept.id)
 
 
 async def test_a_script_whose_class_has_its_doors_open_may_go(shelf: Shelf) -> None:
@@ -298,7 +299,7 @@ async def test_a_script_whose_class_has_its_doors_open_may_go(shelf: Shelf) -> N
     class_id = await shelf.offer(mira, kept.id)
     await shelf.world.clock.advance(45 * 60)
     opened = await shelf.doors(class_id)
-    await shelf.library.delete(mira, kept.id)
+    await shelf.script_library.delete(mira, kept.id)
     assert opened.script == HILLS
 
 
@@ -306,7 +307,7 @@ async def test_whose_account_is_erased_takes_their_scripts_along_and_copies_stay
     """ASVS 14.2.7: what is about one person alone goes with them."""
     mira, noe = await shelf.coach(), await shelf.coach("Noe")
     theirs = await shelf.keep(noe, shared=True)
-    copy = await shelf.library.copy(mira, theirs.id, "copy")
+    copy = await shelf.script_library.copy(mira, theirs.id, "copy")
     (subject,) = ENTRIES["library_scripts"].subjects
     assert (ENTRIES["library_scripts"], subject) in DELETED
     async with shelf.world.transactions() as stores:
@@ -314,5 +315,5 @@ async def test_whose_account_is_erased_takes_their_scripts_along_and_copies_stay
         assert await stores.erasing.delete(ENTRIES["library_scripts"], subject, noe.account_id, 10) == 1
     assert len(told) == 1
     assert b'"Hills"' in told[0]
-    left = await shelf.library.by_id(mira, copy.id)
+    left = await shelf.script_library.by_id(mira, copy.id)
     assert (left.script, left.origin and left.origin.id) == (HILLS, None)

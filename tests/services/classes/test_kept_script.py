@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 from msgspec.structs import replace
 
-from services.classes.library_script import (
+from services.classes.kept_script import (
     LibraryScript,
     ScriptLabel,
     changed,
