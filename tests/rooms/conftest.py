@@ -108,6 +108,8 @@ class World:
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     nodes: list["TestNode"] = field(default_factory=list)
+    busy: list[Callable[[], bool]] = field(default_factory=list)
+    """What else time sets off on a real database, each as whether it is at work: `advance` waits for it."""
 
     def __post_init__(self) -> None:
         self.register = MemoryRegister(lambda: round(self.clock.monotonic() * 1_000))
@@ -155,7 +157,9 @@ class World:
     async def advance(self, seconds: float) -> None:
         """Let time pass, and what it sets off come to its end: commits, and messages between nodes."""
         await self.clock.advance(seconds)
-        while any(made.streams.recorder.statistics.committing for made in self.nodes):
+        while any(made.streams.recorder.statistics.committing for made in self.nodes) or any(
+            at_work() for at_work in self.busy
+        ):
             await asyncio.sleep(0.001)
         await self.clock.advance(0)
 

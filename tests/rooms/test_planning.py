@@ -21,10 +21,24 @@ def stores_of(world: World) -> Transactions:
     return Transactions(world.database, world.clock, Uuid7Ids(world.clock))
 
 
+class Awaited(Planning):
+    """One whose looks are waited for when time passes: the database answers in its own time, the world's stands still."""
+
+    looking = False
+
+    async def look(self) -> None:
+        self.looking = True
+        try:
+            await super().look()
+        finally:
+            self.looking = False
+
+
 @asynccontextmanager
 async def asking_for(world: World, node: TestNode, needs: str | None) -> AsyncIterator[Planning]:
     """While entered, coaches on this node need this."""
-    planning = Planning(node.rooms, stores_of(world), world.clock, needs)
+    planning = Awaited(node.rooms, stores_of(world), world.clock, needs)
+    world.busy.append(lambda: planning.looking)
     loop = asyncio.create_task(planning.run())
     try:
         yield planning
