@@ -23,6 +23,7 @@ from tests.faults.ledger import ALL_QUEUES, LEDGER
 from tests.faults.process import Worker
 from tests.support.proxy import Which
 from tests.support.rabbitmq import RabbitMQ
+from workers.amqp_link import silence_s
 from workers.amqp_topology import arguments_of, parking_queue, work_queue
 from workers.bus import PUBLISH_TIMEOUT_S, BusUnavailable, Queue
 from workers.handlers import CLASS_SUMMARIES, QUEUES
@@ -70,7 +71,7 @@ async def die(bench: Bench) -> None:
 
 async def vanish(bench: Bench) -> None:
     """F-21."""
-    limit_s = 3 * (bench.works.tempo.heartbeat_s + 1) + bench.of(LOOK_S, 1)
+    limit_s = silence_s(bench.works.tempo.heartbeat_s) + bench.of(LOOK_S, 1)
     workers = bench.stand.workers
     first_new = {worker.name: worker.network.accepted for worker in workers}
 
