@@ -1,7 +1,8 @@
 """From a notification to the words on each channel: fulfils `ports.Words`.
 
-`Words` compiles every template once, when it is made, and raises there what is wrong with one. Rendering is pure: the same
-notification, reader and links give the same bytes, so a message that is sent again says the same.
+`Words` compiles a template when it is first said, and once; all of them take a third of a second, which no program that starts and
+no test has to wait for. That each is whole is what `Words.check` says, to the tests. Rendering is pure: the same notification,
+reader and links give the same bytes, so a message that is sent again says the same.
 
 A template has one file of words for each language, `<language>.j2`, with a macro for each part, and `mail.html.j2`, which is how
 its mail looks in any language: it takes the words from there. In the HTML everything is escaped. In plain text there is
@@ -84,13 +85,18 @@ class UnknownTemplate(LookupError):  # noqa: N818 - it says what is unknown
 
 
 class Words:
-    """All templates of a folder, compiled. Raises ValueError for one that lacks a language or a part."""
+    """All templates of a folder."""
 
     def __init__(self, templates: Iterable[Template] = TEMPLATES, folder: Path = FOLDER) -> None:
         self._jinja: Final = environment(folder)
-        templates = tuple(templates)
-        self._newest: Final = wording.newest(templates) | {DIGEST: DIGEST_VERSION}
-        self._files: Final = {name: self._jinja.get_template(name) for name in self._names(templates)}
+        self._templates: Final = tuple(templates)
+        self._newest: Final = wording.newest(self._templates) | {DIGEST: DIGEST_VERSION}
+        self._places: Final = frozenset(f"{template.name}/{template.version}" for template in self._templates)
+
+    def check(self) -> None:
+        """Compile them all. Raises ValueError for one that lacks a language or a part."""
+        for name in self._names(self._templates):
+            self._file(name)
 
     def version(self, template: str) -> int:
         """See `ports.Words.version`."""
@@ -121,7 +127,7 @@ class Words:
     def code(self, code: str, reader: Reader) -> str:
         """The text message that a telephone number is proved with."""
         local = Local(reader.locale, reader.time_zone)
-        file = self._files[f"{CODE}/{CODE_VERSION}/{local.language}.j2"]
+        file = self._file(f"{CODE}/{CODE_VERSION}/{local.language}.j2")
         said = _Said(file, {"code": code, "life_ms": LIFE_MS, "local": local}, local.language)
         return segments.fitted(segments.plain(said.line("sms_text", _SMS_TEXT)))
 
@@ -131,7 +137,7 @@ class Words:
         fit = tamed(letter, line=_NAME, prose=_PROSE)
         values = {name: getattr(fit, name) for name in fit.__struct_fields__}
         place = f"{CONTACT[letter.says]}/{CONTACT_VERSION}"
-        file = self._files[f"{place}/{local.language}.j2"]
+        file = self._file(f"{place}/{local.language}.j2")
         said = _Said(file, {**values, "local": local, "links": links}, local.language)
         mail = self._framed(place, said, links)
         button = said.line("mail_button", _SUBJECT)
@@ -145,7 +151,7 @@ class Words:
         values = {**{name: getattr(fit, name) for name in fit.__struct_fields__}, "email": letter.email}
         place = f"{ACCOUNT[letter.says]}/{ACCOUNT_VERSION}"
         said = _Said(
-            self._files[f"{place}/{local.language}.j2"], {**values, "local": local, "links": links}, local.language
+            self._file(f"{place}/{local.language}.j2"), {**values, "local": local, "links": links}, local.language
         )
         mail = self._framed(place, said, links)
         parts = [said.prose("mail_text", _MAIL_TEXT), f"{said.line('mail_button', _SUBJECT)}:\n{links.open}"]
@@ -154,7 +160,7 @@ class Words:
     def contact_sms(self, letter: ContactLetter, reader: Reader, link: str) -> str:
         """A letter to an emergency contact as a text message; the link is always whole."""
         local = Local(reader.locale, reader.time_zone)
-        file = self._files[f"{CONTACT[letter.says]}/{CONTACT_VERSION}/{local.language}.j2"]
+        file = self._file(f"{CONTACT[letter.says]}/{CONTACT_VERSION}/{local.language}.j2")
         text = ""
         for most in _SMS_NAMES:
             fit = tamed(letter, line=most, prose=most)
@@ -185,30 +191,34 @@ class Words:
             "links": links,
         }
         place = f"{DIGEST}/{DIGEST_VERSION}"
-        return self._framed(place, _Said(self._files[f"{place}/{local.language}.j2"], values, local.language), links)
+        return self._framed(place, _Said(self._file(f"{place}/{local.language}.j2"), values, local.language), links)
 
     def _say(
         self, notification: Notification, reader: Reader, *, line: int, prose: int, links: Links | None = None
     ) -> "_Said":
         local = Local(reader.locale, reader.time_zone)
-        file = self._files.get(f"{notification.template}/{notification.version}/{local.language}.j2")
-        if file is None:
+        place = f"{notification.template}/{notification.version}"
+        if place not in self._places:
             raise UnknownTemplate(f"there is no template {notification.template!r} in version {notification.version}")
         content = tamed(notification.content, line=line, prose=prose)
         values = {name: getattr(content, name) for name in content.__struct_fields__}
+        file = self._file(f"{place}/{local.language}.j2")
         return _Said(file, {**values, "local": local, "links": links}, local.language)
 
     def _framed(self, place: str, said: "_Said", links: Links) -> MailWords:
-        frame = _Parts(self._files[f"{_FRAME}/{said.language}.j2"], said.values)
+        frame = _Parts(self._file(f"{_FRAME}/{said.language}.j2"), said.values)
         lines = {part: said.line(part, _SUBJECT) for part in ("mail_subject", "mail_preheader", "mail_button")}
         words = _Parts(said.file, said.values, **lines)
-        html = self._files[f"{place}/mail.html.j2"].render(said.values, words=words, frame=frame)
+        html = self._file(f"{place}/mail.html.j2").render(said.values, words=words, frame=frame)
         text = (
             f"{said.prose('mail_text', _MAIL_TEXT)}\n\n"
             f"{lines['mail_button']}:\n{links.open}\n\n"
             f"-- \n{frame['footer']}\n"
         )
         return MailWords(lines["mail_subject"], text, html)
+
+    def _file(self, name: str) -> jinja2.Template:
+        return self._jinja.get_template(name)  # keeps all that it has compiled
 
     def _names(self, templates: Iterable[Template]) -> Iterable[str]:
         """The files that are rendered. Raises ValueError when one is missing, or a part in it."""
@@ -278,6 +288,7 @@ def environment(folder: Path = FOLDER) -> ImmutableSandboxedEnvironment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        cache_size=-1,
     )
     writers = ("number", "span", "time", "date", "moment", "count")
     jinja.filters.update({name: _writer(name) for name in writers})

@@ -331,6 +331,10 @@ def noting(jinja: ImmutableSandboxedEnvironment, taken: dict[str, set[bool]]) ->
     return jinja
 
 
+def test_every_template_is_whole() -> None:
+    Words().check()
+
+
 class TestVersions:
     def test_an_old_notification_says_what_it_said(self, tmp_path: Path) -> None:
         copy_of(FOLDER, tmp_path)
@@ -352,19 +356,19 @@ class TestVersions:
             WORDS.version("birthday")
 
     @pytest.mark.parametrize("language", LANGUAGES)
-    def test_a_template_without_a_language_is_refused_at_the_start(self, language: str, tmp_path: Path) -> None:
+    def test_a_template_without_a_language_is_refused(self, language: str, tmp_path: Path) -> None:
         copy_of(FOLDER, tmp_path)
         (tmp_path / "announcement" / "1" / f"{language}.j2").unlink()
         with pytest.raises(ValueError, match=f"no announcement/1/{language}.j2"):
-            Words(folder=tmp_path)
+            Words(folder=tmp_path).check()
 
     @pytest.mark.parametrize("part", PARTS)
-    def test_a_template_without_a_part_is_refused_at_the_start(self, part: str, tmp_path: Path) -> None:
+    def test_a_template_without_a_part_is_refused(self, part: str, tmp_path: Path) -> None:
         copy_of(FOLDER, tmp_path)
         file = tmp_path / "announcement" / "1" / "de.j2"
         file.write_text(file.read_text().replace(f"macro {part}(", "macro other("))
         with pytest.raises(ValueError, match=f"no macro for {part}"):
-            Words(folder=tmp_path)
+            Words(folder=tmp_path).check()
 
 
 def test_a_name_that_is_not_declared_is_an_error_and_no_hole(tmp_path: Path) -> None:
