@@ -65,7 +65,9 @@ class Telling:
             await stores.deliveries.collapse(replaced, utc(now_ms))
         await self._send(stores, about, people, fresh, now_ms)
         for some in _parts(placed):
-            await stores.outbox.add(NotificationsTold(ids=tuple(one.id for one in some)), some[0].account_id)
+            # About the first of them, not about whose it is: news of one person need no order among each other (handlers.PUSHES has
+            # none), and somebody who is told a lot would else be a line that leaves the outbox one by one.
+            await stores.outbox.add(NotificationsTold(ids=tuple(one.id for one in some)), some[0].id)
         return len(placed)
 
     async def _send(

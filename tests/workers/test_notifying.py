@@ -127,6 +127,16 @@ async def test_a_stolen_login_is_told_with_the_name_of_its_device(world: Notifie
     assert told == NotificationsTold(ids=(one.id,))
 
 
+async def test_a_lot_of_news_of_one_person_is_no_line_in_the_outbox(world: Notified, notifying: Notifying) -> None:
+    """What is about one thing leaves one by one, each after the broker's word for the one before."""
+    ada = await world.account()
+    for _ in range(3):
+        await happen(world, notifying, LoginEnded(ada.account_id, await a_login(world, ada), "stolen", stolen=True))
+    async with world.transactions() as stores:
+        rows = await stores.tx.fetch("SELECT DISTINCT aggregate_id FROM outbox WHERE type = 'notifications.told'")
+    assert len(rows) == 3
+
+
 async def test_each_thing_that_happens_to_a_second_factor_is_told_by_itself(
     world: Notified, notifying: Notifying
 ) -> None:
