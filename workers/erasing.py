@@ -20,6 +20,7 @@ from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import LoginEnded
 from services.kernel.ids import AccountId, Ids, LoginId
+from services.organisations.organisations import Organisations
 from services.privacy.erasure import BLANKED, DELETED, STAGES, Erasure
 from services.schedule.jobs import Tick
 from workers.exporting import Exports
@@ -108,7 +109,10 @@ class EraseJobs:
         offers = await stores.erasing.offers(account_id, now, BITE // 10)
         for class_id in offers:
             await Offers(here, self._clock, self._ids).call_off(caller, class_id)
-        return len(places) + len(series) + len(offers)
+        organisations = await stores.organisations.of_account(account_id)
+        for organisation, _ in organisations:
+            await Organisations(here, self._clock, self._ids).go(caller, organisation.id)
+        return len(places) + len(series) + len(offers) + len(organisations)
 
     async def _rows(self, stores: Stores, account_id: AccountId) -> int:
         did = 0

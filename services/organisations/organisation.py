@@ -102,3 +102,12 @@ def require_owner_left(members: Sequence[Member], without: AccountId) -> None:
     owners = {member.account_id for member in members if member.role == "owner"}
     if owners == {without}:
         raise LastOwner
+
+
+def heir_of(members: Sequence[Member], leaving: AccountId) -> Member | None:
+    """Who owns an organisation when its last owner has gone for good: of its admins, given in the order in which they came, the one
+    who has been there longest. None while another owner is left, or where nobody is an admin: a seat is no wish to own it."""
+    left = [member for member in members if member.account_id != leaving]
+    if any(member.role == "owner" for member in left):
+        return None
+    return next((member for member in left if member.role == "admin"), None)

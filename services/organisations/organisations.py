@@ -19,7 +19,7 @@ from services.access.policy import require, require_held
 from services.access.role import OrgRole
 from services.accounts.account import Account, normal_email, normal_name
 from services.accounts.step_up import require_fresh
-from services.audit.entry import Actor, Entry, Thing, Value, actor_of
+from services.audit.entry import SYSTEM, Actor, Entry, Thing, Value, actor_of
 from services.classes.organised import gone
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -33,6 +33,7 @@ from services.organisations.organisation import (
     Held,
     Member,
     Organisation,
+    heir_of,
     require_owner_left,
     seated,
     to_seat,
@@ -167,6 +168,27 @@ class Organisations:
             entry = told(actor_of(caller), "organisation.left", organisation_id, caller.account_id, role=role)
             await stores.audit.add(entry)
         log.info("organisation.left", organisation=str(organisation_id), account=str(caller.account_id))
+
+    async def go(self, caller: Caller, organisation_id: OrganisationId) -> None:
+        """Give one's own seat back because one's account goes. An organisation that nobody is left in is dissolved; one without an
+        owner is its longest-serving admin's, who is not asked, so it does not matter how many they own; without an admin the
+        operator makes an owner. Raises `NotFound`."""
+        async with self._transactions() as stores:
+            await locked(stores, organisation_id)
+            role = await allowed(stores, caller, organisation_id, may.LEAVE_ORGANISATION)
+            members = await stores.organisations.members(organisation_id)
+            await stores.organisations.unseat(organisation_id, caller.account_id)
+            await self._gone(stores, caller, organisation_id, caller.account_id)
+            await stores.audit.add(told(SYSTEM, "organisation.left", organisation_id, caller.account_id, role=role))
+            if len(members) == 1:
+                await stores.organisations.dissolve(organisation_id, utc(self._clock.wall_ms()))
+                await stores.audit.add(told(SYSTEM, "organisation.dissolved", organisation_id, count=0))
+            elif (heir := heir_of(members, caller.account_id)) is not None:
+                await stores.organisations.change(organisation_id, heir.account_id, "owner")
+                entry = told(SYSTEM, "organisation.role_changed", organisation_id, heir.account_id, role="owner")
+                await stores.audit.add(entry)
+            elif role == "owner":
+                log.warning("organisation.no_owner", organisation=str(organisation_id))
 
     async def hand_over(
         self, caller: Caller, organisation_id: OrganisationId, account_id: AccountId

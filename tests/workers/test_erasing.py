@@ -14,6 +14,7 @@ from services.kernel.clock import utc
 from services.kernel.facts import ErasureAsked, LoginEnded
 from services.kernel.ids import AccountId, LoginId
 from services.kernel.problems import NotFound, StepUpNeeded
+from services.organisations.organisations import Organisations
 from services.privacy.entry import Blanked, Deleted, Kept
 from services.privacy.erasure import BLANKED, DELETED, GRACE_MS, REST_MS, SOMEBODY
 from services.privacy.erasures import Erasures
@@ -236,6 +237,29 @@ async def test_who_waited_behind_them_has_their_place_and_a_class_of_theirs_is_c
         assert await stores.tx.fetchval("SELECT called_off_at IS NOT NULL FROM class_offers WHERE id = $1", hers)
         facts = {row["type"] for row in await stores.tx.fetch("SELECT type FROM outbox")}
     assert {"class.booking_promoted", "class.called_off"} <= facts
+
+
+async def test_an_organisation_has_an_owner_when_its_owner_has_gone(world: World, going: Going) -> None:
+    ada, bob, cleo = await world.account(), await world.account("Bob"), await world.account("Cleo")
+    organisations = Organisations(world.transactions, world.clock, world.ids)
+    owned = (await organisations.make(ada, "Harbour Gym")).organisation.id
+    alone = (await organisations.make(ada, "Ada's own")).organisation.id
+    async with world.transactions() as stores:
+        now = utc(world.clock.wall_ms())
+        await stores.organisations.seat(owned, cleo.account_id, "member", now)
+        await stores.organisations.seat(owned, bob.account_id, "admin", now)
+    await going.through(ada.account_id)
+    async with world.transactions() as stores:
+        members = {each.account_id: each.role for each in await stores.organisations.members(owned)}
+        assert members == {bob.account_id: "owner", cleo.account_id: "member"}
+        assert await stores.organisations.by_id(alone) is None, "nobody was in it any more"
+        acts = await stores.tx.fetch("SELECT act FROM audit_waiting WHERE thing_kind = 'organisation' ORDER BY id")
+    assert [row["act"] for row in acts if row["act"] != "organisation.made"] == [
+        "organisation.left",
+        "organisation.role_changed",
+        "organisation.left",
+        "organisation.dissolved",
+    ]
 
 
 async def test_the_table_of_a_class_that_others_keep_says_somebody_who_left(world: World, going: Going) -> None:

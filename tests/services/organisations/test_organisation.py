@@ -15,6 +15,7 @@ from services.kernel.problems import LastOwner, NotFound, OrganisationFull
 from services.organisations.organisation import (
     Member,
     Organisation,
+    heir_of,
     require_owner_left,
     require_room,
     seated,
@@ -110,3 +111,21 @@ def test_no_more_sit_than_there_are_seats() -> None:
         with pytest.raises(OrganisationFull) as refused:
             require_room(GYM, taken)
         assert refused.value.data == {"seats": 2}
+
+
+ADA, BOB, CLEO = (AccountId(uuid.UUID(int=n)) for n in (11, 12, 13))
+
+
+@pytest.mark.parametrize(
+    ("others", "heir"),
+    [
+        ((member(ADA, "member"), member(BOB, "admin"), member(CLEO, "admin")), BOB),
+        ((member(ADA, "admin"), member(BOB, "owner")), None),
+        ((member(ADA, "member"), member(BOB, "coach")), None),
+        ((), None),
+    ],
+    ids=["the admin of longest", "another owner is left", "nobody is an admin", "nobody is left"],
+)
+def test_who_owns_what_the_last_owner_leaves_behind(others: tuple[Member, ...], heir: AccountId | None) -> None:
+    found = heir_of((member(MIRA, "owner"), *others), MIRA)
+    assert (found and found.account_id) == heir
