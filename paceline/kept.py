@@ -1,16 +1,21 @@
 """The database of an installation, for commands that work on it without a running gateway."""
 
-from collections.abc import AsyncIterator
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from paceline.embedded import open_embedded
+from paceline.embedded import EmbeddedError, open_embedded
 from paceline.keys import vault
-from paceline.settings import Settings
+from paceline.settings import Settings, SettingsError, load_settings
 from persistence.database import open_database
 from persistence.migrate import migrate
 from persistence.stores import Transactions
-from services.kernel.clock import Clock
+from services.accounts.keyring import KeyProblem
+from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import Uuid7Ids
+from services.kernel.problems import Problem
 
 
 @asynccontextmanager
@@ -27,3 +32,26 @@ async def open_kept(settings: Settings, clock: Clock) -> AsyncIterator[Transacti
         await migrate(url)
         database = await resources.enter_async_context(open_database(url, size=2))
         yield Transactions(database, clock, Uuid7Ids(clock), vault=vault(settings))
+
+
+Work = Callable[[Settings, Transactions, Clock], Awaitable[str]]
+
+
+def tell(work: Work) -> int:
+    """Do this on the database and print what it says: the whole of a command that needs nothing else. 0 when that worked, 1 with
+    the reason on stderr when there was no database or it was refused, 2 when the settings are wrong."""
+
+    async def worked(settings: Settings) -> str:
+        clock = SystemClock()
+        async with open_kept(settings, clock) as transactions:
+            return await work(settings, transactions, clock)
+
+    try:
+        print(asyncio.run(worked(load_settings(os.environ))))
+    except SettingsError as wrong:
+        print(wrong, file=sys.stderr)
+        return 2
+    except (EmbeddedError, Problem, KeyProblem, OSError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0

@@ -3,8 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import os
-import sys
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,12 +12,9 @@ from typing import get_args
 import msgspec
 from msgspec.structs import replace
 
-from paceline.embedded import EmbeddedError, open_embedded
-from paceline.keys import vault
+from paceline.kept import tell
 from paceline.operating_user import this_user
-from paceline.settings import Settings, SettingsError, load_settings
-from persistence.database import open_database
-from persistence.migrate import migrate
+from paceline.settings import Settings
 from persistence.stores import Transactions
 from services.access.role import GRANTED
 from services.accounts.account import normal_email
@@ -32,9 +27,9 @@ from services.accounts.second_factors import reset_factors
 from services.accounts.staff import AccountActs, GivenRole
 from services.accounts.suspension import Reason
 from services.audit.entry import Entry
-from services.kernel.clock import Clock, SystemClock, to_wall_ms, utc
+from services.kernel.clock import Clock, to_wall_ms, utc
 from services.kernel.ids import Ids, TaskId, Uuid7Ids
-from services.kernel.problems import NotFound, Problem
+from services.kernel.problems import NotFound
 from services.tasks.task import ExportAccount, Task, TaskFile
 from workers.exporting import ExportKind, Exports
 
@@ -155,46 +150,27 @@ def _instant(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Do it and say how it is then; 0 when that worked."""
-    try:
-        settings = load_settings(os.environ)
-        print(asyncio.run(_do(settings, args)))
-    except SettingsError as wrong:
-        print(wrong, file=sys.stderr)
-        return 2
-    except (EmbeddedError, Problem, OSError) as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    return 0
+
+    async def work(_: Settings, transactions: Transactions, clock: Clock) -> str:
+        return await _do(transactions, clock, Uuid7Ids(clock), args)
+
+    return tell(work)
 
 
-async def _do(settings: Settings, args: argparse.Namespace) -> str:
-    if settings.database_url:
-        return await _do_on(settings.database_url, settings, args)
-    async with open_embedded(Path(settings.data_dir), want_redis=False) as embedded:
-        if embedded.database_url is None:
-            raise RuntimeError("the local PostgreSQL did not start")
-        return await _do_on(embedded.database_url, settings, args)
-
-
-async def _do_on(dsn: str, settings: Settings, args: argparse.Namespace) -> str:
-    await migrate(dsn)
-    clock = SystemClock()
-    ids = Uuid7Ids(clock)
-    async with open_database(dsn, size=2) as database:
-        transactions = Transactions(database, clock, ids, vault=vault(settings))
-        if args.act == "create":
-            return await _create(transactions, clock, ids, args)
-        if args.act in ("grant", "ungrant"):
-            return await _roles(AccountActs(transactions, clock, ids), args)
-        if args.act in ("suspend", "lift"):
-            return await _suspension(AccountActs(transactions, clock, ids), args)
-        if args.act == "reset-factor":
-            return _reset(args.email, await reset_factors(transactions, args.email, clock, actor=this_user()))
-        if args.act == "export":
-            return await _export(transactions, clock, ids, args)
-        if args.act == "erase":
-            return await _erase(transactions, clock, ids, args)
-        return await _entitlements(transactions, Entitlements(transactions, clock, ids), args)
+async def _do(transactions: Transactions, clock: Clock, ids: Ids, args: argparse.Namespace) -> str:
+    if args.act == "create":
+        return await _create(transactions, clock, ids, args)
+    if args.act in ("grant", "ungrant"):
+        return await _roles(AccountActs(transactions, clock, ids), args)
+    if args.act in ("suspend", "lift"):
+        return await _suspension(AccountActs(transactions, clock, ids), args)
+    if args.act == "reset-factor":
+        return _reset(args.email, await reset_factors(transactions, args.email, clock, actor=this_user()))
+    if args.act == "export":
+        return await _export(transactions, clock, ids, args)
+    if args.act == "erase":
+        return await _erase(transactions, clock, ids, args)
+    return await _entitlements(transactions, Entitlements(transactions, clock, ids), args)
 
 
 async def _create(transactions: Transactions, clock: Clock, ids: Ids, args: argparse.Namespace) -> str:

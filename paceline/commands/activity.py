@@ -6,20 +6,16 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from paceline.embedded import EmbeddedError, open_embedded
+from paceline.embedded import EmbeddedError
+from paceline.kept import open_kept
 from paceline.settings import Settings, SettingsError, load_settings
 from persistence.activity import Activity
-from persistence.database import open_database
-from persistence.migrate import migrate
-from persistence.stores import Transactions
 from services.kernel.clock import SystemClock, utc
-from services.kernel.ids import Uuid7Ids
 from services.kernel.problems import Problem
 from workers.activity import NAME
 
@@ -41,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Show, or ask for a new count; 0 when it was done."""
     try:
         settings = load_settings(os.environ)
-        asyncio.run(_on_database(settings, args))
+        asyncio.run(_act(settings, args))
     except SettingsError as wrong:
         print(wrong, file=sys.stderr)
         return 2
@@ -51,20 +47,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _on_database(settings: Settings, args: argparse.Namespace) -> None:
-    if settings.database_url:
-        await _act(settings.database_url, args)
-        return
-    async with open_embedded(Path(settings.data_dir), want_redis=False) as embedded:
-        if embedded.database_url is None:
-            raise RuntimeError("the local PostgreSQL did not start")
-        await _act(embedded.database_url, args)
-
-
-async def _act(dsn: str, args: argparse.Namespace) -> None:
-    await migrate(dsn)
+async def _act(settings: Settings, args: argparse.Namespace) -> None:
     clock = SystemClock()
-    async with open_database(dsn, size=2) as database, Transactions(database, clock, Uuid7Ids(clock))() as stores:
+    async with open_kept(settings, clock) as transactions, transactions() as stores:
         if args.rebuild:
             families = await stores.followers.begin_anew(NAME)
             print(

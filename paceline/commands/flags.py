@@ -1,25 +1,17 @@
 """`paceline flags`: what can be switched off for everybody, while everything runs."""
 
 import argparse
-import asyncio
-import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from textwrap import fill
 
-from paceline.embedded import EmbeddedError, open_embedded
+from paceline.kept import tell
 from paceline.operating_user import this_user
-from paceline.settings import Settings, SettingsError, load_settings
-from persistence.database import open_database
-from persistence.migrate import migrate
+from paceline.settings import Settings
 from persistence.stores import Transactions
 from services.flags.flag import FLAGS
 from services.flags.flags import READ_EVERY_S, Flags, FlagView
 from services.flags.switches import Switches
-from services.kernel.clock import SystemClock, utc
-from services.kernel.ids import Uuid7Ids
-from services.kernel.problems import Problem
+from services.kernel.clock import Clock, utc
 
 DESCRIPTION = f"""
 Shows the flags, and sets them. Every process reads them each {READ_EVERY_S:g} s, so nothing has to be restarted; what is set holds
@@ -58,37 +50,16 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(args: argparse.Namespace) -> int:
     """Do it and say how it is then; 0 when that worked."""
-    try:
-        settings = load_settings(os.environ)
-        print(asyncio.run(_do(settings, args)))
-    except SettingsError as wrong:
-        print(wrong, file=sys.stderr)
-        return 2
-    except (EmbeddedError, Problem, OSError) as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    return 0
 
-
-async def _do(settings: Settings, args: argparse.Namespace) -> str:
-    if settings.database_url:
-        return await _do_on(settings.database_url, args)
-    async with open_embedded(Path(settings.data_dir), want_redis=False) as embedded:
-        if embedded.database_url is None:
-            raise RuntimeError("the local PostgreSQL did not start")
-        return await _do_on(embedded.database_url, args)
-
-
-async def _do_on(dsn: str, args: argparse.Namespace) -> str:
-    await migrate(dsn)
-    clock = SystemClock()
-    async with open_database(dsn, size=1) as database:
-        flags = Flags(Transactions(database, clock, Uuid7Ids(clock)), Switches(), clock)
+    async def work(_: Settings, transactions: Transactions, clock: Clock) -> str:
+        flags = Flags(transactions, Switches(), clock)
         if args.act == "set":
             await flags.set(this_user(), args.name, on=args.to == "on", reason=args.reason)
         elif args.act == "unset":
             await flags.unset(this_user(), args.name, reason=args.reason)
         return _told(await flags.all())
+
+    return tell(work)
 
 
 def _told(flags: Sequence[FlagView]) -> str:

@@ -1,25 +1,17 @@
 """`paceline keys`: the keys that sign access tokens, and those that seal."""
 
 import argparse
-import asyncio
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 
-from paceline.embedded import EmbeddedError, open_embedded
+from paceline.kept import tell
 from paceline.keys import longest_token_ms, sealing_keys, signing_key
 from paceline.operating_user import this_user
-from paceline.settings import Settings, SettingsError, load_settings
-from persistence.database import open_database
-from persistence.migrate import migrate
+from paceline.settings import Settings
 from persistence.stores import Transactions
-from services.accounts.keyring import LEAD_MS, READ_EVERY_MS, STOLEN_LEAD_MS, KeyProblem, load_key
+from services.accounts.keyring import LEAD_MS, READ_EVERY_MS, STOLEN_LEAD_MS, load_key
 from services.accounts.keys import Keys, KeyView
-from services.kernel.clock import SystemClock, utc
-from services.kernel.ids import Uuid7Ids
-from services.kernel.problems import Problem
+from services.kernel.clock import Clock, utc
 from services.kernel.sealing import Seals, number_of
 
 MINUTE_MS = 60_000
@@ -65,46 +57,19 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def run(args: argparse.Namespace) -> int:
     """Do it and say how it is then; 0 when that worked."""
-    try:
-        settings = load_settings(os.environ)
-        print(asyncio.run(_do(settings, args)))
-    except SettingsError as wrong:
-        print(wrong, file=sys.stderr)
-        return 2
-    except (EmbeddedError, Problem, KeyProblem, OSError) as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    return 0
 
-
-async def _do(settings: Settings, args: argparse.Namespace) -> str:
-    if settings.database_url:
-        return await _do_on(settings.database_url, settings, args)
-    async with open_embedded(Path(settings.data_dir), want_redis=False) as embedded:
-        if embedded.database_url is None:
-            raise RuntimeError("the local PostgreSQL did not start")
-        return await _do_on(embedded.database_url, settings, args)
-
-
-async def _do_on(dsn: str, settings: Settings, args: argparse.Namespace) -> str:
-    await migrate(dsn)
-    clock = SystemClock()
-    async with open_database(dsn, size=2) as database:
+    async def work(settings: Settings, transactions: Transactions, clock: Clock) -> str:
+        sealing = sealing_keys(settings)
         if args.act == "sealing":
-            async with Transactions(database, clock, Uuid7Ids(clock))() as stores:
-                return _sealing(
-                    sealing_keys(settings), await stores.sealing_keys.counts(), await stores.sealing_passes.all()
-                )
-        keys = Keys(
-            Transactions(database, clock, Uuid7Ids(clock)),
-            Seals(sealing_keys(settings)),
-            load_key(signing_key(settings)),
-            clock,
-            token_ms=longest_token_ms(settings),
-        )
+            async with transactions() as stores:
+                return _sealing(sealing, await stores.sealing_keys.counts(), await stores.sealing_passes.all())
+        key = load_key(signing_key(settings))
+        keys = Keys(transactions, Seals(sealing), key, clock, token_ms=longest_token_ms(settings))
         if args.act == "rotate":
             await keys.rotate(stolen=args.stolen, by=this_user())
         return _told(await keys.all())
+
+    return tell(work)
 
 
 def _told(keys: Sequence[KeyView]) -> str:

@@ -1,22 +1,14 @@
 """`paceline organisation`: what an operator decides about organisations."""
 
 import argparse
-import asyncio
-import os
-import sys
 import uuid
-from pathlib import Path
 
-from paceline.embedded import EmbeddedError, open_embedded
-from paceline.keys import vault
+from paceline.kept import tell
 from paceline.operating_user import this_user
-from paceline.settings import Settings, SettingsError, load_settings
-from persistence.database import open_database
-from persistence.migrate import migrate
+from paceline.settings import Settings
 from persistence.stores import Transactions
-from services.kernel.clock import SystemClock
+from services.kernel.clock import Clock
 from services.kernel.ids import OrganisationId, Uuid7Ids
-from services.kernel.problems import Problem
 from services.organisations.organisation import MOST_SEATS, SEATS
 from services.organisations.organisations import OrganisationActs, SeatsView
 
@@ -24,7 +16,7 @@ DESCRIPTION = f"""
 Says how many seats an organisation has: {SEATS} until you say otherwise. With fewer than are taken, whoever sits stays, and nobody
 comes in until there is room. Its owners find its id on the page /organisation.
 
-`owner` makes a member an owner, for an organisation whose last one has had their account erased.
+`owner` makes a member an owner, for an organisation without admins whose last owner has had their account erased.
 
 With the local PostgreSQL, stop `paceline run` first: it serves one process at a time. Seats can be set over HTTP meanwhile
 (PUT /v1/operations/organisations/{{id}}/seats).
@@ -63,41 +55,22 @@ def _id(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it and say how it is then; 0 when that worked."""
-    try:
-        settings = load_settings(os.environ)
-        print(_told(asyncio.run(_do(settings, args))))
-    except SettingsError as wrong:
-        print(wrong, file=sys.stderr)
-        return 2
-    except (EmbeddedError, Problem, OSError) as problem:
-        print(problem, file=sys.stderr)
-        return 1
-    return 0
+
+    async def work(_: Settings, transactions: Transactions, clock: Clock) -> str:
+        acts = OrganisationActs(transactions, clock, Uuid7Ids(clock))
+        return _told(await _do(acts, OrganisationId(args.id), args))
+
+    return tell(work)
 
 
-async def _do(settings: Settings, args: argparse.Namespace) -> SeatsView:
-    if settings.database_url:
-        return await _do_on(settings.database_url, settings, args)
-    async with open_embedded(Path(settings.data_dir), want_redis=False) as embedded:
-        if embedded.database_url is None:
-            raise RuntimeError("the local PostgreSQL did not start")
-        return await _do_on(embedded.database_url, settings, args)
-
-
-async def _do_on(dsn: str, settings: Settings, args: argparse.Namespace) -> SeatsView:
-    await migrate(dsn)
-    clock = SystemClock()
-    ids = Uuid7Ids(clock)
-    organisation_id = OrganisationId(args.id)
-    async with open_database(dsn, size=2) as database:
-        acts = OrganisationActs(Transactions(database, clock, ids, vault=vault(settings)), clock, ids)
-        match args.act:
-            case "seats":
-                return await acts.set_seats(this_user(), organisation_id, args.seats)
-            case "owner":
-                return await acts.make_owner(this_user(), organisation_id, args.email)
-            case _:
-                return await acts.look(organisation_id)
+async def _do(acts: OrganisationActs, organisation_id: OrganisationId, args: argparse.Namespace) -> SeatsView:
+    match args.act:
+        case "seats":
+            return await acts.set_seats(this_user(), organisation_id, args.seats)
+        case "owner":
+            return await acts.make_owner(this_user(), organisation_id, args.email)
+        case _:
+            return await acts.look(organisation_id)
 
 
 def _told(view: SeatsView) -> str:
