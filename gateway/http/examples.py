@@ -876,7 +876,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     OnDemandRequest(key="c41f07", terms=_on_demand.terms, class_id=_class),
     _on_demand,
     OnDemandList(on_demand=(_on_demand,), next_after=None),
-    StartRequest(key="d00b17"),
+    StartRequest(key="d00b17", teams=("Red", "Blue")),
     EntitlementList(entitlements=(_premium,)),
     SeriesRequest(key="1c149a", rule=_rule, terms=_terms),
     _weekly,

@@ -12,6 +12,7 @@ from services.access import permission as may
 from services.classes.on_demand import OnDemandTerms, OnDemandView
 from services.classes.on_demands import MAX_PAGE
 from services.classes.script import Script
+from services.classes.team import TeamNames
 from services.kernel.ids import ClassId, OnDemandId
 from services.kernel.problems import (
     Busy,
@@ -35,9 +36,11 @@ class OnDemandRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StartRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A class of it, please. `key`, made by you, new for each: the same request again with it finds the class that it made."""
+    """A class of it, please. `key`, made by you, new for each: the same request again with it finds the class that it made. Its
+    athletes are in these `teams`, none: in none; null: in those of its terms."""
 
     key: Key
+    teams: TeamNames | None = None
 
 
 class OnDemandPath(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +78,7 @@ async def withdraw_on_demand(deps: GatewayDeps, call: Call[Nothing, Nothing, OnD
 
 
 async def start_on_demand(deps: GatewayDeps, call: Call[StartRequest, Nothing, OnDemandPath]) -> ClassView:
-    return view_of(await deps.on_demand.start(call.caller, call.path.id, call.body.key))
+    return view_of(await deps.on_demand.start(call.caller, call.path.id, call.body.key, call.body.teams))
 
 
 PUT_ON_DEMAND = Route(

@@ -16,6 +16,7 @@ from services.access import permission as may
 from services.access.policy import owned, require, require_held
 from services.accounts.entitlement import EntitlementName
 from services.classes.live_class import MAX_MEMBERS
+from services.classes.team import TeamNames, team_names
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, BookingId, ClassId, OrganisationId, ScriptId, SeriesId
 from services.kernel.problems import BadShape, BookingShut, ClassCalledOff, DoorsShut, Forbidden, NotBooked, OfferFixed
@@ -61,6 +62,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reminded (0: they are not). `doors_close_min` is after the start; null: newcomers are let in until the end. `booked_only`:
     nobody is let in without a place. `needs`: the entitlement without which nobody books, comes off the waitlist or is let in.
     `script`: one of your own library, which the class gets as it is when its doors open.
+    `teams`: two or more that the class will have, none: no teams.
     `organisation`: in whose name it is offered. Its members book `first`, others from `others_open_min` before the start on; or
     it is for them `only`: nobody else finds it, books it or is let in.
     """
@@ -82,6 +84,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     organisation: OrganisationId | None = None
     members: Members = "all"
     others_open_min: Before = 24 * 60
+    teams: TeamNames = ()
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -198,8 +201,8 @@ class Asked(msgspec.Struct, frozen=True):
     seated: bool = False
 
 
-def check(terms: Terms) -> None:
-    """Raise `BadShape` for terms that contradict themselves."""
+def checked(terms: Terms) -> Terms:
+    """The terms as they are kept. Raises `BadShape` for terms that contradict themselves."""
     if terms.booking_closes_min >= terms.booking_opens_min:
         raise BadShape("booking would close before it opens", path="$.terms.booking_closes_min")
     if terms.doors_close_min is not None and terms.doors_close_min > terms.duration_min:
@@ -210,6 +213,9 @@ def check(terms: Terms) -> None:
         raise BadShape("say which organisation's members these are, in `organisation`", path="$.terms.members")
     if terms.members == "first" and not terms.booking_closes_min < terms.others_open_min < terms.booking_opens_min:
         raise BadShape("others book after the members and before booking closes", path="$.terms.others_open_min")
+    return msgspec.structs.replace(
+        terms, title=terms.title.strip(), teams=team_names(terms.teams, path="$.terms.teams")
+    )
 
 
 def check_start(starts_ms: int, terms: Terms, now_ms: int) -> None:

@@ -26,8 +26,8 @@ from services.classes.offer import (
     OfferQuery,
     OfferView,
     Terms,
-    check,
     check_start,
+    checked,
     doors_due,
     may_call_off,
     may_change,
@@ -148,14 +148,14 @@ class Offers:
         `BadShape`, `KeyReused`, `NotFound` for a script that is not in the caller's library or an organisation that they are not
         in."""
         require_held(caller, may.CREATE_OFFER)
-        check(terms)
+        terms = checked(terms)
         now_ms = self._clock.wall_ms()
         offer = Offer(
             id=ClassId(self._ids.next()),
             coach_id=caller.account_id,
             coach_name=caller.name,
             starts_ms=starts_ms,
-            terms=replace(terms, title=terms.title.strip()),
+            terms=terms,
             created_ms=now_ms,
         )
         async with self._transactions() as stores:
@@ -191,12 +191,12 @@ class Offers:
         Raises `ClassNotFound`, `Forbidden`, `ClassCalledOff`, `OfferFixed`, `BadShape`, `NotFound` for a script that is not in the
         caller's library or an organisation that they are not in.
         """
-        check(terms)
+        terms = checked(terms)
         async with self._transactions() as stores:
             offer = await _locked(stores, class_id, caller)
             now_ms = self._clock.wall_ms()
             may_change(offer, caller, now_ms)
-            changed = replace(offer, starts_ms=starts_ms, terms=replace(terms, title=terms.title.strip()))
+            changed = replace(offer, starts_ms=starts_ms, terms=terms)
             if changed != offer:
                 check_start(starts_ms, terms, now_ms)
                 await require_own(stores, caller.account_id, terms.script)
@@ -293,8 +293,8 @@ async def in_whose_name(stores: OfferStores, caller: Caller, organisation_id: Or
 
 
 async def open_doors(stores: OfferStores, class_id: ClassId, now_ms: int) -> LiveClass | None:
-    """Make the live class of an offer, with a copy of the script that it names; None when that is not due: it was called off or put
-    off, or is open already. Raises `Busy` when no free join code was found."""
+    """Make the live class of an offer, with its teams and a copy of the script that it names; None when that is not due: it was
+    called off or put off, or is open already. Raises `Busy` when no free join code was found."""
     offer = await stores.offers.lock(class_id)
     if offer is None or not doors_due(offer, now_ms):
         return None
@@ -309,6 +309,7 @@ async def open_doors(stores: OfferStores, class_id: ClassId, now_ms: int) -> Liv
             coach_name=offer.coach_name,
             created_ms=now_ms,
             needs=offer.terms.needs,
+            teams=offer.terms.teams,
         )
         if await stores.classes.create(live):
             await _give_script(stores, offer, now_ms)

@@ -21,6 +21,7 @@ from services.classes.class_clock import ClassClock, Command, Pause, Resume, Sta
 from services.classes.live_class import GroupTerms, LiveClass, thing_of
 from services.classes.lobby import COUNTDOWN_MS, shuts_ms
 from services.classes.offer import Level, Thing, Title
+from services.classes.team import TeamNames
 from services.classes.timeline import Timeline
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, OnDemandId
@@ -40,7 +41,8 @@ IDLE_MS: Final = 3_600_000
 
 class OnDemandTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What is on demand. `places`: so many may be in one class of it; `late_min`: newcomers are let in so many minutes after it has
-    begun; `needs`: the entitlement without which nobody starts one or is let in; `equipment` what one should bring."""
+    begun; `needs`: the entitlement without which nobody starts one or is let in; `equipment` what one should bring; `teams` those
+    of a class whose starter names none."""
 
     title: Title
     places: Annotated[int, msgspec.Meta(ge=1, le=MOST_PLACES)] = 20
@@ -48,6 +50,7 @@ class OnDemandTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level: Level = "all"
     equipment: Annotated[tuple[Thing, ...], msgspec.Meta(max_length=10)] = ()
     needs: EntitlementName | None = None
+    teams: TeamNames = ()
 
 
 class OnDemand(msgspec.Struct, frozen=True):

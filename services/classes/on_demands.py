@@ -4,7 +4,7 @@ A class that is started is a live class like any other, with the script as its t
 """
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Final, Protocol
@@ -20,6 +20,7 @@ from services.classes.group_clock import TimelineStore as NotedTimelineStore
 from services.classes.live_class import CODE_LENGTH, GroupTerms, LiveClass, Membership, code_from
 from services.classes.on_demand import MOST_AT_ONCE, OnDemand, OnDemandTerms, OnDemandView, may_withdraw, view_of
 from services.classes.script import Script
+from services.classes.team import team_names
 from services.classes.timeline import Timeline
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
@@ -110,7 +111,7 @@ class OnDemands:
                 id=OnDemandId(self._ids.next()),
                 coach_id=caller.account_id,
                 coach_name=caller.name,
-                terms=replace(terms, title=terms.title.strip()),
+                terms=replace(terms, title=terms.title.strip(), teams=team_names(terms.teams, path="$.terms.teams")),
                 duration_ms=scripts.duration_ms(checked),
                 created_ms=self._clock.wall_ms(),
             )
@@ -135,15 +136,20 @@ class OnDemands:
             await stores.on_demand.withdraw(on_demand_id, utc(self._clock.wall_ms()))
             return view_of(await _found(stores, on_demand_id))
 
-    async def start(self, caller: Caller, on_demand_id: OnDemandId, key: str) -> LiveClass:
-        """Open the lobby of a class of it, with a fresh join code to be shared; the same request again finds the class it made.
-        Raises `NotFound`, `EntitlementNeeded`, `TooManyGroups`, `KeyReused`."""
+    async def start(
+        self, caller: Caller, on_demand_id: OnDemandId, key: str, teams: Sequence[str] | None = None
+    ) -> LiveClass:
+        """Open the lobby of a class of it, with a fresh join code to be shared, in these `teams`, None: in those of its terms; the
+        same request again finds the class it made. Raises `NotFound`, `EntitlementNeeded`, `TooManyGroups`, `KeyReused`,
+        `BadShape`."""
         require_held(caller, may.RIDE_ON_DEMAND)
+        names = None if teams is None else team_names(teams)
         async with self._transactions() as stores:
             await stores.on_demand.lock_starter(caller.account_id)
             known = await stores.on_demand.started(caller.account_id, key)
             if known is not None:
-                if known.group is None or known.group.on_demand_id != on_demand_id:
+                others = names is not None and names != known.teams
+                if known.group is None or known.group.on_demand_id != on_demand_id or others:
                     raise KeyReused
                 return known
             on_demand = await _found(stores, on_demand_id)
@@ -151,7 +157,8 @@ class OnDemands:
             if on_demand.withdrawn_ms is not None or script is None:
                 raise NotFound(_NONE)
             await self._may_start(stores, caller, on_demand.terms.needs)
-            return await self._start(stores, caller, on_demand, script, key)
+            named = on_demand.terms.teams if names is None else names
+            return await self._start(stores, caller, on_demand, script, key, named)
 
     async def _may_start(self, stores: OnDemandStores, caller: Caller, needs: str | None) -> None:
         if needs is not None:
@@ -161,7 +168,13 @@ class OnDemands:
             raise TooManyGroups(limit=MOST_AT_ONCE)
 
     async def _start(
-        self, stores: OnDemandStores, caller: Caller, on_demand: OnDemand, script: Script, key: str
+        self,
+        stores: OnDemandStores,
+        caller: Caller,
+        on_demand: OnDemand,
+        script: Script,
+        key: str,
+        teams: tuple[str, ...],
     ) -> LiveClass:
         now_ms = self._clock.wall_ms()
         terms = on_demand.terms
@@ -175,6 +188,7 @@ class OnDemands:
                 created_ms=now_ms,
                 needs=terms.needs,
                 group=GroupTerms(on_demand.id, terms.places, terms.late_min),
+                teams=teams,
             )
             if await stores.classes.create(live, key):
                 await stores.timelines.save_script(live.id, script, 1, utc(now_ms))

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from services.access import permission as may
 from services.access.policy import require_held, sits_for
 from services.classes import series as rules
-from services.classes.offer import Offer, Terms, check
+from services.classes.offer import Offer, Terms, checked
 from services.classes.offers import OfferStore as SingleOfferStore
 from services.classes.offers import OfferStores, in_whose_name, offer_class
 from services.classes.script_library import require_own
@@ -63,7 +63,7 @@ class Recurring:
         for anybody but coaches, `BadShape`, `KeyReused`, `NotFound` for a script that is not in the caller's library or an
         organisation that they are not in."""
         require_held(caller, may.CREATE_SERIES)
-        check(terms)
+        terms = checked(terms)
         rules.check(rule, terms)
         now_ms = self._clock.wall_ms()
         fresh = Series(
@@ -71,7 +71,7 @@ class Recurring:
             coach_id=caller.account_id,
             coach_name=caller.name,
             rule=rule,
-            terms=replace(terms, title=terms.title.strip()),
+            terms=terms,
             created_ms=now_ms,
             # Wherever on earth it is, its calendar is at most a day behind.
             made_through=utc(now_ms).date() - timedelta(days=2),

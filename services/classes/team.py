@@ -57,11 +57,11 @@ class TeamRow(msgspec.Struct, frozen=True, array_like=True):
     athletes: int
 
 
-def team_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The names as they are kept. Raises `BadShape` unless there are none, or two and more that differ."""
+def team_names(names: Sequence[str], path: str = "$.teams") -> tuple[str, ...]:
+    """The names as they are kept. Raises `BadShape` at `path` unless there are none, or two and more that differ."""
     kept = tuple(name.strip() for name in names)
     if len(kept) == 1 or "" in kept or len({name.casefold() for name in kept}) < len(kept):
-        raise BadShape("teams are two or more, each with a name of its own", path="$.teams")
+        raise BadShape("teams are two or more, each with a name of its own", path=path)
     return kept
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from persistence.stores import Transactions
 from realtime.connection import Connection
-from realtime.wire import ClassReady, LobbyView
+from realtime.wire import ClassReady, LobbyView, RoomJoin
 from services.classes.class_clock import Pause, Resume, Start
 from services.classes.live_class import LiveClass
 from services.classes.lobby import COUNTDOWN_MS
@@ -19,11 +19,13 @@ from services.kernel.clock import to_wall_ms, utc
 from services.kernel.facts import ClassEndDue, ClassEnded
 from services.kernel.ids import OnDemandId, Uuid7Ids
 from services.kernel.problems import (
+    BadShape,
     ClassFull,
     ClassStarted,
     DoorsShut,
     EntitlementNeeded,
     Forbidden,
+    KeyReused,
     NotFound,
     NotInRoom,
     TooManyGroups,
@@ -265,6 +267,25 @@ async def test_starting_is_done_once_and_not_without_end(world: World, group: Gr
         await start(group.ana, group.on_demand, "one more")
     await group.here.classes.end(group.ana, group.live.id)
     await start(group.ana, group.on_demand, "one more")
+
+
+async def test_whoever_starts_one_names_its_teams_or_has_those_of_its_terms(world: World, group: Group) -> None:
+    await group.begin(teams=("Odd ", "Even"))
+    assert group.live.teams == ("Odd", "Even")
+    start = group.here.on_demand.start
+    named = await start(group.ana, group.on_demand, "named", ("Red", " Blue"))
+    assert named.teams == ("Red", "Blue")
+    assert await start(group.ana, group.on_demand, "named", ("Red", "Blue")) == named
+    with pytest.raises(KeyReused):
+        await start(group.ana, group.on_demand, "named", ("Red", "Green"))
+    assert (await start(group.ana, group.on_demand, "none", ())).teams == ()
+    with pytest.raises(BadShape) as refused:
+        await start(group.ana, group.on_demand, "one", ("Red",))
+    assert refused.value.path == "$.teams"
+    phone = group.here.connect(group.ana)
+    joined = await group.here.rooms.join(phone, RoomJoin(code=named.code, team="Blue"))
+    assert joined.you is not None
+    assert (joined.room.teams, joined.you.team) == (("Red", "Blue"), 1)
 
 
 async def test_what_was_withdrawn_is_started_by_nobody_and_what_was_started_goes_on(world: World, group: Group) -> None:

@@ -10,8 +10,8 @@ from services.classes.offer import (
     Asked,
     Offer,
     Terms,
-    check,
     check_start,
+    checked,
     doors_due,
     may_book,
     may_call_off,
@@ -154,10 +154,10 @@ def test_a_class_for_members_only_lets_in_its_coach_its_screens_and_members_who_
 )
 def test_members_of_no_organisation_and_others_before_them_or_too_late_are_refused(terms: Terms, path: str) -> None:
     with pytest.raises(BadShape) as refused:
-        check(terms)
+        checked(terms)
     assert refused.value.path == path
     for fine in (FIRST, ONLY, replace(ONLY, others_open_min=0)):
-        check(fine)
+        checked(fine)
 
 
 def test_without_booked_only_the_doors_alone_decide() -> None:
@@ -199,12 +199,14 @@ def test_what_is_said_to_be_due_is_so_only_while_what_was_offered_holds(
         (replace(TERMS, booking_closes_min=600), "$.terms.booking_closes_min"),
         (replace(TERMS, doors_close_min=46), "$.terms.doors_close_min"),
         (replace(TERMS, equipment=("bike", "Bike")), "$.terms.equipment"),
+        (replace(TERMS, teams=("Red",)), "$.terms.teams"),
+        (replace(TERMS, teams=("Red", " red")), "$.terms.teams"),
     ],
 )
 def test_terms_that_contradict_themselves_are_refused_where_they_do(terms: Terms, path: str) -> None:
-    check(TERMS)
+    checked(TERMS)
     with pytest.raises(BadShape) as refused:
-        check(terms)
+        checked(terms)
     assert refused.value.path == path
 
 

@@ -151,6 +151,26 @@ async def test_whoever_has_a_place_finds_the_join_code_once_the_doors_are_open(w
 # -- series -----------------------------------------------------------------------------------------------------------
 
 
+async def test_a_class_has_the_teams_that_were_offered_also_one_of_a_series(
+    world: World, offers: Offers, recurring: Recurring
+) -> None:
+    mira = await coach(world)
+    single = await world.offer(mira, in_min=60, teams=(" Red", "Blue "))
+    terms = Terms(title="Derby", duration_min=45, capacity=10, teams=("Hills", "Flats"))
+    (first, *_) = await offered(world, offers, mira, (await recurring.create(mira, DAILY, terms, "key")).id)
+    others = Terms(title="Derby", duration_min=45, capacity=10, teams=("North", "South", "West"))
+    await offers.change(mira, first.id, first.starts_at_ms, others)
+    for class_id, teams in ((single, ("Red", "Blue")), (first.id, ("North", "South", "West"))):
+        offer = await offers.by_id(mira, class_id)
+        assert offer.terms.teams == teams
+        await world.clock.advance((offer.doors_open_at_ms - world.clock.wall_ms()) / 1_000)
+        assert await doors(world, class_id)
+        async with world.transactions() as stores:
+            live = await stores.classes.by_id(class_id)
+        assert live is not None
+        assert live.teams == teams
+
+
 async def offered(world: World, offers: Offers, viewer: Caller, series: SeriesId) -> list[OfferView]:
     found: list[OfferView] = []
     while page := await offers.page(

@@ -7,11 +7,15 @@ export const LEVEL_WORDS = { all: "for all", beginner: "beginners", intermediate
 
 const MEMBERS_WORDS = { all: "", first: ", members first", only: ", members only" };
 
-/** Level, length, in whose name and for whom, and what to bring. @param {any} offer */
+/** "teams: Red, Blue"; empty for a class without any. @param {any} terms */
+export const teamsWords = ({ teams }) => (teams?.length ? `teams: ${teams.join(", ")}` : "");
+
+/** Level, length, in whose name and for whom, its teams, and what to bring. @param {any} offer */
 export function aboutWords({ terms, organisation }) {
   const name = organisation ? organisation + MEMBERS_WORDS[terms.members ?? "all"] : "";
   const bring = terms.equipment?.length ? `bring: ${terms.equipment.join(", ")}` : "";
-  return [`${terms.duration_min} min`, LEVEL_WORDS[terms.level ?? "all"], name, bring].filter(Boolean).join(" · ");
+  const said = [`${terms.duration_min} min`, LEVEL_WORDS[terms.level ?? "all"], name, teamsWords(terms), bring];
+  return said.filter(Boolean).join(" · ");
 }
 
 /** How full it is. @param {any} offer */

@@ -3,9 +3,9 @@
  */
 import { byId, make, setText, whileBusy } from "./dom.js";
 import { newKey } from "./cue.js";
-import { LEVEL_WORDS, needsWords } from "./offer-words.js";
+import { LEVEL_WORDS, needsWords, teamsWords } from "./offer-words.js";
 import { Problem } from "./problem.js";
-import { clock } from "./words.js";
+import { clock, namesIn } from "./words.js";
 
 const SHOWN = 20;
 
@@ -14,7 +14,7 @@ export class OnDemand {
   constructor(login, held) {
     this.login = login;
     this.held = held;
-    /** The key of a start whose answer has not come: asked again, it is the same class. */
+    /** The key of a start whose answer has not come, by what was asked for: asked again, it is the same class. */
     this.keys = new Map();
   }
 
@@ -35,7 +35,10 @@ export class OnDemand {
     const trouble = make("p", { class: "trouble", role: "alert" });
     const needs = needsWords(terms, this.held());
     const about = [`up to ${terms.places ?? 20}`, LEVEL_WORDS[terms.level ?? "all"]];
+    if (terms.teams?.length) about.push(teamsWords(terms));
     if (terms.equipment?.length) about.push(`bring: ${terms.equipment.join(", ")}`);
+    const teams = make("textarea", { rows: 2, id: `teams-${each.id}` });
+    teams.value = (terms.teams ?? []).join("\n");
     const may = !terms.needs || this.held().has(terms.needs);
     return make(
       "li",
@@ -47,6 +50,15 @@ export class OnDemand {
         make("h4", {}, terms.title),
         make("p", { class: "muted" }, `by ${each.coach_name} · ${about.join(" · ")}`),
         needs ? make("p", { class: "muted" }, needs) : null,
+        may
+          ? make(
+              "details",
+              { class: "field" },
+              make("summary", {}, "In teams"),
+              make("label", { for: teams.id }, "One in each line, or none"),
+              teams,
+            )
+          : null,
         trouble,
       ),
       make(
@@ -59,7 +71,7 @@ export class OnDemand {
                 class: "button",
                 type: "button",
                 "aria-label": `Start with others: ${terms.title}`,
-                onclick: (event) => whileBusy(event.currentTarget, () => this.#start(each.id, trouble)),
+                onclick: (event) => whileBusy(event.currentTarget, () => this.#start(each, namesIn(teams.value), trouble)),
               },
               "Start with others",
             )
@@ -68,16 +80,18 @@ export class OnDemand {
     );
   }
 
-  async #start(id, trouble) {
-    const key = this.keys.get(id) ?? newKey();
-    this.keys.set(id, key);
+  async #start({ id, terms }, teams, trouble) {
+    const asked = JSON.stringify(teams) === JSON.stringify(terms.teams ?? []) ? {} : { teams };
+    const wish = JSON.stringify([id, asked]);
+    const key = this.keys.get(wish) ?? newKey();
+    this.keys.set(wish, key);
     setText(trouble, "");
     try {
-      const { code } = await this.login.call("POST", `/v1/on-demand/${id}/classes`, { key });
+      const { code } = await this.login.call("POST", `/v1/on-demand/${id}/classes`, { key, ...asked });
       location.assign(`/athlete?code=${encodeURIComponent(code)}`);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
-      if (!problem.retry) this.keys.delete(id);
+      if (!problem.retry) this.keys.delete(wish);
       setText(trouble, problem.message);
     }
   }

@@ -26,6 +26,8 @@ test("a class on offer says in whose name it is, and for whom", () => {
   const terms = { duration_min: 45, members: "only" };
   assert.equal(aboutWords({ terms, organisation: "Harbour Gym" }), "45 min · for all · Harbour Gym, members only");
   assert.equal(aboutWords({ terms: { duration_min: 45, level: "beginner" } }), "45 min · beginners");
+  const teams = ["Red", "Blue"];
+  assert.equal(aboutWords({ terms: { duration_min: 45, teams } }), "45 min · for all · teams: Red, Blue");
 });
 
 test("whoever waits for a place is told from who has one", () => {
