@@ -139,7 +139,8 @@ class StreamOpen(Shape, frozen=True):
 
     `stream` a UUID made by the device, kept until the stream is finished; `class_code` the live class it feeds (none: a
     workout of one's own); `started_at_ms` the device's wall clock at t = 0, ms since 1970; `sensor` what feeds it, as far as the
-    device knows: it decides which of several streams of one athlete the board believes.
+    device knows: it decides which of several streams of one athlete the board believes. `team`, where the class has teams: as in
+    `room.join`, for a device that is its athlete's first way in.
     """
 
     stream: StreamId
@@ -149,6 +150,7 @@ class StreamOpen(Shape, frozen=True):
     sport: Label = ""
     sensor: SensorKind | None = None
     traceparent: TraceParent | None = None
+    team: TeamName | None = None
 
 
 class StreamOpened(Shape, frozen=True):

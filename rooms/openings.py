@@ -16,6 +16,7 @@ from services.access import permission as may
 from services.access.policy import owned, require
 from services.accounts.scope import require_scope
 from services.classes.live_class import LiveClass, may_enter, may_feed
+from services.classes.team import team_named
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import WorkoutFinished
@@ -58,8 +59,8 @@ class Openings:
 
     async def open(self, caller: Caller, request: StreamOpen) -> Opened:
         """Create the stream, or take it up again. Raises `Forbidden`, `ClassNotFound`, `TooManyAttempts`, `ClassOver`, `ClassFull`,
-        `BadShape` when it was opened for another class, `Busy` when two connections create it at the same moment; and what `admit`
-        raises, for a stream that is new."""
+        `BadShape` when it was opened for another class or names a team that there is not, `Busy` when two connections create it at
+        the same moment; and what `admit` raises, for a stream that is new."""
         async with self._transactions() as stores:
             return await self._open(stores, caller, request)
 
@@ -102,12 +103,14 @@ class Openings:
             raise NotAuthenticated("this account is gone")
         physiology = account.profile.physiology(now.date())
         feed_epoch = 0
-        if live_class is not None:
+        if live_class is None:
+            team_named((), request.team)
+        else:
             may_enter(live_class, caller, "athlete")
             may_feed(live_class, caller, await stores.classes.membership(live_class.id, caller.account_id))
             await admit(stores, live_class, caller, now)
             await admit_rider(stores.heats, live_class, caller, "$.class_code")
-            await seat(stores, live_class, caller.account_id, "athlete", now)
+            await seat(stores, live_class, caller.account_id, "athlete", now, request.team)
             feed_epoch = await stores.classes.raise_feed(live_class.id, caller.account_id)
         workout_id = WorkoutId(self._ids.next())
         class_id: ClassId | None = None if live_class is None else live_class.id

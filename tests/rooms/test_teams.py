@@ -1,5 +1,6 @@
 """Teams on the board of a class: who is in which, on one node and on two, and what nobody can work out from their lines."""
 
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -9,7 +10,7 @@ from persistence.database import Database
 from realtime import peer
 from realtime.connection import Connection
 from realtime.peer import Share
-from realtime.wire import BoardSnapshot, RoomJoin
+from realtime.wire import BoardSnapshot, RoomJoin, StreamOpen
 from services.classes.live_class import LiveClass
 from services.classes.showing import DisplayMode
 from services.classes.showings import Choice
@@ -109,6 +110,22 @@ async def test_who_names_a_team_is_in_it_whoever_names_none_is_in_the_smallest_a
     assert {member.name: member.team for member in board.members} == {
         "Sam": None, "Ann": 0, "Dan": 1, "Bob": 0, "Eve": 1,
     }  # fmt: skip
+
+
+async def test_a_device_that_is_its_athletes_first_way_in_names_the_team(match: Match) -> None:
+    ann, node = await match.world.person("Ann"), match.here
+    strap = node.connect(ann)
+
+    def opening(team: str | None, code: str | None = match.live.code) -> StreamOpen:
+        return StreamOpen(stream=StreamId(uuid.uuid4()), started_at_ms=0, class_code=code, team=team)
+
+    for wrong in (opening("Green"), opening("Blue", code=None)):
+        with pytest.raises(BadShape) as refused:
+            await node.streams.open(strap, wrong)
+        assert refused.value.path == "$.team"
+    await node.streams.open(strap, opening("Blue"))
+    match.people["Ann"] = ann
+    assert await match.comes("Ann", "Red") == BLUE, "who is in one stays in it"
 
 
 async def test_every_node_says_the_same_teams_and_again_only_when_one_has_moved(match: Match) -> None:

@@ -316,11 +316,18 @@ async function together(browser, tell) {
     await speaks(page, "classes on demand");
     await fits(page, "classes on demand");
     await shot(page, "on-demand-phone", { fullPage: true });
+    const climb = page.locator("#demand li", { hasText: "Hill climb" });
+    await climb.getByText("In teams").click();
+    await climb.getByLabel("One in each line, or none").fill("Hills\nFlats");
+    await fits(page, "classes on demand, naming teams");
+    await shot(page, "on-demand-teams-phone", { fullPage: true });
     await page.getByRole("button", { name: "Start with others: Hill climb" }).click();
     await page.waitForURL(/\/athlete\?code=/);
     const code = new URL(page.url()).searchParams.get("code");
+    await page.getByRole("radio", { name: "Flats" }).check();
     await page.getByRole("button", { name: "Start", exact: true }).click();
     await page.getByText("You are alone here.").waitFor();
+    await page.getByText("You ride for Flats.").waitFor();
     const hal = await register("Hal", "member");
     const client = await connect(hal.token, OTHER_URL);
     const joined = await client.ask("room.join", { code, role: "athlete" });

@@ -346,6 +346,19 @@ const CHAPTERS = {
       await athlete.locator("#profile-sex").selectOption("female");
       await athlete.locator("#profile-mass_kg").press("Enter");
       await athlete.getByText("Saved.").waitFor();
+
+      // Whoever is quick with a code that they have typed is asked all the same, once.
+      await athlete.locator("#code").fill("");
+      await athlete.getByRole("radio", { name: "Blue", exact: true }).waitFor({ state: "hidden" });
+      await athlete.locator("#code").fill(code);
+      await athlete.getByRole("button", { name: "Start" }).click();
+      await athlete.getByText("This class has teams: choose yours, and start.").waitFor();
+
+      // She chooses the team that the server would not have given her.
+      await athlete.getByRole("radio", { name: "Blue", exact: true }).check();
+      await speaks(athlete, "athlete who chooses a team");
+      await fits(athlete, "athlete who chooses a team, on a phone");
+      await shot(athlete, "athlete-team-choice-phone-light", { fullPage: true });
       await athlete.getByRole("button", { name: "Start" }).click();
       await athlete.getByText("Minutes in zones, min").waitFor();
       await athlete.getByText("1 of 1").waitFor();
@@ -377,8 +390,9 @@ const CHAPTERS = {
       await tile.locator(".tile-rank", { hasText: /^–$/ }).waitFor();
 
       // She is the whole of her team so far: it stands there, and has nothing.
-      await screen.locator("#team-board li", { hasText: /–\s*Red\s*–/ }).waitFor();
-      await athlete.locator("#mini-teams .is-you", { hasText: "Red" }).waitFor();
+      await screen.locator("#team-board li", { hasText: /–\s*Blue\s*–/ }).waitFor();
+      await athlete.locator("#mini-teams .is-you", { hasText: "Blue" }).waitFor();
+      await athlete.getByText("You ride for Blue.").waitFor();
 
       // An age group has those who show it, and nobody else.
       await screen.getByLabel("Age group").selectOption("30_39");

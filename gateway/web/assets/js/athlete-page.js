@@ -18,15 +18,20 @@ import { followSafety } from "./safety-prompt.js";
 import { showingChoice } from "./showing.js";
 import { showStanding } from "./standing.js";
 import { bluetoothWorks } from "./strap.js";
+import { TeamChoice } from "./team-choice.js";
 import { Training } from "./training.js";
 import { useUnits } from "./units.js";
 import { clock, effortWords, moment } from "./words.js";
 
 const MOST_CLASSES = 5;
 const CODE = /^[A-Z0-9]{4,12}$/;
+const ASKED_MS = 3_000; // a code that was looked up a moment ago is not looked up again
 
 const login = new Login("athlete");
 const keep = await openKeep();
+const teams = new TeamChoice(byId("team"), byId("team-choice"));
+/** The class of a join code, or why there is none, by code. @type {Map<string, Promise<any>>} */
+const classes = new Map();
 /** @type {Training | null} */
 let training = null;
 let shownFor = null;
@@ -41,6 +46,8 @@ byId("join").addEventListener("submit", (event) => {
   event.preventDefault();
   whileBusy(event.target.querySelector("[type=submit]"), start);
 });
+byId("code").addEventListener("change", offerTeams);
+byId("code").addEventListener("input", () => typedCode() === teams.shownFor || teams.hide());
 offerSources();
 byId("code").value = new URLSearchParams(location.search).get("code")?.toUpperCase() ?? "";
 await enter();
@@ -85,7 +92,24 @@ async function home() {
     load: () => login.call("GET", "/v1/me/display"),
     save: (choice) => login.call("PUT", "/v1/me/display", choice),
   });
-  await Promise.all([showPast(login), offerGhosts()]);
+  await Promise.all([showPast(login), offerGhosts(), offerTeams()]);
+}
+
+function typedCode() {
+  return byId("code").value.trim().toUpperCase();
+}
+
+/** Shows the teams of the class whose code is there; what is wrong with a code is said by the start. */
+async function offerTeams() {
+  const code = typedCode();
+  if (!CODE.test(code)) return;
+  try {
+    const view = await classOf(code);
+    if (code === typedCode()) teams.offer(code, view);
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    console.info("the teams of this class are not known:", problem.message);
+  }
 }
 
 function offerSources() {
@@ -104,7 +128,7 @@ function offerSources() {
 }
 
 async function start() {
-  const classCode = byId("code").value.trim().toUpperCase();
+  const classCode = typedCode();
   const trouble = byId("join-trouble");
   setText(trouble, "");
   if (classCode && !CODE.test(classCode)) {
@@ -116,7 +140,17 @@ async function start() {
   let title = "";
   try {
     // A mistyped code is said now, and not by a workout that cannot be opened.
-    if (classCode) title = await titleOf(classCode);
+    if (classCode) {
+      const seen = teams.shownFor === classCode; // before this press, and not by its own way there
+      const view = await classOf(classCode);
+      title = view.title;
+      teams.offer(classCode, view);
+      if (teams.asks && !seen) {
+        setText(trouble, "This class has teams: choose yours, and start.");
+        byId("team").querySelector("input").focus();
+        return;
+      }
+    }
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     setText(trouble, problem.message);
@@ -126,7 +160,8 @@ async function start() {
   const live = new Live(login);
   const next = newTraining(live, source);
   try {
-    await next.begin({ account: login.account.id, classCode: classCode || null, title });
+    const team = classCode ? teams.chosen : null;
+    await next.begin({ account: login.account.id, classCode: classCode || null, title, team });
   } catch (refused) {
     live.stop();
     setText(trouble, `No sensor: ${refused.message}`);
@@ -137,10 +172,17 @@ async function start() {
   go(next, live);
 }
 
-async function titleOf(classCode) {
-  const pass = new DisplayPass(classCode);
-  await pass.token();
-  return pass.room.title;
+/** The class of a join code; asked for at once by two, it is asked for once. */
+function classOf(classCode) {
+  if (!classes.has(classCode)) {
+    const pass = new DisplayPass(classCode);
+    classes.set(
+      classCode,
+      pass.token().then(() => pass.room),
+    );
+    setTimeout(() => classes.delete(classCode), ASKED_MS);
+  }
+  return classes.get(classCode);
 }
 
 async function resume(kept) {
@@ -165,6 +207,7 @@ function newTraining(live, source) {
       byId("sign").hidden = true;
       document.body.classList.remove("is-away");
       byId("code").value = "";
+      teams.hide();
       showInboxLink(login);
       showWorkout(workout, login);
     },

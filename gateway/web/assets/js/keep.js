@@ -9,8 +9,8 @@ const VERSION = 1;
 
 /**
  * A stream as kept: who, since when, for which class, and whether it only waits to be finished.
- * @typedef {{stream: string, account: string, startedAtMs: number, classCode: string | null, title: string, device: string,
- *            base: number, lastT: number, finishing: boolean}} Kept
+ * @typedef {{stream: string, account: string, startedAtMs: number, classCode: string | null, title: string,
+ *            team?: string | null, device: string, base: number, lastT: number, finishing: boolean}} Kept
  */
 
 /** @returns {Promise<Keep>} */

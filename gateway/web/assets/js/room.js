@@ -41,12 +41,12 @@ const SAID = [
 export class Room {
   /**
    * @param {import("./live.js").Live} live
-   * @param {{code: string, role: "coach" | "athlete" | "spectator"}} entry
+   * @param {{code: string, role: "coach" | "athlete" | "spectator", team?: string | null}} entry
    * @param {RoomWatcher} watcher
    */
-  constructor(live, { code, role }, watcher) {
+  constructor(live, { code, role, team = null }, watcher) {
     this.live = live;
-    this.entry = { code, role };
+    this.entry = { code, role, ...(team ? { team } : {}) };
     this.watcher = watcher;
     this.board = new Board();
     this.place = new Place();

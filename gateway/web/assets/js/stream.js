@@ -55,13 +55,14 @@ export class DeviceStream {
   }
 
   /** A new stream with an id of its own, kept before the first sample. */
-  static async begin(live, keep, { account, classCode, title, device }, onState) {
+  static async begin(live, keep, { account, classCode, title, team = null, device }, onState) {
     const kept = {
       stream: newId(),
       account,
       startedAtMs: Math.round(wallMs()),
       classCode,
       title,
+      team,
       device,
       base: 0,
       lastT: 0,
@@ -121,12 +122,13 @@ export class DeviceStream {
     this.opening = true;
     this.#waitNoMore(); // what was to be done later is done by the opening
     try {
-      const { stream, startedAtMs, classCode, device } = this.kept;
+      const { stream, startedAtMs, classCode, team, device } = this.kept;
       const opened = await this.live.ask("stream.open", {
         stream,
         started_at_ms: startedAtMs,
         device,
         ...(classCode ? { class_code: classCode } : {}),
+        ...(classCode && team ? { team } : {}),
       });
       this.#onOpened(opened);
     } catch (problem) {

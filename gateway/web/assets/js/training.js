@@ -19,6 +19,7 @@ import { showingChoice } from "./showing.js";
 import { BluetoothStrap, EFFORTS, SimulatedStrap } from "./strap.js";
 import { DeviceStream } from "./stream.js";
 import { showTeams } from "./team-board.js";
+import { choosableOf, ownTeamWords } from "./team-choice.js";
 import { clock, count, freshnessWords } from "./words.js";
 
 const MINI_AROUND = 2; // lines shown above and below one's own
@@ -55,9 +56,9 @@ export class Training {
   }
 
   /** Starts a new stream. Raises `Problem` or a browser's refusal when there is no sensor. */
-  async begin({ account, classCode, title }) {
+  async begin({ account, classCode, title, team }) {
     await this.strap.start();
-    const fields = { account, classCode, title, device: this.strap.name.slice(0, 80) };
+    const fields = { account, classCode, title, team, device: this.strap.name.slice(0, 80) };
     this.stream = await DeviceStream.begin(this.live, this.keep, fields, (state) => this.#streamed(state));
     this.#run();
   }
@@ -129,7 +130,7 @@ export class Training {
     this.lobby = new Lobby(this.live, this.stream.kept.account);
     this.room = new Room(
       this.live,
-      { code, role: "athlete" },
+      { code, role: "athlete", team: this.stream.kept.team },
       {
         onJoined: (view, you) => {
           setText(byId("live-title"), view.title);
@@ -331,9 +332,20 @@ export class Training {
         make("span", { class: "mini-effort" }, fresh ? figureWords(line.metric, line.figure) : "–"),
       );
     });
-    showTeams(byId("mini-teams"), this.room.board, this.room.view, { fresh, own: own?.team });
+    this.#teams(own, fresh);
     setText(byId("mini-ranked"), rankedWords(this.room.board.metric));
     byId("mini").replaceChildren(...entries);
+  }
+
+  /** One's own team, also where nobody else is shown that one is in it; and what all of them have. */
+  #teams(own, fresh) {
+    const { board, view, you } = this.room;
+    const team = own?.team ?? you?.team ?? null;
+    const wanted = choosableOf(view).length ? (this.stream.kept.team ?? null) : null;
+    const words = team === null ? "" : ownTeamWords(view?.teams?.[team] ?? null, wanted);
+    byId("own-team").hidden = !words;
+    setText(byId("own-team"), words);
+    showTeams(byId("mini-teams"), board, view, { fresh, own: team });
   }
 
   async #stayAwake() {

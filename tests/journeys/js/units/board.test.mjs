@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { Board } from "../../../../gateway/web/assets/js/board.js";
 import { teamFigure, teamsOf } from "../../../../gateway/web/assets/js/team-board.js";
+import { choosableOf, ownTeamWords } from "../../../../gateway/web/assets/js/team-choice.js";
 
 const snapshot = (over = {}) => ({
   class_id: "c",
@@ -122,6 +123,20 @@ test("teams have their names from the class, and stay what they were until they 
   assert.equal(words(view).length, 2);
   board.apply(changes({ v: 6, teams: [] }));
   assert.deepEqual(words(view), []);
+});
+
+test("teams are chosen in a class, and in a heat they are those of its challenge", () => {
+  const teams = ["Red", "Blue"];
+  assert.deepEqual(choosableOf({ teams, team_rule: "mean" }), teams);
+  assert.deepEqual(choosableOf({ teams, team_rule: "sum" }), []);
+  assert.deepEqual(choosableOf({}), []);
+});
+
+test("one is told one's team, and why it is not the one that was chosen", () => {
+  assert.equal(ownTeamWords(null, "Red"), "");
+  assert.equal(ownTeamWords("Red", null), "You ride for Red.");
+  assert.equal(ownTeamWords("Red", "Red"), "You ride for Red.");
+  assert.match(ownTeamWords("Blue", "Red"), /^You ride for Blue: you have been in it before/);
 });
 
 test("who is gone from the board has no line any more", () => {
