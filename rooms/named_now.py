@@ -12,7 +12,8 @@ import msgspec
 from realtime.codec import Frame, event_frame, payload_of
 from realtime.wire import ChatSaid, ClassStanding, ClassSummaryView, RoomPresence
 from rooms.board import Board
-from services.classes.showing import Showing, is_named, on_board, public_name
+from services.classes.metric import MEASURES
+from services.classes.showing import Showing, body_shown, is_named, on_board, public_name
 
 UNKNOWN: Final = Showing("hidden")
 _chat: Final = msgspec.json.Decoder(ChatSaid).decode
@@ -38,20 +39,32 @@ def retold(frames: tuple[Frame, ...], board: Board) -> tuple[Frame, ...]:
                 told.append(event_frame(frame.event, msgspec.structs.replace(said, joined=joined, left=left)))
             case "class.summary":
                 table = _summary(payload_of(frame))
-                standings = tuple(_standings_now(table.standings, showings))
-                told.append(event_frame(frame.event, msgspec.structs.replace(table, standings=standings)))
+                told.append(event_frame(frame.event, _table_now(table, showings)))
             case _:
                 told.append(frame)
     return tuple(told)
 
 
+def _table_now(table: ClassSummaryView, showings: Mapping[int, Showing | None]) -> ClassSummaryView:
+    """The table without the lines and figures that are not shown now; and without its teams where one of them counted in a team:
+    what is left of the others would tell what it was."""
+    personal = MEASURES[table.metric].personal
+    standings = tuple(_standings_now(table.standings, showings, personal=personal))
+    shown = {line.n for line in standings if not personal or line.figure is not None}
+    told = {line.n for line in table.standings if line.team is not None and (not personal or line.figure is not None)}
+    return msgspec.structs.replace(table, standings=standings, teams=table.teams if told <= shown else ())
+
+
 def _standings_now(
-    standings: tuple[ClassStanding, ...], showings: Mapping[int, Showing | None]
+    standings: tuple[ClassStanding, ...], showings: Mapping[int, Showing | None], *, personal: bool
 ) -> Iterator[ClassStanding]:
     for line in standings:
         showing = showings.get(line.n, UNKNOWN)
-        if on_board(showing):
-            yield msgspec.structs.replace(line, name=public_name(showing, line.n, line.name))
+        if not on_board(showing):
+            continue
+        now = msgspec.structs.replace(line, name=public_name(showing, line.n, line.name))
+        keeps_body = personal and not body_shown(showing)
+        yield msgspec.structs.replace(now, rank=None, figure=None) if keeps_body else now
 
 
 def _chat_now(frame: Frame, showings: Mapping[int, Showing | None]) -> Frame:

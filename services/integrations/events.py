@@ -15,7 +15,8 @@ import msgspec
 
 from services.classes.live_class import LiveClass
 from services.classes.metric import Metric
-from services.classes.summary import ClassSummary
+from services.classes.summary import ClassSummary, TeamStanding
+from services.classes.team import TeamRule
 from services.integrations.endpoint import Scope
 from services.kernel.caller import AccountRole
 from services.kernel.clock import utc
@@ -50,7 +51,8 @@ class ClassTold(msgspec.Struct, frozen=True):
 
 class StandingTold(msgspec.Struct, frozen=True):
     """One athlete's line. `name` is null without the scope `names`; `n` is the member's number in the class. `figure` is
-    what they have of what the class was ranked by, null where that is effort; who has none, or does not show it, has no rank."""
+    what they have of what the class was ranked by, null where that is effort; who has none, or does not show it, has no rank.
+    `team` is that of `teams` they were in, by its number."""
 
     n: int
     rank: int | None
@@ -58,10 +60,12 @@ class StandingTold(msgspec.Struct, frozen=True):
     effort: float
     zone_ms: tuple[int, ...]
     figure: float | None = None
+    team: int | None = None
 
 
 class TableTold(msgspec.Struct, frozen=True):
-    """The final table of a class: `effort` in points, `zone_ms` ms in zone 0 to 5; ranked by `metric`, figures in `unit`."""
+    """The final table of a class: `effort` in points, `zone_ms` ms in zone 0 to 5; ranked by `metric`, figures in `unit`. `teams`
+    are made of these lines alone: a team's figure is the `mean` or the `sum` of its athletes' (`team_rule`)."""
 
     class_id: ClassId
     title: str
@@ -70,6 +74,8 @@ class TableTold(msgspec.Struct, frozen=True):
     standings: tuple[StandingTold, ...]
     metric: Metric = "effort"
     unit: str = "points"
+    teams: tuple[TeamStanding, ...] = ()
+    team_rule: TeamRule = "mean"
 
 
 class PingTold(msgspec.Struct, frozen=True):
@@ -166,11 +172,15 @@ def class_summarised(table: ClassSummary, now_ms: int, *, names: bool) -> ClassS
             table.duration_ms,
             table.athletes,
             tuple(
-                StandingTold(line.n, line.rank, line.name if names else None, line.effort, line.zone_ms, line.figure)
+                StandingTold(
+                    line.n, line.rank, line.name if names else None, line.effort, line.zone_ms, line.figure, line.team
+                )
                 for line in table.standings
             ),
             table.metric,
             table.unit,
+            table.teams,
+            table.team_rule,
         ),
     )
 

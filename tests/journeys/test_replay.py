@@ -12,6 +12,7 @@ import aiohttp
 
 from persistence.database import open_database
 from realtime.wire import Row
+from services.classes.team import TeamRow
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, LoginId
 from tests.journeys.node import run_node
@@ -43,7 +44,10 @@ async def test_a_class_plays_again_in_a_browser(fresh_dsn: str, tmp_path: Path) 
             ada = await registered(http, "Ada", "member")
             await registered(http, "Eve", "member")
             classes = [
-                await recorded_class(world, coach, (ada,), athletes=size, title=f"Hills {size}") for size in (5, 50)
+                await recorded_class(
+                    world, coach, (ada,), athletes=size, title=f"Hills {size}", teams=("Red", "Blue", "Green")
+                )
+                for size in (5, 50)
             ]
             classes.append(await recorded_class(world, coach, (ada,), athletes=500, seconds=60, title="Hills 500"))
         said, code = await run_node(
@@ -72,7 +76,17 @@ def told(recorded: Recorded) -> dict[str, Any]:
         "id": str(recorded.live.id),
         "title": recorded.live.title,
         "boards": {str(second): [line(recorded, row) for row in rows] for second, rows in boards.items()},
+        "teams": {
+            str(second): [team(recorded, row) for row in recorded.teams_at(recorded.begins_ms + second * 1_000)]
+            for second in LOOKED_AT_S
+        },
     }
+
+
+def team(recorded: Recorded, row: TeamRow) -> list[str]:
+    """Rank, name and figure as the list of teams says them."""
+    figure = "–" if row.figure is None else f"{row.figure:.1f} points"
+    return ["–" if row.rank is None else str(row.rank), recorded.live.teams[row.team], figure]
 
 
 def line(recorded: Recorded, row: Row) -> list[str]:

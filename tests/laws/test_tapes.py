@@ -21,6 +21,7 @@ from rooms.tape import Beat, Said, Tape, notes_of
 from services.classes.live_class import LiveClass, Membership
 from services.classes.metric import MEASURES, Basis, Metric
 from services.classes.showing import DisplayMode, Showing
+from services.classes.summary import final_table
 from services.kernel.ids import AccountId, ClassId
 from services.training.motion import Moved
 from tests.realtime import build
@@ -163,6 +164,69 @@ def test_who_enters_at_a_whole_piece_sees_the_same_from_there(steps: list[tuple[
     (first, _), *entered = retold(recorded, recorded.pieces[begin:])
     assert all(frame.same for frame, _ in entered)
     assert [event for _, event in entered] == [event for v, event in by_v.items() if v > first.v]
+
+
+@given(
+    st.sampled_from(tuple(MEASURES)),
+    st.lists(
+        st.tuples(
+            st.integers(0, 2),
+            st.none() | st.integers(90, 180),
+            st.sampled_from(("full", "zone", "alias", "coach", "hidden")),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=9,
+    ),
+)
+def test_the_final_table_has_the_teams_that_the_last_frame_of_its_tape_has(
+    metric: Metric, drawn: list[tuple[int, int | None, DisplayMode, bool]]
+) -> None:
+    """By one function, from what was stored and from what was told."""
+    live = msgspec.structs.replace(LIVE, teams=("Red", "Blue", "Green"), metric=metric)
+    members = [
+        Membership(
+            AccountId(uuid.UUID(int=n << 64)),
+            f"Athlete {n}",
+            n,
+            "athlete",
+            baseline=2_000,
+            team=team,
+            showing=Showing(mode, "", 1, shows_body),
+        )
+        for n, (team, _, mode, shows_body) in enumerate(drawn, start=1)
+    ]
+    pieces: list[Piece] = []
+    room = Room(live, "a", NOW_MS)
+    room.tape = Tape(live.id, room.epoch, "a", pieces.append)
+    earned, bases = {}, {}
+    for membership, (_, bpm, _, _) in zip(members, drawn, strict=True):
+        room.seat(membership)
+        if bpm is None:
+            continue
+        zone_ms = (0, 0, 0, bpm * 10_000, 0, 0)
+        basis = Basis(bpm * 1_000_000_000, moved=Moved(distance_m=bpm))
+        earned[membership.account_id], bases[membership.account_id] = zone_ms, basis
+        room.feed(
+            membership.account_id,
+            feed_epoch=1,
+            bpm=bpm,
+            zone=3,
+            at_ms=NOW_MS,
+            max_hr=190,
+            zone_ms=zone_ms,
+            basis=basis,
+        )
+    room.beat(NOW_MS + 1)
+    room.tape.cut()
+    retelling = Retelling()
+    for piece in pieces:
+        list(retelling.play(piece.n, notes_of(piece.notes)))
+    over = msgspec.structs.replace(live, ended_ms=NOW_MS + 2)
+    table = final_table(over, members, earned, bases=bases)
+    assert [(each.team, each.rank, each.figure, each.athletes) for each in table.teams] == [
+        (each.team, each.rank, each.figure, each.athletes) for each in retelling.board.teams()
+    ]
 
 
 @pytest.mark.parametrize("now", [None, "coach", "hidden"])

@@ -31,6 +31,7 @@ class Screen:
         self.epoch, self.v = snapshot.epoch, snapshot.v
         self.rows = {row.n: row for row in snapshot.rows}
         self.members = {member.n: member for member in snapshot.members}
+        self.teams = snapshot.teams
 
     def read(self, told: list[tuple[str, object]]) -> None:
         for name, payload in told:
@@ -42,6 +43,7 @@ class Screen:
                 self.v = changes.v
                 self.rows.update({row.n: row for row in changes.rows})
                 self.members.update({member.n: member for member in changes.members})
+                self.teams = self.teams if changes.teams is None else changes.teams
                 for n in changes.gone:
                     self.rows.pop(n, None)
                     self.members.pop(n, None)

@@ -63,6 +63,7 @@ def page(outcome: Outcome, report: Report, command: str, cpu_s: float, when: Sta
         ("samples", f"{report.samples:,} stored, {report.acknowledged:,} acknowledged"),
         ("problems that phones were told", refused),
         ("lines of boards compared", f"{report.rows} of {report.boards} boards, one of them replayed"),
+        ("lines of teams compared", f"{report.teams} of the same boards, and those of the final table"),
         ("summaries compared", f"{report.summaries} workouts and the final table"),
         ("cues looked for", f"{report.cues:,}"),
         ("frames made again", f"{report.frames:,}, and {outcome.verdict.scores:,} scores derived from samples"),

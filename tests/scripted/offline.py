@@ -5,9 +5,10 @@ fractions and plain loops. What is compared is what people saw: the boards, the 
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
+from math import floor
 from typing import Any, Final
 
 import asyncpg
@@ -22,13 +23,15 @@ FLOORS: Final = (50, 60, 70, 80, 90)
 
 @dataclass
 class Derived:
-    """What a member's stored samples come to: their number, ms in zones 0 to 5, points times 60,000 and rank."""
+    """What a member's stored samples come to: their number, ms in zones 0 to 5, points times 60,000 and rank; and the team that
+    they are in."""
 
     n: int
     samples: int
     zone_ms: list[int]
     weight: int
     rank: int = 0
+    team: int | None = None
 
 
 @dataclass
@@ -40,6 +43,7 @@ class Report:
     acknowledged: int = 0
     boards: int = 0
     rows: int = 0
+    teams: int = 0
     summaries: int = 0
     cues: int = 0
     frames: int = 0
@@ -59,6 +63,24 @@ def derive(n: int, max_hr: int, samples: list[tuple[int, int | None]]) -> Derive
             percent = Fraction(100 * bpm, max_hr)
             zone_ms[sum(percent >= floor for floor in FLOORS)] += min(max(following - t, 0), HOLD_MS)
     return Derived(n, len(samples), zone_ms, sum(zone * ms for zone, ms in enumerate(zone_ms)))
+
+
+def team_lines(derived: list[Derived]) -> list[tuple[int, int | None, float | None, int]]:
+    """What teams come to: the mean of those of them who have a rank, two at least; by rank, and then as they are named."""
+    weights: dict[int, list[int]] = {}
+    for each in derived:
+        if each.rank and each.team is not None:
+            weights.setdefault(each.team, []).append(each.weight)
+    means = {team: Fraction(sum(found), len(found)) for team, found in weights.items() if len(found) >= 2}
+    lines: list[tuple[int, int | None, float | None, int]] = []
+    for team in sorted(weights):
+        if team not in means:
+            lines.append((team, None, None, len(weights[team])))
+            continue
+        rank = 1 + sum(other > means[team] for other in means.values())
+        points = round(floor(means[team] + Fraction(1, 2)) / 60_000, 1)
+        lines.append((team, rank, points, len(weights[team])))
+    return sorted(lines, key=lambda line: len(means) + 1 if line[1] is None else line[1])
 
 
 async def compare(dsn: str, outcome: Outcome) -> Report:
@@ -89,8 +111,8 @@ async def compare(dsn: str, outcome: Outcome) -> Report:
 async def _derived(connection: asyncpg.Connection, outcome: Outcome, report: Report) -> list[Derived]:
     found = []
     for phone in outcome.phones:
-        n = await connection.fetchval(
-            "SELECT n FROM class_members WHERE class_id = $1 AND account_id = $2",
+        member = await connection.fetchrow(
+            "SELECT n, team FROM class_members WHERE class_id = $1 AND account_id = $2",
             outcome.live.id,
             phone.caller.account_id,
         )
@@ -103,7 +125,10 @@ async def _derived(connection: asyncpg.Connection, outcome: Outcome, report: Rep
             stored += zip(row["t"], row["bpm"], strict=True)
         report.compare(f"{phone.rider.name}, samples stored", stored, [(each.t, each.bpm) for each in phone.made])
         report.samples += len(stored)
-        found.append(derive(n, phone.rider.max_hr, stored))
+        teams = outcome.live.teams
+        if phone.team is not None:
+            report.compare(f"{phone.rider.name}, team", teams[member["team"]], phone.team)
+        found.append(replace(derive(member["n"], phone.rider.max_hr, stored), team=member["team"]))
     shown = [each for each, phone in zip(found, outcome.phones, strict=True) if phone.rider.hides_s is None]
     for each in shown:
         each.rank = 1 + sum(other.weight > each.weight for other in shown)
@@ -115,6 +140,9 @@ async def _derived(connection: asyncpg.Connection, outcome: Outcome, report: Rep
 def _board(what: str, screen: Screen, derived: list[Derived], report: Report) -> None:
     report.boards += 1
     derived = [each for each in derived if each.rank]
+    seen = [(row.team, row.rank, row.figure, row.athletes) for row in screen.teams]
+    report.compare(f"{what}, teams", seen, team_lines(derived))
+    report.teams += len(seen)
     report.compare(f"{what}, athletes", set(screen.rows), {each.n for each in derived})
     for each in derived:
         row = screen.rows.get(each.n)
@@ -131,6 +159,8 @@ async def _summaries(connection: asyncpg.Connection, outcome: Outcome, derived: 
     table: dict[str, Any] = json.loads(stored)
     lines = {line["n"]: (line["rank"], line["zone_ms"]) for line in table["standings"]}
     report.compare("final table", lines, {each.n: (each.rank, each.zone_ms) for each in derived if each.rank})
+    teams = [(line["team"], line["rank"], line["figure"], line["athletes"]) for line in table["teams"]]
+    report.compare("teams of the final table", teams, team_lines(derived))
     rows = await connection.fetch(
         """
         SELECT member.n, workouts.summary FROM workouts

@@ -19,12 +19,13 @@ MOST: Final = 500
 @dataclass
 class Phone:
     """`made` are all samples so far, `sent` how many of them this connection has said, `acked` how many are acknowledged. `refused`
-    are codes of problems it met, `comings` how often it has come in."""
+    are codes of problems it met, `comings` how often it has come in; `team` what it names when it does."""
 
     rider: Rider
     caller: Caller
     stream: StreamId
     code: str
+    team: str | None = None
     n: int = 0
     made: list[Sample] = field(default_factory=list)
     sent: int = 0
@@ -54,7 +55,7 @@ class Phone:
     async def come_in(self, node: SiteNode) -> None:
         """Join on a node and take up the stream there; what was acknowledged a moment ago is said once more, as phones do."""
         connection = node.connect(self.caller)
-        joined = await node.rooms.join(connection, RoomJoin(code=self.code))
+        joined = await node.rooms.join(connection, RoomJoin(code=self.code, team=self.team))
         self.n = 0 if joined.you is None else joined.you.n
         opened = await node.streams.open(connection, StreamOpen(self.stream, 0, self.code))
         self.node, self.connection = node, connection

@@ -30,6 +30,8 @@ from tests.scripted.story import Story
 from workers.handlers import Handlers
 from workers.push import NodePush
 
+TEAMS: Final = ("North", "South", "West")
+"""One in four phones names none of them."""
 AT_ONCE: Final = 8
 """Phones that come in side by side."""
 LAST_S: Final = 16
@@ -88,7 +90,7 @@ class Ride:
         site, story = self.site, self.story
         one, two = await site.node(), await site.node()
         self._coach = await site.person("Mia", 190, coach=True)
-        self._live = live = await one.classes.create(self._coach, "Scripted class")
+        self._live = live = await one.classes.create(self._coach, "Scripted class", teams=TEAMS)
         self._watching = await self._watch(one, coach=True)
         await self._watch(two)
         site.class_id = live.id
@@ -96,7 +98,8 @@ class Ride:
         await one.timelines.save_script(self._coach, live.id, ScriptDraft(minutes))
         for number, rider in enumerate(story.riders):
             caller = await site.person(rider.name, rider.max_hr)
-            self._phones.append(Phone(rider, caller, StreamId(uuid.UUID(int=number + 1)), live.code))
+            team = (*TEAMS, None)[number % (len(TEAMS) + 1)]
+            self._phones.append(Phone(rider, caller, StreamId(uuid.UUID(int=number + 1)), live.code, team))
         for second in range(story.seconds):
             await self._second(second, one, two)
             if self._rest is not None and second % 60 == 59:

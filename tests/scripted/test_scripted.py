@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.scripted.offline import Derived, Report, compare, derive
+from tests.scripted.offline import Derived, Report, compare, derive, team_lines
 from tests.scripted.ride import Ride
 from tests.scripted.site import open_site
 from tests.scripted.story import story
@@ -15,7 +15,7 @@ async def test_boards_receipts_and_summaries_are_what_the_stored_samples_come_to
         outcome = await Ride(site, drawn).run()
         report = await compare(fresh_dsn, outcome)
     assert report.differences == []
-    assert (report.athletes, report.boards, report.summaries) == (12, 3, 12)
+    assert (report.athletes, report.boards, report.summaries, report.teams) == (12, 3, 12, 9)
     assert report.samples == report.acknowledged > 12 * 60
     assert report.cues > 0
     assert report.frames > 300
@@ -45,6 +45,13 @@ def test_a_story_has_everything_in_it() -> None:
 def test_points_are_derived_by_hand(samples: list[tuple[int, int | None]], zone_ms: list[int]) -> None:
     found = derive(1, 200, samples)
     assert found == Derived(1, len(samples), zone_ms, sum(zone * ms for zone, ms in enumerate(zone_ms)))
+
+
+def test_teams_are_derived_by_hand() -> None:
+    weights = [(0, 60_000), (0, 120_000), (1, 90_000), (1, 90_000), (2, 300_000)]
+    members = [Derived(n, 0, [], weight, 1, team) for n, (team, weight) in enumerate(weights, start=1)]
+    hidden = Derived(9, 0, [], 600_000, 0, 2)
+    assert team_lines([*members, hidden]) == [(0, 1, 1.5, 2), (1, 1, 1.5, 2), (2, None, None, 1)]
 
 
 def test_a_difference_is_said() -> None:

@@ -17,6 +17,7 @@ from rooms.tape import Tape
 from services.classes.class_clock import Event, Paused, Resumed, Started
 from services.classes.live_class import LiveClass, Membership
 from services.classes.script import Block, Interval, Script, ScriptCue, ZoneTarget
+from services.classes.team import TeamRow
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
 from services.kernel.ids import LoginId
@@ -46,18 +47,23 @@ SCRIPT: Final = Script(
 
 @dataclass(frozen=True)
 class Recorded:
-    """A class as it was: `names` of its members by number; `boards` is what stood on everybody's screen from an instant (wall
-    clock) on."""
+    """A class as it was: `names` of its members by number; `boards` and `teams` are what stood on everybody's screen from an
+    instant (wall clock) on."""
 
     live: LiveClass
     begins_ms: int
     ends_ms: int
     names: dict[int, str]
     boards: tuple[tuple[int, tuple[Row, ...]], ...]
+    teams: tuple[tuple[int, tuple[TeamRow, ...]], ...]
 
     def board_at(self, at_ms: int) -> tuple[Row, ...]:
         """The rows that stood on the board at an instant."""
         return [rows for told_ms, rows in self.boards if told_ms <= at_ms][-1]
+
+    def teams_at(self, at_ms: int) -> tuple[TeamRow, ...]:
+        """The teams that stood beside it."""
+        return [rows for told_ms, rows in self.teams if told_ms <= at_ms][-1]
 
 
 async def recorded_class(
@@ -68,15 +74,16 @@ async def recorded_class(
     athletes: int = 0,
     seconds: int = 210,
     title: str = "Hills",
+    teams: tuple[str, ...] = (),
 ) -> Recorded:
-    """A class of `riders` and of others up to `athletes`, which began so many seconds ago and has just ended. Its clock began after
-    20 s and stood from 80 to 100 s; the coach said something at 65 s."""
+    """A class of `riders` and of others up to `athletes`, in turn in these `teams`, which began so many seconds ago and has just
+    ended. Its clock began after 20 s and stood from 80 to 100 s; the coach said something at 65 s."""
     world_ms = world.clock.wall_ms()
     begins_ms = world_ms - seconds * 1_000
     live = await world.live_class(coach, title)
-    members = await _members(world, live, riders, athletes)
-    live = msgspec.structs.replace(live, created_ms=begins_ms, ended_ms=world_ms)
-    pieces, boards = _ride(live, members, begins_ms, seconds)
+    members = await _members(world, live, riders, athletes, teams)
+    live = msgspec.structs.replace(live, created_ms=begins_ms, ended_ms=world_ms, teams=teams)
+    pieces, boards, team_boards = _ride(live, members, begins_ms, seconds)
     async with world.transactions() as stores:
         for piece in pieces:
             await stores.tapes.add((piece,))
@@ -91,10 +98,12 @@ async def recorded_class(
         await stores.tx.execute("UPDATE classes SET created_at = $2 WHERE id = $1", live.id, utc(begins_ms))
         assert await stores.classes.end(live.id, utc(world_ms))
     names = {member.n: member.name for member in members}
-    return Recorded(live, begins_ms, max(piece.ends_ms for piece in pieces), names, tuple(boards))
+    return Recorded(live, begins_ms, max(piece.ends_ms for piece in pieces), names, tuple(boards), tuple(team_boards))
 
 
-async def _members(world: World, live: LiveClass, riders: Sequence[Caller], athletes: int) -> list[Membership]:
+async def _members(
+    world: World, live: LiveClass, riders: Sequence[Caller], athletes: int, teams: tuple[str, ...]
+) -> list[Membership]:
     for rider in riders:
         await world.enter(live, rider)
     async with world.transactions() as stores:
@@ -115,15 +124,21 @@ async def _members(world: World, live: LiveClass, riders: Sequence[Caller], athl
             max(athletes, len(riders)),
             live.id,
         )
+        if teams:
+            await stores.tx.execute("UPDATE classes SET teams = $2 WHERE id = $1", live.id, list(teams))
+            await stores.tx.execute(
+                "UPDATE class_members SET team = n % $2 WHERE class_id = $1 AND role = 'athlete'", live.id, len(teams)
+            )
         return await stores.classes.members(live.id)
 
 
 def _ride(
     live: LiveClass, members: Sequence[Membership], begins_ms: int, seconds: int
-) -> tuple[list[Piece], list[tuple[int, tuple[Row, ...]]]]:
+) -> tuple[list[Piece], list[tuple[int, tuple[Row, ...]]], list[tuple[int, tuple[TeamRow, ...]]]]:
     chance = random.Random(len(members))
     pieces: list[Piece] = []
     boards: list[tuple[int, tuple[Row, ...]]] = []
+    teams: list[tuple[int, tuple[TeamRow, ...]]] = []
     room = Room(live, "node-1", begins_ms)
     room.tape = tape = Tape(live.id, room.epoch, "node-1", pieces.append)
     for member in members:
@@ -148,6 +163,7 @@ def _ride(
             )
         room.beat(now_ms)
         boards.append((now_ms, room.board.rows()))
+        teams.append((now_ms, room.board.teams()))
         if second == 65:
             cue = {
                 "class_id": str(live.id),
@@ -160,4 +176,4 @@ def _ride(
             tape.cut()
     tape.said(begins_ms + seconds * 1_000, "class.ended", msgspec.json.encode({"id": str(live.id), "state": "over"}))
     tape.cut()
-    return pieces, boards
+    return pieces, boards, teams

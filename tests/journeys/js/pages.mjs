@@ -419,6 +419,17 @@ const CHAPTERS = {
       await screen.getByText("Nobody who rode in this class is here right now.").waitFor({ timeout: 60_000 });
       await screen.getByRole("button", { name: "Only who is here" }).click();
       await tile.waitFor();
+
+      // The final table has the teams, on every page that shows it.
+      await page.getByRole("button", { name: "End class" }).click();
+      await page.locator("dialog").getByRole("button", { name: "End the class" }).click();
+      for (const shown of [page, screen]) {
+        await shown.locator(".standings .team-board li", { hasText: /–\s*Blue\s*–/ }).waitFor();
+        await speaks(shown, "final table with teams");
+      }
+      await fits(screen, "final table with teams on a phone");
+      await shot(screen, "board-final-teams-phone-light", { fullPage: true });
+      await shot(page, "coach-final-teams-laptop-light", { fullPage: true });
     });
   },
 

@@ -44,6 +44,16 @@ const showsBoard = (page, lines) =>
     return JSON.stringify(seen) === JSON.stringify(inOrder(lines));
   });
 
+/** The teams that stood beside it, and that one's own is marked. */
+async function showsTeams(page, teams) {
+  await eventually("the teams that stood there", async () => {
+    const lines = await page.locator("#teams li").all();
+    const seen = await Promise.all(lines.map((line) => line.locator("span").allInnerTexts()));
+    return JSON.stringify(seen) === JSON.stringify(teams);
+  });
+  await page.locator("#teams .is-you", { hasText: "Blue" }).waitFor();
+}
+
 const at = (page) => page.locator("#at").innerText();
 
 async function boards(browser) {
@@ -56,6 +66,7 @@ async function boards(browser) {
     for (const [second, lines] of Object.entries(FIVE.boards)) {
       await seek(page, Number(second));
       await showsBoard(page, lines);
+      await showsTeams(page, FIVE.teams[second]);
       const [, bpm, rank] = lines.find(([name]) => name === "Ada");
       assert.equal(await page.locator("#own-bpm").innerText(), bpm);
       assert.equal(await page.locator("#own-rank").innerText(), `${rank} of 5`);

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from services.classes.live_class import LiveClass, Membership, Role
 from services.classes.showing import Showing
-from services.classes.summary import ClassSummary, final_table
+from services.classes.summary import ClassSummary, TeamStanding, final_table
 from services.kernel.ids import AccountId, ClassId, CountingIds
 
 IDS = CountingIds()
@@ -53,6 +53,30 @@ def test_who_the_room_does_not_see_is_counted_and_not_ranked() -> None:
     table = final_table(OVER, members, {each.account_id: minutes(3, 4 - each.n) for each in members})
     assert [(line.rank, line.n, line.name) for line in table.standings] == [(1, 2, "Fox"), (2, 3, "Member 3")]
     assert table.athletes == 3
+
+
+def test_a_team_has_what_its_lines_in_the_table_make_and_one_of_it_is_none() -> None:
+    live = msgspec.structs.replace(OVER, teams=("Red", "Blue", "Green"))
+    members = [msgspec.structs.replace(member(n), team=team) for n, team in enumerate((0, 1, 0, 1, 0, 2, 1), start=1)]
+    members[4] = msgspec.structs.replace(members[4], showing=Showing("hidden"))
+    members[5] = msgspec.structs.replace(members[5], showing=Showing("coach"))
+    members[6] = msgspec.structs.replace(members[6], role="spectator")
+    earned = {each.account_id: minutes(2, each.n) for each in members}
+    table = final_table(live, members, earned)
+    red, blue = TeamStanding(0, 2, "Red", 4.0, 2), TeamStanding(1, 1, "Blue", 6.0, 2)
+    assert (table.teams, table.team_rule) == ((blue, red), "mean")
+    assert {line.n: line.team for line in table.standings} == {1: 0, 2: 1, 3: 0, 4: 1}
+    heat = final_table(msgspec.structs.replace(live, heat=True), members, earned)
+    assert (heat.teams, heat.team_rule) == (
+        (TeamStanding(1, 1, "Blue", 12.0, 2), TeamStanding(0, 2, "Red", 8.0, 2)),
+        "sum",
+    )
+    members[2] = msgspec.structs.replace(members[2], showing=Showing("hidden"))
+    assert final_table(live, members, earned).teams == (
+        TeamStanding(1, 1, "Blue", 6.0, 2),
+        TeamStanding(0, None, "Red", None, 1),
+    )
+    assert final_table(OVER, [member(1)], {}).teams == ()
 
 
 def test_a_ms_that_rounding_hides_still_decides_the_rank() -> None:

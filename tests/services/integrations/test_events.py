@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from services.classes.live_class import LiveClass
-from services.classes.summary import ClassStanding, ClassSummary
+from services.classes.summary import ClassStanding, ClassSummary, TeamStanding
 from services.integrations import events
 from services.integrations.events import EVENTS, MAX_SAMPLES, EventName
 from services.kernel.ids import AccountId, ClassId, WebhookEndpointId, WorkoutId
@@ -34,7 +34,8 @@ TABLE = ClassSummary(
     title="Hills",
     duration_ms=60_000,
     athletes=1,
-    standings=(ClassStanding(n=2, rank=1, name="Ada", effort=6.0, zone_ms=(0, 0, 0, 60_000, 0, 0)),),
+    standings=(ClassStanding(n=2, rank=1, name="Ada", effort=6.0, zone_ms=(0, 0, 0, 60_000, 0, 0), team=1),),
+    teams=(TeamStanding(team=1, rank=None, name="Blue", figure=None, athletes=1),),
 )
 
 
@@ -80,9 +81,9 @@ def test_names_of_others_are_left_out_unless_they_are_asked_for() -> None:
     for names, told in ((False, None), (True, "Ada")):
         data = plain(events.class_summarised(TABLE, NOW, names=names))["data"]
         assert isinstance(data, dict)
-        assert data["standings"] == [
-            {"n": 2, "rank": 1, "name": told, "effort": 6.0, "zone_ms": [0, 0, 0, 60_000, 0, 0], "figure": None}
-        ]
+        line = {"n": 2, "rank": 1, "effort": 6.0, "zone_ms": [0, 0, 0, 60_000, 0, 0], "figure": None, "team": 1}
+        assert data["standings"] == [line | {"name": told}]
+        assert data["teams"] == [{"team": 1, "rank": None, "name": "Blue", "figure": None, "athletes": 1}]
 
 
 def test_a_live_class_has_not_ended() -> None:

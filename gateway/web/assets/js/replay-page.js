@@ -6,6 +6,7 @@
 import { byId, make, setText, showView } from "./dom.js";
 import { memberPage } from "./member-page.js";
 import { ReplayPlayer } from "./replay-player.js";
+import { showTeams } from "./team-board.js";
 import { classTimeAt, clockAt, intervalAt, laidOut, marksOf, placeOnBar } from "./replay-times.js";
 import { Wall } from "./wall.js";
 import { clock, effortWords, freshnessWords, moment, zoneWords } from "./words.js";
@@ -81,6 +82,8 @@ class Page {
     this.wall.show(lines, { fresh: true });
     byId("empty").hidden = lines.length > 0;
     const { you } = this.wall;
+    const own = you === null ? null : (board.members.get(you)?.team ?? null);
+    showTeams(byId("teams"), board, this.player.opened?.room ?? null, { fresh: true, own });
     if (you !== null) showOwn(board.line(you), lines.length);
   }
 

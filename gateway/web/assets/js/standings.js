@@ -4,6 +4,7 @@
 import { call } from "./http.js";
 import { make } from "./dom.js";
 import { Problem } from "./problem.js";
+import { teamTable } from "./team-board.js";
 import { figureWithUnit, figureWords, metricCalled, unitOf } from "./metric-words.js";
 import { ZONE_WORDS, count, span } from "./words.js";
 
@@ -21,7 +22,8 @@ export function standingsOf(summary, { you = null } = {}) {
   if (!standings.length)
     return make("div", { class: "standings" }, lead, make("p", {}, "Nobody streamed a heart rate in this class."));
   const metric = summary.metric ?? "effort";
-  return make("div", { class: "standings" }, lead, podium(standings, metric), table(standings, metric, you));
+  const parts = [lead, podium(standings, metric), teamTable(summary), table(standings, metric, you)];
+  return make("div", { class: "standings" }, ...parts);
 }
 
 /** What a line has of what the class was ranked by. */

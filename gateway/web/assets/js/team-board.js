@@ -17,6 +17,10 @@ export function teamsOf(board, view) {
   return board.teams.map(([team, rank, figure, athletes]) => ({ team, rank, name: names[team] ?? `Team ${team + 1}`, figure, athletes }));
 }
 
+/** The teams of a final table by rank, as those of a board. @param {{teams?: any[]}} summary */
+export const teamsOfTable = ({ teams = [] }) =>
+  teams.map(({ team, rank = null, name, figure = null, athletes }) => ({ team, rank, name, figure, athletes }));
+
 /** "Teams by the mean of those on the board". @param {{team_rule?: string} | null} view */
 export const teamRuleWords = (view) =>
   view?.team_rule === "sum" ? "Teams by the sum of those on the board" : "Teams by the mean of those on the board";
@@ -29,10 +33,23 @@ export const teamRuleWords = (view) =>
  * @param {{fresh: boolean, own?: number | null}} how `own` is the team of who looks
  */
 export function showTeams(root, board, view, { fresh, own = null }) {
-  const teams = teamsOf(board, view);
+  fill(root, teamsOf(board, view), board.metric, { words: teamRuleWords(view), fresh, own });
+}
+
+/** The teams of a class that is over, in a list of their own; null where it had none. @param {any} summary a ClassSummary of the wire */
+export function teamTable(summary) {
+  const teams = teamsOfTable(summary);
+  if (!teams.length) return null;
+  const root = make("ol", { class: "team-board" });
+  const words = summary.team_rule === "sum" ? "Teams by the sum of their lines" : "Teams by the mean of their lines";
+  fill(root, teams, summary.metric ?? "effort", { words, fresh: true, own: null });
+  return root;
+}
+
+function fill(root, teams, metric, { words, fresh, own }) {
   root.hidden = teams.length === 0;
-  root.setAttribute("aria-label", teamRuleWords(view));
-  root.title = teamRuleWords(view);
+  root.setAttribute("aria-label", words);
+  root.title = words;
   root.replaceChildren(
     ...teams.map((each) =>
       make(
@@ -40,7 +57,7 @@ export function showTeams(root, board, view, { fresh, own = null }) {
         { class: each.team === own ? "is-you" : null },
         make("span", { class: "team-rank" }, fresh && each.rank !== null ? String(each.rank) : "–"),
         make("span", { class: "team-name" }, each.name),
-        make("span", { class: "team-figure" }, fresh ? teamFigure(each, board.metric) : "–"),
+        make("span", { class: "team-figure" }, fresh ? teamFigure(each, metric) : "–"),
       ),
     ),
   );

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Board } from "../../../../gateway/web/assets/js/board.js";
-import { teamFigure, teamsOf } from "../../../../gateway/web/assets/js/team-board.js";
+import { teamFigure, teamsOf, teamsOfTable } from "../../../../gateway/web/assets/js/team-board.js";
 import { choosableOf, ownTeamWords } from "../../../../gateway/web/assets/js/team-choice.js";
 
 const snapshot = (over = {}) => ({
@@ -123,6 +123,15 @@ test("teams have their names from the class, and stay what they were until they 
   assert.equal(words(view).length, 2);
   board.apply(changes({ v: 6, teams: [] }));
   assert.deepEqual(words(view), []);
+});
+
+test("the teams of a final table stand there with what they had", () => {
+  const teams = [
+    { team: 1, rank: 1, name: "Blue", figure: 12.5, athletes: 2 },
+    { team: 0, rank: null, name: "Red", figure: null, athletes: 1 },
+  ];
+  assert.deepEqual(teamsOfTable({ teams }), teams);
+  assert.deepEqual(teamsOfTable({}), []);
 });
 
 test("teams are chosen in a class, and in a heat they are those of its challenge", () => {
