@@ -12,9 +12,11 @@ from paceline.__main__ import main
 from persistence.database import open_database
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, LoginId, WorkoutId
+from tests.services.training.recordings.real import needs_recordings
 from tests.support.challenged import Challenged
 from tests.support.judged import Judged, cheats, outing
 from tests.support.postgres import PostgresServer
+from tests.support.recordings_ride import RECORDINGS, recordings_ride
 from tests.workers.test_handlers import Pushed
 
 
@@ -72,6 +74,26 @@ def test_the_table_is_derived_and_equal(challenge_id: str, capsys: pytest.Captur
     outcome = json.loads(capsys.readouterr().out)
     assert [(each["rank"], each["line"]["n"]) for each in outcome["table"]] == [(1, 3)]
     assert (outcome["members"], outcome["final"], outcome["differences"]) == (3, True, [])
+
+
+@needs_recordings
+def test_what_real_recordings_have_ridden_is_derived_and_equal(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def ridden() -> tuple[str, str, list[tuple[int, int]]]:
+        dsn = await postgres.fresh()
+        async with open_database(dsn, size=5) as database:
+            world = Challenged(database)
+            view = await recordings_ride(world)
+            return dsn, str(view.id), [(n, value) for n, value, _ in (await world.stored(view.id)).lines]
+
+    dsn, challenge, kept = asyncio.run(ridden())
+    monkeypatch.setenv("DATABASE_URL", dsn)
+    monkeypatch.delenv("PACELINE_RECORDINGS", raising=False)  # of the tests, and no option of the program
+    assert main(["challenge", "derive", challenge, "--json"]) == 0
+    outcome = json.loads(capsys.readouterr().out)
+    assert [(each["line"]["n"], each["line"]["value"]) for each in outcome["table"]] == kept
+    assert (outcome["members"], outcome["final"], outcome["differences"]) == (len(RECORDINGS), True, [])
 
 
 @pytest.mark.parametrize(

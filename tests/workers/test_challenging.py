@@ -14,17 +14,11 @@ from services.kernel.ids import AccountId, WorkoutId
 from services.kernel.problems import ChallengeNotFound, ChallengeOver, TooManyChallenges
 from services.training.sample import Motion, Sample
 from services.training.summary import summarise
-from tests.services.training.recordings.real import needs_recordings, read_once
+from tests.services.training.recordings.real import needs_recordings
 from tests.support.challenged import Challenged, shown
 from tests.support.explaining import Explaining
+from tests.support.recordings_ride import RECORDINGS, recordings_ride
 from tests.support.world import BODY, steady
-
-RECORDINGS = (
-    "run-fr945-16-laps.tcx",
-    "bike-strava-hills.gpx",
-    "bike-garminconnect-gaps.gpx",
-    "swim-openwater-vivoactive.tcx",
-)
 
 
 @pytest.fixture
@@ -235,16 +229,7 @@ async def test_one_account_is_in_so_many_open_challenges_and_no_more(world: Chal
 
 @needs_recordings
 async def test_real_recordings_ride_together_and_the_log_comes_to_their_final_table(world: Challenged) -> None:
-    coach = await world.account("Cleo")
-    view = await world.challenge(coach)
-    for recording in RECORDINGS:
-        rider = await world.account(recording)
-        await world.join(view, rider)
-        samples = read_once(recording)[1].samples
-        half, whole = (summarise(part, BODY) for part in (samples[: len(samples) // 2], samples))
-        ridden = await world.works_out(rider, whole.duration_ms // 1_000 + 1, summary=half)
-        await world.corrected(rider, ridden, [], whole)  # the phone was out of reach for the second half
-    await world.close(view)
+    view = await recordings_ride(world)
     stored = await world.stored(view.id)
     assert stored.lines == stored.derived
     assert [n for n, _, _ in stored.lines] != sorted(n for n, _, _ in stored.lines), "a race, and not a list"
