@@ -9,6 +9,7 @@ from typing import Final
 import asyncpg
 import msgspec
 
+from persistence.class_terms import stored
 from persistence.database import Tx
 from services.classes.offer import Asked, Offer, Offered, OfferQuery, Terms
 from services.classes.series import Series, Weekly
@@ -54,7 +55,7 @@ class Offers:
             key,
             offer.series_id,
             utc(offer.starts_ms),
-            msgspec.json.encode(offer.terms).decode(),
+            stored(offer.terms),
             utc(offer.created_ms),
         )
         return status.endswith(" 1")
@@ -84,7 +85,7 @@ class Offers:
             "UPDATE class_offers SET starts_at = $2, terms = $3 WHERE id = $1",
             class_id,
             starts,
-            msgspec.json.encode(terms).decode(),
+            stored(terms),
         )
 
     async def call_off(self, class_id: ClassId, at: datetime) -> None:
@@ -195,7 +196,7 @@ class Offers:
             series.coach_id,
             key,
             msgspec.json.encode(series.rule).decode(),
-            msgspec.json.encode(series.terms).decode(),
+            stored(series.terms),
             utc(series.created_ms),
             series.made_through,
         )

@@ -6,6 +6,7 @@ from typing import Final
 import asyncpg
 import msgspec
 
+from persistence.class_terms import stored
 from persistence.classes import Classes
 from persistence.database import Tx
 from services.classes.live_class import LiveClass
@@ -40,7 +41,7 @@ class OnDemands:
             on_demand.id,
             on_demand.coach_id,
             key,
-            msgspec.json.encode(on_demand.terms).decode(),
+            stored(on_demand.terms),
             msgspec.json.encode(script).decode(),
             on_demand.duration_ms,
             utc(on_demand.created_ms),

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
 import pytest
 
 from persistence.database import Database
@@ -169,6 +170,15 @@ async def test_a_class_has_the_teams_that_were_offered_also_one_of_a_series(
             live = await stores.classes.by_id(class_id)
         assert live is not None
         assert live.teams == teams
+
+
+async def test_a_program_that_knows_no_teams_reads_the_terms_of_classes_without_any(world: World) -> None:
+    await world.offer(await coach(world))
+    await world.offer(await coach(world), teams=("Red", "Blue"))
+    async with world.transactions() as stores:
+        rows = await stores.tx.fetch("SELECT terms ? 'teams' AS says, terms FROM class_offers ORDER BY id")
+    assert [row["says"] for row in rows] == [False, True]
+    assert [msgspec.json.decode(row["terms"], type=Terms).teams for row in rows] == [(), ("Red", "Blue")]
 
 
 async def offered(world: World, offers: Offers, viewer: Caller, series: SeriesId) -> list[OfferView]:
