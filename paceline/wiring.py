@@ -62,6 +62,7 @@ from realtime.register import MemoryRegister, Terms
 from realtime.room_log import MemoryRoomLog, RoomLog
 from realtime.whereabouts import Whereabouts
 from rooms.attendance import Attendance
+from rooms.befriended import Befriended
 from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
@@ -167,6 +168,7 @@ from services.safety.contacts import Contacts
 from services.safety.safety import Safety
 from services.schedule.jobs import Jobs
 from services.social.blocks import Blocks
+from services.social.friends import Friends
 from services.social.reports import Reports
 from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
@@ -219,6 +221,7 @@ class Parts:
     clocks: Clocks
     muting: Muting
     screening: Screening
+    befriended: Befriended
     reacting: Reacting
     comebacks: Comebacks
     tapes: Tapes
@@ -331,6 +334,7 @@ async def open_parts(
         players = Players(replay, clock)
         muting = Muting(rooms, transactions, clock, ids)
         screening = Screening(rooms, transactions, clock)
+        befriended = Befriended(rooms, transactions, clock)
         removing = Removing(rooms, transactions, clock, ids)
         reacting = Reacting(rooms, screening, clock)
         safety = Safety(transactions, clock, ids)
@@ -537,7 +541,8 @@ async def open_parts(
                 on_demand=OnDemands(transactions, clock, ids),
                 script_library=Library(transactions, clock, ids),
                 series=Recurring(transactions, clock, ids),
-                blocks=Blocks(transactions, clock, screening),
+                blocks=Blocks(transactions, clock, screening, befriended),
+                friends=Friends(transactions, clock, befriended),
                 reports=Reports(transactions, clock, ids, removing),
                 workouts=Workouts(transactions),
                 verdicts=Verdicts(transactions, clock),
@@ -671,7 +676,7 @@ async def open_parts(
             level = cast(Level, settings.admin_ui)
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
-            settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, reacting, comebacks,
+            settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, befriended, reacting, comebacks,
             tapes, players, watching, streams, guarding, looking, planning, accounts, classes, bus, lookout, wakeups, bell, relay,
             audit_linker, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders, delivery_watch,
             webhook_sender, signing_in, app, sockets, login_watch, revocation, renewals, keys, flags, admin_ui,
@@ -735,6 +740,7 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("watching", parts.watching.run())
         program.start("muting", parts.muting.run())
         program.start("screening", parts.screening.run())
+        program.start("befriended", parts.befriended.run())
         program.start("reacting", parts.reacting.run())
         program.start("comebacks", parts.comebacks.run())
         program.start("sockets", parts.sockets.run())

@@ -18,10 +18,6 @@ class Blocks:
     def __init__(self, tx: Tx) -> None:
         self._tx: Final = tx
 
-    async def lock(self, account_id: AccountId) -> None:
-        """Nobody else adds to this account's blocks before this transaction ends."""
-        await self._tx.execute("SELECT FROM accounts WHERE id = $1 FOR NO KEY UPDATE", account_id)
-
     async def has(self, account_id: AccountId, blocked_id: AccountId) -> bool:
         """Whether an account has blocked somebody."""
         found: bool = await self._tx.fetchval(

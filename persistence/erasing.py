@@ -220,6 +220,26 @@ class Erasing:
             )
         return len(rows)
 
+    async def unname_friends(self, account_id: AccountId, limit: int) -> int:
+        """The same in up to `limit` notifications that they ask, or have said yes, to be friends."""
+        rows = await self._tx.fetch(
+            """
+            SELECT id, content FROM notifications
+            WHERE topic IN ('friend.asked', 'friend.made') AND content ->> 'account_id' = $1::text
+                AND content ->> 'name' <> $3
+            LIMIT $2
+            FOR NO KEY UPDATE
+            """,
+            str(account_id),
+            limit,
+            SOMEBODY,
+        )
+        for row in rows:
+            await self._content(
+                row["id"], msgspec.json.decode(row["content"], type=dict[str, Any]) | {"name": SOMEBODY}
+            )
+        return len(rows)
+
     async def _content(self, notification_id: uuid.UUID, said: dict[str, Any]) -> None:
         await self._tx.execute(
             "UPDATE notifications SET content = $2 WHERE id = $1", notification_id, msgspec.json.encode(said).decode()

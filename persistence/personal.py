@@ -80,6 +80,16 @@ class BlockLine(msgspec.Struct, frozen=True):
     blocked_at: datetime
 
 
+class FriendLine(msgspec.Struct, frozen=True):
+    """A friend (`state` "friend"), or somebody whom one has asked ("asked"); `at` since then, or then. `called` is what one calls
+    them in the request."""
+
+    account_id: AccountId
+    state: str
+    at: datetime
+    called: str | None
+
+
 class IncidentLine(msgspec.Struct, frozen=True):
     """One time that somebody was asked whether they are all right, and what became of it."""
 
@@ -116,6 +126,7 @@ class Personal(msgspec.Struct, frozen=True):
     bookings: list[BookingLine]
     entitlements: list[EntitlementLine]
     blocks: list[BlockLine]
+    friends: list[FriendLine]
 
 
 MOST_LINES: Final = 20_000
@@ -123,7 +134,7 @@ MOST_LINES: Final = 20_000
 
 
 async def personal(tx: Tx, account_id: AccountId) -> Personal:
-    """The logins, memberships, challenges, bookings, entitlements and blocks of an account."""
+    """The logins, memberships, challenges, bookings, entitlements, blocks and friends of an account."""
     logins = await tx.fetch(
         """
         SELECT id, device, created_at, ended_at, end_reason FROM logins
@@ -188,6 +199,17 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
         account_id,
         MOST_LINES,
     )
+    friends = await tx.fetch(
+        """
+        SELECT friend_id AS account_id, 'friend' AS state, since AS at, NULL AS called FROM friends WHERE account_id = $1
+        UNION ALL
+        SELECT asked_id, 'asked', asked_at, called FROM friend_requests WHERE asker_id = $1
+        ORDER BY at DESC
+        LIMIT $2
+        """,
+        account_id,
+        MOST_LINES,
+    )
     return Personal(
         [LoginLine(**row) for row in logins],
         [MembershipLine(**row) for row in memberships],
@@ -195,6 +217,7 @@ async def personal(tx: Tx, account_id: AccountId) -> Personal:
         [BookingLine(**row) for row in bookings],
         [EntitlementLine(**row) for row in entitlements],
         [BlockLine(**row) for row in blocks],
+        [FriendLine(**row) for row in friends],
     )
 
 

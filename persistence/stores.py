@@ -32,6 +32,7 @@ from persistence.erasing import Erasing
 from persistence.erasures import Erasures
 from persistence.flags import Flags
 from persistence.following import Followers
+from persistence.friends import Friends
 from persistence.heats import Heats
 from persistence.identities import Identities
 from persistence.inbox import Inbox
@@ -116,6 +117,7 @@ class Stores:
         self.challenges: Final = Challenges(tx)
         self.heats: Final = Heats(tx)
         self.blocks: Final = Blocks(tx)
+        self.friends: Final = Friends(tx)
         self.moderation: Final = Moderation(tx)
         self.reports: Final = Reports(tx)
         self.streams: Final = Streams(tx, sealing)

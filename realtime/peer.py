@@ -173,6 +173,14 @@ class BlocksChanged(PeerMessage, frozen=True):
     account_id: AccountId
 
 
+class FriendsChanged(PeerMessage, frozen=True):
+    """This account has other friends: read them from the database. `parted` it has no more, which holds without reading. Sent on
+    the account's channel."""
+
+    account_id: AccountId
+    parted: AccountId | None = None
+
+
 class ConnectionsWanted(PeerMessage, frozen=True):
     """The node `by` wants to know where this account is connected; `ask` is its number of the question. Sent on `EVERY_NODE`. Lost,
     whoever asked says that some have not answered (realtime/whereabouts.py)."""
@@ -218,6 +226,7 @@ AnyPeerMessage = (
     | MemberShown
     | MutesChanged
     | BlocksChanged
+    | FriendsChanged
     | Reacted
     | ReactedTo
     | ConnectionsWanted
@@ -235,6 +244,7 @@ PEER_MESSAGES: Final[tuple[type[PeerMessage], ...]] = (
     MemberShown,
     MutesChanged,
     BlocksChanged,
+    FriendsChanged,
     Reacted,
     ReactedTo,
     ConnectionsWanted,

@@ -446,12 +446,14 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 
 class BoardFilter(Shape, frozen=True):
-    """Say which part of the board you want to see from now on: only those who are `here`, only an `age_group`, or both; neither:
-    all of it. Only who agrees to it is found by their age group. It holds until you leave the room: ask again in the next."""
+    """Say which part of the board you want to see from now on: only those who are `here`, only an `age_group`, only your `friends`
+    and yourself, or several of these at once; none: all of it. Only who agrees to it is found by their age group, and only who is
+    shown by name as a friend. It holds until you leave the room: ask again in the next."""
 
     class_id: ClassId
     here: bool = False
     age_group: AgeGroup | None = None
+    friends: bool = False
     traceparent: TraceParent | None = None
 
 
@@ -464,6 +466,7 @@ class BoardFiltered(Shape, frozen=True):
     here: bool = False
     age_group: AgeGroup | None = None
     places: tuple[Place, ...] = ()
+    friends: bool = False
 
 
 class DisplaySet(Shape, frozen=True):
@@ -1280,7 +1283,7 @@ EVENTS: Final[tuple[Event, ...]] = (
     Event(
         "board.filter",
         BoardFilter,
-        "Say which part of the board you want to see: who is here, an age group.",
+        "Say which part of the board you want to see: who is here, an age group, your friends.",
         reply=BoardFiltered,
         permission=may.FOLLOW_ROOM,
         scopes=("classes:join",),

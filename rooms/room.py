@@ -35,7 +35,8 @@ from rooms.board import Board, Line, furthest
 from rooms.cockpit import Cockpit, zone_now
 from rooms.cues import MAX_RECEIPTS, TELL_FOR_MS, Cues
 from rooms.effort import NOTHING, Window
-from rooms.filtering import EVERYBODY, Filter, Filters, places_of
+from rooms.filtering import EVERYBODY, Filter, Filters, Parts, Places
+from rooms.friendships import Friendships
 from rooms.private_board import Private
 from rooms.redaction import for_coach, for_room, sees_less
 from rooms.stepping import Readings, Stepping
@@ -574,16 +575,23 @@ class Room:
                 if self.private.is_news(connection_id, view):
                     yield connection_id, view
 
-    def filter(self, connection_id: str, wanted: Filter, now_ms: int) -> BoardFiltered:
+    def filter(self, connection_id: str, wanted: Filter, friendships: Friendships, now_ms: int) -> BoardFiltered:
         """A connection wants to see this part of the board from now on: that part as the last beat told it."""
-        places = () if wanted == EVERYBODY else places_of(self.board.lines(), self.board.metric, wanted)
+        parts = Parts(self.board.lines(), self.board.metric, friendships)
+        places = () if wanted == EVERYBODY else parts.of(wanted)
         self._filters.want(connection_id, wanted, places)
-        return BoardFiltered(self.live.id, now_ms, wanted.here, wanted.age_group, places)
+        return self._filtered(wanted, places, now_ms)
 
-    def filtered_beat(self, now_ms: int) -> Iterator[tuple[str, BoardFiltered]]:
+    def filtered_beat(self, friendships: Friendships, now_ms: int) -> Iterator[tuple[str, BoardFiltered]]:
         """After `beat`: the connections for which others pass their filter, or in another order, than they were told."""
-        for connection_id, wanted, places in self._filters.news(self.board.lines(), self.board.metric):
-            yield connection_id, BoardFiltered(self.live.id, now_ms, wanted.here, wanted.age_group, places)
+        if self._filters:
+            parts = Parts(self.board.lines(), self.board.metric, friendships)
+            for connection_id, wanted, places in self._filters.news(parts):
+                yield connection_id, self._filtered(wanted, places, now_ms)
+
+    def _filtered(self, wanted: Filter, places: Places, now_ms: int) -> BoardFiltered:
+        friends = wanted.friends_of is not None
+        return BoardFiltered(self.live.id, now_ms, wanted.here, wanted.age_group, places, friends)
 
     def snapshot(self, now_ms: int) -> BoardSnapshot:
         """The whole board at the version that the last beat told."""

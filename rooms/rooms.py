@@ -48,6 +48,7 @@ from realtime.wire import (
 )
 from rooms.audience import LET_IN_EVENT, REMOVED_EVENT, audience_of, removal_of
 from rooms.filtering import Filter
+from rooms.friendships import Friendships
 from rooms.knocking import Knocking
 from rooms.named_now import retold
 from rooms.room import Room, channel_of, view_of
@@ -65,6 +66,7 @@ from services.kernel.ids import AccountId, ClassId
 from services.kernel.problems import (
     ClassNotFound,
     ClassOver,
+    Forbidden,
     NotInRoom,
     Problem,
     RateLimited,
@@ -155,6 +157,7 @@ class Rooms:
         self._stopping = asyncio.Event()
         self.flush: Callable[[], Awaitable[None]] = _nothing_to_flush
         self.screen: Final = Screen()
+        self.friends: Final = Friendships()
         self.on_join: JoinNoted = _nobody_notes
         self.on_reset: OnReset = _nothing_in_doubt
         self.withheld_from: WithheldFrom = _withheld_from_nobody
@@ -193,6 +196,7 @@ class Rooms:
             if "display" not in caller.roles:
                 membership = await self._membership(stores, live, caller, request)
                 await self.read_blocks(stores, caller)
+                await self.read_friends(stores, caller)
         room = await self.load(live.id)
         await self.on_join(connection, live.id, request)
         missed = await self._missed(room, request.since)
@@ -251,6 +255,14 @@ class Rooms:
             blocked = (await stores.blocks.of((caller.account_id,)))[caller.account_id]
             if caller.account_id not in self.screen:
                 self.screen.know(caller.account_id, blocked)
+
+    async def read_friends(self, stores: Stores, caller: Caller) -> None:
+        """Know with whom the caller is friends, before they filter a board by them. The same holds of it."""
+        if caller.account_id not in self.friends:
+            mark = self.friends.mark()
+            friends = (await stores.friends.of((caller.account_id,)))[caller.account_id]
+            if caller.account_id not in self.friends:
+                self.friends.know(caller.account_id, friends, mark)
 
     async def _membership(self, stores: Stores, live: LiveClass, caller: Caller, request: RoomJoin) -> Membership:
         if live.over:
@@ -344,11 +356,16 @@ class Rooms:
         return room.snapshot(self._clock.wall_ms())
 
     def filter(self, connection: Connection, request: BoardFilter) -> BoardFiltered:
-        """From now on a connection that is in the room sees this part of its board; who passes now. Raises `NotInRoom`."""
+        """From now on a connection that is in the room sees this part of its board; who passes now. Raises `NotInRoom`, and
+        `Forbidden` for an app that wants to know who is friends with whom."""
         room = self._rooms.get(request.class_id)
         if room is None or request.class_id not in connection.rooms:
             raise NotInRoom
-        return room.filter(connection.id, Filter(request.here, request.age_group), self._clock.wall_ms())
+        caller = connection.caller
+        if request.friends and caller.scopes is not None:
+            raise Forbidden("who your friends are is not for apps")
+        wanted = Filter(request.here, request.age_group, caller.account_id if request.friends else None)
+        return room.filter(connection.id, wanted, self.friends, self._clock.wall_ms())
 
     # -- the life of a room ---------------------------------------------------------------------------------------
 
@@ -591,7 +608,7 @@ class Rooms:
             connection = self.node.hub.get(connection_id)
             if connection is not None:
                 connection.push(event_frame(PRIVATE, view), key=f"private {room.channel}")
-        for connection_id, filtered in room.filtered_beat(now_ms):
+        for connection_id, filtered in room.filtered_beat(self.friends, now_ms):
             connection = self.node.hub.get(connection_id)
             if connection is not None:
                 connection.push(event_frame(FILTERED, filtered), key=f"filtered {room.channel}")

@@ -67,6 +67,7 @@ class EraseJobs:
                 return (
                     await erasing.unname_coach(account_id, BITE)
                     + await erasing.unname_appeals(account_id, BITE)
+                    + await erasing.unname_friends(account_id, BITE)
                     + await erasing.unname(account_id, BITE // 10)
                 )
             case "rows":

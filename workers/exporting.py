@@ -7,6 +7,7 @@
     challenges.jsonl              one challenge per line
     bookings.jsonl                one booking of a class per line
     blocks.jsonl                  one person per line whom one does not hear
+    friends.jsonl                 one friend per line, or person whom one has asked
     incidents.jsonl               one time per line that one was asked whether one is all right
     emergency_contacts.jsonl      one time per line that somebody was asked to be told
     consents.jsonl                one thing that was agreed to per line
@@ -74,6 +75,7 @@ challenges.jsonl   one line per challenge you are or were in
 bookings.jsonl     one line per class you have booked, whatever became of it
 entitlements.jsonl one line per thing that you were entitled to: by whom (source), from when to when
 blocks.jsonl       one line per account that you have blocked
+friends.jsonl      one line per friend, and per person whom you have asked within 30 days
 incidents.jsonl    one line per time that you were asked whether you are all right, for 90 days
 emergency_contacts.jsonl
                    one line per time that you asked somebody to be your emergency contact
@@ -242,6 +244,7 @@ class ExportKind:
                     ("bookings.jsonl", b"".join(map(_line, small.bookings))),
                     ("entitlements.jsonl", b"".join(map(_line, small.entitlements))),
                     ("blocks.jsonl", b"".join(map(_line, small.blocks))),
+                    ("friends.jsonl", b"".join(map(_line, small.friends))),
                     ("incidents.jsonl", b"".join(map(_line, incidents))),
                     ("emergency_contacts.jsonl", b"".join(map(_line, contacts))),
                     ("consents.jsonl", b"".join(map(_line, consents))),

@@ -49,6 +49,8 @@ from services.kernel.facts import (
     ClassReminderDue,
     ClassSummarised,
     ErasureAsked,
+    FriendAsked,
+    FriendsMade,
     LoginEnded,
     NotificationsRead,
     NotificationsTold,
@@ -122,6 +124,8 @@ NOTIFICATIONS: Final = Queue(
         WebhookPaused,
         WorkoutJudged,
         WorkoutAppealed,
+        FriendAsked,
+        FriendsMade,
     ),
     concurrency=2,
 )

@@ -21,6 +21,7 @@ from services.privacy.erasure import REST_MS
 from services.safety.contact import WEEK_MS
 from services.schedule.jobs import Tick
 from services.schedule.timetable import Every
+from services.social import friend
 from workers.auditing import AuditJobs
 from workers.class_doors import SeriesUpkeep
 from workers.digests import Digests
@@ -74,6 +75,7 @@ def jobs(
         Job("prune-account-mails", Every(3_600), upkeep.prune_account_mails),
         Job("prune-contacts", Every(3_600), upkeep.prune_contacts),
         Job("prune-incidents", Every(3_600), upkeep.prune_incidents),
+        Job("prune-friend-requests", Every(3_600), upkeep.prune_friend_requests),
         Job("prune-inbox", Every(3_600), upkeep.prune_inbox),
         Job("prune-refresh-tokens", Every(3_600), upkeep.prune_refresh_tokens),
         Job("prune-used-tickets", Every(60), upkeep.prune_used_tickets),
@@ -163,6 +165,10 @@ class Jobs:
         before = utc(self._clock.wall_ms() - WEEK_MS)
         phones = await stores.contact_phones.prune(before, BITE)
         return phones + await stores.contacts.prune(before, BITE)
+
+    async def prune_friend_requests(self, stores: Stores, _: Tick) -> int:
+        """Forget requests whose time has run out."""
+        return await stores.friends.prune(utc(self._clock.wall_ms() - friend.LIFE_MS), BITE)
 
     async def prune_incidents(self, stores: Stores, _: Tick) -> int:
         """Forget incidents of long ago: they are about somebody's heart."""

@@ -27,6 +27,8 @@ from services.kernel.facts import (
     ClassReminderDue,
     ClassSummarised,
     ErasureAsked,
+    FriendAsked,
+    FriendsMade,
     LoginEnded,
     SecondFactorChanged,
     WebhookPaused,
@@ -53,13 +55,15 @@ from services.notifications.topics import (
     CLASS_REMINDER,
     CLASS_SUMMARISED,
     ERASURE_ASKED,
+    FRIEND_ASKED,
+    FRIEND_MADE,
     LOGIN_ENDED,
     SECOND_FACTOR,
     VERDICT_CHANGED,
     WEBHOOK_PAUSED,
     WORKOUT_SUMMARISED,
 )
-from workers import booking_news, verdict_news
+from workers import booking_news, friend_news, verdict_news
 from workers.retry import Unprocessable
 
 TOP: Final = 3
@@ -106,6 +110,11 @@ class Notifying:
                 await self._telling.tell(stores, VERDICT_CHANGED.name, await verdict_news.verdict(stores, workout_id))
             case WorkoutAppealed(workout_id=workout_id):
                 await self._telling.tell(stores, APPEAL_WAITING.name, await verdict_news.appeal(stores, workout_id))
+            case FriendAsked():
+                news = await friend_news.request(stores, fact, self._clock.wall_ms())
+                await self._telling.tell(stores, FRIEND_ASKED.name, news)
+            case FriendsMade():
+                await self._telling.tell(stores, FRIEND_MADE.name, await friend_news.acceptance(stores, fact))
             case WebhookPaused(endpoint_id=endpoint_id):
                 await self._webhook_paused(stores, endpoint_id)
             case AudienceTold(topic=CLASS_SUMMARISED.name, subject_id=subject_id, through=through):

@@ -35,6 +35,7 @@ from gateway.http.displays import Demo, DisplayOpened, DisplayRequest
 from gateway.http.email_changes import ChangeEmail
 from gateway.http.entitlements import EntitlementList, GrantRequest
 from gateway.http.flags import FlagSet, FlagsNow
+from gateway.http.friends import FriendAnswer, FriendAsk
 from gateway.http.heats import HeatCreate, HeatReady
 from gateway.http.identities import IdentityList, LinkProvider
 from gateway.http.keys import JwkSet
@@ -211,6 +212,7 @@ from services.privacy.erasure import GRACE_MS, ErasureView
 from services.safety.incident import AlertView, IncidentView
 from services.schedule.jobs import JobView, LeaderView, ScheduleNow, TickView
 from services.social.blocks import BlockView
+from services.social.friends import AskedView, AskingView, Circle, FriendView
 from services.social.reports import ReportView, WaitingReport
 from services.tasks.task import RecomputeWorkouts, TaskFile, TaskResult, TaskView
 from services.training.ftms_control import TargetPower, encode_request
@@ -871,6 +873,16 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     _booked,
     BlockList((BlockView(_jonas, "Jonas", _START),)),
     BlockView(_jonas, "Jonas", _START),
+    Circle(
+        friends=(FriendView(_jonas, "Jonas", _START),),
+        asked=(AskedView(_jonas, "Jonas from Thursday hills", _START, _START + 30 * 86_400_000),),
+        asking=(AskingView(_jonas, "Jonas", _START),),
+    ),
+    FriendView(_jonas, "Jonas", _START),
+    AskedView(_jonas, "Jonas from Thursday hills", _START, _START + 30 * 86_400_000),
+    AskingView(_jonas, "Jonas", _START),
+    FriendAsk(called="Jonas from Thursday hills"),
+    FriendAnswer(state="asked"),
     BookingList(bookings=(_booked,), next_before=None),
     GrantRequest(source="voucher:SPRING", until_ms=_starts),
     OnDemandRequest(key="c41f07", terms=_on_demand.terms, class_id=_class),

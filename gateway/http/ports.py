@@ -109,6 +109,8 @@ from services.safety.ports import Chosen
 from services.safety.safety import SafetyNow
 from services.schedule.jobs import ScheduleNow
 from services.social.blocks import BlockView
+from services.social.friend import State as FriendState
+from services.social.friends import Circle
 from services.social.reports import ReportView, Verdict, WaitingReport
 from services.tasks.task import AnyWork, TaskView
 from services.tasks.tasks import FileAt
@@ -386,6 +388,17 @@ class BlockCases(Protocol):
     async def block(self, caller: Caller, blocked_id: AccountId) -> None: ...
     async def unblock(self, caller: Caller, blocked_id: AccountId) -> None: ...
     async def own(self, caller: Caller) -> Sequence[BlockView]: ...
+
+
+class FriendCases(Protocol):
+    """See services/social/friends.py."""
+
+    async def ask(self, caller: Caller, other_id: AccountId, called: str) -> FriendState: ...
+    async def accept(self, caller: Caller, asker_id: AccountId) -> None: ...
+    async def decline(self, caller: Caller, asker_id: AccountId) -> None: ...
+    async def withdraw(self, caller: Caller, asked_id: AccountId) -> None: ...
+    async def part(self, caller: Caller, friend_id: AccountId) -> None: ...
+    async def own(self, caller: Caller) -> Circle: ...
 
 
 class ChallengeCases(Protocol):
@@ -687,6 +700,7 @@ class GatewayDeps:
     replay: ReplayCases
     showings: ShowingCases
     blocks: BlockCases
+    friends: FriendCases
     reports: ReportCases
     challenges: ChallengeCases
     heats: HeatCases

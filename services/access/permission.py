@@ -109,6 +109,9 @@ USE_SHOWING: Final = Permission(
 )
 PAIR_SCREENS: Final = Permission(name="screens.pair", does="answer a big screen that asks to be let in")
 USE_BLOCKS: Final = Permission(name="blocks.use", does="block somebody, and take it back")
+USE_FRIENDS: Final = Permission(
+    name="friends.use", does="ask people to be friends, answer who asks, part, and see who they are"
+)
 USE_INBOX: Final = Permission(name="inbox.use", does="read one's notifications and choose which ones come")
 USE_DEVICES: Final = Permission(name="devices.use", does="have notifications sent to one's devices and telephone")
 USE_SAFETY: Final = Permission(

@@ -64,6 +64,20 @@ class ErasureAsked(Fact, frozen=True, tag="account.erasure_asked"):
     due_ms: int
 
 
+class FriendAsked(Fact, frozen=True, tag="friend.asked"):
+    """Somebody asks somebody to be friends."""
+
+    asker_id: AccountId
+    asked_id: AccountId
+
+
+class FriendsMade(Fact, frozen=True, tag="friend.made"):
+    """Two are friends: the one had asked, the other has said yes."""
+
+    asker_id: AccountId
+    asked_id: AccountId
+
+
 class EntitlementGranted(Fact, frozen=True, tag="account.entitlement_granted"):
     """A source lets an account have something, from `from_ms` on and before `until_ms` (ms since 1970, None: without an end), in
     place of what it gave of that name before."""
@@ -355,6 +369,8 @@ AnyFact = (
     | LoginEnded
     | SecondFactorChanged
     | ErasureAsked
+    | FriendAsked
+    | FriendsMade
     | EntitlementGranted
     | EntitlementWithdrawn
     | ClassEnded
@@ -398,6 +414,8 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     LoginEnded,
     SecondFactorChanged,
     ErasureAsked,
+    FriendAsked,
+    FriendsMade,
     EntitlementGranted,
     EntitlementWithdrawn,
     ClassEnded,

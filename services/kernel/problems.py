@@ -606,6 +606,27 @@ class TooManyBlocks(Problem):
     status = 409
 
 
+class YouBlocked(Problem):
+    """You have blocked them: unblock them first, if you want to be friends."""
+
+    code = "you_blocked"
+    status = 409
+
+
+class TooManyFriends(Problem):
+    """You have as many friends and people whom you have asked as one account may; part from somebody first."""
+
+    code = "too_many_friends"
+    status = 409
+
+
+class TooManyFriendRequests(Problem):
+    """You have asked as many people within 30 days as one account may; wait until the first of these requests are over."""
+
+    code = "too_many_friend_requests"
+    status = 409
+
+
 # -- streams ----------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from services.kernel.ids import BookingId, ClassId, LoginId, WebhookEndpointId, WorkoutId
+from services.kernel.ids import AccountId, BookingId, ClassId, LoginId, WebhookEndpointId, WorkoutId
 
 
 class LoginEndedContent(msgspec.Struct, frozen=True, tag="security.login_ended", tag_field="topic"):
@@ -134,6 +134,22 @@ class AppealContent(msgspec.Struct, frozen=True, tag="appeal.waiting", tag_field
     started_at_ms: int
 
 
+class FriendAskedContent(msgspec.Struct, frozen=True, tag="friend.asked", tag_field="topic"):
+    """`name` asks the reader to be friends, who may say yes before `until_ms`."""
+
+    account_id: AccountId
+    name: str
+    until_ms: int
+
+
+class FriendMadeContent(msgspec.Struct, frozen=True, tag="friend.made", tag_field="topic"):
+    """`name`, whom the reader had asked, is their friend since `since_ms`."""
+
+    account_id: AccountId
+    name: str
+    since_ms: int
+
+
 class AnnouncementContent(msgspec.Struct, frozen=True, tag="announcement", tag_field="topic"):
     """What an operator says to many, already in words. `sender` is who says it, `link` where there is more, or empty."""
 
@@ -166,6 +182,8 @@ Content = (
     | BookingCancelledContent
     | VerdictContent
     | AppealContent
+    | FriendAskedContent
+    | FriendMadeContent
     | AnnouncementContent
     | WebhookPausedContent
 )

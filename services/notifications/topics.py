@@ -121,6 +121,22 @@ APPEAL_WAITING: Final = Topic(
     {"push": "now", "email": "now", "sms": "off"},
     ttl_s=7 * DAY_S,
 )
+FRIEND_ASKED: Final = Topic(
+    "friend.asked",
+    "Somebody asks you to be friends",
+    {"push": "now", "email": "off"},
+    digestible=True,
+    collapse="again",
+    ttl_s=7 * DAY_S,
+)
+FRIEND_MADE: Final = Topic(
+    "friend.made",
+    "Somebody whom you have asked is your friend now",
+    {"push": "now", "email": "off"},
+    digestible=True,
+    collapse="again",
+    ttl_s=7 * DAY_S,
+)
 ANNOUNCEMENT: Final = Topic(
     "announcement",
     "News from your coach or from us",
@@ -152,6 +168,8 @@ TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
             BOOKING_CANCELLED,
             VERDICT_CHANGED,
             APPEAL_WAITING,
+            FRIEND_ASKED,
+            FRIEND_MADE,
             ANNOUNCEMENT,
             WEBHOOK_PAUSED,
         )

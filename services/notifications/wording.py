@@ -35,6 +35,8 @@ from services.notifications.content import (
     ClassReminderContent,
     Content,
     ErasureAskedContent,
+    FriendAskedContent,
+    FriendMadeContent,
     LoginEndedContent,
     Place,
     SecondFactorContent,
@@ -99,6 +101,8 @@ def leads_to(content: Content) -> str:
             return "/account"
         case WebhookPausedContent():
             return "/inbox"
+        case FriendAskedContent() | FriendMadeContent():
+            return "/inbox"
         case AppealContent():
             return "/cases?as=coach"
         case WorkoutContent(workout_id=workout_id) | VerdictContent(workout_id=workout_id):
@@ -120,6 +124,8 @@ _ABOUT: Final = {
         "booking.cancelled": "Ein Kurs, den du gebucht hattest, fällt aus, oder deine Buchung wurde storniert",
         "verdict.changed": "Faires Spiel: ob ein Training von dir zählt, hat sich geändert, oder jemand hat darüber entschieden",
         "appeal.waiting": "Faires Spiel: jemand legt Einspruch ein, und du sollst ihn ansehen",
+        "friend.asked": "Jemand möchte mit dir befreundet sein",
+        "friend.made": "Jemand, den du gefragt hast, ist jetzt mit dir befreundet",
         "announcement": "Neuigkeiten von deiner Trainerin, deinem Trainer oder von uns",
         "webhook.paused": "Einer deiner Webhooks hat tagelang versagt; wir haben ihn angehalten",
     }
@@ -322,6 +328,10 @@ TEMPLATES: Final = (
         ),
     ),
     Template("appeal.waiting", 1, AppealContent, (_APPEAL,)),
+    Template(
+        "friend.asked", 1, FriendAskedContent, (FriendAskedContent(AccountId(_ID), "Jonas", _AT + 30 * 86_400_000),)
+    ),
+    Template("friend.made", 1, FriendMadeContent, (FriendMadeContent(AccountId(_ID), "Jonas", _AT),)),
     Template(
         "security.erasure_asked",
         1,

@@ -342,6 +342,29 @@ REGISTER: Final[tuple[Entry, ...]] = (
         personal="blocked_at",
     ),
     entry(
+        "friends",
+        by("account_id"),
+        by("friend_id"),
+        why="there twice, once from each side: each of the two has their own",
+        account="account_id",
+        person="friend_id",
+        personal="since",
+    ),
+    entry(
+        "friend_requests",
+        by("asker_id", hides="unwanted"),
+        by(
+            "asked_id",
+            Kept(
+                "who asks cannot tell a request to somebody who has left from one without an answer; forgotten after 30 days"
+            ),
+            hides="called withdrawn",
+        ),
+        account="asker_id",
+        person="asked_id",
+        personal="called asked_at withdrawn unwanted",
+    ),
+    entry(
         "chat_decisions",
         by(
             "about",

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from realtime import peer
 from realtime.peer import Share
 from rooms.filtering import Filter
+from rooms.friendships import Friendships
 from rooms.room import Room
 from services.classes.age_group import AgeGroup
 from services.classes.live_class import LiveClass, Membership
 from services.classes.metric import MEASURES, UNKNOWN, Basis, Metric, is_personal, score_of
-from services.classes.showing import DisplayMode, Showing, body_shown, on_board
+from services.classes.showing import DisplayMode, Showing, body_shown, is_named, on_board
 from services.classes.team import team_rows
 from services.kernel.ids import AccountId, ClassId
 from services.training.motion import Moved
@@ -31,7 +32,12 @@ NODES = ("a", "b")
 KCAL = 1_000_000_000
 METRICS: tuple[Metric, ...] = tuple(MEASURES)
 AGE_GROUPS: tuple[AgeGroup, ...] = ("20_29", "40_49")
-FILTERS = (Filter(here=True), *(Filter(here, group) for here in (False, True) for group in AGE_GROUPS))
+ME, FRIEND = MEMBERS[0].account_id, MEMBERS[1].account_id
+FILTERS = (
+    Filter(here=True),
+    Filter(friends_of=ME),
+    *(Filter(here, group) for here in (False, True) for group in AGE_GROUPS),
+)
 MODES: tuple[DisplayMode, ...] = ("full", "zone", "alias", "coach", "hidden")
 
 
@@ -191,11 +197,13 @@ def test_a_filter_lets_the_same_people_pass_on_any_node_and_nobody_who_does_not_
 ) -> None:
     made = Installation().play(steps)
     numbers = {membership.n: at for at, membership in enumerate(MEMBERS)}
+    friendships = Friendships()
+    friendships.know(ME, frozenset({FRIEND}), friendships.mark())
     for wanted in FILTERS:
         answers = []
         for room in made.rooms.values():
             room.board.refresh(NOW_MS + 1_000)
-            places = room.filter("phone", wanted, NOW_MS).places
+            places = room.filter("phone", wanted, friendships, NOW_MS).places
             answers.append(places)
             on_board = [row.n for row in room.board.rows()]
             assert [place.n for place in places] == [n for n in on_board if n in {place.n for place in places}], (
@@ -204,6 +212,9 @@ def test_a_filter_lets_the_same_people_pass_on_any_node_and_nobody_who_does_not_
             for place in places:
                 decision = made.decisions.get(numbers[place.n], Showing())
                 assert wanted.age_group in (None, decision.age_group)
+                if wanted.friends_of is not None:
+                    account_id = MEMBERS[numbers[place.n]].account_id
+                    assert account_id == ME or (account_id == FRIEND and is_named(decision))
         assert answers[0] == answers[1]
 
 

@@ -58,6 +58,7 @@ from services.notifications.unsubscribe import Stopping, Unsubscribe
 from services.privacy.erasure import GRACE_MS
 from services.safety.contact import Contact
 from services.safety.contact_phone import ContactPhone
+from services.social.friend import Request
 from services.tasks.task import TaskFile, TaskResult
 from services.training.summary import summarise
 from tests.matrix.roles import OK, Who
@@ -694,6 +695,20 @@ async def a_report(evening: Evening, _: Who) -> Asked:
 
 async def a_newcomer(evening: Evening, _: Who) -> Asked:
     return Asked({"account": str((await evening.world.account("Newcomer")).account_id)})
+
+
+async def a_newcomer_called(evening: Evening, _: Who) -> Asked:
+    return Asked({"account": str((await evening.world.account("Newcomer")).account_id)}, body={"called": "Newcomer"})
+
+
+async def who_asks(evening: Evening, who: Who) -> Asked:
+    """Somebody who has asked whoever has an account."""
+    newcomer = await evening.world.account("Newcomer")
+    if who in _WITH_ACCOUNT:
+        asked = Request(newcomer.account_id, (await evening.caller(who)).account_id, "You", evening.now_ms())
+        async with evening.world.transactions() as stores:
+            await stores.friends.put(asked)
+    return Asked({"account": str(newcomer.account_id)})
 
 
 async def a_device(evening: Evening, _: Who) -> Asked:

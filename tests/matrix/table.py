@@ -447,6 +447,12 @@ ROUTES: Final = (
     RouteRow("PUT /v1/blocks/{account}", ANY_ACCOUNT, r.a_newcomer),
     RouteRow("DELETE /v1/blocks/{account}", ANY_ACCOUNT, r.a_newcomer),
     RouteRow("GET /v1/blocks", ANY_ACCOUNT, r.plain),
+    RouteRow("GET /v1/friends", ANY_ACCOUNT, r.plain),
+    RouteRow("PUT /v1/friends/{account}/request", ANY_ACCOUNT, r.a_newcomer_called),
+    RouteRow("DELETE /v1/friends/{account}/request", ANY_ACCOUNT, r.a_newcomer),
+    RouteRow("PUT /v1/friends/{account}", ANY_ACCOUNT, r.who_asks),
+    RouteRow("POST /v1/friends/{account}/decline", ANY_ACCOUNT, r.a_newcomer),
+    RouteRow("DELETE /v1/friends/{account}", ANY_ACCOUNT, r.a_newcomer),
     # -- long tasks
     RouteRow("POST /v1/tasks", ANY_ACCOUNT, r.body({"key": "t", "work": RecomputeWorkouts()})),
     RouteRow("GET /v1/tasks", ANY_ACCOUNT, r.plain),

@@ -301,6 +301,7 @@ def test_every_message_of_the_catalogue_survives_the_journey() -> None:
         peer.MemberShown(account_id=build.caller().account_id, showing=Showing("alias", "Fox", 3)),
         peer.MutesChanged(),
         peer.BlocksChanged(account_id=build.caller().account_id),
+        peer.FriendsChanged(account_id=build.caller().account_id, parted=AccountId(uuid.UUID(int=3))),
         peer.Reacted(class_id=build.ROOM, entries=((build.caller().account_id, "high_five", 2),)),
         peer.ReactedTo(
             class_id=build.ROOM,

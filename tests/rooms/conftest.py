@@ -24,6 +24,7 @@ from realtime.records import MemoryRecords
 from realtime.register import MemoryRegister
 from realtime.room_log import MemoryRoomLog
 from realtime.wire import RoomJoin, RoomJoined, SampleBatch, SamplesStored, StreamOpen, StreamOpened
+from rooms.befriended import Befriended
 from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
@@ -56,6 +57,7 @@ from services.kernel.ids import AccountId, ClassId, LoginId, StreamId, Uuid7Ids
 from services.kernel.problems import Problem
 from services.safety.safety import Safety
 from services.social.blocks import Blocks
+from services.social.friends import Friends
 from services.social.reports import Reports
 from services.training.provenance import SensorKind
 from services.training.sample import Sample
@@ -129,6 +131,7 @@ class World:
             asyncio.ensure_future(made.guarding.run()),
             asyncio.ensure_future(made.muting.run()),
             asyncio.ensure_future(made.screening.run()),
+            asyncio.ensure_future(made.befriended.run()),
             asyncio.ensure_future(made.reacting.run()),
         ]
         self._tasks += made.tasks
@@ -214,7 +217,9 @@ class TestNode:
         self.reporting = Reporting(self.rooms, transactions, world.clock, ids)
         self.reports = Reports(transactions, world.clock, ids, self.removing)
         self.reacting = Reacting(self.rooms, self.screening, world.clock)
-        self.blocks = Blocks(transactions, world.clock, self.screening)
+        self.befriended = Befriended(self.rooms, transactions, world.clock)
+        self.friends = Friends(transactions, world.clock, self.befriended)
+        self.blocks = Blocks(transactions, world.clock, self.screening, self.befriended)
         self.streams = Streams(
             transactions,
             self.rooms,

@@ -40,6 +40,9 @@ _NO_MARK: Final = {tuple(sealed.field): None for sealed in SEALED} | {
 }
 """What is read by code that cannot do with anything: a value of its kind, or none."""
 
+_PAIRS: Final = ["friends_pkey", "friend_requests_pkey"]
+"""Of two people each is planted as the one and as the other: that is the same pair twice."""
+
 
 @dataclass
 class Row:
@@ -92,7 +95,8 @@ async def plant(database: Database, *people: tuple[AccountId, AccountId]) -> lis
 async def _let_go(tx: Tx) -> None:
     for row in await tx.fetch(
         "SELECT conrelid::regclass::text AS t, conname FROM pg_constraint "
-        "WHERE contype IN ('c', 'f') AND connamespace = 'public'::regnamespace AND coninhcount = 0"
+        "WHERE (contype IN ('c', 'f') OR conname = ANY($1)) AND connamespace = 'public'::regnamespace AND coninhcount = 0",
+        _PAIRS,
     ):
         await tx.execute(f"ALTER TABLE {row['t']} DROP CONSTRAINT IF EXISTS {row['conname']}")
 

@@ -39,7 +39,7 @@ EVENTS: Final[dict[str, str]] = {
     "class.control": f'{{"class_id":"{ROOM}","do":{{"type":"extend","by_ms":60000}}}}',
     "coach.appoint": f'{{"class_id":"{ROOM}","n":2,"to":"co_coach"}}',
     "ranking.set": f'{{"class_id":"{ROOM}","metric":"zone_minutes"}}',
-    "board.filter": f'{{"class_id":"{ROOM}","here":true,"age_group":"40_49"}}',
+    "board.filter": f'{{"class_id":"{ROOM}","here":true,"age_group":"40_49","friends":true}}',
     "member.remove": f'{{"class_id":"{ROOM}","n":2}}',
     "member.let_in": f'{{"class_id":"{ROOM}","n":2}}',
     "timeline.get": f'{{"class_id":"{ROOM}"}}',

@@ -23,6 +23,7 @@ from services.safety.ports import Chosen
 from services.safety.safety import Safety
 from services.safety.watching import Finding
 from services.schedule.jobs import Tick
+from services.social.friend import Request
 from services.tasks.task import ExportAccount, Step, Task, TaskFile
 from services.training import workouts
 from services.training.sample import Motion, Sample
@@ -120,6 +121,7 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
     await world.book(await world.account("Cleo"), booked.class_id)
     async with world.transactions() as stores:
         await stores.blocks.add(ada.account_id, bob.account_id, utc(world.clock.wall_ms()))
+        await stores.friends.put(Request(ada.account_id, bob.account_id, "Bobby", world.clock.wall_ms()))
     safety = Safety(world.transactions, world.clock, world.ids)
     entitlements = Entitlements(world.transactions, world.clock, world.ids)
     for caller in (ada, bob):
@@ -146,6 +148,8 @@ async def test_it_holds_all_that_is_ours_and_nothing_of_anybody_else(world: Worl
     assert (entitlement["name"], entitlement["source"], entitlement["until_at"]) == ("live", "of Ada", None)
     (block,) = lines(content["blocks.jsonl"])
     assert block["account_id"] == str(bob.account_id)
+    (friend,) = lines(content["friends.jsonl"])
+    assert (friend["account_id"], friend["state"], friend["called"]) == (str(bob.account_id), "asked", "Bobby")
     (incident,) = lines(content["incidents.jsonl"])
     assert (incident["kind"], incident["bpm"], incident["state"]) == ("over_limit", 199, "prompted")
     (contact,) = lines(content["emergency_contacts.jsonl"])

@@ -28,6 +28,8 @@ from services.kernel.facts import (
     ClassReminderDue,
     ClassSummarised,
     ErasureAsked,
+    FriendAsked,
+    FriendsMade,
     LoginEnded,
     NotificationsTold,
     SecondFactorChanged,
@@ -51,6 +53,8 @@ from services.notifications.content import (
     BookingCancelledContent,
     ClassContent,
     ErasureAskedContent,
+    FriendAskedContent,
+    FriendMadeContent,
     LoginEndedContent,
     SecondFactorContent,
     VerdictContent,
@@ -61,6 +65,7 @@ from services.notifications.telling import IDS_PER_FACT
 from services.organisations.organisations import Organisations
 from services.privacy.erasure import GRACE_MS
 from services.privacy.erasures import Erasures
+from services.social.friend import LIFE_MS, MAX_SHOWN, Request
 from services.training import workouts
 from tests.support.judged import cheats
 from tests.support.notified import Notified, announced
@@ -595,3 +600,47 @@ async def test_when_a_class_is_called_off_all_who_had_booked_are_told_in_pages(
     await Offers(world.transactions, world.clock, world.ids).call_off(mira, class_id)
     assert await all_told(world, notifying, ClassCalledOff(class_id=class_id)) == 2
     assert [await topics_of(world, person) for person in people] == [["booking.cancelled"]] * 5 + [[]]
+
+
+async def test_who_is_asked_to_be_friends_is_told_once_and_whoever_asked_when_they_are(
+    world: Notified, notifying: Notifying
+) -> None:
+    ada, bob = await world.account("Ada"), await world.account("Bob")
+    now_ms = world.clock.wall_ms()
+    asked, made = FriendAsked(ada.account_id, bob.account_id), FriendsMade(ada.account_id, bob.account_id)
+    async with world.transactions() as stores:
+        await stores.friends.put(Request(ada.account_id, bob.account_id, "Bobby", now_ms))
+    for _ in range(2):
+        await happen(world, notifying, asked)
+    (one,) = await world.inbox(bob)
+    assert one.content == FriendAskedContent(ada.account_id, "Ada", now_ms + LIFE_MS), "not what the other calls them"
+    await happen(world, notifying, made)
+    assert await topics_of(world, ada) == [], "they are none yet, or no more"
+    async with world.transactions() as stores:
+        await stores.friends.befriend(ada.account_id, bob.account_id, utc(now_ms))
+    await happen(world, notifying, made)
+    (one,) = await world.inbox(ada)
+    assert one.content == FriendMadeContent(bob.account_id, "Bob", now_ms)
+    assert await topics_of(world, bob) == ["friend.asked"]
+
+
+@pytest.mark.parametrize("fate", ["withdrawn", "declined", "blocked", "over", "more than are shown"])
+async def test_a_request_that_nobody_is_shown_is_no_news(world: Notified, notifying: Notifying, fate: str) -> None:
+    ada, bob = await world.account("Ada"), await world.account("Bob")
+    now_ms = world.clock.wall_ms()
+    request = Request(ada.account_id, bob.account_id, "Bobby", now_ms)
+    others = [await world.account("N") for _ in range(MAX_SHOWN if fate == "more than are shown" else 0)]
+    async with world.transactions() as stores:
+        for other in others:
+            await stores.friends.put(Request(other.account_id, bob.account_id, "B", now_ms - 1_000))
+        await stores.friends.put(request)
+        if fate == "withdrawn":
+            await stores.friends.withdraw(ada.account_id, bob.account_id)
+        if fate == "declined":
+            await stores.friends.unwanted(ada.account_id, bob.account_id)
+        if fate == "blocked":
+            await stores.friends.sever(bob.account_id, ada.account_id)
+    if fate == "over":
+        await world.clock.advance(LIFE_MS / 1_000)
+    await happen(world, notifying, FriendAsked(ada.account_id, bob.account_id))
+    assert await topics_of(world, bob) == []

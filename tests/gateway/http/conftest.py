@@ -93,6 +93,7 @@ from services.safety.contacts import Contacts
 from services.safety.safety import Safety
 from services.schedule.jobs import Jobs
 from services.social.blocks import Blocks
+from services.social.friends import Friends
 from services.social.reports import Reports
 from services.tasks.tasks import Tasks
 from services.training.workouts import Workouts
@@ -120,6 +121,12 @@ class EmptyStage:
 
     async def changed(self, account_id: AccountId) -> None:
         """Nobody is there to be kept from anybody."""
+
+    async def met(self, one: AccountId, other: AccountId) -> None:
+        """Nobody is there to see it."""
+
+    async def parted(self, one: AccountId, other: AccountId) -> None:
+        """Nobody is there to see it."""
 
     async def moved(self, class_id: ClassId, timeline: Timeline) -> None:
         """Nobody is there to be told."""
@@ -276,7 +283,8 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         timelines=Timelines(transactions, clock, EmptyStage()),
         replay=Replay(transactions),
         showings=Showings(transactions, clock, ids, EmptyStage()),
-        blocks=Blocks(transactions, clock, EmptyStage()),
+        blocks=Blocks(transactions, clock, EmptyStage(), EmptyStage()),
+        friends=Friends(transactions, clock, EmptyStage()),
         reports=Reports(transactions, clock, ids, EmptyStage()),
         challenges=Challenges(transactions, clock, ids, switches=switches),
         heats=Heats(transactions, clock, ids, EmptyStage(), switches),
