@@ -29,6 +29,7 @@ PAGES: Final = {
     "/athlete": "athlete.html",
     "/inbox": "inbox.html",
     "/account": "account.html",
+    "/friends": "friends.html",
     "/sign-in": "sign-in.html",
     "/admin": "admin.html",
     "/developer": "developer.html",

@@ -102,7 +102,7 @@ def leads_to(content: Content) -> str:
         case WebhookPausedContent():
             return "/inbox"
         case FriendAskedContent() | FriendMadeContent():
-            return "/inbox"
+            return "/friends"
         case AppealContent():
             return "/cases?as=coach"
         case WorkoutContent(workout_id=workout_id) | VerdictContent(workout_id=workout_id):

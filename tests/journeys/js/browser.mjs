@@ -45,7 +45,7 @@ export class Hall {
     const stream = randomUUID();
     const startedAt = Date.now();
     await client.ask("stream.open", { stream, started_at_ms: startedAt, class_code: this.view.code });
-    return { name, bpm, client, stream, startedAt, seq: 0, silent: false };
+    return { name, bpm, account, client, stream, startedAt, seq: 0, silent: false };
   }
 
   #beat() {

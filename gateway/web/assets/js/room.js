@@ -15,7 +15,7 @@ import { Problem } from "./problem.js";
 const QUIET_MS = 2_500;
 const ANSWER_MS = 2_500;
 const AGAIN_MS = 3_000;
-const EVERYBODY = { here: false, age_group: null };
+const EVERYBODY = { here: false, age_group: null, friends: false };
 /** What must arrive: the events of the room's log that a page does something with. */
 const SAID = [
   "cue",
@@ -79,9 +79,9 @@ export class Room {
     clearTimeout(this.again);
   }
 
-  /** From now on the board's `passing` lines are these alone. @param {{here?: boolean, age_group?: string | null}} filter */
-  async showOnly({ here = false, age_group = null }) {
-    this.filter = { here, age_group };
+  /** From now on the board's `passing` lines are these alone. @param {{here?: boolean, age_group?: string | null, friends?: boolean}} filter */
+  async showOnly({ here = false, age_group = null, friends = false }) {
+    this.filter = { here, age_group, friends };
     if (this.view && this.live.connected) await this.#askFiltered();
   }
 
@@ -205,9 +205,9 @@ export class Room {
 
   /** An answer to a filter that is another one by now says nothing. */
   #takeFiltered(told) {
-    const { here, age_group: group } = this.filter;
-    if ((told.here ?? false) !== here || (told.age_group ?? null) !== group) return;
-    this.board.takeFiltered(here || group ? told : null);
+    const { here, age_group: group, friends } = this.filter;
+    if ((told.here ?? false) !== here || (told.age_group ?? null) !== group || (told.friends ?? false) !== friends) return;
+    this.board.takeFiltered(here || group || friends ? told : null);
     this.watcher.onBoard(this.board);
   }
 

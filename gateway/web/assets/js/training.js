@@ -7,6 +7,7 @@
 import { Chat } from "./chat.js";
 import { CueBanner } from "./cue.js";
 import { byId, confirmed, make, setText } from "./dom.js";
+import { friendSheet } from "./friend-sheet.js";
 import { againstWords, placeOn } from "./ghost.js";
 import { clockWords, heatOfClock, phaseOf } from "./heat-words.js";
 import { Lobby } from "./lobby.js";
@@ -125,9 +126,22 @@ export class Training {
     this.#stayAwake();
   }
 
+  /** What is seen of the board below one's own numbers: everybody, or friends; and the dialog in which one asks. */
+  #offerFriends() {
+    let friends = false;
+    byId("mini-friends").setAttribute("aria-pressed", "false");
+    byId("mini-friends").onclick = ({ currentTarget }) => {
+      friends = !friends;
+      currentTarget.setAttribute("aria-pressed", String(friends));
+      this.room.showOnly({ friends });
+    };
+    byId("mini-people").onclick = () => friendSheet(this.room, (...asked) => this.live.pass.call(...asked));
+  }
+
   #enter(code) {
     this.chat = new Chat(this.live, { leads: false });
     this.lobby = new Lobby(this.live, this.stream.kept.account);
+    this.#offerFriends();
     this.room = new Room(
       this.live,
       { code, role: "athlete", team: this.stream.kept.team },
@@ -307,15 +321,16 @@ export class Training {
     setText(byId("elapsed"), clock(this.stream.elapsedMs));
     if (this.ghost) setText(byId("ghost"), fresh && own ? this.#against(own.effort) : "–");
     if (this.room) {
-      this.#mini(lines, own, fresh);
+      this.#mini(this.room.board.passing(), you, fresh);
       this.lobby.show([...this.room.board.members.values()], this.time?.nowMs ?? this.room.serverNowMs);
     }
     if (this.heat) this.#showHeat();
   }
 
-  /** The first three and one's own neighbourhood. */
-  #mini(lines, own, fresh) {
-    const at = own ? lines.indexOf(own) : -1;
+  /** The first three and one's own neighbourhood, of the lines that pass the filter. */
+  #mini(lines, you, fresh) {
+    const at = lines.findIndex((line) => line.n === you);
+    const own = lines[at] ?? null;
     const shown = lines.filter((_, index) => index < MINI_TOP || (at >= 0 && Math.abs(index - at) <= MINI_AROUND));
     const entries = shown.map((line) => {
       const live = fresh && line.freshness === "live" && line.zone !== null;
@@ -335,6 +350,7 @@ export class Training {
     this.#teams(own, fresh);
     setText(byId("mini-ranked"), rankedWords(this.room.board.metric));
     byId("mini").replaceChildren(...entries);
+    byId("mini-empty").hidden = this.room.board.places === null || lines.some((line) => line !== own);
   }
 
   /** One's own team, also where nobody else is shown that one is in it; and what all of them have. */
