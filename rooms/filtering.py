@@ -22,7 +22,7 @@ from rooms.board import Line
 from rooms.friendships import Friendships
 from services.classes.age_group import AgeGroup
 from services.classes.metric import Metric, score_of
-from services.classes.ranking import ranked
+from services.classes.ranking import ranks
 from services.classes.showing import age_shown, is_named
 from services.kernel.ids import AccountId
 
@@ -40,8 +40,15 @@ class Filter(NamedTuple):
 EVERYBODY: Final = Filter()
 
 
+class _Athlete(NamedTuple):
+    n: int
+    score: int | None
+    line: Line
+
+
 class Parts:
-    """What passes which filter, of the lines of a board as it is now."""
+    """What passes which filter, of the lines of a board as it is now. All athletes are put in order once; whoever passes a filter
+    keeps it."""
 
     def __init__(self, lines: Iterable[Line], metric: Metric, friendships: Friendships) -> None:
         self._lines: Final = tuple(lines)
@@ -49,24 +56,45 @@ class Parts:
         self._friendships: Final = friendships
         self._found: dict[Filter, Places] = {}
 
-    @cached_property
-    def _by_account(self) -> dict[AccountId, Line]:
-        return {line.feed.account_id: line for line in self._lines}
-
     def of(self, wanted: Filter) -> Places:
         """The athletes that pass, by rank among each other; behind them those without a figure, by number."""
         if wanted not in self._found:
-            lines = self._lines if wanted.friends_of is None else self._friends_and(wanted.friends_of)
-            self._found[wanted] = _placed(lines, self._metric, wanted)
+            here = self._in_order if wanted.friends_of is None else self._friends_and(wanted.friends_of)
+            if wanted.here or wanted.age_group is not None:
+                here = [athlete for athlete in here if _passes(athlete.line, wanted)]
+            scores = [athlete.score for athlete in here if athlete.score is not None]
+            in_front, behind = here[: len(scores)], here[len(scores) :]
+            self._found[wanted] = (
+                *map(Place, (athlete.n for athlete in in_front), ranks(scores)),
+                *(Place(athlete.n, None) for athlete in behind),
+            )
         return self._found[wanted]
 
-    def _friends_and(self, account_id: AccountId) -> Iterator[Line]:
-        for friend in self._by_account.keys() & self._friendships.of(account_id):
-            line = self._by_account[friend]
-            if is_named(line.feed.showing):
-                yield line
-        if account_id in self._by_account:
-            yield self._by_account[account_id]
+    @cached_property
+    def _in_order(self) -> list[_Athlete]:
+        feeds = [line.feed for line in self._lines]
+        scores = [score_of(self._metric, feed.zone_ms, feed.figure) for feed in feeds]
+        athletes = [
+            _Athlete(line.feed.n, score, line)
+            for line, score in zip(self._lines, scores, strict=True)
+            if line.feed.role == "athlete"
+        ]
+        return sorted(athletes, key=lambda athlete: (athlete.score is None, -(athlete.score or 0), athlete.n))
+
+    @cached_property
+    def _where(self) -> dict[int, int]:
+        return {athlete.line.feed.account_id.int: at for at, athlete in enumerate(self._in_order)}
+
+    @cached_property
+    def _where_named(self) -> dict[int, int]:
+        return {one: at for one, at in self._where.items() if is_named(self._in_order[at].line.feed.showing)}
+
+    def _friends_and(self, account_id: AccountId) -> list[_Athlete]:
+        named = self._where_named
+        places = {named[friend] for friend in named.keys() & self._friendships.numbers(account_id)}
+        if account_id.int in self._where:
+            places.add(self._where[account_id.int])
+        return [self._in_order[at] for at in sorted(places)]
 
 
 class Filters:
@@ -97,22 +125,6 @@ class Filters:
             if self._told[connection_id] != places:
                 self._told[connection_id] = places
                 yield connection_id, wanted, places
-
-
-def _placed(lines: Iterable[Line], metric: Metric, wanted: Filter) -> Places:
-    scored: list[tuple[int, int, int]] = []
-    unranked: list[int] = []
-    for line in lines:
-        feed = line.feed
-        if feed.role != "athlete" or not _passes(line, wanted):
-            continue
-        score = score_of(metric, feed.zone_ms, feed.figure)
-        if score is None:
-            unranked.append(feed.n)
-        else:
-            scored.append((score, feed.n, feed.n))
-    in_front = tuple(Place(n, rank) for rank, _, n in ranked(scored))
-    return (*in_front, *(Place(n, None) for n in sorted(unranked)))
 
 
 def _passes(line: Line, wanted: Filter) -> bool:

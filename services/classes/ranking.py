@@ -17,8 +17,15 @@ def weight(zone_ms: Iterable[int]) -> int:
 
 def ranked(efforts: Iterable[tuple[int, int, T]]) -> Iterator[tuple[int, int, T]]:
     """From (weight, member number, anything) to (rank, weight, that thing), best first. Member numbers must differ."""
-    rank, before = 0, None
-    for place, (effort, _, thing) in enumerate(sorted(efforts, key=lambda line: (-line[0], line[1])), start=1):
-        if effort != before:
-            rank, before = place, effort
+    in_order = sorted(efforts, key=lambda line: (-line[0], line[1]))
+    for rank, (effort, _, thing) in zip(ranks([line[0] for line in in_order]), in_order, strict=True):
         yield rank, effort, thing
+
+
+def ranks(weights: Iterable[int]) -> Iterator[int]:
+    """From weights, best first, to their ranks."""
+    rank, before = 0, None
+    for place, each in enumerate(weights, start=1):
+        if each != before:
+            rank, before = place, each
+        yield rank

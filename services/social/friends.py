@@ -15,6 +15,7 @@ import msgspec
 
 from services.access import permission as may
 from services.access.policy import require_held
+from services.classes.plain_text import one_line
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
 from services.kernel.facts import AnyFact, FriendAsked, FriendsMade
@@ -133,14 +134,12 @@ class Friends:
         """Ask somebody to be friends; it is done at once where they have asked, too. Again changes nothing.
 
         The answer is the same for who has blocked the caller, has declined, or does not exist. Raises `BadShape` for oneself and
-        for an empty `called`, `YouBlocked`, `TooManyFriends`, `TooManyFriendRequests`.
+        for a `called` in which nothing can be read, `YouBlocked`, `TooManyFriends`, `TooManyFriendRequests`.
         """
         require_held(caller, may.USE_FRIENDS)
-        me, called = caller.account_id, called.strip()
+        me, called = caller.account_id, one_line(called, path="$.called")
         if other_id == me:
             raise BadShape("you cannot be your own friend", path="path.account")
-        if not called:
-            raise BadShape("say what you call them, so that you know your request again", path="$.called")
         async with self._transactions() as stores:
             await stores.friends.lock(me, other_id)
             if await stores.friends.since(me, other_id) is not None:

@@ -1,4 +1,5 @@
-"""Friends in Chromium: asked in a class, looked at alone, answered on their page. The assertions live in js/friends.mjs and js/units/."""
+"""Friends in Chromium: asked in a class, looked at alone, answered on their page. The assertions live in js/friends.mjs and
+js/units/."""
 
 import asyncio
 import contextlib

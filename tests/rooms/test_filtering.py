@@ -88,7 +88,7 @@ class Hall:
 
     def _knows(self, node: TestNode, who: Caller, friend: Caller) -> bool:
         known = node.rooms.friends
-        return who.account_id not in known or friend.account_id in known.of(who.account_id)
+        return who.account_id not in known or known.are_friends(who.account_id, friend.account_id)
 
     def told(self) -> list[list[list[int | None]]]:
         """What the screen was told of its filter since it last read."""
@@ -258,7 +258,7 @@ async def test_what_ends_a_friendship_on_one_node_holds_for_the_next_board_of_ev
     await hall.beats()
     assert hall.told() == [[]]
     for node, who, other in ((hall.here, hall.sam, hall.bob), (hall.there, hall.bob, hall.sam)):
-        assert other.account_id not in node.rooms.friends.of(who.account_id)
+        assert not node.rooms.friends.are_friends(who.account_id, other.account_id)
 
 
 async def test_a_node_that_did_not_hear_of_it_reads_it_within_half_a_minute(hall: Hall) -> None:
@@ -266,7 +266,7 @@ async def test_a_node_that_did_not_hear_of_it_reads_it_within_half_a_minute(hall
         await Friends(tx).befriend(hall.sam.account_id, hall.bob.account_id, utc(hall.world.clock.wall_ms()))
     assert hall.asks(friends=True).places == ()
     await hall.world.advance(30)
-    await hall.world.settled(lambda: hall.bob.account_id in hall.here.rooms.friends.of(hall.sam.account_id))
+    await hall.world.settled(lambda: hall.here.rooms.friends.are_friends(hall.sam.account_id, hall.bob.account_id))
     assert hall.asks(friends=True).places == (Place(2, 1),)
 
 
@@ -300,12 +300,12 @@ def test_an_answer_from_before_a_parting_brings_nobody_together_again() -> None:
     mark = known.mark()
     known.part(ann, bob)
     assert known.know(ann, frozenset({bob, cleo}), mark)
-    assert known.of(ann) == {cleo}
+    assert [known.are_friends(ann, one) for one in (bob, cleo)] == [False, True]
     assert known.know(ann, frozenset({bob, cleo}), known.mark()), "what is asked afterwards counts"
-    assert known.of(ann) == {bob, cleo}
+    assert [known.are_friends(ann, one) for one in (bob, cleo)] == [True, True]
     for _ in range(KEPT + 1):
         known.part(cleo, bob)
     assert not known.know(ann, frozenset({bob}), mark)
-    assert known.of(ann) == frozenset(), "nobody can say"
+    assert not known.are_friends(ann, bob), "nobody can say"
     known.forget(ann)
     assert ann not in known

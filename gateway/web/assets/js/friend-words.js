@@ -37,7 +37,7 @@ export function requestOf(act, account, name) {
   const path = `/v1/friends/${encodeURIComponent(account)}`;
   switch (act) {
     case "ask":
-      return ["PUT", `${path}/request`, { called: name.slice(0, 80) }];
+      return ["PUT", `${path}/request`, { called: [...name].slice(0, 80).join("") }];
     case "withdraw":
       return ["DELETE", `${path}/request`];
     case "accept":

@@ -16,7 +16,7 @@ test("what can be done about somebody follows from how they stand", () => {
 });
 
 test("only a request to somebody says what they are called, and never more than may be said", () => {
-  assert.deepEqual(requestOf("ask", "a/b", "N".repeat(90)), ["PUT", "/v1/friends/a%2Fb/request", { called: "N".repeat(80) }]);
+  assert.deepEqual(requestOf("ask", "a/b", "🚲".repeat(90)), ["PUT", "/v1/friends/a%2Fb/request", { called: "🚲".repeat(80) }]);
   for (const act of ["withdraw", "accept", "decline", "part"]) assert.equal(requestOf(act, "a", "Al").length, 2, act);
 });
 
