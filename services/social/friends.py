@@ -226,8 +226,8 @@ class Friends:
         asked = await stores.friends.count_asked(me, utc(now_ms - LIFE_MS))
         require_may_ask(await stores.friends.count(me), asked)
         await stores.friends.put(Request(me, other_id, called, now_ms, unwanted=blocked))
-        if not blocked:
-            await stores.outbox.add(FriendAsked(asker_id=me, asked_id=other_id), other_id)
+        # Also where it is unwanted: what an answer costs tells nothing either. Whoever tells it looks first.
+        await stores.outbox.add(FriendAsked(asker_id=me, asked_id=other_id), other_id)
 
     async def _befriend(self, stores: FriendStores, *, asker_id: AccountId, asked_id: AccountId) -> None:
         """Of the asker's room their request holds a part. The one who says yes needs some."""

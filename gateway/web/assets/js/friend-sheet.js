@@ -26,7 +26,7 @@ export function friendSheet(room, call) {
     "dialog",
     { class: "dialog friend-sheet", "aria-labelledby": "friend-sheet-title" },
     make("h2", { id: "friend-sheet-title" }, "Friends"),
-    make("p", { class: "muted" }, "Whoever goes by another name here cannot be asked. All your friends are on ", make("a", { href: "/friends", target: "_blank", rel: "noopener" }, "your page"), "."),
+    make("p", { class: "muted" }, "Whom you ask is told your name. Whoever goes by another name here cannot be asked. All your friends are on ", make("a", { href: "/friends", target: "_blank", rel: "noopener" }, "your page"), "."),
     search,
     said,
     trouble,
