@@ -20,6 +20,7 @@ from services.privacy.erasure import BLANKED, DELETED, GRACE_MS, REST_MS, SOMEBO
 from services.privacy.erasures import Erasures
 from services.privacy.register import REGISTER
 from services.schedule.jobs import Tick
+from services.social.friend import Request
 from tests.support.planted import plant
 from tests.support.world import World, steady
 from workers.erasing import EraseJobs
@@ -300,3 +301,36 @@ async def test_the_table_of_a_class_that_others_keep_says_somebody_who_left(worl
         told = msgspec.json.decode(await stores.tx.fetchval("SELECT content FROM notifications"))
     assert [line.name for line in said.standings] == [SOMEBODY, "Ada"]
     assert [line["name"] for line in told["top"]] == [SOMEBODY, "Ada"]
+
+
+async def test_who_was_their_friend_has_one_less_and_a_request_to_them_waits_as_before(
+    world: World, going: Going
+) -> None:
+    ada, bob, cleo = await world.account(), await world.account("Bob"), await world.account("Cleo")
+    # So that the request is not over before they have gone.
+    asked_ms = world.clock.wall_ms() + GRACE_MS
+    content = {"topic": "friend.made", "account_id": str(ada.account_id), "name": "Ada", "since_ms": 1}
+    async with world.transactions() as stores:
+        await stores.friends.befriend(ada.account_id, bob.account_id, utc(world.clock.wall_ms()))
+        await stores.friends.put(Request(cleo.account_id, ada.account_id, "A.", asked_ms))
+        await stores.friends.put(Request(ada.account_id, cleo.account_id, "C.", asked_ms))
+        for owner, topic in ((bob, "friend.made"), (cleo, "friend.asked")):
+            await stores.tx.execute(
+                """
+                INSERT INTO notifications (id, account_id, topic, template, version, content, collapse_key, told_at, expires_at)
+                VALUES ($1, $2, $3, 't', 1, $4, 'k', $5, $5)
+                """,
+                world.ids.next(),
+                owner.account_id,
+                topic,
+                msgspec.json.encode(content | {"topic": topic}).decode(),
+                utc(world.clock.wall_ms()),
+            )
+    await going.through(ada.account_id)
+    async with world.transactions() as stores:
+        assert await stores.friends.views(bob.account_id) == []
+        assert await stores.friends.request(ada.account_id, cleo.account_id) is None
+        waiting = await stores.friends.asked_by(cleo.account_id, utc(0))
+        told = await stores.tx.fetch("SELECT content ->> 'name' AS name FROM notifications")
+    assert [(one.called, one.withdrawn) for one in waiting] == [("A.", False)], "nobody learns it from a request"
+    assert {row["name"] for row in told} == {SOMEBODY}
