@@ -15,6 +15,7 @@ from aiohttp.typedefs import Handler
 from gateway.http import asyncapi, docs_page, openapi
 from gateway.http.callbacks import add_callbacks
 from gateway.http.contact_page import add_contact_page
+from gateway.http.cross_origin import cross_origin, sharing
 from gateway.http.middleware import TRACE, HttpStatistics, middlewares, securing
 from gateway.http.oauth import add_oauth
 from gateway.http.pages import Pages
@@ -50,9 +51,11 @@ class ReadyNow(msgspec.Struct, frozen=True):
 def build_app(deps: GatewayDeps) -> web.Application:
     """The application that serves `deps` over HTTP. Raises UnknownReading when a reading has a name of its own."""
     statistics = HttpStatistics()
-    app = web.Application(middlewares=middlewares(statistics, deps.clock), client_max_size=MAX_BODY)
+    across = cross_origin(deps.app_origins, deps.limits, deps.proxies, deps.allowed_origins)
+    layers = [*middlewares(statistics, deps.clock), across]
+    app = web.Application(middlewares=layers, client_max_size=MAX_BODY)
     app[HTTP_STATISTICS] = statistics
-    app.on_response_prepare.append(securing(deps.proxies))
+    app.on_response_prepare.extend((securing(deps.proxies), sharing))
     for route in ROUTES:
         add_route(app, route, deps)
     close_addresses(app, ROUTES)

@@ -1,6 +1,7 @@
 """Whose web pages are ours: those of a list, or, without one, those that came from the very address that was called.
 
-Sockets ask it before a page gets one (ASVS 4.4.2), and HTTP before it looks at a cookie (gateway/http/page_login.py).
+Sockets ask it before a page gets one (ASVS 4.4.2), and HTTP before it looks at a cookie (gateway/http/page_login.py). A
+socket is also for the pages of apps (`of_apps`); a cookie never is.
 """
 
 from collections.abc import Callable, Collection
@@ -8,8 +9,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
-def origin_rule(allowed: Collection[str]) -> Callable[[str | None, dict[str, Any]], bool]:
-    """Whether a page of `origin` may connect: one of `allowed`, or our own address when that is empty. "*" allows all.
+def nobodys(_: str) -> bool:
+    """Where no app has pages."""
+    return False
+
+
+def origin_rule(
+    allowed: Collection[str], of_apps: Callable[[str], bool] = nobodys
+) -> Callable[[str | None, dict[str, Any]], bool]:
+    """Whether a page of `origin` may connect: one of `allowed`, or our own address when that is empty, or one of `of_apps`.
+    "*" allows all.
 
     Native apps send no Origin; nothing can be told from that, and the token is what counts.
     """
@@ -19,8 +28,10 @@ def origin_rule(allowed: Collection[str]) -> Callable[[str | None, dict[str, Any
         if origin is None:
             return True
         if listed:
-            return "*" in listed or origin.lower() in listed
-        return same_address(origin, str(environ.get("HTTP_HOST", "")))
+            is_ours = "*" in listed or origin.lower() in listed
+        else:
+            is_ours = same_address(origin, str(environ.get("HTTP_HOST", "")))
+        return is_ours or of_apps(origin)
 
     return may_connect
 

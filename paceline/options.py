@@ -134,8 +134,8 @@ class Settings:
         "PACELINE_ALLOWED_ORIGINS",
         origins(),
         "",
-        "Web pages of these origins may use the API from a browser.",
-        empty="only pages from the gateway itself may",
+        "Web pages of these origins are ours: they get sockets, and keep their login in a cookie.",
+        empty="only pages from the gateway itself are",
     )
     trusted_proxies: tuple[Network, ...] = option(
         "PACELINE_TRUSTED_PROXIES",

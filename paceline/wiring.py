@@ -123,6 +123,7 @@ from services.apps.consents import Consents
 from services.apps.exchanging import Exchanging
 from services.apps.grants import Grants
 from services.apps.lent import Callers
+from services.apps.origins import Origins
 from services.audit.verifying import Verifying
 from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
@@ -429,6 +430,7 @@ async def open_parts(
         tickets = Tickets(TicketPrinter(keys.ring), UsedTickets(database), clock, ids)
         foreign_tokens = ForeignTokens(transactions, settings.sign_in, clock, ids, switches)
         callers = Callers(identify, transactions, clock, foreign_tokens)
+        app_origins = Origins(transactions, limits, clock)
         displays = Displays(classes, tokens, clock, ids, attempts)
 
         words = Words()
@@ -572,6 +574,7 @@ async def open_parts(
                     refresh_ttl=refresh_ttl,
                 ),
                 callers=callers,
+                app_origins=app_origins,
                 issuer=lambda: settings.public_url or parts.base_url,
                 limits=limits,
                 demo_code=demo.current_code,
@@ -659,6 +662,7 @@ async def open_parts(
             on_open=welcome,
             on_close=lambda connection, _: live.closed(connection),
             allowed_origins=settings.allowed_origins,
+            of_apps=app_origins.holds,
             transports=settings.transports,
             compression=settings.compression == "on",
             max_links=settings.max_connections,

@@ -6,7 +6,7 @@ from typing import Final
 import asyncpg
 
 from persistence.database import Tx
-from services.apps.app import App
+from services.apps.app import App, origins_of
 from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, AppId
 
@@ -21,8 +21,8 @@ class Apps:
         """Store a new app."""
         await self._tx.execute(
             """
-            INSERT INTO apps (id, owner_id, name, kind, redirect_uris, created_at)
-            VALUES ($1, $2, $3, $4, $5, $6)
+            INSERT INTO apps (id, owner_id, name, kind, redirect_uris, created_at, origins)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
             """,
             app.id,
             app.owner_id,
@@ -30,6 +30,7 @@ class Apps:
             app.kind,
             list(app.redirect_uris),
             utc(app.created_at_ms),
+            list(origins_of(app.redirect_uris)),
         )
 
     async def by_id(self, app_id: AppId) -> App | None:
@@ -47,10 +48,19 @@ class Apps:
         rows = await self._tx.fetch("SELECT * FROM apps WHERE owner_id = $1 ORDER BY id", owner_id)
         return [_app(row) for row in rows]
 
+    async def has_origin(self, origin: str) -> bool:
+        """Whether an app has a redirect URI of this origin; found by the index `apps_by_origin`."""
+        found = await self._tx.fetchval("SELECT 1 FROM apps WHERE origins @> ARRAY[$1::text] LIMIT 1", origin)
+        return found is not None
+
     async def change(self, app: App) -> None:
         """Store name and redirect URIs."""
         await self._tx.execute(
-            "UPDATE apps SET name = $2, redirect_uris = $3 WHERE id = $1", app.id, app.name, list(app.redirect_uris)
+            "UPDATE apps SET name = $2, redirect_uris = $3, origins = $4 WHERE id = $1",
+            app.id,
+            app.name,
+            list(app.redirect_uris),
+            list(origins_of(app.redirect_uris)),
         )
 
     async def remove(self, app_id: AppId) -> None:

@@ -41,6 +41,7 @@ from services.apps.consents import Consents
 from services.apps.exchanging import Exchanging
 from services.apps.grants import Grants
 from services.apps.lent import Callers
+from services.apps.origins import Origins
 from services.audit.entry import Actor
 from services.audit.ports import Wanted
 from services.challenges.challenge import Kind, Ties
@@ -659,10 +660,11 @@ class SocketsWindow(Protocol):
 class GatewayDeps:
     """Everything the HTTP mouth needs.
 
-    `callers` who shows a token; `issuer` the address of this installation, as apps know it; `limits` how often who may ask;
-    `demo_code` the join code of the demo class, None while there is none; `checks` what has to be right for `/readyz`; `readings`
-    what `/metrics` shows, by the names in `gateway.probes.FAMILIES`; `web_root` the folder of the pages; `proxies` whose word is
-    taken for a client's address; `allowed_origins` whose pages are ours (none: those that came from here).
+    `callers` who shows a token; `app_origins` whose pages are those of an app; `issuer` the address of this installation, as apps
+    know it; `limits` how often who may ask; `demo_code` the join code of the demo class, None while there is none; `checks` what
+    has to be right for `/readyz`; `readings` what `/metrics` shows, by the names in `gateway.probes.FAMILIES`; `web_root` the
+    folder of the pages; `proxies` whose word is taken for a client's address; `allowed_origins` whose pages are ours (none: those
+    that came from here).
 
     Of notifications: `leaving` the channels on which this installation can send anything; `web_push_key` the public key that
     browsers subscribe with, None where there is no Web Push; `words` makes the operator's preview.
@@ -729,6 +731,7 @@ class GatewayDeps:
     consents: Consents
     exchanging: Exchanging
     callers: Callers
+    app_origins: Origins
     issuer: Callable[[], str]
     limits: Limits = field(default_factory=lambda: Limits(SystemClock()))
     demo_code: Callable[[], Awaitable[str | None]] | None = None

@@ -18,14 +18,14 @@ Nothing here emits: frames are pushed through connections, hub and node (see rea
 
 import heapq
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 import structlog
 from aiohttp import web
 
-from gateway.origins import origin_rule
+from gateway.origins import nobodys, origin_rule
 from gateway.sockets.dispatch import Dispatcher, Handlers
 from gateway.sockets.engine.drain import DRAIN_S
 from gateway.sockets.engine.link import Link
@@ -72,6 +72,7 @@ class LiveServer(SocketServer):
         on_open: OnOpen,
         on_close: OnClose,
         allowed_origins: Sequence[str] = (),
+        of_apps: Callable[[str], bool] = nobodys,
         transports: Sequence[str] = ("websocket", "polling"),
         ping_interval_s: float = 25.0,
         ping_timeout_s: float = 20.0,
@@ -84,9 +85,10 @@ class LiveServer(SocketServer):
         must_ask: MustAsk | None = None,
         **options: Any,
     ) -> None:
-        """`redeem`: who comes with a ticket, None where there are none. `transports`: long-polling needs one process per
-        port, and a balancer that finds it by the link's id. `events_per_second`: of one connection; an account may send four
-        times as many. `max_per_account`: connections of one account on this node, 0 for any number. `options`: see `Engine`."""
+        """`of_apps`: whether an origin is that of an app's page. `redeem`: who comes with a ticket, None where there are none.
+        `transports`: long-polling needs one process per port, and a balancer that finds it by the link's id.
+        `events_per_second`: of one connection; an account may send four times as many. `max_per_account`: connections of one
+        account on this node, 0 for any number. `options`: see `Engine`."""
         self._clock = clock
         accounts = AccountAllowances(events_per_second * ACCOUNT_FACTOR)
         self.dispatcher: Final = Dispatcher(handlers, clock, accounts=accounts)
@@ -105,7 +107,7 @@ class LiveServer(SocketServer):
         super().__init__(
             clock=clock,
             turn=node.hub.turn,
-            cors_allowed_origins=origin_rule(allowed_origins),
+            cors_allowed_origins=origin_rule(allowed_origins, of_apps),
             max_http_buffer_size=MAX_PAYLOAD_BYTES,
             transports=list(transports),
             ping_interval=ping_interval_s,

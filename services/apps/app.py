@@ -1,11 +1,14 @@
 """What a third-party app is, and where it may send people back to. Pure.
 
-An app is *confidential* when it can keep a secret, which takes a server of its own, or *public*: what is installed on a phone or a
-computer is read by whoever owns it (RFC 8252).
+An app is *confidential* when it can keep a secret, which takes a server of its own, or *public*: what is installed on a phone
+or a computer is read by whoever owns it (RFC 8252).
 
-A redirect URI is compared as it is written (RFC 9700, 4.1): no pattern, no prefix, no normalising, which is where every trick with
-them lives. The one exception is the port of a loopback address, which a native app gets from its system when it starts to listen
-(RFC 8252, 7.3); and loopback is written as an address, as "localhost" may be made to lead elsewhere.
+A redirect URI is compared as it is written (RFC 9700, 4.1): no pattern, no prefix, no normalising, which is where every trick
+with them lives. The one exception is the port of a loopback address, which a native app gets from its system when it starts
+to listen (RFC 8252, 7.3); and loopback is written as an address, as "localhost" may be made to lead elsewhere.
+
+The origins of its redirect URIs are those of an app's own pages (origins.py). There a port counts, also on loopback: a page
+is served from the one that its developer chose, and whatever else listens on that computer is not it.
 """
 
 import re
@@ -25,6 +28,8 @@ MAX_REDIRECT: Final = 512
 _URI_SIGNS: Final = r"[A-Za-z0-9\-._~:/?@!$&'()*+,;=%]"
 _HTTPS: Final = re.compile(r"https://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[1-9]\d{0,4})?(?:/" + _URI_SIGNS + "*)?")
 _LOOPBACK: Final = re.compile(r"http://(127\.0\.0\.1|\[::1\])(?::[1-9]\d{0,4})?((?:/" + _URI_SIGNS + "*)?)")
+_ORIGIN: Final = re.compile(r"(https?)://([a-z0-9.-]+|\[::1\])(?::([1-9]\d{0,4}))?")
+_DEFAULT_PORTS: Final = {"https": "443", "http": "80"}
 _OURS: Final = "paceline"
 
 
@@ -62,6 +67,24 @@ def redirect_uris(uris: tuple[str, ...]) -> tuple[str, ...]:
                 path=f"$.redirect_uris[{place}]",
             )
     return tuple(dict.fromkeys(uris))
+
+
+def origins_of(uris: tuple[str, ...]) -> tuple[str, ...]:
+    """The origins of redirect URIs, as a browser writes them: without a port that goes without saying. Each once."""
+    return tuple(dict.fromkeys(_origin_of(uri) for uri in uris))
+
+
+def _origin_of(uri: str) -> str:
+    found = _ORIGIN.match(uri)
+    if found is None:
+        raise ValueError("this is not the redirect URI of an app: see redirect_uris")
+    scheme, host, port = found.groups()
+    return f"{scheme}://{host}" if port in (None, _DEFAULT_PORTS[scheme]) else f"{scheme}://{host}:{port}"
+
+
+def is_origin(text: str) -> bool:
+    """Whether `text` can be the origin of an app's page at all."""
+    return len(text) <= MAX_REDIRECT and _ORIGIN.fullmatch(text) is not None
 
 
 def leads_to(app: App, uri: str) -> bool:

@@ -95,6 +95,10 @@ class AppStore(Protocol):
         """The apps of an account, the oldest first."""
         ...
 
+    async def has_origin(self, origin: str) -> bool:
+        """Whether an app has a redirect URI of this origin."""
+        ...
+
     async def change(self, app: App) -> None:
         """Store name and redirect URIs."""
         ...

@@ -32,6 +32,9 @@ USER_CODE: Final = Limit("user_code", 10, 30_000, "account", "here")
 would guess for twelve years until it hits any of them."""
 USER_CODE_FROM: Final = Limit("user_code_from", 30, 5_000, "address", "here")
 """The same from one address, for whoever has many accounts: the coaches of a chain of studios behind one address."""
+ORIGIN: Final = Limit("origin", 60, 1_000, "address", "here")
+"""Origins of pages that a node looks up (services/apps/origins.py): who uses an app's page all day costs one in four seconds on
+each node. Beyond it a page counts as a stranger's; nothing else is refused."""
 HISTORY: Final = Limit("history", 10, 1_000, "account", "here")
 """Pages of a chat's history. Each reads up to all that a log keeps."""
 REPORT: Final = Limit("report", 5, 60_000, "account", "refuse")
@@ -51,6 +54,7 @@ LIMITS: Final = {
         SCREENS,
         USER_CODE,
         USER_CODE_FROM,
+        ORIGIN,
         HISTORY,
         REPORT,
     )

@@ -195,7 +195,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         why="what its owner has registered for others to use; it goes with them, and what it was lent with it",
         key="id",
         account="owner_id",
-        personal="name kind redirect_uris created_at",
+        personal="name kind redirect_uris origins created_at",
     ),
     entry(
         "app_secrets",

@@ -52,6 +52,7 @@ from services.apps.consents import Consents
 from services.apps.exchanging import Exchanging
 from services.apps.grants import Grants
 from services.apps.lent import Callers
+from services.apps.origins import Origins
 from services.audit.verifying import Verifying
 from services.challenges.challenges import Challenges
 from services.challenges.heats import Heats
@@ -313,6 +314,7 @@ async def api(database: Database, passwords: Passwords, web_root: Path) -> Async
         consents=Consents(transactions, clock, lambda: PUBLIC_URL, switches),
         exchanging=Exchanging(transactions, tokens, clock, ids, lambda: PUBLIC_URL),
         callers=Callers(identifier(tokens, clock), transactions, clock),
+        app_origins=Origins(transactions, limits, clock),
         issuer=lambda: PUBLIC_URL,
         limits=limits,
         checks={"database": database.ping},

@@ -196,7 +196,7 @@ async def test_a_form_cannot_refresh(browser: Browser) -> None:
 
 
 async def test_a_script_elsewhere_asks_before_it_sends_the_header_and_is_not_answered(browser: Browser) -> None:
-    """ASVS 3.5.2: no answer under /v1 lets another origin in."""
+    """ASVS 3.5.2: no answer lets another origin near a login; which ones it may reach says test_cross_origin.py."""
     await browser.register()
     response = await browser.call(
         "OPTIONS",

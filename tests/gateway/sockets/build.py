@@ -7,13 +7,14 @@ the test gives it, `room.join` waits for the test.
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import aiohttp
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from gateway.http.server import GatewayRunner
 from gateway.sockets.dispatch import Handler, Handlers, Reply
@@ -186,6 +187,7 @@ async def open_gateway(
     node: Node | None = None,
     identify: Identify = identify,
     renew: Handler | None = None,
+    layers: Sequence[Middleware] = (),
     **options: Any,
 ) -> AsyncIterator[Gateway]:
     """A gateway on a port of its own; on a manual clock unless another is given, and on a node of its own unless one is given
@@ -196,7 +198,7 @@ async def open_gateway(
         node = Node("one", Hub(turn), InMemoryBroker(), clock)
         loops.append(asyncio.create_task(node.run()))
     calls = Calls(renew=renew)
-    app = web.Application()
+    app = web.Application(middlewares=layers)
     server = attach(
         app,
         node=node,

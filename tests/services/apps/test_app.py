@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from services.apps.app import App, AppKind, app_name, leads_to, redirect_uris
+from services.apps.app import App, AppKind, app_name, is_origin, leads_to, origins_of, redirect_uris
 from services.kernel.ids import AccountId, AppId
 from services.kernel.problems import BadShape
 
@@ -99,3 +99,38 @@ def test_an_app_may_not_be_named_as_if_it_were_ours(name: str) -> None:
 
 def test_a_name_is_written_as_people_read_it() -> None:
     assert app_name("  Pulse   Diary ") == "Pulse Diary"
+
+
+def test_the_origins_of_an_app_are_as_a_browser_writes_them() -> None:
+    uris = (
+        "https://pulse.example/callback",
+        "https://pulse.example/other?a=b",
+        "https://pulse.example:443/third",
+        "https://pulse.example:8443/cb",
+        "http://127.0.0.1/cb",
+        "http://127.0.0.1:80/cb",
+        "http://127.0.0.1:5173",
+        "http://[::1]:4000/cb",
+    )
+    assert redirect_uris(uris) == uris
+    origins = ("https://pulse.example", "https://pulse.example:8443", "http://127.0.0.1", "http://127.0.0.1:5173")
+    assert origins_of(uris) == (*origins, "http://[::1]:4000")
+    assert all(map(is_origin, origins_of(uris)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "*",
+        "https://",
+        "https://pulse.example/",
+        "https://PULSE.example",
+        "ftp://pulse.example",
+        "a" * 9_000,
+    ],
+)
+def test_what_no_browser_sends_for_an_app_is_no_origin(text: str) -> None:
+    """ASVS 3.4.2: it is not even looked up."""
+    assert not is_origin(text)
