@@ -138,6 +138,7 @@ TASK_FILE = Route(
     query=Nothing,
     path=TaskPath,
     reply=None,
+    more="A copy of everything that we have about you is given to a login that has just proven itself, as when it was asked for.",
     media_type="application/zip",
-    problems=(NotFound, Forbidden),
+    problems=(NotFound, Forbidden, StepUpNeeded),
 )

@@ -121,9 +121,12 @@ class Tasks:
         return view_of(task)
 
     async def file(self, caller: Caller, task_id: TaskId) -> FileAt:
-        """The file that a task has made. Raises `NotFound` when there is none, not yet, or no more."""
+        """The file that a task has made. Raises `NotFound` when there is none, not yet, or no more, and `StepUpNeeded` for a copy
+        of everything: whoever finds a login open must not find one that its owner has asked for."""
         async with self._transactions() as stores:
             task = await _own(stores, caller, task_id)
+        if isinstance(task.work, ExportAccount):
+            require_fresh(caller, self._clock.wall_ms())
         made = task.result.file if task.result is not None else None
         if made is None:
             raise NotFound("this task has made no file, or not yet: see its state")

@@ -66,6 +66,7 @@ def test_the_timeouts_fit_the_pings() -> None:
 
 
 async def test_what_a_client_says_about_itself_is_written_anew(edge: Edge) -> None:
+    """ASVS 4.1.3: header spoofing through a real proxy."""
     told = await headers_at_gateway(edge.base_url, SPOOFED)
 
     assert "evil" not in json.dumps(told)

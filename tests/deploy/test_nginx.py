@@ -97,6 +97,7 @@ def test_the_timeouts_fit_the_pings() -> None:
 
 
 async def test_what_a_client_says_about_itself_is_written_anew(base_url: str) -> None:
+    """ASVS 4.1.3: header spoofing through a real proxy."""
     told = await headers_at_gateway(base_url, SPOOFED)
 
     assert "evil" not in str(told)

@@ -206,6 +206,7 @@ def connect(token: str) -> str:
 
 
 async def test_a_gateway_knows_from_where_a_client_comes_whatever_the_client_says(stand: Stand) -> None:
+    """ASVS 4.1.3: header spoofing through a real proxy."""
     spoofed = {"X-Forwarded-For": "6.6.6.6", "Forwarded": "for=6.6.6.6", "X-Real-IP": "6.6.6.6"}
     connector = aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))
     async with aiohttp.ClientSession(stand.edge.base_url, connector=connector) as elsewhere:

@@ -39,6 +39,7 @@ class Displays:
 async def test_attempts_are_counted_for_the_client_that_a_trusted_proxy_names(
     with_deps: Start, proxies: TrustedProxies, forwarded: str | None, address: str | None
 ) -> None:
+    """ASVS 4.1.3: header spoofing directly, and through a proxy that is ours or is not."""
     displays = Displays()
     api = await with_deps(displays=displays, proxies=proxies)
     headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from services.accounts.step_up import FRESH_MS
 from services.kernel.clock import utc
 from services.kernel.ids import TaskId
 from services.tasks.task import MOST_OPEN, TaskFile, TaskResult
-from tests.gateway.http.conftest import Api
+from tests.gateway.http.conftest import PASSWORD, Api
 
 EXPORT = {"key": "one", "work": {"kind": "export_account"}}
 
@@ -71,6 +72,26 @@ async def done(api: Api, task: str, name: str) -> None:
         until_ms = api.clock.wall_ms() + 86_400_000
         result = TaskResult(file=TaskFile(name, 4, "ab", until_ms))
         assert await stores.long_tasks.end(task_id, taken.epoch, "done", utc(api.clock.wall_ms()), result=result)
+
+
+async def test_a_login_that_lies_open_does_not_find_the_copy_that_its_owner_has_asked_for(
+    api: Api, web_root: Path
+) -> None:
+    """ASVS 7.5.3: fetching it is as sensitive as having it made; a stranger is not told that there is one."""
+    token, stranger = await api.token(), await api.token()
+    task = (await started(api, token))["task"]
+    folder = web_root.parent / "exports"
+    folder.mkdir()
+    (folder / "made.zip").write_bytes(b"PK..")
+    await done(api, task, "made.zip")
+    url = f"/v1/tasks/{task}/result"
+    await api.clock.advance(FRESH_MS / 1_000)
+    refused = await api.call("GET", url, token=token)
+    assert (refused.status, (await refused.json())["code"]) == (403, "step_up_needed")
+    assert (await api.call("GET", url, token=stranger)).status == 404
+    proven = await api.call("POST", "/v1/me/step-up", {"password": PASSWORD}, token=token)
+    again = await api.call("GET", url, token=(await proven.json())["access_token"])
+    assert (again.status, await again.read()) == (200, b"PK..")
 
 
 async def test_the_file_is_its_owner_s_for_a_day(api: Api, web_root: Path) -> None:

@@ -14,15 +14,18 @@ from realtime.connection import Connection
 from realtime.disconnect import LOGIN_ENDED
 from realtime.node import Node, channel_of_account
 from realtime.peer import LoginEnded
+from services.accounts.opening import LoggedIn
 from services.accounts.ports import Login
 from services.accounts.revoked import Revoked
 from services.accounts.staff import AccountActs
 from services.audit.entry import SYSTEM
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
+from services.kernel.facts import LoginEnded as LoginEndedFact
 from services.kernel.ids import LoginId
-from services.kernel.problems import NotAuthenticated
+from services.kernel.problems import NotAuthenticated, RefreshRefused
 from tests.realtime import build
+from tests.support.doors import ANNA, NEW, OLD, Doors, open_doors
 from tests.support.world import World
 
 WAIT_S = 60.0
@@ -114,6 +117,91 @@ async def test_without_any_carrier_a_suspension_ends_sockets_and_tokens_on_two_n
     assert READ_EVERY_S <= 5 / 2, (
         "a reading that just missed it, and the next one, are within the 5 s that are promised"
     )
+
+
+async def end_one(there: Doors, acts: AccountActs, phone: LoggedIn, tablet: LoggedIn) -> None:
+    await there.logins.end(there.caller(phone), there.caller(tablet).login_id)
+
+
+async def end_others(there: Doors, acts: AccountActs, phone: LoggedIn, tablet: LoggedIn) -> None:
+    await there.logins.end_others(there.caller(phone))
+
+
+async def log_out(there: Doors, acts: AccountActs, phone: LoggedIn, tablet: LoggedIn) -> None:
+    await there.accounts.log_out(there.caller(tablet))
+
+
+async def change_password(there: Doors, acts: AccountActs, phone: LoggedIn, tablet: LoggedIn) -> None:
+    await there.logins.change_password(there.caller(phone), old=OLD, new=NEW, address=None)
+
+
+async def steal(there: Doors, acts: AccountActs, phone: LoggedIn, tablet: LoggedIn) -> None:
+    await there.accounts.refresh(tablet.refresh_token, address=None)
+    await there.clock.advance(11)
+    with pytest.raises(RefreshRefused):
+        await there.accounts.refresh(tablet.refresh_token, address=None)
+
+
+async def reset(there: Doors, acts: AccountActs, phone: LoggedIn, tablet: LoggedIn) -> None:
+    await there.resets.ask(ANNA, address=None)
+    await there.reset(await there.link("reset"))
+
+
+async def end_by_staff(there: Doors, acts: AccountActs, phone: LoggedIn, tablet: LoggedIn) -> None:
+    await acts.end_logins(SYSTEM, phone.account.id, "asked for by their owner")
+
+
+async def suspend(there: Doors, acts: AccountActs, phone: LoggedIn, tablet: LoggedIn) -> None:
+    await acts.suspend(SYSTEM, phone.account.id, "they share their account", None)
+
+
+async def take_role(there: Doors, acts: AccountActs, phone: LoggedIn, tablet: LoggedIn) -> None:
+    await acts.withdraw(SYSTEM, phone.account.id, "coach")
+
+
+WAYS = {
+    "one login is ended from another device": (end_one, {"tablet"}),
+    "all others are ended": (end_others, {"tablet"}),
+    "a device logs out": (log_out, {"tablet"}),
+    "the password is changed": (change_password, {"tablet"}),
+    "a refresh token was stolen": (steal, {"tablet"}),
+    "the password is reset by mail": (reset, {"phone", "tablet"}),
+    "staff end all logins": (end_by_staff, {"phone", "tablet"}),
+    "the account is suspended": (suspend, {"phone", "tablet"}),
+    "a role is taken": (take_role, {"phone", "tablet"}),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_however_a_login_ends_its_sockets_on_every_node_do_and_no_others(database: Database, way: str) -> None:
+    """ASVS 7.4.1, 7.4.2, 7.4.3, 7.4.5, 8.3.2: with the reading alone, as when Redis is away; and the fact is told, which is
+    quicker where Redis carries."""
+    act, ends = WAYS[way]
+    async with open_doors(database) as there:
+        world = World(database, there.clock)
+        acts = AccountActs(there.transactions, there.clock, there.ids)
+        devices = {"phone": await there.account(), "other": await there.account("ben@example.org", name="Ben")}
+        if way == "a role is taken":
+            await acts.grant(SYSTEM, devices["phone"].account.id, "coach")
+        devices["tablet"] = await there.log_in()
+        bus = MemoryBus()
+        sites = [Site("one", world, bus), Site("two", world, bus)]
+        async with reading(*sites):
+            lines = [(name, site.connect(there.caller(each))) for name, each in devices.items() for site in sites]
+            await act(there, acts, devices["phone"], devices["tablet"])
+            async with asyncio.timeout(WAIT_S):
+                # A reading that was under way at that moment may have come too early; the next one has not.
+                while not all(line.closed for name, line in lines if name in ends):
+                    before = [site.revocation.readings for site in sites]
+                    await there.clock.advance(READ_EVERY_S)
+                    for site, readings in zip(sites, before, strict=True):
+                        await site.until_read(readings + 1)
+            assert [(name, line.closed) for name, line in lines] == [(name, name in ends) for name, _ in lines]
+            assert all(line.ending is LOGIN_ENDED for _, line in lines if line.closed)
+        async with there.transactions() as stores:
+            facts = [envelope.fact for envelope in await stores.outbox.peek(1_000)]
+        told = {fact.login_id for fact in facts if isinstance(fact, LoginEndedFact)}
+        assert told == {there.caller(devices[name]).login_id for name in ends}
 
 
 async def test_a_node_that_hears_another_one_refuses_the_token_before_it_reads(town: Town) -> None:

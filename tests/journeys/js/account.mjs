@@ -124,8 +124,19 @@ async function account(browser, tell) {
 async function copyAndErasure(page) {
   await page.getByRole("button", { name: "Make a copy" }).click();
   await page.getByText("Your copy is ready").waitFor();
+  // As if ten minutes had gone by since it was asked for: an access token that says nothing of a proof.
+  let stale = true;
+  await page.route("**/v1/tasks/*/result", (route) => {
+    if (!stale) return route.continue();
+    stale = false;
+    const problem = { type: "about:blank", title: "Step up", status: 403, code: "step_up_needed", detail: "This needs a proof." };
+    return route.fulfill({ status: 403, contentType: "application/problem+json", body: JSON.stringify(problem) });
+  });
   const coming = page.waitForEvent("download");
   await page.getByRole("button", { name: "Download it" }).click();
+  const dialog = page.getByRole("dialog", { name: "Is it still you?" });
+  await dialog.getByLabel("Password").fill(NEW);
+  await dialog.getByRole("button", { name: "Go on" }).click();
   const file = await coming;
   assert.match(file.suggestedFilename(), /\.zip$/);
   assert.equal((await readFile(await file.path())).subarray(0, 2).toString(), "PK");

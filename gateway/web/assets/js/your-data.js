@@ -95,7 +95,8 @@ export class YourData {
     await guarded(byId("copy-trouble"), async () => {
       const { name } = fileOf(this.task, Date.now()) ?? {};
       if (!name) return this.#show(this.task);
-      const file = URL.createObjectURL(await callForFile(`/v1/tasks/${this.task.task}/result`, await this.login.token()));
+      const given = () => this.login.token().then((token) => callForFile(`/v1/tasks/${this.task.task}/result`, token));
+      const file = URL.createObjectURL(await steppingUp(this.login, given));
       const link = Object.assign(document.createElement("a"), { href: file, download: name });
       link.click();
       setTimeout(() => URL.revokeObjectURL(file), 60_000); // a browser may begin to read it after the click
