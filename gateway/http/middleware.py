@@ -46,9 +46,6 @@ PAGE_POLICY: Final = (
     "form-action 'self'; frame-ancestors 'none'"
 )
 """Our own origin only, no inline script or style. 'self' covers ws: and wss: of the same host."""
-WORDS_POLICY: Final = f"{PAGE_POLICY}; style-src 'self' 'unsafe-inline'"
-"""For the preview of mails alone, which are made of inline styles; they stand in frames that may run nothing."""
-_POLICIES: Final = {"/operations/words": WORDS_POLICY}
 DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 TRANSPORT_POLICY: Final = "max-age=31536000"
 """A browser that came by HTTPS once comes by nothing else for a year. Subdomains are the operator's to decide."""
@@ -219,7 +216,7 @@ def securing(proxies: TrustedProxies) -> Callable[[web.Request, web.StreamRespon
         headers.update(ALWAYS)
         # A 304 has no type of its own, and browsers put its headers on the page that they kept.
         is_page = response.content_type == "text/html" or (response.status == 304 and route_of(request) in PAGES)
-        headers["Content-Security-Policy"] = _POLICIES.get(route_of(request), PAGE_POLICY) if is_page else DATA_POLICY
+        headers["Content-Security-Policy"] = PAGE_POLICY if is_page else DATA_POLICY
 
     return secure
 

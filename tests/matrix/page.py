@@ -21,6 +21,8 @@ the table of permissions, and what is known of the thing; HTTP, the socket and r
 reason. This page is made by `python -m tests.matrix` from that table and the one in `tests/matrix/table.py`, do not edit it;
 `tests/matrix/test_matrix.py` asks the running gateway every line of it, as everybody.
 
+A decision takes 0.13 to 0.25 µs (`python -m tests.benchmarks.policy`, 2026-11-29, two cores beside other work).
+
 ## The rules behind it
 
 - What one has nothing to do with (a workout, a task, a notification, a device, a webhook endpoint of somebody else's; a class or a

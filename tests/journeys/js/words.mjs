@@ -42,6 +42,9 @@ await journey(async (tell) => {
       const button = mail.getByRole("link", { name: "See the workout" });
       const colour = await button.evaluate((link) => getComputedStyle(link).color);
       assert.notEqual(colour, "rgb(0, 0, 238)", "the mail wears its own style");
+      assert.equal(await mail.locator("[data-style], style").count(), 0, "and none of it as text, which no page of ours allows");
+      const sheets = (frame) => frame.locator("body").evaluate((body) => body.ownerDocument.adoptedStyleSheets.length);
+      assert.equal(await sheets(mail), 1, "its sheet for dark and narrow screens as well");
       await shot(page, "words-laptop-dark");
       for (const name of await page.locator("#template option").allInnerTexts()) {
         await page.getByLabel("Template").selectOption(name);

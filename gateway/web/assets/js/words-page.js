@@ -6,6 +6,7 @@
  */
 import { byId, make, setText, showView, whileBusy } from "./dom.js";
 import { call } from "./http.js";
+import { mailFrame } from "./mail-frame.js";
 import { Problem } from "./problem.js";
 import { count } from "./words.js";
 
@@ -93,14 +94,7 @@ function column({ language, inbox, push, sms, mail }) {
     part(
       "Mail",
       make("strong", {}, mail.subject),
-      make("iframe", {
-        class: "mail",
-        title: `Mail: ${mail.subject}`,
-        sandbox: "",
-        width: byId("width").value,
-        height: 700,
-        srcdoc: mail.html,
-      }),
+      mailFrame(mail, byId("width").value),
       make("details", {}, make("summary", {}, "As text"), make("pre", {}, mail.text)),
     ),
   );
