@@ -17,6 +17,7 @@ from gateway.http.callbacks import add_callbacks
 from gateway.http.contact_page import add_contact_page
 from gateway.http.cross_origin import cross_origin, sharing
 from gateway.http.middleware import TRACE, HttpStatistics, middlewares, securing
+from gateway.http.native_apps import add_native_apps
 from gateway.http.oauth import add_oauth
 from gateway.http.pages import Pages
 from gateway.http.ports import GatewayDeps
@@ -64,6 +65,7 @@ def build_app(deps: GatewayDeps) -> web.Application:
     add_callbacks(app, deps)
     add_sign_in_return(app)
     add_oauth(app, deps)
+    add_native_apps(app, deps)
     _add_documents(app)
     _add_probes(app, deps, statistics)
     Pages(deps.web_root).add_to(app)

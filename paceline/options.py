@@ -31,7 +31,16 @@ from paceline.option import (
     web_url,
     whole,
 )
-from paceline.provider_kinds import mail_sender, mail_url, p256_key, service_account, sign_in_providers
+from paceline.provider_kinds import (
+    android_apps,
+    apple_apps,
+    mail_sender,
+    mail_url,
+    p256_key,
+    service_account,
+    sign_in_providers,
+)
+from services.accounts.native_apps import AndroidApp
 from services.accounts.provider import Provider
 
 ROLES = ("gateway", "worker", "relay", "scheduler")
@@ -320,6 +329,22 @@ class Settings:
         "calls back.",
         empty="nobody outside is told an address",
     )
+    android_apps: tuple[AndroidApp, ...] = option(
+        "PACELINE_ANDROID_APPS",
+        android_apps(),
+        "",
+        "Our own apps on Android, which use the passkeys of the domain of PACELINE_PUBLIC_URL: package and SHA-256 of the"
+        " certificate that it is signed with; once more for another one. Told at /.well-known/assetlinks.json.",
+        empty="no app on Android has passkeys",
+    )
+    apple_apps: tuple[str, ...] = option(
+        "PACELINE_APPLE_APPS",
+        apple_apps(),
+        "",
+        "Our own apps on iPhones, which use the passkeys of the domain of PACELINE_PUBLIC_URL: team and bundle. Told at "
+        "/.well-known/apple-app-site-association.",
+        empty="no app on an iPhone has passkeys",
+    )
     sign_in: tuple[Provider, ...] = option(
         "PACELINE_SIGN_IN",
         sign_in_providers(),
@@ -603,6 +628,15 @@ def relations(settings: Settings) -> Iterator[tuple[tuple[str, ...], Fault]]:
             ("mail_url", "mail_from"),
             Fault(
                 "PACELINE_MAIL_FROM", "mails to a server need a sender", "Give the address that it lets you send from"
+            ),
+        )
+    if (settings.android_apps or settings.apple_apps) and not settings.public_url.startswith("https://"):
+        yield (
+            ("android_apps", "apple_apps", "public_url"),
+            Fault(
+                "PACELINE_PUBLIC_URL",
+                "phones ask a domain over https whether an app is its own",
+                "Give the https address of this installation, or no apps",
             ),
         )
     yield from _whole_sets(settings)

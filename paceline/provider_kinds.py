@@ -1,9 +1,10 @@
-"""Kinds of options that providers of mail and push need: see option.py for what a kind is."""
+"""Kinds of options that providers of mail and push, and our own apps, need: see option.py for what a kind is."""
 
 import json
 from typing import Final
 
 from paceline.option import MASK, Kind, mask_url, pkcs8
+from services.accounts.native_apps import AndroidApp, android_app, apple_app
 from services.accounts.provider import Provider, read_providers
 from workers.outbound.mail_server import way_of
 from workers.outbound.mime import mailbox
@@ -46,6 +47,26 @@ def p256_key(cure: str) -> Kind[str]:
         return pem
 
     return Kind(f"an EC private key on P-256: {cure}", parse, show=lambda _: MASK, secret=True)
+
+
+def android_apps() -> Kind[tuple[AndroidApp, ...]]:
+    """Apps on Android with commas between; the empty text is none."""
+
+    def parse(value: str) -> tuple[AndroidApp, ...]:
+        return tuple(dict.fromkeys(android_app(one.strip()) for one in value.split(",") if one.strip()))
+
+    return Kind(
+        "apps with commas between: org.example.app=AA:BB:… with the 32 bytes that keytool shows as SHA256", parse
+    )
+
+
+def apple_apps() -> Kind[tuple[str, ...]]:
+    """Apps on iPhones with commas between; the empty text is none."""
+
+    def parse(value: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(apple_app(one.strip()) for one in value.split(",") if one.strip()))
+
+    return Kind("apps with commas between, each with its team: ABCDE12345.org.example.app", parse)
 
 
 def sign_in_providers() -> Kind[tuple[Provider, ...]]:

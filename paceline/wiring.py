@@ -406,7 +406,11 @@ async def open_parts(
             transactions,
             passwords,
             seals,
-            lambda: site_of(settings.public_url or parts.base_url, settings.allowed_origins),
+            lambda: site_of(
+                settings.public_url or parts.base_url,
+                settings.allowed_origins,
+                (each.origin for each in settings.android_apps),
+            ),
             clock,
             attempts,
         )
@@ -617,6 +621,8 @@ async def open_parts(
                 admin_token=admin,
                 proxies=proxies,
                 allowed_origins=settings.allowed_origins,
+                android_apps=settings.android_apps,
+                apple_apps=settings.apple_apps,
             )
         )
         live = Live(

@@ -23,6 +23,7 @@ from services.accounts.entitlement import EntitlementView
 from services.accounts.identities import IdentityView
 from services.accounts.keyring import Jwk
 from services.accounts.logins import LoginView
+from services.accounts.native_apps import AndroidApp
 from services.accounts.opening import LoggedIn
 from services.accounts.pairings import Asking, PairingBegun
 from services.accounts.passkey import CreationOptions, MadePasskey, Passkey, RequestOptions, ShownPasskey
@@ -664,7 +665,7 @@ class GatewayDeps:
     know it; `limits` how often who may ask; `demo_code` the join code of the demo class, None while there is none; `checks` what
     has to be right for `/readyz`; `readings` what `/metrics` shows, by the names in `gateway.probes.FAMILIES`; `web_root` the
     folder of the pages; `proxies` whose word is taken for a client's address; `allowed_origins` whose pages are ours (none: those
-    that came from here).
+    that came from here); `android_apps` and `apple_apps` which apps on phones are.
 
     Of notifications: `leaving` the channels on which this installation can send anything; `web_push_key` the public key that
     browsers subscribe with, None where there is no Web Push; `words` makes the operator's preview.
@@ -741,6 +742,8 @@ class GatewayDeps:
     web_root: Path = WEB_ROOT
     proxies: TrustedProxies = field(default_factory=TrustedProxies)
     allowed_origins: tuple[str, ...] = ()
+    android_apps: tuple[AndroidApp, ...] = ()
+    apple_apps: tuple[str, ...] = ()
     leaving: frozenset[Channel] = frozenset()
     web_push_key: str | None = None
     node_id: str = ""

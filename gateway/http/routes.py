@@ -30,6 +30,7 @@ from gateway.http import (
     identities,
     keys,
     logins,
+    native_apps,
     notifications,
     offers,
     on_demand,
@@ -442,6 +443,20 @@ WINDOWS: Final = (
         "What a library for OAuth asks first (RFC 8414).",
         "application/json",
         tag="apps",
+    ),
+    Window(
+        native_apps.ANDROID,
+        "android_apps",
+        "Which apps on Android are ours and have the passkeys of this domain (Digital Asset Links).",
+        "application/json",
+        tag="logins",
+    ),
+    Window(
+        native_apps.APPLE,
+        "apple_apps",
+        "Which apps on iPhones are.",
+        "application/json",
+        tag="logins",
     ),
     Window(
         TOKEN,

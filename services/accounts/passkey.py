@@ -1,8 +1,8 @@
 """Passkeys (WebAuthn): what is asked of an authenticator, and what its answer proves. Pure; the cryptography is fido2's.
 
 A passkey is a key pair that a device, or the keyring of its maker, holds for this site alone: it signs only for pages of our
-origins, so nobody can be talked into showing it elsewhere. Ours are always discoverable (no name has to be typed) and always
-verify their user (a finger, a face, a PIN), so one is two factors at once and opens a login by itself.
+origins, and for our apps, so nobody can be talked into showing it elsewhere. Ours are always discoverable (no name has to be
+typed) and always verify their user (a finger, a face, a PIN), so one is two factors at once and opens a login by itself.
 
 Which device made it is nobody's business here: attestation is "none". The counter of signatures, where an authenticator
 counts, must grow; one that does not was copied. Keyrings that are shared among devices always say 0, which is fine.
@@ -183,8 +183,9 @@ class Site(msgspec.Struct, frozen=True):
     origins: frozenset[str]
 
 
-def site_of(url: str, also: Iterable[str] = ()) -> Site:
-    """The site at `url`, by which people reach this installation, and those of the origins `also` that are on the same domain.
+def site_of(url: str, also: Iterable[str] = (), apps: Iterable[str] = ()) -> Site:
+    """The site at `url`, by which people reach this installation, those of the origins `also` that are on the same domain, and
+    `apps`, the origins of our own apps (native_apps.py).
 
     Browsers know no passkeys of bare addresses; on the machine itself they take "localhost", so that stands for loopback.
     """
@@ -194,7 +195,7 @@ def site_of(url: str, also: Iterable[str] = ()) -> Site:
     port = "" if parts.port is None else f":{parts.port}"
     own = f"{parts.scheme}://{domain}{port}"
     same = (origin for origin in also if _is_on(urlsplit(origin).hostname or "", domain))
-    return Site(domain, frozenset({own, *same}))
+    return Site(domain, frozenset({own, *same, *apps}))
 
 
 def _is_on(host: str, domain: str) -> bool:

@@ -292,6 +292,8 @@ ROUTES: Final = (
     RouteRow("POST /v1/oauth/requests", ANY_ACCOUNT, r.what_an_app_wants()),
     RouteRow("POST /v1/oauth/decisions", ANY_ACCOUNT, r.logged_in(r.what_an_app_wants(allow=True))),
     RouteRow("GET /.well-known/oauth-authorization-server", ANYBODY, r.plain),
+    RouteRow("GET /.well-known/assetlinks.json", ANYBODY, r.plain),
+    RouteRow("GET /.well-known/apple-app-site-association", ANYBODY, r.plain),
     RouteRow(
         "POST /oauth/token", ANYBODY, r.as_an_app({"grant_type": "client_credentials", "scope": "app:read"}), _SECRET
     ),

@@ -386,3 +386,19 @@ def test_proving_addresses_without_any_mail_is_refused_at_the_start() -> None:
     elsewhere = {"DATABASE_URL": "postgresql://user:password@db.example.org/paceline", "PACELINE_SIGNUP": "verified"}
     assert list(faults_of(elsewhere)) == ["PACELINE_SIGNUP"]
     assert signup_of(load_settings({**elsewhere, "PACELINE_MAIL_URL": "file:///tmp/mails"})) == "verified"
+
+
+def test_apps_on_phones_are_named_with_who_signs_them_and_need_an_https_address() -> None:
+    printed = ":".join(["A7"] * 32)
+    apps = {
+        "PACELINE_ANDROID_APPS": f"org.example.app={printed}, org.example.app={printed}",
+        "PACELINE_APPLE_APPS": "A1B2C3D4E5.org.example",
+    }
+    settings = read_settings({**apps, "PACELINE_PUBLIC_URL": "https://run.example"}).settings
+    assert settings is not None
+    assert [str(app) for app in settings.android_apps] == [f"org.example.app={printed}"]
+    assert settings.apple_apps == ("A1B2C3D4E5.org.example",)
+    for url in ({}, {"PACELINE_PUBLIC_URL": "http://run.example"}):
+        assert list(faults_of({**apps, **url})) == ["PACELINE_PUBLIC_URL"]
+    assert "keytool" in str(faults_of({"PACELINE_ANDROID_APPS": "org.example.app"}))
+    assert list(faults_of({"PACELINE_APPLE_APPS": "org.example.app"})) == ["PACELINE_APPLE_APPS"]

@@ -13,6 +13,7 @@ from services.accounts.attempts import Attempts
 from services.accounts.factor_logins import FactorLogins
 from services.accounts.keyring import load_key, make_key
 from services.accounts.logins import Logins
+from services.accounts.native_apps import AndroidApp
 from services.accounts.opening import LoggedIn, Opening
 from services.accounts.passkey import site_of
 from services.accounts.passwords import Cost, Passwords
@@ -31,6 +32,7 @@ from tests.support.authenticator import Authenticator
 
 PASSWORD = "violet anchor moss kettle"
 EMAIL = "anna@example.org"
+OUR_APP = AndroidApp("org.example.paceline", ":".join(["A7"] * 32))
 STEP_S = totp.STEP_MS / 1_000
 
 
@@ -114,7 +116,8 @@ async def open_house(database: Database) -> AsyncIterator[House]:
     transactions = Transactions(database, clock, ids)
     passwords, tokens = Passwords(cost=Cost(rounds=1, memory_kib=8, lanes=1)), Tokens(load_key(make_key()))
     attempts, opening = Attempts(Limits(clock)), Opening(tokens, clock, ids)
-    site = site_of("https://paceline.example.org", ["https://www.paceline.example.org", "https://elsewhere.example"])
+    pages = ["https://www.paceline.example.org", "https://elsewhere.example"]
+    site = site_of("https://paceline.example.org", pages, [OUR_APP.origin])
     proving = Proving(transactions, passwords, Seals((bytes(32),)), lambda: site, clock, attempts)
     yield House(
         Accounts(transactions, passwords, opening, clock, ids, attempts=attempts),

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable
 import pytest
 
 from persistence.database import Database
+from services.accounts.native_apps import AndroidApp
 from services.accounts.proving import TypedCode, TypedRecoveryCode
 from services.accounts.recovery_code import CODES
 from services.accounts.second_factor import CONTINUATION_MS, MOST_WAITING, MOST_WRONG
@@ -29,7 +30,7 @@ from services.kernel.problems import (
     WrongCredentials,
 )
 from services.kernel.sealing import CannotOpen
-from tests.services.accounts.factored import EMAIL, PASSWORD, STEP_S, House, open_house
+from tests.services.accounts.factored import EMAIL, OUR_APP, PASSWORD, STEP_S, House, open_house
 from tests.support.authenticator import Authenticator
 
 NEW = "copper lantern orbit thistle"
@@ -352,6 +353,26 @@ class TestAPasskey:
         with pytest.raises(PasskeyRefused):
             await house.factor_logins.with_passkey(for_the_safe, device="", address=None)
         await house.step_ups.with_factor(anna, for_the_safe, address=None)
+
+    async def test_of_our_page_is_shown_by_our_app_on_a_phone_and_by_no_other_app(self, house: House) -> None:
+        """OWASP API2: Android says by which certificate an app was signed, and only ours is believed."""
+        phone, _ = await house.with_passkey(await house.register())
+        phone.origin = AndroidApp(OUR_APP.package, ":".join(["A8"] * 32)).origin
+        shown = phone.show(await house.factor_logins.options(address=None))
+        with pytest.raises(PasskeyRefused):
+            await house.factor_logins.with_passkey(shown, device="", address=None)
+        phone.origin = OUR_APP.origin
+        shown = phone.show(await house.factor_logins.options(address=None))
+        logged_in = await house.factor_logins.with_passkey(shown, device="phone", address=None)
+        assert house.caller(logged_in.access_token).second_factor_at_ms is not None
+
+    async def test_made_by_our_app_opens_our_page(self, house: House) -> None:
+        anna = await house.register()
+        phone = Authenticator(origin=OUR_APP.origin)
+        await house.factors.add_passkey(anna, "Phone", phone.make(await house.factors.passkey_options(anna)))
+        phone.origin = "https://paceline.example.org"
+        shown = phone.show(await house.factor_logins.options(address=None))
+        await house.factor_logins.with_passkey(shown, device="laptop", address=None)
 
     async def test_has_a_name_and_goes_when_it_is_told_to(self, house: House) -> None:
         phone, anna = await house.with_passkey(await house.register(), "  My\tphone ")
