@@ -226,7 +226,7 @@ def _webhook(kind: EventKind, ref_of: dict[type, Json]) -> Json:
 
 
 def _window(window: Window, ref_of: dict[type, Json]) -> Json:
-    schema: Json = {"type": "object"} if window.media_type == "application/json" else {"type": "string"}
+    schema: Json = {"type": window.answers if window.media_type == "application/json" else "string"}
     parameters = [
         {"name": name, "in": where, "required": True, "schema": {"type": "string"}}
         for where, names in (("path", window.path), ("query", window.query))

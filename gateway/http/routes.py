@@ -316,7 +316,7 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
 @dataclass(frozen=True)
 class Window:
     """An address for people and machines that know nothing of our shapes. `path`, `query`: its parameters; a POST is sent a form.
-    `status` 303: it leads on to another address."""
+    `status` 303: it leads on to another address. `answers`: what stands at the top of its JSON."""
 
     url: str
     name: str
@@ -329,6 +329,7 @@ class Window:
     more: str = ""
     path: tuple[str, ...] = ()
     status: int = 200
+    answers: Literal["object", "array"] = "object"
 
 
 WINDOWS: Final = (
@@ -450,6 +451,7 @@ WINDOWS: Final = (
         "Which apps on Android are ours and have the passkeys of this domain (Digital Asset Links).",
         "application/json",
         tag="logins",
+        answers="array",
     ),
     Window(
         native_apps.APPLE,
