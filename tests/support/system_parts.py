@@ -49,13 +49,19 @@ def rabbitmq() -> Path | None:
 
 
 def redis() -> Path | None:
-    """The program redis-server, of a version that knows sharded pub/sub. The wheel's own Redis is older."""
-    found = _program("redis-server")
-    if found is None:
-        return None
-    told = subprocess.run([found, "--version"], capture_output=True, text=True, check=False, timeout=30).stdout
+    """The program redis-server, of a version that knows sharded pub/sub. The wheel's own Redis is older, and the first to be found
+    where the environment is activated."""
+    for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
+        found = shutil.which("redis-server", path=folder)
+        if found is not None and _redis_version(found) >= REDIS_AT_LEAST:
+            return Path(found)
+    return None
+
+
+def _redis_version(program: str) -> int:
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False, timeout=30).stdout
     version = re.search(r"v=(\d+)\.", told)
-    return found if version and int(version[1]) >= REDIS_AT_LEAST else None
+    return int(version[1]) if version else 0
 
 
 def haproxy() -> Path | None:
