@@ -346,8 +346,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         by("account_id"),
         by("friend_id"),
         why="there twice, once from each side: each of the two has their own",
-        account="account_id",
-        person="friend_id",
+        account="account_id friend_id",
         personal="since",
     ),
     entry(
@@ -360,8 +359,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
             ),
             hides="called withdrawn",
         ),
-        account="asker_id",
-        person="asked_id",
+        account="asker_id asked_id",
         personal="called asked_at withdrawn unwanted",
     ),
     entry(
