@@ -21,19 +21,13 @@ from yarl import URL
 from workers.bus import BusUnavailable
 
 HEARTBEAT_S: Final = 10
-"""A dead peer is noticed by a line at rest within `silence_s` of this; by one that waits for an answer, when that is due."""
+"""A dead peer is noticed by a line at rest after three of these and a look of the library, 38 s; by one that waits for an answer,
+when that is due."""
 CONNECT_TIMEOUT_S: Final = 10.0
 OPEN_TIMEOUT_S: Final = 30.0
 """For all that is declared before a link is of use. Measured: above 5 s on a broker that was just killed and started on a busy
 machine."""
 CLOSE_TIMEOUT_S: Final = 2.0
-
-
-def silence_s(heartbeat_s: int) -> float:
-    """How long a line may at most be silent before it is given up, in seconds: three heartbeats with a second more each, and as the
-    library looks only as often as it sends heartbeats of its own (twice in one, and at most once a second), one look."""
-    return 3 * (heartbeat_s + 1) + max(1, heartbeat_s // 2)
-
 
 Send = Callable[[str, aio_pika.Message], Awaitable[None]]
 """Puts a message into one of the broker's queues and returns when it is safe there. Raises `BusUnavailable`."""

@@ -5,8 +5,8 @@ Every file has a strong ETag, so a browser asks again and gets 304. Only names t
 and looked at again when they change on disk. Nothing outside the folder is served, no hidden file, and no type that is not
 in the table.
 
-What every page has (its beginning, the brand, the switch of colours) stands once, in `parts/`; a page names it as
-`<!--#include head-->`.
+What every page has (its beginning, the brand, the switch of colours, the head of a member's pages) stands once, in `parts/`; a
+page, or another part, names it as `<!--#include head-->`.
 """
 
 import hashlib
@@ -138,4 +138,5 @@ class Pages:
         return [path, *sorted((self._root / "parts").glob("*.html"))] if path.suffix == ".html" else [path]
 
     def _part(self, included: re.Match[bytes]) -> bytes:
-        return (self._root / "parts" / f"{included[1].decode()}.html").read_bytes().rstrip()
+        part = (self._root / "parts" / f"{included[1].decode()}.html").read_bytes().rstrip()
+        return _INCLUDE.sub(self._part, part)

@@ -18,7 +18,7 @@ from services.kernel.problems import TooManyFriendRequests, TooManyFriends
 
 MAX_FRIENDS: Final = 200
 """Friends of one account and people whom it has asked, together: so there is room for each yes. Full means: part from somebody.
-Chosen by feeling; so many in one class take 0.1 ms of each beat for each who looks at them alone (rooms/filtering.py)."""
+Chosen by feeling: a beat looks at as many lines for each who looks at their friends alone (rooms/filtering.py)."""
 MAX_ASKED: Final = 50
 """People whom one account may ask in `LIFE_MS`, also those requests that it has taken back. Full means: wait."""
 MAX_SHOWN: Final = 200

@@ -23,7 +23,6 @@ from tests.faults.ledger import ALL_QUEUES, LEDGER
 from tests.faults.process import Worker
 from tests.support.proxy import Which
 from tests.support.rabbitmq import RabbitMQ
-from workers.amqp_link import silence_s
 from workers.amqp_topology import arguments_of, parking_queue, work_queue
 from workers.bus import PUBLISH_TIMEOUT_S, BusUnavailable, Queue
 from workers.handlers import CLASS_SUMMARIES, QUEUES
@@ -90,6 +89,12 @@ async def vanish(bench: Bench) -> None:
     bench.said["noticed after, s"] = round(noticed, 1)
     await _flows_again(bench)
     http_went_on(bench)
+
+
+def silence_s(heartbeat_s: int) -> float:
+    """How long a line may at most be silent before it is given up, in seconds: three heartbeats with a second more each, and as the
+    library looks only as often as it sends heartbeats of its own (twice in one, and at most once a second), one look."""
+    return 3 * (heartbeat_s + 1) + max(1, heartbeat_s // 2)
 
 
 def _before(number: int) -> Which:
