@@ -1,8 +1,9 @@
 /**
  * The people of a class whom one can ask to be friends: a dialog with everybody who is shown by name, and what can be done about each.
  */
-import { confirmed, make, setText, whileBusy } from "./dom.js";
-import { DOABLE, LABELS, STANDING_WORDS, askable, doneWords, requestOf, standingOf } from "./friend-words.js";
+import { make, setText } from "./dom.js";
+import { friendButtons } from "./friend-acts.js";
+import { DOABLE, STANDING_WORDS, askable, standingOf } from "./friend-words.js";
 import { guarded } from "./guarded.js";
 import { count } from "./words.js";
 
@@ -55,37 +56,13 @@ export function friendSheet(room, call) {
     setText(more, rest > 0 ? `And ${count(rest, "other")}: type a name.` : found.length ? "" : "Nobody is shown by this name.");
   }
 
-  function row({ account_id: account, name }) {
-    const standing = standingOf(circle, account);
+  function row({ account_id, name }) {
+    const standing = standingOf(circle, account_id);
     return make(
       "li",
       { class: "friend-row" },
       make("span", {}, make("strong", { dir: "auto" }, name), make("small", {}, STANDING_WORDS[standing])),
-      make("span", { class: "row-tools" }, ...DOABLE[standing].map((act) => button(act, account, name))),
+      make("span", { class: "row-tools" }, ...friendButtons(DOABLE[standing], { account_id, name }, { call, said, trouble, show: load })),
     );
-  }
-
-  function button(act, account, name) {
-    const made = make(
-      "button",
-      {
-        class: act === "part" ? "button button-small button-danger" : "button button-small",
-        type: "button",
-        "aria-label": `${LABELS[act]}: ${name}`,
-        onclick: () => whileBusy(made, () => actOn(act, account, name)),
-      },
-      LABELS[act],
-    );
-    return made;
-  }
-
-  async function actOn(act, account, name) {
-    const text = "They are not told. To be friends again it takes both of you.";
-    if (act === "part" && !(await confirmed({ title: `Part from ${name}?`, text, yes: "Part" }))) return;
-    setText(said, "");
-    await guarded(trouble, async () => {
-      const answer = await call(...requestOf(act, account, name)).finally(load);
-      setText(said, doneWords(act, name, answer));
-    });
   }
 }

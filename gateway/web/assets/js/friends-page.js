@@ -1,8 +1,9 @@
 /**
  * Friends: who asks, who they are, and whom one has asked.
  */
-import { byId, confirmed, make, setText, showView, whileBusy } from "./dom.js";
-import { LABELS, askedWords, doneWords, requestOf } from "./friend-words.js";
+import { byId, make, showView } from "./dom.js";
+import { friendButtons } from "./friend-acts.js";
+import { askedWords } from "./friend-words.js";
 import { guarded } from "./guarded.js";
 import { memberPage } from "./member-page.js";
 import { moment } from "./words.js";
@@ -26,39 +27,19 @@ class Page {
     byId("nobody").hidden = friends.length > 0;
   }
 
-  #row({ account_id: account }, name, words, acts) {
+  #row(who, name, words, acts) {
+    const where = {
+      call: (...asked) => this.login.call(...asked),
+      said: byId("friends-said"),
+      trouble: byId("friends-trouble"),
+      show: () => this.#show(),
+    };
     return make(
       "li",
-      { class: "friend-row", "data-account": account },
+      { class: "friend-row", "data-account": who.account_id },
       make("span", {}, make("strong", { dir: "auto" }, name), make("small", {}, words)),
-      make("span", { class: "row-tools" }, ...acts.map((act) => this.#button(act, account, name))),
+      make("span", { class: "row-tools" }, ...friendButtons(acts, { account_id: who.account_id, name }, where)),
     );
-  }
-
-  #button(act, account, name) {
-    const look = { accept: "button-primary", part: "button-danger" }[act] ?? "";
-    const button = make(
-      "button",
-      {
-        class: `button button-small ${look}`,
-        type: "button",
-        "aria-label": `${LABELS[act]}: ${name}`,
-        onclick: () => whileBusy(button, () => this.#do(act, account, name)),
-      },
-      LABELS[act],
-    );
-    return button;
-  }
-
-  /** Does it, shows everything as it is then, also after a refusal, and says what was done. */
-  async #do(act, account, name) {
-    const text = "They are not told. To be friends again it takes both of you.";
-    if (act === "part" && !(await confirmed({ title: `Part from ${name}?`, text, yes: "Part" }))) return;
-    setText(byId("friends-said"), "");
-    await guarded(byId("friends-trouble"), async () => {
-      const answer = await this.login.call(...requestOf(act, account, name)).finally(() => this.#show());
-      setText(byId("friends-said"), doneWords(act, name, answer));
-    });
   }
 }
 
