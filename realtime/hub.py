@@ -177,9 +177,14 @@ class Hub:
                     writers = self.turn.soon() if urgent else self.turn.later()
                 writers.append(connection)
                 put += 1
-            elif out is so_far and connection.urgent is urgent:
+            elif out is so_far:
                 connection.out = joined
                 put += 1
+                if urgent and not connection.urgent:
+                    connection.urgent = True
+                    if writers is None:
+                        writers = self.turn.soon()
+                    writers.append(connection)
             else:
                 connection.push(frame)
                 so_far, joined = (out, connection.out) if connection.out else (b"", b"")

@@ -6,12 +6,14 @@ events of a busy room, the acknowledgements of everything that came in with one 
 
 Acknowledgements, commands and events wait for nothing more than the end of the turn. Boards and other latest-only
 traffic have a few milliseconds of patience: what comes up within them leaves in the same write. Something urgent for
-the same connection takes them along, so that nothing is ever overtaken.
+the same connection takes them along, so that nothing is ever overtaken. A board for a thousand connections is tens of
+milliseconds of writing: it leaves in slices, between which the loop turns, so what comes in meanwhile is not kept waiting.
 
 There is one `Turn` per event loop, one callback per turn, and no timer while nothing is said.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -23,6 +25,10 @@ PATIENCE_S: Final = 0.004
 """How long latest-only traffic may wait for company. A board comes every 100 to 1,000 ms; nobody sees four."""
 EAGER_BYTES: Final = 64 * 1024
 """More than this for one connection is written at once: merging saves nothing more, and would only hold memory."""
+SLICE_BYTES: Final = 2 * 1024 * 1024
+"""So much latest-only traffic is written before the loop turns: about a millisecond on loopback."""
+WRITE_COSTS: Final = 8 * 1024
+"""What a write costs whatever is in it, in bytes that cost as much: 4 µs to 0.5 ns, on loopback."""
 
 
 Write = Callable[[bytes], None]
@@ -66,6 +72,7 @@ class Turn:
         self._asked: list[Outlet] = []
         self._soon: list[Writer] = []
         self._later: list[Writer] = []
+        self._waited: deque[Writer] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def ask(self, outlet: Outlet) -> None:
@@ -92,7 +99,10 @@ class Turn:
     def flush(self) -> None:
         """Write everything now: before a stop, or where no loop turns."""
         self._flush_soon()
-        self._flush_later()
+        later, self._later = self._later, []
+        self._waited.extend(later)
+        while self._waited:
+            self._flush_slice()
 
     def _flush_soon(self) -> None:
         writers, self._soon = self._soon, []
@@ -106,7 +116,24 @@ class Turn:
                 log.exception("turn.write_failed")
 
     def _flush_later(self) -> None:
-        writers, self._later = self._later, []
+        later, self._later = self._later, []
+        going_on = bool(self._waited)
+        self._waited.extend(later)
+        if not going_on:
+            self._flush_waited()
+
+    def _flush_waited(self) -> None:
+        """A slice of what has waited long enough, and the rest after the turns of the others."""
+        self._flush_slice()
+        if self._waited:
+            self._running().call_soon(self._flush_waited)
+
+    def _flush_slice(self) -> None:
+        waited, writers, size = self._waited, list[Writer](), 0
+        while waited and size < SLICE_BYTES:
+            writer = waited.popleft()
+            size += len(writer.out) + WRITE_COSTS
+            writers.append(writer)
         self._write(writers)
 
     def _write(self, writers: list[Writer]) -> None:

@@ -18,17 +18,21 @@ Ranks are decided by `services/classes/ranking.py`, as in the final table, from 
 says of which metric it is, and counts while the board is ranked by that: nodes that hear of another metric one after the other
 are short of figures for a moment, and never mix two.
 
+Between two beats most of a class has said nothing new, so the merged line of a member is kept until something is said of them, and
+what the last beat made of it as long as it is the same line. It is never seen from outside: tests/laws/test_boards.py holds it
+against a board that was just made of the same entries.
+
 Extending: a new column is a field of `ShareEntry`, of `Row` in realtime/wire.py, a line in `row_of`, and what becomes of it in
 rooms/redaction.py.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Set
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from realtime.peer import ShareEntry
-from realtime.wire import Figured, Member, Row
+from realtime.wire import Figured, Freshness, Member, Row
 from rooms.reading import freshness_of
 from rooms.redaction import ROOM, Eyes
 from services.classes.course import Doing
@@ -46,6 +50,15 @@ class Line(msgspec.Struct, frozen=True):
 
     feed: ShareEntry
     present: bool
+
+
+class _Made(NamedTuple):
+    """What the last beat has made of a line; `score` in `metric`."""
+
+    line: Line
+    member: Member
+    metric: Metric
+    score: int | None
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -73,6 +86,8 @@ class Board:
         self._showings: dict[AccountId, Showing] = {}
         self._entries: dict[AccountId, dict[str, ShareEntry]] = {}
         self._silent: set[str] = set()
+        self._merged: dict[AccountId, Line] = {}
+        self._made: dict[int, _Made] = {}
         self._lines: list[Line] = []
         self._rows: dict[int, Row] = {}
         self._members: dict[int, Member] = {}
@@ -105,7 +120,9 @@ class Board:
 
     def put(self, node: str, entry: ShareEntry) -> bool:
         """Take an entry of `node`; True when it was news, False for a repeat or an older one. Either way the node is heard."""
-        self._silent.discard(node)
+        if node in self._silent:
+            self._silent.remove(node)
+            self._merged.clear()
         if entry.showing is not None:
             self.show(entry.account_id, entry.showing)
         of_member = self._entries.setdefault(entry.account_id, {})
@@ -115,6 +132,7 @@ class Board:
         showing = self._showings.get(entry.account_id)
         of_member[node] = entry if showing is entry.showing else self._eyes.cut(entry, showing)
         self._has_teams = self._has_teams or entry.team is not None
+        self._merged.pop(entry.account_id, None)
         return True
 
     def show(self, account_id: AccountId, showing: Showing) -> bool:
@@ -126,6 +144,7 @@ class Board:
         of_member = self._entries.get(account_id, {})
         for node, entry in of_member.items():
             of_member[node] = self._eyes.cut(entry, showing)
+        self._merged.pop(account_id, None)
         return True
 
     def told_of(self, account_id: AccountId) -> Iterable[tuple[str, ShareEntry]]:
@@ -155,10 +174,14 @@ class Board:
     def drop_node(self, node: str) -> None:
         """`node` is silent: nobody is present through it until it is heard again. Scores it has told stay."""
         self._silent.add(node)
+        self._merged.clear()
 
     def hear_only_but(self, silent: Iterable[str]) -> None:
         """These nodes are silent, and no others."""
-        self._silent = set(silent)
+        silent = set(silent)
+        if silent != self._silent:
+            self._silent = silent
+            self._merged.clear()
 
     @property
     def silent(self) -> Set[str]:
@@ -186,8 +209,7 @@ class Board:
 
     def line(self, account_id: AccountId) -> Line | None:
         """The merged line of one member, None for a stranger."""
-        of_member = self._entries.get(account_id)
-        return None if not of_member else self._merge(of_member)
+        return self._line(account_id) if self._entries.get(account_id) else None
 
     def entries_of(self, node: str) -> Iterator[ShareEntry]:
         """All entries of one node: its whole share."""
@@ -208,12 +230,11 @@ class Board:
     def refresh(self, now_ms: int) -> Changes:
         """Bring rows and members up to `now_ms`; return those that differ from the last time."""
         lines = self._lines = self.seen()
-        members = {line.feed.n: member_of(line) for line in lines}
         metric = self._metric
-        scores = {
-            line.feed.n: score_of(metric, line.feed.zone_ms, line.feed.figure) for line in lines if _competes(line)
-        }
-        rows = {row.n: row for row in _rank((line.feed for line in lines if _competes(line)), scores, now_ms)}
+        made = {line.feed.n: self._make(line) for line in lines}
+        members = {n: each.member for n, each in made.items()}
+        scores = {n: each.score for n, each in made.items() if _competes(each.line)}
+        rows = {row.n: row for row in self._rank((line for line in lines if _competes(line)), scores, now_ms)}
         figures = {} if metric == "effort" else {n: Figured(n, shown(metric, score)) for n, score in scores.items()}
         teams = self._teams_of(lines, scores) if self._has_teams else ()
         turned = metric != self._told_metric
@@ -228,8 +249,42 @@ class Board:
             teams=teams if teams != self._teams else None,
         )
         self._rows, self._members, self._figures, self._told_metric = rows, members, figures, metric
-        self._teams = teams
+        self._teams, self._made = teams, made
         return changes
+
+    def _make(self, line: Line) -> _Made:
+        """What a beat makes of a line, unless the last one has."""
+        feed, metric = line.feed, self._metric
+        made = self._made.get(feed.n)
+        if made is not None and made.line is line and made.metric == metric:
+            return made
+        return _Made(line, member_of(line), metric, score_of(metric, feed.zone_ms, feed.figure))
+
+    def _rank(self, lines: Iterable[Line], scores: Mapping[int, int | None], now_ms: int) -> Iterator[Row]:
+        """The rows by rank; behind them those without a score, by number."""
+        unranked: list[Line] = []
+        scored: list[tuple[int, int, Line]] = []
+        for line in lines:
+            n = line.feed.n
+            score = scores[n]
+            if score is None:
+                unranked.append(line)
+            else:
+                scored.append((score, n, line))
+        for rank, _, line in ranked(scored):
+            yield self._row(line, rank, now_ms)
+        for line in sorted(unranked, key=lambda line: line.feed.n):
+            yield self._row(line, None, now_ms)
+
+    def _row(self, line: Line, rank: int | None, now_ms: int) -> Row:
+        """A row: the last beat's where nothing has changed, made of it where only the rank has."""
+        feed = line.feed
+        row, made = self._rows.get(feed.n), self._made.get(feed.n)
+        if row is None or made is None or made.line is not line or row.freshness != _freshness(feed, now_ms):
+            return row_of(feed, rank, now_ms)
+        if row.rank == rank:
+            return row
+        return Row(row.n, rank, row.bpm, row.percent, row.zone, row.effort, row.freshness)
 
     def _teams_of(self, lines: Iterable[Line], scores: Mapping[int, int | None]) -> tuple[TeamRow, ...]:
         in_teams = {line.feed.n: line.feed.team for line in lines if line.feed.team is not None and _competes(line)}
@@ -241,7 +296,8 @@ class Board:
 
     def seen(self) -> list[Line]:
         """Everybody whom these eyes see, as merged right now."""
-        lines = [self._merge(of_member) for of_member in self._entries.values()]
+        merged = self._merged
+        lines = [merged.get(account_id) or self._line(account_id) for account_id in self._entries]
         if not self._showings and self._eyes is ROOM:
             return lines
         return [line for line in lines if self._sees(line.feed)]
@@ -260,8 +316,8 @@ class Board:
 
     def here(self) -> Iterator[ShareEntry]:
         """Everybody who is present, whoever sees them."""
-        for of_member in self._entries.values():
-            line = self._merge(of_member)
+        for account_id in self._entries:
+            line = self._line(account_id)
             if line.present:
                 yield line.feed
 
@@ -290,6 +346,12 @@ class Board:
         """One member, as merged right now and called as these eyes may call them, whether or not they see a line of them."""
         line = self.line(account_id)
         return None if line is None else member_of(line)
+
+    def _line(self, account_id: AccountId) -> Line:
+        line = self._merged.get(account_id)
+        if line is None:
+            line = self._merged[account_id] = self._merge(self._entries[account_id])
+        return line
 
     def _merge(self, of_member: dict[str, ShareEntry]) -> Line:
         feed = max(of_member.items(), key=_precedence)[1]
@@ -331,29 +393,9 @@ def member_of(line: Line) -> Member:
     return Member(n=feed.n, account_id=account_id, name=feed.name, role=feed.role, present=line.present, team=feed.team)
 
 
-def _rank(feeds: Iterable[ShareEntry], scores: Mapping[int, int | None], now_ms: int) -> Iterator[Row]:
-    """The rows by rank; behind them those without a score, by number."""
-    unranked: list[ShareEntry] = []
-    scored: list[tuple[int, int, ShareEntry]] = []
-    for feed in feeds:
-        score = scores[feed.n]
-        if score is None:
-            unranked.append(feed)
-        else:
-            scored.append((score, feed.n, feed))
-    for rank, _, feed in ranked(scored):
-        yield row_of(feed, rank, now_ms)
-    for feed in sorted(unranked, key=lambda feed: feed.n):
-        yield row_of(feed, None, now_ms)
-
-
 def row_of(feed: ShareEntry, rank: int | None, now_ms: int) -> Row:
     """The row that an entry makes. Who shows only their zone has contact as long as there is one."""
-    age_ms = None if feed.at_ms is None or feed.finished else max(now_ms - feed.at_ms, 0)
-    freshness = freshness_of(age_ms)
-    if freshness == "live" and feed.bpm is None and not _tells_zone_only(feed):
-        # The strap itself says that it has no contact: no need to wait three seconds to believe it.
-        freshness = "stale"
+    freshness = _freshness(feed, now_ms)
     live = freshness == "live"
     return Row(
         n=feed.n,
@@ -364,3 +406,11 @@ def row_of(feed: ShareEntry, rank: int | None, now_ms: int) -> Row:
         effort=round(weight(feed.zone_ms) / 60_000, 1),
         freshness=freshness,
     )
+
+
+def _freshness(feed: ShareEntry, now_ms: int) -> Freshness:
+    freshness = freshness_of(None if feed.at_ms is None or feed.finished else max(now_ms - feed.at_ms, 0))
+    if freshness == "live" and feed.bpm is None and not _tells_zone_only(feed):
+        # The strap itself says that it has no contact: no need to wait three seconds to believe it.
+        return "stale"
+    return freshness

@@ -37,7 +37,7 @@ class Looking:
         self._seen: dict[ClassId, dict[LoginId, set[int]]] = {}
         self._waiting: list[Entry] = []
         self._lost = 0
-        rooms.on_look = self._looks
+        rooms.cockpits.on_look = self._looks
 
     async def run(self) -> None:
         """Write what waits, until cancelled; while the database is away it waits."""

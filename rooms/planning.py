@@ -32,7 +32,7 @@ class Planning:
         self._needs: Final = needs
         self._unknown: Final = NOTHING_NEEDED if needs is None else CoachPlan(needs, "unknown")
         self._known: dict[AccountId, CoachPlan] = {}
-        rooms.plan_of = self.plan_of
+        rooms.cockpits.plan_of = self.plan_of
 
     def plan_of(self, account_id: AccountId) -> CoachPlan:
         """How it stands with somebody, as of the last look."""

@@ -35,7 +35,6 @@ from realtime.wire import (
     BoardFiltered,
     BoardSnapshot,
     ClassEndedView,
-    CockpitSnapshot,
     LobbyView,
     Missed,
     RoomJoin,
@@ -47,6 +46,7 @@ from realtime.wire import (
     StepsProgress,
 )
 from rooms.audience import LET_IN_EVENT, REMOVED_EVENT, audience_of, removal_of
+from rooms.cockpits import Cockpits
 from rooms.filtering import Filter
 from rooms.friendships import Friendships
 from rooms.knocking import Knocking
@@ -54,9 +54,6 @@ from rooms.named_now import retold
 from rooms.room import Room, channel_of, view_of
 from rooms.screen import Screen
 from rooms.seating import admit, admit_rider, seat
-from services.access.policy import Reason
-from services.classes.coach_plan import NOTHING_NEEDED, CoachPlan
-from services.classes.leading import may_see_heart_rate
 from services.classes.live_class import LiveClass, Membership, may_enter
 from services.classes.metric import Basis
 from services.classes.showing import Showing
@@ -85,6 +82,8 @@ STEPS_EVERY_S: Final = 1.0
 """How often an athlete and the coach are told of steps: as often as a heart rate comes."""
 COCKPIT_EVERY_S: Final = 0.5
 """How often a coach is told who needs them, on a beat: attention is measured in seconds, and a heart rate comes once in one."""
+AT_ONCE_S: Final = 0.002
+"""A beat that has taken so long lets others have their turn before it goes on: what must arrive does not wait for all boards."""
 FORGET_ROOM_AFTER_S: Final = 60.0
 SETTLE_TIMEOUT_S: Final = 3.0
 SAY_AGAIN_MS: Final = 1_000
@@ -99,8 +98,6 @@ JoinNoted = Callable[[Connection, ClassId, RoomJoin], Awaitable[None]]
 OnReset = Callable[[Room, str], None]
 WithheldFrom = Callable[[Room, Frame], Collection[Connection]]
 OnLoad = Callable[[Room], None]
-OnLook = Callable[[Caller, Room], None]
-PlanOf = Callable[[AccountId], CoachPlan]
 
 
 @dataclass(slots=True)
@@ -121,8 +118,7 @@ class Rooms:
     """All rooms of this node. `flush` commits what streams have sent; set by the wiring (see `streams.py`). `on_join` is
     awaited before a join is answered (see `comebacks.py`); `on_reset` hears that events of a room may have been missed here, up to
     a position (see `clocks.py`); `on_load` gets each room before anybody is seated (see `tapes.py`);
-    `on_look` hears who is about to be shown the cockpit of a room (see `looking.py`), `plan_of` says whether they have what the
-    installation asks of coaches (see `planning.py`); `withheld_from` says who in a room here is not to get an event that was said
+    `withheld_from` says who in a room here is not to get an event that was said
     there (see `screening.py`). Without a `presence` of all nodes, who is there is
     known of this process alone; without `limits` of all nodes, this one counts by itself."""
 
@@ -162,8 +158,7 @@ class Rooms:
         self.on_reset: OnReset = _nothing_in_doubt
         self.withheld_from: WithheldFrom = _withheld_from_nobody
         self.on_load: OnLoad = _nobody_records
-        self.on_look: OnLook = _nobody_notes_looks
-        self.plan_of: PlanOf = _nothing_needed
+        self.cockpits: Final = Cockpits(node.hub, self._follow_for_coach)
         self.statistics: Final = RoomsStatistics()
         node.listen(Share, self._merge)
         node.listen(WholeWanted, self._want_whole)
@@ -551,9 +546,13 @@ class Rooms:
             self.publish_shares()
             shared = self._clock.monotonic()
             await self._clock.sleep(max(began + ahead - shared, 0.0))
-            resumed = self._clock.monotonic()
-            self.broadcast_boards()
-            self.statistics.beat_seconds = shared - began + self._clock.monotonic() - resumed
+            spent, since = shared - began, self._clock.monotonic()
+            for _ in self._boards():
+                if self._clock.monotonic() - since >= AT_ONCE_S:
+                    spent += self._clock.monotonic() - since
+                    await asyncio.sleep(0)
+                    since = self._clock.monotonic()
+            self.statistics.beat_seconds = spent + self._clock.monotonic() - since
 
     def beat(self) -> None:
         """A whole beat at once."""
@@ -579,7 +578,12 @@ class Rooms:
         self._whole_wanted.clear()
 
     def broadcast_boards(self) -> None:
-        """Every board to its members."""
+        """Every board to its members, all at once."""
+        for _ in self._boards():
+            pass
+
+    def _boards(self) -> Iterator[None]:
+        """Every board to its members, part after part: between two of them others may have their turn."""
         now_ms, now = self._clock.wall_ms(), self._clock.monotonic()
         steps_due = now >= self._next_steps
         if steps_due:
@@ -590,10 +594,13 @@ class Rooms:
         for room in list(self._rooms.values()):
             room.forget_silent_nodes(self.node.gone)
             self._tell(room, now_ms)
+            yield
             if steps_due:
                 self._tell_steps(room, now_ms)
+                yield
             if cockpit_due:
-                self._tell_cockpit(room, now_ms)
+                self.cockpits.tell(room, now_ms)
+                yield
             self._forget_if_idle(room, now)
         self.statistics.beats += 1
         self.statistics.rooms = len(self._rooms)
@@ -637,68 +644,10 @@ class Rooms:
             elif account_id in moved:
                 connection.push(frame((moved[account_id],)), key=key)
 
-    def _tell_cockpit(self, room: Room, now_ms: int) -> None:
-        """To those who lead the class, what changed of all its athletes; to those of them who lack what they need for it, that."""
-        coaches = self._who_may_see(room)
-        self._tell_lacking(room, set(room.coaches_here()) - set(coaches), now_ms)
-        if not coaches:
-            room.cockpit.rest()
-            return
-        changes = room.cockpit.refresh(room.lines_for_coach(), room.stepping.targets(now_ms), now_ms)
-        newcomers = room.cockpit.newcomers(coaches)
-        key = f"cockpit {room.channel}"
-        for connection_id in coaches:
-            connection = self.node.hub.get(connection_id)
-            if connection is None:
-                continue
-            if room.coaches_channel not in connection.channels:  # leads the class since they came
-                self._follow_for_coach(connection, room)
-            self.on_look(connection.caller, room)
-            if connection_id in newcomers:
-                connection.push(room.cockpit.snapshot_frame(now_ms), key=key)
-            elif changes is not None:
-                connection.push(changes, key=key, whole=lambda: room.cockpit.snapshot_frame(now_ms))
-        self._tell_receipts(room, coaches if room.cues.add_up(room.board.receipts()) else newcomers, now_ms)
-
-    def _who_may_see(self, room: Room) -> tuple[str, ...]:
-        """The connections of those who lead the class and may see heart rates in it. Who of the athletes agrees, the nodes that
-        know their figures first-hand decide by the same consent, before they tell (rooms/redaction.py)."""
-        return tuple(each for each in room.coaches_here() if self._sees(room, each) == "allowed")
-
-    def _sees(self, room: Room, connection_id: str) -> Reason | None:
-        """Whether whoever leads the class sees hearts in it, and if not, why; None for who has gone."""
-        connection = self.node.hub.get(connection_id)
-        if connection is None:
-            return None
-        caller = connection.caller
-        return may_see_heart_rate(room.live, caller, None, self.plan_of(caller.account_id)).reason
-
-    def _tell_lacking(self, room: Room, shown_nothing: Collection[str], now_ms: int) -> None:
-        """Say once that a cockpit is empty because of what its coach lacks; not before that was looked up."""
-        lacking: dict[str, str] = {}
-        for connection_id in shown_nothing:
-            connection = self.node.hub.get(connection_id)
-            if connection is not None and self._sees(room, connection_id) == "plan_missing":
-                plan = self.plan_of(connection.caller.account_id)
-                if plan.needs is not None and plan.lacks != "unknown":
-                    lacking[connection_id] = plan.needs
-        for connection_id in room.cockpit.newly_lacking(lacking):
-            connection = self.node.hub.get(connection_id)
-            if connection is not None:
-                empty = CockpitSnapshot(room.live.id, now_ms, (), (), needs=lacking[connection_id])
-                connection.push(event_frame("cockpit.snapshot", empty), key=f"cockpit {room.channel}")
-
     def leading_here(self) -> set[AccountId]:
         """The accounts that are connected to a room through this node and lead its class."""
         callers = (self.node.hub.get(each) for room in self._rooms.values() for each in room.coaches_here())
         return {connection.caller.account_id for connection in callers if connection is not None}
-
-    def _tell_receipts(self, room: Room, coaches: Iterable[str], now_ms: int) -> None:
-        frame = room.cues.receipts_frame(now_ms)
-        for connection_id in coaches:
-            connection = self.node.hub.get(connection_id)
-            if connection is not None and frame is not None:
-                connection.push(frame, key=f"cues {room.channel}")
 
     def _forget_if_idle(self, room: Room, now: float) -> None:
         if room.feeds or room.has_connections() or self.node.count(room.channel):
@@ -778,15 +727,6 @@ def ended_view(live: LiveClass) -> ClassEndedView:
 
 async def _nobody_notes(connection: Connection, class_id: ClassId, request: RoomJoin) -> None:
     """Nobody keeps records of who is in which room."""
-
-
-def _nobody_notes_looks(caller: Caller, room: Room) -> None:
-    """Nobody is told who leads a class and sees the hearts in it."""
-
-
-def _nothing_needed(account_id: AccountId) -> CoachPlan:
-    """Nothing is asked of coaches."""
-    return NOTHING_NEEDED
 
 
 def _nobody_records(room: Room) -> None:

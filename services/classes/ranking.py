@@ -5,6 +5,8 @@ Effort is compared in whole zone-milliseconds, free of rounding. Equal effort sh
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import count
+from operator import mul
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -12,7 +14,7 @@ T = TypeVar("T")
 
 def weight(zone_ms: Iterable[int]) -> int:
     """Points times 60 000 as a whole number: what ranks are decided by."""
-    return sum(zone * ms for zone, ms in enumerate(zone_ms))
+    return sum(map(mul, count(), zone_ms))
 
 
 def ranked(efforts: Iterable[tuple[int, int, T]]) -> Iterator[tuple[int, int, T]]:

@@ -174,6 +174,25 @@ def test_what_a_room_says_twice_in_one_turn_is_joined_once_for_all() -> None:
     assert (turn.writes, turn.frames, turn.bytes_out) == (3, 7, sum(len(data) for (data,) in written))
 
 
+def test_what_must_arrive_is_joined_once_for_all_to_the_board_that_waits() -> None:
+    turn = Turn()
+    hub, members = Hub(turn), [build.connection(name) for name in "abc"]
+    for member in members:
+        hub.add(member)
+        hub.join(member, "room")
+    written = [build.clear(member, turn) for member in members]
+
+    async def say() -> None:
+        hub.broadcast("room", build.changes(1))
+        hub.broadcast("room", build.must(2))
+        await asyncio.sleep(0)
+
+    asyncio.run(say())
+    assert [data for (data,) in written] == [build.changes(1).ws + build.must(2).ws] * 3
+    assert written[0][0] is written[1][0] is written[2][0]
+    assert (turn.writes, turn.frames) == (3, 6)
+
+
 _said = st.lists(
     st.tuples(st.sampled_from(["a", "b", "both", "all"]), st.sampled_from(["must", "changes", "large"])), max_size=12
 )

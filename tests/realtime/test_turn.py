@@ -3,7 +3,7 @@
 import asyncio
 
 from realtime.disconnect import DRAINING
-from realtime.turn import EAGER_BYTES, Turn
+from realtime.turn import EAGER_BYTES, SLICE_BYTES, WRITE_COSTS, Turn
 from tests.realtime import build
 
 
@@ -57,6 +57,55 @@ async def test_patience_ends_by_itself() -> None:
         while not written:
             await asyncio.sleep(0.001)
     assert written == [build.changes(1).ws]
+
+
+async def test_boards_for_many_leave_in_slices_between_which_others_have_their_turn() -> None:
+    turn = Turn(patience_s=0)
+    board = build.changes(1, rows=1_000)
+    crowd = [build.connection(f"{number}") for number in range(3 * SLICE_BYTES // board.size)]
+    written = [build.clear(one, turn) for one in crowd]
+    for one in crowd:
+        one.push(board)
+    await asyncio.sleep(0)
+    assert 0 < sum(map(len, written)) < len(crowd) / 2
+    crowd[-1].push(build.must())
+    await asyncio.sleep(0)
+    assert written[-1] == [board.ws + build.must().ws], "what must arrive takes its board along, and waits for no other"
+    assert written[-2] == []
+    for one in crowd:
+        one.push(build.changes(2))
+    for _ in range(9):
+        await asyncio.sleep(0)
+    assert {b"".join(data) for data in written[:-1]} == {board.ws + build.changes(2).ws}
+    assert written[-1] == [board.ws + build.must().ws, build.changes(2).ws]
+    assert turn.frames == 2 * len(crowd) + 1
+
+
+async def test_many_small_boards_are_a_slice_as_well() -> None:
+    turn = Turn(patience_s=0)
+    crowd = [build.connection(f"{number}") for number in range(2 * SLICE_BYTES // WRITE_COSTS)]
+    written = [build.clear(one, turn) for one in crowd]
+    for one in crowd:
+        one.push(build.changes(1))
+    await asyncio.sleep(0)
+    assert 0 < sum(map(len, written)) <= SLICE_BYTES // WRITE_COSTS
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert sum(map(len, written)) == len(crowd)
+
+
+def test_before_a_stop_everything_is_written_where_no_loop_turns_any_more() -> None:
+    turn = Turn(patience_s=3600)
+    crowd = [build.connection(f"{number}") for number in range(3)]
+    written = [build.clear(one, turn) for one in crowd]
+
+    async def say() -> None:
+        for one in crowd:
+            one.push(build.changes(1, rows=SLICE_BYTES // 20))
+
+    asyncio.run(say())
+    turn.flush()
+    assert [len(data) for data in written] == [1, 1, 1]
 
 
 async def test_a_connection_that_says_a_lot_in_one_turn_is_written_early() -> None:

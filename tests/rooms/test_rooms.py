@@ -1,6 +1,7 @@
 """A live class as its members see it: on one node, on two, and after a restart."""
 
 import asyncio
+import itertools
 import uuid
 
 import msgspec
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime.codec import Frame
 from realtime.limits import MAX_ROOMS
 from realtime.wire import BoardChanges, BoardSnapshot, Row
-from rooms.rooms import SHARE_AHEAD, until_beat
+from rooms.rooms import AT_ONCE_S, SHARE_AHEAD, until_beat
 from services.kernel.ids import ClassId
 from services.kernel.problems import ClassNotFound, ClassOver, Forbidden, NotInRoom, TooManyRooms
 from services.training.sample import Sample
@@ -306,3 +308,31 @@ async def test_a_connection_is_in_so_many_rooms_at_once_and_no_more(world: World
     node.rooms.leave(connection, rooms[0])
     await node.join(connection, codes[-1], "coach")
     assert len(connection.rooms) == MAX_ROOMS
+
+
+@pytest.mark.parametrize(("part_s", "between"), [(AT_ONCE_S, ["others"]), (0.0, [])])
+async def test_a_long_beat_lets_others_have_their_turn_between_two_boards(
+    world: World, monkeypatch: pytest.MonkeyPatch, part_s: float, between: list[str]
+) -> None:
+    node = world.node()
+    coach = await world.person("Mia", coach=True)
+    for title in ("Hill ride", "Sprints"):
+        live = await node.create_class(coach, title)
+        await node.join(node.connect(coach), live.code, "coach")
+    done: list[str] = []
+    took_s = itertools.count(world.clock.monotonic(), part_s)
+
+    def broadcast(channel: str, frame: Frame, **_: object) -> int:
+        done.append("board")
+        asyncio.get_running_loop().call_soon(done.append, "others")
+        return 1
+
+    beating = asyncio.ensure_future(node.rooms.run())
+    await world.clock.advance(0)
+    monkeypatch.setattr(node.node, "broadcast", broadcast)
+    monkeypatch.setattr(world.clock, "monotonic", lambda: next(took_s))
+    await world.clock.advance(0.5)
+    beating.cancel()
+    boards = [at for at, what in enumerate(done) if what == "board"]
+    assert len(boards) >= 2
+    assert done[boards[0] + 1 : boards[1]] == between
