@@ -25,7 +25,7 @@ from tests.benchmarks.nodes import back_run, nodes_run
 from tests.benchmarks.proc import wait_for_quiet
 from tests.benchmarks.render import page, render
 from tests.benchmarks.replay import CLASSES, measure
-from tests.benchmarks.results import COMMAND, FILE, AnotherMachine, Results, Scenario, joined, load, save
+from tests.benchmarks.results import COMMAND, FILE, Results, Scenario, joined, load, save
 from tests.benchmarks.scenarios import class_run, durable_run, fan_out_round, idle_pair
 from tests.benchmarks.sockets.__main__ import main as compare_sockets
 from tests.benchmarks.tasks.__main__ import main as compare_tasks
@@ -165,7 +165,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measure. 1 when samples or clients were lost, 2 when the results do not belong to those kept."""
+    """Measure. 1 when samples or clients were lost, 2 when those kept cannot be read."""
     args = parser().parse_args(argv)
     if args.page:
         return _page_anew()
@@ -183,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
     results = Results(COMMAND, here, {})
     try:
         kept = joined(load() if args.only and not args.quick else None, results)
-    except (AnotherMachine, msgspec.DecodeError) as problem:
+    except msgspec.DecodeError as problem:
         print(problem, file=sys.stderr)
         return 2
     for name in chosen:

@@ -4,7 +4,7 @@ The text stands between two markers in a page that people write; a test compares
 can polish a figure by hand. Where several runs were made a figure is the median, with the smallest and the largest behind it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from loadtest.scenarios.lead import Led
@@ -50,7 +50,8 @@ def render(results: Results) -> str:
     """Everything between the markers."""
     parts = [_machine(results.command, results.machine)]
     for name, scenario in results.scenarios.items():
-        parts.append(f"### {name}\n\n{_noise(scenario)}\n\n{_scenario(scenario)}")
+        where = _elsewhere(scenario.machine, results.machine)
+        parts.append(f"### {name}\n\n{_noise(scenario)}{where}\n\n{_scenario(scenario)}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -70,11 +71,30 @@ def _scenario(scenario: Scenario) -> str:
 
 
 def _machine(command: str, machine: Machine) -> str:
-    libraries = ", ".join(f"{name} {version}" for name, version in machine.libraries.items())
     return (
-        f"Command: `{command}`. Machine: {machine.cpu}, {machine.cores} of {machine.cores_there} cores used, "
-        f"{machine.memory_gib:g} GiB, data on {machine.disk}, {machine.kernel}, {machine.python}.\n\nLibraries: {libraries}."
+        f"Command: `{command}`. Machine, where a scenario names no other: {_of_machine(machine)}.\n\nLibraries: "
+        f"{_listed(machine.libraries)}."
     )
+
+
+def _of_machine(machine: Machine) -> str:
+    return (
+        f"{machine.cpu}, {machine.cores} of {machine.cores_there} cores used, {machine.memory_gib:g} GiB, data on {machine.disk}, "
+        f"{machine.kernel}, {machine.python}"
+    )
+
+
+def _listed(libraries: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in libraries.items())
+
+
+def _elsewhere(there: Machine | None, here: Machine) -> str:
+    """What a scenario says of its machine, if it is another one."""
+    if there is None:
+        return ""
+    others = {name: version for name, version in there.libraries.items() if here.libraries.get(name) != version}
+    libraries = f"; {_listed(others)}" if others else ""
+    return f" On another machine: {_of_machine(there)}{libraries}."
 
 
 def _noise(scenario: Scenario) -> str:

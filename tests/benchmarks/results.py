@@ -1,7 +1,8 @@
 """What was measured, run by run, as it stands in docs/performance/results.json.
 
 Every run is kept, not only medians, so that anybody can see the noise. Each scenario bears its own stamp: one that was
-measured again alone (`--only`) may belong to a later commit than its neighbours, but not to another machine.
+measured again alone (`--only`) may belong to a later commit than its neighbours, and to another machine, which it then names: each
+scenario is a table of its own, and all its runs were made on one machine.
 """
 
 from pathlib import Path
@@ -15,15 +16,6 @@ from tests.benchmarks.machine import ROOT, Machine, Stamp
 
 FILE: Final = ROOT / "docs" / "performance" / "results.json"
 COMMAND: Final = "make bench"
-
-
-class AnotherMachine(Exception):  # noqa: N818 - what it says
-    """Results of two machines do not belong into one table."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "docs/performance/results.json was measured on another machine or with other libraries; measure everything: make bench"
-        )
 
 
 StartKind = Literal["cold", "warm", "warm, with the demo class"]
@@ -226,9 +218,11 @@ class ReplayRun(msgspec.Struct, frozen=True):
 
 
 class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All runs of one scenario; only the list of its own kind is filled."""
+    """All runs of one scenario; only the list of its own kind is filled. `machine`: where it was measured, if not where the file
+    says."""
 
     stamp: Stamp
+    machine: Machine | None = None
     starts: tuple[StartRun, ...] = ()
     classes: tuple[ClassRun, ...] = ()
     durables: tuple[DurableRun, ...] = ()
@@ -241,7 +235,7 @@ class Scenario(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Results(msgspec.Struct, frozen=True):
-    """The file: what was measured on which machine, by which command."""
+    """The file: what was measured on which machine, by which command. A scenario may name another machine."""
 
     command: str
     machine: Machine
@@ -260,9 +254,12 @@ def save(results: Results, path: Path = FILE) -> None:
 
 
 def joined(kept: Results | None, new: Results) -> Results:
-    """Kept results with the new scenarios in place of the old ones. Raises AnotherMachine."""
+    """Kept results with the new scenarios in place of the old ones. The machine of the file is that of the newest."""
     if kept is None:
         return new
-    if kept.machine != new.machine:
-        raise AnotherMachine
-    return msgspec.structs.replace(new, scenarios=kept.scenarios | new.scenarios)
+    scenarios = dict(new.scenarios)
+    for name, scenario in kept.scenarios.items():
+        if name not in scenarios:
+            there = scenario.machine or kept.machine
+            scenarios[name] = msgspec.structs.replace(scenario, machine=None if there == new.machine else there)
+    return msgspec.structs.replace(new, scenarios={name: scenarios[name] for name in kept.scenarios | new.scenarios})

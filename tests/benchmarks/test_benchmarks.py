@@ -30,7 +30,6 @@ from tests.benchmarks.ranges import range_of, ratios
 from tests.benchmarks.render import BEGIN, END, led_verdict, page, render, verdict
 from tests.benchmarks.results import (
     AnnounceRun,
-    AnotherMachine,
     ClassRun,
     DurableRun,
     FanOutRun,
@@ -362,11 +361,22 @@ def test_measuring_one_scenario_again_keeps_the_others() -> None:
     assert joined(None, results(b=new)).scenarios == {"b": new}
 
 
-def test_results_of_two_machines_are_never_mixed() -> None:
-    elsewhere = msgspec.structs.replace(MACHINE, cpu="Abacus 4000")
+def test_a_scenario_that_was_measured_elsewhere_says_where() -> None:
+    scenario = Scenario(STAMP, classes=(class_run(200),))
+    name, version = next(iter(MACHINE.libraries.items()))
+    libraries = MACHINE.libraries | {name: "0.1"}
+    elsewhere = msgspec.structs.replace(MACHINE, cpu="Abacus 4000", libraries=libraries)
 
-    with pytest.raises(AnotherMachine, match="make bench"):
-        joined(results(), Results("make bench", elsewhere, {}))
+    both = joined(results(a=scenario, b=scenario), Results("make bench", elsewhere, {"b": scenario}))
+    assert (both.machine, both.scenarios["a"].machine, both.scenarios["b"].machine) == (elsewhere, MACHINE, None)
+    of_a, of_b = render(both).split("### a")[1].split("### b")
+    assert f"On another machine: {MACHINE.cpu}" in of_a
+    assert f"{name} {version}" in of_a
+    assert "machine" not in of_b
+    assert list(both.scenarios) == ["a", "b"]
+
+    back = joined(both, results(b=scenario))
+    assert (back.machine, back.scenarios["a"].machine, back.scenarios["b"].machine) == (MACHINE, None, None)
 
 
 def test_the_published_page_says_what_the_published_results_say() -> None:
