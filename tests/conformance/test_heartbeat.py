@@ -119,11 +119,37 @@ async def test_the_beat_does_not_depend_on_how_long_an_answer_may_take(
     http: aiohttp.ClientSession, timeout: float
 ) -> None:
     async with open_echo(ping_timeout=timeout) as echo, open_line(http, echo.url) as socket:
+        await echo.pass_time(LATE_S)
         for _ in range(3):
-            await echo.pass_time(PING_INTERVAL_S + LATE_S)
+            await echo.pass_time(PING_INTERVAL_S)
             await socket.send("4")
             assert [await socket.receive(), await socket.receive()] == ["2", "4"]
             await socket.send("3")
+
+
+async def test_the_beat_does_not_depend_on_when_an_answer_comes(http: aiohttp.ClientSession) -> None:
+    async with open_echo(ping_timeout=60.0) as echo, open_line(http, echo.url) as socket:
+        await echo.pass_time(LATE_S)
+        for _ in range(3):
+            await echo.pass_time(PING_INTERVAL_S / 2)
+            await socket.send("3")
+            await echo.pass_time(PING_INTERVAL_S / 2)
+            await socket.send("4")
+            assert [await socket.receive(), await socket.receive()] == ["2", "4"]
+
+
+async def test_after_an_answer_that_took_longer_than_the_interval_the_next_ping_comes_at_once(
+    http: aiohttp.ClientSession,
+) -> None:
+    async with open_echo(ping_timeout=60.0) as echo, open_line(http, echo.url) as socket:
+        await echo.pass_time(3 * PING_INTERVAL_S)
+        await socket.send("4")
+        assert [await socket.receive(), await socket.receive()] == ["2", "4"], "one ping at a time"
+        await socket.send("3")
+        await socket.send("4")
+        assert await socket.receive() == "4"
+        await echo.pass_time(LATE_S)
+        assert await socket.receive() == "2"
 
 
 async def test_on_a_real_clock_the_beat_is_the_same(http: aiohttp.ClientSession) -> None:

@@ -1,8 +1,9 @@
 """The clockwork of a link: pings, and every other deadline.
 
 All deadlines of a link together are one entry in the engine's timer wheel. When it comes due, `check` looks at
-each of them once and says when to look again. So an open link costs two visits per ping interval and nothing in
-between, and a pong that comes in a comparison. All times are monotonic: a corrected wall clock drops nobody.
+each of them once and says when to look again. So an open link costs one visit per ping interval, two where the
+timeout is the shorter of both, and nothing in between; a pong that comes in leaves the wheel alone. All times are
+monotonic: a corrected wall clock drops nobody.
 
 The server pings, the client answers (Engine.IO 4). Only the answer counts: a client that talks on without ever
 answering a ping does not read what it is sent.
@@ -38,7 +39,7 @@ def check(link: "Link", now: float) -> None:
     """Look at every deadline once; ask to be called again."""
     due = _check_open(link, now) if link.ended_at is None else _check_ended(link, now, link.ended_at)
     if due is not None:
-        link.look_at(due)
+        link.engine.wheel.put(link, due)
 
 
 def check_answer(link: "Link", now: float) -> None:
@@ -47,16 +48,15 @@ def check_answer(link: "Link", now: float) -> None:
         link.end(SILENT)
 
 
-def answered(link: "Link") -> None:
-    """The last ping was answered."""
-    now = link.engine.clock.monotonic()
-    if link.pinged_at is not None:
-        link.rtt_s = now - link.pinged_at
-        link.engine.note_rtt(link.rtt_s)
+def answered(link: "Link", pinged_at: float, now: float) -> None:
+    """The ping of `pinged_at` was answered. The next one comes when it would have come anyway."""
+    link.rtt_s = rtt_s = now - pinged_at
+    link.engine.note_rtt(rtt_s)
     link.pinged_at = None
     link.answer_due = math.inf
-    link.ping_due = now + link.engine.ping_interval_s
-    link.look_at(link.ping_due)
+    if link.ping_due <= now:
+        # The answer took longer than the interval: the wheel waits for its deadline, which is off.
+        link.look_at(now)
 
 
 def _check_ended(link: "Link", now: float, ended_at: float) -> float | None:
@@ -126,11 +126,13 @@ def _beat(link: "Link", now: float) -> float | None:
     if now < link.ping_due:
         return link.ping_due
     # The wheel is a tick late at most, which the peer is not given on top. More than that is our fault, and it is.
-    link.answer_due = max(link.ping_due, now - 2 * engine.tick_s) + engine.ping_timeout_s
+    pinged = max(link.ping_due, now - 2 * engine.tick_s)
+    link.answer_due = pinged + engine.ping_timeout_s
+    link.ping_due = pinged + engine.ping_interval_s
     link.pinged_at = now
     engine.pings += 1
     if link.line is not None and not link.line.blocked and not link.line.closing:
         link.line.write(_PING)
     else:
         link.put(TEXT, b"2", first=True)
-    return link.answer_due
+    return min(link.answer_due, link.ping_due)

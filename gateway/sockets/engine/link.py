@@ -309,10 +309,19 @@ class Link:
                     self.wait_for(waiting)
         elif len(packet) != 1 or kind not in (_CLOSE, _PONG, _NOOP):
             self.malformed()
-        elif kind == _PONG and self.pinged_at is not None:
-            heartbeat.answered(self)
+        elif kind == _PONG:
+            self.ponged(now)
         elif kind == _CLOSE:
             self.close("client")
+        else:
+            self.bother()
+
+    def ponged(self, now: float) -> None:
+        """A pong that was read at `now`. One that nobody asked for costs an allowance."""
+        if self.ended_at is not None:
+            return
+        if self.pinged_at is not None:
+            heartbeat.answered(self, self.pinged_at, now)
         else:
             self.bother()
 

@@ -50,6 +50,9 @@ _TEXT_FRAME: Final = 0x80 | TEXT
 _MASKED: Final = 0x80
 _LONG: Final = _MASKED | 126
 """The length stands in the next two bytes, and the mask behind them."""
+_PONG: Final = ord("3")
+_PONG_BYTES: Final = 7
+"""A frame with the one byte of a pong: head, mask, and that."""
 
 
 class WebSocketLine(asyncio.Protocol):
@@ -109,6 +112,11 @@ class WebSocketLine(asyncio.Protocol):
         limit, receive, monotonic = engine.max_payload, engine.receive, engine.monotonic
         engine.bytes_in += end
         now = monotonic()
+        if end == _PONG_BYTES and _is_pong(data) and not (self.probing or self.closing):
+            # All that an idle client ever says.
+            engine.frames_in += 1
+            link.ponged(now)
+            return
         while end - at >= 6:
             # A whole, masked text frame without fragments: nearly everything. All else goes to the reader.
             first, length, mask = _head(data, at)
@@ -298,6 +306,10 @@ class WebSocketLine(asyncio.Protocol):
         """Both have said goodbye: let the last bytes go, then close."""
         if self._transport is not None:
             self._transport.close()
+
+
+def _is_pong(data: bytes) -> bool:
+    return data[0] == _TEXT_FRAME and data[1] == _MASKED | 1 and data[2] ^ data[6] == _PONG
 
 
 def _is_utf8(packet: bytearray) -> bool:
