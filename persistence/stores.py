@@ -51,6 +51,7 @@ from persistence.outbox import Outbox
 from persistence.pairings import Pairings
 from persistence.personal_rows import PersonalRows
 from persistence.phones import Phones
+from persistence.places import Places
 from persistence.reports import Reports
 from persistence.safety import Safety
 from persistence.schedule import Schedule
@@ -118,6 +119,7 @@ class Stores:
         self.heats: Final = Heats(tx)
         self.blocks: Final = Blocks(tx)
         self.friends: Final = Friends(tx)
+        self.places: Final = Places(tx)
         self.moderation: Final = Moderation(tx)
         self.reports: Final = Reports(tx)
         self.streams: Final = Streams(tx, sealing)

@@ -54,6 +54,7 @@ from services.social.reaction import Reaction
 from services.social.reports import ReportReason
 from services.tasks.task import TaskView as TaskView
 from services.training.ftms_control import Pause, Simulation, Start, Stop, TargetPower, TargetResistance
+from services.training.location import Location
 from services.training.provenance import SensorKind
 from services.training.raw_sample import UUID_PATTERN
 from services.training.sample import ElapsedMs, Sample
@@ -140,7 +141,8 @@ class StreamOpen(Shape, frozen=True):
     `stream` a UUID made by the device, kept until the stream is finished; `class_code` the live class it feeds (none: a
     workout of one's own); `started_at_ms` the device's wall clock at t = 0, ms since 1970; `sensor` what feeds it, as far as the
     device knows: it decides which of several streams of one athlete the board believes. `team`, where the class has teams: as in
-    `room.join`, for a device that is its athlete's first way in.
+    `room.join`, for a device that is its athlete's first way in. `location`, where the device is, if its person agrees to tell: for
+    fair play, kept to a tenth of a degree for 30 days and shown to nobody; the first opening of a stream says it.
     """
 
     stream: StreamId
@@ -151,6 +153,7 @@ class StreamOpen(Shape, frozen=True):
     sensor: SensorKind | None = None
     traceparent: TraceParent | None = None
     team: TeamName | None = None
+    location: Location | None = None
 
 
 class StreamOpened(Shape, frozen=True):

@@ -218,6 +218,7 @@ from services.tasks.task import RecomputeWorkouts, TaskFile, TaskResult, TaskVie
 from services.training.ftms_control import TargetPower, encode_request
 from services.training.ghost import Ghost
 from services.training.heart_rate_frames import HeartRateMeasurement, encode_heart_rate
+from services.training.location import Location
 from services.training.physiology import Physiology
 from services.training.plausibility import RULES
 from services.training.sample import Motion, Sample
@@ -1131,7 +1132,13 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     wire.NotificationNew(notification=_notification, unread=1),
     wire.NotificationsRead(unread=0, up_to=_notification.id),
     wire.StreamOpen(
-        stream=_stream, started_at_ms=_START, class_code="K7WQ2M", device="chest strap", sport="cycling", sensor="strap"
+        stream=_stream,
+        started_at_ms=_START,
+        class_code="K7WQ2M",
+        device="chest strap",
+        sport="cycling",
+        sensor="strap",
+        location=Location(52.5, 13.4),
     ),
     wire.StreamOpened(stream=_stream, workout=_workout, epoch=1, next_seq=0, class_id=_class),
     wire.SampleBatch(stream=_stream, seq=0, samples=_samples),

@@ -1,4 +1,4 @@
-"""Comparing a workout with others: the same heart in two accounts, and two hearts in one.
+"""Comparing a workout with others: the same heart in two accounts, two hearts in one, and one person in two places.
 
 Nobody can compare all pairs, so three questions to an index say with whom it is worth it: who was out in the same hours with about
 the same mean heart rate, whose rates have the same fingerprint whenever that was, and what else the same person sent at that time.
@@ -7,6 +7,8 @@ shift by shift, with the event loop free in between. A pair of sketches of 45 mi
 pair of curves 77 ms for each clock, and both grow with the length: some two seconds at the worst for a class, twenty for twelve
 hours, and next to nothing for most people. In a class of thousands who all ride alike a copy may therefore hide among more than
 `MOST_NEAR` nearer means, unless it is one to the last bit.
+
+Places are few: those that this person's devices have told of workouts within the time in which nobody gets around the earth.
 
 Two clocks are tried: both from the beginning, as a copy that was started later is; and both by the wall clock, as a stream that is
 passed on live is.
@@ -17,15 +19,25 @@ in the order of their ids, like all others who lock several.
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from services.fairplay.judging import Examined, JudgingStores, VerdictStore, restand
-from services.kernel.ids import WorkoutId
+from services.kernel.ids import AccountId, WorkoutId
 from services.training.evidence import SKETCHED_S, SUSPICIOUS_PERCENT, alike_percent
+from services.training.location import Location
 from services.training.plausibility import Finding, judgement
-from services.training.plausibility_pairs import MAX_SHIFT_S, Curve, CurveTaker, near_percent, two_hearts
+from services.training.plausibility_pairs import (
+    MAX_SHIFT_S,
+    REACH_MS,
+    Curve,
+    CurveTaker,
+    Whereabouts,
+    near_percent,
+    two_hearts,
+    two_places,
+)
 from services.training.workouts import READ_AT_ONCE
 
 NEAR_BPM: Final = 12
@@ -41,6 +53,29 @@ class Pair(msgspec.Struct, frozen=True):
 
     other: WorkoutId
     finding: Finding
+
+
+class Elsewhere(NamedTuple):
+    """Where another workout of somebody began, and when."""
+
+    workout_id: WorkoutId
+    location: Location
+    began_ms: int
+
+
+class PlaceStore(Protocol):
+    """Where workouts began (persistence/places.py)."""
+
+    async def of(self, workout_id: WorkoutId) -> Location | None: ...
+    async def own_near(
+        self,
+        account_id: AccountId,
+        workout_id: WorkoutId,
+        began_ms: int,
+        reach_ms: int,
+        known: Sequence[WorkoutId],
+        limit: int,
+    ) -> list[Elsewhere]: ...
 
 
 class PairStore(VerdictStore, Protocol):
@@ -59,6 +94,8 @@ class ComparingStores(JudgingStores, Protocol):
 
     @property
     def verdicts(self) -> PairStore: ...
+    @property
+    def places(self) -> PlaceStore: ...
 
 
 async def compare(stores: ComparingStores, workout_id: WorkoutId, now_ms: int) -> int:
@@ -71,7 +108,7 @@ async def compare(stores: ComparingStores, workout_id: WorkoutId, now_ms: int) -
         return 0
     before = await stores.verdicts.pairs(workout_id)
     others = await _suspects(stores.verdicts, examined, [pair.other for pair in before])
-    pairs = await _found(stores, examined, others)
+    pairs = [*await _found(stores, examined, others), *await _elsewhere(stores.places, examined, before)]
     if not pairs and not before:
         return 0
     concerned = {pair.other for pair in (*before, *pairs)}
@@ -123,6 +160,24 @@ async def _found(stores: ComparingStores, examined: Examined, others: Iterable[E
             judged = judgement([("copied", await _likeness(mine, theirs, shifts))])
         pairs += [Pair(other.workout_id, finding) for finding in judged.findings]
     return pairs
+
+
+async def _elsewhere(store: PlaceStore, examined: Examined, before: Sequence[Pair]) -> list[Pair]:
+    """With which of this person's workouts they would have been in two places. What was found stands when the places of it are
+    forgotten."""
+    known = {pair.other: pair for pair in before if pair.finding.rule == "two_places"}
+    here = await store.of(examined.workout_id)
+    if here is None:
+        return list(known.values())
+    others = await store.own_near(
+        examined.account_id, examined.workout_id, examined.began_ms, REACH_MS, list(known), MOST_OWN
+    )
+    pairs: list[Pair] = []
+    for other in others:
+        known.pop(other.workout_id, None)
+        judged = two_places(Whereabouts(here, examined.began_ms), Whereabouts(other.location, other.began_ms))
+        pairs += [Pair(other.workout_id, finding) for finding in judged.findings]
+    return [*pairs, *known.values()]
 
 
 async def _likeness(one: Curve, other: Curve, shifts: Iterable[int]) -> float:

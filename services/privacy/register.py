@@ -454,6 +454,13 @@ REGISTER: Final[tuple[Entry, ...]] = (
         house="revision",
     ),
     entry(
+        "workout_places",
+        by("account_id"),
+        key="workout_id",
+        account="account_id",
+        personal="latitude longitude told_at",
+    ),
+    entry(
         "streams",
         by("account_id"),
         key="id workout_id class_id",

@@ -13,11 +13,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from statistics import median, pstdev
-from typing import Final
+from typing import Final, NamedTuple
 
-import msgspec
-
-from services.training.plausibility import Judgement, judgement
+from services.training.location import Location
+from services.training.plausibility import RULES, Judgement, judgement
 from services.training.sample import HOLD_MS, Sample
 
 NEAR_BPM: Final = 2
@@ -31,7 +30,12 @@ LOCK_BPM: Final = 3
 LOCK_CORRELATION: Final = 0.9
 EARTH_KM: Final = 6_371.0
 SAME_PLACE_KM: Final = 50.0
-"""Nearer than this nobody is suspected: what is known of a place is often only where its network is."""
+"""Nearer than this nobody is suspected: what is known of a place is a tenth of a degree, or only where its network is."""
+CLOCKS_APART_MS: Final = 60_000
+"""Nearer in time than this two moments count as so far apart: no two clocks agree better."""
+MS_PER_HOUR: Final = 3_600_000
+REACH_MS: Final = math.ceil(math.pi * EARTH_KM * MS_PER_HOUR / (RULES["two_places"].flagged or 1))
+"""Farther apart in time anybody may be anywhere: half the way around the earth at the speed that is flagged, 20 h."""
 
 Curve = Sequence[int | None]
 
@@ -124,26 +128,22 @@ def two_hearts(one: Curve, other: Curve) -> Judgement:
     return judgement([("two_hearts", median(apart) if len(apart) >= MIN_OVERLAP_S else 0)])
 
 
-class Whereabouts(msgspec.Struct, frozen=True):
-    """Where somebody was, in degrees, from when to when, both ms since 1970."""
+class Whereabouts(NamedTuple):
+    """Where somebody was, and when, ms since 1970."""
 
-    latitude: float
-    longitude: float
-    from_ms: int
-    until_ms: int
+    location: Location
+    at_ms: int
 
 
 def two_places(one: Whereabouts, other: Whereabouts) -> Judgement:
-    """Whether one person can have been at both: the speed that the way between them takes. Two at the same time are infinitely fast
-    apart."""
-    km = distance_km(one, other)
+    """Whether one person can have been at both: the speed in whole km/h that the way between them takes."""
+    km = distance_km(one.location, other.location)
     if km < SAME_PLACE_KM:
         return judgement([])
-    between_ms = max(one.from_ms, other.from_ms) - min(one.until_ms, other.until_ms)
-    return judgement([("two_places", km * 3_600_000 / between_ms if between_ms > 0 else math.inf)])
+    return judgement([("two_places", km * MS_PER_HOUR // max(abs(one.at_ms - other.at_ms), CLOCKS_APART_MS))])
 
 
-def distance_km(one: Whereabouts, other: Whereabouts) -> float:
+def distance_km(one: Location, other: Location) -> float:
     """The way between two places over the earth (haversine)."""
     lat, other_lat = math.radians(one.latitude), math.radians(other.latitude)
     east = math.radians(other.longitude - one.longitude)

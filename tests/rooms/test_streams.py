@@ -3,11 +3,13 @@
 import asyncio
 import uuid
 
+import msgspec
 import pytest
 
+from persistence.places import Places
 from persistence.streams import StreamBatch, Written
 from realtime.connection import Connection
-from realtime.wire import SamplesStored, StreamFinish, StreamFinished
+from realtime.wire import SamplesStored, StreamFinish, StreamFinished, StreamOpen
 from rooms.room import Room
 from services.kernel.caller import Caller
 from services.kernel.ids import StreamId
@@ -22,6 +24,7 @@ from services.kernel.problems import (
     StreamTakenOver,
     WindowFull,
 )
+from services.training.location import Location
 from services.training.sample import Sample
 from tests.rooms.conftest import TestNode, World, events
 
@@ -184,6 +187,29 @@ async def test_a_stream_of_somebody_else_cannot_be_opened(world: World) -> None:
     stream = (await node.open(node.connect(await world.person("Ada")))).stream
     with pytest.raises(Forbidden):
         await node.open(node.connect(await world.person("Eve")), stream=stream)
+
+
+async def test_where_a_stream_begins_is_kept_coarsely_and_only_by_its_first_opening(world: World) -> None:
+    node = world.node()
+    device = node.connect(await world.person("Ada"))
+    stream = StreamId(uuid.uuid4())
+    opened = await node.streams.open(
+        device, StreamOpen(stream=stream, started_at_ms=0, location=Location(52.52437, 13.41053))
+    )
+    await node.streams.open(device, StreamOpen(stream=stream, started_at_ms=0, location=Location(-33.9, 151.2)))
+    unsaid = await node.open(device)
+    async with world.database.tx() as tx:
+        kept = await tx.fetch("SELECT workout_id, latitude, longitude FROM workout_places")
+        assert [tuple(row) for row in kept] == [(opened.workout, 525, 134)]
+        assert await Places(tx).of(opened.workout) == Location(52.5, 13.4)
+        assert await Places(tx).of(unsaid.workout) is None
+
+
+@pytest.mark.parametrize("wrong", [[91, 0], [0, 181], [1], [1, 2, 3], ["52", "13"], {"lat": 1}, [None, 0]])
+def test_a_location_that_is_none_is_refused(wrong: object) -> None:
+    told = {"stream": str(uuid.uuid4()), "started_at_ms": 0, "location": wrong}
+    with pytest.raises(msgspec.ValidationError, match=r"location|of at most length 2"):
+        msgspec.json.decode(msgspec.json.encode(told), type=StreamOpen)
 
 
 async def test_a_stream_cannot_change_its_class(world: World) -> None:

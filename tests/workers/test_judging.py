@@ -1,6 +1,7 @@
 """Fair play from the last sample to the table: workouts are judged, compared, appealed against and ruled on, on a real Postgres."""
 
 import random
+from datetime import timedelta
 
 import pytest
 
@@ -8,9 +9,11 @@ from persistence.database import Database
 from services.fairplay.case import APPEAL_DAYS
 from services.fairplay.verdicts import StepView
 from services.kernel.caller import Caller
+from services.kernel.clock import utc
 from services.kernel.facts import WorkoutJudged
 from services.kernel.ids import WorkoutId
 from services.kernel.problems import AppealTooLate, ChallengeNotFound, ClassNotFound, Forbidden, NotFound, NotJudgedYet
+from services.training.location import Location
 from services.training.plausibility import RULES
 from services.training.sample import Sample
 from tests.support.challenged import shown
@@ -102,6 +105,62 @@ async def test_a_challenge_with_a_cheat_of_each_kind_ends_as_its_log_says_before
     await world.close(view)
     stored = await world.stored(view.id)
     assert (stored.lines, stored.ledger.closed) == (stored.derived, True)
+
+
+BERLIN, SYDNEY = Location(52.5, 13.4), Location(-33.9, 151.2)
+
+
+async def _rides_at(world: Judged, caller: Caller, location: Location | None, seed: int, ago_s: float) -> WorkoutId:
+    ridden = await world.rides(caller, outing(seed), ago_s=ago_s)
+    if location is not None:
+        async with world.transactions() as stores:
+            await stores.places.add(ridden, caller.account_id, location, utc(world.clock.wall_ms()))
+    return ridden
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_one_person_in_two_places_is_flagged_in_both_whatever_comes_first(world: Judged, seed: int) -> None:
+    ada, ben = await world.account("Ada"), await world.account("Ben")
+    first = await _rides_at(world, ada, BERLIN, 1, ago_s=10 * 3_600)
+    second = await _rides_at(world, ada, SYDNEY, 2, ago_s=4 * 3_600)
+    unsaid = await _rides_at(world, ada, None, 3, ago_s=3 * 3_600)
+    of_another = await _rides_at(world, ben, BERLIN, 4, ago_s=4 * 3_600)
+    await world.handled(seed=seed)
+    for workout_id in (first, second):
+        assert await world.found(ada, workout_id) == ["two_places"]
+        assert await world.stands(workout_id) == "flagged"
+        (finding,) = (await world.verdicts.of_workout(ada, workout_id)).findings
+        assert round(finding.figure, -2) == 2_700, "16,100 km in six hours"
+    assert await world.stands(unsaid) == "accepted"
+    assert await world.stands(of_another) == "accepted"
+
+
+async def test_somebody_who_flew_or_stayed_is_not_in_two_places(world: Judged) -> None:
+    ada = await world.account("Ada")
+    ridden = [
+        await _rides_at(world, ada, BERLIN, 1, ago_s=60 * 3_600),
+        await _rides_at(world, ada, Location(52.4, 13.1), 2, ago_s=59 * 3_600),
+        await _rides_at(world, ada, SYDNEY, 3, ago_s=35 * 3_600),
+    ]
+    await world.handled()
+    assert [await world.stands(workout_id) for workout_id in ridden] == ["accepted"] * 3
+
+
+async def test_what_was_found_of_two_places_stands_when_they_are_forgotten(world: Judged) -> None:
+    ada = await world.account("Ada")
+    first = await _rides_at(world, ada, BERLIN, 1, ago_s=10 * 3_600)
+    second = await _rides_at(world, ada, SYDNEY, 2, ago_s=4 * 3_600)
+    await world.handled()
+    now = utc(world.clock.wall_ms())
+    async with world.transactions() as stores:
+        assert await stores.places.prune(now, 10) == 0
+        assert await stores.places.prune(now + timedelta(days=1), 1) == 1
+        assert await stores.places.prune(now + timedelta(days=1), 10) == 1
+        assert await stores.places.of(first) is None
+    await world.later(second, [Sample(10_000_000 + one.t, one.bpm) for one in outing(3, 1_500)])
+    await world.handled()
+    for workout_id in (first, second):
+        assert await world.found(ada, workout_id) == ["two_places"]
 
 
 async def test_late_samples_may_clear_up_what_was_found_and_the_score_comes_back(world: Judged) -> None:
@@ -300,5 +359,5 @@ async def test_only_coaches_and_makers_review_and_one_who_has_ruled_does_not_see
 
 
 def test_every_rule_of_one_stream_has_its_cheat_here() -> None:
-    pairs_and_unknown = {"copied", "two_hearts", "two_places"}
-    assert set(cheats(1)) == set(RULES) - pairs_and_unknown
+    pairs = {"copied", "two_hearts", "two_places"}
+    assert set(cheats(1)) == set(RULES) - pairs

@@ -5,8 +5,10 @@ import random
 
 from hypothesis import given
 
+from services.training.location import Location, coarse
 from services.training.plausibility import Judgement
 from services.training.plausibility_pairs import (
+    REACH_MS,
     Curve,
     Whereabouts,
     cadence_lock,
@@ -96,25 +98,41 @@ def test_one_account_has_one_heart() -> None:
     assert two_hearts(mine[:200], [200] * 200).verdict == "accepted"
 
 
-BERLIN = Whereabouts(52.52, 13.405, 0, 3_600_000)
-SYDNEY = Whereabouts(-33.868, 151.209, 1_800_000, 5_400_000)
+BERLIN = Whereabouts(Location(52.52, 13.405), 0)
+SYDNEY = Whereabouts(Location(-33.868, 151.209), 1_800_000)
+HOUR_MS = 3_600_000
 
 
 def test_nobody_is_in_two_places_at_once() -> None:
-    assert round(distance_km(BERLIN, SYDNEY), -2) == 16_100
+    assert round(distance_km(BERLIN.location, SYDNEY.location), -2) == 16_100
     (finding,) = two_places(BERLIN, SYDNEY).findings
-    assert (finding.rule, finding.figure) == ("two_places", math.inf)
+    assert (finding.rule, round(finding.figure, -2)) == ("two_places", 32_200)
+    (at_once,) = two_places(BERLIN, SYDNEY._replace(at_ms=0)).findings
+    assert at_once.figure // 60 == distance_km(BERLIN.location, SYDNEY.location) // 1, (
+        "no two clocks are nearer than a minute"
+    )
     assert two_places(BERLIN, BERLIN).verdict == "accepted"
 
 
 def test_a_flight_between_two_workouts_takes_its_time() -> None:
     def sydney_after(hours: int) -> Whereabouts:
-        begin = BERLIN.until_ms + hours * 3_600_000
-        return Whereabouts(SYDNEY.latitude, SYDNEY.longitude, begin, begin + 1)
+        return SYDNEY._replace(at_ms=hours * HOUR_MS)
 
     assert shown(two_places(BERLIN, sydney_after(10))) == ["two_places"]
     assert shown(two_places(sydney_after(10), BERLIN)) == ["two_places"]
     assert two_places(BERLIN, sydney_after(22)).verdict == "accepted"
+
+
+def test_whoever_is_farther_in_time_than_the_reach_may_be_anywhere() -> None:
+    antipodes = Whereabouts(Location(-52.52, -166.595), REACH_MS)
+    assert two_places(BERLIN, antipodes).verdict == "accepted"
+    assert shown(two_places(BERLIN, antipodes._replace(at_ms=REACH_MS - HOUR_MS))) == ["two_places"]
+
+
+def test_neighbours_and_both_ends_of_the_day_line_are_one_place() -> None:
+    assert two_places(BERLIN, Whereabouts(Location(52.9, 13.4), 0)).verdict == "accepted"
+    assert two_places(Whereabouts(Location(0.0, 179.9), 0), Whereabouts(Location(0.0, -179.9), 0)).verdict == "accepted"
+    assert coarse(Location(-0.04, 13.449)) == Location(0.0, 13.4)
 
 
 def steps(seconds: int) -> list[int | None]:
