@@ -39,6 +39,7 @@ from persistence.inbox import Inbox
 from persistence.issuers import Issuers
 from persistence.leading import Leading
 from persistence.lobbies import Lobbies
+from persistence.locations import Locations
 from persistence.logins import Logins
 from persistence.long_tasks import LongTasks
 from persistence.moderation import Moderation
@@ -51,7 +52,6 @@ from persistence.outbox import Outbox
 from persistence.pairings import Pairings
 from persistence.personal_rows import PersonalRows
 from persistence.phones import Phones
-from persistence.places import Places
 from persistence.reports import Reports
 from persistence.safety import Safety
 from persistence.schedule import Schedule
@@ -119,7 +119,7 @@ class Stores:
         self.heats: Final = Heats(tx)
         self.blocks: Final = Blocks(tx)
         self.friends: Final = Friends(tx)
-        self.places: Final = Places(tx)
+        self.locations: Final = Locations(tx)
         self.moderation: Final = Moderation(tx)
         self.reports: Final = Reports(tx)
         self.streams: Final = Streams(tx, sealing)

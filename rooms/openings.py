@@ -30,7 +30,6 @@ from services.kernel.problems import (
 )
 from services.safety.limit import limit_of
 from services.training.earned import Earned
-from services.training.location import coarse
 from services.training.physiology import Physiology
 
 _TO_JOIN: Final = BY_NAME["room.join"].scopes
@@ -124,7 +123,7 @@ class Openings:
             created_at=now,
         )
         if request.location is not None:
-            await stores.places.add(workout_id, caller.account_id, coarse(request.location), now)
+            await stores.locations.add(workout_id, caller.account_id, request.location, now)
         created = await stores.streams.create(
             request.stream,
             workout_id=workout_id,

@@ -86,7 +86,7 @@ def jobs(
         Job("remove-old-exports", Every(300), exported.remove_old_exports),
         Job("prune-long-tasks", Every(3_600), exported.prune_long_tasks),
         Job("prune-tapes", Every(3_600), upkeep.prune_tapes),
-        Job("prune-places", Every(3_600), upkeep.prune_places),
+        Job("prune-locations", Every(3_600), upkeep.prune_locations),
         Job("prune-ticks", Every(3_600), upkeep.prune_ticks),
         Job("prune-webhook-deliveries", Every(3_600), webhooks.prune_deliveries),
         Job("erase-accounts", Every(30), erase.erase),
@@ -197,9 +197,9 @@ class Jobs:
         """Forget how the boards of classes of long ago looked."""
         return await stores.tapes.prune(utc(self._clock.wall_ms()) - timedelta(days=TAPE_DAYS), BITE)
 
-    async def prune_places(self, stores: Stores, _: Tick) -> int:
+    async def prune_locations(self, stores: Stores, _: Tick) -> int:
         """Forget where people were."""
-        return await stores.places.prune(utc(self._clock.wall_ms()) - timedelta(days=LOCATION_DAYS), BITE)
+        return await stores.locations.prune(utc(self._clock.wall_ms()) - timedelta(days=LOCATION_DAYS), BITE)
 
     async def seal_fields(self, stores: Stores, _: Tick) -> int:
         """Seal what an older program has written plain. Looking through a table that is sealed costs reading it, twice."""

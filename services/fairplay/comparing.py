@@ -8,7 +8,7 @@ pair of curves 77 ms for each clock, and both grow with the length: some two sec
 hours, and next to nothing for most people. In a class of thousands who all ride alike a copy may therefore hide among more than
 `MOST_NEAR` nearer means, unless it is one to the last bit.
 
-Places are few: those that this person's devices have told of workouts within the time in which nobody gets around the earth.
+Locations are few: those that this person's devices have told of workouts within the time in which nobody gets around the earth.
 
 Two clocks are tried: both from the beginning, as a copy that was started later is; and both by the wall clock, as a stream that is
 passed on live is.
@@ -24,7 +24,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from services.fairplay.judging import Examined, JudgingStores, VerdictStore, restand
-from services.kernel.ids import AccountId, WorkoutId
+from services.kernel.ids import WorkoutId
 from services.training.evidence import SKETCHED_S, SUSPICIOUS_PERCENT, alike_percent
 from services.training.location import Location
 from services.training.plausibility import Finding, judgement
@@ -63,18 +63,12 @@ class Elsewhere(NamedTuple):
     began_ms: int
 
 
-class PlaceStore(Protocol):
-    """Where workouts began (persistence/places.py)."""
+class LocationStore(Protocol):
+    """Where workouts began (persistence/locations.py)."""
 
     async def of(self, workout_id: WorkoutId) -> Location | None: ...
     async def own_near(
-        self,
-        account_id: AccountId,
-        workout_id: WorkoutId,
-        began_ms: int,
-        reach_ms: int,
-        known: Sequence[WorkoutId],
-        limit: int,
+        self, examined: Examined, reach_ms: int, known: Sequence[WorkoutId], limit: int
     ) -> list[Elsewhere]: ...
 
 
@@ -95,7 +89,7 @@ class ComparingStores(JudgingStores, Protocol):
     @property
     def verdicts(self) -> PairStore: ...
     @property
-    def places(self) -> PlaceStore: ...
+    def locations(self) -> LocationStore: ...
 
 
 async def compare(stores: ComparingStores, workout_id: WorkoutId, now_ms: int) -> int:
@@ -108,7 +102,7 @@ async def compare(stores: ComparingStores, workout_id: WorkoutId, now_ms: int) -
         return 0
     before = await stores.verdicts.pairs(workout_id)
     others = await _suspects(stores.verdicts, examined, [pair.other for pair in before])
-    pairs = [*await _found(stores, examined, others), *await _elsewhere(stores.places, examined, before)]
+    pairs = [*await _found(stores, examined, others), *await _elsewhere(stores.locations, examined, before)]
     if not pairs and not before:
         return 0
     concerned = {pair.other for pair in (*before, *pairs)}
@@ -162,18 +156,15 @@ async def _found(stores: ComparingStores, examined: Examined, others: Iterable[E
     return pairs
 
 
-async def _elsewhere(store: PlaceStore, examined: Examined, before: Sequence[Pair]) -> list[Pair]:
+async def _elsewhere(store: LocationStore, examined: Examined, before: Sequence[Pair]) -> list[Pair]:
     """With which of this person's workouts they would have been in two places. What was found stands when the places of it are
     forgotten."""
     known = {pair.other: pair for pair in before if pair.finding.rule == "two_places"}
     here = await store.of(examined.workout_id)
     if here is None:
         return list(known.values())
-    others = await store.own_near(
-        examined.account_id, examined.workout_id, examined.began_ms, REACH_MS, list(known), MOST_OWN
-    )
     pairs: list[Pair] = []
-    for other in others:
+    for other in await store.own_near(examined, REACH_MS, list(known), MOST_OWN):
         known.pop(other.workout_id, None)
         judged = two_places(Whereabouts(here, examined.began_ms), Whereabouts(other.location, other.began_ms))
         pairs += [Pair(other.workout_id, finding) for finding in judged.findings]

@@ -454,7 +454,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         house="revision",
     ),
     entry(
-        "workout_places",
+        "workout_locations",
         by("account_id"),
         key="workout_id",
         account="account_id",

@@ -8,8 +8,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-DECIMALS: Final = 1
-"""A tenth of a degree is 11 km: as much as it takes to tell towns apart, and no address."""
+PER_DEGREE: Final = 10
+"""How finely a location is kept. A tenth of a degree is 11 km: as much as it takes to tell towns apart, and no address."""
 LOCATION_DAYS: Final = 30
 """How long a location is kept. Nobody is farther than a day from anywhere; late samples and second looks come within days."""
 
@@ -19,8 +19,3 @@ class Location(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
     latitude: Annotated[float, msgspec.Meta(ge=-90, le=90)]
     longitude: Annotated[float, msgspec.Meta(ge=-180, le=180)]
-
-
-def coarse(location: Location) -> Location:
-    """The location as it is kept. Adding zero makes one zero of both."""
-    return Location(round(location.latitude, DECIMALS) + 0.0, round(location.longitude, DECIMALS) + 0.0)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.codec import Frame
+from realtime.connection import Connection
 from realtime.hub import Hub
 from realtime.mailbox import Mailbox
 from realtime.turn import Turn
@@ -153,12 +154,17 @@ def test_members_whose_line_is_clear_get_the_same_bytes_when_the_turn_is_over() 
     assert (turn.writes, turn.frames) == (2, 2)
 
 
-def test_what_a_room_says_twice_in_one_turn_is_joined_once_for_all() -> None:
+def three_in_a_room() -> tuple[Turn, Hub, list[Connection]]:
     turn = Turn()
     hub, members = Hub(turn), [build.connection(name) for name in "abc"]
     for member in members:
         hub.add(member)
         hub.join(member, "room")
+    return turn, hub, members
+
+
+def test_what_a_room_says_twice_in_one_turn_is_joined_once_for_all() -> None:
+    turn, hub, members = three_in_a_room()
     written = [build.clear(member, turn) for member in members]
 
     async def say() -> None:
@@ -175,11 +181,7 @@ def test_what_a_room_says_twice_in_one_turn_is_joined_once_for_all() -> None:
 
 
 def test_what_must_arrive_is_joined_once_for_all_to_the_board_that_waits() -> None:
-    turn = Turn()
-    hub, members = Hub(turn), [build.connection(name) for name in "abc"]
-    for member in members:
-        hub.add(member)
-        hub.join(member, "room")
+    turn, hub, members = three_in_a_room()
     written = [build.clear(member, turn) for member in members]
 
     async def say() -> None:

@@ -6,7 +6,7 @@ import uuid
 import msgspec
 import pytest
 
-from persistence.places import Places
+from persistence.locations import Locations
 from persistence.streams import StreamBatch, Written
 from realtime.connection import Connection
 from realtime.wire import SamplesStored, StreamFinish, StreamFinished, StreamOpen
@@ -199,10 +199,10 @@ async def test_where_a_stream_begins_is_kept_coarsely_and_only_by_its_first_open
     await node.streams.open(device, StreamOpen(stream=stream, started_at_ms=0, location=Location(-33.9, 151.2)))
     unsaid = await node.open(device)
     async with world.database.tx() as tx:
-        kept = await tx.fetch("SELECT workout_id, latitude, longitude FROM workout_places")
+        kept = await tx.fetch("SELECT workout_id, latitude, longitude FROM workout_locations")
         assert [tuple(row) for row in kept] == [(opened.workout, 525, 134)]
-        assert await Places(tx).of(opened.workout) == Location(52.5, 13.4)
-        assert await Places(tx).of(unsaid.workout) is None
+        assert await Locations(tx).of(opened.workout) == Location(52.5, 13.4)
+        assert await Locations(tx).of(unsaid.workout) is None
 
 
 @pytest.mark.parametrize("wrong", [[91, 0], [0, 181], [1], [1, 2, 3], ["52", "13"], {"lat": 1}, [None, 0]])

@@ -1,7 +1,6 @@
 """Fair play from the last sample to the table: workouts are judged, compared, appealed against and ruled on, on a real Postgres."""
 
 import random
-from datetime import timedelta
 
 import pytest
 
@@ -13,12 +12,15 @@ from services.kernel.clock import utc
 from services.kernel.facts import WorkoutJudged
 from services.kernel.ids import WorkoutId
 from services.kernel.problems import AppealTooLate, ChallengeNotFound, ClassNotFound, Forbidden, NotFound, NotJudgedYet
-from services.training.location import Location
+from services.schedule.jobs import Tick
+from services.training.location import LOCATION_DAYS, Location
 from services.training.plausibility import RULES
 from services.training.sample import Sample
 from tests.support.challenged import shown
 from tests.support.judged import Judged, cheats, outing, shaken
 from tests.workers.test_handlers import Pushed
+from workers.jobs import Jobs
+from workers.outbox_upkeep import OutboxUpkeep
 
 DAY_S = 86_400
 REJECTED = {"faster_than_hearts", "jumps", "flat", "metronome"}
@@ -114,7 +116,7 @@ async def _rides_at(world: Judged, caller: Caller, location: Location | None, se
     ridden = await world.rides(caller, outing(seed), ago_s=ago_s)
     if location is not None:
         async with world.transactions() as stores:
-            await stores.places.add(ridden, caller.account_id, location, utc(world.clock.wall_ms()))
+            await stores.locations.add(ridden, caller.account_id, location, utc(world.clock.wall_ms()))
     return ridden
 
 
@@ -151,12 +153,15 @@ async def test_what_was_found_of_two_places_stands_when_they_are_forgotten(world
     first = await _rides_at(world, ada, BERLIN, 1, ago_s=10 * 3_600)
     second = await _rides_at(world, ada, SYDNEY, 2, ago_s=4 * 3_600)
     await world.handled()
-    now = utc(world.clock.wall_ms())
     async with world.transactions() as stores:
-        assert await stores.places.prune(now, 10) == 0
-        assert await stores.places.prune(now + timedelta(days=1), 1) == 1
-        assert await stores.places.prune(now + timedelta(days=1), 10) == 1
-        assert await stores.places.of(first) is None
+        assert await stores.locations.of(first) == BERLIN
+    upkeep, tick = Jobs(world.clock, OutboxUpkeep(world.clock)), Tick("prune-locations", 0)
+    for days, forgotten in ((LOCATION_DAYS, 0), (1, 2)):
+        await world.clock.advance(days * DAY_S)
+        async with world.transactions() as stores:
+            assert await upkeep.prune_locations(stores, tick) == forgotten
+    async with world.transactions() as stores:
+        assert await stores.locations.of(first) is None
     await world.later(second, [Sample(10_000_000 + one.t, one.bpm) for one in outing(3, 1_500)])
     await world.handled()
     for workout_id in (first, second):

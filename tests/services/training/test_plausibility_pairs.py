@@ -5,7 +5,7 @@ import random
 
 from hypothesis import given
 
-from services.training.location import Location, coarse
+from services.training.location import Location
 from services.training.plausibility import Judgement
 from services.training.plausibility_pairs import (
     REACH_MS,
@@ -132,7 +132,6 @@ def test_whoever_is_farther_in_time_than_the_reach_may_be_anywhere() -> None:
 def test_neighbours_and_both_ends_of_the_day_line_are_one_place() -> None:
     assert two_places(BERLIN, Whereabouts(Location(52.9, 13.4), 0)).verdict == "accepted"
     assert two_places(Whereabouts(Location(0.0, 179.9), 0), Whereabouts(Location(0.0, -179.9), 0)).verdict == "accepted"
-    assert coarse(Location(-0.04, 13.449)) == Location(0.0, 13.4)
 
 
 def steps(seconds: int) -> list[int | None]:
