@@ -202,8 +202,17 @@ class GatewayWorker(GunicornUVLoopWebWorker):
             self.booted = True
             if parts.settings.metrics_port:
                 self.program.start("windows", _windows(parts, parts.settings.metrics_port + self.number))
-            log.info("gunicorn.ready", node=parts.node.id, number=self.number)
-            await self.program.wait()
+            log.info("gunicorn.serving", node=parts.node.id, number=self.number)
+            saying = asyncio.create_task(self._say_when_ready(parts), name="gunicorn.ready")
+            try:
+                await self.program.wait()
+            finally:
+                saying.cancel()
+
+    async def _say_when_ready(self, parts: Parts) -> None:
+        """A worker serves before it hears the other nodes, and for as long as it does not; `/readyz` says 503 until it does."""
+        await parts.node.until_ready()
+        log.info("gunicorn.ready", node=parts.node.id, number=self.number)
 
     async def _beat(self) -> None:
         """Tell the master that this process lives, and stop when there is no master."""

@@ -252,6 +252,22 @@ async def test_a_worker_that_starts_while_postgres_is_away_waits_for_it_and_the_
         await gate.shut()
 
 
+async def test_a_worker_that_starts_while_redis_is_away_serves_and_is_ready_when_redis_is_back(fresh_dsn: str) -> None:
+    async with open_redis() as redis:
+        environ = {"DATABASE_URL": fresh_dsn, "REDIS_URL": redis.url}
+        opened = contextlib.ExitStack()
+        gunicorn = await asyncio.to_thread(opened.enter_context, open_gunicorn(environ))
+        with opened:
+            await redis.kill()
+            os.kill(min(gunicorn.workers()), signal.SIGKILL)
+            await asyncio.to_thread(gunicorn.wait_until_said, "gunicorn.serving", 3)
+            assert gunicorn.said("gunicorn.ready") == 2
+            await redis.start()
+            await asyncio.to_thread(gunicorn.wait_until_said, "gunicorn.ready", 3)
+            gunicorn.send(signal.SIGTERM)
+            assert await asyncio.to_thread(gunicorn.wait) == 0
+
+
 async def test_the_master_migrates_once_and_the_workers_find_it_done(
     servers: dict[str, str], postgres: PostgresServer
 ) -> None:
