@@ -23,6 +23,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -106,7 +107,6 @@ class Feeds:
         self._doubted: dict[str, None] = {}
         self._wake: Final = asyncio.Event()
         self._saying: Final[dict[str, _Saying]] = {}
-        self._carriers: Final[set[asyncio.Task[None]]] = set()
         node.on_finished(self._heard)
         node.on_gap(self.doubt)
 
@@ -121,13 +121,12 @@ class Feeds:
         its position. Members, here and elsewhere, get it when it comes out of the log. The same `key` again: it is said once.
         The future raises `LogAway`."""
         message = peer.encode_frame(self._node.id, event_frame(event, shape), open_end=TAIL_BYTES)
-        appended: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        appended: asyncio.Future[Appended] = loop.create_future()
         saying = self._saying.get(channel)
         if saying is None:
             saying = self._saying[channel] = deque()
-            carrier = asyncio.create_task(self._carry(channel, saying), name=f"say {channel}")
-            self._carriers.add(carrier)
-            carrier.add_done_callback(self._carriers.discard)
+            loop.call_soon(self._step, channel, saying)
         if len(saying) < SAYING:
             saying.append((Entry(head(message), key), appended))
         else:
@@ -135,30 +134,34 @@ class Feeds:
             appended.set_exception(LogAway(f"{SAYING} events wait for this log already"))
         return appended
 
-    async def _carry(self, channel: str, saying: _Saying) -> None:
-        """Say what waits, step by step, until nothing does. It ends by itself: a log answers in time or is away."""
-        try:
-            while saying:
-                together = [saying.popleft() for _ in range(min(len(saying), SAID_TOGETHER))]
-                await self._say_together(channel, together)
-        finally:
-            del self._saying[channel]
-            _refuse(saying, "the node has stopped")
+    def _step(self, channel: str, saying: _Saying) -> None:
+        """Say what waits for this log, as much as goes together. It ends by itself: a log answers in time or is away."""
+        together = [saying.popleft() for _ in range(min(len(saying), SAID_TOGETHER))]
+        told = self._log.append(channel, [entry for entry, _ in together])
+        told.add_done_callback(partial(self._stepped, channel, saying, [appended for _, appended in together]))
 
-    async def _say_together(self, channel: str, together: list[tuple[Entry, "asyncio.Future[Appended]"]]) -> None:
-        try:
-            told = await self._log.append(channel, [entry for entry, _ in together])
-        except LogAway as away:
-            self.statistics.refused += len(together)
-            _refuse(together, str(away))
-        except BaseException:
-            _refuse(together, "it was given up, and may have been said or not")
-            raise
-        else:
-            for (_, future), appended in zip(together, told, strict=True):
+    def _stepped(
+        self,
+        channel: str,
+        saying: _Saying,
+        together: "list[asyncio.Future[Appended]]",
+        told: "asyncio.Future[list[Appended]]",
+    ) -> None:
+        """Tell what came of one step, and take the next."""
+        if (fault := told.exception()) is None:
+            for future, appended in zip(together, told.result(), strict=True):
                 self.statistics.appended += not appended.repeated
                 if not future.done():
                     future.set_result(appended)
+        else:
+            self.statistics.refused += len(together)
+            for future in together:
+                if not future.done():
+                    future.set_exception(fault)
+        if saying:
+            self._step(channel, saying)
+        else:
+            del self._saying[channel]
 
     def on_delivered(self, handler: OnDelivered) -> None:
         """Call `handler(channel, frame)` for each event just before members here get it."""
@@ -396,9 +399,3 @@ def _frames_of(messages: tuple[bytes, ...] | None) -> tuple[Frame, ...] | None:
 
 def _reset_for_nobody(channel: str, position: Position) -> None:
     """Nobody asked to hear of resets."""
-
-
-def _refuse(said: Iterable[tuple[Entry, "asyncio.Future[Appended]"]], why: str) -> None:
-    for _, appended in said:
-        if not appended.done():
-            appended.set_exception(LogAway(why))

@@ -10,6 +10,7 @@ same, and whoever knows the position can finish a message of which only the head
 """
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 EPOCH_DIGITS: Final = 8
@@ -22,6 +23,9 @@ NOWHERE: Final = f"{'0' * EPOCH_DIGITS}-{'0' * OFFSET_DIGITS}"
 _BETWEEN: Final = b'"},"'
 _END: Final = b'"]'
 TAIL_BYTES: Final = 2 * TEXT_BYTES + len(_BETWEEN) + len(_END)
+_LAST: Final = slice(-TEXT_BYTES - len(_END), -len(_END))
+_MIDDLE: Final = slice(_LAST.start - len(_BETWEEN), _LAST.start)
+_REMEMBERED: Final = 4_096
 _shape: Final = re.compile(PATTERN)
 
 
@@ -47,8 +51,10 @@ class Position(NamedTuple):
         return Position(self.epoch, self.offset + by)
 
 
+@lru_cache(_REMEMBERED)
 def position_of(text: str) -> Position:
-    """A position from its text. Raises `ValueError`."""
+    """A position from its text. Raises `ValueError`. Remembered, because a node reads each one several times within a
+    millisecond: in the answer of the log, and in what the log said."""
     if _shape.match(text) is None or len(text) != TEXT_BYTES:
         raise ValueError(f"{text[:80]!r} is no position: 8 hexadecimal digits, a hyphen, 12 digits")
     return Position(text[:EPOCH_DIGITS], int(text[EPOCH_DIGITS + 1 :]))
@@ -62,17 +68,19 @@ def tail(position: Position) -> bytes:
 
 def head(message: bytes) -> bytes:
     """A message that ends with a position, without it. Raises `ValueError` when it does not end so."""
-    last = message[-TAIL_BYTES:]
-    if last[TEXT_BYTES : -TEXT_BYTES - len(_END)] != _BETWEEN or not last.endswith(_END):
-        raise ValueError("a message of a room's log ends with its position, as last field and as second argument")
+    _look_at_the_end(message)
     return message[:-TAIL_BYTES]
 
 
 def position_in(message: bytes) -> Position:
     """The position that a message ends with. Raises `ValueError` when it ends otherwise."""
-    head(message)
-    end = len(message) - len(_END)
+    _look_at_the_end(message)
     try:
-        return position_of(message[end - TEXT_BYTES : end].decode("ascii"))
+        return position_of(message[_LAST].decode("ascii"))
     except UnicodeDecodeError as fault:
         raise ValueError("a message of a room's log ends with its position") from fault
+
+
+def _look_at_the_end(message: bytes) -> None:
+    if message[_MIDDLE] != _BETWEEN or not message.endswith(_END):
+        raise ValueError("a message of a room's log ends with its position, as last field and as second argument")

@@ -1,23 +1,25 @@
 """Scripts on one Redis server, many under way at once, over one line.
 
 redis-py takes a connection out of its pool for every command and waits for it there and back. Here all that a turn of the loop
-asks leaves in one write, and what one read brings is given to whoever asked, in order: a future each, nothing else.
+asks leaves in one write, and what one read brings is given to whoever asked, in order: a call each, and where somebody awaits it
+a future, nothing else.
 
-The line is opened when it is first needed and again after it was lost. Whatever was under way then has failed and nobody knows
-whether it was done. A server that does not answer within the patience of the line has lost it. No more than `MOST` commands are
-under way: full means that one more is refused at once, because Redis would not come to it in time.
+The line is opened when it is first needed and again after it was lost; what is asked meanwhile waits for that. Whatever was
+under way when a line was lost has failed and nobody knows whether it was done. A server that does not answer within the patience
+of the line has lost it. No more than `MOST` commands are under way or wait: full means that one more is refused at once, because
+Redis would not come to it in time.
 """
 
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
 from redis.exceptions import ResponseError
 
-from realtime.redis_line import TROUBLE, Address, RedisLine, open_line, packed
+from realtime.redis_line import Address, RedisLine, open_line, packed
 
 PATIENCE_S: Final = 0.25
 """What Redis may take to answer. Locally it takes well under a millisecond."""
@@ -25,6 +27,9 @@ MOST: Final = 1_024
 """Commands under way. By feeling: more than a node with a thousand rooms says within the patience."""
 
 Word = str | bytes | int
+_CLOSED: Final = "it is closed"
+Settle = Callable[[object], None]
+"""Takes what came of a command, once: Redis's answer, or one of `TROUBLE`. Must not raise."""
 
 
 class RedisCaller:
@@ -33,63 +38,77 @@ class RedisCaller:
     def __init__(self, address: Address) -> None:
         self._address: Final = address
         self._line: RedisLine | None = None
-        self._opening: Final = asyncio.Lock()
-        self._asked: deque[asyncio.Future[object]] = deque()
+        self._opening: asyncio.Task[RedisLine] | None = None
+        self._closed = False
+        self._asked: deque[Settle] = deque()
         self._unsent: list[bytes] = []
-        self._failures = 0
         self._loop: Final = asyncio.get_running_loop()
 
+    def begin(self, text: str, keys: Sequence[str], args: Sequence[Word], settle: Settle) -> None:
+        """Run a script, and `settle` what comes of it: by its digest, with its text where the server does not know it (yet, or
+        any more)."""
+        words = (b"%d" % len(keys), *map(_word, keys), *map(_word, args))
+
+        def settle_or_teach(reply: object) -> None:
+            if isinstance(reply, ResponseError) and str(reply).startswith("NOSCRIPT"):
+                self._ask(packed(b"EVAL", text.encode(), *words), settle)
+            else:
+                settle(reply)
+
+        self._ask(packed(b"EVALSHA", _digest(text), *words), settle_or_teach)
+
     async def script(self, text: str, keys: Sequence[str], args: Sequence[Word]) -> object:
-        """Run a script: by its digest, with its text where the server does not know it (yet, or any more)."""
-        words = (b"%d" % len(keys), *(_word(key) for key in keys), *(_word(arg) for arg in args))
-        try:
-            return await self.call(b"EVALSHA", _digest(text), *words)
-        except ResponseError as refused:
-            if not str(refused).startswith("NOSCRIPT"):
-                raise
-            return await self.call(b"EVAL", text.encode(), *words)
+        """`begin`, and wait for it."""
+        answer: asyncio.Future[object] = self._loop.create_future()
+        self.begin(text, keys, args, _settler(answer))
+        return await answer
 
     async def call(self, *words: bytes) -> object:
         """One command and its answer."""
-        if self._line is None:
-            await self._open()
-        if len(self._asked) >= MOST:
-            raise ConnectionError(f"{MOST} commands wait for Redis already")
         answer: asyncio.Future[object] = self._loop.create_future()
-        self._asked.append(answer)
-        if not self._unsent:
-            self._loop.call_soon(self._send)
-        self._unsent.append(packed(*words))
-        reply = await answer
-        if isinstance(reply, Exception):
-            raise ResponseError(str(reply)) from reply
-        return reply
+        self._ask(packed(*words), _settler(answer))
+        return await answer
 
     def close(self) -> None:
-        """Cut the line; what is under way fails."""
+        """Cut the line; what is under way fails, and so does what is asked later."""
+        self._closed = True
+        if self._opening is not None:
+            self._opening.cancel()
         if self._line is not None:
-            self._line.cut(ConnectionAbortedError("it is closed"))
+            self._line.cut(ConnectionAbortedError(_CLOSED))
 
-    async def _open(self) -> None:
-        before = self._failures
-        async with self._opening:
+    def _ask(self, command: bytes, settle: Settle) -> None:
+        if self._closed:
+            settle(ConnectionAbortedError(_CLOSED))
+        elif len(self._asked) >= MOST:
+            settle(ConnectionError(f"{MOST} commands wait for Redis already"))
+        else:
+            self._asked.append(settle)
             if self._line is not None:
-                return
-            if self._failures != before:
-                # A hall full of people who wait here must not wait for one time-out after the other.
-                raise ConnectionError("Redis could not be reached just now")
-            try:
-                line = await open_line(self._address, PATIENCE_S)
-            except TROUBLE:
-                self._failures += 1
-                raise
+                if not self._unsent:
+                    self._loop.call_soon(self._send)
+            elif self._opening is None:
+                self._opening = self._loop.create_task(open_line(self._address, PATIENCE_S))
+                self._opening.add_done_callback(self._opened)
+            self._unsent.append(command)
+
+    def _opened(self, opening: "asyncio.Task[RedisLine]") -> None:
+        self._opening = None
+        if opening.cancelled():
+            self._fail(_CLOSED)
+        elif (trouble := opening.exception()) is not None:
+            self._fail(f"Redis is away: {trouble!r}")
+        else:
+            self._line = line = opening.result()
             line.heard = self._heard
-            self._line = line
             line.lost.add_done_callback(self._lost)
+            if self._closed:
+                line.cut(ConnectionAbortedError(_CLOSED))
+            self._send()
 
     def _send(self) -> None:
-        unsent, self._unsent = self._unsent, []
-        if self._line is not None and unsent:
+        if self._line is not None and self._unsent:
+            unsent, self._unsent = self._unsent, []
             self._line.send(b"".join(unsent), len(unsent))
 
     def _heard(self, replies: list[object]) -> None:
@@ -100,17 +119,24 @@ class RedisCaller:
             self._line.cut(ConnectionError("Redis answered what nobody had asked"))
             return
         for reply in replies:
-            answer = self._asked.popleft()
-            if not answer.done():
-                answer.set_result(reply)
+            # An error that the parser made is not yet one of the library's, which everybody else knows.
+            self._asked.popleft()(ResponseError(str(reply)) if isinstance(reply, Exception) else reply)
 
     def _lost(self, lost: "asyncio.Future[Exception]") -> None:
         self._line = None
+        self._fail(f"Redis is away: {lost.result()}")
+
+    def _fail(self, why: str) -> None:
         asked, self._asked = self._asked, deque()
         self._unsent.clear()
-        for answer in asked:
-            if not answer.done():
-                answer.set_exception(ConnectionResetError(f"Redis is away: {lost.result()}"))
+        for settle in asked:
+            settle(ConnectionResetError(why))
+
+
+def _word(word: Word) -> bytes:
+    if isinstance(word, bytes):
+        return word
+    return word.encode() if isinstance(word, str) else b"%d" % word
 
 
 @lru_cache(64)
@@ -118,7 +144,13 @@ def _digest(text: str) -> bytes:
     return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
 
 
-def _word(word: Word) -> bytes:
-    if isinstance(word, bytes):
-        return word
-    return word.encode() if isinstance(word, str) else b"%d" % word
+def _settler(answer: "asyncio.Future[object]") -> Settle:
+    def settle(reply: object) -> None:
+        if answer.done():
+            return
+        if isinstance(reply, BaseException):
+            answer.set_exception(reply)
+        else:
+            answer.set_result(reply)
+
+    return settle

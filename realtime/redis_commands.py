@@ -5,7 +5,7 @@ Scripts are what a room says, and may be many at once. Commands of the library's
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
 
@@ -17,6 +17,8 @@ from realtime.room_log import LogAway
 AT_ONCE: Final = 8
 """Commands of the library under way at once: half of what a client has connections for. Full means: wait, for `WAIT_S`."""
 WAIT_S: Final = 1.0
+
+_Told = TypeVar("_Told")
 
 
 class RedisCommands:
@@ -33,6 +35,30 @@ class RedisCommands:
             return await self.servers.script(channel, script, names, args)
         except TROUBLE as trouble:
             raise _away(trouble) from trouble
+
+    def begin(
+        self,
+        channel: str,
+        script: str,
+        keys: Sequence[str],
+        args: Sequence[Word],
+        answer: "asyncio.Future[_Told]",
+        read: Callable[[Any], _Told],
+    ) -> None:
+        """`run` without waiting and without a task: `answer` gets what `read` makes of Redis's answer, or `LogAway`."""
+
+        def settle(reply: object) -> None:
+            if answer.done():
+                return
+            if isinstance(reply, BaseException):
+                answer.set_exception(_away(reply) if isinstance(reply, TROUBLE) else reply)
+                return
+            try:
+                answer.set_result(read(reply))
+            except Exception as fault:
+                answer.set_exception(fault)
+
+        self.servers.begin(channel, script, [self.servers.key(channel, key) for key in keys], args, settle)
 
     async def answered(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """The answer to one command or pipeline of the library's client."""

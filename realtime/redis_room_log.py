@@ -11,8 +11,9 @@ that begins anew (`meta` was lost and the stream was not) deletes the orphan fir
 A position in a log that is not there cannot be compared, so asking for the end of a log begins it.
 """
 
+import asyncio
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
@@ -34,6 +35,14 @@ from realtime.room_log import (
 
 _BATCH: Final = 512
 """Logs whose ends are asked for in one pipeline."""
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+_KEEP_META_MS: Final = _ms(KEEP_META_S)
+_KEEP_KEY_MS: Final = _ms(KEEP_KEY_S)
 
 _APPEND: Final = """
 local meta, log = KEYS[1], KEYS[2]
@@ -146,26 +155,28 @@ class RedisRoomLog:
     def __init__(self, commands: RedisCommands, *, keep_events: int = KEEP_EVENTS, keep_s: float = KEEP_S) -> None:
         self._redis: Final = commands
         self._keep_events: Final = keep_events
-        self._keep_s: Final = keep_s
+        self._keep_ms: Final = _ms(keep_s)
 
-    async def append(self, channel: str, entries: Sequence[Entry]) -> list[Appended]:
-        told = await self._redis.run(
+    def append(self, channel: str, entries: Sequence[Entry]) -> "asyncio.Future[list[Appended]]":
+        appended: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+        self._redis.begin(
             channel,
             _APPEND,
-            ("meta", "log", *(f"once:{entry.key}" for entry in entries)),
-            self._redis.servers.name(channel),
-            self._redis.servers.publish_word,
-            new_epoch(),
-            self._keep_events,
-            _ms(self._keep_s),
-            _ms(KEEP_META_S),
-            _ms(KEEP_KEY_S),
-            *(entry.head for entry in entries),
+            ("meta", "log", *[f"once:{entry.key}" for entry in entries]),
+            (
+                self._redis.servers.name(channel),
+                self._redis.servers.publish_word,
+                new_epoch(),
+                self._keep_events,
+                self._keep_ms,
+                _KEEP_META_MS,
+                _KEEP_KEY_MS,
+                *[entry.head for entry in entries],
+            ),
+            appended,
+            _appended,
         )
-        return [
-            Appended(position_of(position.decode()), repeated=bool(repeated))
-            for position, repeated in zip(told[::2], told[1::2], strict=True)
-        ]
+        return appended
 
     async def since(
         self, channel: str, position: Position, *, events: int = READ_EVENTS, size: int = READ_BYTES
@@ -205,12 +216,16 @@ class RedisRoomLog:
         }
 
     async def _begin(self, channel: str) -> Position:
-        epoch, offset = await self._redis.run(channel, _BEGIN, ("meta", "log"), new_epoch(), _ms(KEEP_META_S))
+        epoch, offset = await self._redis.run(channel, _BEGIN, ("meta", "log"), new_epoch(), _KEEP_META_MS)
         return Position(epoch.decode(), int(offset))
 
 
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)
+def _appended(told: list[Any]) -> list[Appended]:
+    """What `_APPEND` answers: for each entry its position, and whether it stood there before."""
+    return [
+        Appended(position_of(position.decode()), repeated=bool(repeated))
+        for position, repeated in zip(told[::2], told[1::2], strict=True)
+    ]
 
 
 def _batches(channels: list[str]) -> list[list[str]]:

@@ -21,7 +21,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, cast
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
@@ -32,7 +32,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException
 
-from realtime.redis_caller import RedisCaller, Word
+from realtime.redis_caller import RedisCaller, Settle, Word
 from realtime.redis_cluster import SlotMap
 from realtime.redis_line import TROUBLE, Address, address_of, open_line
 
@@ -66,6 +66,7 @@ class RedisServers:
         self._cluster: Final = _cluster(urls) if self.clustered else None
         self._clients: Final = {} if self.clustered else {address_of(one): _client(one) for one in urls}
         self._callers: Final[dict[Address, RedisCaller]] = {}
+        self._asking: Final[set[asyncio.Task[Any]]] = set()
         self.home: Final = lru_cache(HOMES_REMEMBERED)(self._highest)
 
     def client(self, channel: str) -> Redis:
@@ -81,11 +82,19 @@ class RedisServers:
         """
         if self._cluster is not None:
             return await self._cluster.register_script(text)(keys=list(keys), args=list(args))
-        home = self.home(channel)
-        caller = self._callers.get(home)
-        if caller is None:
-            caller = self._callers[home] = RedisCaller(home)
-        return await caller.script(text, keys, args)
+        return await self._caller(channel).script(text, keys, args)
+
+    def begin(self, channel: str, text: str, keys: Sequence[str], args: Sequence[Word], settle: Settle) -> None:
+        """`script` without waiting: `settle` is called once, with the answer or with one of `TROUBLE`. On servers by list that
+        costs no task, which is why it is there."""
+        if self._cluster is None:
+            self._caller(channel).begin(text, keys, args, settle)
+            return
+        asking = asyncio.get_running_loop().create_task(
+            self.script(channel, text, keys, args), name=f"redis.script {channel}"
+        )
+        self._asking.add(asking)
+        asking.add_done_callback(partial(self._asked, settle))
 
     def name(self, channel: str) -> str:
         """The channel as Redis knows it."""
@@ -103,6 +112,20 @@ class RedisServers:
             await client.aclose()
         if self._cluster is not None:
             await self._cluster.aclose()
+
+    def _caller(self, channel: str) -> RedisCaller:
+        home = self.home(channel)
+        caller = self._callers.get(home)
+        if caller is None:
+            caller = self._callers[home] = RedisCaller(home)
+        return caller
+
+    def _asked(self, settle: Settle, asking: "asyncio.Task[Any]") -> None:
+        self._asking.discard(asking)
+        if asking.cancelled():
+            settle(ConnectionAbortedError("it was given up"))
+        else:
+            settle(asking.exception() or asking.result())
 
     def _highest(self, channel: str) -> Address:
         """The shard that is a channel's home. Not for a cluster. Remembered, as `home`."""

@@ -18,7 +18,8 @@ The log does not look into messages, but for their end: see realtime/position.py
 `MemoryRoomLog` is the real thing for one process: same promises, gone with the process.
 """
 
-import secrets
+import asyncio
+import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -83,8 +84,9 @@ class Back:
 class RoomLog(Protocol):
     """See the module: the promises are the interface. Everything raises `LogAway`."""
 
-    async def append(self, channel: str, entries: Sequence[Entry]) -> list[Appended]:
-        """Store each entry with its position behind it, and say it on the channel: all of them, or none."""
+    def append(self, channel: str, entries: Sequence[Entry]) -> "asyncio.Future[list[Appended]]":
+        """Begin to store each entry with its position behind it, and to say it on the channel: all of them, or none. What is begun
+        later on the same channel is stored later."""
         ...
 
     async def since(
@@ -104,8 +106,9 @@ class RoomLog(Protocol):
 
 
 def new_epoch() -> str:
-    """An epoch that no log of this room has had."""
-    return secrets.token_hex(EPOCH_DIGITS // 2)
+    """An epoch that no log of this room has had. By chance, and no secret; each append brings one along, so it costs no call of
+    the system."""
+    return f"{random.getrandbits(4 * EPOCH_DIGITS):0{EPOCH_DIGITS}x}"
 
 
 @dataclass(slots=True)
@@ -135,10 +138,12 @@ class MemoryRoomLog:
         self._logs: dict[str, _Log] = {}
         self._keys: OrderedDict[tuple[str, str], tuple[float, Position]] = OrderedDict()
 
-    async def append(self, channel: str, entries: Sequence[Entry]) -> list[Appended]:
+    def append(self, channel: str, entries: Sequence[Entry]) -> "asyncio.Future[list[Appended]]":
         now = self._clock.monotonic()
         self._forget_keys(now)
-        return [self._append(channel, entry, now) for entry in entries]
+        appended: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+        appended.set_result([self._append(channel, entry, now) for entry in entries])
+        return appended
 
     def _append(self, channel: str, entry: Entry, now: float) -> Appended:
         if (found := self._keys.get((channel, entry.key))) is not None:

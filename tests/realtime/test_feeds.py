@@ -39,7 +39,10 @@ class Log(MemoryRoomLog):
         if not self.losing:
             self.carry(channel, data)
 
-    async def append(self, channel: str, entries: Sequence[Entry]) -> list[Appended]:
+    def append(self, channel: str, entries: Sequence[Entry]) -> "asyncio.Future[list[Appended]]":
+        return asyncio.ensure_future(self._append_when_open(channel, entries))
+
+    async def _append_when_open(self, channel: str, entries: Sequence[Entry]) -> list[Appended]:
         self._here()
         self.steps.append(len(entries))
         await self.door.wait()

@@ -36,6 +36,50 @@ async def test_each_gets_its_own_answer_however_many_ask_at_once(caller: RedisCa
     assert await asyncio.gather(*(count(caller) for _ in range(500))) == list(range(2, 502))
 
 
+async def test_what_is_asked_before_there_is_a_line_leaves_in_its_order_when_there_is_one(caller: RedisCaller) -> None:
+    assert await asyncio.gather(*(count(caller) for _ in range(20))) == list(range(1, 21))
+
+
+async def test_lines_that_are_cut_while_it_is_asked_are_opened_again(server: RedisServer, caller: RedisCaller) -> None:
+    async def cut_again_and_again() -> None:
+        for _ in range(20):
+            await server.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    async with asyncio.timeout(20):
+        cutting = asyncio.create_task(cut_again_and_again())
+        answers: list[object] = []
+        while not cutting.done() or len(answers) < 100:
+            answers += await asyncio.gather(*(count(caller) for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(answer, (int, *TROUBLE)) for answer in answers), "everybody is answered"
+    counted = [answer for answer in answers if isinstance(answer, int)]
+    assert counted == sorted(set(counted)), "nobody gets the answer of another"
+    assert len(counted) >= 3
+
+
+async def test_whoever_waits_for_a_line_that_does_not_open_is_told_so(server: RedisServer) -> None:
+    await server.kill()
+    caller = RedisCaller(address_of(server.url))
+    answers = await asyncio.gather(*(count(caller) for _ in range(5)), return_exceptions=True)
+    assert all(isinstance(answer, TROUBLE) for answer in answers)
+    await server.start()
+    assert await count(caller) == 1
+    caller.close()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_what_is_asked_before_or_after_it_is_closed_has_failed(server: RedisServer, turns: int) -> None:
+    caller = RedisCaller(address_of(server.url))
+    asking = asyncio.ensure_future(count(caller))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    caller.close()
+    async with asyncio.timeout(5):
+        with pytest.raises(ConnectionError):
+            await asking
+        with pytest.raises(ConnectionError):
+            await count(caller)
+
+
 async def test_an_error_is_for_whoever_asked_and_for_nobody_else(caller: RedisCaller) -> None:
     await count(caller)
     answers = await asyncio.gather(
