@@ -50,6 +50,7 @@ faults: ## break it in every way, count what is lost: make faults ARGS='--only F
 	@.ci/environment dev
 	@exec $(PY) -m tests.faults $(ARGS)
 
+# The tests start hundreds of programs: where compiled modules are not kept, each would compile all of them anew.
 test: ## everything that must hold: format, lint, import contracts, types, tests
 	@.ci/environment dev
 	@$(PY) -m tests.support.system_parts
@@ -57,7 +58,7 @@ test: ## everything that must hold: format, lint, import contracts, types, tests
 	@echo "lint"; $(PY) -m ruff check --quiet .
 	@echo "import contracts"; $(PY) -c 'from importlinter.cli import lint_imports_command as main; main()'
 	@echo "types"; $(PY) -m mypy --strict $(PACKAGES)
-	@echo "tests"; $(PY) -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
+	@echo "tests"; env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 lint: ## style and import contracts only
 	@.ci/environment dev

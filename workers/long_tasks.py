@@ -66,6 +66,10 @@ class TaskLost(Exception):  # noqa: N818 - it says what happened to the task
     """Another worker has the task; what this one was about to commit must not be."""
 
 
+class _Stopped(Exception):  # noqa: N818 - it says what happened to the worker
+    """It was told to stop while it claimed: the claim is rolled back, and the task is somebody else's."""
+
+
 class Kind(Protocol):
     """A kind of work. A step must be small: it is what is done again after a death, and a second or so at most keeps progress
     alive."""
@@ -177,16 +181,25 @@ class LongTasks:
         while not self._stopping.is_set():
             woken.clear()
             try:
-                async with self._transactions() as stores:
-                    task = await stores.long_tasks.claim(name, utc(self._clock.wall_ms()), self._lease)
+                task = await self._claimed(name)
                 if task is not None:
                     await self._do(kind, task)
                     continue
+            except _Stopped:
+                return
             except Exception:
                 log.exception("long_tasks.interrupted", kind=name, again_in_s=RETRY_S)
                 await pause(self._clock, RETRY_S, self._stopping)
                 continue
             await pause(self._clock, self._poll_s, woken, self._stopping)
+
+    async def _claimed(self, name: str) -> Task | None:
+        """A task that is this worker's from now on. Raises `_Stopped`."""
+        async with self._transactions() as stores:
+            task = await stores.long_tasks.claim(name, utc(self._clock.wall_ms()), self._lease)
+            if self._stopping.is_set():
+                raise _Stopped
+        return task
 
     async def _do(self, kind: Kind, task: Task) -> None:
         """Do a task that was taken until it ends, is lost, or this worker stops."""

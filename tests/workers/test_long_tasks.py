@@ -314,6 +314,23 @@ async def test_a_worker_that_stops_gives_its_task_back_at_once(world: World) -> 
     assert sum(isinstance(fact, TaskAsked) for fact in await world.told()) == 2
 
 
+async def test_a_worker_that_is_told_to_stop_while_it_claims_takes_nothing(world: World) -> None:
+    task_id = await task_of(world, await world.account())
+
+    @asynccontextmanager
+    async def told_to_stop_meanwhile() -> AsyncIterator[Stores]:
+        async with world.transactions() as stores:
+            stopping.stop()
+            yield stores
+
+    kind = Counting()
+    stopping = LongTasks(told_to_stop_meanwhile, SystemClock(), [kind], Pushed())
+    async with asyncio.timeout(WAIT_S):
+        await stopping.run()
+    task = await state_of(world, task_id)
+    assert (task.state, task.epoch, kind.begun) == ("waiting", 0, [])
+
+
 async def test_a_step_that_fails_leaves_nothing_and_is_tried_again_later(world: World) -> None:
     kind = Counting()
     failures = [ZeroDivisionError("once")]
