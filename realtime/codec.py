@@ -24,7 +24,6 @@ from realtime.wire import BY_NAME, NAMESPACE, Delivery
 from services.kernel.problems import Problem
 
 _SPACE: Final = NAMESPACE.encode()
-_EVENT: Final = b"42" + _SPACE + b',["%b",%b]'
 _SECOND_ARGUMENT: Final = len(b',""]') + TEXT_BYTES
 """Bytes at the end of a positioned event that are not its payload."""
 _ACK: Final = b"43" + _SPACE + b","
@@ -100,11 +99,12 @@ def event_frame(name: str, shape: msgspec.Struct) -> Frame:
         raise TypeError(f"{name!r} is not a server event; realtime/wire.py lists them")
     if type(shape) is not row.shape:
         raise TypeError(f"{name!r} carries a {row.shape.__name__}, not a {type(shape).__name__}")
-    message = _EVENT % (name.encode(), encoder_of(row.shape)(shape))
-    if row.positioned:
-        # Once more, as a second argument: the JavaScript client keeps the last argument of the last event and brings it along.
-        message = message[:-1] + b',"%b"]' % shape.position.encode()  # type: ignore[attr-defined]
-    return _frame(name, row.delivery, message)
+    begin, payload = _begin(name), encoder_of(row.shape)(shape)
+    if not row.positioned:
+        return _frame(name, row.delivery, b"%b%b]" % (begin, payload))
+    # Once more, as a second argument: the JavaScript client keeps the last argument of the last event and brings it along.
+    position: str = shape.position  # type: ignore[attr-defined]
+    return _frame(name, row.delivery, b'%b%b,"%b"]' % (begin, payload, position.encode()))
 
 
 AckId = bytes

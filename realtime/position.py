@@ -9,7 +9,6 @@ Socket.IO event, which is where the JavaScript client looks for it. So whatever 
 same, and whoever knows the position can finish a message of which only the head was made.
 """
 
-import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -26,7 +25,8 @@ TAIL_BYTES: Final = 2 * TEXT_BYTES + len(_BETWEEN) + len(_END)
 _LAST: Final = slice(-TEXT_BYTES - len(_END), -len(_END))
 _MIDDLE: Final = slice(_LAST.start - len(_BETWEEN), _LAST.start)
 _REMEMBERED: Final = 4_096
-_shape: Final = re.compile(PATTERN)
+_DIGITS: Final = "0123456789"
+_HEX: Final = "0123456789abcdef"
 
 
 class Position(NamedTuple):
@@ -55,9 +55,10 @@ class Position(NamedTuple):
 def position_of(text: str) -> Position:
     """A position from its text. Raises `ValueError`. Remembered, because a node reads each one several times within a
     millisecond: in the answer of the log, and in what the log said."""
-    if _shape.match(text) is None or len(text) != TEXT_BYTES:
+    epoch, digits = text[:EPOCH_DIGITS], text[EPOCH_DIGITS + 1 :]
+    if len(text) != TEXT_BYTES or text[EPOCH_DIGITS] != "-" or epoch.strip(_HEX) or digits.strip(_DIGITS):
         raise ValueError(f"{text[:80]!r} is no position: 8 hexadecimal digits, a hyphen, 12 digits")
-    return Position(text[:EPOCH_DIGITS], int(text[EPOCH_DIGITS + 1 :]))
+    return Position(epoch, int(digits))
 
 
 def tail(position: Position) -> bytes:

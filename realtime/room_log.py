@@ -26,6 +26,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Protocol
 
+import msgspec
+
 from realtime.position import EPOCH_DIGITS, Position, tail
 from services.kernel.clock import Clock
 
@@ -47,16 +49,14 @@ class LogAway(Exception):  # noqa: N818 - a state of the world
     """The log did not answer, or refused to store: try again, with the same key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A message without its end, and the key under which it is stored once."""
 
     head: bytes
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True, gc=False):
     """Where a message stands. `repeated`: it stood there before, under the same key."""
 
     position: Position
