@@ -137,7 +137,11 @@ class Feeds:
     def _step(self, channel: str, saying: _Saying) -> None:
         """Say what waits for this log, as much as goes together. It ends by itself: a log answers in time or is away."""
         together = [saying.popleft() for _ in range(min(len(saying), SAID_TOGETHER))]
-        told = self._log.append(channel, [entry for entry, _ in together])
+        try:
+            told = asyncio.ensure_future(self._log.append(channel, [entry for entry, _ in together]))
+        except Exception as fault:  # of ours: whoever waits must not wait for ever
+            told = asyncio.get_running_loop().create_future()
+            told.set_exception(fault)
         told.add_done_callback(partial(self._stepped, channel, saying, [appended for _, appended in together]))
 
     def _stepped(

@@ -21,7 +21,7 @@ The log does not look into messages, but for their end: see realtime/position.py
 import asyncio
 import random
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Protocol
@@ -84,9 +84,9 @@ class Back:
 class RoomLog(Protocol):
     """See the module: the promises are the interface. Everything raises `LogAway`."""
 
-    def append(self, channel: str, entries: Sequence[Entry]) -> "asyncio.Future[list[Appended]]":
-        """Begin to store each entry with its position behind it, and to say it on the channel: all of them, or none. What is begun
-        later on the same channel is stored later."""
+    def append(self, channel: str, entries: Sequence[Entry]) -> Awaitable[list[Appended]]:
+        """Store each entry with its position behind it, and say it on the channel: all of them, or none. A log that needs no task
+        for that gives a future."""
         ...
 
     async def since(
@@ -138,7 +138,7 @@ class MemoryRoomLog:
         self._logs: dict[str, _Log] = {}
         self._keys: OrderedDict[tuple[str, str], tuple[float, Position]] = OrderedDict()
 
-    def append(self, channel: str, entries: Sequence[Entry]) -> "asyncio.Future[list[Appended]]":
+    def append(self, channel: str, entries: Sequence[Entry]) -> Awaitable[list[Appended]]:
         now = self._clock.monotonic()
         self._forget_keys(now)
         appended: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()

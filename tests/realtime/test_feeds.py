@@ -39,10 +39,7 @@ class Log(MemoryRoomLog):
         if not self.losing:
             self.carry(channel, data)
 
-    def append(self, channel: str, entries: Sequence[Entry]) -> "asyncio.Future[list[Appended]]":
-        return asyncio.ensure_future(self._append_when_open(channel, entries))
-
-    async def _append_when_open(self, channel: str, entries: Sequence[Entry]) -> list[Appended]:
+    async def append(self, channel: str, entries: Sequence[Entry]) -> list[Appended]:
         self._here()
         self.steps.append(len(entries))
         await self.door.wait()
@@ -432,6 +429,22 @@ async def test_a_log_that_is_away_fails_those_of_its_step_and_the_next_are_tried
         with pytest.raises(LogAway):
             await begin(here, "lost")
         here.log.away = False
+        assert (await begin(here, "there")).position.offset == 1
+
+
+async def test_a_log_with_a_fault_of_ours_leaves_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(Installation()) as here:
+
+        def broken(*_: object) -> None:
+            raise ZeroDivisionError("a fault")
+
+        with monkeypatch.context() as fault:
+            fault.setattr(here.log, "append", broken)
+            begun = [begin(here, "one"), begin(here, "two")]
+            async with asyncio.timeout(5):
+                assert [type(each) for each in await asyncio.gather(*begun, return_exceptions=True)] == [
+                    ZeroDivisionError
+                ] * 2
         assert (await begin(here, "there")).position.offset == 1
 
 
