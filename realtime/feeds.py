@@ -107,6 +107,7 @@ class Feeds:
         self._doubted: dict[str, None] = {}
         self._wake: Final = asyncio.Event()
         self._saying: Final[dict[str, _Saying]] = {}
+        self._under_way: Final[dict[str, asyncio.Future[list[Appended]]]] = {}  # kept: a loop forgets its tasks
         node.on_finished(self._heard)
         node.on_gap(self.doubt)
 
@@ -137,10 +138,13 @@ class Feeds:
     def _step(self, channel: str, saying: _Saying) -> None:
         """Say what waits for this log, as much as goes together. It ends by itself: a log answers in time or is away."""
         together = [saying.popleft() for _ in range(min(len(saying), SAID_TOGETHER))]
+        told: asyncio.Future[list[Appended]]
         try:
-            told = asyncio.ensure_future(self._log.append(channel, [entry for entry, _ in together]))
+            told = self._under_way[channel] = asyncio.ensure_future(
+                self._log.append(channel, [entry for entry, _ in together])
+            )
         except Exception as fault:  # of ours: whoever waits must not wait for ever
-            told = asyncio.get_running_loop().create_future()
+            told = self._under_way[channel] = asyncio.get_running_loop().create_future()
             told.set_exception(fault)
         told.add_done_callback(partial(self._stepped, channel, saying, [appended for _, appended in together]))
 
@@ -152,20 +156,25 @@ class Feeds:
         told: "asyncio.Future[list[Appended]]",
     ) -> None:
         """Tell what came of one step, and take the next."""
-        if (fault := told.exception()) is None:
+        if told.cancelled():
+            self._refuse(together, LogAway("it was given up, and may have been said or not"))
+        elif (fault := told.exception()) is not None:
+            self._refuse(together, fault)
+        else:
             for future, appended in zip(together, told.result(), strict=True):
                 self.statistics.appended += not appended.repeated
                 if not future.done():
                     future.set_result(appended)
-        else:
-            self.statistics.refused += len(together)
-            for future in together:
-                if not future.done():
-                    future.set_exception(fault)
         if saying:
             self._step(channel, saying)
         else:
-            del self._saying[channel]
+            del self._saying[channel], self._under_way[channel]
+
+    def _refuse(self, together: "list[asyncio.Future[Appended]]", fault: BaseException) -> None:
+        self.statistics.refused += len(together)
+        for future in together:
+            if not future.done():
+                future.set_exception(LogAway(str(fault)) if isinstance(fault, LogAway) else fault)
 
     def on_delivered(self, handler: OnDelivered) -> None:
         """Call `handler(channel, frame)` for each event just before members here get it."""
