@@ -62,6 +62,7 @@ class Tapes:
         self._tapes: dict[str, Tape] = {}
         self._waiting: deque[Piece] = deque()
         self._waiting_bytes = 0
+        self._writing: Final = asyncio.Lock()
         self._stopping = asyncio.Event()
         rooms.on_load = self._begin
         rooms.feeds.on_delivered(self._delivered)
@@ -99,13 +100,14 @@ class Tapes:
         await self.write()
 
     async def write(self) -> None:
-        """Cut all tapes and write their pieces, as far as the database takes them now."""
-        for name, tape in list(self._tapes.items()):
-            tape.cut()
-            if tape.over:
-                del self._tapes[name]
-        while self._waiting and await self._write_some(AT_ONCE):
-            pass
+        """Cut all tapes and write their pieces, as far as the database takes them now; one write after the other."""
+        async with self._writing:
+            for name, tape in list(self._tapes.items()):
+                tape.cut()
+                if tape.over:
+                    del self._tapes[name]
+            while self._waiting and await self._write_some(AT_ONCE):
+                pass
 
     async def _write_some(self, most: int) -> bool:
         """Write up to `most` pieces; whether the database answers. A piece that it will not take must not hold up the others."""

@@ -1,5 +1,6 @@
 """Classes on tape: written beside the live class, played again, and checked against what is stored."""
 
+import asyncio
 from contextlib import AbstractAsyncContextManager
 from types import SimpleNamespace
 
@@ -314,6 +315,17 @@ async def test_what_the_database_does_not_take_now_is_written_later(world: World
     await tapes.write()
     assert tapes.statistics.pieces == 2
     assert (await replay_of(world).check(ride.live.id)).equal
+
+
+async def test_two_who_write_at_the_same_time_write_each_piece_once_and_lose_none(world: World) -> None:
+    ride = await Ride.begin(world, "Ada")
+    tapes = ride.nodes[0].tapes
+    for _ in range(3):
+        await ride.ride(4)
+        await asyncio.gather(*(tapes.write() for _ in range(3)))
+    assert (tapes.statistics.pieces, tapes.statistics.failures) == (3, 0)
+    (tape,) = (await replay_of(world).check(ride.live.id)).tapes
+    assert (tape.missing, tape.skipped, tape.differ) == (0, 0, 0)
 
 
 async def test_a_piece_that_the_database_never_takes_holds_up_no_other(world: World) -> None:
