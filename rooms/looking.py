@@ -3,9 +3,11 @@
 A cockpit is told twice a second, so what is looked up for each of them is one set against another. What is new waits here for
 the database: frames wait for nobody, so an entry follows the first frame by about a second, and while Postgres is away boards go
 on and entries wait. Full (`MAX_WAITING`), what comes is not kept, and that is said aloud as an error with its count; a node that
-dies loses the last second. Whoever comes back by another node, or with another login, is told of again.
+dies loses the last second, one that stops writes it first. Whoever comes back by another node, or with another login, is told of
+again.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,7 +18,7 @@ from rooms.room import Room
 from rooms.rooms import Rooms
 from services.audit.entry import Entry, Thing, actor_of
 from services.kernel.caller import Caller
-from services.kernel.clock import Clock
+from services.kernel.clock import Clock, pause
 from services.kernel.ids import ClassId, LoginId
 
 WRITE_EVERY_S: Final = 1.0
@@ -28,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class Looking:
-    """Sees who looks, and writes it until stopped."""
+    """Sees who looks, and writes it until stopped. `stop` has what is there written, as far as Postgres answers."""
 
     def __init__(self, rooms: Rooms, transactions: Transactions, clock: Clock) -> None:
         self._rooms: Final = rooms
@@ -37,29 +39,41 @@ class Looking:
         self._seen: dict[ClassId, dict[LoginId, set[int]]] = {}
         self._waiting: list[Entry] = []
         self._lost = 0
+        self._writing: Final = asyncio.Lock()
+        self._stopping: Final = asyncio.Event()
         rooms.cockpits.on_look = self._looks
 
+    def stop(self) -> None:
+        """Ask `run` to write what waits and return. May be called again."""
+        self._stopping.set()
+
     async def run(self) -> None:
-        """Write what waits, until cancelled; while the database is away it waits."""
-        while True:
-            await self._clock.sleep(WRITE_EVERY_S)
-            try:
-                await self.write()
-            except Exception as problem:
-                log.warning("looking.not_written", waiting=len(self._waiting), problem=repr(problem))
+        """Write what waits until stopped; while the database is away it waits."""
+        while not self._stopping.is_set():
+            await pause(self._clock, WRITE_EVERY_S, self._stopping)
+            await self._try_to_write()
+        # What was seen while that was under way.
+        await self._try_to_write()
+
+    async def _try_to_write(self) -> None:
+        try:
+            await self.write()
+        except Exception as problem:
+            log.warning("looking.not_written", waiting=len(self._waiting), problem=repr(problem))
 
     async def write(self) -> None:
-        """Write what waits now. Raises Unavailable; then it still waits."""
-        loaded = self._rooms.loaded()
-        self._seen = {class_id: seen for class_id, seen in self._seen.items() if class_id in loaded}
-        if self._lost:
-            log.error(
-                "looking.lost", entries=self._lost, cure="the database was away for too long; see the audit's gap"
-            )
-            self._lost = 0
-        while batch := self._waiting[:BATCH]:
-            await self._keep(batch)
-            del self._waiting[: len(batch)]
+        """Write what waits now, one write after the other. Raises Unavailable; then it still waits."""
+        async with self._writing:
+            loaded = self._rooms.loaded()
+            self._seen = {class_id: seen for class_id, seen in self._seen.items() if class_id in loaded}
+            if self._lost:
+                log.error(
+                    "looking.lost", entries=self._lost, cure="the database was away for too long; see the audit's gap"
+                )
+                self._lost = 0
+            while batch := self._waiting[:BATCH]:
+                await self._keep(batch)
+                del self._waiting[: len(batch)]
 
     async def _keep(self, batch: Sequence[Entry]) -> None:
         async with self._transactions() as stores:

@@ -44,7 +44,7 @@ from rooms.replay import Recording, Replay
 from rooms.retelling import Retold
 from rooms.room import clock_views, view_of
 from rooms.tape import BrokenTapeError, Said
-from services.kernel.clock import Clock
+from services.kernel.clock import Clock, pause
 from services.kernel.ids import AccountId, ClassId
 from services.kernel.problems import Busy, Draining, InternalFault, Problem, ReplayNotOpen, TooManyReplays, Unavailable
 
@@ -326,7 +326,7 @@ class Players:
                     return True
                 player.pace = player.pace.held_at(at_ms, now_s)
                 wait_s = BEHIND_S
-            await self._pause(player, min(wait_s, look_s))
+            await pause(self._clock, min(wait_s, look_s), player.wake)
         return False
 
     async def _look_again(self, player: _Player, playback: Playback) -> None:
@@ -354,17 +354,6 @@ class Players:
         at_ms = player.standing(self._clock.monotonic()).at_ms
         ended = ReplayEnded(player.class_id, at_ms, why, None if problem is None else problem.view())
         player.connection.push(event_frame("replay.ended", ended))
-
-    async def _pause(self, player: _Player, seconds: float) -> None:
-        """Until `seconds` have passed, or it is woken."""
-        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        waking = asyncio.ensure_future(player.wake.wait())
-        try:
-            await asyncio.wait((sleeping, waking), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiting in (sleeping, waking):
-                waiting.cancel()
-            await asyncio.gather(sleeping, waking, return_exceptions=True)
 
 
 def _account(player: _Player) -> AccountId:

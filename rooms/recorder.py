@@ -13,7 +13,6 @@ Full means: `MAX_SAMPLES` in the buffer, and the caller refuses (`WindowFull`); 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -22,7 +21,7 @@ import structlog
 
 from persistence.streams import StreamBatch, Written
 from rooms.effort import Effort
-from services.kernel.clock import Clock
+from services.kernel.clock import Clock, pause
 from services.kernel.ids import StreamId
 from services.kernel.problems import Problem
 from services.training.motion import Moving
@@ -187,17 +186,8 @@ class Recorder:
 
     async def _gather(self) -> None:
         """Give other streams the interval to join this commit, unless somebody is in a hurry or it is full already."""
-        if self._hurry.is_set() or self.statistics.waiting >= MAX_PER_COMMIT:
-            return
-        pause = asyncio.ensure_future(self._clock.sleep(self._interval_s))
-        hurry = asyncio.ensure_future(self._hurry.wait())
-        try:
-            await asyncio.wait((pause, hurry), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiting in (pause, hurry):
-                waiting.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await waiting
+        if self.statistics.waiting < MAX_PER_COMMIT:
+            await pause(self._clock, self._interval_s, self._hurry)
 
     def _take(self) -> list[tuple[StreamId, _Buffered]]:
         taken: list[tuple[StreamId, _Buffered]] = []

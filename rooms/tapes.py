@@ -23,7 +23,7 @@ from realtime.sparingly import Sparingly
 from rooms.room import Room
 from rooms.rooms import Rooms
 from rooms.tape import Tape, without_name
-from services.kernel.clock import Clock
+from services.kernel.clock import Clock, pause
 from services.kernel.problems import Problem
 
 CUT_EVERY_S: Final = 5.0
@@ -95,7 +95,7 @@ class Tapes:
     async def run(self) -> None:
         """Cut and write until stopped."""
         while not self._stopping.is_set():
-            await self._pause()
+            await pause(self._clock, CUT_EVERY_S, self._stopping)
             await self.write()
         await self.write()
 
@@ -142,13 +142,3 @@ class Tapes:
         tape = self._tapes.get(piece.tape)
         if tape is not None:
             tape.lose()
-
-    async def _pause(self) -> None:
-        pause = asyncio.ensure_future(self._clock.sleep(CUT_EVERY_S))
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait((pause, stopping), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for waiting in (pause, stopping):
-                waiting.cancel()
-            await asyncio.gather(pause, stopping, return_exceptions=True)

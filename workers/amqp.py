@@ -13,7 +13,7 @@ from typing import Final
 import aio_pika
 import structlog
 
-from services.kernel.clock import Clock
+from services.kernel.clock import Clock, pause
 from services.kernel.facts import Envelope
 from workers.amqp_consumer import ALONE_POLL_S, RETRY_FIRST_S, RETRY_MOST_S, WATCH_S, Consumption, Means
 from workers.amqp_link import broker_faults, close, connect
@@ -24,7 +24,6 @@ from workers.bus import PUBLISH_TIMEOUT_S, BusUnavailable, Handle, Parked, Queue
 from workers.refill import Refill
 from workers.retry import Ladder
 from workers.task_statistics import BusStatistics, Overview
-from workers.wakeups import pause
 
 log = structlog.get_logger(__name__)
 

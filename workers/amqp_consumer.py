@@ -29,7 +29,7 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, HeadersType
 
 from persistence.database import Tx
 from services.kernel import facts
-from services.kernel.clock import Clock
+from services.kernel.clock import Clock, pause
 from services.kernel.facts import Envelope
 from workers.amqp_link import OPEN_TIMEOUT_S, Link, Send, broker_faults, heed_cancellation
 from workers.amqp_refilling import Refilling, note_what_lies_there
@@ -51,7 +51,7 @@ from workers.bus import FINISH_S, HELD_S, UNREADABLE, BusUnavailable, Handle, Qu
 from workers.refill import Refill
 from workers.retry import Again, Ladder, Park, after_failure
 from workers.task_statistics import BusStatistics, QueueStatistics
-from workers.wakeups import finish, pause
+from workers.wakeups import finish
 
 WATCH_S: Final = 15.0
 """How often a subscription is looked at."""

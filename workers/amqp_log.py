@@ -28,12 +28,11 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from pamqp.common import FieldTable
 
 from services.kernel import facts
-from services.kernel.clock import Clock, utc
+from services.kernel.clock import Clock, pause, utc
 from services.kernel.ids import FactId
 from workers.amqp_link import Link, broker_faults, close, connect
 from workers.bus import BusUnavailable
 from workers.fact_log import Family, Page, Position, PositionLost
-from workers.wakeups import pause
 
 VERSION: Final = "v1"
 MAX_AGE: Final = "7D"

@@ -15,14 +15,13 @@ import aio_pika
 import structlog
 from aio_pika.abc import AbstractConnection
 
-from services.kernel.clock import Clock
+from services.kernel.clock import Clock, pause
 from services.kernel.facts import Envelope
 from workers.amqp_link import Link, Send, broker_faults
 from workers.amqp_topology import EXCHANGE, message_of, work_queue
 from workers.bus import BusUnavailable, Queue
 from workers.refill import Refill
 from workers.task_statistics import QueueStatistics
-from workers.wakeups import pause
 
 LOOK_AGAIN_S: Final = 5.0
 """How often to look whether another process has refilled the queue, or whether it goes better now."""

@@ -17,11 +17,10 @@ import structlog
 
 from persistence.following import Run
 from persistence.stores import Stores
-from services.kernel.clock import Clock, utc
+from services.kernel.clock import Clock, pause, utc
 from services.kernel.facts import Envelope
 from workers.bus import BusUnavailable
 from workers.fact_log import FactLog, Family, Page, Position, PositionLost
-from workers.wakeups import pause
 
 LEASE: Final = timedelta(seconds=20)
 """How long a follower may be silent before another node takes over."""

@@ -27,7 +27,7 @@ import structlog
 
 from persistence.stores import Stores
 from services.kernel import trace
-from services.kernel.clock import Clock, utc
+from services.kernel.clock import Clock, pause, utc
 from services.kernel.facts import TaskAsked, TaskEnded
 from services.kernel.ids import AccountId
 from services.kernel.problems import Problem
@@ -44,7 +44,6 @@ from services.tasks.task import (
     view_of,
 )
 from workers.retry import Unprocessable
-from workers.wakeups import pause
 
 POLL_S: Final = 2.0
 """How often waiting tasks are looked for without a fact, and tasks whose worker is gone."""

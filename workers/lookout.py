@@ -9,10 +9,9 @@ from typing import Final
 
 import structlog
 
-from services.kernel.clock import Clock
+from services.kernel.clock import Clock, pause
 from workers.bus import BusUnavailable, OperatedBus
 from workers.task_statistics import Overview
-from workers.wakeups import pause
 
 LOOK_S: Final = 15.0
 

@@ -22,7 +22,7 @@ import structlog
 from persistence.database import Database, Tx
 from persistence.tasks import CHANNEL, Lying, ParkedTask, Task, Tasks
 from services.kernel import facts
-from services.kernel.clock import Clock, to_wall_ms, utc
+from services.kernel.clock import Clock, pause, to_wall_ms, utc
 from services.kernel.facts import Envelope
 from services.kernel.ids import FactId
 from services.kernel.problems import Unavailable
@@ -43,7 +43,7 @@ from workers.bus import (
 )
 from workers.retry import Again, Ladder, Park, after_failure
 from workers.task_statistics import BusStatistics, Overview
-from workers.wakeups import Wakeups, finish, pause, woken_by
+from workers.wakeups import Wakeups, finish, woken_by
 
 POLL_S: Final = 1.0
 """How often a queue is looked at without having been woken; also how late a retry may be."""

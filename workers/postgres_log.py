@@ -14,11 +14,10 @@ from persistence.database import Database
 from persistence.outbox import SHARDS
 from persistence.outbox_log import OutboxLog
 from services.kernel import facts
-from services.kernel.clock import Clock, utc
+from services.kernel.clock import Clock, pause, utc
 from services.kernel.problems import Unavailable
 from workers.bus import BusUnavailable
 from workers.fact_log import Family, Page, Position, PositionLost
-from workers.wakeups import pause
 
 POLL_S: Final = 1.0
 """How late a reader that waits sees a fact. Followers keep numbers, they do not ring anybody."""

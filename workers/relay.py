@@ -32,12 +32,12 @@ import structlog
 from persistence.outbox import CHANNEL, Waiting
 from persistence.stores import Stores
 from services.kernel import facts
-from services.kernel.clock import Clock
+from services.kernel.clock import Clock, pause
 from services.kernel.facts import Envelope
 from services.kernel.ids import FactId
 from workers.bus import BusUnavailable, TaskBus
 from workers.held_back import HeldBack
-from workers.wakeups import Wakeups, pause, woken_by
+from workers.wakeups import Wakeups, woken_by
 
 BATCH: Final = 500
 """Facts of one batch, shared by the shards it holds. One wave of as many is on its way at once."""

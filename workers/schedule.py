@@ -33,10 +33,9 @@ from persistence.leadership import Deposed, Leadership
 from persistence.stores import Stores
 from persistence.ticks import LEADERSHIP
 from services.kernel import trace
-from services.kernel.clock import Clock, utc
+from services.kernel.clock import Clock, pause, utc
 from services.schedule.jobs import Tick
 from services.schedule.timetable import Cron, Every, Missed, When, due
-from workers.wakeups import pause
 
 LOOK_S: Final = 1.0
 """Between two looks at what is due: how late a tick or a fact may be on a node that is well."""

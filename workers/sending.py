@@ -30,7 +30,7 @@ from persistence.lanes import CHANNEL
 from persistence.stores import Stores
 from services.flags.switches import ALL_ON, Switches
 from services.kernel import trace
-from services.kernel.clock import Clock, utc
+from services.kernel.clock import Clock, pause, utc
 from services.kernel.ids import AccountId
 from services.kernel.problems import Unavailable
 from services.notifications import account_letter, contact_letter
@@ -53,7 +53,7 @@ from services.notifications.outgoing import (
 from services.notifications.phone import PhoneCodes
 from services.notifications.ports import Reader, Words
 from services.notifications.topics import TOPICS
-from workers.wakeups import Wakeups, pause, woken_by
+from workers.wakeups import Wakeups, woken_by
 
 POLL_S: Final = 5.0
 """How often a lane is looked at without having been woken; also how late what was held may be."""

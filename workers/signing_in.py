@@ -29,11 +29,11 @@ from services.accounts.provider import BadDocument, Metadata, Provider, read_met
 from services.accounts.sign_in import LIFETIME_MS, Failure, Sealed, SignIn, about
 from services.accounts.sign_in_ports import IssuerDocuments
 from services.accounts.sign_ins import opened
-from services.kernel.clock import Clock, utc
+from services.kernel.clock import Clock, pause, utc
 from services.kernel.sealing import CannotOpen, Seals
 from services.schedule.jobs import Tick
 from workers.outbound.identity import IdentityCalls, NoAnswer, failure_of
-from workers.wakeups import Wakeups, pause, woken_by
+from workers.wakeups import Wakeups, woken_by
 
 SLOTS: Final = 16
 """Providers that this process asks at the same time; who finds none free waits in the database."""

@@ -126,19 +126,6 @@ class Bell:
             await self._clock.sleep(RING_EVERY_S)
 
 
-async def pause(clock: Clock, seconds: float, *events: asyncio.Event) -> None:
-    """Return after `seconds`, or as soon as one of the events is set."""
-    if any(event.is_set() for event in events):
-        return
-    waiting = [asyncio.ensure_future(clock.sleep(seconds)), *(asyncio.ensure_future(event.wait()) for event in events)]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for each in waiting:
-            each.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-
-
 async def finish(clock: Clock, seconds: float, tasks: Collection["asyncio.Task[None]"]) -> int:
     """Let tasks end by themselves for `seconds`, then cancel those that have not and wait for them; how many those were."""
     ending = asyncio.ensure_future(asyncio.wait(tasks)) if tasks else None

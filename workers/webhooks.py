@@ -32,7 +32,7 @@ from services.integrations.settling import Called, settle
 from services.integrations.signing import headers
 from services.integrations.telling import Telling
 from services.kernel import trace
-from services.kernel.clock import Clock, utc
+from services.kernel.clock import Clock, pause, utc
 from services.kernel.facts import AnyFact
 from services.kernel.problems import UrlRefused
 from services.kernel.sealing import CannotOpen, Seals
@@ -40,7 +40,7 @@ from services.schedule.jobs import Tick
 from workers.outbound.client import Answered, Blocked, Limits, NotReached, Outbound, Outcome, Unanswered
 from workers.outbound.egress import Egress, EgressRefused
 from workers.retry import Unprocessable
-from workers.wakeups import Wakeups, pause, woken_by
+from workers.wakeups import Wakeups, woken_by
 
 SLOTS: Final = 50
 """Calls of this process at the same time."""

@@ -95,3 +95,16 @@ def utc(wall_ms: int) -> datetime:
 def to_wall_ms(instant: datetime) -> int:
     """Ms since 1970 of an aware datetime."""
     return round(instant.timestamp() * 1000)
+
+
+async def pause(clock: Clock, seconds: float, *events: asyncio.Event) -> None:
+    """Return after `seconds`, or as soon as one of the events is set."""
+    if any(event.is_set() for event in events):
+        return
+    waiting = [asyncio.ensure_future(clock.sleep(seconds)), *(asyncio.ensure_future(event.wait()) for event in events)]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,5 +1,7 @@
 """Who leads a class and sees the hearts in it is told to the audit, once."""
 
+import asyncio
+
 import pytest
 
 from persistence.stores import Transactions
@@ -61,6 +63,27 @@ async def test_nobody_but_who_leads_the_class_is_told_of(world: World) -> None:
     await ada.ride(150, 151)
     await looking.write()
     assert {actor for _, actor, _ in await told(world)} == {mia.account_id}
+
+
+async def test_a_node_that_stops_writes_what_it_has_seen(world: World) -> None:
+    here = world.node()
+    looking = Looking(here.rooms, stores_of(world), world.clock)
+    mia, _, _, ada = await ready(world, here, here)
+    running = asyncio.create_task(looking.run())
+    await ada.ride(150, 151)
+    looking.stop()
+    async with asyncio.timeout(10):
+        await running
+    assert await told(world) == [("heart_rate.watched", mia.account_id, ada.caller.account_id)]
+
+
+async def test_two_who_write_at_the_same_time_tell_everything_once(world: World) -> None:
+    here = world.node()
+    looking = Looking(here.rooms, stores_of(world), world.clock)
+    mia, _, _, ada = await ready(world, here, here)
+    await ada.ride(150, 151)
+    await asyncio.gather(*(looking.write() for _ in range(3)))
+    assert await told(world) == [("heart_rate.watched", mia.account_id, ada.caller.account_id)]
 
 
 async def test_what_waits_is_written_once_the_database_is_there_again(

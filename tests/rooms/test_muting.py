@@ -57,8 +57,8 @@ async def test_a_node_that_did_not_hear_of_a_mute_reads_it_within_half_a_minute(
     live = await node.create_class(coach)
     phone = node.connect(ada)
     await node.join(phone, live.code)
-    await world.database_mute(live.id, ada.account_id)
     await node.speaking.chat(phone, ChatSend(class_id=live.id, text="still heard"))
+    await world.database_mute(live.id, ada.account_id)
     await world.advance(30)
     await world.settled(lambda: node.rooms.get(live.id).muted)  # type: ignore[union-attr]
     with pytest.raises(Muted):

@@ -95,8 +95,8 @@ async def test_a_node_that_did_not_hear_of_a_block_reads_it_within_half_a_minute
     live = await node.create_class(coach)
     phone = node.connect(ada)
     await node.join(phone, live.code)
-    await world.database_block(ada.account_id, coach.account_id)
     assert not node.rooms.screen.hides(coach.account_id, ada.account_id)
+    await world.database_block(ada.account_id, coach.account_id)
     await world.advance(30)
     await world.settled(lambda: node.rooms.screen.hides(coach.account_id, ada.account_id))
 

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from persistence.database import Database, open_database
-from services.kernel.clock import ManualClock, SystemClock
+from services.kernel.clock import ManualClock, SystemClock, pause
 from tests.support.task_buses import WAIT_S, eventually
-from workers.wakeups import CHECK_S, RETRY_S, RING_EVERY_S, Bell, Wakeups, pause
+from workers.wakeups import CHECK_S, RETRY_S, RING_EVERY_S, Bell, Wakeups
 
 
 @pytest.fixture
