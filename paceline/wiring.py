@@ -739,7 +739,7 @@ def start_loops(parts: Parts, program: Program) -> None:
     if "gateway" in roles:
         program.start("recorder", parts.streams.run(), parts.streams.recorder.stop)
         program.start("tapes", parts.tapes.run(), parts.tapes.stop)
-        program.start("guarding", parts.guarding.run())
+        program.start("guarding", parts.guarding.run(), parts.guarding.stop)
         program.start("looking", parts.looking.run(), parts.looking.stop)
         program.start("planning", parts.planning.run())
         program.start("presence", parts.presence.run(), parts.presence.stop)

@@ -7,9 +7,10 @@ Somebody with several devices has one watch, which believes one of their streams
 `TAKE_OVER_MS` while another has. A connection that is lost leaves the watch behind, because silence in hard effort is what it
 looks for; it ends when the stream is finished or goes on elsewhere, or when nothing more can come of it. Whether somebody whose
 stream fell silent here was heard on another node, the database says before anybody is asked. What a node has seen dies with it:
-whoever reconnects elsewhere is watched from there on.
+whoever reconnects elsewhere is watched from there on. One that stops in order first opens what it has found.
 """
 
+import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import structlog
 
 from realtime.sparingly import Sparingly
 from rooms.room import Room
-from services.kernel.clock import Clock
+from services.kernel.clock import Clock, pause
 from services.kernel.ids import AccountId, ClassId, StreamId
 from services.kernel.problems import Problem
 from services.safety.incident import FRESH_MS, Incident
@@ -90,6 +91,7 @@ class Guarding:
         self._watched: dict[AccountId, _Watched] = {}
         self._found: deque[_Found] = deque()
         self._say: Final = Sparingly(log, clock.monotonic)
+        self._stopping: Final = asyncio.Event()
         self.statistics: Final = GuardingStatistics()
 
     # -- what happens to streams --------------------------------------------------------------------------------------
@@ -168,11 +170,16 @@ class Guarding:
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
+    def stop(self) -> None:
+        """Ask `run` to open what was found and return. May be called again."""
+        self._stopping.set()
+
     async def run(self) -> None:
-        """Look for silence and open what was found, until cancelled."""
-        while True:
-            await self._clock.sleep(LOOK_S)
-            self._look()
+        """Look for silence and open what was found, until stopped."""
+        while not self._stopping.is_set():
+            await pause(self._clock, LOOK_S, self._stopping)
+            if not self._stopping.is_set():  # that a node which stops hears nobody is no silence
+                self._look()
             await self._open()
 
     def _look(self) -> None:

@@ -208,6 +208,18 @@ async def test_a_fault_with_one_athlete_is_no_harm_to_the_next(clock: ManualCloc
     await asyncio.gather(loop, return_exceptions=True)
 
 
+async def test_a_node_that_stops_asks_about_what_it_has_found_first(clock: ManualClock) -> None:
+    asks = Asks()
+    guarding = Guarding(asks, clock)
+    loop = asyncio.ensure_future(guarding.run())
+    await clock.advance(LOOK_S / 2)
+    await over(guarding, ADA, clock)
+    guarding.stop()
+    async with asyncio.timeout(5):
+        await loop
+    assert [finding.kind for finding in asks.found_] == ["over_limit"]
+
+
 async def test_more_findings_than_can_wait_are_counted_and_forgotten(clock: ManualClock) -> None:
     guarding = Guarding(Asks(), clock)
     for number in range(MAX_FOUND + 3):
