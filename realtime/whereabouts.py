@@ -13,7 +13,7 @@ from realtime.connection import Connection
 from realtime.node import Node, channel_of_account
 from realtime.peer import EVERY_NODE, ConnectionHere, ConnectionsHere, ConnectionsWanted
 from services.accounts.connection import ConnectionSeen, Found
-from services.kernel.clock import Clock
+from services.kernel.clock import Clock, pause
 from services.kernel.ids import AccountId
 
 ANSWER_S: Final = 1.0
@@ -51,23 +51,11 @@ class Whereabouts:
         try:
             if question.missing:
                 self._node.publish(EVERY_NODE, ConnectionsWanted(account_id, self._node.id, ask))
-                await self._answers(question)
+                await pause(self._clock, ANSWER_S, question.all_in)
         finally:
             del self._open[ask]
         newest_first = sorted(question.found, key=lambda seen: -seen.opened_at_ms)
         return Found(tuple(newest_first), tuple(sorted(question.missing)))
-
-    async def _answers(self, question: _Question) -> None:
-        waits = {
-            asyncio.ensure_future(question.all_in.wait()),
-            asyncio.ensure_future(self._clock.sleep(ANSWER_S)),
-        }
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
 
     def _wanted(self, _channel: str, message: ConnectionsWanted) -> None:
         here = ConnectionsHere(self._node.id, message.by, message.ask, self._told(message.account_id))

@@ -29,7 +29,7 @@ from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, HeadersType
 
 from persistence.database import Tx
 from services.kernel import facts
-from services.kernel.clock import Clock, pause
+from services.kernel.clock import Clock, first_of, pause
 from services.kernel.facts import Envelope
 from workers.amqp_link import OPEN_TIMEOUT_S, Link, Send, broker_faults, heed_cancellation
 from workers.amqp_refilling import Refilling, note_what_lies_there
@@ -135,7 +135,7 @@ class Consumption:
                     queue, link, means.refill, means.send, self._statistics, means.clock, means.stopping
                 )
                 hands.append(group.create_task(self._outlast(refilling.run()), name=f"{queue.name} refill"))
-            await _first_of(means.stopping, link.lost)
+            await first_of(means.stopping.wait(), link.lost.wait())
             watch.cancel()
             if means.stopping.is_set() and not queue.ordered:
                 await self._end_subscription(work, tag)
@@ -358,13 +358,3 @@ async def ask(link: Link, name: str) -> tuple[int, int]:
     told = await channel.queue_declare(name, passive=True, timeout=ASK_TIMEOUT_S)
     heed_cancellation()
     return told.message_count or 0, told.consumer_count or 0
-
-
-async def _first_of(*events: asyncio.Event) -> None:
-    waiting = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for each in waiting:
-            each.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)

@@ -9,8 +9,9 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -99,9 +100,13 @@ def to_wall_ms(instant: datetime) -> int:
 
 async def pause(clock: Clock, seconds: float, *events: asyncio.Event) -> None:
     """Return after `seconds`, or as soon as one of the events is set."""
-    if any(event.is_set() for event in events):
-        return
-    waiting = [asyncio.ensure_future(clock.sleep(seconds)), *(asyncio.ensure_future(event.wait()) for event in events)]
+    if not any(event.is_set() for event in events):
+        await first_of(clock.sleep(seconds), *(event.wait() for event in events))
+
+
+async def first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    """Return as soon as one of these has; the others are given up."""
+    waiting = [asyncio.ensure_future(each) for each in waits]
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     finally:
