@@ -24,12 +24,12 @@ from realtime.redis_line import Address, RedisLine, open_line, packed
 PATIENCE_S: Final = 0.25
 """What Redis may take to answer. Locally it takes well under a millisecond."""
 MOST: Final = 1_024
-"""Commands under way. By feeling: more than a node with a thousand rooms says within the patience."""
+"""Commands under way, or waiting for a line. By feeling: more than a node with a thousand rooms says within the patience."""
 
 Word = str | bytes | int
-_CLOSED: Final = "it is closed"
 Settle = Callable[[object], None]
 """Takes what came of a command, once: Redis's answer, or one of `TROUBLE`. Must not raise."""
+_CLOSED: Final = "it is closed"
 
 
 class RedisCaller:

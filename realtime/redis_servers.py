@@ -105,7 +105,9 @@ class RedisServers:
         return f"{self._prefix}{{{channel}}}:{what}"
 
     async def close(self) -> None:
-        """Close every client and line."""
+        """Close every client and line; what is under way fails."""
+        for asking in self._asking:
+            asking.cancel()
         for caller in self._callers.values():
             caller.close()
         for client in self._clients.values():

@@ -157,8 +157,8 @@ async def _found(stores: ComparingStores, examined: Examined, others: Iterable[E
 
 
 async def _elsewhere(store: LocationStore, examined: Examined, before: Sequence[Pair]) -> list[Pair]:
-    """With which of this person's workouts they would have been in two places. What was found stands when the places of it are
-    forgotten."""
+    """With which of this person's workouts they would have been in two places. What was found stands when the locations of it
+    are forgotten."""
     known = {pair.other: pair for pair in before if pair.finding.rule == "two_places"}
     here = await store.of(examined.workout_id)
     if here is None:
