@@ -1,6 +1,7 @@
 """Where channels live: one server, several, a cluster."""
 
 import asyncio
+import socket
 from collections import Counter
 
 import pytest
@@ -165,3 +166,16 @@ async def test_asking_a_cluster_asks_every_master() -> None:
         assert str(cluster.masters[2].port) in (await ping(seed) or "")
     assert (await ping(seed) or "").startswith("does not answer as a cluster")
     assert (await ping("nonsense") or "").startswith("names no server")
+
+
+async def test_what_is_under_way_in_a_cluster_has_failed_once_the_servers_are_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        servers = RedisServers(f"redis+cluster://127.0.0.1:{silent.getsockname()[1]}")
+        came: list[object] = []
+        servers.begin("room:a", "return 1", ["k"], [], came.append)
+        await asyncio.sleep(0.01)
+        await servers.close()
+        async with asyncio.timeout(5):
+            while not came:
+                await asyncio.sleep(0)
+    assert [type(each) for each in came] == [ConnectionAbortedError]
