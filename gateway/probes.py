@@ -183,6 +183,7 @@ FAMILIES: Final = (
     Family("sockets_blocked", "gauge", "Sockets whose peer does not read now."),
     Family("sockets_unwritten_bytes", "gauge", "Bytes written to sockets that the kernel has not taken yet."),
     Family("sockets_writes", "counter", "Writes to sockets."),
+    Family("sockets_writes_in_bulk", "counter", "Those of them that left by one system call for many sockets."),
     Family(
         "sockets_frames_out", "counter", "Messages in those writes; by writes, it says how many were merged into one."
     ),

@@ -217,6 +217,13 @@ class Settings:
         "off",
         "Whether WebSocket messages are compressed for clients that ask for it: less traffic, more processor time.",
     )
+    io_uring: str = option(
+        "PACELINE_IO_URING",
+        choice("auto", "off"),
+        "auto",
+        "Whether many sockets are written to with one system call, by Linux's io_uring: less processor time for every event in a "
+        "room. `auto` uses it where the kernel (6.1 or later) and the container allow it.",
+    )
     roles: tuple[str, ...] = option(
         "PACELINE_ROLES",
         some_of(*ROLES),

@@ -97,6 +97,7 @@ def readings(
         "sockets_blocked": lambda: engine().blocked,
         "sockets_unwritten_bytes": lambda: engine().unwritten_bytes,
         "sockets_writes": lambda: engine().writes,
+        "sockets_writes_in_bulk": lambda: engine().in_bulk,
         "sockets_frames_out": lambda: engine().frames,
         "sockets_bytes_out": lambda: engine().bytes_out,
         "sockets_bytes_in": lambda: engine().bytes_in,

@@ -73,8 +73,8 @@ def counters(seen: SocketsNow) -> list[tuple[str, str]]:
         ),
         (
             "since start",
-            f"{now.frames_in} frames in, {now.frames_out} out in {now.writes} writes (x{now.merged:.2f} merged), "
-            f"{size(now.bytes_out)} out",
+            f"{now.frames_in} frames in, {now.frames_out} out in {now.writes} writes (x{now.merged:.2f} merged, "
+            f"{now.in_bulk} in bulk), {size(now.bytes_out)} out",
         ),
         (
             "ended",

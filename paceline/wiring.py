@@ -671,6 +671,7 @@ async def open_parts(
             of_apps=app_origins.holds,
             transports=settings.transports,
             compression=settings.compression == "on",
+            ring=settings.io_uring == "auto",
             max_links=settings.max_connections,
             handshakes_per_second=settings.connections_per_second,
             max_per_address=settings.max_connections_per_address,

@@ -19,7 +19,7 @@ import structlog
 from realtime.codec import ACK_EVENT, Frame, event_frame
 from realtime.disconnect import SLOW_READER, Disconnect
 from realtime.mailbox import Mailbox, Verdict
-from realtime.turn import EAGER_BYTES, Turn, Write
+from realtime.turn import EAGER_BYTES, NO_SLOT, UNASKED, Turn, Write
 from realtime.wire import Delivery, heard_with
 from services.kernel.caller import Caller
 from services.kernel.ids import ClassId, StreamId
@@ -40,6 +40,10 @@ class Transport(Protocol):
         """Write frames that were put together before the line stopped being clear, ahead of the mailbox."""
         ...
 
+    def slot(self) -> int:
+        """Where the turn's bulk knows its line, NO_SLOT when it does not."""
+        ...
+
 
 class Connection:
     """A connected client.
@@ -51,9 +55,9 @@ class Connection:
     `error_first`: its acknowledgements begin with a null, which some clients take for the place of an error.
     `hears`: the events that an app may hear with its scopes, acknowledgements among them; None for a person, who hears all.
 
-    Belonging to the transport: `write_now` hands bytes to a line that is clear, and is None while frames must go
-    through the mailbox; `turn` is where it is put down for writing; `out` is what this turn will write, `urgent`
-    whether it is put down for the end of the turn.
+    Belonging to the transport, which says `clear` and `shut`: `write_now` hands bytes to a line that is clear, and is None
+    while frames must go through the mailbox; `slot` is where the turn's bulk knows that line; `turn` is where it is put
+    down for writing; `out` is what this turn will write, `urgent` whether it is put down for the end of the turn.
     """
 
     __slots__ = (
@@ -76,6 +80,7 @@ class Connection:
         "peer",
         "pid",
         "replaced",
+        "slot",
         "turn",
         "urgent",
         "write_now",
@@ -108,6 +113,7 @@ class Connection:
         self.off_ms: int | None = None
         self.turn: Turn | None = None
         self.write_now: Write | None = None
+        self.slot = NO_SLOT
         self.out = b""
         self.urgent = False
         self._transport: Final = transport
@@ -133,6 +139,21 @@ class Connection:
     def closed(self) -> bool:
         """Whether nothing more can be pushed: it is gone, or about to be."""
         return self.gone or self.ending is not None
+
+    def clear(self, write: Write, slot: int = UNASKED) -> None:
+        """The line takes what it is given: from now on frames go to it. `slot`: where the turn's bulk knows it."""
+        self.write_now = write
+        self.slot = slot
+
+    def shut(self) -> None:
+        """The line takes nothing more for now: from now on frames go to the mailbox."""
+        self.write_now = None
+        self.slot = NO_SLOT
+
+    def ask_slot(self) -> int:
+        """See `realtime.turn.Writer`."""
+        self.slot = self._transport.slot()
+        return self.slot
 
     def push(self, frame: Frame, *, key: str | None = None, whole: Callable[[], Frame] | None = None) -> None:
         """Send a frame as its delivery class says (see realtime/mailbox.py). Never waits; ends the connection when the
@@ -213,7 +234,7 @@ class Connection:
             return
         self.ending = ending
         self.write_out()
-        self.write_now = None
+        self.shut()
         self.mailbox.seal(event_frame("bye", ending.bye()), forget=ending is SLOW_READER)
         self._transport.finish(ending)
 
@@ -234,7 +255,7 @@ class Connection:
         if self.gone:
             return
         self.gone = True
-        self.write_now = None
+        self.shut()
         self.out = b""
         self.mailbox.close()
         callbacks, self._on_close = self._on_close, ()

@@ -9,12 +9,15 @@ traffic have a few milliseconds of patience: what comes up within them leaves in
 the same connection takes them along, so that nothing is ever overtaken. A board for a thousand connections is tens of
 milliseconds of writing: it leaves in slices, between which the loop turns, so what comes in meanwhile is not kept waiting.
 
+Where the machine offers it, what is said to many leaves in one system call for all of them (`Bulk`), which is what the engine's
+ring does (gateway/sockets/engine/ring.py).
+
 There is one `Turn` per event loop, one callback per turn, and no timer while nothing is said.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -29,23 +32,42 @@ SLICE_BYTES: Final = 2 * 1024 * 1024
 """So much latest-only traffic is written before the loop turns: about a millisecond on loopback."""
 WRITE_COSTS: Final = 8 * 1024
 """What a write costs whatever is in it, in bytes that cost as much: 4 µs to 0.5 ns, on loopback."""
-
+BULK: Final = 24
+"""From so many writers on they are written to in bulk. Fewer cost as much either way, says `tests.benchmarks.sockets.writing`."""
+NO_SLOT: Final = -1
+"""The slot of a writer that can only be written to by itself."""
+UNASKED: Final = -2
+"""The slot of a writer that has not been asked for it: most connections are never written to in bulk, and are spared it."""
 
 Write = Callable[[bytes], None]
 """Hands bytes to a transport; never waits, never raises."""
 
 
 class Writer(Protocol):
-    """Somebody for whom bytes are put together: `out`, which `write_now` takes, unless that is None by then.
+    """Somebody for whom bytes are put together: `out`, which `write_now` takes, unless that is None by then. `slot` is where
+    a `Bulk` knows its line, NO_SLOT when it knows none, or while `write_now` is None, UNASKED before somebody wants to know.
 
     That the turn does this itself, instead of asking, saves a quarter of what one more member of a busy room costs.
     """
 
     out: bytes
     write_now: Write | None
+    slot: int
+
+    def ask_slot(self) -> int:
+        """The slot, which was UNASKED."""
+        ...
 
     def write_rest(self, data: bytes) -> None:
         """Write what was put together before the line stopped being clear."""
+        ...
+
+
+class Bulk(Protocol):
+    """Writes to many lines with one call. Never waits, never raises."""
+
+    def send(self, slots: Sequence[int], pieces: Sequence[bytes]) -> Sequence[tuple[int, int]]:
+        """Send each piece to the line at its slot. Which were not sent whole, by their index, and how many bytes of them were."""
         ...
 
 
@@ -60,12 +82,15 @@ class Outlet(Protocol):
 class Turn:
     """What will be written when this turn of the loop is over, and a little later. Synchronous; belongs to one loop.
 
-    Since start: `writes` made, the `frames` in them, whose quotient tells how much was merged, and `bytes_out`.
+    `bulk` writes to many lines at once; None where nothing does. Since start: `writes` made, `in_bulk` of them, the `frames` in
+    all of them, whose quotient tells how much was merged, and `bytes_out`.
     """
 
     def __init__(self, patience_s: float = PATIENCE_S) -> None:
         """`patience_s` 0: latest-only traffic leaves with the turn as well."""
+        self.bulk: Bulk | None = None
         self.writes = 0
+        self.in_bulk = 0
         self.frames = 0
         self.bytes_out = 0
         self._patience_s: Final = patience_s
@@ -137,6 +162,8 @@ class Turn:
         self._write(writers)
 
     def _write(self, writers: list[Writer]) -> None:
+        if self.bulk is not None and len(writers) >= BULK:
+            writers = self._write_many(self.bulk, writers)
         writes = size = 0
         for writer in writers:
             out = writer.out
@@ -155,6 +182,42 @@ class Turn:
                 log.exception("turn.write_failed")
         self.writes += writes
         self.bytes_out += size
+
+    def _write_many(self, bulk: Bulk, writers: list[Writer]) -> list[Writer]:
+        """Write in bulk to whom it reaches; the others."""
+        reached, slots, pieces, others = list[Writer](), list[int](), list[bytes](), list[Writer]()
+        for writer in writers:
+            out = writer.out
+            if not out:
+                continue  # it was written early
+            slot = writer.slot
+            if slot < 0:
+                if slot == UNASKED:
+                    slot = writer.ask_slot()
+                if slot < 0:
+                    others.append(writer)
+                    continue
+            writer.out = b""
+            reached.append(writer)
+            slots.append(slot)
+            pieces.append(out)
+        left = bulk.send(slots, pieces) if reached else ()
+        for index, sent in left:
+            # Its peer reads slowly, or is gone: the transport keeps the rest, or finds out.
+            self._write_rest(reached[index], pieces[index][sent:])
+        self.writes += len(pieces)
+        self.in_bulk += len(pieces) - len(left)
+        self.bytes_out += sum(map(len, pieces))
+        return others
+
+    def _write_rest(self, writer: Writer, rest: bytes) -> None:
+        try:
+            if writer.write_now is not None:
+                writer.write_now(rest)
+            else:
+                writer.write_rest(rest)
+        except Exception:
+            log.exception("turn.write_failed")
 
     def _running(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:

@@ -944,6 +944,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
             unwritten_bytes=16_384,
             blocked=1,
             writes=2_410_000,
+            in_bulk=1_920_000,
             frames_out=3_133_000,
             merged=1.3,
             bytes_out=841_000_000,

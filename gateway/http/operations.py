@@ -46,7 +46,8 @@ class SocketsCounts(msgspec.Struct, frozen=True):
     and `closing`; bytes `queued` in mailboxes and `unwritten` in the process because the kernel does not take them;
     `blocked` sockets whose peer does not read.
 
-    Since start: `writes` and the `frames_out` in them, `merged` their quotient; `bytes_out`, `frames_in`, `pings`;
+    Since start: `writes` and the `frames_out` in them, `merged` their quotient, `in_bulk` the writes that left by one system call
+    for many sockets; `bytes_out`, `frames_in`, `pings`;
     handshakes `refused` by problem code, `malformed` messages, sockets `cut` by cause and `closed` by reason.
     """
 
@@ -60,6 +61,7 @@ class SocketsCounts(msgspec.Struct, frozen=True):
     unwritten_bytes: int
     blocked: int
     writes: int
+    in_bulk: int
     frames_out: int
     merged: float
     bytes_out: int
@@ -113,6 +115,7 @@ def counts_of(seen: SocketsStatistics) -> SocketsCounts:
         unwritten_bytes=seen.unwritten_bytes,
         blocked=seen.blocked,
         writes=seen.writes,
+        in_bulk=seen.in_bulk,
         frames_out=seen.frames,
         merged=round(seen.frames / seen.writes, 2) if seen.writes else 1.0,
         bytes_out=seen.bytes_out,

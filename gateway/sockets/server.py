@@ -316,6 +316,7 @@ class LiveServer(SocketServer):
             unwritten_bytes=unwritten,
             blocked=blocked,
             writes=eio.turn.writes,
+            in_bulk=eio.turn.in_bulk,
             frames=eio.turn.frames,
             bytes_out=eio.turn.bytes_out,
             bytes_in=eio.bytes_in,

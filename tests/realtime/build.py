@@ -10,7 +10,7 @@ from realtime.hub import Hub
 from realtime.mailbox import Mailbox
 from realtime.node import Node
 from realtime.position import NOWHERE
-from realtime.turn import Turn
+from realtime.turn import NO_SLOT, Turn
 from realtime.wire import (
     NAMESPACE,
     BoardChanges,
@@ -34,12 +34,18 @@ class Line:
     def __init__(self) -> None:
         self.ending: Disconnect | None = None
         self.written: list[bytes] = []
+        self.number = NO_SLOT
+        self.asked = 0
 
     def finish(self, ending: Disconnect) -> None:
         self.ending = ending
 
     def write_rest(self, data: bytes) -> None:
         self.written.append(data)
+
+    def slot(self) -> int:
+        self.asked += 1
+        return self.number
 
 
 def caller(account: int = 1, login: int | None = None) -> Caller:
@@ -56,7 +62,8 @@ def connection(
 def clear(one: Connection, turn: Turn) -> list[bytes]:
     """Let the connection's peer read; what is written to it from now on."""
     written = line_of(one).written
-    one.turn, one.write_now = turn, written.append
+    one.turn = turn
+    one.clear(written.append)
     return written
 
 

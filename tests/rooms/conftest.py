@@ -75,6 +75,9 @@ class Line:
     def write_rest(self, data: bytes) -> None:
         raise AssertionError("nothing was put together for a line that is never clear")
 
+    def slot(self) -> int:
+        raise AssertionError("nothing was put together for a line that is never clear")
+
 
 @dataclass
 class Answer:

@@ -59,6 +59,9 @@ class Line:
     def write_rest(self, data: bytes) -> None:
         raise AssertionError("nothing is put together for a line that is never clear")
 
+    def slot(self) -> int:
+        raise AssertionError("nothing is put together for a line that is never clear")
+
 
 class SiteNode:
     """A node with all that a gateway has behind its sockets."""

@@ -28,8 +28,9 @@ tests.benchmarks.sockets.path`). A fifth of it is msgspec and the unmasking.
 same object for everybody (realtime/codec.py). While a line is clear, the hub adds them to what this turn of the loop
 says to the connection, and the end of the turn writes each connection's bytes with one call (realtime/hub.py,
 realtime/turn.py): a `send` is the dearest thing a gateway does, four microseconds of kernel, and merging is the only
-way below it. Acknowledgements and events wait for the end of the turn, a few hundred microseconds at most; boards may
-wait four milliseconds for company.
+way below it. What is left to be written to twenty-four connections or more is written by one system call for all of
+them, where the kernel has that (ring.py). Acknowledgements and events wait for the end of the turn, a few hundred
+microseconds at most; boards may wait four milliseconds for company.
 
 *A peer that does not read costs a bounded number of bytes and nobody else anything.* The kernel is told to hold little
 that is unsent. What it refuses stays in the transport, which says so; from then on the line is not clear, and the
@@ -60,6 +61,7 @@ Where to find what:
     pings and every other deadline                heartbeat.py     the wheel they hang on              wheel.py
     order of what comes in                        order.py         mailbox, fan-out                    realtime/mailbox.py, hub.py
     who may come in                               admission.py     emptying a node                     drain.py
+    many lines in one system call                 ring.py
 
 Which promise rests on which test: tests/conformance/ (the protocols), tests/torture/ (bad peers),
 tests/gateway/sockets/ (lines and events), tests/contracts/test_socket_engine.py and test_socketio_hooks.py (what leans

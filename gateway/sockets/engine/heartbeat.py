@@ -131,7 +131,11 @@ def _beat(link: "Link", now: float) -> float | None:
     link.ping_due = pinged + engine.ping_interval_s
     link.pinged_at = now
     engine.pings += 1
-    if link.line is not None and not link.line.blocked and not link.line.closing:
+    connection = link.connection
+    if connection is not None and connection.write_now is not None:
+        # With those of all others whose time has come.
+        connection.say(_PING)
+    elif link.line is not None and not link.line.blocked and not link.line.closing:
         link.line.write(_PING)
     else:
         link.put(TEXT, b"2", first=True)

@@ -20,6 +20,7 @@ from realtime.connection import Connection
 from realtime.disconnect import ABUSE, MALFORMED, SILENT, SLOW_READER, Disconnect
 from realtime.limits import Allowance
 from realtime.mailbox import HARD_BYTES, Mailbox
+from realtime.turn import NO_SLOT
 from realtime.wire import NAMESPACE
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class Link:
         connection = self.connection
         if connection is not None and connection.write_now is not None:
             connection.write_out()
-            connection.write_now = None
+            connection.shut()
         if not self._woken:
             self._woken = True
             self.engine.turn.ask(self)
@@ -212,7 +213,7 @@ class Link:
                 return
             if not self.has_output:
                 if self.connection is not None and not self.connection.closed and not line.blocked and not line.deflate:
-                    self.connection.write_now = line.write
+                    self.connection.clear(line.write, line.slot)
                 return
 
     def flush(self) -> None:
@@ -225,12 +226,16 @@ class Link:
         """The peer is about to close: write what there is, and nothing more after it."""
         self.flush()
         if self.connection is not None:
-            self.connection.write_now = None
+            self.connection.shut()
 
     def write_rest(self, data: bytes) -> None:
         """See `realtime.connection.Transport`."""
         if self.line is not None and not self.line.closing:
             self.line.write(data)
+
+    def slot(self) -> int:
+        """See `realtime.connection.Transport`."""
+        return NO_SLOT if self.line is None else self.line.ask_slot()
 
     def _batch(self) -> tuple[bytes, int]:
         """The next frames in one piece, and how many they are."""
@@ -389,7 +394,7 @@ class Link:
     def blocked(self) -> None:
         """The peer does not take what was written: from here on it is the mailbox that decides."""
         if self.connection is not None:
-            self.connection.write_now = None
+            self.connection.shut()
         if self.blocked_since is None:
             self.blocked_since = self.engine.clock.monotonic()
             self.mark = self.unwritten

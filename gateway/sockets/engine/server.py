@@ -32,6 +32,7 @@ from gateway.sockets.engine.door import Door
 from gateway.sockets.engine.entrance import Entrance
 from gateway.sockets.engine.link import Link
 from gateway.sockets.engine.packets import open_packet
+from gateway.sockets.engine.ring import Ring, open_ring
 from gateway.sockets.engine.wheel import TimerWheel
 from realtime.disconnect import DRAINING, Disconnect
 from realtime.limits import BURST_S, EVENTS_PER_SECOND
@@ -87,13 +88,15 @@ class Engine:
         reserved_descriptors: int = RESERVED_DESCRIPTORS,
         tag: str = "",
         events_per_second: float = EVENTS_PER_SECOND,
+        ring: bool = True,
     ) -> None:
         """Seconds for both ping values, bytes for the largest message; `auth_deadline_s`: how long a link may stay
         without being admitted or connected; `binary`: whether binary messages are let in; `compression`: whether
         permessage-deflate is agreed to when a client offers it; `keep_environ`: whether a link remembers its
         request as python-socketio's handlers get it; `tag`: small letters and digits that every link's id begins with,
-        a dot behind them, for proxies that find the process by the id. For the other bounds see `Admission`. Raises
-        `ValueError` for values that cannot work."""
+        a dot behind them, for proxies that find the process by the id; `ring`: whether many lines are written to with one
+        system call, where the machine has that. For the other bounds see `Admission`. Raises `ValueError` for values that
+        cannot work."""
         if ping_interval <= 0 or ping_timeout <= 0:
             raise ValueError("ping_interval and ping_timeout are seconds above 0")
         if unknown := sorted(set(transports) - set(_TRANSPORTS)):
@@ -148,6 +151,8 @@ class Engine:
         self.may_connect: Final = _origin_rule(cors_allowed_origins)
         self.keeps_environ: Final = keep_environ
         self.path = ""
+        self.ring: Ring | None = None
+        self._wants_ring = ring
         self.doors: Final = TimerWheel[Door](clock.monotonic(), 1.0)
         self.unauthenticated = 0
         self._entrance: Final = Entrance(self)
@@ -162,7 +167,19 @@ class Engine:
     # -- life -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Look at the deadlines of all links as they come due, until cancelled."""
+        """Look at the deadlines of all links as they come due, until cancelled. For so long there is a ring, where there can be."""
+        if self._wants_ring:
+            # One in a life: a line's slot in one is another's in the next.
+            self._wants_ring = False
+            self.turn.bulk = self.ring = open_ring()
+        try:
+            await self._watch()
+        finally:
+            ring, self.turn.bulk, self.ring = self.ring, None, None
+            if ring is not None:
+                ring.close()
+
+    async def _watch(self) -> None:
         while True:
             await self.clock.sleep(self.tick_s)
             now = self.clock.monotonic()

@@ -31,6 +31,7 @@ from gateway.sockets.engine.frames import (
     server_frame,
 )
 from realtime.codec import websocket_text
+from realtime.turn import NO_SLOT, UNASKED
 
 if TYPE_CHECKING:
     from gateway.sockets.engine.link import Link
@@ -57,7 +58,8 @@ _PONG_BYTES: Final = 7
 
 class WebSocketLine(asyncio.Protocol):
     """See the module. `probing` while it has not taken over its link, which is on long-polling; `blocked` while the peer
-    does not take what was written; `closing` once a close frame was sent or the transport is closed."""
+    does not take what was written; `closing` once a close frame was sent or the transport is closed; `slot` where the engine's
+    ring knows it."""
 
     __slots__ = (
         "_deaf",
@@ -70,6 +72,7 @@ class WebSocketLine(asyncio.Protocol):
         "deflate",
         "link",
         "probing",
+        "slot",
         "write",
     )
 
@@ -86,6 +89,7 @@ class WebSocketLine(asyncio.Protocol):
         self.probing = probing
         self.blocked = False
         self.closing = False
+        self.slot = UNASKED
 
     def take(self, transport: asyncio.Transport, head: bytes, opened: bytes) -> None:
         """Begin on a transport: answer with `head`, and with the packet `opened` behind it, unless it is empty."""
@@ -172,6 +176,9 @@ class WebSocketLine(asyncio.Protocol):
         self._transport = None
         self._reader = None
         self.link.line_lost(self)
+        slot, self.slot = self.slot, NO_SLOT
+        if slot >= 0 and self._engine.ring is not None:
+            self._engine.ring.let_go(slot)
 
     # -- what the link calls ---------------------------------------------------------------------------------------
 
@@ -186,6 +193,16 @@ class WebSocketLine(asyncio.Protocol):
             if self._deaf:
                 # Its answer would not be understood: all that is waited for is the end of the line.
                 self._transport.write_eof()
+
+    def ask_slot(self) -> int:
+        """Have the engine's ring know it; its slot there."""
+        ring, transport = self._engine.ring, self._transport
+        if self.slot == UNASKED and ring is not None and transport is not None:
+            line = transport.get_extra_info("socket")
+            # What TLS encrypts must go through the transport.
+            encrypted = transport.get_extra_info("sslcontext") is not None
+            self.slot = NO_SLOT if line is None or encrypted else ring.hold(line.fileno())
+        return self.slot
 
     def dismiss(self, code: int, reason: str) -> None:
         """Say so to the peer and wait for no answer."""

@@ -201,7 +201,7 @@ async def test_the_path_of_an_event_is_measured_stage_by_stage_without_a_kernel(
 
 async def test_a_write_is_measured_with_and_without_a_transport() -> None:
     costs = await writing.measure(lines=10, rounds=3)
-    assert set(costs) == {"transport", "call"}
+    assert set(costs) - {"ring"} == {"transport", "call"}
     assert all(0 < cost < float("inf") for cost in costs.values())
 
 

@@ -1,7 +1,7 @@
-"""What one write to one of many lines costs the process, in nanoseconds: by uvloop's transport, as the engine writes, and by
-nothing but the system call.
+"""What one write to one of many lines costs the process, in nanoseconds: by uvloop's transport, as the engine writes to a few,
+by its ring, as it writes to many, and by nothing but the system call.
 
-    python -m tests.benchmarks.sockets.writing
+    python -m tests.benchmarks.sockets.writing --lines 500
 
 Lines are TCP on loopback, read by another process on the other core. What the call takes is the kernel's, with the receiver's share
 (docs/performance/sockets.md); the difference is what a transport adds. With `path`, which says what the engine adds, this is all
@@ -9,6 +9,7 @@ that a delivery costs. `os.write` is no way out: it lets go of the interpreter's
 keeps it for milliseconds.
 """
 
+import argparse
 import asyncio
 import os
 import subprocess
@@ -20,6 +21,8 @@ from functools import partial
 from typing import Final, cast
 
 import uvloop
+
+from gateway.sockets.engine.ring import open_ring
 
 LINES: Final = 500
 ROUNDS: Final = 300
@@ -44,6 +47,8 @@ while True:
 """
 
 Write = Callable[[bytes], object]
+Way = Callable[[], object]
+"""Writes a frame to every line."""
 
 
 class _Line(asyncio.Protocol):
@@ -57,7 +62,8 @@ class _Line(asyncio.Protocol):
 
 
 async def measure(lines: int = LINES, rounds: int = ROUNDS) -> dict[str, float]:
-    """Nanoseconds of processor time per write, the best of three: by the transport, and by the call alone."""
+    """Nanoseconds of processor time per write, the best of three: by the transport, by the call alone, and, where there is
+    one, by the ring."""
     there: list[asyncio.Transport] = []
     server = await asyncio.get_running_loop().create_server(lambda: _Line(there), "127.0.0.1", 0)
     async with server:
@@ -65,28 +71,38 @@ async def measure(lines: int = LINES, rounds: int = ROUNDS) -> dict[str, float]:
             while len(there) < lines:
                 await asyncio.sleep(0.01)
             numbers = [line.get_extra_info("socket").fileno() for line in there]
-            ways: dict[str, list[Write]] = {
-                "transport": [line.write for line in there],
-                "call": [partial(os.write, number) for number in numbers],
+            ways: dict[str, Way] = {
+                "transport": partial(_each, [line.write for line in there]),
+                "call": partial(_each, [partial(os.write, number) for number in numbers]),
             }
+            ring = open_ring()
+            if ring is not None:
+                ways["ring"] = partial(ring.send, [ring.hold(number) for number in numbers], [FRAME] * lines)
             found = {name: float("inf") for name in ways}
             for _ in range(3):
-                for name, writes in ways.items():
-                    found[name] = min(found[name], await _cost(writes, rounds))
+                for name, way in ways.items():
+                    found[name] = min(found[name], await _cost(way, rounds) / lines)
+            if ring is not None:
+                ring.close()
             for line in there:
                 line.abort()
     return found
 
 
-async def _cost(writes: list[Write], rounds: int) -> float:
+def _each(writes: list[Write]) -> None:
+    for write in writes:
+        write(FRAME)
+
+
+async def _cost(way: Way, rounds: int) -> float:
+    """Nanoseconds for all lines together."""
     spent = 0
     for _ in range(rounds):
         began = time.process_time_ns()
-        for write in writes:
-            write(FRAME)
+        way()
         spent += time.process_time_ns() - began
         await asyncio.sleep(PAUSE_S)
-    return spent / (rounds * len(writes))
+    return spent / rounds
 
 
 @contextmanager
@@ -106,7 +122,9 @@ def _reading(port: int, lines: int) -> Iterator[None]:
 
 def main() -> None:
     """Measure and print."""
-    for way, ns in uvloop.run(measure()).items():
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("--lines", type=int, default=LINES, help="how many (default: %(default)s)")
+    for way, ns in uvloop.run(measure(parser.parse_args().lines)).items():
         print(f"{way:12}{ns:8.0f} ns")
 
 

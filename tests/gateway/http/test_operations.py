@@ -49,6 +49,7 @@ class Engine:
             unwritten_bytes=10,
             blocked=1,
             writes=4,
+            in_bulk=3,
             frames=10,
             bytes_out=1_000,
             bytes_in=500,
@@ -82,7 +83,7 @@ async def test_it_shows_counters_and_the_slowest_lines(with_deps: Start) -> None
     assert [one["id"] for one in seen["lines"]] == ["line-3", "line-2"]
     counts = seen["counts"]
     assert (counts["sockets"], counts["open"], counts["unauthenticated"], counts["closing"]) == (7, 4, 2, 1)
-    assert counts["merged"] == 2.5
+    assert (counts["merged"], counts["in_bulk"]) == (2.5, 3)
     assert (counts["cut"], counts["closed"], counts["refused"]) == ({"stalled": 1}, {"client": 4}, {"token_expired": 1})
     assert counts["round_trips"] == {"count": 2, "mean": 15.0, "p50": 20.0, "p99": 20.0, "max": 20.0}
     assert seen["loop_lag_worst_ms"] >= 0
@@ -144,7 +145,7 @@ async def test_a_wrong_order_or_limit_is_a_problem_that_says_where(with_deps: St
 async def test_nothing_counted_yet_is_not_a_division_by_zero(with_deps: Start) -> None:
     class Fresh(Engine):
         def statistics(self) -> SocketsStatistics:
-            return SocketsStatistics(*15 * (0,), Measured())
+            return SocketsStatistics(*16 * (0,), Measured())
 
     api = await opened(with_deps, Fresh())
     response = await api.call("GET", URL, token=SECRET)
