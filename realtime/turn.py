@@ -64,7 +64,15 @@ class Writer(Protocol):
 
 
 class Bulk(Protocol):
-    """Writes to many lines with one call. Never waits, never raises."""
+    """Writes to many lines with one call, each of which it knows by a slot. Never waits, never raises."""
+
+    def hold(self, descriptor: int) -> int:
+        """Know a line; its slot, NO_SLOT when it cannot be known."""
+        ...
+
+    def let_go(self, slot: int) -> None:
+        """Forget a line that is closed."""
+        ...
 
     def send(self, slots: Sequence[int], pieces: Sequence[bytes]) -> Sequence[tuple[int, int]]:
         """Send each piece to the line at its slot. Which were not sent whole, by their index, and how many bytes of them were."""
@@ -82,7 +90,8 @@ class Outlet(Protocol):
 class Turn:
     """What will be written when this turn of the loop is over, and a little later. Synchronous; belongs to one loop.
 
-    `bulk` writes to many lines at once; None where nothing does. Since start: `writes` made, `in_bulk` of them, the `frames` in
+    `bulk` writes to many lines at once; None where nothing does. It is never exchanged: a line's slot in one would be another's in
+    the next. Since start: `writes` made, `in_bulk` of them, the `frames` in
     all of them, whose quotient tells how much was merged, and `bytes_out`.
     """
 

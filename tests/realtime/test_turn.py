@@ -179,6 +179,12 @@ class Many:
         self.sent: list[list[tuple[int, bytes]]] = []
         self._sends = {int(slot[1:]): size for slot, size in sends.items()}
 
+    def hold(self, descriptor: int) -> int:
+        raise NotImplementedError
+
+    def let_go(self, slot: int) -> None:
+        raise NotImplementedError
+
     def send(self, slots: Sequence[int], pieces: Sequence[bytes]) -> list[tuple[int, int]]:
         self.sent.append(list(zip(slots, pieces, strict=True)))
         return [(index, self._sends[slot]) for index, slot in enumerate(slots) if slot in self._sends]

@@ -139,7 +139,8 @@ class Ring:
         self._open = True
         try:
             self._map(asked)
-            self._slots = min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], SLOTS)
+            descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+            self._slots = SLOTS if descriptors == resource.RLIM_INFINITY else min(descriptors, SLOTS)
             table = _Slots(count=self._slots, flags=_SPARSE)
             self._register(_REGISTER_FILES2, ctypes.addressof(table), ctypes.sizeof(table))
         except BaseException:

@@ -32,7 +32,7 @@ from gateway.sockets.engine.door import Door
 from gateway.sockets.engine.entrance import Entrance
 from gateway.sockets.engine.link import Link
 from gateway.sockets.engine.packets import open_packet
-from gateway.sockets.engine.ring import Ring, open_ring
+from gateway.sockets.engine.ring import open_ring
 from gateway.sockets.engine.wheel import TimerWheel
 from realtime.disconnect import DRAINING, Disconnect
 from realtime.limits import BURST_S, EVENTS_PER_SECOND
@@ -151,8 +151,7 @@ class Engine:
         self.may_connect: Final = _origin_rule(cors_allowed_origins)
         self.keeps_environ: Final = keep_environ
         self.path = ""
-        self.ring: Ring | None = None
-        self._wants_ring = ring
+        self._wants_ring: Final = ring
         self.doors: Final = TimerWheel[Door](clock.monotonic(), 1.0)
         self.unauthenticated = 0
         self._entrance: Final = Entrance(self)
@@ -168,16 +167,16 @@ class Engine:
 
     async def run(self) -> None:
         """Look at the deadlines of all links as they come due, until cancelled. For so long there is a ring, where there can be."""
-        if self._wants_ring:
-            # One in a life: a line's slot in one is another's in the next.
-            self._wants_ring = False
-            self.turn.bulk = self.ring = open_ring()
+        ring = open_ring() if self._wants_ring and self.turn.bulk is None else None
+        if ring is None:
+            await self._watch()
+            return
+        self.turn.bulk = ring
         try:
             await self._watch()
         finally:
-            ring, self.turn.bulk, self.ring = self.ring, None, None
-            if ring is not None:
-                ring.close()
+            # It stays where it is, and sends nothing more: lines that are still open are known by their slots in it.
+            ring.close()
 
     async def _watch(self) -> None:
         while True:

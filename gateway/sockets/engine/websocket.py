@@ -58,8 +58,8 @@ _PONG_BYTES: Final = 7
 
 class WebSocketLine(asyncio.Protocol):
     """See the module. `probing` while it has not taken over its link, which is on long-polling; `blocked` while the peer
-    does not take what was written; `closing` once a close frame was sent or the transport is closed; `slot` where the engine's
-    ring knows it."""
+    does not take what was written; `closing` once a close frame was sent or the transport is closed; `slot` where the turn's
+    bulk knows it."""
 
     __slots__ = (
         "_deaf",
@@ -177,8 +177,8 @@ class WebSocketLine(asyncio.Protocol):
         self._reader = None
         self.link.line_lost(self)
         slot, self.slot = self.slot, NO_SLOT
-        if slot >= 0 and self._engine.ring is not None:
-            self._engine.ring.let_go(slot)
+        if slot >= 0 and self._engine.turn.bulk is not None:
+            self._engine.turn.bulk.let_go(slot)
 
     # -- what the link calls ---------------------------------------------------------------------------------------
 
@@ -195,13 +195,13 @@ class WebSocketLine(asyncio.Protocol):
                 self._transport.write_eof()
 
     def ask_slot(self) -> int:
-        """Have the engine's ring know it; its slot there."""
-        ring, transport = self._engine.ring, self._transport
-        if self.slot == UNASKED and ring is not None and transport is not None:
+        """Have the turn's bulk know it; its slot there."""
+        bulk, transport = self._engine.turn.bulk, self._transport
+        if self.slot == UNASKED and bulk is not None and transport is not None:
             line = transport.get_extra_info("socket")
             # What TLS encrypts must go through the transport.
             encrypted = transport.get_extra_info("sslcontext") is not None
-            self.slot = NO_SLOT if line is None or encrypted else ring.hold(line.fileno())
+            self.slot = NO_SLOT if line is None or encrypted else bulk.hold(line.fileno())
         return self.slot
 
     def dismiss(self, code: int, reason: str) -> None:

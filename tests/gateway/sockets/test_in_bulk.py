@@ -30,22 +30,16 @@ def here() -> None:
 
 
 @asynccontextmanager
-async def room(*, ring: bool = True, people: int = PEOPLE) -> AsyncIterator[tuple[Gateway, list[Client]]]:
+async def room(*, ring: bool = True) -> AsyncIterator[tuple[Gateway, list[Client]]]:
     """A room in which everybody is."""
     async with AsyncExitStack() as stack:
         gateway = await stack.enter_async_context(open_gateway(ring=ring))
-        clients = []
-        for number in range(people):
-            client = await stack.enter_async_context(open_client(gateway))
-            clients.append(await client.connect(str(number + 1)))
-        for connection in gateway.node.hub.connections():
-            gateway.node.join(connection, "room")
-        yield gateway, clients
+        yield gateway, await people(stack, gateway, PEOPLE, 1)
 
 
 def ring_of(gateway: Gateway) -> Ring:
-    ring = gateway.server.eio.ring
-    assert ring is not None
+    ring = gateway.server.eio.turn.bulk
+    assert isinstance(ring, Ring)
     return ring
 
 
@@ -162,16 +156,52 @@ async def test_a_line_that_is_encrypted_is_left_to_its_transport(here: None) -> 
     engine = Engine(clock=ManualClock())
     running = asyncio.create_task(engine.run())
     await asyncio.sleep(0)
-    assert engine.ring is not None
+    ring = engine.turn.bulk
+    assert isinstance(ring, Ring)
     line = WebSocketLine(engine, Link(engine, "id", "peer"))
     line._transport = cast(asyncio.Transport, Encrypted())
     assert line.ask_slot() == NO_SLOT
-    assert engine.ring.held == 0
+    assert ring.held == 0
     running.cancel()
     await asyncio.wait([running])
-    assert engine.turn.bulk is None
+    assert ring.send([0], [b"x"]) == [(0, 0)], "closed"
 
 
 async def test_a_gateway_that_is_told_so_has_no_ring(here: None) -> None:
     async with open_gateway(ring=False) as gateway:
-        assert (gateway.server.eio.ring, gateway.node.hub.turn.bulk) == (None, None)
+        assert gateway.node.hub.turn.bulk is None
+
+
+async def test_two_servers_of_one_node_share_a_ring_and_the_second_goes_on_without_the_first(here: None) -> None:
+    async with open_gateway() as first, AsyncExitStack() as stack:
+        second = await stack.enter_async_context(open_gateway(node=first.node))
+        theirs = await people(stack, second, BULK, 100)
+        async with AsyncExitStack() as early:
+            ours = await people(early, first, BULK, 1)
+            for number in range(3):
+                first.node.broadcast("room", build.must(number))
+                for connection in first.node.hub.connections():
+                    connection.push(build.ended(f"for {connection.caller.name}"))
+                for at, client in enumerate((*theirs, *ours)):
+                    account = 100 + at if at < BULK else 1 + at - BULK
+                    assert (await client.received())[1]["epoch"] == number
+                    assert (await client.received())[1]["title"] == f"for Athlete {account}"
+            assert ring_of(first) is ring_of(second)
+            assert ring_of(first).held == 2 * BULK
+        ring_of(first).close()
+        for number in range(3):
+            first.node.broadcast("room", build.must(number))
+            for client in theirs:
+                assert (await client.received())[1]["epoch"] == number
+
+
+async def people(stack: AsyncExitStack, gateway: Gateway, count: int, first: int) -> list[Client]:
+    """So many clients in the room, with accounts from `first` on."""
+    before = set(gateway.node.hub.connections())
+    clients = []
+    for number in range(count):
+        client = await stack.enter_async_context(open_client(gateway))
+        clients.append(await client.connect(str(first + number)))
+    for connection in set(gateway.node.hub.connections()) - before:
+        gateway.node.join(connection, "room")
+    return clients

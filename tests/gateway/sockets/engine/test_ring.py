@@ -16,7 +16,7 @@ from gateway.sockets.engine import ring as module
 from gateway.sockets.engine.ring import BYTES, ENTRIES, FEW_BYTES, Ring, open_ring, system_call
 from realtime.turn import NO_SLOT
 
-ENTER = 426
+SETUP, ENTER, REGISTER = 425, 426, 427
 
 
 class Pair:
@@ -283,6 +283,26 @@ def test_where_it_is_forbidden_or_unknown_there_is_none_and_the_log_says_why(err
     with capture_logs() as logs:
         assert open_ring(refused) is None
     assert [(one["event"], os.strerror(error) in one["reason"]) for one in logs] == [("ring.none", True)]
+
+
+@pytest.mark.parametrize("forbidden", [ENTER, REGISTER])
+def test_where_only_a_part_of_it_is_allowed_there_is_none_and_nothing_is_kept(ring: Ring, forbidden: int) -> None:
+    real = system_call()
+    asked: list[int] = []
+
+    def call(number: int, *words: int) -> int:
+        asked.append(number)
+        if number == forbidden:
+            ctypes.set_errno(errno.EPERM)
+            return -1
+        return real(number, *words)
+
+    before = set(os.listdir("/proc/self/fd"))
+    with capture_logs() as logs:
+        assert open_ring(call) is None
+    assert (asked[0], asked[-1] in (forbidden, REGISTER)) == (SETUP, True)
+    assert [one["event"] for one in logs] == ["ring.none"]
+    assert set(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.parametrize("lie", ["nothing is sent", "what does not fit is not told"])
