@@ -16,7 +16,8 @@ closes when. The other side of it: a socket is closed when its slot is let go to
 
 Not every machine has it: it needs Linux 6.1, and containers often forbid it (Docker's and Kubernetes' default profiles do). Then
 `open_ring` says so and lines are written to one by one. What is used of the kernel is checked at every start on a pair of
-sockets, a send that does not fit among it; a kernel that does it in another way is not used.
+sockets, a send that does not fit among it, and that a socket closes when it is let go. A kernel that does it in another way
+is not used.
 
 The layouts and numbers are those of linux/io_uring.h, as io_uring_setup(2) and io_uring_enter(2) describe them.
 """
@@ -332,33 +333,33 @@ def open_ring(call: SystemCall | None = None) -> Ring | None:
 
 
 def _proven(ring: Ring) -> bool:
-    """Whether a send arrives, one that does not fit is told with what was sent of it, and one that finds no room at all is told."""
+    """Whether a send arrives; one that does not fit is told with what was sent of it, and one that finds no room at all is told;
+    and a socket is closed as soon as it is let go, which some kernels put off for a second."""
     here, there = socket.socketpair()
     with here, there:
         here.setblocking(False)
         there.setblocking(False)
         slot = ring.hold(here.fileno())
-        try:
-            if slot == NO_SLOT or ring.send([slot], [b"whole"]) or there.recv(64) != b"whole":
-                return False
-            long = bytes(range(256)) * (BYTES // 256)
+        long = bytes(range(256)) * (BYTES // 256)
+        sent = 0
+        works = slot != NO_SLOT and ring.send([slot], [b"whole"]) == [] and there.recv(64) == b"whole"
+        if works:
             match ring.send([slot], [long]):
                 case [(0, sent)] if 0 < sent < len(long):
-                    return ring.send([slot], [long]) == [(0, 0)] and _read(there) == long[:sent]
+                    works = ring.send([slot], [long]) == [(0, 0)]
                 case _:
-                    return False
-        finally:
-            ring.let_go(slot)
+                    works = False
+        here.close()
+        ring.let_go(slot)
+        return works and _read_to_the_end(there) == long[:sent]
 
 
-def _read(there: socket.socket) -> bytes:
-    """All that has come."""
+def _read_to_the_end(there: socket.socket) -> bytes | None:
+    """All that has come, if the other end is closed."""
     came = bytearray()
-    while True:
-        try:
-            piece = there.recv(BYTES)
-        except BlockingIOError:
-            return bytes(came)
-        if not piece:
-            return bytes(came)
-        came += piece
+    try:
+        while piece := there.recv(BYTES):
+            came += piece
+    except BlockingIOError:
+        return None
+    return bytes(came)
