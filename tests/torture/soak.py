@@ -2,7 +2,7 @@
 
     python -m tests.torture.soak --minutes 30
 
-A target runs in a process of its own. A score of well-behaved clients sit in a room, ask, and are told; whatever goes wrong for one
+A target runs in a process of its own. Forty well-behaved clients sit in a room, ask, and are told; whatever goes wrong for one
 of them is a failure. Beside them, a few offenders at a time do everything in `abuses.py`, in random rotation with a seed, and
 conversations of the fuzzer, storms of reconnects, readers who do not read, pollers who vanish. Once a second (less often in a long
 run) the process is counted; the curve goes to docs/performance/soak.json, and the line fitted through the memory of its second half
@@ -36,7 +36,8 @@ from tests.torture.soak_page import page, picture
 from tests.torture.test_fuzz import converse
 
 OUT: Final = ROOT / "docs" / "performance" / "soak.json"
-CLIENTS: Final = 20
+CLIENTS: Final = 40
+"""More than what is written to one by one (`realtime.turn.BULK`)."""
 OFFENDERS: Final = 3
 SAMPLES_AT_MOST: Final = 900
 ROOM: Final = "room:ABCD"

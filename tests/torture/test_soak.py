@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from gateway.sockets.engine.ring import open_ring
 from tests.torture.process import open_process
 from tests.torture.soak import OUT, Report, slope, soak, told, usual_slope
 from tests.torture.soak_page import page, picture
@@ -16,6 +17,8 @@ async def test_mixed_abuse_leaves_the_neighbours_alone_and_nothing_behind() -> N
     assert report.neighbours.told > 100
     assert "internal_fault" not in report.endings
     assert len(report.curve) >= 10
+    assert isinstance(report.statistics["in_bulk"], int)
+    assert report.statistics["in_bulk"] > 0 or open_ring() is None, "the room is large enough"
     assert "kB per minute" in told(report)
 
 

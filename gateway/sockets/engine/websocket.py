@@ -198,10 +198,12 @@ class WebSocketLine(asyncio.Protocol):
         """Have the turn's bulk know it; its slot there."""
         bulk, transport = self._engine.turn.bulk, self._transport
         if self.slot == UNASKED and bulk is not None and transport is not None:
+            self.slot = NO_SLOT
             line = transport.get_extra_info("socket")
-            # What TLS encrypts must go through the transport.
-            encrypted = transport.get_extra_info("sslcontext") is not None
-            self.slot = NO_SLOT if line is None or encrypted else bulk.hold(line.fileno())
+            # A transport that is closing still tells the number of its descriptor, which may be somebody else's by then; what TLS
+            # encrypts must go through the transport.
+            if line is not None and not transport.is_closing() and transport.get_extra_info("sslcontext") is None:
+                self.slot = bulk.hold(line.fileno())
         return self.slot
 
     def dismiss(self, code: int, reason: str) -> None:

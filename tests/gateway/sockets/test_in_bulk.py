@@ -1,6 +1,7 @@
 """Many lines are written to with one system call, where the machine has that: nobody may notice but the processor."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -148,10 +149,20 @@ async def test_pings_of_a_moment_leave_in_bulk_and_are_answered(here: None) -> N
             one.cancel()
 
 
-async def test_a_line_that_is_encrypted_is_left_to_its_transport(here: None) -> None:
-    class Encrypted:
+@pytest.mark.parametrize(
+    ("encrypted", "closing", "known"), [(False, False, True), (True, False, False), (False, True, False)]
+)
+async def test_a_line_that_is_encrypted_or_closing_is_left_to_its_transport(
+    encrypted: bool, closing: bool, known: bool, here: None
+) -> None:
+    one, other = socket.socketpair()
+
+    class Transport:
         def get_extra_info(self, name: str) -> object:
-            return {"sslcontext": ssl.create_default_context()}.get(name)
+            return {"socket": one, "sslcontext": ssl.create_default_context() if encrypted else None}[name]
+
+        def is_closing(self) -> bool:
+            return closing
 
     engine = Engine(clock=ManualClock())
     running = asyncio.create_task(engine.run())
@@ -159,9 +170,10 @@ async def test_a_line_that_is_encrypted_is_left_to_its_transport(here: None) -> 
     ring = engine.turn.bulk
     assert isinstance(ring, Ring)
     line = WebSocketLine(engine, Link(engine, "id", "peer"))
-    line._transport = cast(asyncio.Transport, Encrypted())
-    assert line.ask_slot() == NO_SLOT
-    assert ring.held == 0
+    line._transport = cast(asyncio.Transport, Transport())
+    with one, other:
+        for _ in range(2):
+            assert (line.ask_slot() != NO_SLOT, ring.held) == (known, known)
     running.cancel()
     await asyncio.wait([running])
     assert ring.send([0], [b"x"]) == [(0, 0)], "closed"
