@@ -12,7 +12,7 @@ there, as ever.
 
 A line is known to the kernel by its slot in a table of the ring, not by its descriptor. A descriptor that was closed may be
 somebody else's a moment later; a slot is the same socket until it is let go, so bytes cannot reach a stranger, whatever
-closes when. The other side of it: a socket is closed when its slot is let go too.
+closes when. The other side of it: a socket is not closed before its slot is let go too.
 
 Not every machine has it: it needs Linux 6.1, and containers often forbid it (Docker's and Kubernetes' default profiles do). Then
 `open_ring` says so and lines are written to one by one. What is used of the kernel is checked at every start on a pair of
