@@ -30,7 +30,7 @@ import socket
 import sys
 from array import array
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final
 
 import structlog
@@ -43,8 +43,8 @@ ENTRIES: Final = 256
 """Sends per system call. More saves nothing: a call among 256 sends of some microseconds is little."""
 BYTES: Final = 1024 * 1024
 """Memory for the bytes of one system call. What is longer is left to the transports."""
-FEW_BYTES: Final = 64 * 1024
-"""So much is copied without asking whether some of it is the same."""
+RUN: Final = 4
+"""So many neighbours get the same, on average, for it to be copied once for all of them."""
 SLOTS: Final = 128 * 1024
 """Lines that a ring can know, if the process may have so many descriptors."""
 
@@ -247,16 +247,25 @@ class Ring:
                 self._same = (count, size)
             self._submit(begin, slots, left)
             return
-        lengths = array("I", map(len, pieces))
-        if sum(lengths) <= FEW_BYTES:
-            joined = b"".join(pieces)
-            addresses = array("Q", accumulate(lengths, initial=self._base))[:count]
+        starts: list[int] = []
+        last: bytes | None = None
+        for index, piece in enumerate(pieces):
+            if piece is not last:
+                starts.append(index)
+                last = piece
+        if len(starts) * RUN <= count:
+            # Events or boards of some rooms, each for all its members: copied once.
+            joined = b"".join([pieces[start] for start in starts])
+            addresses, lengths, address = array("Q"), array("I"), self._base
+            for start, end in pairwise((*starts, count)):
+                size = len(pieces[start])
+                addresses += array("Q", [address]) * (end - start)
+                lengths += array("I", [size]) * (end - start)
+                address += size
         else:
-            # Boards of some rooms, each for all its members: worth looking for what is there more than once.
-            each = dict.fromkeys(pieces)
-            joined = b"".join(each)
-            where = dict(zip(each, accumulate(map(len, each), initial=self._base), strict=False))
-            addresses = array("Q", [where[piece] for piece in pieces])
+            joined = b"".join(pieces)
+            lengths = array("I", map(len, pieces))
+            addresses = array("Q", accumulate(lengths, initial=self._base))[:count]
         if len(joined) <= BYTES:
             self._memory[: len(joined)] = joined
             self._address[:count] = addresses

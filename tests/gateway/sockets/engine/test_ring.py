@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.sockets.engine import ring as module
-from gateway.sockets.engine.ring import BYTES, ENTRIES, FEW_BYTES, Ring, open_ring, system_call
+from gateway.sockets.engine.ring import BYTES, ENTRIES, RUN, Ring, open_ring, system_call
 from realtime.turn import NO_SLOT
 
 SETUP, ENTER, REGISTER = 425, 426, 427
@@ -105,14 +105,15 @@ def test_each_gets_its_own(ring: Ring, closing: ExitStack) -> None:
     assert [one.read(len(piece)) for one, piece in zip(several[::-1], said, strict=True)] == said
 
 
-def test_boards_of_several_rooms_are_copied_once_each_and_reach_their_members(ring: Ring, closing: ExitStack) -> None:
+@pytest.mark.parametrize("members", [1, RUN - 1, RUN, 20, 59])
+def test_what_rooms_hear_reaches_their_members(ring: Ring, closing: ExitStack, members: int) -> None:
     several = pairs(closing, 60, room=128 * 1024)
     slots = slots_of(ring, several)
-    boards = [bytes([number]) * (FEW_BYTES // 10 + number) for number in range(3)]
-    said = [boards[number % 3] for number in range(60)]
-    assert sum(map(len, said)) > FEW_BYTES
+    boards = [bytes([number]) * (6_000 + number) for number in range(60)]
+    said = [boards[number // members] for number in range(60)]
     assert ring.send(slots, said) == []
     assert [one.read(len(piece)) for one, piece in zip(several, said, strict=True)] == said
+    assert {one.waiting() for one in several} == {b""}
 
 
 def test_more_bytes_than_fit_go_in_several_calls_and_a_piece_that_never_fits_is_left(
