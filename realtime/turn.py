@@ -90,9 +90,9 @@ class Outlet(Protocol):
 class Turn:
     """What will be written when this turn of the loop is over, and a little later. Synchronous; belongs to one loop.
 
-    `bulk` writes to many lines at once; None where nothing does. It is never exchanged: a line's slot in one would be another's in
-    the next. Since start: `writes` made, `in_bulk` of them, the `frames` in
-    all of them, whose quotient tells how much was merged, and `bytes_out`.
+    `bulk` writes to many lines at once; None where nothing does. It is never exchanged: a line's slot in one would be
+    another's in the next. Since start: `writes` made, `in_bulk` of them, the `frames` in all of them, whose quotient tells
+    how much was merged, and `bytes_out`.
     """
 
     def __init__(self, patience_s: float = PATIENCE_S) -> None:

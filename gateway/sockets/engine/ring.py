@@ -255,7 +255,7 @@ class Ring:
                 last = piece
         if len(starts) * RUN <= count:
             # Events or boards of some rooms, each for all its members: copied once.
-            joined = b"".join([pieces[start] for start in starts])
+            each = [pieces[start] for start in starts]
             addresses, lengths, address = array("Q"), array("I"), self._base
             for start, end in pairwise((*starts, count)):
                 size = len(pieces[start])
@@ -263,11 +263,13 @@ class Ring:
                 lengths += array("I", [size]) * (end - start)
                 address += size
         else:
-            joined = b"".join(pieces)
+            each = list(pieces)
             lengths = array("I", map(len, pieces))
-            addresses = array("Q", accumulate(lengths, initial=self._base))[:count]
-        if len(joined) <= BYTES:
-            self._memory[: len(joined)] = joined
+            addresses = array("Q", accumulate(lengths, initial=self._base))
+            address = addresses.pop()
+        size = address - self._base
+        if size <= BYTES:
+            self._memory[:size] = b"".join(each)
             self._address[:count] = addresses
             self._length[:count] = lengths
             self._same = (0, 0)
