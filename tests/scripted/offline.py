@@ -190,9 +190,9 @@ async def _clock(connection: asyncpg.Connection, outcome: Outcome, report: Repor
         elif event["type"] == "paused" and since is not None:
             ran_ms, since = ran_ms + event["noted_ms"] - since, None
     if since is not None:
-        ran_ms += outcome.live.created_ms + outcome.story.seconds * 1_000 - since
+        ran_ms += outcome.ended_ms - since
     report.compare("ms that the class ran, by its clock", outcome.clock_ms, ran_ms)
-    report.compare("ms that the class ran, by its coach", outcome.ran_s * 1_000, ran_ms)
+    report.compare("ms that the class ran, by its coach", outcome.ran_ms, ran_ms)
 
 
 def _cues(outcome: Outcome, report: Report) -> None:

@@ -53,16 +53,18 @@ class Watched:
 
 @dataclass
 class Outcome:
-    """What was seen while it happened. `ran_s` is how long the coach let the class run, `clock_ms` what its clock says of that;
-    `still_seen` are numbers of who had hidden and stood on a screen a second later; `replayed` the last board of the class as it
-    plays again, `refused` how many answers were a problem, by code."""
+    """What was seen while it happened. `ran_ms` is how long the coach let the class run, `clock_ms` what its clock says of that,
+    `ended_ms` when the last second was over, all by the clock of the site: a second in which the servers took long has more ms than
+    1,000 (`Site.until`). `still_seen` are numbers of who had hidden and stood on a screen a second later; `replayed` the last board
+    of the class as it plays again, `refused` how many answers were a problem, by code."""
 
     story: Story
     live: LiveClass
     phones: list[Phone]
     screens: list[Watched]
-    ran_s: int
+    ran_ms: int
     clock_ms: int
+    ended_ms: int
     cues: list[str]
     still_seen: list[int]
     verdict: Verdict
@@ -82,8 +84,8 @@ class Ride:
         self._said: list[str] = []
         self._hidden: list[int] = []
         self._still_seen: list[int] = []
-        self._ran_s = 0
-        self._running = False
+        self._ran_ms = 0
+        self._running_since_ms: int | None = None
 
     async def run(self) -> Outcome:
         """Let it happen."""
@@ -94,7 +96,8 @@ class Ride:
         self._watching = await self._watch(one, coach=True)
         await self._watch(two)
         site.class_id = live.id
-        minutes = Script(blocks=(Block(intervals=(Interval(60_000),), repeat=max(story.seconds // 60, 1)),))
+        # Longer than the story: the clock would stop at its end, also when the servers took long.
+        minutes = Script(blocks=(Block(intervals=(Interval(60_000),), repeat=story.seconds // 60 + 5),))
         await one.timelines.save_script(self._coach, live.id, ScriptDraft(minutes))
         for number, rider in enumerate(story.riders):
             caller = await site.person(rider.name, rider.max_hr)
@@ -132,7 +135,6 @@ class Ride:
         for screen in self._screens:
             screen.read()
             self._still_seen += [n for n in self._hidden if n in screen.screen.rows]
-        self._ran_s += self._running
 
     async def _lead(self, node: SiteNode, second: int) -> None:
         """What the coach does in this second."""
@@ -150,7 +152,15 @@ class Ride:
 
     async def _control(self, node: SiteNode, command: Command, *, runs: bool) -> None:
         await node.timelines.control(self._coach, self._live.id, command, None)
-        self._running = runs
+        self._settle()
+        self._running_since_ms = self.site.clock.wall_ms() if runs else None
+
+    def _settle(self) -> None:
+        """Count for how long the class has run up to now."""
+        now_ms = self.site.clock.wall_ms()
+        if self._running_since_ms is not None:
+            self._ran_ms += now_ms - self._running_since_ms
+            self._running_since_ms = now_ms
 
     async def _bring_in(self, second: int) -> None:
         """Whoever is there and has no connection gets one."""
@@ -198,14 +208,14 @@ class Ride:
 
     async def _end(self, node: SiteNode) -> Outcome:
         """Everybody comes back and says the rest; the coach ends the class; all finish, and what follows is done."""
+        self._settle()
+        ended_ms = self.site.clock.wall_ms()
+        clock_ms = ran_ms_at(clocks_of(await node.timelines.of(self._live.id))[-1], ended_ms)
         for phone in self._phones:
             if phone.connection is None and not phone.finished:
                 await phone.come_in(self._node_of(phone))
             phone.speak()
         await self.site.second()
-        clock = clocks_of(await node.timelines.of(self._live.id))[-1]
-        # The second in which the rest was said has passed on the class clock, too.
-        clock_ms = ran_ms_at(clock, self.site.clock.wall_ms()) - 1_000 * self._running
         await node.classes.end(self._coach, self._live.id)
         for _ in range(LAST_S):
             await self.site.second()
@@ -220,7 +230,7 @@ class Ride:
         for each in self.site.nodes:
             await each.tapes.write()
         await self._summarise(node)
-        return await self._outcome(clock_ms)
+        return await self._outcome(clock_ms, ended_ms)
 
     async def _summarise(self, node: SiteNode) -> None:
         """Hand every fact to its handler, each twice, in a drawn order."""
@@ -236,7 +246,7 @@ class Ride:
                 if isinstance(fact, ClassEnded | WorkoutFinished):
                     await handlers.summarise_class(stores, fact)
 
-    async def _outcome(self, clock_ms: int) -> Outcome:
+    async def _outcome(self, clock_ms: int, ended_ms: int) -> Outcome:
         replay = Replay(self._transactions())
         shown = [each async for each in replay.show(self._live.id, SYSTEM) if each.event.startswith("board.")]
         first, *rest = shown
@@ -250,8 +260,9 @@ class Ride:
             live=self._live,
             phones=self._phones,
             screens=self._screens,
-            ran_s=self._ran_s,
+            ran_ms=self._ran_ms,
             clock_ms=clock_ms,
+            ended_ms=ended_ms,
             cues=self._said,
             still_seen=self._still_seen,
             verdict=await replay.check(self._live.id),

@@ -22,6 +22,15 @@ async def test_boards_receipts_and_summaries_are_what_the_stored_samples_come_to
     assert len({tape.node for tape in outcome.verdict.tapes}) == 3
 
 
+async def test_a_site_whose_servers_take_long_is_no_difference(fresh_dsn: str) -> None:
+    drawn = story(3, 2, seed=15)
+    async with open_redis() as server, open_site(fresh_dsn, server.url) as site:
+        outcome = await Ride(site, drawn, lambda _: site.clock.advance(0.75)).run()
+        report = await compare(fresh_dsn, outcome)
+    assert report.differences == []
+    assert outcome.ran_ms % 1_000 == 500
+
+
 def test_a_story_has_everything_in_it() -> None:
     drawn = story(12, 3, seed=15)
     assert drawn == story(12, 3, seed=15)
