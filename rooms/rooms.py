@@ -40,6 +40,7 @@ from realtime.wire import (
     RoomJoin,
     RoomJoined,
     RoomPresence,
+    RoomRemoved,
     RoomReset,
     Said,
     StepRow,
@@ -511,7 +512,25 @@ class Rooms:
             was_out = room.is_out(membership.account_id)
             room.take_removals(membership.account_id, membership.removals)
             if not was_out and room.is_out(membership.account_id):
+                self._tell_removed(room, membership)
                 self._expel(room, membership.account_id)
+
+    def _tell_removed(self, room: Room, member: Membership) -> None:
+        """Somebody was sent out, which this node has read and not heard. When the log says it, they are gone: so it is said now."""
+        at = self.feeds.at(room.channel)
+        position = NOWHERE if at is None else str(at)
+        said = RoomRemoved(
+            class_id=room.live.id,
+            n=member.n,
+            account_id=member.account_id,
+            removals=member.removals,
+            position=position,
+        )
+        frame = event_frame(REMOVED_EVENT, said)
+        for connection_id in room.connections_of(member.account_id):
+            connection = self.node.hub.get(connection_id)
+            if connection is not None:
+                connection.push(frame)
 
     def _reset(self, channel: str, position: Position) -> None:
         room = self.of_channel(channel)

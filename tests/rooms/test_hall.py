@@ -74,6 +74,23 @@ async def test_a_removal_that_the_node_could_not_say_is_heard_from_a_worker_and_
     assert len(heard(studio.bob, "room.removed")) == 1
 
 
+async def test_a_removal_that_a_node_reads_before_it_hears_of_it_is_told_to_whom_it_concerns(studio: Studio) -> None:
+    live, bob, n = studio.live, studio.bob.caller, studio.n["Bob"]
+    rooms = studio.there.rooms
+    async with rooms._transactions() as stores:
+        await stores.leading.remove(live.id, bob.account_id, studio.mia.account_id, utc(studio.world.clock.wall_ms()))
+    room, stood_at = rooms.get(live.id), str(rooms.feeds.at(channel_of(live.id)))
+    assert room is not None
+    for _ in range(2):
+        async with rooms._transactions() as stores:
+            await rooms.read_again(stores, room)
+    assert live.id not in studio.bob.rooms
+    said = said_removed(live.id, bob.account_id, n, 1)
+    await rooms.feeds.append(channel_of(live.id), "room.removed", said, removal_key(bob.account_id, 1))
+    await studio.world.advance(0)
+    assert [(told["n"], told["position"]) for told in heard(studio.bob, "room.removed")] == [(n, stood_at)]
+
+
 async def test_who_was_let_in_comes_back_through_every_node_and_can_be_sent_out_again(studio: Studio) -> None:
     world, live, bob, n = studio.world, studio.live, studio.bob.caller, studio.n["Bob"]
     await studio.here.coaches.remove(studio.mia, live.id, n)
