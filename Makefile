@@ -6,7 +6,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run replay load bench faults test lint format types lock clean
+.PHONY: help run compiled replay load bench faults test lint format types lock clean
 
 PY := .venv/bin/python
 PACKAGES := gateway realtime rooms workers persistence services paceline loadtest tests
@@ -33,6 +33,10 @@ run: ## start everything on this machine (Ctrl-C stops it)
 	@.ci/environment runtime
 	@exec $(PY) -m paceline run $(ARGS)
 
+compiled: ## compile the modules on the way of every frame (needs a C compiler); `make run` then takes them
+	@.ci/environment dev
+	@exec $(PY) -m paceline.compiling
+
 replay: ## stream recordings into a class: make replay ARGS='--class CODE --speed 10 ride.fit'
 	@.ci/environment runtime
 	@exec $(PY) -m paceline replay $(ARGS)
@@ -44,6 +48,7 @@ load: ## run simulated devices against a running gateway: USERS=50 SECONDS=30 UR
 
 bench: ## measure; the results go to docs/performance/
 	@.ci/environment dev
+	@$(PY) -m paceline.compiling || echo "Measured as it is, not compiled." >&2
 	@exec $(PY) -m tests.benchmarks $(ARGS)
 
 faults: ## break it in every way, count what is lost: make faults ARGS='--only F-10 --seed 7'

@@ -39,6 +39,7 @@ from typing import Any, Final
 import structlog
 from aiohttp.worker import GunicornUVLoopWebWorker
 
+from paceline import compiled
 from paceline.keys import admin_token, sealing_keys, signing_key, vapid_key
 from paceline.logs import configure_logs
 from paceline.program import Program
@@ -202,7 +203,7 @@ class GatewayWorker(GunicornUVLoopWebWorker):
             self.booted = True
             if parts.settings.metrics_port:
                 self.program.start("windows", _windows(parts, parts.settings.metrics_port + self.number))
-            log.info("gunicorn.serving", node=parts.node.id, number=self.number)
+            log.info("gunicorn.serving", node=parts.node.id, number=self.number, compiled=compiled.in_use())
             saying = asyncio.create_task(self._say_when_ready(parts), name="gunicorn.ready")
             try:
                 await self.program.wait()

@@ -224,6 +224,13 @@ class Settings:
         "Whether many sockets are written to with one system call, by Linux's io_uring: less processor time for every event in a "
         "room. `auto` uses it where the kernel (6.1 or later) and the container allow it.",
     )
+    compiled: str = option(
+        "PACELINE_COMPILED",
+        choice("auto", "off", "must"),
+        "auto",
+        "Whether the modules on the way of every frame run compiled (`make compiled`; the image has them): less processor time for "
+        "all that comes and goes. `auto` takes them where they are; `must` does not start without.",
+    )
     roles: tuple[str, ...] = option(
         "PACELINE_ROLES",
         some_of(*ROLES),

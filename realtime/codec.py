@@ -11,7 +11,6 @@ fails where it is made instead of on somebody's phone.
 """
 
 import math
-import zlib
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any, Final
@@ -19,6 +18,7 @@ from typing import Any, Final
 import msgspec
 import msgspec.inspect
 
+from realtime.frame import TEXT, Frame, header_of
 from realtime.position import TEXT_BYTES, Position, position_in
 from realtime.wire import BY_NAME, NAMESPACE, Delivery
 from services.kernel.problems import Problem
@@ -33,62 +33,16 @@ _ACK_END: Final = b"}]"
 _ACK_SIZE: Final = len(_ACK) + len(_ACK_END)
 ACK_EVENT: Final = "ack"
 """What `Frame.event` says for an acknowledgement; no event has this name."""
-COMPRESS_FROM_BYTES: Final = 256
-"""Shorter messages are not worth the 6 µs: with the headers of TCP and IP around them, little is saved."""
-_COMPRESSION_LEVEL: Final = 1
-"""For a board of 500: 63 µs and 36 % of the size. The library's own choice, 6, takes 216 µs for 33 %."""
 
-_TEXT, _TEXT_DEFLATED = 0x81, 0xC1
-_SHORT: Final = tuple(bytes((_TEXT, size)) for size in range(126))
+_SHORT: Final = tuple(bytes((TEXT, size)) for size in range(126))
 _SHORT_ACK: Final = tuple(header + _ACK for header in _SHORT)
 """How a short acknowledgement begins, by its size: one piece less to put together."""
 _HEAD_BY_LENGTH: Final = {126: 4, 127: 10}
 """Bytes before the payload, by the second byte of an unmasked frame; else 2."""
 _MUST: Final = Delivery.MUST
-_SYNC_TAIL: Final = b"\x00\x00\xff\xff"
-"""How a flushed deflate stream ends; left out on the wire (RFC 7692, 7.2.1)."""
 
 # msgspec turns non-finite floats into null; `_encode` refuses them instead.
 _to_json: Final = msgspec.json.Encoder().encode
-
-
-class Frame(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """A message ready to leave.
-
-    `event` its name in the catalogue, `delivery` what a slow reader loses, `ws` the WebSocket frame and `head` the length of
-    its header in bytes.
-    """
-
-    event: str
-    delivery: Delivery
-    ws: bytes
-    head: int
-    _compressed: bytes | None = None
-
-    @property
-    def wire(self) -> bytes:
-        """The Engine.IO message, UTF-8."""
-        return self.ws[self.head :]
-
-    @property
-    def text(self) -> str:
-        """The Socket.IO packet: the message without the Engine.IO digit."""
-        return self.ws[self.head + 1 :].decode()
-
-    @property
-    def size(self) -> int:
-        """Bytes on the wire of a WebSocket, not compressed."""
-        return len(self.ws)
-
-    def compressed(self) -> bytes:
-        """The same as a WebSocket frame after permessage-deflate (RFC 7692) that uses nothing of earlier messages, so that it
-        fits every connection that agreed to it. Made once; short messages, and those that would not shrink, stay as they are."""
-        made = self._compressed
-        if made is None:
-            made = self.ws if len(self.ws) < COMPRESS_FROM_BYTES else min(self.ws, _deflated(self.wire), key=len)
-            # Frozen for everybody else: what a frame says never changes, only whether this form of it exists yet.
-            msgspec.structs.force_setattr(self, "_compressed", made)
-        return made
 
 
 def event_frame(name: str, shape: msgspec.Struct) -> Frame:
@@ -116,7 +70,7 @@ def ok_ack(ack_id: AckId, reply: bytes, error_first: bool = False) -> bytes:
     null stands before it, for clients that take the first argument for an error."""
     opening = _NO_ERROR_OK if error_first else _OK
     size = _ACK_SIZE + len(ack_id) + len(opening) + len(reply)
-    head = _SHORT_ACK[size] if size < 126 else _header(_TEXT, size) + _ACK
+    head = _SHORT_ACK[size] if size < 126 else header_of(TEXT, size) + _ACK
     return b"".join((head, ack_id, opening, reply, _ACK_END))
 
 
@@ -141,7 +95,7 @@ def relayed_frame(event: str, ws: bytes) -> Frame:
         raise ValueError(f"{event!r} is not a server event here; is the other node newer?")
     head = _HEAD_BY_LENGTH.get(ws[1], 2) if len(ws) > 1 else 0
     message = ws[head:]
-    if ws[:head] != _header(_TEXT, len(message)):
+    if ws[:head] != header_of(TEXT, len(message)):
         raise ValueError("it is not one WebSocket text frame")
     if not (message.startswith(_begin(event)) and message.endswith(b"]")):
         raise ValueError(f"it is not a packet of {event!r}")
@@ -167,7 +121,7 @@ def payload_of(frame: Frame) -> msgspec.Raw:
 def websocket_text(payload: bytes) -> bytes:
     """`payload`, UTF-8, as one unmasked WebSocket text frame (RFC 6455, 5.2)."""
     size = len(payload)
-    return (_SHORT[size] if size < 126 else _header(_TEXT, size)) + payload
+    return (_SHORT[size] if size < 126 else header_of(TEXT, size)) + payload
 
 
 @cache
@@ -177,29 +131,14 @@ def _begin(event: str) -> bytes:
 
 def _frame(event: str, delivery: Delivery, message: bytes) -> Frame:
     size = len(message)
-    header = _SHORT[size] if size < 126 else _header(_TEXT, size)
+    header = _SHORT[size] if size < 126 else header_of(TEXT, size)
     return Frame(event, delivery, header + message, len(header))
 
 
 def _ack(ack_id: AckId, opening: bytes, body: bytes) -> bytes:
     size = _ACK_SIZE + len(ack_id) + len(opening) + len(body)
-    head = _SHORT_ACK[size] if size < 126 else _header(_TEXT, size) + _ACK
+    head = _SHORT_ACK[size] if size < 126 else header_of(TEXT, size) + _ACK
     return b"".join((head, ack_id, opening, body, _ACK_END))
-
-
-def _header(first: int, size: int) -> bytes:
-    if size < 126:
-        return bytes((first, size))
-    if size < 1 << 16:
-        return bytes((first, 126)) + size.to_bytes(2)
-    return bytes((first, 127)) + size.to_bytes(8)
-
-
-def _deflated(message: bytes) -> bytes:
-    """`message` as a compressed WebSocket text frame."""
-    deflater = zlib.compressobj(_COMPRESSION_LEVEL, wbits=-zlib.MAX_WBITS)
-    body = (deflater.compress(message) + deflater.flush(zlib.Z_SYNC_FLUSH)).removesuffix(_SYNC_TAIL)
-    return _header(_TEXT_DEFLATED, len(body)) + body
 
 
 _Find = Callable[[Any, str], None]

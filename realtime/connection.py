@@ -16,10 +16,11 @@ from typing import Final, Protocol
 
 import structlog
 
-from realtime.codec import ACK_EVENT, Frame, event_frame
+from realtime.codec import ACK_EVENT, event_frame
 from realtime.disconnect import SLOW_READER, Disconnect
+from realtime.frame import Frame
 from realtime.mailbox import Mailbox, Verdict
-from realtime.turn import EAGER_BYTES, NO_SLOT, UNASKED, Turn, Write
+from realtime.turn import EAGER_BYTES, NO_SLOT, UNASKED, Turn, Write, Writer
 from realtime.wire import Delivery, heard_with
 from services.kernel.caller import Caller
 from services.kernel.ids import ClassId, StreamId
@@ -45,7 +46,7 @@ class Transport(Protocol):
         ...
 
 
-class Connection:
+class Connection(Writer):
     """A connected client.
 
     `id` is unique on this node; `caller` who it is, by the newest token that it has shown; `opened_at` the monotonic
@@ -76,14 +77,11 @@ class Connection:
         "mailbox",
         "off_ms",
         "opened_at",
-        "out",
         "peer",
         "pid",
         "replaced",
-        "slot",
         "turn",
         "urgent",
-        "write_now",
     )
 
     def __init__(
@@ -97,6 +95,7 @@ class Connection:
         peer: str = "",
         error_first: bool = False,
     ) -> None:
+        super().__init__()
         self.id: Final = id
         self.caller = caller
         self.mailbox: Final = mailbox
@@ -112,9 +111,6 @@ class Connection:
         self.pid = ""
         self.off_ms: int | None = None
         self.turn: Turn | None = None
-        self.write_now: Write | None = None
-        self.slot = NO_SLOT
-        self.out = b""
         self.urgent = False
         self._transport: Final = transport
         self._on_close: tuple[OnClose, ...] = ()

@@ -30,8 +30,9 @@ import msgspec
 import structlog
 
 from realtime import peer
-from realtime.codec import Frame, event_frame, position_of_frame
+from realtime.codec import event_frame, position_of_frame
 from realtime.crew import Crew
+from realtime.frame import Frame
 from realtime.node import Node
 from realtime.peer import MalformedError, OtherLevelError
 from realtime.position import TAIL_BYTES, Position, head

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
-from realtime.codec import Frame
 from realtime.connection import Connection
+from realtime.frame import Frame
 from realtime.turn import Turn, Writer
 from realtime.wire import Delivery
 from services.kernel.ids import LoginId
@@ -96,6 +96,9 @@ class Hub:
 
     def __len__(self) -> int:
         return len(self._connections)
+
+    def __bool__(self) -> bool:
+        return len(self._connections) > 0
 
     # -- channels -------------------------------------------------------------------------------------------------
 

@@ -211,6 +211,9 @@ class AccountAllowances:
     def __len__(self) -> int:
         return len(self._buckets)
 
+    def __bool__(self) -> bool:
+        return len(self._buckets) > 0
+
     def of(self, account_id: AccountId, now: float) -> AccountBucket:
         """The bucket of an account. May be held on to while it is `kept`."""
         bucket = self._buckets.get(account_id)

@@ -18,7 +18,7 @@ import enum
 from collections.abc import Callable
 from typing import Final
 
-from realtime.codec import Frame
+from realtime.frame import Frame
 from realtime.wire import Delivery
 
 SOFT_BYTES: Final = 64 * 1024
@@ -62,6 +62,9 @@ class Mailbox:
 
     def __len__(self) -> int:
         return len(self._frames)
+
+    def __bool__(self) -> bool:
+        return len(self._frames) > 0
 
     @property
     def closed(self) -> bool:

@@ -19,9 +19,9 @@ import structlog
 
 from realtime import peer
 from realtime.broker import Broker, BrokerStatistics
-from realtime.codec import Frame
 from realtime.connection import Connection
 from realtime.disconnect import LOGIN_ENDED
+from realtime.frame import Frame
 from realtime.hub import Hub, HubStatistics
 from realtime.peer import (
     EVERY_NODE,

@@ -33,7 +33,8 @@ from typing import Final
 
 import msgspec
 
-from realtime.codec import Frame, relayed_frame
+from realtime.codec import relayed_frame
+from realtime.frame import Frame
 from realtime.wire import Role
 from services.classes.course import Doing
 from services.classes.metric import Figure

@@ -16,6 +16,7 @@ There is one `Turn` per event loop, one callback per turn, and no timer while no
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -43,24 +44,27 @@ Write = Callable[[bytes], None]
 """Hands bytes to a transport; never waits, never raises."""
 
 
-class Writer(Protocol):
+class Writer(ABC):
     """Somebody for whom bytes are put together: `out`, which `write_now` takes, unless that is None by then. `slot` is where
     a `Bulk` knows its line, NO_SLOT when it knows none, or while `write_now` is None, UNASKED before somebody wants to know.
 
     That the turn does this itself, instead of asking, saves a quarter of what one more member of a busy room costs.
     """
 
-    out: bytes
-    write_now: Write | None
-    slot: int
+    __slots__ = ("out", "slot", "write_now")
 
+    def __init__(self) -> None:
+        self.out = b""
+        self.write_now: Write | None = None
+        self.slot = NO_SLOT
+
+    @abstractmethod
     def ask_slot(self) -> int:
         """The slot, which was UNASKED."""
-        ...
 
+    @abstractmethod
     def write_rest(self, data: bytes) -> None:
         """Write what was put together before the line stopped being clear."""
-        ...
 
 
 class Bulk(Protocol):

@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from realtime.codec import Frame, event_frame, payload_of
+from realtime.codec import event_frame, payload_of
+from realtime.frame import Frame
 from realtime.wire import Cue, RoomLetIn, RoomRemoved
 
 CUE_EVENT: Final = "cue"

@@ -6,8 +6,8 @@ stand, as long as the log keeps it. So a message has one text, the one that ever
 
 from typing import Final
 
-from realtime.codec import Frame
 from realtime.connection import Connection
+from realtime.frame import Frame
 from realtime.position import Position, position_of
 from realtime.room_log import LogAway
 from realtime.wire import ChatHistory, ChatPage, ChatSaid

@@ -19,9 +19,10 @@ import msgspec
 import structlog
 
 from persistence.stores import Transactions
-from realtime.codec import Frame, payload_of
+from realtime.codec import payload_of
 from realtime.connection import Connection
 from realtime.crew import Crew
+from realtime.frame import Frame
 from realtime.position import NOWHERE
 from realtime.sparingly import Sparingly
 from realtime.wire import ClassClockView, ClockSync, ClockSynced, ClockView, LobbyView

@@ -11,7 +11,8 @@ others get a snapshot. A slow one keeps only the newest, as of a board.
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
+from realtime.frame import Frame
 from realtime.wire import CockpitChanges, CockpitMember, CockpitRow, CockpitSnapshot, Freshness
 from rooms.board import Line
 from rooms.reading import freshness_of

@@ -12,7 +12,7 @@ from realtime.connection import Connection
 from realtime.hub import Hub
 from realtime.wire import CockpitSnapshot
 from rooms.room import Room
-from services.access.policy import Reason
+from services.access.decision import Reason
 from services.classes.coach_plan import NOTHING_NEEDED, CoachPlan
 from services.classes.leading import may_see_heart_rate
 from services.kernel.caller import Caller

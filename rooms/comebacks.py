@@ -25,9 +25,10 @@ from typing import Final
 import structlog
 
 from persistence.stores import Transactions
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
 from realtime.connection import Connection
 from realtime.crew import Crew
+from realtime.frame import Frame
 from realtime.position import Position, position_of
 from realtime.records import REFRESH_EVERY_S, HeldRoom, Record, Records, new_pid
 from realtime.room_log import LogAway

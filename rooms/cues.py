@@ -16,7 +16,8 @@ from typing import Final
 
 import msgspec
 
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
+from realtime.frame import Frame
 from realtime.wire import Cue, CueReceipts, CueTally
 from services.classes.receipts import Receipt, collected, merged, tally_of
 from services.kernel.ids import ClassId

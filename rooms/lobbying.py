@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 import structlog
 
-from realtime.codec import Frame, payload_of
+from realtime.codec import payload_of
 from realtime.connection import Connection
+from realtime.frame import Frame
 from realtime.position import NOWHERE
 from realtime.wire import ClassLobbyView, ClassReady, LobbyView
 from rooms.room import Room

@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from realtime.codec import Frame, event_frame, payload_of
+from realtime.codec import event_frame, payload_of
+from realtime.frame import Frame
 from realtime.wire import ChatSaid, ClassStanding, ClassSummaryView, RoomPresence
 from rooms.board import Board
 from services.classes.metric import MEASURES

@@ -26,8 +26,9 @@ from typing import Final, Literal
 
 import structlog
 
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
 from realtime.connection import Connection
+from realtime.frame import Frame
 from realtime.wire import (
     ClassTimeline,
     ReplayAt,

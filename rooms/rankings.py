@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 import structlog
 
-from realtime.codec import Frame, payload_of
+from realtime.codec import payload_of
+from realtime.frame import Frame
 from realtime.position import NOWHERE
 from realtime.wire import ClassRankingView
 from rooms.room import view_of

@@ -15,9 +15,10 @@ from collections import Counter
 from functools import partial
 from typing import Final
 
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
 from realtime.connection import Connection
 from realtime.crew import Crew
+from realtime.frame import Frame
 from realtime.limits import REACTIONS_BURST, REACTIONS_PER_SECOND, AccountAllowances
 from realtime.node import channel_of_account
 from realtime.peer import Reacted, ReactedTo

@@ -13,8 +13,8 @@ from typing import Final
 import structlog
 
 from persistence.stores import Transactions
-from realtime.codec import Frame
 from realtime.connection import Connection
+from realtime.frame import Frame
 from realtime.position import NOWHERE, position_of
 from realtime.room_log import LogAway
 from realtime.wire import ChatRemove, ChatRemoved, ChatSaid, Done

@@ -14,8 +14,9 @@ from typing import Final
 
 import msgspec
 
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
 from realtime.connection import Connection
+from realtime.frame import Frame
 from realtime.limits import RoomPace
 from realtime.peer import Share, ShareEntry
 from realtime.wire import (

@@ -20,9 +20,10 @@ import msgspec
 import structlog
 
 from persistence.stores import Stores, Transactions
-from realtime.codec import Frame, event_frame, payload_of
+from realtime.codec import event_frame, payload_of
 from realtime.connection import Connection
 from realtime.feeds import Feeds
+from realtime.frame import Frame
 from realtime.limits import MAX_ROOMS, SHOWING_BURST, SHOWING_PER_SECOND, AccountAllowances
 from realtime.node import Node
 from realtime.peer import MemberShown, RoomClosed, Share, WholeWanted

@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from realtime.codec import Frame, payload_of
+from realtime.codec import payload_of
+from realtime.frame import Frame
 from realtime.wire import ChatRemoved, ChatSaid
 from rooms.room import Room
 from services.kernel.ids import AccountId

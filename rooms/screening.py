@@ -8,8 +8,8 @@ from collections.abc import Collection
 from typing import Final
 
 from persistence.stores import Transactions
-from realtime.codec import Frame
 from realtime.connection import Connection
+from realtime.frame import Frame
 from realtime.node import channel_of_account
 from realtime.peer import BlocksChanged
 from rooms.doubts import Doubts

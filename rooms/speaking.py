@@ -9,8 +9,8 @@ import asyncio
 import secrets
 from typing import Final
 
-from realtime.codec import Frame
 from realtime.connection import Connection
+from realtime.frame import Frame
 from realtime.limits import CHAT_BURST, CHAT_PER_SECOND, AccountAllowances
 from realtime.position import NOWHERE
 from realtime.wire import ChatSaid, ChatSend, Cue, CueSeen, CueSend, Done, Said, ToMembers, ToZone

@@ -18,7 +18,8 @@ import structlog
 
 from persistence.stores import Transactions
 from persistence.tapes import Piece
-from realtime.codec import Frame, payload_of
+from realtime.codec import payload_of
+from realtime.frame import Frame
 from realtime.sparingly import Sparingly
 from rooms.room import Room
 from rooms.rooms import Rooms

@@ -5,6 +5,7 @@ Warnings are errors (pyproject.toml), which also catches coroutines nobody await
 
 import asyncio
 import inspect
+import os
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -13,6 +14,9 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.scheduler.protocol import Scheduling
+
+# The tests, and all that they start, run what stands in the sources; tests/compiled/ runs many of them on what is compiled of it.
+os.environ.setdefault("PACELINE_COMPILED", "off")
 
 settings.register_profile("paceline", deadline=None)  # no test measures time: a busy machine is no finding
 settings.load_profile("paceline")

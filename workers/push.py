@@ -10,8 +10,9 @@ from typing import Final, Protocol
 
 import msgspec
 
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
 from realtime.feeds import Feeds
+from realtime.frame import Frame
 from realtime.node import Node
 from realtime.peer import LoginEnded, MemberShown, TableMoved
 from realtime.position import NOWHERE

@@ -10,7 +10,8 @@ from typing import Final
 import structlog
 
 from persistence.stores import Stores
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
+from realtime.frame import Frame
 from services.kernel.clock import Clock
 from services.kernel.facts import AnyFact, SafetyIncidentMoved, SafetyStepDue
 from services.kernel.ids import AccountId, IncidentId

@@ -43,6 +43,8 @@ HANDLER_TIMEOUT_S: Final = 15.0
 """What a handler may wait for. Below the ping timeout: while it waits, a busy connection is not read, pongs included."""
 LATENCY_BOUNDS_S: Final = (0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Upper bounds of the latency buckets, seconds; the last bucket has none."""
+_AT_ONCE_S: Final = 0.001
+"""The first of them."""
 
 
 class Handler(Protocol):
@@ -90,15 +92,20 @@ class _Route:
     permission: Permission
 
 
-class Reply(msgspec.Struct, eq=False):
+class Reply:
     """The one answer to one event. Synchronous; may be kept and used later, even when the connection is gone by then."""
 
-    _dispatcher: "Dispatcher"
-    _connection: Connection
-    _route: _Route
-    _ack_id: AckId | None
-    _began: float
-    answered: bool = False
+    __slots__ = ("_ack_id", "_began", "_connection", "_dispatcher", "_route", "answered")
+
+    def __init__(
+        self, dispatcher: "Dispatcher", connection: Connection, route: _Route, ack_id: AckId | None, began: float
+    ) -> None:
+        self._dispatcher: Final = dispatcher
+        self._connection: Final = connection
+        self._route: Final = route
+        self._ack_id: Final = ack_id
+        self._began: Final = began
+        self.answered = False
 
     def ok(self, shape: msgspec.Struct) -> None:
         """It is done; says nothing to a client that asked for no acknowledgement. Raises `TypeError` when `shape` is not
@@ -115,7 +122,7 @@ class Reply(msgspec.Struct, eq=False):
         self.answered = True
         statistics, took_s = route.statistics, monotonic() - self._began
         statistics.seconds += took_s
-        statistics.buckets[bisect_left(LATENCY_BOUNDS_S, took_s)] += 1
+        statistics.buckets[0 if took_s <= _AT_ONCE_S else bisect_left(LATENCY_BOUNDS_S, took_s)] += 1
         if ack is None:
             return
         if connection.write_now is not None:

@@ -29,6 +29,7 @@ from gateway.origins import nobodys, origin_rule
 from gateway.sockets.dispatch import Dispatcher, Handlers
 from gateway.sockets.engine.drain import DRAIN_S
 from gateway.sockets.engine.link import Link
+from gateway.sockets.engine.server import Inlet
 from gateway.sockets.handshake import Ask, ConnectAuth, Handshake, Identify, MustAsk, OnClose, OnOpen, Redeem
 from gateway.sockets.semantics import SocketServer
 from gateway.sockets.statistics import LineView, Measured, Order, SocketsStatistics
@@ -57,6 +58,34 @@ _CONNECT: Final = re.compile(rb"40(?:" + _LIVE + rb"(?:\?[^,]*)?(?:,|\Z))(?=\{|\
 _DISCONNECT: Final = frozenset({b"41" + _LIVE + b",", b"41" + _LIVE})
 _ACK_PACKET: Final = re.compile(rb"43" + _LIVE + rb",\d{1,15}\[")
 _OTHER_CONNECT: Final = re.compile(rb"40(?:(/[^,\[{?]{0,79})(?:\?[^,]*)?(?:,|\Z))?(?=\{|\Z)")
+
+
+class LiveInlet(Inlet):
+    """An event that nothing stands in the way of, which is what nearly everything is, goes to the dispatcher from here: one call
+    less, and no look at what it could be otherwise. All else goes by the link."""
+
+    __slots__ = ("_dispatcher",)
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher: Final = dispatcher
+
+    def receive(self, link: Link, packet: bytearray, now: float) -> None:
+        """See `Inlet`."""
+        event = _NUMBERED(packet)
+        connection = link.connection
+        if event is None or connection is None or link.order is not None or link.ended_at is not None:
+            link.receive(packet, now)
+            return
+        link.events_in += 1
+        ack_id = event[1] or None
+        del packet[: event.end()]  # moves nothing, and what is left is the array
+        try:
+            waiting = self._dispatcher.dispatch(connection, link.allowance, ack_id, packet, now)
+        except Exception:
+            link.failed()
+        else:
+            if waiting is not None:
+                link.wait_for(waiting)
 
 
 class LiveServer(SocketServer):
@@ -117,7 +146,7 @@ class LiveServer(SocketServer):
             events_per_second=events_per_second,
             **options,
         )
-        self.eio.receive = self._receive
+        self.eio.inlet = LiveInlet(self.dispatcher)
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -142,25 +171,6 @@ class LiveServer(SocketServer):
         await self.shutdown()
 
     # -- what comes in --------------------------------------------------------------------------------------------
-
-    def _receive(self, link: Link, packet: bytearray, now: float) -> None:
-        """A packet that a line has read. An event that nothing stands in the way of, which is what nearly everything is, goes to
-        the dispatcher from here: one call less, and no look at what it could be otherwise. All else goes by the link."""
-        event = _NUMBERED(packet)
-        connection = link.connection
-        if event is None or connection is None or link.order is not None or link.ended_at is not None:
-            link.receive(packet, now)
-            return
-        link.events_in += 1
-        ack_id = event[1] or None
-        del packet[: event.end()]  # moves nothing, and what is left is the array
-        try:
-            waiting = self.dispatcher.dispatch(connection, link.allowance, ack_id, packet, now)
-        except Exception:
-            link.failed()
-        else:
-            if waiting is not None:
-                link.wait_for(waiting)
 
     def _handle(self, link: Link, packet: bytearray, now: float) -> Awaitable[None] | None:
         event = _NUMBERED(packet)

@@ -7,8 +7,9 @@ to anybody: a newcomer to a fresh node hears nothing.
 
 from typing import Final
 
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
 from realtime.connection import Connection
+from realtime.frame import Frame
 from realtime.node import Node
 from realtime.watchdog import Standing
 from realtime.wire import ServiceState

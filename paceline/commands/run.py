@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 import uvloop
 
+from paceline import compiled
 from paceline.embedded import EmbeddedError, open_embedded
 from paceline.logs import configure_logs
 from paceline.program import Program
@@ -140,6 +141,12 @@ async def _announce(parts: Parts, program: Program, began: float) -> None:
         line = f"Open {parts.base_url}/{watch}"
     else:
         line = f"Running: {', '.join(parts.settings.roles)}"
-    log.info("run.ready", node=parts.node.id, roles=parts.settings.roles, seconds=round(time.monotonic() - began, 2))
+    log.info(
+        "run.ready",
+        node=parts.node.id,
+        roles=parts.settings.roles,
+        compiled=compiled.in_use(),
+        seconds=round(time.monotonic() - began, 2),
+    )
     if not program.stopping:
         print(f"{line}\nStop with Ctrl-C.", flush=True)

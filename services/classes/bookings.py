@@ -15,7 +15,8 @@ from typing import Final, Protocol
 
 from services.access import permission as may
 from services.access import policy
-from services.access.policy import Thing, require_held
+from services.access.decision import Thing
+from services.access.policy import require_held
 from services.access.role import OrgRole
 from services.accounts.entitlement import require
 from services.classes.booking import Booked, Booking, BookingView, Canceller, RosterLine, placed, view_of

@@ -10,7 +10,8 @@ from typing import Final, Literal
 import msgspec
 
 from services.access import permission as may
-from services.access.policy import Decision, Reason, Thing, decide, require
+from services.access.decision import Decision, Reason, Thing
+from services.access.policy import decide, require
 from services.classes.coach_plan import CoachPlan
 from services.classes.live_class import LiveClass, Role, place_of, thing_of
 from services.classes.showing import Showing, public_name, shows_heart_rate

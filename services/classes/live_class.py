@@ -11,8 +11,9 @@ from typing import Final, Literal
 import msgspec
 
 from services.access import permission as may
+from services.access.decision import Thing
 from services.access.permission import Permission, Place
-from services.access.policy import NOTHING, Thing, require
+from services.access.policy import NOTHING, require
 from services.classes.metric import Metric
 from services.classes.showing import Showing
 from services.classes.team import TeamRule

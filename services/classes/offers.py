@@ -15,7 +15,8 @@ from uuid import UUID
 from msgspec.structs import replace
 
 from services.access import permission as may
-from services.access.policy import Thing, require, require_held
+from services.access.decision import Thing
+from services.access.policy import require, require_held
 from services.access.role import OrgRole
 from services.accounts.entitlement import Entitlement, lack_of
 from services.classes.booking import Booking, Canceller, Taken, cancelled, promoted, to_promote

@@ -15,8 +15,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from services.access import permission as may
+from services.access.decision import Thing
 from services.access.permission import Permission
-from services.access.policy import Thing
 from services.access.role import OrgRole
 from services.accounts.account_mail import LIFE_MS
 from services.kernel.ids import AccountId, AccountMailId, OrganisationId

@@ -12,6 +12,8 @@ from typing import Final
 
 import msgspec
 
+from paceline.compiled import in_use
+
 ROOT: Final = Path(__file__).parents[2]
 LIBRARIES: Final = (
     "aiohttp",
@@ -43,10 +45,15 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """When a scenario was measured, and on which state of the code (`+` behind the commit: with changes not committed)."""
+    """When a scenario was measured, and on which state of the code (`+` behind the commit: with changes not committed); `compiled`:
+    with the modules of paceline/compiled.py compiled."""
 
     at: str
     commit: str
+    compiled: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.at} at commit {self.commit}{', compiled' if self.compiled else ''}"
 
 
 def machine(data_dir: Path) -> Machine:
@@ -70,14 +77,15 @@ def stamp() -> Stamp:
     commit = _git("rev-parse", "--short=10", "HEAD")
     if commit and _git("--no-optional-locks", "status", "--porcelain"):
         commit += "+"
-    return Stamp(at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), commit=commit or "unknown")
+    at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return Stamp(at=at, commit=commit or "unknown", compiled=in_use())
 
 
 def spanning(began: Stamp, ended: Stamp) -> Stamp:
     """The stamp of a measurement that lasted: both commits where the code changed under it, since then it means little."""
     if began.commit == ended.commit:
         return began
-    return Stamp(at=began.at, commit=f"{began.commit} to {ended.commit}")
+    return Stamp(at=began.at, commit=f"{began.commit} to {ended.commit}", compiled=ended.compiled)
 
 
 def parse_cpu(cpuinfo: str) -> str:

@@ -9,8 +9,9 @@ import uuid
 from typing import Final
 
 from services.access import permission as may
+from services.access.decision import Thing
 from services.access.permission import Permission
-from services.access.policy import NOTHING, Thing, decide
+from services.access.policy import NOTHING, decide
 from services.kernel.caller import Caller
 from services.kernel.ids import AccountId, ClassId, LoginId
 

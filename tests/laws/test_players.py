@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persistence.tapes import Piece
-from realtime.codec import Frame
 from realtime.connection import Connection
+from realtime.frame import Frame
 from realtime.mailbox import Mailbox, Verdict
 from realtime.wire import FASTEST_REPLAY, SLOWEST_REPLAY, BoardSnapshot, ReplayOpen, ReplayPace, ReplaySeek
 from rooms.pace import Pace

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from persistence.tapes import Piece
-from realtime.codec import Frame
+from realtime.frame import Frame
 from realtime.wire import BoardChanges, BoardSnapshot, Figured
 from rooms import tape as tapes
 from rooms.retelling import Retelling, Retold, Telling

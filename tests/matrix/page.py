@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from services.access.decision import REASONS
 from services.access.permission import ALL, Permission
-from services.access.policy import REASONS
 from services.access.role import EVERYBODY, PEOPLE, ROLES
 from tests.matrix.roles import MEANINGS, OK, Who
 from tests.matrix.table import EVENTS, ROUTES, EventRow, RouteRow

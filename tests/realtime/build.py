@@ -3,9 +3,10 @@
 import uuid
 
 from realtime.broker import InMemoryBroker, MemoryBus
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
 from realtime.connection import Connection
 from realtime.disconnect import Disconnect
+from realtime.frame import Frame
 from realtime.hub import Hub
 from realtime.mailbox import Mailbox
 from realtime.node import Node

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from realtime.codec import (
     ACK_EVENT,
-    COMPRESS_FROM_BYTES,
-    Frame,
     ack_frame,
     encoder_of,
     event_frame,
@@ -21,6 +19,7 @@ from realtime.codec import (
     relayed_frame,
     websocket_text,
 )
+from realtime.frame import COMPRESS_FROM_BYTES, Frame
 from realtime.wire import BoardChanges, Bye, Delivery, Done, Row, StreamTaken
 from services.kernel.ids import ClassId, StreamId
 from services.kernel.problems import BadShape

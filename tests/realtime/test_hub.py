@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.codec import Frame
 from realtime.connection import Connection
+from realtime.frame import Frame
 from realtime.hub import Hub
 from realtime.mailbox import Mailbox
 from realtime.turn import Turn

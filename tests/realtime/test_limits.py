@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paceline import compiled
 from realtime.limits import (
     EVENTS_BURST,
     KEPT_S,
@@ -85,7 +86,8 @@ def test_an_idle_connection_pays_less_than_two_hundred_bytes() -> None:
     own = [getattr(allowance, name) for name in ("_at", "_struck_at")]
     assert sys.getsizeof(allowance) + sum(map(sys.getsizeof, own)) < 200
     assert not hasattr(allowance, "__dict__")
-    assert Allowance(2_000.0)._tokens is allowance._tokens is EVENTS_BURST
+    # One float for all that are full; compiled, it is part of the object and costs what a reference would.
+    assert compiled.in_use() or Allowance(2_000.0)._tokens is allowance._tokens is EVENTS_BURST
 
 
 def account(number: int) -> AccountId:

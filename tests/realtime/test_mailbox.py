@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.codec import Frame
+from realtime.frame import Frame
 from realtime.mailbox import Mailbox, Verdict
 from tests.realtime import build
 

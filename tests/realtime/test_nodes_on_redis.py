@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
+from realtime.frame import Frame
 from realtime.hub import Hub
 from realtime.node import Node
 from realtime.peer import Share, WholeWanted

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.codec import Frame, event_frame, payload_of, position_of_frame, relayed_frame
+from realtime.codec import event_frame, payload_of, position_of_frame, relayed_frame
+from realtime.frame import Frame
 from realtime.position import NOWHERE, TAIL_BYTES, TEXT_BYTES, Position, head, position_of, tail
 from realtime.wire import ChatSaid
 from tests.realtime import build

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.codec import Frame
+from realtime.frame import Frame
 from realtime.limits import MAX_ROOMS
 from realtime.wire import BoardChanges, BoardSnapshot, Row
 from rooms.rooms import AT_ONCE_S, SHARE_AHEAD, until_beat

@@ -34,8 +34,9 @@ from gateway.sockets.engine.server import Engine
 from gateway.sockets.server import LiveServer, attach
 from realtime import wire
 from realtime.broker import InMemoryBroker
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
 from realtime.connection import Connection
+from realtime.frame import Frame
 from realtime.hub import Hub
 from realtime.node import Node
 from realtime.position import NOWHERE

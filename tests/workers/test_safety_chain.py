@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from persistence.database import Database
-from realtime.codec import Frame
+from realtime.frame import Frame
 from services.classes.live_class import LiveClass
 from services.kernel.caller import Caller
 from services.kernel.clock import utc

@@ -108,7 +108,7 @@ class Door(asyncio.Protocol):
         link, opened = engine.open(address, None, upgrades=False)
         deflate = engine.compression and offers_deflate(asked.get("Sec-Websocket-Extensions", ""))
         line = WebSocketLine(engine, link, deflate=deflate)
-        transport.set_protocol(line)
+        transport.set_protocol(line.as_protocol())
         line.take(transport, switching(key, deflate=deflate), opened)
         if rest:
             line.data_received(rest)

@@ -148,7 +148,7 @@ class Entrance:
 
 def _take(request: web.Request, line: WebSocketLine, key: bytes, opened: bytes) -> bytes:
     """Let the line carry on where the request ends; what had come in behind it, which is to be handled before anything else."""
-    taken = take_over(request, line)
+    taken = take_over(request, line.as_protocol())
     if taken is None:
         line.connection_lost(None)
         return b""

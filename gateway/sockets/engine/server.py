@@ -32,7 +32,7 @@ from gateway.sockets.engine.door import Door
 from gateway.sockets.engine.entrance import Entrance
 from gateway.sockets.engine.link import Link
 from gateway.sockets.engine.packets import open_packet
-from gateway.sockets.engine.ring import open_ring
+from gateway.sockets.engine.ring import Ring, open_ring
 from gateway.sockets.engine.wheel import TimerWheel
 from realtime.disconnect import DRAINING, Disconnect
 from realtime.limits import BURST_S, EVENTS_PER_SECOND
@@ -45,12 +45,21 @@ log = structlog.get_logger(__name__)
 RTT_KEPT: Final = 512
 
 OriginRule = Callable[[str | None, dict[str, Any]], bool]
-Receive = Callable[[Link, bytearray, float], None]
 Handle = Callable[[Link, bytearray, float], Awaitable[None] | None]
 HandleBinary = Callable[[Link, bytearray], Awaitable[None] | None]
 
 _TRANSPORTS: Final = ("polling", "websocket")
 _TAG: Final = re.compile(r"[a-z0-9]{0,16}")
+
+
+class Inlet:
+    """Where the packets go that WebSockets read. Who has a shorter way for some of them inherits from it."""
+
+    __slots__ = ()
+
+    def receive(self, link: Link, packet: bytearray, now: float) -> None:
+        """One Engine.IO packet of text, known to be UTF-8, that was read at `now`."""
+        link.receive(packet, now)
 
 
 class Engine:
@@ -60,8 +69,7 @@ class Engine:
     Set by whoever uses it, all synchronous: `on_open(link)`; `handle(link, packet, now)` for a message of text, the
     leading `4` included, that was read at `now`, and `handle_binary(link, data)`, which may return an awaitable when
     they really have to wait; `on_close(link, reason)`. Messages of one link are handled one after another, whatever
-    they wait for. `receive(link, packet, now)` is where a WebSocket's packets go; who has a shorter way for some of
-    them takes those, and gives `Link.receive` the rest.
+    they wait for. `inlet` is where a WebSocket's packets go.
     """
 
     async_mode: Final = "aiohttp"
@@ -131,7 +139,7 @@ class Engine:
         )
         self.on_open: Callable[[Link], None] = _nothing
         self.on_close: Callable[[Link, str], None] = _nothing
-        self.receive: Receive = Link.receive
+        self.inlet = Inlet()
         self.handle: Handle = self._handle
         self.handle_binary: HandleBinary = self._handle_binary
         self.on_message: Callable[[Link, bytes, bool], None] = _nothing
@@ -152,6 +160,7 @@ class Engine:
         self.keeps_environ: Final = keep_environ
         self.path = ""
         self._wants_ring: Final = ring
+        self._ring: Ring | None = None
         self.doors: Final = TimerWheel[Door](clock.monotonic(), 1.0)
         self.unauthenticated = 0
         self._entrance: Final = Entrance(self)
@@ -167,15 +176,17 @@ class Engine:
 
     async def run(self) -> None:
         """Look at the deadlines of all links as they come due, until cancelled. For so long there is a ring, where there can be."""
-        ring = open_ring() if self._wants_ring and self.turn.bulk is None else None
-        if ring is None:
-            await self._watch()
-            return
-        self.turn.bulk = ring
+        if self._wants_ring and self.turn.bulk is None:
+            self.turn.bulk = self._ring = open_ring()
         try:
             await self._watch()
         finally:
-            # It stays where it is, and sends nothing more: lines that are still open are known by their slots in it.
+            self._close_ring()
+
+    def _close_ring(self) -> None:
+        # The turn keeps it, and it sends nothing more: lines that are still open are known by their slots in it.
+        ring, self._ring = self._ring, None
+        if ring is not None:
             ring.close()
 
     async def _watch(self) -> None:

@@ -31,7 +31,7 @@ class Taken(web.Response):
         """Nothing is written."""
 
 
-def take_over(request: web.Request, protocol: asyncio.Protocol) -> tuple[asyncio.Transport, bytes] | None:
+def take_over(request: web.Request, protocol: asyncio.BaseProtocol) -> tuple[asyncio.Transport, bytes] | None:
     """Make `protocol` the one of this request's transport; the transport, and what had come in behind the request. None
     when the client is gone already."""
     theirs = request.protocol

@@ -12,7 +12,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp._websocket.helpers import websocket_mask
 
@@ -45,8 +45,6 @@ MAX_FRAGMENTS: Final = 64
 """Frames of one message. No official client sends more than one."""
 
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
-_head: Final = struct.Struct(">BB4s").unpack_from
-"""The first bytes of a client's frame: its kind, its masked length, its mask unless the length is a long one."""
 _TEXT_FRAME: Final = 0x80 | TEXT
 _MASKED: Final = 0x80
 _LONG: Final = _MASKED | 126
@@ -56,7 +54,7 @@ _PONG_BYTES: Final = 7
 """A frame with the one byte of a pong: head, mask, and that."""
 
 
-class WebSocketLine(asyncio.Protocol):
+class WebSocketLine:
     """See the module. `probing` while it has not taken over its link, which is on long-polling; `blocked` while the peer
     does not take what was written; `closing` once a close frame was sent or the transport is closed; `slot` where the turn's
     bulk knows it."""
@@ -101,6 +99,10 @@ class WebSocketLine(asyncio.Protocol):
         if not self.probing:
             self.link.carried_by(self)
 
+    def as_protocol(self) -> asyncio.BaseProtocol:
+        """Itself. It is an `asyncio.Protocol` in all but name: a class that inherits from one that is not compiled cannot be."""
+        return cast(asyncio.BaseProtocol, self)
+
     # -- what the transport calls -------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
@@ -113,9 +115,9 @@ class WebSocketLine(asyncio.Protocol):
             return
         at, end, frames = 0, len(data), 0
         engine, link = self._engine, self.link
-        limit, receive, monotonic = engine.max_payload, engine.receive, engine.monotonic
+        limit, inlet = engine.max_payload, engine.inlet
         engine.bytes_in += end
-        now = monotonic()
+        now = engine.monotonic()
         if end == _PONG_BYTES and _is_pong(data) and not (self.probing or self.closing):
             # All that an idle client ever says.
             engine.frames_in += 1
@@ -123,12 +125,10 @@ class WebSocketLine(asyncio.Protocol):
             return
         while end - at >= 6:
             # A whole, masked text frame without fragments: nearly everything. All else goes to the reader.
-            first, length, mask = _head(data, at)
-            begin = at + 6
+            length, begin = data[at + 1], at + 6
             if length == _LONG and begin + 2 <= end:
                 begin += 2
                 length = data[at + 2] << 8 | data[at + 3]
-                mask = data[begin - 4 : begin]
                 if length < 126:
                     break
             else:
@@ -136,10 +136,10 @@ class WebSocketLine(asyncio.Protocol):
                 if not 0 <= length < 126:
                     break
             stop = begin + length
-            if first != _TEXT_FRAME or stop > end or length > limit:
+            if data[at] != _TEXT_FRAME or stop > end or length > limit:
                 break
             packet = bytearray(data[begin:stop])
-            websocket_mask(mask, packet)
+            websocket_mask(data[begin - 4 : begin], packet)
             if not (packet.isascii() or _is_utf8(packet)):
                 break
             at = stop
@@ -147,7 +147,7 @@ class WebSocketLine(asyncio.Protocol):
             if self.probing or self.closing:
                 self._receive(packet, now)
             else:
-                receive(link, packet, now)
+                inlet.receive(link, packet, now)
             if self._reader is not None:
                 break
         engine.frames_in += frames
@@ -280,7 +280,7 @@ class WebSocketLine(asyncio.Protocol):
         if self.closing:
             return
         if not self.probing:
-            self._engine.receive(self.link, packet, now)
+            self._engine.inlet.receive(self.link, packet, now)
         elif packet == b"2probe" and self.link.probe is self:
             self.write(server_frame(TEXT, b"3probe"))
             self.link.probed()

@@ -52,6 +52,9 @@ class TimerWheel(Generic[T]):
         """Items that are due at some time."""
         return self._live
 
+    def __bool__(self) -> bool:
+        return self._live > 0
+
     @property
     def references(self) -> int:
         """References in the slots, the stale ones too: what the wheel costs. Walks the slots."""

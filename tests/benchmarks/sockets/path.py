@@ -23,7 +23,7 @@ from aiohttp._websocket.helpers import websocket_mask
 
 from gateway.sockets.dispatch import Handler, Reply
 from gateway.sockets.engine import heartbeat
-from gateway.sockets.engine.link import Link
+from gateway.sockets.engine.server import Inlet
 from gateway.sockets.engine.websocket import WebSocketLine
 from gateway.sockets.server import LiveServer, attach
 from realtime import wire
@@ -89,7 +89,7 @@ class Gateway:
 async def measure(rounds: int = ROUNDS) -> dict[str, float]:
     """Nanoseconds per event up to each stage, and per delivery of a broadcast."""
     return {
-        "read": await _events(_withholds, rounds, receive=_nothing),
+        "read": await _events(_withholds, rounds, heard=False),
         "decoded": await _events(_withholds, rounds),
         "answered": await _events(_answers, rounds),
         "delivered, 1 per turn": await _deliveries(1, rounds),
@@ -98,13 +98,14 @@ async def measure(rounds: int = ROUNDS) -> dict[str, float]:
     }
 
 
-async def _events(
-    answers: Handler, rounds: int, receive: Callable[[Link, bytearray, float], None] | None = None
-) -> float:
+async def _events(answers: Handler, rounds: int, *, heard: bool = True) -> float:
+    """`heard`: whether anybody listens to what the lines have read."""
     gateway = Gateway(answers)
     await asyncio.sleep(0)
-    if receive is not None:
-        gateway.server.eio.receive = receive
+    if not heard:
+        gateway.server.eio.inlet = Inlet()
+        for link in gateway.server.eio.links.values():
+            link.ended_at = 0.0
     reads = [
         (line.data_received, b"".join(masked(sample(member, number)) for number in range(5_000, 5_000 + PER_READ)))
         for member, line in enumerate(gateway.lines)
@@ -215,10 +216,6 @@ def _answers(_connection: Connection, message: wire.SampleBatch, reply: Reply) -
 
 def _withholds(_connection: Connection, _message: wire.SampleBatch, _reply: Reply) -> None:
     """Says nothing."""
-
-
-def _nothing(_link: Link, _packet: bytearray, _now: float) -> None:
-    """Lets a packet fall."""
 
 
 def main() -> None:

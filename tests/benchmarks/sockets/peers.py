@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from paceline.compiled import SETTING
 from tests.benchmarks.sockets.build import JS, Tools
 from tests.benchmarks.sockets.scenarios import Scenario
 
@@ -63,10 +64,10 @@ class Peer:
         return next((tools.lacking[need] for need in needs if need in tools.lacking), "")
 
 
-def _python(module: str, *more: str) -> Callable[[Tools, Task], Started]:
+def _python(module: str, *more: str, compiled: str = "auto") -> Callable[[Tools, Task], Started]:
     def start(tools: Tools, task: Task) -> Started:
-        path = (("PYTHONPATH", str(tools.found["picows"])),) if module == "picows_peer" else ()
-        return Started((sys.executable, "-m", f"tests.benchmarks.sockets.{module}", *task.words(), *more), path)
+        env = (("PYTHONPATH", str(tools.found["picows"])),) if module == "picows_peer" else ((SETTING, compiled),)
+        return Started((sys.executable, "-m", f"tests.benchmarks.sockets.{module}", *task.words(), *more), env)
 
     return start
 
@@ -112,6 +113,13 @@ PEERS: Final[Sequence[Peer]] = (
         _python("paceline_peer", "--usual-gc"),
         (),
         frozenset({"busy", "ingest", "connect", "idle"}),
+    ),
+    Peer(
+        "paceline-as-is",
+        "Paceline, not compiled",
+        _python("paceline_peer", compiled="off"),
+        (),
+        _FAN | {"ingest", "board", "connect", "idle"},
     ),
     Peer("paceline-log", "Paceline, through the room's log", _python("paceline_peer", "--log"), (), _REDIS),
     Peer("pysio", "python-socketio", _python("pysio_peer"), (), _ALL | _REDIS),

@@ -98,7 +98,7 @@ def section(scenario: Scenario, measured: Measured) -> str:
     rounds = 1 + max((run.round for run in measured.runs), default=0)
     head = (
         f"### {scenario.title}\n\n{scenario.what[0].upper()}{scenario.what[1:]}. "
-        f"Measured {measured.stamp.at} at commit {measured.stamp.commit}, {rounds} round{'s' if rounds > 1 else ''}, "
+        f"Measured {measured.stamp}, {rounds} round{'s' if rounds > 1 else ''}, "
         f"{measured.seconds / 60:.0f} min; {_noise(measured)}"
     )
     columns, row = _layout(scenario)

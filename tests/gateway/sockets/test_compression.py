@@ -8,7 +8,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
+from realtime.frame import Frame
 from realtime.position import NOWHERE
 from realtime.wire import ClassEndedView
 from tests.gateway.sockets.build import ROOM, WAIT_S, Gateway, open_client, open_gateway
@@ -83,7 +84,7 @@ async def test_a_broadcast_is_compressed_once_and_only_for_those_who_want_it(mon
         for connection in gateway.node.hub.connections():
             gateway.node.join(connection, "room")
         frame = Frame(LONG.event, LONG.delivery, LONG.ws, LONG.head)
-        monkeypatch.setattr("realtime.codec.zlib.compressobj", counting)
+        monkeypatch.setattr("realtime.frame.zlib.compressobj", counting)
         assert gateway.node.broadcast("room", frame) == 3
         for client in (one, two):
             assert (await client.received())[1]["title"] == "x" * 4_000

@@ -13,8 +13,9 @@ import pytest
 
 from gateway.origins import origin_rule
 from gateway.sockets.engine import drain
-from realtime.codec import Frame, event_frame
+from realtime.codec import event_frame
 from realtime.disconnect import ABUSE, DRAINING, LOGIN_ENDED
+from realtime.frame import Frame
 from realtime.limits import STRIKES
 from realtime.position import NOWHERE
 from realtime.turn import Turn, Write

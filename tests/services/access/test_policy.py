@@ -8,8 +8,9 @@ import pytest
 from gateway.http.routes import ROUTES
 from realtime.wire import CLIENT_EVENTS
 from services.access import permission as may
+from services.access.decision import REASONS, Thing
 from services.access.permission import ALL, Permission, Place
-from services.access.policy import ALLOWED, NOTHING, REASONS, Thing, decide, held, require
+from services.access.policy import ALLOWED, NOTHING, decide, held, require
 from services.access.role import EVERYBODY, GRANTED
 from services.kernel.caller import AccountRole, Caller
 from services.kernel.ids import AccountId, ClassId, LoginId

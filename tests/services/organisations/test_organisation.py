@@ -6,8 +6,9 @@ from typing import get_args
 import pytest
 
 from services.access import permission as may
+from services.access.decision import Thing
 from services.access.permission import ALL, Permission
-from services.access.policy import Thing, decide, require
+from services.access.policy import decide, require
 from services.access.role import ORG_ROLES, OrgRole
 from services.kernel.caller import AccountRole, Caller
 from services.kernel.ids import AccountId, ClassId, LoginId, OrganisationId
