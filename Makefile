@@ -87,6 +87,6 @@ lock: ## write the lock files anew from pyproject.toml (UPGRADE=1 takes newer ve
 		echo "These lines name where packages came from; they must not be committed." >&2; exit 1; fi
 
 clean: ## remove the environment and every cache; .data stays (rm -r .data loses the local data)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/journeys/js/node_modules tests/journeys/admin-ui/node_modules \
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/journeys/js/node_modules tests/journeys/admin-ui/node_modules \
 		tests/benchmarks/sockets/js/node_modules tests/benchmarks/sockets/build tests/deploy/js/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

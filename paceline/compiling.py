@@ -7,6 +7,7 @@ mypyc would take and then do in another way, as far as it was met, is refused by
 """
 
 import ast
+import fcntl
 import os
 import shutil
 import sys
@@ -17,6 +18,8 @@ from typing import Final
 from paceline.compiled import MODULES, ROOT, folder, source
 
 GROUP: Final = "paceline_compiled"
+KEPT: Final = 4
+"""How many are kept of those that were made last: a program may run what another state of the sources was made into."""
 
 
 class NotMade(Exception):  # noqa: N818 - a state of this machine, or of a source
@@ -66,7 +69,6 @@ def make(into: Path) -> None:
         raise NotMade(
             f"this needs the tools, and {missing.name} is not there; `.ci/environment dev` installs them"
         ) from missing
-    into.parent.mkdir(parents=True, exist_ok=True)
     os.chdir(ROOT)
     with tempfile.TemporaryDirectory(dir=into.parent) as work:
         files = [str(source(name).relative_to(ROOT)) for name in MODULES]
@@ -78,27 +80,26 @@ def make(into: Path) -> None:
             command.run()
         except (CompileError, PlatformError) as fault:
             raise NotMade(f"the C compiler did not do it: {fault}") from fault
-        # Somebody else may have been quicker.
-        if not into.is_dir():
-            Path(work, "made").rename(into)
+        Path(work, "made").rename(into)
 
 
 def main() -> int:
-    """Compile, unless that is done, and forget what was made from other sources."""
+    """Compile, unless that is done, and forget what was made long ago."""
     into = folder()
-    if not into.is_dir():
-        print(
-            f"Compiling {len(MODULES)} modules (only now, and when one of them changes; about a minute)",
-            file=sys.stderr,
-        )
-        try:
-            make(into)
-        except NotMade as why:
-            print(why, file=sys.stderr)
-            return 1
-    for other in into.parent.iterdir():
-        if other != into:
-            shutil.rmtree(other, ignore_errors=True)
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with (into.parent / "lock").open("w") as lock:
+        # Whoever comes second finds it done.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not into.is_dir():
+            print(f"Compiling {len(MODULES)} modules (only now, and when one changes; about a minute)", file=sys.stderr)
+            try:
+                make(into)
+            except NotMade as why:
+                print(why, file=sys.stderr)
+                return 1
+        made = sorted((each for each in into.parent.iterdir() if each.is_dir()), key=lambda each: each.stat().st_mtime)
+        for old in made[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
     print(f"{len(MODULES)} modules are compiled, in {into.relative_to(ROOT)}")
     return 0
 

@@ -30,7 +30,7 @@ WITH_RABBITMQ: Final = (
     "tests/contracts/test_fact_log",
     "tests/paceline/test_tasks_command",
 )
-LONGEST_FIRST: Final = ("faults", "rabbitmq", "tests/torture/test_leftovers.py", "tests/journeys/")
+LONGEST_FIRST: Final = ("faults", "rabbitmq", "tests/torture/test_leftovers.py", "tests/compiled/", "tests/journeys/")
 """What takes longest is begun first, so that nobody waits for it at the end."""
 
 

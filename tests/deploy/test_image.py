@@ -16,14 +16,17 @@ from typing import Final
 
 import pytest
 
+from paceline.compiled import SETTING
 from paceline.settings import read_settings
 from tests.deploy.files import DEPLOY, Instruction, dockerfile
 from tests.deploy.lint import lint
+from tests.support.compiling import CANNOT, compile_sources
 from tests.support.redis_server import open_redis
 from tests.support.server import ROOT, free_port
 
-WHEELS, FINAL = dockerfile()
+WHEELS, COMPILED, FINAL = dockerfile()
 START_S: Final = 60.0
+pytestmark = pytest.mark.timeout(900)  # it is compiled before, where that has not been done
 READ_ONLY: Final = "/proc/paceline"
 """A folder that nobody can make, not even root: who tries to keep something there is found out."""
 
@@ -38,11 +41,11 @@ def environment() -> dict[str, str]:
     return dict(word.split("=", 1) for each in FINAL if each.name == "ENV" for word in each.words)
 
 
-def copied() -> list[tuple[str, PurePosixPath]]:
-    """What comes from this repository, and where it goes, relative to the working folder."""
+def copied(stage: list[Instruction] = WHEELS) -> list[tuple[str, PurePosixPath]]:
+    """What comes from this repository into a stage, and where it goes, relative to the working folder."""
     pairs = []
-    for each in WHEELS:
-        if each.name == "COPY":
+    for each in stage:
+        if each.name == "COPY" and "from" not in each.flags:
             *sources, target = each.words
             into = target.endswith("/")
             pairs += [(one, PurePosixPath(target, PurePosixPath(one).name if into else "")) for one in sources]
@@ -59,6 +62,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         else:
             (root / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / source, root / target)
+    if not CANNOT:
+        compile_sources()
+        (there,) = [each.words[0] for each in FINAL if each.name == "COPY" and each.flags["from"] == "compiled"]
+        folder = PurePosixPath(there).relative_to(one("WORKDIR").words[0])
+        shutil.copytree(ROOT / folder, root / folder)
     return root
 
 
@@ -83,7 +91,8 @@ def run_there(tree: Path, *words: str, **environ: str) -> "subprocess.CompletedP
 
 
 def within(**environ: str) -> dict[str, str]:
-    return {**environment(), "PATH": os.environ["PATH"], "PACELINE_DATA_DIR": READ_ONLY, **environ}
+    compiled = {SETTING: "auto"} if CANNOT else {}
+    return {**environment(), **compiled, "PATH": os.environ["PATH"], "PACELINE_DATA_DIR": READ_ONLY, **environ}
 
 
 def test_the_linter_finds_nothing() -> None:
@@ -101,13 +110,32 @@ def test_the_context_is_what_is_copied_and_nothing_else() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
 
     assert lines[0] == "*"
-    assert {line[1:] for line in lines if line.startswith("!")} == {source for source, _ in copied()}
+    assert {line[1:] for line in lines if line.startswith("!")} == {
+        source for stage in (WHEELS, COMPILED) for source, _ in copied(stage)
+    }
 
 
 def test_only_what_the_lock_names_by_hash_is_installed() -> None:
     (install,) = [each.words for each in WHEELS if each.name == "RUN" and "install" in each.words]
 
     assert {"--require-hashes", "--only-binary", ":all:", "requirements.txt"} <= set(install)
+    (tools,) = [each.words for each in COMPILED if each.name == "RUN" and "install" in each.words]
+    assert {"--require-hashes", "--only-binary", ":all:", "requirements-dev.txt"} <= set(tools)
+
+
+@pytest.mark.skipif(bool(CANNOT), reason=CANNOT)
+def test_what_it_runs_is_compiled_by_its_own_interpreter_and_it_does_not_start_without(
+    tree: Path, tmp_path: Path
+) -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    slim, whole = re.findall(r"^ARG \w+_IMAGE=python:([\d.]+)(?:-slim)?-(\w+)$", text, re.M)
+    assert slim == whole
+    assert COMPILED[0].words[0] == "${COMPILER_IMAGE}"
+    assert [each.words for each in COMPILED][-1][1:] == ("-m", "paceline.compiling")
+    where = ("-c", "import paceline, realtime.turn; print(realtime.turn.__file__)")
+    assert run_there(tree, *where).stdout.strip().endswith(".so")
+    shutil.copytree(tree, tmp_path / "tree", ignore=shutil.ignore_patterns("build"))
+    assert "PACELINE_COMPILED=must, but" in run_there(tmp_path / "tree", *where).stderr
 
 
 def test_it_runs_as_nobody_in_particular_and_can_be_asked_to_stop() -> None:
@@ -125,7 +153,9 @@ def test_the_base_is_named_by_a_version_that_the_program_runs_on() -> None:
     )
 
     assert [tuple(map(int, each)) >= (3, 11, 0) for each in base] == [True]
-    assert WHEELS[0].words[0] == FINAL[0].words[0] == "${PYTHON_IMAGE}", "both stages have one interpreter"
+    assert WHEELS[0].words[0] == FINAL[0].words[0] == "${PYTHON_IMAGE}", (
+        "what is installed is for the interpreter that runs it"
+    )
 
 
 def test_its_settings_are_options_of_the_program() -> None:

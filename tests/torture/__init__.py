@@ -20,6 +20,8 @@ afterwards (nothing: see tests/support/census.py).
 import os
 from typing import Final
 
+import paceline  # noqa: F401 - before anything else of ours: a soak runs what is compiled, where something is
+
 LONG: Final = os.environ.get("PACELINE_TORTURE") == "long"
 """Whether to take the time that the full counts need."""
 

@@ -20,12 +20,12 @@ then. Nothing is awaited, so the order in which things happen can be read off th
 wait becomes a task for so long, with what comes in meanwhile held back behind it (order.py), bounded, so that a client
 that sends faster than it is answered is slowed down by TCP and nobody else is. The time is taken once per read and
 handed on, the limits of connection and account are one call, and an acknowledgement is put together from pieces that
-are ready, around the number in the very digits in which it came: nine calls and 3.4 µs of Python from the read to the
-acknowledgement in the transport, on the machine of docs/performance/sockets.md (`python -m
-tests.benchmarks.sockets.path`). A fifth of it is msgspec and the unmasking.
+are ready, around the number in the very digits in which it came: nine calls and 4 µs of Python from the read to the
+acknowledgement in the transport, or half of that where these modules are compiled (docs/decisions/0019), on the machine of
+docs/performance/sockets.md (`python -m tests.benchmarks.sockets.path`).
 
 *What goes out is made once and written once.* A frame is the finished bytes of a WebSocket frame, header included, the
-same object for everybody (realtime/codec.py). While a line is clear, the hub adds them to what this turn of the loop
+same object for everybody (realtime/frame.py). While a line is clear, the hub adds them to what this turn of the loop
 says to the connection, and the end of the turn writes each connection's bytes with one call (realtime/hub.py,
 realtime/turn.py): a `send` is the dearest thing a gateway does, four microseconds of kernel, and merging is the only
 way below it. What is left to be written to twenty-four connections or more is written by one system call for all of
