@@ -2,14 +2,16 @@
 
 They are ordinary typed Python, and run as such everywhere. `make compiled` (paceline/compiling.py) has mypyc make extension
 modules of them, in `build/compiled/`; a program that finds those there takes them instead. They are found by what they were made
-from: the text of every one of these modules, the version of Python, the kind of machine. After any change of one of them nothing
-is found until they are made again, so what runs is always what stands in the source.
+from: the text of every one of these modules and of what they import of ours (mypyc takes over constants from there), the version of
+Python, the kind of machine. After any change of these nothing is found until they are made again, so what runs is always what
+stands in the sources.
 
 This must come before anything else of ours is imported, which is why it is called from this package's `__init__`.
 """
 
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from functools import cache
@@ -41,20 +43,23 @@ MODULES: Final = (
 )
 """All of them or none: compiled, they know each other's insides."""
 SETTING: Final = "PACELINE_COMPILED"
+_OURS: Final = re.compile(rb"^ *from ((?:gateway|realtime|rooms|services)\b[\w.]*) import ", re.MULTILINE).findall
 
 
 class Finder(MetaPathFinder):
     """Finds extension modules in a folder that is not on the path of their packages."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder: Final = folder
+        suffix = EXTENSION_SUFFIXES[0]
+        files = (file.relative_to(folder).as_posix() for file in folder.rglob(f"*{suffix}"))
+        self._files: Final = {file.removesuffix(suffix).replace("/", "."): folder / file for file in files}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """See `importlib.abc.MetaPathFinder`."""
-        file = self._folder / (fullname.replace(".", "/") + EXTENSION_SUFFIXES[0])
-        if not file.is_file():
+        file = self._files.get(fullname)
+        if file is None:
             return None
         return spec_from_file_location(fullname, file, loader=ExtensionFileLoader(fullname, str(file)))
 
@@ -64,12 +69,23 @@ def source(name: str) -> Path:
     return ROOT / (name.replace(".", "/") + ".py")
 
 
+def sources() -> list[Path]:
+    """What they are made from: their files, and those of ours that they import."""
+    own = [source(name) for name in MODULES]
+    names = {found.decode() for file in own for found in _OURS(file.read_bytes())} - set(MODULES)
+    imported: set[Path] = set()
+    for name in names:
+        package = ROOT / name.replace(".", "/")
+        imported.update(package.glob("*.py") if package.is_dir() else (source(name),))
+    return own + sorted(imported - set(own))
+
+
 @cache
 def folder() -> Path:
     """Where they are, once somebody has made them from the sources as they are."""
     digest = hashlib.sha256(f"{sys.implementation.cache_tag} {sys.platform} {EXTENSION_SUFFIXES[0]}\n".encode())
-    for name in MODULES:
-        digest.update(source(name).read_bytes())
+    for file in sources():
+        digest.update(file.read_bytes())
     return ROOT / "build" / "compiled" / digest.hexdigest()[:16]
 
 

@@ -1,5 +1,6 @@
 """What is compiled is found by its sources, is taken as a whole or not at all, and passes their tests."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -86,11 +87,34 @@ def test_what_was_made_from_other_sources_is_not_found(tmp_path: Path, monkeypat
     for name in compiled.MODULES:
         compiled.source(name).parent.mkdir(parents=True, exist_ok=True)
         compiled.source(name).write_text(f"# {name}\n")
+    imported, package = tmp_path / "realtime/wire.py", tmp_path / "gateway/parts"
+    compiled.source("realtime.hub").write_text(
+        "from realtime.wire import (\nMOST)\nif MOST:\n    from gateway.parts import one\n"
+    )
+    imported.write_text("MOST = 1\n")
+    package.mkdir()
     first = there()
     assert first.parent == tmp_path / "build" / "compiled"
     assert there() == first
-    compiled.source(compiled.MODULES[-1]).write_text("# changed\n")
-    assert there() != first
+    found = {first}
+    for changed in (compiled.source(compiled.MODULES[-1]), imported, package / "one.py"):
+        changed.write_text("# changed\n")
+        found.add(there())
+    assert len(found) == 4
+    (tmp_path / "realtime/other.py").write_text("# nobody on the way imports it\n")
+    assert there() in found
+
+
+def test_all_of_ours_that_they_import_is_among_what_they_are_made_from() -> None:
+    imports = [
+        node.module
+        for name in compiled.MODULES
+        for node in ast.walk(ast.parse(compiled.source(name).read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module
+    ]
+    ours = {name for name in imports if compiled.source(name).is_file()}
+    assert len(ours) > 30
+    assert {compiled.source(name) for name in ours} <= set(compiled.sources())
 
 
 def test_where_nothing_was_made_the_sources_run_and_must_says_so(
@@ -110,11 +134,11 @@ def test_where_nothing_was_made_the_sources_run_and_must_says_so(
 
 
 def test_the_finder_finds_what_is_in_its_folder_and_leaves_the_rest_to_others(tmp_path: Path) -> None:
-    finder = compiled.Finder(tmp_path)
     file = tmp_path / f"realtime/turn{EXTENSION_SUFFIXES[0]}"
     file.parent.mkdir()
     file.touch()
 
+    finder = compiled.Finder(tmp_path)
     found = finder.find_spec("realtime.turn", None)
     assert found is not None
     assert found.origin == str(file)
