@@ -171,7 +171,7 @@ def test_every_module_of_the_image_can_be_imported_there(tree: Path) -> None:
         if path.name != "__main__.py" and "locust" not in path.name and path.parent.name != "deploy"
     )
 
-    script = "import importlib, sys\nfor name in sys.argv[1:]: importlib.import_module(name.removesuffix('.__init__'))"
+    script = "import importlib, sys, paceline\nfor name in sys.argv[1:]: importlib.import_module(name.removesuffix('.__init__'))"
     said = run_there(tree, "-c", script, *modules)
 
     assert said.returncode == 0, said.stderr
