@@ -717,7 +717,8 @@ class Reporting(RuleBasedStateMachine):
         self.model = Model()
         self.believed: set[AccountId] = set()
         self.memory = MemoryRegister(lambda: self.now, TERMS)
-        self.servers = RedisServers(self.server.url)
+        # More patience than the product has: that it answers in time is not what this is about, and machines are busy.
+        self.servers = RedisServers(f"{self.server.url}?socket_timeout=30&socket_connect_timeout=30")
         self.redis = RedisRegister(self.servers, TERMS, now_ms=lambda: self.now)
         Reporting.rooms += 1
         self.room = f"law:{Reporting.rooms}"
