@@ -20,7 +20,7 @@ from paceline.compiled import SETTING
 from paceline.settings import read_settings
 from tests.deploy.files import DEPLOY, Instruction, dockerfile
 from tests.deploy.lint import lint
-from tests.support.compiling import CANNOT, compile_sources
+from tests.support.compiling import CANNOT
 from tests.support.redis_server import open_redis
 from tests.support.server import ROOT, free_port
 
@@ -56,18 +56,28 @@ def copied(stage: list[Instruction] = WHEELS) -> list[tuple[str, PurePosixPath]]
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The working folder of the image."""
     root = tmp_path_factory.mktemp("image")
-    for source, target in copied():
+    lay_out(WHEELS, root)
+    if not CANNOT:
+        stage = tmp_path_factory.mktemp("compiled")
+        lay_out(WHEELS, stage)
+        lay_out(COMPILED, stage)
+        _, *words = COMPILED[-1].words
+        done = subprocess.run([sys.executable, *words], cwd=stage, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-2_000:] + done.stderr
+        (there,) = [each.words[0] for each in FINAL if each.name == "COPY" and each.flags["from"] == "compiled"]
+        folder = PurePosixPath(there).relative_to(one("WORKDIR").words[0])
+        shutil.copytree(stage / folder, root / folder)
+    return root
+
+
+def lay_out(stage: list[Instruction], root: Path) -> None:
+    """What a stage copies from this repository."""
+    for source, target in copied(stage):
         if (ROOT / source).is_dir():
             shutil.copytree(ROOT / source, root / target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         else:
             (root / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / source, root / target)
-    if not CANNOT:
-        compile_sources()
-        (there,) = [each.words[0] for each in FINAL if each.name == "COPY" and each.flags["from"] == "compiled"]
-        folder = PurePosixPath(there).relative_to(one("WORKDIR").words[0])
-        shutil.copytree(ROOT / folder, root / folder)
-    return root
 
 
 def program(name: str) -> tuple[str, ...]:
