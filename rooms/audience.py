@@ -10,7 +10,9 @@ import msgspec
 
 from realtime.codec import event_frame, payload_of
 from realtime.frame import Frame
+from realtime.position import NOWHERE
 from realtime.wire import Cue, RoomLetIn, RoomRemoved
+from services.kernel.ids import AccountId, ClassId
 
 CUE_EVENT: Final = "cue"
 REMOVED_EVENT: Final = "room.removed"
@@ -30,6 +32,13 @@ def audience_of(frame: Frame) -> tuple[int, ...] | None:
             return (removal_of(frame).n,)
         case _:
             return None
+
+
+def said_removed(
+    class_id: ClassId, account_id: AccountId, n: int, removals: int, position: str = NOWHERE
+) -> RoomRemoved:
+    """That a member was sent out: for the room's log, or for them where it stands at `position`."""
+    return RoomRemoved(class_id=class_id, n=n, account_id=account_id, removals=removals, position=position)
 
 
 def for_member(frame: Frame) -> Frame:

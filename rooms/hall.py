@@ -14,7 +14,7 @@ from realtime.codec import payload_of
 from realtime.frame import Frame
 from realtime.position import NOWHERE
 from realtime.wire import ClassCoachesView, RoomLetIn, RoomRemoved
-from rooms.audience import LET_IN_EVENT, REMOVED_EVENT
+from rooms.audience import LET_IN_EVENT, REMOVED_EVENT, said_removed
 from rooms.room import view_of
 from rooms.rooms import Rooms
 from services.classes.live_class import LiveClass
@@ -78,11 +78,6 @@ def said_coaches(live: LiveClass) -> ClassCoachesView:
 def coaches_key(live: LiveClass) -> str:
     """Under which a change of who leads is said, by whoever is first."""
     return f"{COACHES_EVENT}:{live.coaches_n}"
-
-
-def said_removed(class_id: ClassId, account_id: AccountId, n: int, removals: int) -> RoomRemoved:
-    """That a member was sent out, for the room's log."""
-    return RoomRemoved(class_id=class_id, n=n, account_id=account_id, removals=removals, position=NOWHERE)
 
 
 def said_let_in(class_id: ClassId, account_id: AccountId, n: int, removals: int) -> RoomLetIn:

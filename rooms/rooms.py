@@ -41,13 +41,12 @@ from realtime.wire import (
     RoomJoin,
     RoomJoined,
     RoomPresence,
-    RoomRemoved,
     RoomReset,
     Said,
     StepRow,
     StepsProgress,
 )
-from rooms.audience import LET_IN_EVENT, REMOVED_EVENT, audience_of, removal_of
+from rooms.audience import LET_IN_EVENT, REMOVED_EVENT, audience_of, removal_of, said_removed
 from rooms.cockpits import Cockpits
 from rooms.filtering import Filter
 from rooms.friendships import Friendships
@@ -520,13 +519,7 @@ class Rooms:
         """Somebody was sent out, which this node has read and not heard. When the log says it, they are gone: so it is said now."""
         at = self.feeds.at(room.channel)
         position = NOWHERE if at is None else str(at)
-        said = RoomRemoved(
-            class_id=room.live.id,
-            n=member.n,
-            account_id=member.account_id,
-            removals=member.removals,
-            position=position,
-        )
+        said = said_removed(room.live.id, member.account_id, member.n, member.removals, position)
         frame = event_frame(REMOVED_EVENT, said)
         for connection_id in room.connections_of(member.account_id):
             connection = self.node.hub.get(connection_id)

@@ -24,9 +24,9 @@ from realtime.wire import (
     TaskView,
     WorkoutSummaryView,
 )
-from rooms.audience import LET_IN_EVENT, REMOVED_EVENT
+from rooms.audience import LET_IN_EVENT, REMOVED_EVENT, said_removed
 from rooms.clocks import CLOCK_EVENT, clock_key, said_clock
-from rooms.hall import COACHES_EVENT, coaches_key, removal_key, said_coaches, said_let_in, said_removed
+from rooms.hall import COACHES_EVENT, coaches_key, removal_key, said_coaches, said_let_in
 from rooms.rankings import RANKING_EVENT, ranking_key, said_ranking
 from rooms.removing import taken_down_key, taken_down_view
 from rooms.room import channel_of, clock_view

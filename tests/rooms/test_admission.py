@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from persistence.stores import Transactions
-from rooms.hall import removal_key, said_removed
+from rooms.audience import said_removed
+from rooms.hall import removal_key
 from rooms.room import channel_of
 from services.accounts.entitlements import Entitlements
 from services.classes.bookings import Bookings

@@ -6,7 +6,8 @@ import pytest
 
 from realtime.connection import Connection
 from realtime.wire import CueSend, RoomJoin
-from rooms.hall import coaches_key, removal_key, said_coaches, said_let_in, said_removed
+from rooms.audience import said_removed
+from rooms.hall import coaches_key, removal_key, said_coaches, said_let_in
 from rooms.room import channel_of
 from services.classes.class_clock import Start
 from services.classes.timelines import ScriptDraft
