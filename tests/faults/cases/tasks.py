@@ -104,6 +104,7 @@ def _before(number: int) -> Which:
 async def alarm(bench: Bench) -> None:
     """F-22."""
     ms = round(bench.of(2, 30) * 1000)
+    await _consumers_right(bench)  # after the fault before this one, a queue may still wait for its next try
     before = [await worker.ask("tasks") for worker in bench.stand.workers]
     await bench.lasts(bench.of(PEACE_S, 10))
     # In one call: each of them takes the tool a second or two to make.
