@@ -4,14 +4,14 @@ A phone in a cellar reads slowly. It shall get the newest board, never a backlog
 number of bytes; and what must arrive either arrives or the connection ends, saying so. So there are three ways in:
 
 * latest-only: at most one unsent frame per key. A newer one takes its place *at the end of the queue*: in the old
-place it could overtake an acknowledgement that speaks of an older board. Board changes build on each other, so a
-reader who would miss one gets `whole()`, a snapshot, instead of the next change. * must arrive: kept in order. Over
-the hard limit the answer is `OVERFLOW`, and the caller ends the connection. * droppable: not taken while the mailbox
-is over its soft limit.
+  place it could overtake an acknowledgement that speaks of an older board. Board changes build on each other, so a
+  reader who would miss one gets `whole()`, a snapshot, instead of the next change.
+* must arrive: kept in order. Over the hard limit the answer is `OVERFLOW`, and the caller ends the connection.
+* droppable: not taken while the mailbox is over its soft limit.
 
 Full means: over the hard limit nothing more goes in, because a reader a megabyte behind is better served by a reconnect
 and a snapshot. Pure: no clock, no loop; `on_ready` is called whenever something can be taken, and whoever writes to the
-network (gateway/sockets/engine/session.py) turns that into waking a writer.
+network (gateway/sockets/engine/link.py) turns that into waking a writer.
 """
 
 import enum
