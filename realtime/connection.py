@@ -57,8 +57,7 @@ class Connection(Writer):
     `hears`: the events that an app may hear with its scopes, acknowledgements among them; None for a person, who hears all.
 
     Belonging to the transport, which says `clear` and `shut`: `write_now` hands bytes to a line that is clear, and is None
-    while frames must go through the mailbox; `slot` is where the turn's bulk knows that line; `turn` is where it is put
-    down for writing; `out` is what this turn will write, `urgent` whether it is put down for the end of the turn.
+    while frames must go through the mailbox; `turn` is where it is put down for writing. The rest of it: `realtime.turn.Writer`.
     """
 
     __slots__ = (
@@ -81,7 +80,6 @@ class Connection(Writer):
         "pid",
         "replaced",
         "turn",
-        "urgent",
     )
 
     def __init__(
@@ -111,7 +109,6 @@ class Connection(Writer):
         self.pid = ""
         self.off_ms: int | None = None
         self.turn: Turn | None = None
-        self.urgent = False
         self._transport: Final = transport
         self._on_close: tuple[OnClose, ...] = ()
         self._streams: set[StreamId] | None = None
@@ -138,13 +135,20 @@ class Connection(Writer):
 
     def clear(self, write: Write, slot: int = UNASKED) -> None:
         """The line takes what it is given: from now on frames go to it. `slot`: where the turn's bulk knows it."""
+        self._leave_group()
         self.write_now = write
         self.slot = slot
 
     def shut(self) -> None:
         """The line takes nothing more for now: from now on frames go to the mailbox."""
+        self._leave_group()
         self.write_now = None
         self.slot = NO_SLOT
+
+    def _leave_group(self) -> None:
+        if self.group is not None:
+            self.group.end()
+            self.group = None
 
     def ask_slot(self) -> int:
         """See `realtime.turn.Writer`."""
@@ -177,6 +181,8 @@ class Connection(Writer):
         turn = self.turn
         if turn is None:
             raise RuntimeError("a connection that writes has a turn")
+        if self.group is not None:
+            self.group.apart()
         turn.frames += 1
         out = self.out
         if not out:
@@ -196,6 +202,8 @@ class Connection(Writer):
         turn = self.turn
         if turn is None:
             raise RuntimeError("a connection that writes has a turn")
+        if self.group is not None:
+            self.group.apart()
         turn.frames += 1
         if self.out:
             self.out += data
@@ -208,6 +216,8 @@ class Connection(Writer):
 
     def write_out(self) -> None:
         """Write at once what was put together."""
+        if self.group is not None:
+            self.group.apart()
         out, self.out = self.out, b""
         if not out:
             return

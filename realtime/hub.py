@@ -3,6 +3,9 @@
 A broadcast hands the same bytes to every member: nothing is encoded or framed per recipient, and a member costs a few
 steps of a loop. When some of them are slow and need a snapshot instead, that too is made once per broadcast.
 
+Who hears a channel is told as one where that is possible (`realtime.turn.Group`), and everybody else one by one. Who is in the
+group is found out when something is said: all whose line is clear and known to the turn's bulk, and to whom everything goes.
+
 Thousands of connections are held for an hour with one login and one account each, so the indexes keep the connection
 itself where there is only one.
 """
@@ -14,7 +17,7 @@ from typing import Final
 
 from realtime.connection import Connection
 from realtime.frame import Frame
-from realtime.turn import Turn, Writer
+from realtime.turn import BULK, NO_SLOT, UNASKED, Group, Turn, Writer
 from realtime.wire import Delivery
 from services.kernel.ids import LoginId
 
@@ -35,6 +38,14 @@ class HubStatistics:
     closed: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Together:
+    """Of those who hear a channel, who is told as one, and the others, who are all the rest."""
+
+    group: Group
+    others: dict[Connection, None]
+
+
 class Hub:
     """Every connection of this node. Synchronous; belongs to one event loop."""
 
@@ -42,6 +53,7 @@ class Hub:
         self.turn: Final = Turn() if turn is None else turn
         self._connections: dict[str, Connection] = {}
         self._channels: dict[str, Connection | dict[Connection, None]] = {}
+        self._together: dict[str, _Together] = {}
         self._logins: dict[LoginId, Connection | tuple[Connection, ...]] = {}
         self._with_scopes = 0
         self._opened = 0
@@ -112,6 +124,8 @@ class Hub:
             self._channels[channel] = connection
         elif isinstance(held, dict):
             held[connection] = None
+            if (together := self._together.get(channel)) is not None:
+                together.others[connection] = None
         else:
             self._channels[channel] = {held: None, connection: None}
         return True
@@ -121,6 +135,12 @@ class Hub:
         if channel not in connection.channels:
             return False
         connection.channels = tuple(name for name in connection.channels if name != channel)
+        if (together := self._together.get(channel)) is not None:
+            if connection in together.others:
+                del together.others[connection]
+            else:
+                del self._together[channel]
+                together.group.end()
         held = self._channels.get(channel)
         if isinstance(held, dict):
             held.pop(connection, None)
@@ -151,24 +171,86 @@ class Hub:
 
         How many that is. `key` and `whole`: see `Mailbox.put`.
         """
-        members = self.members(channel)
+        held = self._channels.get(channel)
+        if held is None:
+            return 0
+        data = frame.ws
+        urgent = frame.delivery is not Delivery.LATEST
+        together = None
+        if urgent and not without and isinstance(held, dict) and len(held) >= BULK and self.turn.bulk is not None:
+            together = self._told_together(channel, held, data)
+        members = _all(held) if together is None else tuple(together.others)
+        told = 0 if together is None else len(together.group.writers)
         if without:
             members = tuple(connection for connection in members if connection not in without)
         if self._with_scopes:
             # Asked only while there is an app on this node at all: the loop below is what a busy room costs.
             event = frame.event
             members = tuple(one for one in members if one.hears is None or event in one.hears)
-        if not members:
+        told += len(members)
+        if not told:
             return 0
+        if members:
+            self._tell_each(members, frame, key, whole, urgent=urgent)
+        self._broadcast += 1
+        self._deliveries += told
+        return told
+
+    def _told_together(self, channel: str, held: dict[Connection, None], data: bytes) -> _Together | None:
+        """Tell those who are told as one, if that is possible: who they are, and who has to be told beside them."""
+        together = self._together.get(channel)
+        if (
+            together is None
+            or together.group.ended
+            or (together.others and any(map(_could_be_told_as_one, together.others)))
+        ):
+            together = self._put_together(channel, held)
+        return together if together is not None and together.group.tell(data) else None
+
+    def _put_together(self, channel: str, held: dict[Connection, None]) -> _Together | None:
+        """Find out who of them can be told as one."""
+        before = self._together.pop(channel, None)
+        if before is not None:
+            before.group.end()
+        writers, slots, others = list[Writer](), list[int](), dict[Connection, None]()
+        for connection in held:
+            slot = NO_SLOT
+            if not connection.out and _could_be_told_as_one(connection):
+                slot = connection.slot
+                if slot == UNASKED:
+                    slot = connection.ask_slot()
+            if slot == NO_SLOT:
+                others[connection] = None
+            else:
+                writers.append(connection)
+                slots.append(slot)
+        if len(writers) < BULK:
+            return None
+        together = self._together[channel] = _Together(Group(self.turn, writers, slots), others)
+        return together
+
+    def _tell_each(
+        self,
+        members: tuple[Connection, ...],
+        frame: Frame,
+        key: str | None,
+        whole: Callable[[], Frame] | None,
+        *,
+        urgent: bool,
+    ) -> None:
         once = None if whole is None else _once(whole)
         data = frame.ws
-        urgent = frame.delivery is not Delivery.LATEST
         writers: list[Writer] | None = None
         put = 0
         # What the turn says to somebody so far, and that with this frame behind it. In a busy room both are the same for nearly
         # everybody, so they are joined once: a quarter less Python per delivery than a copy for each, and one piece of memory.
         so_far, joined = b"", b""
+        group: Group | None = None
         for connection in members:
+            if connection.group is not group:
+                group = connection.group
+                if group is not None:
+                    group.apart()
             # The cases of `Connection.push`, the frequent ones inlined: this loop is what a busy room costs.
             out = connection.out
             if connection.write_now is None:
@@ -192,9 +274,6 @@ class Hub:
                 connection.push(frame)
                 so_far, joined = (out, connection.out) if connection.out else (b"", b"")
         self.turn.frames += put
-        self._broadcast += 1
-        self._deliveries += len(members)
-        return len(members)
 
     def statistics(self) -> HubStatistics:
         """Counters for the probes."""
@@ -214,6 +293,12 @@ class Hub:
 
 def _all(held: Connection | dict[Connection, None] | tuple[Connection, ...]) -> tuple[Connection, ...]:
     return (held,) if isinstance(held, Connection) else tuple(held)
+
+
+def _could_be_told_as_one(connection: Connection) -> bool:
+    """Whether it is of those whom a group is made of, as soon as nothing waits for it alone."""
+    group = connection.group
+    return connection.slot != NO_SLOT and connection.hears is None and (group is None or group.ended)
 
 
 def _once(make: Callable[[], Frame]) -> Callable[[], Frame]:

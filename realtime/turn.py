@@ -10,13 +10,15 @@ the same connection takes them along, so that nothing is ever overtaken. A board
 milliseconds of writing: it leaves in slices, between which the loop turns, so what comes in meanwhile is not kept waiting.
 
 Where the machine offers it, what is said to many leaves in one system call for all of them (`Bulk`), which is what the engine's
-ring does (gateway/sockets/engine/ring.py).
+ring does (gateway/sockets/engine/ring.py). And of those who are told the same again and again, a room, nobody is looked at
+one by one while nothing else is said to any of them: they are a `Group`, which has one `out` for all.
 
 There is one `Turn` per event loop, one callback per turn, and no timer while nothing is said.
 """
 
 import asyncio
 from abc import ABC, abstractmethod
+from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
@@ -46,17 +48,21 @@ Write = Callable[[bytes], None]
 
 class Writer(ABC):
     """Somebody for whom bytes are put together: `out`, which `write_now` takes, unless that is None by then. `slot` is where
-    a `Bulk` knows its line, NO_SLOT when it knows none, or while `write_now` is None, UNASKED before somebody wants to know.
+    a `Bulk` knows its line, NO_SLOT when it knows none, or while `write_now` is None, UNASKED before somebody wants to know;
+    `urgent` whether it is put down for the end of the turn. `group` may have told it something that is not in `out`: who
+    looks at `out` or adds to it asks the group to keep it `apart` first, who takes `write_now` away has the group `end`.
 
     That the turn does this itself, instead of asking, saves a quarter of what one more member of a busy room costs.
     """
 
-    __slots__ = ("out", "slot", "write_now")
+    __slots__ = ("group", "out", "slot", "urgent", "write_now")
 
     def __init__(self) -> None:
         self.out = b""
+        self.urgent = False
         self.write_now: Write | None = None
         self.slot = NO_SLOT
+        self.group: Group | None = None
 
     @abstractmethod
     def ask_slot(self) -> int:
@@ -82,6 +88,10 @@ class Bulk(Protocol):
         """Send each piece to the line at its slot. Which were not sent whole, by their index, and how many bytes of them were."""
         ...
 
+    def send_to_all(self, slots: "array[int]", piece: bytes) -> Sequence[tuple[int, int]]:
+        """Send the same to all of these lines. The answer is that of `send`."""
+        ...
+
 
 class Outlet(Protocol):
     """Somebody who knows by himself what to write."""
@@ -95,19 +105,23 @@ class Turn:
     """What will be written when this turn of the loop is over, and a little later. Synchronous; belongs to one loop.
 
     `bulk` writes to many lines at once; None where nothing does. It is never exchanged: a line's slot in one would be
-    another's in the next. Since start: `writes` made, `in_bulk` of them, the `frames` in all of them, whose quotient tells
-    how much was merged, and `bytes_out`.
+    another's in the next. `number` counts the turns in which something urgent was said; `patient_since` is the one in which
+    what waits with patience began to. Since start: `writes` made, `in_bulk` of them, the `frames` in all of them, whose quotient
+    tells how much was merged, and `bytes_out`.
     """
 
     def __init__(self, patience_s: float = PATIENCE_S) -> None:
         """`patience_s` 0: latest-only traffic leaves with the turn as well."""
         self.bulk: Bulk | None = None
+        self.number = 0
+        self.patient_since = 0
         self.writes = 0
         self.in_bulk = 0
         self.frames = 0
         self.bytes_out = 0
         self._patience_s: Final = patience_s
         self._asked: list[Outlet] = []
+        self._groups: list[Group] = []
         self._soon: list[Writer] = []
         self._later: list[Writer] = []
         self._waited: deque[Writer] = deque()
@@ -125,8 +139,21 @@ class Turn:
             self._running().call_soon(self._flush_soon)
         return self._soon
 
+    def soon_together(self, group: "Group") -> None:
+        """Put down a group for the end of this turn."""
+        if not self._groups:
+            self._running().call_soon(self._flush_soon)
+        self._groups.append(group)
+
+    @property
+    def patient(self) -> bool:
+        """Whether something with patience waits for somebody."""
+        return bool(self._later) or bool(self._waited)
+
     def later(self) -> list[Writer]:
         """Where to put down writers with patience."""
+        if not self.patient:
+            self.patient_since = self.number
         if not self._later:
             if self._patience_s > 0:
                 self._running().call_later(self._patience_s, self._flush_later)
@@ -143,6 +170,10 @@ class Turn:
             self._flush_slice()
 
     def _flush_soon(self) -> None:
+        self.number += 1
+        groups, self._groups = self._groups, []
+        for group in groups:
+            self.write_group(group)
         writers, self._soon = self._soon, []
         self._write(writers)
         asked, self._asked = self._asked, []
@@ -152,6 +183,19 @@ class Turn:
             except Exception:
                 # One line's trouble must not keep the others' bytes back.
                 log.exception("turn.write_failed")
+
+    def write_group(self, group: "Group") -> None:
+        """Write what a group was told, unless each of it has that by now."""
+        out, group.out = group.out, b""
+        if not out:
+            return
+        writers, slots = group.writers, group.slots
+        left = self.bulk.send_to_all(slots, out) if self.bulk is not None else [(at, 0) for at in range(len(writers))]
+        for index, sent in left:
+            self._write_rest(writers[index], out[sent:])
+        self.writes += len(writers)
+        self.in_bulk += len(writers) - len(left)
+        self.bytes_out += len(out) * len(writers)
 
     def _flush_later(self) -> None:
         later, self._later = self._later, []
@@ -236,3 +280,61 @@ class Turn:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         return self._loop
+
+
+class Group:
+    """Writers in a `turn` that are told the same, each on a line that is clear, at its place in `slots`.
+
+    While nothing else is said to any of them, what they are told stands here, once, and costs a step for all. As soon as
+    something is, each gets it in an `out` of its own, as if there were no group, and until that is written everybody is told by
+    themselves: nothing is ever overtaken. A group in which one stops being clear, or that is not told the same any more, has ended;
+    whoever tells it makes another. Nobody is in two that have not ended.
+    """
+
+    __slots__ = ("_apart_in", "_turn", "ended", "out", "slots", "writers")
+
+    def __init__(self, turn: Turn, writers: Sequence[Writer], slots: Sequence[int]) -> None:
+        """`writers` have nothing in `out`, and are in no group that has not ended."""
+        self.writers: Sequence[Writer] = writers
+        self.slots: array[int] = array("i", slots)
+        self.out = b""
+        self.ended = False
+        self._turn: Final = turn
+        self._apart_in = -1
+        for writer in writers:
+            writer.group = self
+
+    def tell(self, data: bytes) -> bool:
+        """Write this at the end of the turn, to all; False, and nothing done, when each has to be told."""
+        turn, apart_in = self._turn, self._apart_in
+        if self.ended or apart_in == turn.number or (turn.patient and apart_in >= turn.patient_since):
+            return False
+        turn.frames += len(self.writers)
+        if self.out:
+            self.out += data
+            if len(self.out) > EAGER_BYTES:
+                turn.write_group(self)
+        else:
+            self.out = data
+            turn.soon_together(self)
+        return True
+
+    def apart(self) -> None:
+        """Something is about to be said to one of them, or was: until it is written, each is told by itself."""
+        self._apart_in = self._turn.number
+        out = self.out
+        if out:
+            self.out = b""
+            soon = self._turn.soon()
+            for writer in self.writers:
+                writer.out = out
+                writer.urgent = True
+                soon.append(writer)
+
+    def end(self) -> None:
+        """Be none any more. What they were told, each has now. Harmless when it was done before."""
+        if not self.ended:
+            self.apart()
+            self.ended = True
+            self.writers = ()
+            self.slots = array("i")

@@ -2,6 +2,8 @@
 
 import uuid
 
+from msgspec.structs import replace
+
 from realtime.broker import InMemoryBroker, MemoryBus
 from realtime.codec import event_frame
 from realtime.connection import Connection
@@ -21,7 +23,7 @@ from realtime.wire import (
     Row,
     StreamTaken,
 )
-from services.kernel.caller import Caller
+from services.kernel.caller import Caller, Scope
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, ClassId, LoginId, StreamId
 from services.kernel.problems import ProblemView
@@ -58,6 +60,11 @@ def connection(
     name: str = "a", account: int = 1, login: int | None = None, mailbox: Mailbox | None = None
 ) -> Connection:
     return Connection(name, caller(account, login), Mailbox() if mailbox is None else mailbox, Line(), opened_at=0.0)
+
+
+def app_connection(name: str, scopes: frozenset[Scope]) -> Connection:
+    """The same of an app, which hears what these scopes let it."""
+    return Connection(name, replace(caller(99), scopes=scopes), Mailbox(), Line(), opened_at=0.0)
 
 
 def clear(one: Connection, turn: Turn) -> list[bytes]:

@@ -1,6 +1,7 @@
 """Putting together what one loop turn says."""
 
 import asyncio
+from array import array
 from collections.abc import Sequence
 
 import pytest
@@ -188,6 +189,9 @@ class Many:
     def send(self, slots: Sequence[int], pieces: Sequence[bytes]) -> list[tuple[int, int]]:
         self.sent.append(list(zip(slots, pieces, strict=True)))
         return [(index, self._sends[slot]) for index, slot in enumerate(slots) if slot in self._sends]
+
+    def send_to_all(self, slots: "array[int]", piece: bytes) -> list[tuple[int, int]]:
+        return self.send(slots, [piece] * len(slots))
 
 
 def crowd_of(turn: Turn, count: int) -> tuple[list[Connection], list[list[bytes]]]:

@@ -117,15 +117,16 @@ class _Update(ctypes.Structure):
     _fields_ = (("first", ctypes.c_uint32), ("_", ctypes.c_uint32), ("descriptors", ctypes.c_uint64))
 
 
-SystemCall = Callable[[int, int, int, int, int, int, int], int]
-"""A system call by its number, with its six words: its result, or -1 with the error in `ctypes.get_errno()`."""
+SystemCall = Callable[..., int]
+"""A system call by its number, with its words, small integers or `ctypes.c_long`: its result, or -1 with the error in
+`ctypes.get_errno()`."""
 
 
 def system_call() -> SystemCall:
-    """The C library's way in. It keeps the interpreter's lock: another thread that took it would keep it for milliseconds."""
+    """The C library's way in. It keeps the interpreter's lock: another thread that took it would keep it for milliseconds. What its
+    words are it is not told beforehand: looking at that took longer than the way in and out of the kernel."""
     call = ctypes.PyDLL(None, use_errno=True).syscall
     call.restype = ctypes.c_long
-    call.argtypes = [ctypes.c_long] * 7
     return call
 
 
@@ -215,7 +216,7 @@ class Ring:
 
     def _ask(self, number: int, a: int, b: int, c: int = 0, d: int = 0) -> int:
         """Raises `OSError`."""
-        result = self._call(number, a, b, c, d, 0, 0)
+        result = self._call(number, *map(ctypes.c_long, (a, b, c, d, 0, 0)))
         if result < 0:
             error = ctypes.get_errno()
             raise OSError(error, os.strerror(error))
@@ -231,21 +232,27 @@ class Ring:
         left: list[tuple[int, int]] = []
         for begin in range(0, len(pieces), self._entries):
             end = begin + self._entries
-            self._send(begin, slots[begin:end], pieces[begin:end], left)
+            self._send(begin, array("i", slots[begin:end]), pieces[begin:end], left)
         return left
 
-    def _send(self, begin: int, slots: Sequence[int], pieces: Sequence[bytes], left: list[tuple[int, int]]) -> None:
+    def send_to_all(self, slots: "array[int]", piece: bytes) -> list[tuple[int, int]]:
+        """Send the same to the sockets at these slots. The answer is that of `send`."""
+        count = len(slots)
+        if not self._open or len(piece) > BYTES:
+            return [(index, 0) for index in range(count)]
+        left: list[tuple[int, int]] = []
+        if count <= self._entries:
+            self._send_same(0, slots, piece, left)
+        else:
+            for begin in range(0, count, self._entries):
+                self._send_same(begin, slots[begin : begin + self._entries], piece, left)
+        return left
+
+    def _send(self, begin: int, slots: "array[int]", pieces: Sequence[bytes], left: list[tuple[int, int]]) -> None:
         """As many as one call takes."""
         piece, count = pieces[0], len(pieces)
-        size = len(piece)
-        if pieces.count(piece) == count and size <= BYTES:
-            # The same for everybody, which is what a room's event is: one copy, one address, one length.
-            self._memory[:size] = piece
-            if self._same != (count, size):
-                self._address[:count] = array("Q", [self._base]) * count
-                self._length[:count] = array("I", [size]) * count
-                self._same = (count, size)
-            self._submit(begin, slots, left)
+        if pieces.count(piece) == count and len(piece) <= BYTES:
+            self._send_same(begin, slots, piece, left)
             return
         starts: list[int] = []
         last: bytes | None = None
@@ -281,10 +288,20 @@ class Ring:
         else:
             left.append((begin, 0))
 
-    def _submit(self, begin: int, slots: Sequence[int], left: list[tuple[int, int]]) -> None:
+    def _send_same(self, begin: int, slots: "array[int]", piece: bytes, left: list[tuple[int, int]]) -> None:
+        """The same for everybody, which is what a room's event is: one copy, one address, one length."""
+        count, size = len(slots), len(piece)
+        self._memory[:size] = piece
+        if self._same != (count, size):
+            self._address[:count] = array("Q", [self._base]) * count
+            self._length[:count] = array("I", [size]) * count
+            self._same = (count, size)
+        self._submit(begin, slots, left)
+
+    def _submit(self, begin: int, slots: "array[int]", left: list[tuple[int, int]]) -> None:
         """Have the first entries sent, to these slots, and see what became of them."""
         words, count = self._words, len(slots)
-        self._slot[:count] = array("i", slots)
+        self._slot[:count] = slots
         tail = words[self._tail]
         at = tail & (self._entries - 1)
         fits = min(count, self._entries - at)
@@ -292,7 +309,7 @@ class Ring:
         if fits < count:
             self._order[: count - fits] = self._numbers[fits:count]
         words[self._tail] = tail + count & _UINT32
-        self._call(_ENTER, self._descriptor, count, 0, 0, 0, 0)
+        self._call(_ENTER, self._descriptor, count, 0, 0)
         taken = words[self._head] - tail & _UINT32
         if taken != count:
             # The kernel is short of something and has left some of them: take those back.

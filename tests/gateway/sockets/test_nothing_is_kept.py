@@ -101,9 +101,12 @@ async def test_of_an_event(handler: Any) -> None:
     assert await kept(clock, gateway, lambda: line.data_received(event)) < 0.5
 
 
-async def test_of_what_is_said_to_a_room_whose_members_do_not_all_read() -> None:
+@pytest.mark.parametrize("as_one", [False, True], ids=["each", "as one"])
+async def test_of_what_is_said_to_a_room_whose_members_do_not_all_read(as_one: bool) -> None:
     clock = ManualClock()
-    gateway = Gateway(answers, clock)
+    gateway, bulk = Gateway(answers, clock), path.CountingBulk()
+    if as_one:
+        gateway.know(bulk)
     stream = StreamId(Uuid7Ids(clock).next())
 
     def work() -> None:
@@ -114,10 +117,13 @@ async def test_of_what_is_said_to_a_room_whose_members_do_not_all_read() -> None
             gateway.hub.broadcast("room", frame, key="board", whole=lambda: frame)
             gateway.hub.broadcast("room", frame)
         slow.resume_writing()
+        gateway.hub.turn.flush()
+        gateway.hub.broadcast("room", frame)
 
     for transport in gateway.transports:
         transport.get_write_buffer_size = lambda: 0  # type: ignore[method-assign]
     assert await kept(clock, gateway, work) < 0.5
+    assert (bulk.as_one > 0) is as_one
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import random
 import select
 import socket
+from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -43,7 +44,9 @@ class Pair:
     def waiting(self) -> bytes:
         """What has come, without waiting."""
         came = b""
-        while select.select([self.there], [], [], 0)[0] and (piece := self.there.recv(65_536)):
+        look = select.poll()  # not select, which knows a thousand descriptors
+        look.register(self.there, select.POLLIN)
+        while look.poll(0) and (piece := self.there.recv(65_536)):
             came += piece
         return came
 
@@ -92,6 +95,62 @@ def test_the_same_bytes_reach_everybody_also_when_they_are_more_than_one_call_ta
         assert ring.send(slots[:count], [said] * count) == []
         assert {one.read(len(said)) for one in several[:count]} == {said}
         assert {one.waiting() for one in several[count:]} <= {b""}
+
+
+def test_what_is_for_all_reaches_all_of_them_also_when_they_are_more_than_one_call_takes(
+    ring: Ring, closing: ExitStack
+) -> None:
+    several = pairs(closing, 2 * ENTRIES + 44)
+    slots = slots_of(ring, several)
+    for number in range(7):
+        said = b"event %d" % number * (1 + number % 2)
+        count = len(several) - number * 83
+        assert ring.send_to_all(array("i", slots[:count]), said) == []
+        assert {one.read(len(said)) for one in several[:count]} == {said}
+        assert {one.waiting() for one in several[count:]} <= {b""}
+
+
+def test_both_ways_of_sending_keep_out_of_each_others_way(ring: Ring, closing: ExitStack) -> None:
+    several = pairs(closing, 30)
+    slots = slots_of(ring, several)
+    rooms = array("i", slots[:20]), array("i", slots[5:])
+    for number in range(20):
+        said, own = b"room %d;" % number, [b"%d says %d;" % (at, number) for at in range(30)]
+        pieces = own if number % 3 else [said] * 30
+        room = rooms[number % 2]
+        assert ring.send_to_all(room, said) == []
+        assert ring.send(slots, pieces) == []
+        for one, slot, piece in zip(several, slots, pieces, strict=True):
+            whole = said + piece if slot in room else piece
+            assert one.read(len(whole)) == whole
+            assert one.waiting() == b""
+
+
+def test_of_what_is_for_all_is_told_who_has_not_taken_it_to_the_byte(ring: Ring, closing: ExitStack) -> None:
+    several = pairs(closing, ENTRIES + 20)
+    slots = array("i", slots_of(ring, several))
+    slow = {3, ENTRIES + 7}
+    said = bytes(random.Random(1).randbytes(3_000))
+    taken, told = dict.fromkeys(slow, b""), dict[int, int]()
+    while not told:
+        told = dict(ring.send_to_all(slots, said))
+        assert told.keys() <= slow
+        for at, one in enumerate(several):
+            if at not in slow:
+                assert one.read(len(said)) == said
+                continue
+            taken[at] += said[: told.get(at, len(said))]
+            if at in told:
+                assert one.read(len(taken[at])) == taken[at]
+                assert one.waiting() == b""
+                taken[at] = b""
+
+
+def test_what_fits_into_no_call_is_left_to_all(ring: Ring, closing: ExitStack) -> None:
+    several = pairs(closing, 3)
+    slots = array("i", slots_of(ring, several))
+    assert ring.send_to_all(slots, bytes(BYTES + 1)) == [(0, 0), (1, 0), (2, 0)]
+    assert {one.waiting() for one in several} == {b""}
 
 
 def test_each_gets_its_own(ring: Ring, closing: ExitStack) -> None:
@@ -272,6 +331,7 @@ def test_after_its_end_it_sends_and_holds_nothing_and_has_given_everything_back(
     assert ring.hold(one.here.fileno()) == NO_SLOT
     ring.let_go(0)
     assert ring.send([0, 0], [b"a", b"b"]) == [(0, 0), (1, 0)]
+    assert ring.send_to_all(array("i", [0, 0]), b"a") == [(0, 0), (1, 0)]
     assert one.waiting() == b""
 
 
