@@ -1,5 +1,5 @@
 """What one write to one of many lines costs the process, in nanoseconds: by uvloop's transport, as the engine writes to a few,
-by its ring, as it writes to many, and by nothing but the system call.
+by its ring, as it writes to many and as it tells a room as one, and by nothing but the system call.
 
     python -m tests.benchmarks.sockets.writing --lines 500
 
@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import time
+from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -77,7 +78,9 @@ async def measure(lines: int = LINES, rounds: int = ROUNDS) -> dict[str, float]:
             }
             ring = open_ring()
             if ring is not None:
-                ways["ring"] = partial(ring.send, [ring.hold(number) for number in numbers], [FRAME] * lines)
+                slots = [ring.hold(number) for number in numbers]
+                ways["ring"] = partial(ring.send, slots, [FRAME] * lines)
+                ways["as one"] = partial(ring.send_to_all, array("i", slots), FRAME)
             found = {name: float("inf") for name in ways}
             for _ in range(3):
                 for name, way in ways.items():
