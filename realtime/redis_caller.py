@@ -25,8 +25,12 @@ PATIENCE_S: Final = 0.25
 """What Redis may take to answer. Locally it takes well under a millisecond."""
 MOST: Final = 1_024
 """Commands under way, or waiting for a line. By feeling: more than a node with a thousand rooms says within the patience."""
+WORDS_REMEMBERED: Final = 16_384
+"""Words whose packed form is kept: a few megabytes at most."""
 
 Word = str | bytes | int
+"""A word of a command. Text and numbers are remembered as they go over the line: what is new each time is better given as bytes."""
+Key = str | bytes
 Settle = Callable[[object], None]
 """Takes what came of a command, once: Redis's answer, or one of `TROUBLE`. Must not raise."""
 _CLOSED: Final = "it is closed"
@@ -44,20 +48,20 @@ class RedisCaller:
         self._unsent: list[bytes] = []
         self._loop: Final = asyncio.get_running_loop()
 
-    def begin(self, text: str, keys: Sequence[str], args: Sequence[Word], settle: Settle) -> None:
+    def begin(self, text: str, keys: Sequence[Key], args: Sequence[Word], settle: Settle) -> None:
         """Run a script, and `settle` what comes of it: by its digest, with its text where the server does not know it (yet, or
         any more)."""
-        words = (b"%d" % len(keys), *map(_word, keys), *map(_word, args))
+        words = _packed(keys, args)
 
         def settle_or_teach(reply: object) -> None:
             if isinstance(reply, ResponseError) and str(reply).startswith("NOSCRIPT"):
-                self._ask(packed(b"EVAL", text.encode(), *words), settle)
+                self._ask(_script(b"EVAL", text.encode(), len(keys) + len(args)) + words, settle)
             else:
                 settle(reply)
 
-        self._ask(packed(b"EVALSHA", _digest(text), *words), settle_or_teach)
+        self._ask(_run(text, len(keys) + len(args)) + words, settle_or_teach)
 
-    async def script(self, text: str, keys: Sequence[str], args: Sequence[Word]) -> object:
+    async def script(self, text: str, keys: Sequence[Key], args: Sequence[Word]) -> object:
         """`begin`, and wait for it."""
         answer: asyncio.Future[object] = self._loop.create_future()
         self.begin(text, keys, args, _settler(answer))
@@ -133,15 +137,30 @@ class RedisCaller:
             settle(ConnectionResetError(why))
 
 
-def _word(word: Word) -> bytes:
-    if isinstance(word, bytes):
-        return word
-    return word.encode() if isinstance(word, str) else b"%d" % word
+def _packed(keys: Sequence[Key], args: Sequence[Word]) -> bytes:
+    """How many keys there are, and all the words, as they go over the line."""
+    return b"".join(
+        [
+            b"$%d\r\n%b\r\n" % (len(word), word) if isinstance(word, bytes) else _remembered(word)
+            for word in (len(keys), *keys, *args)
+        ]
+    )
 
 
-@lru_cache(64)
-def _digest(text: str) -> bytes:
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
+@lru_cache(WORDS_REMEMBERED)
+def _remembered(word: str | int) -> bytes:
+    plain = word.encode() if isinstance(word, str) else b"%d" % word
+    return b"$%d\r\n%b\r\n" % (len(plain), plain)
+
+
+@lru_cache(1_024)
+def _run(text: str, words: int) -> bytes:
+    """How it begins to have a script run that the server knows, with so many keys and arguments."""
+    return _script(b"EVALSHA", hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest().encode(), words)
+
+
+def _script(command: bytes, what: bytes, words: int) -> bytes:
+    return b"*%d\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (words + 3, len(command), command, len(what), what)
 
 
 def _settler(answer: "asyncio.Future[object]") -> Settle:

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
 
-from realtime.redis_caller import Word
+from realtime.redis_caller import Key, Word
 from realtime.redis_line import TROUBLE
 from realtime.redis_servers import RedisServers
 from realtime.room_log import LogAway
@@ -40,12 +40,13 @@ class RedisCommands:
         self,
         channel: str,
         script: str,
-        keys: Sequence[str],
+        names: Sequence[Key],
         args: Sequence[Word],
         answer: "asyncio.Future[_Told]",
         read: Callable[[Any], _Told],
     ) -> None:
-        """`run` without waiting and without a task: `answer` gets what `read` makes of Redis's answer, or `LogAway`."""
+        """`run` without waiting and without a task, with the whole names of the keys: `answer` gets what `read` makes of Redis's
+        answer, or `LogAway`."""
 
         def settle(reply: object) -> None:
             if answer.done():
@@ -58,7 +59,7 @@ class RedisCommands:
             except Exception as fault:
                 answer.set_exception(fault)
 
-        self.servers.begin(channel, script, [self.servers.key(channel, key) for key in keys], args, settle)
+        self.servers.begin(channel, script, names, args, settle)
 
     async def answered(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """The answer to one command or pipeline of the library's client."""

@@ -13,6 +13,7 @@ A position in a log that is not there cannot be compared, so asking for the end 
 
 import asyncio
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -33,6 +34,7 @@ from realtime.room_log import (
     new_epoch,
 )
 
+NAMES_REMEMBERED: Final = 16_384
 _BATCH: Final = 512
 """Logs whose ends are asked for in one pipeline."""
 
@@ -154,19 +156,21 @@ class RedisRoomLog:
 
     def __init__(self, commands: RedisCommands, *, keep_events: int = KEEP_EVENTS, keep_s: float = KEEP_S) -> None:
         self._redis: Final = commands
+        self._names: Final = lru_cache(NAMES_REMEMBERED)(self._names_of)
         self._keep_events: Final = keep_events
         self._keep_ms: Final = _ms(keep_s)
 
     def append(self, channel: str, entries: Sequence[Entry]) -> "asyncio.Future[list[Appended]]":
         appended: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+        name, meta, log, once = self._names(channel)
         self._redis.begin(
             channel,
             _APPEND,
-            ("meta", "log", *[f"once:{entry.key}" for entry in entries]),
+            (meta, log, *[once + entry.key.encode() for entry in entries]),
             (
-                self._redis.servers.name(channel),
+                name,
                 self._redis.servers.publish_word,
-                new_epoch(),
+                new_epoch().encode(),
                 self._keep_events,
                 self._keep_ms,
                 _KEEP_META_MS,
@@ -214,6 +218,12 @@ class RedisRoomLog:
             channel: await self._begin(channel) if epoch is None else Position(epoch.decode(), int(offset))
             for channel, (epoch, offset) in zip(channels, found, strict=True)
         }
+
+    def _names_of(self, channel: str) -> tuple[str, str, str, bytes]:
+        """What Redis calls the channel, its two keys, and what the keys of its entries begin with. Remembered, as `_names`."""
+        servers = self._redis.servers
+        meta, log, once = (servers.key(channel, key) for key in ("meta", "log", "once:"))
+        return servers.name(channel), meta, log, once.encode()
 
     async def _begin(self, channel: str) -> Position:
         epoch, offset = await self._redis.run(channel, _BEGIN, ("meta", "log"), new_epoch(), _KEEP_META_MS)

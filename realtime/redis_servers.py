@@ -32,7 +32,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException
 
-from realtime.redis_caller import RedisCaller, Settle, Word
+from realtime.redis_caller import Key, RedisCaller, Settle, Word
 from realtime.redis_cluster import SlotMap
 from realtime.redis_line import TROUBLE, Address, address_of, open_line
 
@@ -74,7 +74,7 @@ class RedisServers:
         channel's. (In a cluster it is redis-py's client for clusters, which has the same commands.)"""
         return cast(Redis, self._cluster) if self._cluster is not None else self._clients[self.home(channel)]
 
-    async def script(self, channel: str, text: str, keys: Sequence[str], args: Sequence[Word]) -> Any:
+    async def script(self, channel: str, text: str, keys: Sequence[Key], args: Sequence[Word]) -> Any:
         """Run a script on the home of a channel; its keys are kept under the channel's name. Raises one of `TROUBLE`.
 
         On servers by list all scripts that one turn of the loop asks for leave together (realtime/redis_caller.py); in a cluster
@@ -84,7 +84,7 @@ class RedisServers:
             return await self._cluster.register_script(text)(keys=list(keys), args=list(args))
         return await self._caller(channel).script(text, keys, args)
 
-    def begin(self, channel: str, text: str, keys: Sequence[str], args: Sequence[Word], settle: Settle) -> None:
+    def begin(self, channel: str, text: str, keys: Sequence[Key], args: Sequence[Word], settle: Settle) -> None:
         """`script` without waiting: `settle` is called once, with the answer or with one of `TROUBLE`. On servers by list that
         costs no task, which is why it is there."""
         if self._cluster is None:
