@@ -40,6 +40,11 @@ MODULES: Final = (
     "gateway.sockets.dispatch",
     "gateway.sockets.server",
     "services.access.policy",
+    "realtime.node",
+    "realtime.feeds",
+    "realtime.redis_room_log",
+    "realtime.redis_commands",
+    "realtime.redis_caller",
 )
 """All of them or none: compiled, they know each other's insides."""
 SETTING: Final = "PACELINE_COMPILED"

@@ -273,7 +273,8 @@ class Feeds:
             self.statistics.skipped += 1
         elif feed.at is not None and position.follows(feed.at):
             self._deliver(feed, position, frame)
-            self._release(feed)
+            if feed.held:
+                self._release(feed)
         else:
             if len(feed.held) >= HELD_MESSAGES:
                 feed.held.clear()

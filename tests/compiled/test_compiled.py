@@ -22,7 +22,10 @@ ON_THE_WAY: Final = (
     "tests/torture",
     "tests/services/access",
     "tests/rooms/test_rooms.py",
+    "tests/contracts/test_broker.py",
+    "tests/contracts/test_room_log.py",
     "tests/contracts/test_socket_engine.py",
+    "tests/laws/test_feeds.py",
 )
 TOO_LONG: Final = "tests/torture/test_leftovers.py"
 """Takes as long as all of them: `PACELINE_COMPILED=must python -m pytest -p paceline tests/torture` runs it."""

@@ -322,14 +322,20 @@ async def test_a_long_beat_lets_others_have_their_turn_between_two_boards(
     done: list[str] = []
     took_s = itertools.count(world.clock.monotonic(), part_s)
 
-    def broadcast(channel: str, frame: Frame, **_: object) -> int:
-        done.append("board")
-        asyncio.get_running_loop().call_soon(done.append, "others")
-        return 1
+    class Counted:
+        """The node, but for its broadcasts."""
+
+        def broadcast(self, channel: str, frame: Frame, **_: object) -> int:
+            done.append("board")
+            asyncio.get_running_loop().call_soon(done.append, "others")
+            return 1
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(node.node, name)
 
     beating = asyncio.ensure_future(node.rooms.run())
     await world.clock.advance(0)
-    monkeypatch.setattr(node.node, "broadcast", broadcast)
+    monkeypatch.setattr(node.rooms, "node", Counted())
     monkeypatch.setattr(world.clock, "monotonic", lambda: next(took_s))
     await world.clock.advance(0.5)
     beating.cancel()
