@@ -19,17 +19,17 @@ from typing import Final
 
 from redis.exceptions import ResponseError
 
-from realtime.redis_line import Address, RedisLine, open_line, packed
+from realtime.redis_line import Address, Fixed, RedisLine, open_line, packed
 
 PATIENCE_S: Final = 0.25
 """What Redis may take to answer. Locally it takes well under a millisecond."""
 MOST: Final = 1_024
 """Commands under way, or waiting for a line. By feeling: more than a node with a thousand rooms says within the patience."""
 WORDS_REMEMBERED: Final = 16_384
-"""Words whose packed form is kept: a few megabytes at most."""
+"""Fixed words whose packed form is kept: a few megabytes at most."""
 
 Word = str | bytes | int
-"""A word of a command. Text and numbers are remembered as they go over the line: what is new each time is better given as bytes."""
+"""A word of a command. Only `Fixed` ones are remembered as they go over the line."""
 Key = str | bytes
 Settle = Callable[[object], None]
 """Takes what came of a command, once: Redis's answer, or one of `TROUBLE`. Must not raise."""
@@ -139,17 +139,16 @@ class RedisCaller:
 
 def _packed(keys: Sequence[Key], args: Sequence[Word]) -> bytes:
     """How many keys there are, and all the words, as they go over the line."""
-    return b"".join(
-        [
-            b"$%d\r\n%b\r\n" % (len(word), word) if isinstance(word, bytes) else _remembered(word)
-            for word in (len(keys), *keys, *args)
-        ]
-    )
+    return b"".join([_remembered(word) if type(word) is Fixed else _alone(word) for word in (len(keys), *keys, *args)])
 
 
 @lru_cache(WORDS_REMEMBERED)
-def _remembered(word: str | int) -> bytes:
-    plain = word.encode() if isinstance(word, str) else b"%d" % word
+def _remembered(word: Fixed) -> bytes:
+    return _alone(word)
+
+
+def _alone(word: Word) -> bytes:
+    plain = word if isinstance(word, bytes) else word.encode() if isinstance(word, str) else b"%d" % word
     return b"$%d\r\n%b\r\n" % (len(plain), plain)
 
 

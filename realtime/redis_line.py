@@ -35,6 +35,12 @@ is written to all the same, which redis-py does with one from its pool; it must 
 _CLIENT_NAME: Final = b"paceline"
 
 
+class Fixed(str):
+    """A word that comes again and again: how it goes over the line may be remembered. Never a secret, nor what is somebody's."""
+
+    __slots__ = ()
+
+
 class RedisRefusedError(ConnectionError):
     """Redis answered the opening of a line with an error: a wrong password, a database that it does not have."""
 

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 
 from realtime.position import Position, position_of
 from realtime.redis_commands import RedisCommands
+from realtime.redis_line import Fixed
 from realtime.room_log import (
     KEEP_EVENTS,
     KEEP_KEY_S,
@@ -43,8 +44,8 @@ def _ms(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-_KEEP_META_MS: Final = _ms(KEEP_META_S)
-_KEEP_KEY_MS: Final = _ms(KEEP_KEY_S)
+_KEEP_META_MS: Final = Fixed(_ms(KEEP_META_S))
+_KEEP_KEY_MS: Final = Fixed(_ms(KEEP_KEY_S))
 
 _APPEND: Final = """
 local meta, log = KEYS[1], KEYS[2]
@@ -157,8 +158,8 @@ class RedisRoomLog:
     def __init__(self, commands: RedisCommands, *, keep_events: int = KEEP_EVENTS, keep_s: float = KEEP_S) -> None:
         self._redis: Final = commands
         self._names: Final = lru_cache(NAMES_REMEMBERED)(self._names_of)
-        self._keep_events: Final = keep_events
-        self._keep_ms: Final = _ms(keep_s)
+        self._keep_events: Final = Fixed(keep_events)
+        self._keep_ms: Final = Fixed(_ms(keep_s))
 
     def append(self, channel: str, entries: Sequence[Entry]) -> "asyncio.Future[list[Appended]]":
         appended: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
@@ -219,11 +220,11 @@ class RedisRoomLog:
             for channel, (epoch, offset) in zip(channels, found, strict=True)
         }
 
-    def _names_of(self, channel: str) -> tuple[str, str, str, bytes]:
+    def _names_of(self, channel: str) -> tuple[Fixed, Fixed, Fixed, bytes]:
         """What Redis calls the channel, its two keys, and what the keys of its entries begin with. Remembered, as `_names`."""
         servers = self._redis.servers
         meta, log, once = (servers.key(channel, key) for key in ("meta", "log", "once:"))
-        return servers.name(channel), meta, log, once.encode()
+        return Fixed(servers.name(channel)), Fixed(meta), Fixed(log), once.encode()
 
     async def _begin(self, channel: str) -> Position:
         epoch, offset = await self._redis.run(channel, _BEGIN, ("meta", "log"), new_epoch(), _KEEP_META_MS)
