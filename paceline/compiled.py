@@ -45,6 +45,12 @@ MODULES: Final = (
     "realtime.redis_room_log",
     "realtime.redis_commands",
     "realtime.redis_caller",
+    "realtime.redis_line",
+    "realtime.redis_listener",
+    "realtime.redis_speaker",
+    "realtime.redis_shard",
+    "realtime.redis_broker",
+    "realtime.parcel",
 )
 """All of them or none: compiled, they know each other's insides."""
 SETTING: Final = "PACELINE_COMPILED"

@@ -29,12 +29,11 @@ from typing import Final
 import msgspec
 import structlog
 
-from realtime import peer
 from realtime.codec import event_frame, position_of_frame
 from realtime.crew import Crew
 from realtime.frame import Frame
 from realtime.node import Node
-from realtime.peer import MalformedError, OtherLevelError
+from realtime.parcel import MalformedError, OtherLevelError, decode_frame, encode_frame, header_of
 from realtime.position import TAIL_BYTES, Position, head
 from realtime.room_log import KEEP_EVENTS, READ_EVENTS, Appended, Entry, LogAway, RoomLog, Since
 from realtime.sparingly import Sparingly
@@ -122,7 +121,7 @@ class Feeds:
         """Put an event into the log of a channel, behind all that this node has begun to say there; `shape` has `NOWHERE` for
         its position. Members, here and elsewhere, get it when it comes out of the log. The same `key` again: it is said once.
         The future raises `LogAway`."""
-        message = peer.encode_frame(self._node.id, event_frame(event, shape), open_end=TAIL_BYTES)
+        message = encode_frame(self._node.id, event_frame(event, shape), open_end=TAIL_BYTES)
         loop = asyncio.get_running_loop()
         appended: asyncio.Future[Appended] = loop.create_future()
         saying = self._saying.get(channel)
@@ -403,7 +402,7 @@ def _frames_of(messages: tuple[bytes, ...] | None) -> tuple[Frame, ...] | None:
     frames = []
     for message in messages:
         try:
-            frame = peer.decode_frame(peer.header_of(message), message)
+            frame = decode_frame(header_of(message), message)
             position_of_frame(frame)
             frames.append(frame)
         except (MalformedError, OtherLevelError, ValueError) as fault:

@@ -23,16 +23,8 @@ from realtime.connection import Connection
 from realtime.disconnect import LOGIN_ENDED
 from realtime.frame import Frame
 from realtime.hub import Hub, HubStatistics
-from realtime.peer import (
-    EVERY_NODE,
-    AnyPeerMessage,
-    Header,
-    Heartbeat,
-    LoginEnded,
-    MalformedError,
-    OtherLevelError,
-    PeerMessage,
-)
+from realtime.parcel import Header, MalformedError, OtherLevelError, decode_frame, encode_frame, header_of
+from realtime.peer import EVERY_NODE, AnyPeerMessage, Heartbeat, LoginEnded, PeerMessage
 from realtime.sparingly import Sparingly
 from realtime.watchdog import HEARTBEAT_EVERY_S, Standing, Watchdog
 from services.kernel.clock import Clock
@@ -113,7 +105,7 @@ class Node:
 
     def tell(self, channel: str, frame: Frame) -> int:
         """Send a frame to the members of a channel on every node; how many of them are here."""
-        self._broker.publish(channel, peer.encode_frame(self.id, frame))
+        self._broker.publish(channel, encode_frame(self.id, frame))
         return self.hub.broadcast(channel, frame)
 
     def broadcast(
@@ -136,7 +128,7 @@ class Node:
         self._handlers.setdefault(kind, []).append(cast(_Handler, handler))
 
     def on_finished(self, handler: FrameHandler) -> None:
-        """Call `handler(channel, frame)` for every frame with an open end (`peer.encode_frame`), whichever node sent it. The end
+        """Call `handler(channel, frame)` for every frame with an open end (`encode_frame`), whichever node sent it. The end
         is whatever the server wrote there, or somebody else: look at it."""
         self._on_finished.append(handler)
 
@@ -297,11 +289,11 @@ class Node:
 
     def _receive(self, channel: str, data: bytes) -> None:
         try:
-            header = peer.header_of(data)
+            header = header_of(data)
             if header.sender == self.id and not header.open_end:
                 self._heard_own(channel, header, data)
             elif header.event:
-                self._relay(channel, peer.decode_frame(header, data), header)
+                self._relay(channel, decode_frame(header, data), header)
             else:
                 self._hear(channel, peer.decode(header, data), header)
         except OtherLevelError as other:

@@ -37,9 +37,9 @@ from realtime.broker import (
 )
 from realtime.crew import Crew
 from realtime.pause import Pause
+from realtime.redis_address import TROUBLE, Address, SlotLost
 from realtime.redis_cluster import SlotMap
-from realtime.redis_line import TROUBLE, Address
-from realtime.redis_listener import PLAIN, SHARDED, SlotLost
+from realtime.redis_listener import PLAIN, SHARDED
 from realtime.redis_servers import RedisServers
 from realtime.redis_shard import PROBE_EVERY_S, Counts, RedisShard
 from realtime.redis_speaker import MAX_AGE_S, NAMES_REMEMBERED

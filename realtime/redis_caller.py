@@ -19,18 +19,27 @@ from typing import Final
 
 from redis.exceptions import ResponseError
 
-from realtime.redis_line import Address, Fixed, RedisLine, open_line, packed
+from realtime.redis_address import Address
+from realtime.redis_line import RedisLine, open_line, packed
 
 PATIENCE_S: Final = 0.25
 """What Redis may take to answer. Locally it takes well under a millisecond."""
 MOST: Final = 1_024
 """Commands under way, or waiting for a line. By feeling: more than a node with a thousand rooms says within the patience."""
-WORDS_REMEMBERED: Final = 16_384
-"""Fixed words whose packed form is kept: a few megabytes at most."""
 
-Word = str | bytes | int
-"""A word of a command. Only `Fixed` ones are remembered as they go over the line."""
-Key = str | bytes
+
+class Fixed:
+    """A word that comes again and again, kept as it goes over the line."""
+
+    __slots__ = ("packed", "word")
+
+    def __init__(self, word: str) -> None:
+        self.word: Final = word
+        self.packed: Final = _alone(word)
+
+
+Word = str | bytes | int | Fixed
+Key = str | bytes | Fixed
 Settle = Callable[[object], None]
 """Takes what came of a command, once: Redis's answer, or one of `TROUBLE`. Must not raise."""
 _CLOSED: Final = "it is closed"
@@ -139,17 +148,12 @@ class RedisCaller:
 
 def _packed(keys: Sequence[Key], args: Sequence[Word]) -> bytes:
     """How many keys there are, and all the words, as they go over the line."""
-    return b"".join([_remembered(word) if type(word) is Fixed else _alone(word) for word in (len(keys), *keys, *args)])
+    return b"".join([word.packed if isinstance(word, Fixed) else _alone(word) for word in (len(keys), *keys, *args)])
 
 
-@lru_cache(WORDS_REMEMBERED)
-def _remembered(word: Fixed) -> bytes:
-    return _alone(word)
-
-
-def _alone(word: Word) -> bytes:
-    plain = word if isinstance(word, bytes) else word.encode() if isinstance(word, str) else b"%d" % word
-    return b"$%d\r\n%b\r\n" % (len(plain), plain)
+def _alone(word: str | bytes | int) -> bytes:
+    text = word if isinstance(word, bytes) else word.encode() if isinstance(word, str) else b"%d" % word
+    return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
 @lru_cache(1_024)

@@ -13,7 +13,8 @@ from typing import Any, Final
 import structlog
 from redis.crc import key_slot
 
-from realtime.redis_line import TROUBLE, Address, RedisRefusedError, open_line
+from realtime.redis_address import TROUBLE, Address, RedisRefusedError
+from realtime.redis_line import open_line
 
 SLOTS: Final = 16_384
 ANSWER_WITHIN_S: Final = 2.0

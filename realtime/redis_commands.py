@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
 
+from realtime.redis_address import TROUBLE
 from realtime.redis_caller import Key, Word
-from realtime.redis_line import TROUBLE
 from realtime.redis_servers import RedisServers
 from realtime.room_log import LogAway
 

@@ -8,75 +8,23 @@ once, says how many answers they will have, and gets everything that one read br
 Two bounds. An answer that is owed longer than the line's patience cuts it: Redis is away, or so slow that it makes no
 difference. And a message that is still not whole after `MOST_BYTES` cuts it too, because nothing of ours is near as large.
 The patience is in real seconds, as it is for every real connection: it measures another program and not our own plans.
-
-URLs, with their options for TLS, are read by redis-py's own parser, so that they mean here what they mean for its clients.
 """
 
 import asyncio
-import ssl
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Final, cast
-from urllib.parse import urlsplit
 
 import hiredis
-from redis.asyncio.connection import SSLConnection, parse_url
-from redis.exceptions import RedisError
+
+from realtime.redis_address import Address, RedisRefusedError
 
 MOST_BYTES: Final = 32 * 1024 * 1024
 """Bytes of one unfinished message. The largest that is said between nodes, a whole share of a very large class, is a tenth."""
 
 Heard = Callable[[list[object]], None]
-TROUBLE: Final = (RedisError, OSError, TimeoutError, RuntimeError)
-"""What a Redis that is not well raises, here and in redis-py. `RuntimeError` is uvloop's word for a connection that was reset and
-is written to all the same, which redis-py does with one from its pool; it must end no loop."""
 
 _CLIENT_NAME: Final = b"paceline"
-
-
-class Fixed(str):
-    """A word that comes again and again: how it goes over the line may be remembered. Never a secret, nor what is somebody's."""
-
-    __slots__ = ()
-
-
-class RedisRefusedError(ConnectionError):
-    """Redis answered the opening of a line with an error: a wrong password, a database that it does not have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a Redis server answers and how to introduce oneself. `path` is a unix socket and then stands for host and port."""
-
-    host: str = "localhost"
-    port: int = 6379
-    path: str = ""
-    db: int = 0
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    tls: ssl.SSLContext | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def name(self) -> str:
-        """For logs, and for choosing homes: the same on every node, whatever its password."""
-        place = self.path or f"{self.host}:{self.port}"
-        return f"{place}/{self.db}" if self.db else place
-
-
-def address_of(url: str) -> Address:
-    """The server that a URL names (redis://, rediss://, unix://). Raises `ValueError`."""
-    options: dict[str, Any] = dict(parse_url(url))
-    tls = urlsplit(url).scheme == "rediss"
-    return Address(
-        host=options.get("host", "localhost"),
-        port=options.get("port", 6379),
-        path=options.get("path", ""),
-        db=int(options.get("db", 0)),
-        username=options.get("username"),
-        password=options.get("password"),
-        tls=_tls(options) if tls else None,
-    )
 
 
 def packed(*words: bytes) -> bytes:
@@ -84,9 +32,10 @@ def packed(*words: bytes) -> bytes:
     return b"*%d\r\n%b" % (len(words), b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]))
 
 
-class RedisLine(asyncio.Protocol):
+class RedisLine:
     """A connection; `open_line` makes one. `heard` gets what each read brought, in order: replies, pushes, and errors as
-    values. `lost` is done once the connection is gone and holds the reason."""
+    values. `lost` is done once the connection is gone and holds the reason. An `asyncio.Protocol` in what it does and not by
+    inheritance: what is compiled inherits only from what is."""
 
     def __init__(self, patience_s: float) -> None:
         self.clear = False
@@ -182,6 +131,9 @@ class RedisLine(asyncio.Protocol):
         elif replies:
             self.heard(replies)
 
+    def eof_received(self) -> None:
+        """Nothing more comes: the transport closes."""
+
     def pause_writing(self) -> None:
         self.clear = False
 
@@ -209,13 +161,14 @@ class RedisLine(asyncio.Protocol):
 async def open_line(address: Address, patience_s: float) -> RedisLine:
     """A line that is introduced and ready. Raises one of `TROUBLE`: not there, not allowed, not in time."""
     line = RedisLine(patience_s)
+    protocol = cast(asyncio.Protocol, line)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(patience_s):
             if address.path:
-                await loop.create_unix_connection(lambda: line, address.path)
+                await loop.create_unix_connection(lambda: protocol, address.path)
             else:
-                await loop.create_connection(lambda: line, address.host, address.port, ssl=address.tls)
+                await loop.create_connection(lambda: protocol, address.host, address.port, ssl=address.tls)
             if address.password is not None:
                 words = (address.username, address.password) if address.username else (address.password,)
                 await line.ask(b"AUTH", *(word.encode() for word in words))
@@ -226,14 +179,6 @@ async def open_line(address: Address, patience_s: float) -> RedisLine:
         line.cut(ConnectionAbortedError("it was not opened"))
         raise
     return line
-
-
-def _tls(options: dict[str, Any]) -> ssl.SSLContext:
-    chosen = {name: value for name, value in options.items() if name.startswith("ssl_")}
-    context = SSLConnection(**chosen).ssl_context.get()
-    if not isinstance(context, ssl.SSLContext):
-        raise TypeError("redis-py made no TLS context")
-    return context
 
 
 def _nobody(replies: list[object]) -> None:

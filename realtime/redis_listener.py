@@ -21,7 +21,8 @@ import structlog
 from redis.crc import key_slot
 
 from realtime.pause import Pause
-from realtime.redis_line import TROUBLE, Address, RedisLine, open_line, packed
+from realtime.redis_address import TROUBLE, Address, SlotLost
+from realtime.redis_line import RedisLine, open_line, packed
 from realtime.sparingly import Sparingly
 from services.kernel.clock import Clock
 
@@ -67,10 +68,6 @@ class Ear(Protocol):
     def lost(self, error: Exception) -> None:
         """The server is away, or does not serve a channel that is asked of it."""
         ...
-
-
-class SlotLost(ConnectionError):  # noqa: N818 - news of the cluster, not an error of a caller
-    """The server has ended subscriptions, because their slot is another's now."""
 
 
 @dataclass(slots=True)
@@ -131,12 +128,11 @@ class RedisListener:
         while True:
             self.lives += 1
             try:
-                line = await open_line(self._address, LISTEN_TIMEOUT_S)
+                self.line = await open_line(self._address, LISTEN_TIMEOUT_S)
                 try:
-                    await self._hear(line)
+                    await self._hear(self.line)
                 finally:
-                    line.cut(ConnectionAbortedError("no longer needed"))
-                    self.line = None
+                    self._hang_up()
             except TROUBLE as trouble:
                 if self._pause.first():
                     log.warning("broker.listener_lost", server=self._address.name, trouble=repr(trouble))
@@ -149,11 +145,15 @@ class RedisListener:
         self._leaving.clear()
         self._commands.clear()
         self._doubtful = dict.fromkeys(self._wanted)
-        self.line = line
         line.heard = self._received
         self._ear.opened()
         self._adjust()
         raise await line.lost
+
+    def _hang_up(self) -> None:
+        line, self.line = self.line, None
+        if line is not None:
+            line.cut(ConnectionAbortedError("no longer needed"))
 
     def _adjust(self) -> None:
         self._adjust_asked = False

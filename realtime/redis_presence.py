@@ -21,7 +21,7 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from realtime.redis_line import TROUBLE
+from realtime.redis_address import TROUBLE
 from realtime.redis_servers import RedisServers
 from realtime.register import Answer, News, RegisterAway, Report, Seen, Terms
 from services.kernel.ids import AccountId

@@ -19,8 +19,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from realtime.position import Position, position_of
+from realtime.redis_caller import Fixed
 from realtime.redis_commands import RedisCommands
-from realtime.redis_line import Fixed
 from realtime.room_log import (
     KEEP_EVENTS,
     KEEP_KEY_S,
@@ -44,8 +44,8 @@ def _ms(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-_KEEP_META_MS: Final = Fixed(_ms(KEEP_META_S))
-_KEEP_KEY_MS: Final = Fixed(_ms(KEEP_KEY_S))
+_KEEP_META_MS: Final = Fixed(f"{_ms(KEEP_META_S)}")
+_KEEP_KEY_MS: Final = Fixed(f"{_ms(KEEP_KEY_S)}")
 
 _APPEND: Final = """
 local meta, log = KEYS[1], KEYS[2]
@@ -158,8 +158,9 @@ class RedisRoomLog:
     def __init__(self, commands: RedisCommands, *, keep_events: int = KEEP_EVENTS, keep_s: float = KEEP_S) -> None:
         self._redis: Final = commands
         self._names: Final = lru_cache(NAMES_REMEMBERED)(self._names_of)
-        self._keep_events: Final = Fixed(keep_events)
-        self._keep_ms: Final = Fixed(_ms(keep_s))
+        self._word: Final = Fixed(commands.servers.publish_word.decode())
+        self._keep_events: Final = Fixed(f"{keep_events}")
+        self._keep_ms: Final = Fixed(f"{_ms(keep_s)}")
 
     def append(self, channel: str, entries: Sequence[Entry]) -> "asyncio.Future[list[Appended]]":
         appended: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
@@ -170,7 +171,7 @@ class RedisRoomLog:
             (meta, log, *[once + entry.key.encode() for entry in entries]),
             (
                 name,
-                self._redis.servers.publish_word,
+                self._word,
                 new_epoch().encode(),
                 self._keep_events,
                 self._keep_ms,

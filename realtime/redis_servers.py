@@ -32,9 +32,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException
 
-from realtime.redis_caller import Key, RedisCaller, Settle, Word
+from realtime.redis_address import TROUBLE, Address, address_of
+from realtime.redis_caller import Fixed, Key, RedisCaller, Settle, Word
 from realtime.redis_cluster import SlotMap
-from realtime.redis_line import TROUBLE, Address, address_of, open_line
+from realtime.redis_line import open_line
 
 COMMAND_TIMEOUT_S: Final = 0.25
 """What Redis may take to answer a command. Locally it takes well under a millisecond."""
@@ -81,7 +82,9 @@ class RedisServers:
         the library's client finds the home of a slot.
         """
         if self._cluster is not None:
-            return await self._cluster.register_script(text)(keys=list(keys), args=list(args))
+            names = [key.word if isinstance(key, Fixed) else key for key in keys]
+            words = [word.word if isinstance(word, Fixed) else word for word in args]
+            return await self._cluster.register_script(text)(keys=names, args=words)
         return await self._caller(channel).script(text, keys, args)
 
     def begin(self, channel: str, text: str, keys: Sequence[Key], args: Sequence[Word], settle: Settle) -> None:

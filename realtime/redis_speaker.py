@@ -15,7 +15,8 @@ import structlog
 
 from realtime.broker import Message, Waiting
 from realtime.pause import Pause
-from realtime.redis_line import TROUBLE, Address, RedisLine, open_line
+from realtime.redis_address import TROUBLE, Address
+from realtime.redis_line import RedisLine, open_line
 from services.kernel.clock import Clock
 
 log = structlog.get_logger(__name__)
@@ -80,14 +81,11 @@ class RedisSpeaker:
         self._loop = asyncio.get_running_loop()
         while True:
             try:
-                line = await open_line(self._address, PUBLISH_TIMEOUT_S)
+                self.line = await open_line(self._address, PUBLISH_TIMEOUT_S)
                 try:
-                    await self._speak(line)
+                    await self._speak(self.line)
                 finally:
-                    line.cut(ConnectionAbortedError("no longer needed"))
-                    self.line = None
-                    self.failed += len(self._under_way)
-                    self._under_way.clear()
+                    self._hang_up()
             except TROUBLE as trouble:
                 if self._pause.first():
                     log.warning("broker.speaker_lost", server=self._address.name, trouble=repr(trouble))
@@ -96,10 +94,16 @@ class RedisSpeaker:
 
     async def _speak(self, line: RedisLine) -> None:
         """One life of the line. Raises what ended it."""
-        self.line = line
         line.heard = self._answered
         self._flush()
         raise await line.lost
+
+    def _hang_up(self) -> None:
+        line, self.line = self.line, None
+        if line is not None:
+            line.cut(ConnectionAbortedError("no longer needed"))
+        self.failed += len(self._under_way)
+        self._under_way.clear()
 
     def _flush(self) -> None:
         """Write what is waiting, as much as may be under way."""

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from realtime import peer
+from realtime.parcel import header_of
 from realtime.peer import Share
 from rooms.filtering import Filter
 from rooms.friendships import Friendships
@@ -87,7 +88,7 @@ class Installation:
         ):
             if share is not None:
                 parcel = peer.encode(node, share)
-                heard = peer.decode(peer.header_of(parcel), parcel)
+                heard = peer.decode(header_of(parcel), parcel)
                 assert isinstance(heard, Share)
                 if take == other.merge:
                     self.said.append(heard)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from realtime import peer
 from realtime.connection import Connection
+from realtime.parcel import header_of
 from realtime.peer import Share
 from realtime.wire import Member, Row
 from rooms.room import Room
@@ -67,7 +68,7 @@ class Teller:
         share = self.room.share(whole=whole)
         if share is not None:
             parcel = peer.encode(self.node, share)
-            heard = peer.decode(peer.header_of(parcel), parcel)
+            heard = peer.decode(header_of(parcel), parcel)
             assert isinstance(heard, Share)
             self.told.append(heard)
 

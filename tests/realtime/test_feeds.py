@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from realtime import peer
 from realtime.broker import MemoryBus
 from realtime.connection import Connection
 from realtime.feeds import CHECK_EVERY_S, HELD_MESSAGES, SAID_TOGETHER, SAYING, Feeds
 from realtime.node import Node
+from realtime.parcel import encode_frame
 from realtime.position import NOWHERE, TAIL_BYTES, Position
 from realtime.room_log import Appended, Entry, LogAway, MemoryRoomLog, Since
 from realtime.wire import Cue
@@ -272,8 +272,8 @@ async def test_an_old_message_of_an_epoch_that_is_gone_does_not_keep_the_node_bu
 async def test_what_is_no_event_reaches_nobody() -> None:
     async with running(Installation()) as here:
         for frame in (build.changes(1), build.must()):
-            here.bus.send(CHANNEL, peer.encode_frame("elsewhere", frame, open_end=TAIL_BYTES))
-        good = peer.encode_frame("elsewhere", build.ended(), open_end=TAIL_BYTES)
+            here.bus.send(CHANNEL, encode_frame("elsewhere", frame, open_end=TAIL_BYTES))
+        good = encode_frame("elsewhere", build.ended(), open_end=TAIL_BYTES)
         for damaged in (b"", good[:-3], good[:-TAIL_BYTES] + b"x" * TAIL_BYTES, b"\x00" + good[1:]):
             here.bus.send(CHANNEL, damaged)
         await here.settled()

@@ -16,6 +16,7 @@ from realtime.broker import InMemoryBroker, MemoryBus
 from realtime.disconnect import LOGIN_ENDED
 from realtime.hub import Hub
 from realtime.node import Node
+from realtime.parcel import LEVEL, encode_frame, header_of
 from realtime.peer import (
     EVERY_NODE,
     Heartbeat,
@@ -170,7 +171,7 @@ async def test_messages_of_a_newer_node_and_foreign_ones_are_counted_and_ignored
     async with running(node):
         bus.send(EVERY_NODE, peer.encode("two", Heartbeat("two", 1)).replace(b"Heartbeat", b"Heartbeet"))
         bus.send(EVERY_NODE, b"not even a parcel")
-        bus.send(EVERY_NODE, peer.encode_frame("two", newer))
+        bus.send(EVERY_NODE, encode_frame("two", newer))
         bus.send(EVERY_NODE, peer.encode("two", Heartbeat("two", 1)))
         await settled()
         assert heard == [Heartbeat("two", 1)]
@@ -182,7 +183,7 @@ async def test_a_node_of_another_level_is_refused_by_name() -> None:
     node = Node("one", Hub(), InMemoryBroker(bus), ManualClock())
     heard: list[Heartbeat] = []
     node.listen(Heartbeat, lambda _, beat: heard.append(beat))
-    later = bytes((peer.LEVEL + 1,)) + peer.encode("two", Heartbeat("two", 1))[1:]
+    later = bytes((LEVEL + 1,)) + peer.encode("two", Heartbeat("two", 1))[1:]
     async with running(node):
         with structlog.testing.capture_logs() as lines:
             for _ in range(3):
@@ -191,7 +192,7 @@ async def test_a_node_of_another_level_is_refused_by_name() -> None:
         assert heard == []
         assert (node.statistics().refused, node.statistics().not_understood, node.statistics().peers) == (3, 0, {})
         refusals = [line for line in lines if line["event"] == "node.peer_refused"]
-        assert [(line["peer"], line["level"]) for line in refusals] == [("two", peer.LEVEL + 1)]
+        assert [(line["peer"], line["level"]) for line in refusals] == [("two", LEVEL + 1)]
 
 
 async def test_a_node_without_members_takes_nothing_of_a_busy_room_apart() -> None:
@@ -227,10 +228,10 @@ async def test_a_frame_whose_end_a_server_writes_is_heard_by_everybody_and_not_p
         two.add(member)
         two.join(member, "room")
         frame = build.ended()
-        parcel = head(peer.encode_frame("one", frame, open_end=TAIL_BYTES)) + tail(Position("0f3a9c41", 1))
+        parcel = head(encode_frame("one", frame, open_end=TAIL_BYTES)) + tail(Position("0f3a9c41", 1))
         bus.send("room", parcel)
         bus.send("room", parcel.replace(b"class.ended", b"class.endet", 1))
-        bus.send("room", head(peer.encode_frame("one", frame)) + tail(Position("0f3a9c41", 1)))
+        bus.send("room", head(encode_frame("one", frame)) + tail(Position("0f3a9c41", 1)))
         await settled()
         finished = head(frame.ws) + tail(Position("0f3a9c41", 1))
         assert sorted(heard) == [("one", finished), ("two", finished)]
@@ -239,14 +240,12 @@ async def test_a_frame_whose_end_a_server_writes_is_heard_by_everybody_and_not_p
         assert (one.statistics().not_understood, two.statistics().not_understood) == (1, 2)
 
 
-FINISHED = peer.encode_frame("two", build.ended("é"), open_end=20)
+FINISHED = encode_frame("two", build.ended("é"), open_end=20)
 WHATEVER = st.one_of(
     st.binary(max_size=200),
     st.builds(
         lambda parcel, at, byte: parcel[:at] + bytes((byte,)) + parcel[at + 1 :],
-        st.sampled_from(
-            [peer.encode_frame("two", build.ended("é")), FINISHED, peer.encode("two", Heartbeat("two", 1))]
-        ),
+        st.sampled_from([encode_frame("two", build.ended("é")), FINISHED, peer.encode("two", Heartbeat("two", 1))]),
         st.integers(0, 150),
         st.integers(0, 255),
     ),
@@ -323,5 +322,5 @@ def test_every_message_of_the_catalogue_survives_the_journey() -> None:
     assert {type(message) for message in messages} == set(peer.PEER_MESSAGES)
     for message in messages:
         parcel = peer.encode("a", message)
-        header = peer.header_of(parcel)
+        header = header_of(parcel)
         assert (header.sender, peer.decode(header, parcel)) == ("a", message)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import uvloop
 
-from realtime.redis_line import TROUBLE
+from realtime.redis_address import TROUBLE
 from realtime.redis_servers import RedisServers
 from tests.support.proxy import open_proxy
 from tests.support.redis_server import open_redis

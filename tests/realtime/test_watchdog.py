@@ -8,6 +8,7 @@ from realtime import peer
 from realtime.broker import Broker, Deliver, InMemoryBroker, MemoryBus
 from realtime.hub import Hub
 from realtime.node import Node
+from realtime.parcel import header_of
 from realtime.peer import EVERY_NODE, Heartbeat
 from realtime.redis_broker import RedisBroker
 from realtime.redis_servers import RedisServers
@@ -35,7 +36,7 @@ class Ear:
         """What these nodes say is lost on the way to this one."""
 
         def deliver(channel: str, data: bytes) -> None:
-            if peer.header_of(data).sender not in names:
+            if header_of(data).sender not in names:
                 self._hear(channel, data)
 
         self.broker.deliver = deliver
@@ -233,7 +234,7 @@ async def test_a_listener_at_fault_does_not_end_the_watch() -> None:
 
 def test_the_heartbeat_of_an_older_node_names_nobody() -> None:
     parcel = peer.encode("old", Heartbeat("old", 7))
-    assert peer.decode(peer.header_of(parcel), parcel) == Heartbeat("old", 7, ())
+    assert peer.decode(header_of(parcel), parcel) == Heartbeat("old", 7, ())
 
 
 async def test_a_frozen_redis_turns_the_node_stale_within_10_s_and_it_is_fresh_after_the_thaw() -> None:

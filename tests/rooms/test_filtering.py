@@ -13,6 +13,7 @@ from persistence.database import Database
 from persistence.friends import Friends
 from realtime import peer
 from realtime.connection import Connection
+from realtime.parcel import header_of
 from realtime.peer import MemberShown, Share
 from realtime.wire import BoardFilter, BoardFiltered, Place
 from rooms.friendships import KEPT, Friendships
@@ -157,7 +158,7 @@ async def test_once_it_is_withdrawn_no_word_tells_the_age_group_and_the_screen_h
 
 def tells_age(data: bytes) -> bool:
     """Whether a word between nodes carries an age group."""
-    header = peer.header_of(data)
+    header = header_of(data)
     if header.event:
         return b"40_49" in data
     message = peer.decode(header, data)

@@ -11,6 +11,7 @@ from realtime import peer
 from realtime.broker import MemoryBus
 from realtime.connection import Connection
 from realtime.limits import SHOWING_BURST
+from realtime.parcel import header_of
 from realtime.peer import Share
 from realtime.wire import ChatPage, ChatSend, Row
 from services.classes.live_class import LiveClass
@@ -53,7 +54,7 @@ def tells(text: str) -> bool:
 
 def tells_nodes(data: bytes) -> bool:
     """Whether what one node says to others carries the name or the heart rate."""
-    header = peer.header_of(data)
+    header = header_of(data)
     if header.event:
         return tells(data.decode(errors="ignore"))
     message = peer.decode(header, data)

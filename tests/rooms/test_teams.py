@@ -9,6 +9,7 @@ import pytest
 from persistence.database import Database
 from realtime import peer
 from realtime.connection import Connection
+from realtime.parcel import header_of
 from realtime.peer import Share
 from realtime.wire import BoardSnapshot, RoomJoin, StreamOpen
 from services.classes.live_class import LiveClass
@@ -156,7 +157,7 @@ async def test_a_team_has_nothing_of_those_whom_the_room_does_not_see(match: Mat
     await match.rides(30, Ann=120, Dan=190, Bob=160, Eve=160)
     dan = match.people["Dan"].account_id
     for channel, data in match.bus.said:
-        header = peer.header_of(data)
+        header = header_of(data)
         message = None if header.event or not channel.startswith("room:") else peer.decode(header, data)
         if isinstance(message, Share):
             assert [entry for entry in message.entries if entry.account_id == dan and entry.team is not None] == []
