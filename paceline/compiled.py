@@ -51,6 +51,8 @@ MODULES: Final = (
     "realtime.redis_shard",
     "realtime.redis_broker",
     "realtime.parcel",
+    "realtime.position",
+    "realtime.watchdog",
 )
 """All of them or none: compiled, they know each other's insides."""
 SETTING: Final = "PACELINE_COMPILED"

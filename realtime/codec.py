@@ -34,8 +34,9 @@ _ACK_SIZE: Final = len(_ACK) + len(_ACK_END)
 ACK_EVENT: Final = "ack"
 """What `Frame.event` says for an acknowledgement; no event has this name."""
 
-_SHORT: Final = tuple(bytes((TEXT, size)) for size in range(126))
-_SHORT_ACK: Final = tuple(header + _ACK for header in _SHORT)
+_HEADS: Final = tuple(header_of(TEXT, size) for size in range(1_024))
+"""How a text frame begins, by the size of what is in it: of all but boards and the like."""
+_SHORT_ACK: Final = tuple(header + _ACK for header in _HEADS[:126])
 """How a short acknowledgement begins, by its size: one piece less to put together."""
 _HEAD_BY_LENGTH: Final = {126: 4, 127: 10}
 """Bytes before the payload, by the second byte of an unmasked frame; else 2."""
@@ -95,7 +96,7 @@ def relayed_frame(event: str, ws: bytes) -> Frame:
         raise ValueError(f"{event!r} is not a server event here; is the other node newer?")
     head = _HEAD_BY_LENGTH.get(ws[1], 2) if len(ws) > 1 else 0
     message = ws[head:]
-    if ws[:head] != header_of(TEXT, len(message)):
+    if ws[:head] != _head(len(message)):
         raise ValueError("it is not one WebSocket text frame")
     if not (message.startswith(_begin(event)) and message.endswith(b"]")):
         raise ValueError(f"it is not a packet of {event!r}")
@@ -120,8 +121,7 @@ def payload_of(frame: Frame) -> msgspec.Raw:
 
 def websocket_text(payload: bytes) -> bytes:
     """`payload`, UTF-8, as one unmasked WebSocket text frame (RFC 6455, 5.2)."""
-    size = len(payload)
-    return (_SHORT[size] if size < 126 else header_of(TEXT, size)) + payload
+    return _head(len(payload)) + payload
 
 
 @cache
@@ -129,9 +129,12 @@ def _begin(event: str) -> bytes:
     return b'42%b,["%b",' % (_SPACE, event.encode())
 
 
+def _head(size: int) -> bytes:
+    return _HEADS[size] if size < len(_HEADS) else header_of(TEXT, size)
+
+
 def _frame(event: str, delivery: Delivery, message: bytes) -> Frame:
-    size = len(message)
-    header = _SHORT[size] if size < 126 else header_of(TEXT, size)
+    header = _head(len(message))
     return Frame(event, delivery, header + message, len(header))
 
 

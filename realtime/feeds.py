@@ -23,7 +23,6 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -61,7 +60,7 @@ log = structlog.get_logger(__name__)
 OnReset = Callable[[str, Position], None]
 OnDelivered = Callable[[str, Frame], None]
 HandOut = Callable[[str, Frame], object]
-_Saying = deque[tuple[Entry, "asyncio.Future[Appended]"]]
+_Saying = list[tuple[Entry, "asyncio.Future[Appended]"]]
 
 
 @dataclass(slots=True)
@@ -89,6 +88,22 @@ class Feed:
     failed_at: float = -math.inf
 
 
+class _Step:
+    """What goes into a log together."""
+
+    __slots__ = ("_feeds", "channel", "saying", "together")
+
+    def __init__(self, feeds: "Feeds", channel: str, saying: _Saying, together: _Saying) -> None:
+        self._feeds: Final = feeds
+        self.channel: Final = channel
+        self.saying: Final = saying
+        self.together: Final = together
+
+    def told(self, told: "list[Appended] | BaseException") -> None:
+        """See `RoomLog.append`."""
+        self._feeds.stepped(self, told)
+
+
 class Feeds:
     """The feeds of one node. `on_reset(channel, position)` is called when members here may have missed something: they go on
     from `position`. `hand_out(channel, frame)` gives an event to the members here: to all who hear the channel, unless somebody
@@ -107,7 +122,6 @@ class Feeds:
         self._doubted: dict[str, None] = {}
         self._wake: Final = asyncio.Event()
         self._saying: Final[dict[str, _Saying]] = {}
-        self._under_way: Final[dict[str, asyncio.Future[list[Appended]]]] = {}  # kept: a loop forgets its tasks
         node.on_finished(self._heard)
         node.on_gap(self.doubt)
 
@@ -126,7 +140,7 @@ class Feeds:
         appended: asyncio.Future[Appended] = loop.create_future()
         saying = self._saying.get(channel)
         if saying is None:
-            saying = self._saying[channel] = deque()
+            saying = self._saying[channel] = []
             loop.call_soon(self._step, channel, saying)
         if len(saying) < SAYING:
             saying.append((Entry(head(message), key), appended))
@@ -137,38 +151,28 @@ class Feeds:
 
     def _step(self, channel: str, saying: _Saying) -> None:
         """Say what waits for this log, as much as goes together. It ends by itself: a log answers in time or is away."""
-        together = [saying.popleft() for _ in range(min(len(saying), SAID_TOGETHER))]
-        told: asyncio.Future[list[Appended]]
+        together = saying[:SAID_TOGETHER]
+        del saying[:SAID_TOGETHER]
+        step = _Step(self, channel, saying, together)
         try:
-            told = self._under_way[channel] = asyncio.ensure_future(
-                self._log.append(channel, [entry for entry, _ in together])
-            )
+            self._log.append(channel, [entry for entry, _ in together], step.told)
         except Exception as fault:  # of ours: whoever waits must not wait for ever
-            told = self._under_way[channel] = asyncio.get_running_loop().create_future()
-            told.set_exception(fault)
-        told.add_done_callback(partial(self._stepped, channel, saying, [appended for _, appended in together]))
+            step.told(fault)
 
-    def _stepped(
-        self,
-        channel: str,
-        saying: _Saying,
-        together: "list[asyncio.Future[Appended]]",
-        told: "asyncio.Future[list[Appended]]",
-    ) -> None:
+    def stepped(self, step: "_Step", told: "list[Appended] | BaseException") -> None:
         """Tell what came of one step, and take the next."""
-        if told.cancelled():
-            self._refuse(together, LogAway("it was given up, and may have been said or not"))
-        elif (fault := told.exception()) is not None:
-            self._refuse(together, fault)
+        together = [appended for _, appended in step.together]
+        if isinstance(told, BaseException):
+            self._refuse(together, told)
         else:
-            for future, appended in zip(together, told.result(), strict=True):
+            for future, appended in zip(together, told, strict=True):
                 self.statistics.appended += not appended.repeated
                 if not future.done():
                     future.set_result(appended)
-        if saying:
-            self._step(channel, saying)
+        if step.saying:
+            self._step(step.channel, step.saying)
         else:
-            del self._saying[channel], self._under_way[channel]
+            del self._saying[step.channel]
 
     def _refuse(self, together: "list[asyncio.Future[Appended]]", fault: BaseException) -> None:
         self.statistics.refused += len(together)
@@ -233,7 +237,7 @@ class Feeds:
         at = await self.known(channel)
         if at is None:
             raise LogAway("nobody here knows yet where this log stands")
-        end = min(before, at.moved(1)) if before.epoch == at.epoch else before
+        end = at.moved(1) if before.after(at) else before
         read = await self._log.back(channel, end, events=events)
         frames = _frames_of(read.messages)
         if frames is None:

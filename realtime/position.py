@@ -9,8 +9,7 @@ Socket.IO event, which is where the JavaScript client looks for it. So whatever 
 same, and whoever knows the position can finish a message of which only the head was made.
 """
 
-from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 EPOCH_DIGITS: Final = 8
 OFFSET_DIGITS: Final = 12
@@ -22,18 +21,29 @@ NOWHERE: Final = f"{'0' * EPOCH_DIGITS}-{'0' * OFFSET_DIGITS}"
 _BETWEEN: Final = b'"},"'
 _END: Final = b'"]'
 TAIL_BYTES: Final = 2 * TEXT_BYTES + len(_BETWEEN) + len(_END)
-_LAST: Final = slice(-TEXT_BYTES - len(_END), -len(_END))
-_MIDDLE: Final = slice(_LAST.start - len(_BETWEEN), _LAST.start)
-_REMEMBERED: Final = 4_096
+_LAST: Final = TEXT_BYTES + len(_END)
+"""Where the second of them begins, counted from the end."""
 _DIGITS: Final = "0123456789"
 _HEX: Final = "0123456789abcdef"
 
 
-class Position(NamedTuple):
+class Position:
     """A place in one room's log. Offset 0 is before the first event."""
 
-    epoch: str
-    offset: int
+    __slots__ = ("epoch", "offset")
+
+    def __init__(self, epoch: str, offset: int) -> None:
+        self.epoch: Final = epoch
+        self.offset: Final = offset
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Position) and self.offset == other.offset and self.epoch == other.epoch
+
+    def __hash__(self) -> int:
+        return hash((self.epoch, self.offset))
+
+    def __repr__(self) -> str:
+        return f"Position({self})"
 
     def __str__(self) -> str:
         return f"{self.epoch}-{self.offset:0{OFFSET_DIGITS}d}"
@@ -51,10 +61,8 @@ class Position(NamedTuple):
         return Position(self.epoch, self.offset + by)
 
 
-@lru_cache(_REMEMBERED)
 def position_of(text: str) -> Position:
-    """A position from its text. Raises `ValueError`. Remembered, because a node reads each one several times within a
-    millisecond: in the answer of the log, and in what the log said."""
+    """A position from its text. Raises `ValueError`."""
     epoch, digits = text[:EPOCH_DIGITS], text[EPOCH_DIGITS + 1 :]
     if len(text) != TEXT_BYTES or text[EPOCH_DIGITS] != "-" or epoch.strip(_HEX) or digits.strip(_DIGITS):
         raise ValueError(f"{text[:80]!r} is no position: 8 hexadecimal digits, a hyphen, 12 digits")
@@ -77,11 +85,11 @@ def position_in(message: bytes) -> Position:
     """The position that a message ends with. Raises `ValueError` when it ends otherwise."""
     _look_at_the_end(message)
     try:
-        return position_of(message[_LAST].decode("ascii"))
+        return position_of(message[-_LAST : -len(_END)].decode("ascii"))
     except UnicodeDecodeError as fault:
         raise ValueError("a message of a room's log ends with its position") from fault
 
 
 def _look_at_the_end(message: bytes) -> None:
-    if message[_MIDDLE] != _BETWEEN or not message.endswith(_END):
+    if message[-_LAST - len(_BETWEEN) : -_LAST] != _BETWEEN or not message.endswith(_END):
         raise ValueError("a message of a room's log ends with its position, as last field and as second argument")

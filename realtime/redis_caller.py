@@ -53,22 +53,15 @@ class RedisCaller:
         self._line: RedisLine | None = None
         self._opening: asyncio.Task[RedisLine] | None = None
         self._closed = False
-        self._asked: deque[Settle] = deque()
+        self._asked: deque[_Asked] = deque()
         self._unsent: list[bytes] = []
         self._loop: Final = asyncio.get_running_loop()
 
     def begin(self, text: str, keys: Sequence[Key], args: Sequence[Word], settle: Settle) -> None:
         """Run a script, and `settle` what comes of it: by its digest, with its text where the server does not know it (yet, or
         any more)."""
-        words = _packed(keys, args)
-
-        def settle_or_teach(reply: object) -> None:
-            if isinstance(reply, ResponseError) and str(reply).startswith("NOSCRIPT"):
-                self._ask(_script(b"EVAL", text.encode(), len(keys) + len(args)) + words, settle)
-            else:
-                settle(reply)
-
-        self._ask(_run(text, len(keys) + len(args)) + words, settle_or_teach)
+        count, words = len(keys) + len(args), _packed(keys, args)
+        self._ask(_run(text, count) + words, _Asked(settle, text, count, words))
 
     async def script(self, text: str, keys: Sequence[Key], args: Sequence[Word]) -> object:
         """`begin`, and wait for it."""
@@ -79,7 +72,7 @@ class RedisCaller:
     async def call(self, *words: bytes) -> object:
         """One command and its answer."""
         answer: asyncio.Future[object] = self._loop.create_future()
-        self._ask(packed(*words), _settler(answer))
+        self._ask(packed(*words), _Asked(_settler(answer)))
         return await answer
 
     def close(self) -> None:
@@ -90,13 +83,13 @@ class RedisCaller:
         if self._line is not None:
             self._line.cut(ConnectionAbortedError(_CLOSED))
 
-    def _ask(self, command: bytes, settle: Settle) -> None:
+    def _ask(self, command: bytes, asked: "_Asked") -> None:
         if self._closed:
-            settle(ConnectionAbortedError(_CLOSED))
+            asked.settle(ConnectionAbortedError(_CLOSED))
         elif len(self._asked) >= MOST:
-            settle(ConnectionError(f"{MOST} commands wait for Redis already"))
+            asked.settle(ConnectionError(f"{MOST} commands wait for Redis already"))
         else:
-            self._asked.append(settle)
+            self._asked.append(asked)
             if self._line is not None:
                 if not self._unsent:
                     self._loop.call_soon(self._send)
@@ -132,8 +125,15 @@ class RedisCaller:
             self._line.cut(ConnectionError("Redis answered what nobody had asked"))
             return
         for reply in replies:
-            # An error that the parser made is not yet one of the library's, which everybody else knows.
-            self._asked.popleft()(ResponseError(str(reply)) if isinstance(reply, Exception) else reply)
+            asked = self._asked.popleft()
+            if not isinstance(reply, Exception):
+                asked.settle(reply)
+            elif asked.text and str(reply).startswith("NOSCRIPT"):
+                taught = _script(b"EVAL", asked.text.encode(), asked.count) + asked.words
+                self._ask(taught, _Asked(asked.settle))
+            else:
+                # An error that the parser made is not yet one of the library's, which everybody else knows.
+                asked.settle(ResponseError(str(reply)))
 
     def _lost(self, lost: "asyncio.Future[Exception]") -> None:
         self._line = None
@@ -142,8 +142,20 @@ class RedisCaller:
     def _fail(self, why: str) -> None:
         asked, self._asked = self._asked, deque()
         self._unsent.clear()
-        for settle in asked:
-            settle(ConnectionResetError(why))
+        for each in asked:
+            each.settle(ConnectionResetError(why))
+
+
+class _Asked:
+    """A command under way. A script is known by its `text`, and goes again with that where the server does not know it."""
+
+    __slots__ = ("count", "settle", "text", "words")
+
+    def __init__(self, settle: Settle, text: str = "", count: int = 0, words: bytes = b"") -> None:
+        self.settle: Final = settle
+        self.text: Final = text
+        self.count: Final = count
+        self.words: Final = words
 
 
 def _packed(keys: Sequence[Key], args: Sequence[Word]) -> bytes:

@@ -5,20 +5,18 @@ Scripts are what a room says, and may be many at once. Commands of the library's
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from realtime.redis_address import TROUBLE
-from realtime.redis_caller import Key, Word
+from realtime.redis_caller import Word
 from realtime.redis_servers import RedisServers
 from realtime.room_log import LogAway
 
 AT_ONCE: Final = 8
 """Commands of the library under way at once: half of what a client has connections for. Full means: wait, for `WAIT_S`."""
 WAIT_S: Final = 1.0
-
-_Told = TypeVar("_Told")
 
 
 class RedisCommands:
@@ -34,32 +32,7 @@ class RedisCommands:
         try:
             return await self.servers.script(channel, script, names, args)
         except TROUBLE as trouble:
-            raise _away(trouble) from trouble
-
-    def begin(
-        self,
-        channel: str,
-        script: str,
-        names: Sequence[Key],
-        args: Sequence[Word],
-        answer: "asyncio.Future[_Told]",
-        read: Callable[[Any], _Told],
-    ) -> None:
-        """`run` without waiting and without a task, with the whole names of the keys: `answer` gets what `read` makes of Redis's
-        answer, or `LogAway`."""
-
-        def settle(reply: object) -> None:
-            if answer.done():
-                return
-            if isinstance(reply, BaseException):
-                answer.set_exception(_away(reply) if isinstance(reply, TROUBLE) else reply)
-                return
-            try:
-                answer.set_result(read(reply))
-            except Exception as fault:
-                answer.set_exception(fault)
-
-        self.servers.begin(channel, script, names, args, settle)
+            raise away(trouble) from trouble
 
     async def answered(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """The answer to one command or pipeline of the library's client."""
@@ -71,7 +44,7 @@ class RedisCommands:
         try:
             return await call()
         except TROUBLE as trouble:
-            raise _away(trouble) from trouble
+            raise away(trouble) from trouble
         finally:
             self._places.release()
 
@@ -84,5 +57,6 @@ class RedisCommands:
         return list(found.values())
 
 
-def _away(trouble: BaseException) -> LogAway:
+def away(trouble: BaseException) -> LogAway:
+    """Trouble with Redis, for whoever knows only of logs."""
     return LogAway(f"Redis did not answer as it should: {trouble}")

@@ -11,16 +11,16 @@ that begins anew (`meta` was lost and the stream was not) deletes the orphan fir
 A position in a log that is not there cannot be compared, so asking for the end of a log begins it.
 """
 
-import asyncio
 from collections.abc import Collection, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from redis.asyncio import Redis
 
 from realtime.position import Position, position_of
-from realtime.redis_caller import Fixed
-from realtime.redis_commands import RedisCommands
+from realtime.redis_address import TROUBLE
+from realtime.redis_caller import Fixed, Key, Word
+from realtime.redis_commands import RedisCommands, away
 from realtime.room_log import (
     KEEP_EVENTS,
     KEEP_KEY_S,
@@ -32,6 +32,7 @@ from realtime.room_log import (
     Back,
     Entry,
     Since,
+    Told,
     new_epoch,
 )
 
@@ -159,30 +160,16 @@ class RedisRoomLog:
         self._redis: Final = commands
         self._names: Final = lru_cache(NAMES_REMEMBERED)(self._names_of)
         self._word: Final = Fixed(commands.servers.publish_word.decode())
-        self._keep_events: Final = Fixed(f"{keep_events}")
-        self._keep_ms: Final = Fixed(f"{_ms(keep_s)}")
+        self._keeps: Final = (Fixed(f"{keep_events}"), Fixed(f"{_ms(keep_s)}"), _KEEP_META_MS, _KEEP_KEY_MS)
 
-    def append(self, channel: str, entries: Sequence[Entry]) -> "asyncio.Future[list[Appended]]":
-        appended: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+    def append(self, channel: str, entries: Sequence[Entry], told: Told) -> None:
         name, meta, log, once = self._names(channel)
-        self._redis.begin(
-            channel,
-            _APPEND,
-            (meta, log, *[once + entry.key.encode() for entry in entries]),
-            (
-                name,
-                self._word,
-                new_epoch().encode(),
-                self._keep_events,
-                self._keep_ms,
-                _KEEP_META_MS,
-                _KEEP_KEY_MS,
-                *[entry.head for entry in entries],
-            ),
-            appended,
-            _appended,
-        )
-        return appended
+        keys: list[Key] = [meta, log]
+        args: list[Word] = [name, self._word, new_epoch(), *self._keeps]
+        for entry in entries:
+            keys.append(once + entry.key.encode())
+            args.append(entry.head)
+        self._redis.servers.begin(channel, _APPEND, keys, args, _Append(told).settle)
 
     async def since(
         self, channel: str, position: Position, *, events: int = READ_EVENTS, size: int = READ_BYTES
@@ -232,11 +219,31 @@ class RedisRoomLog:
         return Position(epoch.decode(), int(offset))
 
 
-def _appended(told: list[Any]) -> list[Appended]:
-    """What `_APPEND` answers: for each entry its position, and whether it stood there before."""
+class _Append:
+    """Waits for what came of `_APPEND`."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self, told: Told) -> None:
+        self._told: Final = told
+
+    def settle(self, answer: object) -> None:
+        """See `Settle`."""
+        told: list[Appended] | BaseException
+        if isinstance(answer, BaseException):
+            told = away(answer) if isinstance(answer, TROUBLE) else answer
+        else:
+            try:
+                told = _appended(cast(list[Any], answer))
+            except Exception as fault:  # what answers is not our script
+                told = fault
+        self._told(told)
+
+
+def _appended(answer: list[Any]) -> list[Appended]:
+    """For each entry its position, and whether it stood there before."""
     return [
-        Appended(position_of(position.decode()), repeated=bool(repeated))
-        for position, repeated in zip(told[::2], told[1::2], strict=True)
+        Appended(position_of(answer[at].decode()), repeated=bool(answer[at + 1])) for at in range(0, len(answer), 2)
     ]
 
 

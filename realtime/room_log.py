@@ -18,10 +18,9 @@ The log does not look into messages, but for their end: see realtime/position.py
 `MemoryRoomLog` is the real thing for one process: same promises, gone with the process.
 """
 
-import asyncio
 import random
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, Protocol
@@ -81,12 +80,17 @@ class Back:
     messages: tuple[bytes, ...]
 
 
-class RoomLog(Protocol):
-    """See the module: the promises are the interface. Everything raises `LogAway`."""
+Told = Callable[["list[Appended] | BaseException"], None]
+"""Takes what came of an `append`: where each entry stands, or what went wrong (`LogAway`, unless it is a fault of ours). Must not
+raise."""
 
-    def append(self, channel: str, entries: Sequence[Entry]) -> Awaitable[list[Appended]]:
-        """Store each entry with its position behind it, and say it on the channel: all of them, or none. A log that needs no task
-        for that gives a future."""
+
+class RoomLog(Protocol):
+    """See the module: the promises are the interface. What waits raises `LogAway`."""
+
+    def append(self, channel: str, entries: Sequence[Entry], told: Told) -> None:
+        """Store each entry with its position behind it, and say it on the channel: all of them, or none. Does not wait: `told` is
+        called once, in this call or later."""
         ...
 
     async def since(
@@ -138,12 +142,10 @@ class MemoryRoomLog:
         self._logs: dict[str, _Log] = {}
         self._keys: OrderedDict[tuple[str, str], tuple[float, Position]] = OrderedDict()
 
-    def append(self, channel: str, entries: Sequence[Entry]) -> Awaitable[list[Appended]]:
+    def append(self, channel: str, entries: Sequence[Entry], told: Told) -> None:
         now = self._clock.monotonic()
         self._forget_keys(now)
-        appended: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
-        appended.set_result([self._append(channel, entry, now) for entry in entries])
-        return appended
+        told([self._append(channel, entry, now) for entry in entries])
 
     def _append(self, channel: str, entry: Entry, now: float) -> Appended:
         if (found := self._keys.get((channel, entry.key))) is not None:

@@ -14,6 +14,7 @@ from realtime.redis_room_log import RedisRoomLog
 from realtime.redis_servers import RedisServers
 from realtime.room_log import Appended, Entry, LogAway, MemoryRoomLog, RoomLog
 from services.kernel.clock import ManualClock
+from tests.realtime import build
 from tests.support.redis_server import RedisServer, open_redis
 from tests.support.server import free_port
 from tests.support.system_parts import require
@@ -40,8 +41,12 @@ class Subject:
 
     async def say(self, key: str, channel: str | None = None) -> Appended:
         """Append one event."""
-        (appended,) = await self.log.append(channel or self.channel, [Entry(HEAD, key)])
+        (appended,) = await self.append_all([Entry(HEAD, key)], channel)
         return appended
+
+    async def append_all(self, entries: list[Entry], channel: str | None = None) -> list[Appended]:
+        """Append these in one step."""
+        return await build.appended(self.log, channel or self.channel, entries)
 
     async def top(self) -> Position:
         return (await self.log.tops((self.channel,)))[self.channel]
@@ -149,7 +154,7 @@ async def test_several_in_one_step_are_stored_and_said_in_their_order_each_key_o
     before = await subject.append()
     heads = [HEAD.replace(b"up", b"%d" % number) for number in range(4)]
     keys = ["a", "b", "a", "c"]
-    told = await subject.log.append(subject.channel, [Entry(head, key) for head, key in zip(heads, keys, strict=True)])
+    told = await subject.append_all([Entry(head, key) for head, key in zip(heads, keys, strict=True)])
     assert [(one.position.offset, one.repeated) for one in told] == [(2, False), (3, False), (2, True), (4, False)]
     read = await subject.log.since(subject.channel, before)
     assert read.messages == tuple(heads[index] + tail(told[index].position) for index in (0, 1, 3))

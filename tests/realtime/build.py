@@ -1,6 +1,8 @@
 """Connections, frames and nodes in three words."""
 
+import asyncio
 import uuid
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -13,6 +15,7 @@ from realtime.hub import Hub
 from realtime.mailbox import Mailbox
 from realtime.node import Node
 from realtime.position import NOWHERE
+from realtime.room_log import Appended, Entry, LogAway, RoomLog, Told
 from realtime.turn import NO_SLOT, Turn
 from realtime.wire import (
     NAMESPACE,
@@ -117,3 +120,22 @@ def texts(mailbox: Mailbox) -> list[str]:
 
 def node(name: str, bus: MemoryBus, clock: ManualClock | None = None) -> Node:
     return Node(name, Hub(), InMemoryBroker(bus), clock or ManualClock())
+
+
+async def appended(log: RoomLog, channel: str, entries: list[Entry]) -> list[Appended]:
+    """Append these in one step, and wait for what comes of it."""
+    came: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+
+    def told(what: list[Appended] | BaseException) -> None:
+        if isinstance(what, BaseException):
+            came.set_exception(what)
+        else:
+            came.set_result(what)
+
+    log.append(channel, entries, told)
+    return await came
+
+
+def stores_nothing(_channel: str, _entries: Sequence[Entry], told: Told) -> None:
+    """The `append` of a log that is full, or gone."""
+    told(LogAway("OOM"))

@@ -13,7 +13,7 @@ from realtime.feeds import CHECK_EVERY_S, HELD_MESSAGES, SAID_TOGETHER, SAYING, 
 from realtime.node import Node
 from realtime.parcel import encode_frame
 from realtime.position import NOWHERE, TAIL_BYTES, Position
-from realtime.room_log import Appended, Entry, LogAway, MemoryRoomLog, Since
+from realtime.room_log import Appended, Entry, LogAway, MemoryRoomLog, Since, Told
 from realtime.wire import Cue
 from services.kernel.clock import ManualClock
 from tests.realtime import build
@@ -39,11 +39,16 @@ class Log(MemoryRoomLog):
         if not self.losing:
             self.carry(channel, data)
 
-    async def append(self, channel: str, entries: Sequence[Entry]) -> list[Appended]:
-        self._here()
+    def append(self, channel: str, entries: Sequence[Entry], told: Told) -> None:
+        if self.away:
+            told(LogAway("away"))
+            return
         self.steps.append(len(entries))
+        self.under_way = asyncio.create_task(self._append_behind_the_door(channel, entries, told))
+
+    async def _append_behind_the_door(self, channel: str, entries: Sequence[Entry], told: Told) -> None:
         await self.door.wait()
-        return await super().append(channel, entries)
+        super().append(channel, entries, told)
 
     async def since(self, channel: str, position: Position, *, events: int = 300, size: int = 256 * 1024) -> Since:
         self._here()

@@ -21,6 +21,7 @@ from services.kernel.ids import AccountId, ChallengeId
 from services.limits.limits import Limits
 from services.limits.table import LIMITS
 from services.privacy.erasure import REST_MS
+from tests.realtime import build
 from tests.support.redis_server import open_redis
 
 ADA: Final = AccountId(uuid.UUID(int=2**100 + 7))
@@ -53,7 +54,7 @@ async def fill(servers: RedisServers) -> None:
     """A chat line, somebody in a room, a place in a table, limits that were counted, and where they log in from."""
     commands = RedisCommands(servers)
     line = f'42["chat.said",{{"name":"{NAME}","account_id":"{ADA}","text":"{SAID}","position":"'
-    await RedisRoomLog(commands).append(ROOM, [Entry(line.encode(), "key-1")])
+    await build.appended(RedisRoomLog(commands), ROOM, [Entry(line.encode(), "key-1")])
     for whole in (False, True):
         await RedisRegister(servers).exchange(
             [Report(ROOM, "node", came=() if whole else (ADA,), here=(ADA,), whole=whole)]

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from realtime.connection import Connection
-from realtime.room_log import LogAway
 from realtime.wire import ClockView, RoomJoin
 from rooms.room import clock_views
 from services.classes.class_clock import ClassClock, Extend, Pause, Resume, Skip, Start, class_ms_at
@@ -27,6 +26,7 @@ from services.kernel.problems import (
     NotFound,
     Problem,
 )
+from tests.realtime import build
 from tests.rooms.conftest import TestNode, World, events
 from tests.services.classes.scripts import script
 from tests.support.notified import PlainWords
@@ -223,11 +223,8 @@ async def test_what_could_not_be_said_is_done_all_the_same_and_a_worker_says_it(
     await there.join(ada, live.code)
     await world.advance(0)
 
-    async def full(*_: object) -> None:
-        raise LogAway("OOM")
-
     with monkeypatch.context() as away:
-        away.setattr(world.log, "append", full)
+        away.setattr(world.log, "append", build.stores_nothing)
         timeline = await here.timelines.control(mia, live.id, Start(), None)
     await world.advance(0)
     assert (timeline.n, told(ada)) == (2, [])
@@ -248,11 +245,8 @@ async def test_a_change_that_was_lost_with_the_log_is_read_from_the_database_and
     await there.join(ada, live.code)
     await world.advance(0)
 
-    async def swallowed(_channel: str, entries: list[Any]) -> None:
-        raise LogAway("the server is gone, and all that it had")
-
     with monkeypatch.context() as away:
-        away.setattr(world.log, "append", swallowed)
+        away.setattr(world.log, "append", build.stores_nothing)
         await here.timelines.control(mia, live.id, Start(), None)
     await here.die()
     world.log.forget()

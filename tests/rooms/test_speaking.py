@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from realtime.room_log import LogAway
 from realtime.wire import ChatSend, CueSend
 from services.kernel.problems import BadShape, ChatPaused, ClassOver, Forbidden, NotInRoom, RateLimited, Unavailable
+from tests.realtime import build
 from tests.rooms.conftest import World, events
 
 
@@ -118,10 +118,7 @@ async def test_what_is_under_way_counts_before_it_comes_out_of_the_log(
         await node.speaking.chat(ada, ChatSend(class_id=live.id, text="hello"))
     room.pace.waiting = 0
 
-    async def full(*_: object) -> None:
-        raise LogAway("OOM")
-
-    monkeypatch.setattr(world.log, "append", full)
+    monkeypatch.setattr(world.log, "append", build.stores_nothing)
     with pytest.raises(Unavailable):
         await node.speaking.chat(ada, ChatSend(class_id=live.id, text="hello"))
     assert room.pace.waiting == 0
@@ -145,10 +142,7 @@ async def test_what_could_not_be_stored_is_told_to_whoever_said_it_and_to_nobody
     ada = node.connect(await world.person("Ada"))
     await node.join(ada, live.code)
 
-    async def full(*_: object) -> None:
-        raise LogAway("OOM")
-
-    monkeypatch.setattr(world.log, "append", full)
+    monkeypatch.setattr(world.log, "append", build.stores_nothing)
     with pytest.raises(Unavailable) as refused:
         await node.speaking.chat(ada, ChatSend(class_id=live.id, text="hello", key="k"))
     await world.advance(0)
