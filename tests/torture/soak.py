@@ -304,8 +304,8 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def usual_slope(points: Sequence[tuple[float, float]]) -> float:
-    """The median of the slopes between any two points (Theil-Sen): one step in an else level curve, which tilts the line of least
-    squares, leaves it level. 0 for fewer than two different places."""
+    """The median of the slopes between any two points (Theil-Sen): one step in an else level curve tilts it less than the line of
+    least squares, and not at all where the rest is quite level. 0 for fewer than two different places."""
     slopes = [(y1 - y0) / (x1 - x0) for (x0, y0), (x1, y1) in itertools.combinations(points, 2) if x0 != x1]
     return statistics.median(slopes) if slopes else 0.0
 

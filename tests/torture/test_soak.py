@@ -1,12 +1,14 @@
 """Twenty seconds of the soak: long enough to see that nobody well-behaved notices, too short to judge a slope."""
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
 from gateway.sockets.engine.ring import open_ring
 from tests.torture.process import open_process
-from tests.torture.soak import OUT, Report, slope, soak, told, usual_slope
-from tests.torture.soak_page import page, picture
+from tests.torture.soak import OUT, Report, Sample, slope, soak, told, usual_slope
+from tests.torture.soak_page import lows, page, picture
 
 
 async def test_mixed_abuse_leaves_the_neighbours_alone_and_nothing_behind() -> None:
@@ -43,3 +45,17 @@ def test_one_step_tilts_the_line_but_not_what_is_usual_and_a_leak_tilts_both() -
     assert slope(step) > 5
     assert usual_slope(step) == 0
     assert usual_slope(leak) == pytest.approx(3.0, rel=0.1)
+
+
+def test_the_lowest_values_show_a_leak_in_every_part_and_a_step_in_one() -> None:
+    def curve(kb: Callable[[int], int]) -> list[Sample]:
+        return [
+            Sample(t=float(s), rss_kb=kb(s) + s % 7 * 100, fds=1, tasks=1, links=1, connections=1, log_lines=0)
+            for s in range(1_800)
+        ]
+
+    assert lows(curve(lambda s: 102_400)) == [100.0] * 5
+    assert lows(curve(lambda s: 102_400 if s < 1_100 else 103_424)) == [100.0, 100.0, 100.0, 101.0, 101.0]
+    assert lows(curve(lambda s: 102_400 if s > 100 else 50_000)) == [100.0] * 5, "it is filling"
+    leak = lows(curve(lambda s: 102_400 + s))
+    assert leak == sorted(set(leak))
