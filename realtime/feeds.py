@@ -162,6 +162,8 @@ class Feeds:
     def stepped(self, step: "_Step", told: "list[Appended] | BaseException") -> None:
         """Tell what came of one step, and take the next."""
         together = [appended for _, appended in step.together]
+        if not isinstance(told, BaseException) and len(told) != len(together):
+            told = ValueError(f"the log told where {len(told)} entries stand, and was given {len(together)}")
         if isinstance(told, BaseException):
             self._refuse(together, told)
         else:

@@ -453,6 +453,23 @@ async def test_a_log_with_a_fault_of_ours_leaves_nobody_waiting(monkeypatch: pyt
         assert (await begin(here, "there")).position.offset == 1
 
 
+async def test_a_log_that_tells_of_fewer_than_it_was_given_leaves_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running(Installation()) as here:
+
+        def short(_channel: str, entries: Sequence[Entry], told: Told) -> None:
+            told([Appended(Position("0f3a9c41", 1))] * (len(entries) - 1))
+
+        with monkeypatch.context() as fault:
+            fault.setattr(here.log, "append", short)
+            begun = [begin(here, "one"), begin(here, "two")]
+            async with asyncio.timeout(5):
+                came = await asyncio.gather(*begun, return_exceptions=True)
+        assert [type(each) for each in came] == [ValueError] * 2
+        assert (await begin(here, "there")).position.offset == 1
+
+
 async def test_who_no_longer_waits_is_said_all_the_same() -> None:
     async with running(Installation()) as here:
         here.log.door.clear()
