@@ -141,6 +141,8 @@ class Room:
         self.muted: dict[AccountId, Mute] = {}
         self.taken_down: set[str] = set()
         self.idle_since: float | None = None
+        self.to_name: Final[dict[AccountId, float]] = {}
+        """Who came before anything was known of them here, and until when (monotonic) they are waited for."""
         self.feeds = 0
         self._node = node
         self.tape: Tape | None = None

@@ -76,6 +76,8 @@ from services.limits.limits import Limits
 
 WHOLE_SHARE_EVERY_S: Final = 5.0
 """How long a lost share can go unhealed."""
+NAME_WITHIN_S: Final = 2 * WHOLE_SHARE_EVERY_S
+"""How long somebody who came is waited for, to be named."""
 SHARE_AHEAD: Final = 0.25
 """So much of a beat before the boards the shares go out: 42 ms at 6 Hz, in which they are on the other nodes also when these are
 busy. Chosen by feeling; what misses its board is on the next one."""
@@ -607,6 +609,8 @@ class Rooms:
         for room in list(self._rooms.values()):
             room.forget_silent_nodes(self.node.gone)
             self._tell(room, now_ms)
+            if room.to_name:
+                self._name_late(room, now)
             yield
             if steps_due:
                 self._tell_steps(room, now_ms)
@@ -684,8 +688,12 @@ class Rooms:
         room = self.of_channel(channel)
         if room is None:
             return
-        # Who is not known here yet may be somebody who is not to be named.
+        # Who is not known here yet may be somebody who is not to be named: the share of their node will tell.
         joined = tuple(account_id for account_id in news.joined if room.named(account_id))
+        until = self._clock.monotonic() + NAME_WITHIN_S
+        room.to_name.update({each: until for each in news.joined if room.board.member(each) is None})
+        for account_id in news.left:
+            room.to_name.pop(account_id, None)
         left = tuple(account_id for account_id in news.left if room.named(account_id))
         event = RoomPresence(class_id=room.live.id, count=news.count, joined=joined, left=left, position=NOWHERE)
         key = f"presence:{secrets.token_hex(8)}"
@@ -693,6 +701,18 @@ class Rooms:
             await self.say(room.live.id, "room.presence", event, key=key)
         except Unavailable:
             await self.say(room.live.id, "room.presence", event, key=key)
+
+    def _name_late(self, room: Room, now: float) -> None:
+        """Name those who came and were not known here when it was told how many are there."""
+        known = [account_id for account_id in room.to_name if room.board.member(account_id) is not None]
+        joined = tuple(account_id for account_id in known if room.named(account_id))
+        for account_id in [*known, *(each for each, until in room.to_name.items() if until < now)]:
+            room.to_name.pop(account_id, None)
+        if joined:
+            count = self._presence.tell_count(room.channel)
+            event = RoomPresence(class_id=room.live.id, count=count, joined=joined, left=(), position=NOWHERE)
+            said = self.say(room.live.id, "room.presence", event, key=f"presence:{secrets.token_hex(8)}")
+            said.add_done_callback(_names_may_be_lost)
 
     # -- from other nodes -----------------------------------------------------------------------------------------
 
@@ -736,6 +756,12 @@ def until_beat(wall_s: float, beat_s: float) -> float:
 def ended_view(live: LiveClass) -> ClassEndedView:
     """A class that is over, for the room's log."""
     return ClassEndedView(**msgspec.structs.asdict(view_of(live)), position=NOWHERE)
+
+
+def _names_may_be_lost(said: "asyncio.Future[Said]") -> None:
+    """The log may be away: the number counts, names are for saying so."""
+    if not said.cancelled() and (problem := said.exception()) is not None:
+        log.warning("rooms.names_not_said", trouble=str(problem))
 
 
 async def _nobody_notes(connection: Connection, class_id: ClassId, request: RoomJoin) -> None:

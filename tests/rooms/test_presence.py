@@ -8,6 +8,7 @@ import msgspec
 from realtime.connection import Connection
 from realtime.wire import RoomPresence
 from services.classes.live_class import LiveClass
+from services.classes.showing import Showing
 from services.kernel.ids import AccountId
 from services.training.sample import Sample
 from tests.rooms.conftest import TestNode, World, events
@@ -101,6 +102,28 @@ async def test_who_comes_and_goes_is_told_to_everybody_on_every_node_once(world:
     await here.pass_time(4)
     for watching in here.watching[1:]:
         assert told(watching) == [(3, (), (ada.account_id,))]
+
+
+async def test_who_came_before_their_share_is_named_as_soon_as_they_are_known(world: World) -> None:
+    here = await evening(world, 2)
+    one, two = here.nodes
+    eve, ada, shy = [await world.person(name) for name in ("Eve", "Ada", "Shy")]
+    await one.join(one.connect(eve), here.live.code)
+    await world.advance(0.1)
+    await two.join(two.connect(ada), here.live.code)
+    await two.join(two.connect(shy), here.live.code)
+    await two.rooms.shown(here.live.id, shy.account_id, Showing("hidden", revision=1))
+    news: list[Told] = []
+    for _ in range(10):  # time goes by without a beat: no share of the second node arrives
+        await world.advance(0.1)
+        news += told(here.watching[0])
+    assert news == [(5, (eve.account_id,), ())], "it fell to the first node to tell it"
+    await here.pass_time(1)
+    assert told(here.watching[0]) == told(here.watching[1])[1:] == [(5, (ada.account_id,), ())]
+    await here.pass_time(15)
+    room = one.rooms.get(here.live.id)
+    assert room is not None
+    assert (told(here.watching[0]), room.to_name) == ([], {}), "who hides is not waited for for ever"
 
 
 async def test_a_second_device_and_a_display_are_nobody_new(world: World) -> None:
