@@ -48,8 +48,6 @@ MODULES: Final = (
     "realtime.redis_line",
     "realtime.redis_listener",
     "realtime.redis_speaker",
-    "realtime.redis_shard",
-    "realtime.redis_broker",
     "realtime.parcel",
     "realtime.position",
     "realtime.watchdog",

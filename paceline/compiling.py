@@ -53,6 +53,9 @@ def _in_coroutine(node: ast.AsyncFunctionDef) -> str | None:
     ends = [end for part in ast.walk(node) if isinstance(part, ast.Try) for end in part.finalbody]
     if any(isinstance(each, ast.Name) and each.id in own for end in ends for each in ast.walk(end)):
         return "loses local variables that a `finally` uses behind an await: keep them in attributes"
+    held = [part for each in ast.walk(node) if isinstance(each, ast.Try) for part in (*each.handlers, *each.finalbody)]
+    if any(isinstance(each, ast.Await | ast.AsyncWith | ast.AsyncFor) for part in held for each in ast.walk(part)):
+        return "shows whoever runs meanwhile the exception that is being handled here: wait behind the `try`"
     return None
 
 

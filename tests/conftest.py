@@ -6,7 +6,8 @@ Warnings are errors (pyproject.toml), which also catches coroutines nobody await
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
 import pytest
@@ -64,6 +65,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             item.fixturenames.insert(0, "nothing_left_running")
+
+
+@pytest.fixture(autouse=True)
+def nothing_still_handled() -> Iterator[None]:
+    """Fails the test behind which an exception stays the one that is being handled, as what is compiled could leave it."""
+    yield
+    assert sys.exc_info()[1] is None
 
 
 @pytest.fixture

@@ -160,6 +160,10 @@ def test_the_finder_finds_what_is_in_its_folder_and_leaves_the_rest_to_others(tm
             "async def run():\n    ring = make()\n    try:\n        await watch()\n    finally:\n        ring.close()",
             "run: mypyc loses local variables that a `finally` uses behind an await",
         ),
+        (
+            "async def run():\n    try:\n        work()\n    except OSError:\n        await rest()",
+            "run: mypyc shows whoever runs meanwhile the exception that is being handled here",
+        ),
     ],
 )
 def test_what_would_not_be_the_same_is_refused(text: str, why: str) -> None:
