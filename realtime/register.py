@@ -31,6 +31,9 @@ from typing import Final, Protocol
 
 from services.kernel.ids import AccountId
 
+NAMED_AT_ONCE: Final = 100
+"""People whom one announcement names; of more only the number is told."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -41,7 +44,7 @@ class Terms:
     grace_ms: int = 10_000
     news_ms: int = 300
     settle_ms: int = 5_000
-    names: int = 100
+    names: int = NAMED_AT_ONCE
     kept_ms: int = 300_000
 
 

@@ -29,7 +29,7 @@ from realtime.node import Node
 from realtime.peer import MemberShown, RoomClosed, Share, WholeWanted
 from realtime.position import NOWHERE, Position, position_of
 from realtime.presence import Presence
-from realtime.register import MemoryRegister, News
+from realtime.register import NAMED_AT_ONCE, MemoryRegister, News
 from realtime.room_log import Appended, LogAway
 from realtime.wire import (
     BoardFilter,
@@ -703,12 +703,12 @@ class Rooms:
             await self.say(room.live.id, "room.presence", event, key=key)
 
     def _name_late(self, room: Room, now: float) -> None:
-        """Name those who came and were not known here when it was told how many are there."""
-        known = [account_id for account_id in room.to_name if room.board.member(account_id) is not None]
-        joined = tuple(account_id for account_id in known if room.named(account_id))
+        """Name those who came and were not known here when it was told how many are there, and who are there still."""
+        known = {each: member for each in room.to_name if (member := room.board.member(each)) is not None}
+        joined = tuple(each for each, member in known.items() if member.present and room.named(each))
         for account_id in [*known, *(each for each, until in room.to_name.items() if until < now)]:
             room.to_name.pop(account_id, None)
-        if joined:
+        if 0 < len(joined) <= NAMED_AT_ONCE:
             count = self._presence.tell_count(room.channel)
             event = RoomPresence(class_id=room.live.id, count=count, joined=joined, left=(), position=NOWHERE)
             said = self.say(room.live.id, "room.presence", event, key=f"presence:{secrets.token_hex(8)}")

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
+import pytest
 
 from realtime.connection import Connection
 from realtime.wire import RoomPresence
+from rooms import rooms
 from services.classes.live_class import LiveClass
 from services.classes.showing import Showing
 from services.kernel.ids import AccountId
@@ -107,23 +109,45 @@ async def test_who_comes_and_goes_is_told_to_everybody_on_every_node_once(world:
 async def test_who_came_before_their_share_is_named_as_soon_as_they_are_known(world: World) -> None:
     here = await evening(world, 2)
     one, two = here.nodes
-    eve, ada, shy = [await world.person(name) for name in ("Eve", "Ada", "Shy")]
+    eve, ada, shy, bob = [await world.person(name) for name in ("Eve", "Ada", "Shy", "Bob")]
     await one.join(one.connect(eve), here.live.code)
     await world.advance(0.1)
     await two.join(two.connect(ada), here.live.code)
     await two.join(two.connect(shy), here.live.code)
     await two.rooms.shown(here.live.id, shy.account_id, Showing("hidden", revision=1))
+    gone = two.connect(bob)
+    await two.join(gone, here.live.code)
     news: list[Told] = []
     for _ in range(10):  # time goes by without a beat: no share of the second node arrives
         await world.advance(0.1)
         news += told(here.watching[0])
-    assert news == [(5, (eve.account_id,), ())], "it fell to the first node to tell it"
+    assert news == [(6, (eve.account_id,), ())], "it fell to the first node to tell it"
+    two.rooms.leave(gone, here.live.id)
     await here.pass_time(1)
-    assert told(here.watching[0]) == told(here.watching[1])[1:] == [(5, (ada.account_id,), ())]
+    assert told(here.watching[0]) == told(here.watching[1])[1:] == [(6, (ada.account_id,), ())]
     await here.pass_time(15)
     room = one.rooms.get(here.live.id)
     assert room is not None
-    assert (told(here.watching[0]), room.to_name) == ([], {}), "who hides is not waited for for ever"
+    assert told(here.watching[0]) == [(5, (), (bob.account_id,))], "who had left is not told to have come"
+    assert room.to_name == {}, "who hides is not waited for for ever"
+
+
+async def test_more_than_an_announcement_names_are_not_named_late_either(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "NAMED_AT_ONCE", 1)
+    here = await evening(world, 2)
+    one, two = here.nodes
+    await one.join(one.connect(await world.person("Eve")), here.live.code)
+    await world.advance(0.1)
+    for name in ("Ada", "Bob"):
+        await two.join(two.connect(await world.person(name)), here.live.code)
+    for _ in range(10):
+        await world.advance(0.1)
+    (first,) = told(here.watching[0])
+    assert (first.people, len(first.joined)) == (5, 1)
+    await here.pass_time(1)
+    assert told(here.watching[0]) == []
 
 
 async def test_a_second_device_and_a_display_are_nobody_new(world: World) -> None:
