@@ -24,10 +24,6 @@ class SlotLost(ConnectionError):  # noqa: N818 - news of the cluster, not an err
     """The server has ended subscriptions, because their slot is another's now."""
 
 
-class Deaf(ConnectionError):  # noqa: N818 - a state of the subscriber, not an error of a caller
-    """Probes are accepted and not heard."""
-
-
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where a Redis server answers and how to introduce oneself. `path` is a unix socket and then stands for host and port."""

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import structlog
 
 from realtime.broker import Message
-from realtime.redis_address import Address, Deaf
+from realtime.redis_address import Address
 from realtime.redis_listener import RedisListener, Words
 from realtime.redis_speaker import RedisSpeaker
 from realtime.sparingly import Sparingly
@@ -52,6 +52,10 @@ class Owner(Protocol):
     def lost(self, shard: "RedisShard", error: Exception) -> None:
         """The shard is away, or does not serve a channel that is asked of it."""
         ...
+
+
+class Deaf(ConnectionError):  # noqa: N818 - a state of the subscriber, not an error of a caller
+    """Probes are accepted and not heard."""
 
 
 @dataclass(frozen=True, slots=True)
