@@ -79,7 +79,10 @@ def tasks_here(*, asked_by_a_task: bool = True) -> dict[str, int]:
 
 
 def _what(task: "asyncio.Task[object]") -> str:
-    return getattr(task.get_coro(), "__qualname__", repr(task))
+    """A compiled coroutine has no name, but a class of its own. Never `repr(task)`: it tells what the task waits for, and whether
+    that is just done."""
+    coroutine = task.get_coro()
+    return getattr(coroutine, "__qualname__", type(coroutine).__qualname__)
 
 
 def objects_of(*packages: str) -> dict[str, int]:

@@ -2,8 +2,9 @@
 worth nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -105,6 +106,40 @@ async def test_tasks_descriptors_and_objects_of_this_process_are_counted() -> No
     gate.set()
     await waiting
     del raw
+
+
+class Compiled(Coroutine[Any, None, None]):
+    """A coroutine as a compiler makes them: with a class of its own, and without a name."""
+
+    def __init__(self, awaited: Coroutine[Any, None, None]) -> None:
+        self._awaited = awaited
+
+    def __await__(self) -> Any:
+        return self._awaited.__await__()
+
+    def send(self, value: None) -> Any:
+        return self._awaited.send(value)
+
+    def throw(self, *what: Any) -> Any:
+        return self._awaited.throw(*what)
+
+    def close(self) -> None:
+        self._awaited.close()
+
+
+async def test_a_compiled_task_is_counted_by_its_class_whether_what_it_waits_for_is_done_or_not() -> None:
+    gate = asyncio.get_running_loop().create_future()
+
+    async def wait() -> None:
+        await gate
+
+    waiting = asyncio.create_task(Compiled(wait()))
+    await asyncio.sleep(0)
+    before = tasks_here()
+    gate.set_result(None)  # it goes on with the next turn only
+    assert tasks_here() == before
+    assert before["Compiled"] == 1
+    await waiting
 
 
 @pytest.mark.parametrize(

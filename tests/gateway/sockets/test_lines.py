@@ -5,7 +5,6 @@ import contextlib
 import gc
 import json
 import socket
-from collections import Counter
 from typing import Any
 
 import aiohttp
@@ -21,6 +20,7 @@ from realtime.position import NOWHERE
 from realtime.turn import Turn, Write
 from realtime.wire import BoardChanges, BoardSnapshot, Bye, ClassEndedView, Row
 from tests.gateway.sockets.build import ROOM, WAIT_S, Client, Gateway, open_client, open_gateway
+from tests.support.census import tasks_here
 
 ROWS = tuple(Row(n, 1, 140, 70, 3, 1.5, "live") for n in range(500))
 
@@ -188,13 +188,13 @@ def test_a_list_of_origins_is_the_whole_truth() -> None:
 )
 async def test_what_no_client_of_this_protocol_sends_closes_the_connection(packet: str) -> None:
     async with open_gateway() as gateway:
-        baseline = tasks()
+        baseline = tasks_here()
         async with open_client(gateway) as client:
             await client.connect()
             await client.text("41/live,") if packet.startswith("40") else None
             await client.text(packet)
             assert await client.closed() == 3504
-        await gateway.wait_until(lambda: tasks() == baseline)
+        await gateway.wait_until(lambda: tasks_here() == baseline)
         assert gateway.server.statistics().malformed == 1
 
 
@@ -314,11 +314,6 @@ async def test_who_insists_gets_everybody_out_at_once_with_a_goodbye(monkeypatch
 # -- slow readers -----------------------------------------------------------------------------------------------------
 
 
-def tasks() -> Counter[str]:
-    """The running tasks by what they run."""
-    return Counter(getattr(task.get_coro(), "__qualname__", "?") for task in asyncio.all_tasks())
-
-
 class Deaf:
     """A client that connects and then does not read until it is told to."""
 
@@ -403,7 +398,7 @@ async def test_a_slow_reader_costs_bounded_memory_and_gets_the_newest_board_whol
 
 async def test_a_reader_that_moves_no_byte_is_cut_and_nothing_of_it_stays() -> None:
     async with open_gateway() as gateway:
-        baseline = tasks()
+        baseline = tasks_here()
         async with Deaf(gateway):
             gateway.node.join(gateway.connection(), "room")
             await blocked(gateway)
@@ -411,7 +406,7 @@ async def test_a_reader_that_moves_no_byte_is_cut_and_nothing_of_it_stays() -> N
             assert len(gateway.node.hub) == 1
             await gateway.pass_time(8)
             await gateway.wait_until(lambda: not gateway.node.hub)
-            await gateway.wait_until(lambda: tasks() == baseline)
+            await gateway.wait_until(lambda: tasks_here() == baseline)
         assert [reason for _, reason in gateway.calls.closed] == ["slow_reader"]
         statistics = gateway.server.statistics()
         assert (statistics.links, statistics.cut) == (0, {"stalled": 1})
@@ -420,7 +415,7 @@ async def test_a_reader_that_moves_no_byte_is_cut_and_nothing_of_it_stays() -> N
 
 async def test_a_mailbox_that_overflows_ends_the_connection_and_says_so() -> None:
     async with open_gateway() as gateway:
-        baseline = tasks()
+        baseline = tasks_here()
         async with Deaf(gateway):
             one = gateway.connection()
             while not one.closed:
@@ -430,14 +425,14 @@ async def test_a_mailbox_that_overflows_ends_the_connection_and_says_so() -> Non
             assert one.mailbox.bytes < 1_000
             await gateway.pass_time(4)
             await gateway.wait_until(lambda: not gateway.node.hub)
-            await gateway.wait_until(lambda: tasks() == baseline)
+            await gateway.wait_until(lambda: tasks_here() == baseline)
         assert gateway.node.hub.statistics().closed == {"slow_reader": 1}
         assert gateway.server.statistics().cut == {"grace": 1}
 
 
 async def test_a_peer_that_does_not_answer_pings_is_told_and_cut() -> None:
     async with open_gateway() as gateway:
-        baseline = tasks()
+        baseline = tasks_here()
         async with Deaf(gateway) as deaf:
             await gateway.pass_time(44)
             assert len(gateway.node.hub) == 1, "a ping after 25 s, and 20 s for its answer"
@@ -445,7 +440,7 @@ async def test_a_peer_that_does_not_answer_pings_is_told_and_cut() -> None:
             assert b"silent" in await deaf.read_until(b"silent"), "the close frame says why"
             await gateway.pass_time(4)
             await gateway.wait_until(lambda: gateway.server.statistics().links == 0)
-            await gateway.wait_until(lambda: tasks() == baseline)
+            await gateway.wait_until(lambda: tasks_here() == baseline)
         assert [reason for _, reason in gateway.calls.closed] == ["silent"]
         assert gateway.server.statistics().cut == {"grace": 1}
 
@@ -491,7 +486,7 @@ async def test_two_hundred_connections_leave_no_task_and_no_object_behind() -> N
         async with open_client(gateway) as client:
             await client.connect()
         await gateway.wait_until(lambda: gateway.server.statistics().links == 0)
-        baseline = tasks()
+        baseline = tasks_here()
         for _ in range(10):
             clients: list[Any] = [open_client(gateway) for _ in range(20)]
             opened: list[Client] = [await one.__aenter__() for one in clients]
@@ -499,7 +494,7 @@ async def test_two_hundred_connections_leave_no_task_and_no_object_behind() -> N
             for one in clients:
                 await one.__aexit__(None, None, None)
         await gateway.wait_until(lambda: gateway.server.statistics().links == 0)
-        await gateway.wait_until(lambda: tasks() == baseline)
+        await gateway.wait_until(lambda: tasks_here() == baseline)
         gateway.calls.opened.clear()
         gc.collect()
         assert gateway.server.eio.links == {}
