@@ -37,7 +37,8 @@ _SECRET_KEY = re.compile(
 _SECRET_TEXT = (
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), MASK),  # a JWT, wherever it stands
     (re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s/@]+@", re.IGNORECASE), rf"\1:{MASK}@"),
+    # Of at most so many letters: without a bound, "a.a.a." would be looked through to its end from each of its beginnings.
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{0,31}://[^\s:/@]*):[^\s/@]+@", re.IGNORECASE), rf"\1:{MASK}@"),
     (re.compile(r"((?:token|password|secret|api_?key)=)[^\s&\"']+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
 )

@@ -73,6 +73,11 @@ def test_secrets_inside_texts_are_masked(text: str, clean: str) -> None:
     assert clean_text(text) == clean
 
 
+@pytest.mark.parametrize("part", ["a.", "a", " ", "://", "a://", "token=", "Bearer "])
+def test_a_long_text_is_looked_through_once(part: str) -> None:
+    assert len(clean_text(part * 200_000)) > 0  # minutes, if it were looked through once from each of its beginnings
+
+
 def test_secrets_in_tracebacks_and_library_lines_are_masked(out: io.StringIO) -> None:
     def fail() -> None:
         raise ConnectionError("redis://:hunter2@cache is gone")

@@ -20,7 +20,8 @@ LONGEST_WAIT_S: Final = 86_400.0
 """No provider's Retry-After is followed for longer: by then it has been mended, or somebody has to look."""
 _MOST_SHOWN: Final = 160
 
-_MAILBOX: Final = re.compile(r"[^\s<>()\[\]:;,]+@[^\s<>()\[\]:;,]+")
+_MAILBOX: Final = re.compile(r"[^\s<>()\[\]:;,]{1,254}@[^\s<>()\[\]:;,]+")
+"""An address is no longer, and a page of letters without an "@" is not looked through to its end from each of them."""
 _NUMBER: Final = re.compile(r"\+?\d[\d ()/.-]{6,}\d")
 _LONG_WORD: Final = re.compile(r"[A-Za-z0-9_+/=:%-]{40,}")
 """Tokens of devices, keys, signatures."""

@@ -46,3 +46,7 @@ def test_words_are_shown_without_addresses_numbers_and_keys(words: str, private:
 
 def test_a_long_answer_is_cut() -> None:
     assert len(shown("word " * 1_000)) == 160
+
+
+def test_a_long_page_is_looked_through_once() -> None:
+    assert shown("a" * 200_000) == "…"  # minutes, if it were looked through once from each of its letters
