@@ -664,6 +664,7 @@ async def open_parts(
             redeem=tickets.redeem,
             ask=lambda token: callers.identify(token, anew=True),
             must_ask=callers.must_ask,
+            require=revoked.require,
             handlers=live.handlers(),
             on_open=welcome,
             on_close=lambda connection, _: live.closed(connection),

@@ -34,6 +34,7 @@ Identify = Callable[[str], Caller]
 Redeem = Callable[[str], Awaitable[Caller]]
 Ask = Callable[[str], Awaitable[Caller]]
 MustAsk = Callable[[str], bool]
+Require = Callable[[Caller], None]
 OnOpen = Callable[[Connection], None]
 OnClose = Callable[[Connection, str], None]
 
@@ -68,7 +69,8 @@ class Handshake:
     or a script, which may have been taken back (without it, only `identify` is asked), and for tokens of which `must_ask` is true,
     keys unless something else is given; `on_open` and `on_close` are
     called when a connection is in the hub, and before it is taken out; `max_per_account` connections of one account are
-    taken in on this node, with 0 any number. Without `comebacks` nobody can come back."""
+    taken in on this node, with 0 any number. Without `comebacks` nobody can come back. `require` is asked once more whoever is
+    about to be taken in, and raises a `Problem` when their login has ended: it may have while something else was waited for."""
 
     def __init__(
         self,
@@ -83,8 +85,10 @@ class Handshake:
         comebacks: Comebacks | None = None,
         ask: Ask | None = None,
         must_ask: MustAsk | None = None,
+        require: Require | None = None,
     ) -> None:
         self.draining = False
+        self._require = require
         self._ask = ask
         self._must_ask = must_ask or is_key
         self._max_per_account = max_per_account
@@ -133,6 +137,8 @@ class Handshake:
         """Take `caller` in as connection `sid`, into the rooms that it comes back to. Raises a `Problem`."""
         if self.draining:
             raise Draining
+        if self._require is not None:
+            self._require(caller)
         require_scope(caller, _TO_JOIN if told.rooms else EVERY_APP)
         connection = Connection(
             sid,

@@ -94,11 +94,11 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
         if found is None or link.sid in self._binary_packet or not self._is_sound(link, found, packet):
             link.malformed()
             return None
-        connects = found["type"] == _CONNECT
-        if connects and (len(self._namespaces_of(link.sid)) >= MAX_NAMESPACES or not self.may_try(link)):
+        kind = found["type"] or b""
+        if kind == _CONNECT and (len(self.namespaces_of(link)) >= MAX_NAMESPACES or not self.may_try(link)):
             link.strike()
             return None
-        return self._general(link, bytes(packet[1:]).decode(), connects=connects)
+        return self._general(link, bytes(packet[1:]).decode(), kind)
 
     def may_try(self, link: Link) -> bool:
         """Whether a link may send one more CONNECT. The first is free."""
@@ -111,7 +111,7 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
         if link.sid not in self._binary_packet:
             link.malformed()
             return None
-        return self._general(link, bytes(data), connects=False)
+        return self._general(link, bytes(data))
 
     def _is_sound(self, link: Link, found: "re.Match[bytes]", packet: bytearray) -> bool:
         """Whether a packet is whole, means something, and belongs to a namespace that the link is in."""
@@ -139,20 +139,37 @@ class SocketServer(socketio.AsyncServer):  # type: ignore[misc]
             return bool(arguments) and isinstance(arguments[0], str | int) and arguments[0] not in _RESERVED
         return True
 
-    async def _general(self, link: Link, data: str | bytes, *, connects: bool) -> None:
+    async def _general(self, link: Link, data: str | bytes, kind: bytes = b"") -> None:
+        if link.ended_at is not None:
+            return  # it has ended since this was read, and what python-socketio knew of it is forgotten
         if link.sid not in self.environ:
             self.environ[link.sid] = link.environ or {"REMOTE_ADDR": link.peer}
         await self._handle_eio_message(link.sid, data)
-        if connects and self._namespaces_of(link.sid):
+        if kind == _CONNECT and self.namespaces_of(link):
             link.admitted()
+        elif kind == _DISCONNECT:
+            self.has_left(link)
 
-    def _namespaces_of(self, eio_sid: str) -> list[str]:
-        return [name for name in self.manager.get_namespaces() if self.manager.sid_from_eio_sid(eio_sid, name)]
+    def namespaces_of(self, link: Link) -> list[str]:
+        """The namespaces that a link is in, but for the live one."""
+        return [name for name in self.manager.get_namespaces() if self.manager.sid_from_eio_sid(link.sid, name)]
+
+    def has_left(self, link: Link) -> None:
+        """A link has left a namespace: if that was its last, it has to join another in time."""
+        if link.connection is None and not self.namespaces_of(link):
+            link.waits_again()
 
     def _closed(self, link: Link, reason: str) -> None:
         self._binary_packet.pop(link.sid, None)
         if link.sid in self.environ:
             self.eio.start(self._handle_eio_disconnect(link.sid, _their_word(reason)))
+
+    async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
+        """See `socketio.AsyncServer`."""
+        eio_sid = self.manager.eio_sid_from_sid(sid, namespace or "/")
+        await super().disconnect(sid, namespace, ignore_queue)
+        if (link := self.eio.links.get(eio_sid)) is not None:
+            self.has_left(link)
 
     # -- rules that python-socketio misses ------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from gateway.sockets.dispatch import Dispatcher, Handlers
 from gateway.sockets.engine.drain import DRAIN_S
 from gateway.sockets.engine.link import Link
 from gateway.sockets.engine.server import Inlet
-from gateway.sockets.handshake import Ask, ConnectAuth, Handshake, Identify, MustAsk, OnClose, OnOpen, Redeem
+from gateway.sockets.handshake import Ask, ConnectAuth, Handshake, Identify, MustAsk, OnClose, OnOpen, Redeem, Require
 from gateway.sockets.semantics import SocketServer
 from gateway.sockets.statistics import LineView, Measured, Order, SocketsStatistics
 from realtime.disconnect import DRAINING, Disconnect
@@ -112,6 +112,7 @@ class LiveServer(SocketServer):
         comebacks: Comebacks | None = None,
         ask: Ask | None = None,
         must_ask: MustAsk | None = None,
+        require: Require | None = None,
         **options: Any,
     ) -> None:
         """`of_apps`: whether an origin is that of an app's page. `redeem`: who comes with a ticket, None where there are none.
@@ -132,6 +133,7 @@ class LiveServer(SocketServer):
             comebacks=comebacks,
             ask=ask,
             must_ask=must_ask,
+            require=require,
         )
         super().__init__(
             clock=clock,
@@ -300,7 +302,8 @@ class LiveServer(SocketServer):
     def _leave(self, link: Link) -> None:
         connection = link.connection
         if connection is not None:
-            link.disconnected()
+            link.connection = None
+            self.has_left(link)
             connection.lost("client")
 
     # -- what there is to see -------------------------------------------------------------------------------------

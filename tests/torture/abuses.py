@@ -238,6 +238,30 @@ async def in_and_out(port: int, count: int = 2_000) -> Outcome:
         return await spoken(raw, (text(f'40/live,{{"token":"{token}"}}') + text("41/live,") for _ in range(count)))
 
 
+async def come_and_go(port: int, count: int = 300) -> Outcome:
+    """CONNECT, and the end of the link in the same read."""
+    told: Outcome = Counter()
+    for n in range(count):
+        async with await connected(port) as raw:
+            await raw.engine()
+            await raw.send(text(f'40/n{n},{{"token":"1"}}') + text("1"))
+            told += await end_of(raw)
+    return told
+
+
+async def wide_headers(port: int, count: int = 20) -> Outcome:
+    """Handshakes with a header that is nearly all space, and ends with what no header may have."""
+    told: Outcome = Counter()
+    for n in range(count):
+        async with await connected(port) as raw:
+            await raw.send(
+                b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: a\r\n"
+                b"A:%b%b\x01\r\n\r\n" % (b"y" * (n % 2), b" " * 7_500)
+            )
+            told[(await raw.response()).status] += 1
+    return told
+
+
 async def unasked_acks(port: int, count: int = 10_000) -> Outcome:
     """Acknowledgements of what was never asked."""
     async with open_client(port) as client:
@@ -248,6 +272,13 @@ async def ping_flood(port: int, count: int = 50_000) -> Outcome:
     """WebSocket's own pings, which have to be answered."""
     async with open_client(port) as client:
         return await spoken(client.raw, (client_frame(PING, b"p" * 125) for _ in range(count)))
+
+
+async def empty_pings(port: int, count: int = 50_000) -> Outcome:
+    """As many of them as fit into one read."""
+    async with await connected(port) as raw:
+        await raw.engine()
+        return await spoken(raw, (client_frame(PING, b"") for _ in range(count)))
 
 
 async def pong_flood(port: int, count: int = 50_000) -> Outcome:
@@ -395,8 +426,11 @@ QUICK: Final[tuple[Callable[[int], Awaitable[Outcome]], ...]] = (
     namespaces,
     connect_storm,
     in_and_out,
+    come_and_go,
+    wide_headers,
     unasked_acks,
     ping_flood,
+    empty_pings,
     pong_flood,
     behind_a_slow_handler,
 )

@@ -43,6 +43,7 @@ LINES_AT_MOST: Final = 12
         abuses.in_and_out,
         abuses.unasked_acks,
         abuses.ping_flood,
+        abuses.empty_pings,
         abuses.pong_flood,
         abuses.behind_a_slow_handler,
     ],
@@ -56,6 +57,18 @@ async def test_f66_a_flood_is_refused_and_then_ended(
             assert told[ABUSE.code] == 1, told
             assert told["internal_fault"] == told[STILL_OPEN] == 0, told
             await neighbour.served()
+
+
+async def test_f66_who_joins_and_leaves_in_one_read_is_nobody_by_then(usual: Process) -> None:
+    async with undisturbed(usual.port) as neighbour:
+        assert await abuses.come_and_go(usual.port) == {1000: 300}
+        await neighbour.served()
+
+
+async def test_f66_a_header_that_is_all_space_is_read_once(usual: Process) -> None:
+    async with undisturbed(usual.port) as neighbour:
+        assert await abuses.wide_headers(usual.port) == {400: 20}
+        await neighbour.served()
 
 
 async def test_f66_what_a_flooder_is_told_is_bounded(usual: Process) -> None:

@@ -110,6 +110,8 @@ class Entrance:
     def _probe(self, request: web.Request, link: Link, key: bytes) -> web.StreamResponse:
         line = WebSocketLine(self._engine, link, probing=True, deflate=self._agrees_to_deflate(request))
         rest = _take(request, line, key, b"")
+        if line.closing:
+            return Taken()  # it went away while its request was read
         if link.line is not None or link.probe is not None or link.closed:
             # The protocol wants it accepted and closed: to a refusal its client has no answer.
             line.dismiss(1000, "")

@@ -132,9 +132,10 @@ class Link:
         self.admitted()
         self._wake()
 
-    def disconnected(self) -> None:
-        """The client has left the namespace, or is gone."""
-        self.connection = None
+    def waits_again(self) -> None:
+        """The client has left the last namespace that it was in: its deadline is on again. Harmless when it is."""
+        if self.waiting_since is not None or self.ended_at is not None:
+            return
         self.waiting_since = self.engine.clock.monotonic()
         self.engine.unauthenticated += 1
         self.look_at(self.waiting_since + self.engine.auth_deadline_s)
@@ -394,6 +395,8 @@ class Link:
     def blocked(self) -> None:
         """The peer does not take what was written: from here on it is the mailbox that decides."""
         if self.connection is not None:
+            # What was put together before comes before what will stand in the mailbox.
+            self.connection.write_out()
             self.connection.shut()
         if self.blocked_since is None:
             self.blocked_since = self.engine.clock.monotonic()
@@ -471,6 +474,8 @@ class Link:
         self.ending = ending
         self.ended_at = self.engine.clock.monotonic()
         self._no_longer_waits()
+        if self.line is not None and ending in (ABUSE, MALFORMED):
+            self.line.hear_no_more()
         if self.probe is not None and not self.takes_noop:
             # One that has been answered is left: the client polls no more, and hears the goodbye once it has turned to it.
             self.probe.abort()

@@ -148,10 +148,10 @@ class WebSocketLine:
                 self._receive(packet, now)
             else:
                 inlet.receive(link, packet, now)
-            if self._reader is not None:
+            if self._reader is not None or self._deaf:
                 break
         engine.frames_in += frames
-        if at < end:
+        if at < end and not self._deaf:
             self._read(data[at:])
 
     def eof_received(self) -> None:
@@ -190,7 +190,7 @@ class WebSocketLine:
         self.read_again()
         if self._transport is not None:
             self.write(close_frame(code, reason))
-            if self._deaf:
+            if self._deaf and self._transport.can_write_eof():
                 # Its answer would not be understood: all that is waited for is the end of the line.
                 self._transport.write_eof()
 
@@ -210,6 +210,12 @@ class WebSocketLine:
         """Say so to the peer and wait for no answer."""
         self.close(code, reason)
         self._finish()
+
+    def hear_no_more(self) -> None:
+        """Whatever else comes means nothing, but is taken: a line that is closed with unread bytes is reset, and the peer would not
+        see why."""
+        self._deaf = True
+        self._reader = None
 
     def abort(self) -> None:
         """Cut the line now. The kernel forgets what it holds for the peer: else one that reads a little would be served on."""
@@ -251,10 +257,13 @@ class WebSocketLine:
         try:
             for message in reader.feed(data):
                 self._message(message)
+                if self._deaf:
+                    return
         except FrameError as fault:
             for message in fault.messages:
                 self._message(message)
-            self._broken(fault)
+            if not self._deaf:
+                self._broken(fault)
             return
         if reader.idle and self._reader is reader:
             self._reader = None
@@ -272,9 +281,9 @@ class WebSocketLine:
         elif opcode == CLOSE:
             self._closed_by_peer(data)
         elif not self.closing:
-            if opcode == PING and not self.blocked:
-                self.write(server_frame(PONG, bytes(data)))
             self.link.bother()
+            if opcode == PING and not self.blocked and self.link.ended_at is None:
+                self.write(server_frame(PONG, bytes(data)))
 
     def _receive(self, packet: bytearray, now: float) -> None:
         if self.closing:
@@ -315,10 +324,7 @@ class WebSocketLine:
         if self.probing:
             self.dismiss(fault.code, fault.reason)
             return
-        # The rest of the bytes means nothing, but must be taken: a line that is closed with unread bytes is reset, and the peer
-        # would not see why.
-        self._deaf = True
-        self._reader = None
+        self.hear_no_more()
         self.link.malformed(fault.code)
 
     def _finish(self) -> None:
