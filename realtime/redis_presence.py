@@ -2,8 +2,9 @@
 
 What is stored under a room's name: `nodes` (sorted set: node, end of its lease), `entries` (hash: "account node", held or
 leaving), `leaving` (sorted set: entry, end of its grace), `people` (hash: account, number of entries; its length is the number of
-people), `news` (hash: account, 1 came or -1 left), `state` (hash of the numbers). All of it expires
-together some minutes after the last report, and none of it is truth for anybody but the register: lost, it is reported again.
+people), `news` (hash: account, 1 came or -1 left), `state` (hash of the numbers), `parted` (sorted set: node that was given up or
+said goodbye, when). All of it expires together some minutes after the last report, and none of it is truth for anybody but the
+register: lost, it is reported again.
 
 The time is that of the Redis server, one clock for all nodes. Tests, which jump, bring their own.
 
@@ -23,13 +24,13 @@ from redis.exceptions import NoScriptError
 
 from realtime.redis_address import TROUBLE
 from realtime.redis_servers import RedisServers
-from realtime.register import Answer, News, RegisterAway, Report, Seen, Terms
+from realtime.register import PARTED_KEPT, Answer, News, RegisterAway, Report, Seen, Terms
 from services.kernel.ids import AccountId
 
-_PARTS: Final = ("nodes", "entries", "leaving", "people", "news", "state")
+_PARTS: Final = ("nodes", "entries", "leaving", "people", "news", "state", "parted")
 
 SCRIPT: Final = """
-local nodes, entries, leaving, people, news, state = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local nodes, entries, leaving, people, news, state, parted = unpack(KEYS)
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
@@ -38,8 +39,9 @@ end
 local node, whole, before, bye, told = ARGV[2], ARGV[3] == '1', ARGV[4] == '1', ARGV[5] == '1', tonumber(ARGV[6])
 local lease, grace, news_after, settle, names, kept =
   tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
-local came_to = 15 + tonumber(ARGV[13])
-local left_to = came_to + tonumber(ARGV[14])
+local parted_kept = tonumber(ARGV[13])
+local came_to = 16 + tonumber(ARGV[14])
+local left_to = came_to + tonumber(ARGV[15])
 
 local function note(account, what, opposite)
   if redis.call('HGET', news, account) == opposite then
@@ -91,6 +93,12 @@ local function gone(entry)
   end
 end
 
+local function part(one)
+  redis.call('ZREM', nodes, one)
+  redis.call('ZADD', parted, now, one)
+  redis.call('ZREMRANGEBYRANK', parted, 0, -1 - parted_kept)
+end
+
 -- Evicted in part: what is left would never add up again.
 if (redis.call('HLEN', people) == 0) ~= (redis.call('HLEN', entries) == 0) then
   redis.call('DEL', nodes, entries, leaving, people, news)
@@ -100,28 +108,39 @@ if not known and not whole then return {1, 0, -1, 0, {}, {}} end
 local settles_at, announced, put_right, news_at =
   unpack(redis.call('HMGET', state, 'settles_at', 'announced', 'put_right', 'news_at'))
 settles_at, announced, news_at = tonumber(settles_at or 0), tonumber(announced or 0), tonumber(news_at or nil)
-if before and redis.call('ZCARD', nodes) == 0 and redis.call('HLEN', entries) == 0 then
+local forgotten = before and not known and not redis.call('ZSCORE', parted, node)
+if forgotten and now >= settles_at then
   settles_at = now + settle
   redis.call('HSET', state, 'settles_at', settles_at)
 end
+local newest = tonumber(redis.call('ZRANGE', nodes, -1, -1, 'WITHSCORES')[2] or nil)
+if newest and now - (newest - lease) > settle then
+  -- The register was away, not they: nothing ends before everybody has had the time to report.
+  for _, times in ipairs({nodes, leaving}) do
+    for _, one in ipairs(redis.call('ZRANGEBYSCORE', times, '-inf', '(' .. now + settle)) do
+      redis.call('ZADD', times, now + settle, one)
+    end
+  end
+end
 redis.call('ZADD', nodes, now + lease, node)
+if not known then redis.call('ZREM', parted, node) end
 if whole then
   local here = {}
-  for at = 15, came_to - 1 do here[ARGV[at]] = true end
+  for at = 16, came_to - 1 do here[ARGV[at]] = true end
   for at = left_to, #ARGV do here[ARGV[at]] = true end
   leave_unless(here)
 end
-for at = 15, came_to - 1 do come(ARGV[at], false) end
-for at = left_to, #ARGV do come(ARGV[at], now < settles_at) end
+for at = 16, came_to - 1 do come(ARGV[at], false) end
+for at = left_to, #ARGV do come(ARGV[at], forgotten) end
 for at = came_to, left_to - 1 do leave(ARGV[at] .. ' ' .. node) end
 if bye then
   leave_unless({})
-  redis.call('ZREM', nodes, node)
+  part(node)
 end
 
 local dead, any = {}, false
 for _, one in ipairs(redis.call('ZRANGEBYSCORE', nodes, '-inf', now)) do
-  redis.call('ZREM', nodes, one)
+  part(one)
   dead[one], any = true, true
 end
 if any then
@@ -144,10 +163,9 @@ if noted == 0 and not put_right and count == announced then
   if news_at then redis.call('HDEL', state, 'news_at') end
   news_at = nil
 else
-  if not news_at then
-    news_at = math.max(now + news_after, settles_at)
-    redis.call('HSET', state, 'news_at', news_at)
-  end
+  local at_first = news_at
+  news_at = math.max(news_at or now + news_after, settles_at)
+  if news_at ~= at_first then redis.call('HSET', state, 'news_at', news_at) end
   if now >= news_at and not bye then
     announce = 1
     if noted <= names then
@@ -162,7 +180,7 @@ else
     news_at = nil
   end
 end
-for at = 1, 6 do redis.call('PEXPIRE', KEYS[at], kept) end
+for at = 1, #KEYS do redis.call('PEXPIRE', KEYS[at], kept) end
 local due = news_at
 for _, times in ipairs({nodes, leaving}) do
   local first = tonumber(redis.call('ZRANGE', times, 0, 0, 'WITHSCORES')[2] or nil)
@@ -263,7 +281,7 @@ class RedisRegister:
             *("EVALSHA", _SHA, len(keys), *keys, now, report.node),
             *(int(report.whole), int(report.before), int(report.bye), told),
             *(terms.lease_ms, terms.grace_ms, terms.news_ms, terms.settle_ms, terms.names),
-            terms.kept_ms,
+            *(terms.kept_ms, PARTED_KEPT),
             *(len(report.came), len(report.left)),
             *(str(account) for account in (*report.came, *report.left, *report.here)),
         ]

@@ -3,7 +3,8 @@
 The two never wait for each other, each has a line of its own and opens it anew when it is lost. That does not find every
 trouble: a listener can also go deaf, its line is open, nothing arrives, no error ever comes. So the shard speaks to itself every
 two seconds over the ordinary path; a probe that Redis accepted and that is not heard within four seconds cuts the listener's
-line, and ten seconds without hearing one make the shard unhealthy.
+line, and six seconds in which none is heard after one was sent make the shard unhealthy. Counted from the sending: a loop that
+stood still for long has asked nothing, and its silence says nothing about Redis.
 
 `publish`, `follow` and `unfollow` only touch memory. A message that Redis refused was not said, and goes back to the owner, who
 may know a better place for it.
@@ -27,7 +28,9 @@ log = structlog.get_logger(__name__)
 PROBE_EVERY_S: Final = 2.0
 DEAF_AFTER_S: Final = 4.0
 """A probe that Redis has accepted and that is not heard this long means deaf."""
-UNHEALTHY_AFTER_S: Final = 10.0
+UNHEALTHY_AFTER_S: Final = 6.0
+"""A probe that is not heard this long, nor any later one: two may be lost. What breaks right after a probe waits 2 s for the next,
+and 1.5 s for the look of the node (realtime/watchdog.py): people are told within 10 s."""
 
 
 class Owner(Protocol):
@@ -94,7 +97,8 @@ class RedisShard:
         self._delivered = 0
         self._probes = 0
         self._probe_heard = 0
-        self._heard_at: float | None = None
+        self._hears = False
+        self._asked_at: float | None = None  # the first probe since one was heard
         self._unheard_since: float | None = None
         self.listener.want(owner.name(probe), probe)
 
@@ -114,12 +118,16 @@ class RedisShard:
 
     def healthy(self) -> bool:
         """Whether messages are known to come through."""
-        return self._heard_at is not None and self._clock.monotonic() - self._heard_at < UNHEALTHY_AFTER_S
+        asked_at = self._asked_at
+        return self._hears and (asked_at is None or self._clock.monotonic() - asked_at < UNHEALTHY_AFTER_S)
 
     def send_probe(self) -> None:
         """Say something that should be heard here."""
         self._probes += 1
-        self.publish((self._clock.monotonic(), self.probe, b"%d" % self._probes))
+        now = self._clock.monotonic()
+        if self._asked_at is None:
+            self._asked_at = now
+        self.publish((now, self.probe, b"%d" % self._probes))
 
     def watch(self) -> None:
         """Cut the listener's line if it is deaf, ask again for what was refused, and forget what is too old to be said. To be
@@ -147,7 +155,7 @@ class RedisShard:
                 group.create_task(self.speaker.run(), name=f"broker.speak {self.address.name}")
                 group.create_task(self.listener.run(), name=f"broker.hear {self.address.name}")
         finally:
-            self._heard_at = None
+            self._hears = False
 
     # -- what speaker and listener call ---------------------------------------------------------------------------
 
@@ -192,6 +200,6 @@ class RedisShard:
         if not data.isdigit() or not self._probe_heard < int(data[:20]) <= self._probes:
             return
         self._probe_heard = int(data)
-        self._heard_at = self._clock.monotonic()
-        self._unheard_since = None
+        self._hears = True
+        self._asked_at = self._unheard_since = None
         self.listener.works()

@@ -14,8 +14,15 @@ Three times rule it:
   been away as far as anybody is told. This is what makes a drained node, and a tunnel, pass unnoticed.
 * *News* waits a moment, so that a hundred who come at once are one announcement. Who comes and goes within it is none.
 
-The register may lose everything (Redis starts again, empty). Then it answers `again` and nodes report whole; those who merely
-stand there again are not announced as having come, and nothing at all is said until most nodes have had their turn.
+That a lease has run out looks the same whether the node is gone or the register was. Before anybody is judged, two things are ruled
+out, and each gives everybody the *settling time* (5 s), in which every node that lives reports at least once.
+
+* The register was away and kept everything (a freeze, a partition, a slow failover). Nodes report every two seconds; when not one
+  was heard for the settling time, it was not they. No lease and no grace ends now before that time has passed once more: who
+  really died meanwhile is gone some seconds later, and nobody else is. Who came meanwhile is announced as ever.
+* It lost everything (Redis starts again, empty). Then it answers `again`, and nodes report whole. The proof is a node that was
+  answered before, whom the register does not know and has not parted from, whoever reported first. Its people merely stand there
+  again and are not announced as having come, and nothing at all is said until most nodes have had their turn.
 
 Invariants. A report may arrive twice: the second time it changes nothing. A whole report replaces all that its node said
 before. The count that was announced last is kept with the room; when the true one differs, for whatever reason, an
@@ -33,12 +40,14 @@ from services.kernel.ids import AccountId
 
 NAMED_AT_ONCE: Final = 100
 """People whom one announcement names; of more only the number is told."""
+PARTED_KEPT: Final = 64
+"""Nodes of which a room remembers that it has parted from them, the latest. More than an installation loses during a class."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The times, in ms, and how many names an announcement may carry; above it only the count is told. `kept_ms`: a room on which
-    nobody has reported for so long is forgotten."""
+    """The times, in ms, and how many names an announcement may carry; above it only the count is told. `settle_ms`: in it every
+    node that lives reports. `kept_ms`: a room on which nobody has reported for so long is forgotten."""
 
     lease_ms: int = 14_500
     grace_ms: int = 10_000
@@ -125,9 +134,11 @@ class Register(Protocol):
 
 @dataclass(slots=True)
 class _Room:
-    """The state of one room. An entry is (account, node): True while it is held, False while it is leaving."""
+    """The state of one room. An entry is (account, node): True while it is held, False while it is leaving. `parted` are the nodes
+    that were given up or said goodbye, the latest last."""
 
     nodes: dict[str, int] = field(default_factory=dict)
+    parted: dict[str, None] = field(default_factory=dict)
     entries: dict[tuple[AccountId, str], bool] = field(default_factory=dict)
     leaving: dict[tuple[AccountId, str], int] = field(default_factory=dict)
     people: dict[AccountId, int] = field(default_factory=dict)
@@ -139,22 +150,27 @@ class _Room:
 
     def take(self, report: Report, now: int, terms: Terms) -> Answer:
         """The one step. Mirrored line by line in the script of realtime/redis_presence.py."""
-        if report.node not in self.nodes and not report.whole:
+        known = report.node in self.nodes
+        if not known and not report.whole:
             return Answer(again=True)
-        if not self.nodes and not self.entries and report.before:
+        forgotten = report.before and not known and report.node not in self.parted
+        if forgotten and now >= self.settles_at:
             self.settles_at = now + terms.settle_ms
+        if self.nodes and now - (max(self.nodes.values()) - terms.lease_ms) > terms.settle_ms:
+            self._was_away(now + terms.settle_ms)
         self.nodes[report.node] = now + terms.lease_ms
+        self.parted.pop(report.node, None)
         if report.whole:
             self._leave_unless({*report.came, *report.here}, report.node, now + terms.grace_ms)
         for account in report.came:
             self._come(account, report.node, quiet=False)
         for account in report.here:
-            self._come(account, report.node, quiet=now < self.settles_at)
+            self._come(account, report.node, quiet=forgotten)
         for account in report.left:
             self._leave((account, report.node), now + terms.grace_ms)
         if report.bye:
             self._leave_unless(set(), report.node, now + terms.grace_ms)
-            del self.nodes[report.node]
+            self._part(report.node)
         self._sweep(now)
         if report.told is not None and report.told != len(self.people):
             self.put_right = True
@@ -172,6 +188,19 @@ class _Room:
             if held and node in alive:
                 through[account] += (node,)
         return Seen(len(self.people), through)
+
+    def _was_away(self, until: int) -> None:
+        """Nobody could report: nothing ends before they have had the time for it."""
+        for node, ends in self.nodes.items():
+            self.nodes[node] = max(ends, until)
+        for entry, ends in self.leaving.items():
+            self.leaving[entry] = max(ends, until)
+
+    def _part(self, node: str) -> None:
+        del self.nodes[node]
+        self.parted[node] = None
+        if len(self.parted) > PARTED_KEPT:
+            del self.parted[next(iter(self.parted))]
 
     def _come(self, account: AccountId, node: str, *, quiet: bool) -> None:
         entry = (account, node)
@@ -199,7 +228,7 @@ class _Room:
     def _sweep(self, now: int) -> None:
         dead = {node for node, until in self.nodes.items() if until <= now}
         for node in dead:
-            del self.nodes[node]
+            self._part(node)
         gone = [entry for entry, held in self.entries.items() if held and entry[1] in dead] if dead else []
         for entry in [*gone, *(entry for entry, until in self.leaving.items() if until <= now)]:
             del self.entries[entry]
@@ -219,8 +248,7 @@ class _Room:
         if not (self.news or self.put_right or len(self.people) != self.announced):
             self.news_at = None
             return None
-        if self.news_at is None:
-            self.news_at = max(now + terms.news_ms, self.settles_at)
+        self.news_at = max(now + terms.news_ms if self.news_at is None else self.news_at, self.settles_at)
         if now < self.news_at or not may_announce:
             return None
         named = self.news.items() if len(self.news) <= terms.names else ()

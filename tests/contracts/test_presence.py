@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -17,7 +17,17 @@ from realtime import redis_servers
 from realtime.presence import Presence
 from realtime.redis_presence import RedisRegister
 from realtime.redis_servers import RedisServers
-from realtime.register import Answer, MemoryRegister, News, Register, RegisterAway, Report, Seen, Terms
+from realtime.register import (
+    PARTED_KEPT,
+    Answer,
+    MemoryRegister,
+    News,
+    Register,
+    RegisterAway,
+    Report,
+    Seen,
+    Terms,
+)
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId
 from services.kernel.problems import Unavailable
@@ -112,6 +122,7 @@ class Place:
     """Nodes that share one register, and everything that was announced: by whom, and what."""
 
     make: Callable[[ManualClock], Register]
+    empty: Callable[[], Awaitable[None]]
     clock: ManualClock = field(default_factory=ManualClock)
     nodes: list[TestNode] = field(default_factory=list)
     told: list[tuple[str, News]] = field(default_factory=list)
@@ -148,6 +159,20 @@ class Place:
     def forget_told(self) -> None:
         self.told.clear()
 
+    def cut(self, *names: str) -> None:
+        """For these nodes the register is away from now on."""
+        for node in self.nodes:
+            node.register.cut = node.register.cut or node.name in names
+
+    async def back(self, first: str) -> None:
+        """The register is there again, for one node first: the others happen to be in the longest of their pauses."""
+        for node in self.nodes:
+            if node.name == first:
+                node.register.cut = False
+        await self.pass_time(presence_module.LONGEST_PAUSE_S)
+        for node in self.nodes:
+            node.register.cut = False
+
     async def close(self) -> None:
         for node in self.nodes:
             node.task.cancel()
@@ -164,7 +189,10 @@ async def redis_place(server: RedisServer, terms: Terms | None = None) -> AsyncI
         clients.append(RedisServers(server.url))
         return RedisRegister(clients[-1], terms, now_ms=lambda: round(clock.monotonic() * 1_000))
 
-    place = Place(register)
+    async def empty() -> None:
+        assert await server.command("FLUSHALL") == "+OK"
+
+    place = Place(register, empty)
     try:
         yield place
     finally:
@@ -193,7 +221,10 @@ async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
             shared.append(MemoryRegister(lambda: round(clock.monotonic() * 1_000)))
         return shared[0]
 
-    made = Place(register)
+    async def empty() -> None:
+        shared[0]._rooms.clear()
+
+    made = Place(register, empty)
     yield made
     await made.close()
 
@@ -471,6 +502,179 @@ async def test_what_happens_while_the_register_is_away_is_reported_afterwards(pl
     assert one.presence.statistics().away == 0
 
 
+@pytest.mark.parametrize("away_s", [6, 14, 20, 90])
+async def test_a_register_that_was_away_takes_nobody_who_lives_for_gone(place: Place, away_s: float) -> None:
+    one, two, three = [await place.node(name) for name in ("one", "two", "three")]
+    one.enter(ADA)
+    two.enter(BOB)
+    three.enter(KIM)
+    await place.pass_time(3)
+    place.forget_told()
+    place.cut("one", "two", "three")
+    await place.pass_time(away_s)
+    await place.back(first="one")
+    await place.pass_time(20)
+    # Each node has missed answers, and perhaps an announcement with one of them: the number is told again.
+    assert {(news.count, news.joined, news.left) for _, news in place.told} == {(3, (), ())}
+    assert [node.count() for node in place.nodes] == [3, 3, 3]
+
+
+async def test_a_node_that_is_new_when_the_register_comes_back_does_not_judge_the_others(place: Place) -> None:
+    one, two = await place.node("one"), await place.node("two")
+    one.enter(ADA)
+    two.enter(BOB)
+    await place.pass_time(3)
+    place.forget_told()
+    place.cut("one", "two")
+    await place.pass_time(20)
+    new = await place.node("new")
+    new.enter(KIM)
+    took = await place.until(lambda: place.joined() == {KIM: 1}, within_s=1)
+    assert took < 1, "whoever comes is not kept waiting for it"
+    await place.back(first="two")
+    await place.pass_time(20)
+    assert (place.joined(), place.left()) == ({KIM: 1}, {})
+    assert {news.count for _, news in place.told} == {3}
+
+
+async def test_the_people_of_a_node_that_died_while_the_register_was_away_are_gone_a_few_seconds_later(
+    place: Place,
+) -> None:
+    one, two, three = [await place.node(name) for name in ("one", "two", "three")]
+    one.enter(ADA, KIM)
+    two.enter(BOB)
+    three.enter(KIM)
+    await place.pass_time(3)
+    place.forget_told()
+    place.cut("one", "two", "three")
+    await one.die()
+    await place.pass_time(20)
+    await place.back(first="two")
+    await place.until(lambda: bool(place.left()), within_s=4)
+    await place.pass_time(20)
+    assert (place.joined(), place.left(), place.told[-1][1].count) == ({}, {ADA: 1}, 2)
+    assert (two.count(), three.count()) == (2, 2)
+
+
+async def test_a_node_alone_goes_on_at_once_when_the_register_is_back(place: Place) -> None:
+    one = await place.node("one")
+    one.enter(ADA)
+    await place.pass_time(3)
+    place.forget_told()
+    place.cut("one")
+    await place.pass_time(10)
+    one.enter(BOB)
+    await place.pass_time(10)
+    await place.back(first="one")
+    await place.pass_time(0.5)
+    assert [news for _, news in place.told] == [News(2, (BOB,), ())]
+
+
+async def test_whoever_comes_back_elsewhere_while_the_register_is_away_has_not_been_away(place: Place) -> None:
+    one, two = await place.node("one"), await place.node("two")
+    one.enter(ADA)
+    two.enter(BOB)
+    await place.pass_time(3)
+    place.forget_told()
+    one.leave(ADA)
+    await place.pass_time(1)
+    place.cut("one", "two")
+    await place.pass_time(5)
+    two.enter(ADA)
+    await place.pass_time(7)
+    await place.back(first="one")
+    await place.pass_time(20)
+    assert {(news.count, news.joined, news.left) for _, news in place.told} == {(2, (), ())}
+    assert (one.count(), two.count()) == (2, 2)
+
+
+async def test_whoever_does_not_come_back_while_the_register_is_away_has_left(place: Place) -> None:
+    one, two = await place.node("one"), await place.node("two")
+    one.enter(ADA)
+    two.enter(BOB)
+    await place.pass_time(3)
+    place.forget_told()
+    one.leave(ADA)
+    await place.pass_time(1)
+    place.cut("one", "two")
+    await place.pass_time(20)
+    await place.back(first="two")
+    await place.pass_time(5)
+    assert (place.joined(), place.left(), place.told[-1][1].count) == ({}, {ADA: 1}, 1)
+
+
+# -- a register that has forgotten everything -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("new_before_s", [0, 0.2, 1, 2, 7])
+async def test_a_new_node_that_reports_first_to_an_emptied_register_makes_nobody_new(
+    place: Place, new_before_s: float
+) -> None:
+    one, two = await place.node("one"), await place.node("two")
+    one.enter(ADA)
+    two.enter(BOB)
+    await place.pass_time(3)
+    place.forget_told()
+    place.cut("one", "two")
+    await place.empty()
+    new = await place.node("new")
+    new.enter(KIM)
+    await place.pass_time(new_before_s)
+    await place.back(first="one")
+    await place.pass_time(15)
+    assert (place.joined(), place.left()) == ({KIM: 1}, {})
+    assert place.told[-1][1].count == 3
+    assert [node.count() for node in place.nodes] == [3, 3, 3]
+    assert len(place.told) <= 2, "the number is told once, not with every node that has its turn"
+
+
+async def test_whoever_comes_while_an_emptied_register_is_told_everything_is_announced(place: Place) -> None:
+    one, two = await place.node("one"), await place.node("two")
+    one.enter(ADA)
+    await place.pass_time(3)
+    place.forget_told()
+    place.cut("one", "two")
+    await place.empty()
+    one.enter(BOB)
+    await place.back(first="two")
+    two.enter(KIM)
+    await place.pass_time(15)
+    assert [(news.count, set(news.joined), news.left) for _, news in place.told] == [(3, {BOB, KIM}, ())]
+
+
+async def test_whoever_was_announced_as_gone_is_announced_when_they_are_back_although_nobody_else_was_there(
+    place: Place,
+) -> None:
+    one, two = await place.node("one"), await place.node("two")
+    one.enter(ADA)
+    await place.pass_time(3)
+    place.cut("one")
+    await place.pass_time(20)
+    assert (place.left(), two.count()) == ({ADA: 1}, 0)
+    place.forget_told()
+    await place.back(first="one")
+    await place.pass_time(1)
+    assert [news for _, news in place.told] == [News(1, (ADA,), ())]
+
+
+@pytest.mark.parametrize(("number", "named"), [(0, ()), (1, ()), (2, (ADA,)), (PARTED_KEPT + 1, (ADA,))])
+async def test_a_room_remembers_only_the_latest_nodes_from_which_it_has_parted(
+    place: Place, number: int, named: tuple[AccountId, ...]
+) -> None:
+    register = place.make(place.clock)
+    for parting in range(PARTED_KEPT + 2):
+        await place.clock.advance(0.001)
+        for bye in (False, True):
+            await register.exchange([Report(ROOM, f"node-{parting:03}", whole=True, bye=bye)])
+    # Of whom it does not remember that, it thinks that it has forgotten them, and their people are nothing new.
+    back = Report(ROOM, f"node-{number:03}", here=(ADA,), whole=True, before=True)
+    await register.exchange([back])
+    await place.clock.advance(6)
+    (answer,) = await register.exchange([back])
+    assert isinstance(answer, Answer)
+    assert answer.news == News(1, named, ())
+
+
 async def test_an_announcement_that_was_lost_with_its_answer_is_made_good_by_the_number(place: Place) -> None:
     one, two = await place.node("one"), await place.node("two")
     two.register.cut = True  # it is the first one's turn
@@ -677,6 +881,11 @@ class Model:
         self.grace: dict[tuple[AccountId, str], int] = {}
 
     def reported(self, report: Report, now: int) -> None:
+        if self.lease and now - (max(self.lease.values()) - TERMS.lease_ms) > TERMS.settle_ms:
+            # Nobody has said anything for long: whoever could not gets the time for it.
+            settled = now + TERMS.settle_ms
+            self.lease = {node: max(until, settled) for node, until in self.lease.items()}
+            self.grace = {entry: max(until, settled) for entry, until in self.grace.items()}
         self.lease[report.node] = now + TERMS.lease_ms
         held = self.held.setdefault(report.node, set())
         if report.whole:
@@ -778,7 +987,7 @@ class Reporting(RuleBasedStateMachine):
     def said_all(self, node: str, here: set[int], bye: bool) -> None:
         self.report(Report(self.room, node, here=tuple(map(person, sorted(here))), whole=True, bye=bye))
 
-    @rule(ms=st.sampled_from([1, 50, 299, 300, 1_000, 4_999, 9_999, 10_000, 14_499, 14_500, 40_000]))
+    @rule(ms=st.sampled_from([1, 50, 299, 300, 1_000, 4_999, 5_000, 5_001, 9_999, 10_000, 14_499, 14_500, 40_000]))
     def time_passes(self, ms: int) -> None:
         self.now += ms
 

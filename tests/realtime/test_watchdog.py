@@ -12,9 +12,10 @@ from realtime.parcel import header_of
 from realtime.peer import EVERY_NODE, Heartbeat
 from realtime.redis_broker import RedisBroker
 from realtime.redis_servers import RedisServers
+from realtime.redis_shard import RedisShard
 from realtime.watchdog import Standing
 from services.kernel.clock import ManualClock
-from tests.support.redis_server import open_redis
+from tests.support.redis_server import RedisServer, open_redis
 from tests.support.stalling_clock import StallingClock
 
 WAIT_S = 15.0
@@ -237,6 +238,81 @@ def test_the_heartbeat_of_an_older_node_names_nobody() -> None:
     assert peer.decode(header_of(parcel), parcel) == Heartbeat("old", 7, ())
 
 
+@asynccontextmanager
+async def on_two_servers() -> AsyncIterator[tuple[Ear, ManualClock, StallingClock, RedisServer, RedisShard]]:
+    """A node that is well, the time, the clock of its carrier, and the server that does not carry the heartbeats."""
+    async with open_redis() as first, open_redis() as second:
+        servers, clock = RedisServers(f"{first.url},{second.url}"), ManualClock()
+        carriers = StallingClock(clock)
+        broker = RedisBroker(servers, carriers)
+        ear = Ear("one", broker, clock)
+        (address,) = set(servers.addresses) - {servers.home(EVERY_NODE)}
+        other = first if RedisServers(first.url).addresses == (address,) else second
+        task = asyncio.create_task(ear.node.run())
+        try:
+            await time_passes(clock, lambda: clock.monotonic() - ear.node.standing.since > 8 and ear.node.ready())
+            yield ear, clock, carriers, other, broker._shards[address]
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+            await servers.close()
+
+
+async def time_passes(clock: ManualClock, condition: Callable[[], bool], step_s: float = 0.1) -> float:
+    """Let time pass, slowly enough for Redis, until something is true; how long that took."""
+    began = clock.monotonic()
+    async with asyncio.timeout(WAIT_S):
+        while not condition():
+            await clock.advance(step_s)
+            await asyncio.sleep(0.01)
+    return clock.monotonic() - began
+
+
+async def test_a_server_without_heartbeats_is_missed_within_10_s_too() -> None:
+    async with on_two_servers() as (ear, clock, _, server, shard):
+        # The worst moments: right after it was heard, at each distance to the next look.
+        took: list[float] = []
+        for _ in range(3):
+            heard = shard._probe_heard
+            await time_passes(clock, lambda heard=heard: shard._probe_heard > heard)  # type: ignore[misc]
+            server.freeze()
+            try:
+                took.append(await time_passes(clock, lambda: not ear.node.standing.fresh))
+            finally:
+                server.thaw()
+            await time_passes(clock, lambda: ear.node.standing.fresh)
+        assert 6 < min(took) <= max(took) < 9.9, took
+        assert {standing.reason for standing in ear.said} == {"the carrier between nodes does not work right now", ""}
+
+
+async def test_two_probes_that_are_lost_make_nobody_stale() -> None:
+    async with on_two_servers() as (ear, clock, _, server, shard):
+        heard = shard._probe_heard
+        await time_passes(clock, lambda: shard._probe_heard > heard)
+        server.freeze()
+        try:
+            began = clock.monotonic()
+            await time_passes(clock, lambda: clock.monotonic() - began > 5)
+        finally:
+            server.thaw()
+        await time_passes(clock, lambda: clock.monotonic() - began > 15)
+        assert ear.said == []
+
+
+async def test_a_loop_that_stands_still_for_12_s_does_not_take_its_own_silence_for_that_of_redis() -> None:
+    async with on_two_servers() as (ear, clock, carriers, _, shard):
+        heard = shard._probe_heard
+        await time_passes(clock, lambda: shard._probe_heard > heard)
+        carriers.stall()
+        ear.stall()
+        await clock.advance(12)
+        carriers.go_on()
+        ear.go_on()
+        began = clock.monotonic()
+        await time_passes(clock, lambda: clock.monotonic() - began > 5)
+        assert ear.said == []
+
+
 async def test_a_frozen_redis_turns_the_node_stale_within_10_s_and_it_is_fresh_after_the_thaw() -> None:
     async with open_redis() as server:
         clock = ManualClock()
@@ -244,24 +320,16 @@ async def test_a_frozen_redis_turns_the_node_stale_within_10_s_and_it_is_fresh_a
         ear = Ear("one", RedisBroker(servers, clock), clock)
         task = asyncio.create_task(ear.node.run())
 
-        async def time_passes(condition: Callable[[], bool]) -> float:
-            began = clock.monotonic()
-            async with asyncio.timeout(WAIT_S):
-                while not condition():
-                    await clock.advance(0.25)
-                    await asyncio.sleep(0.01)
-            return clock.monotonic() - began
-
         try:
-            await time_passes(ear.node.ready)
-            await time_passes(lambda: ear.node.statistics().own_heartbeat_s < 1)
+            await time_passes(clock, ear.node.ready)
+            await time_passes(clock, lambda: ear.node.statistics().own_heartbeat_s < 1)
             server.freeze()
             try:
-                assert await time_passes(lambda: bool(ear.said)) <= 10
+                assert await time_passes(clock, lambda: bool(ear.said)) <= 10
                 assert not ear.node.ready()
             finally:
                 server.thaw()
-            await time_passes(ear.node.ready)
+            await time_passes(clock, ear.node.ready)
             assert [standing.fresh for standing in ear.said] == [False, True]
         finally:
             task.cancel()

@@ -11,8 +11,8 @@ from tests.faults.bench import SLOW, Bench, Case
 from tests.faults.checkers import slow_answers
 from tests.faults.process import Gateway, subscriber
 
-NOTICED_S: Final = 11.0
-"""Ten seconds to notice that one hears nothing, and one to look."""
+NOTICED_S: Final = 10.0
+"""How long a gateway may take to notice that it hears nothing."""
 PIECE: Final = b"x" * 65_536
 BLOCKS: Final = 1_000
 FILLED: Final = "bench:filled"
