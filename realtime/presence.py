@@ -34,6 +34,9 @@ ROUND_EVERY_S: Final = 0.1
 """How long a change waits before it is reported."""
 REFRESH_EVERY_S: Final = 2.0
 """How often a node says of each room that it lives. A loop that stops for 12 s right before is forgiven: see `Terms.lease_ms`."""
+WHOLE_EVERY_S: Final = 30.0
+"""How often a node names everybody of a room, though nobody has asked: a register may have lost what it had answered, after a
+failover to a copy that lagged."""
 LONGEST_PAUSE_S: Final = 2.0
 """Between tries of a room that is not answered; the first pause is two rounds, and each is twice the one before."""
 BATCH_ROOMS: Final = 64
@@ -72,6 +75,7 @@ class _Room:
     told: int | None = None
     unsure: bool = False
     whole: bool = True
+    whole_due: float = 0.0
     before: bool = False
     closing: bool = False
     due: float = 0.0
@@ -182,6 +186,8 @@ class Presence:
         """Report every room that is due. Of those that were not answered last time, go on only while some are answered now."""
         now = self._clock.monotonic()
         due = [room for room, known in self._rooms.items() if known.due <= now and known.not_before <= now]
+        for room in due:
+            self._rooms[room].whole |= self._rooms[room].whole_due <= now
         well = [room for room in due if not self._rooms[room].tries]
         again = [room for room in due if self._rooms[room].tries]
         for batch in self._batches(well):
@@ -253,8 +259,11 @@ class Presence:
             told=UNSURE if known.unsure else known.told,
             bye=known.closing,
         )
+        now = self._clock.monotonic()
+        if known.whole:
+            known.whole_due = now + WHOLE_EVERY_S
         # What changes from now on belongs to the next report.
-        known.whole, known.due = False, self._clock.monotonic() + REFRESH_EVERY_S
+        known.whole, known.due = False, now + REFRESH_EVERY_S
         return report
 
     def _answered(self, report: Report, known: _Room, answer: Answer) -> None:

@@ -675,6 +675,22 @@ async def test_a_room_remembers_only_the_latest_nodes_from_which_it_has_parted(
     assert answer.news == News(1, named, ())
 
 
+async def test_what_a_register_lost_after_it_had_answered_is_named_to_it_again(place: Place) -> None:
+    one, two = await place.node("one"), await place.node("two")
+    one.enter(ADA, KIM)
+    two.enter(BOB)
+    await place.pass_time(1)
+    two.leave(BOB)
+    await place.pass_time(1)
+    # A copy that lagged does not know that KIM has come and BOB has left. Here it is said in the names of their nodes.
+    await place.make(place.clock).exchange([Report(ROOM, "one", left=(KIM,)), Report(ROOM, "two", came=(BOB,))])
+    await place.pass_time(Terms().grace_ms / 1_000 + 2)
+    assert await looked(place) == [Seen(2, {ADA: ("one",), BOB: ("two",)})]
+    await place.pass_time(presence_module.WHOLE_EVERY_S + Terms().grace_ms / 1_000)
+    assert await looked(place) == [Seen(2, {ADA: ("one",), KIM: ("one",)})]
+    assert [node.count() for node in (one, two)] == [2, 2]
+
+
 async def test_an_announcement_that_was_lost_with_its_answer_is_made_good_by_the_number(place: Place) -> None:
     one, two = await place.node("one"), await place.node("two")
     two.register.cut = True  # it is the first one's turn
