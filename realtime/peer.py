@@ -100,7 +100,8 @@ class StreamOpenedHere(PeerMessage, frozen=True):
 
 
 class RoomClosed(PeerMessage, frozen=True):
-    """The class of this room has ended at `ended_ms` (wall ms)."""
+    """The class of this room has ended at `ended_ms` (wall ms). Lost, it is taken from `class.ended` in the room's log, and where
+    that is lost with the log, from the database."""
 
     class_id: ClassId
     ended_ms: int

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from realtime.codec import event_frame
+from realtime.codec import event_frame, payload_of
 from realtime.connection import Connection
 from realtime.frame import Frame
 from realtime.limits import RoomPace
@@ -24,6 +24,7 @@ from realtime.wire import (
     BoardFiltered,
     BoardPrivate,
     BoardSnapshot,
+    ClassEndedView,
     ClassView,
     ClockView,
     GroupView,
@@ -54,8 +55,11 @@ from services.kernel.problems import NotInRoom
 from services.social.moderation import Mute
 
 DEFAULT_MAX_HR: Final = 190
+ENDED_EVENT: Final = "class.ended"
 REVISIONS_PER_MS: Final = 1_000
 """More changes than this per millisecond no node can make in a room, so a later life always begins above an earlier one."""
+
+_ended: Final = msgspec.json.Decoder(ClassEndedView).decode
 
 
 def channel_of(class_id: ClassId) -> str:
@@ -312,6 +316,13 @@ class Room:
             self._put(msgspec.structs.replace(own, bpm=None, zone=None, finished=True))
         return tuple(self._connections.get(account_id, ()))
 
+    def take_end(self, ended_ms: int) -> bool:
+        """Take what is said about the end of the class; False when it was known to be over."""
+        if self.live.over:
+            return False
+        self.live = msgspec.structs.replace(self.live, ended_ms=ended_ms)
+        return True
+
     def take_coaches(
         self, coach_id: AccountId, coach_name: str, co_coach_ids: tuple[AccountId, ...], coaches_n: int
     ) -> None:
@@ -415,6 +426,8 @@ class Room:
         if frame.event == CUE_EVENT:
             here = [each.n for each in self.board.here() if not self.live.is_led_by(each.account_id)]
             self.cues.note(cue_of(frame), here)
+        elif frame.event == ENDED_EVENT and (ended_ms := _ended(payload_of(frame)).ended_at_ms) is not None:
+            self.take_end(ended_ms)
 
     def fit(self, frame: Frame, account_id: AccountId) -> Frame | None:
         """What of an event of the room's log is for this account; None: nothing. A display hears what is said to everybody."""

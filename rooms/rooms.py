@@ -52,7 +52,7 @@ from rooms.filtering import Filter
 from rooms.friendships import Friendships
 from rooms.knocking import Knocking
 from rooms.named_now import retold
-from rooms.room import Room, channel_of, view_of
+from rooms.room import ENDED_EVENT, Room, channel_of, view_of
 from rooms.screen import Screen
 from rooms.seating import admit, admit_rider, seat
 from services.classes.live_class import LiveClass, Membership, may_enter
@@ -449,7 +449,7 @@ class Rooms:
         ended_ms = live.ended_ms or self._clock.wall_ms()
         self.node.publish(channel_of(live.id), RoomClosed(class_id=live.id, ended_ms=ended_ms))
         try:
-            await self.say(live.id, "class.ended", ended_view(live), key=ENDED_KEY)
+            await self.say(live.id, ENDED_EVENT, ended_view(live), key=ENDED_KEY)
         except Unavailable as problem:
             log.warning("rooms.end_not_said", class_id=str(live.id), problem=problem.message)
 
@@ -503,11 +503,14 @@ class Rooms:
             if connection is not None:
                 self.leave(connection, room.live.id)
 
-    async def read_again(self, stores: Stores, room: Room) -> None:
-        """Bring a room up to what is stored of who leads it and who was sent out."""
+    async def read_again(self, stores: Stores, room: Room) -> bool:
+        """Bring a room up to what is stored of who leads it, who was sent out and whether it is over: True where nobody here had
+        heard that it is."""
         live = await stores.classes.by_id(room.live.id)
         members = await stores.classes.members(room.live.id)
+        over = False
         if live is not None:
+            over = live.ended_ms is not None and room.take_end(live.ended_ms)
             room.take_coaches(live.coach_id, live.coach_name, live.co_coach_ids, live.coaches_n)
             room.take_ranking(live.metric, live.ranking_n)
         for membership in members:
@@ -516,6 +519,7 @@ class Rooms:
             if not was_out and room.is_out(membership.account_id):
                 self._tell_removed(room, membership)
                 self._expel(room, membership.account_id)
+        return over
 
     def _tell_removed(self, room: Room, member: Membership) -> None:
         """Somebody was sent out, which this node has read and not heard. When the log says it, they are gone: so it is said now."""
@@ -740,8 +744,8 @@ class Rooms:
 
     def _closed(self, channel: str, closed: RoomClosed) -> None:
         room = self.of_channel(channel)
-        if room is not None and not room.live.over:
-            room.live = msgspec.structs.replace(room.live, ended_ms=closed.ended_ms)
+        if room is not None:
+            room.take_end(closed.ended_ms)
 
     def of_channel(self, channel: str) -> Room | None:
         """The room that speaks on a channel, if it is loaded here."""
