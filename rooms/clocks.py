@@ -81,7 +81,7 @@ class Clocks:
         self._doubted: dict[ClassId, str] = {}
         self._ends_to_say: set[ClassId] = set()
         self._wake: Final = asyncio.Event()
-        rooms.on_reset = self._doubt
+        rooms.on_reset(lambda room, position: self._doubt(room, str(position)))
         rooms.feeds.on_delivered(self._delivered)
 
     def sync(self, connection: Connection, question: ClockSync, age_ms: int) -> ClockSynced:

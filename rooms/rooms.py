@@ -98,7 +98,7 @@ ENDED_KEY: Final = "class.ended"
 log = structlog.get_logger(__name__)
 
 JoinNoted = Callable[[Connection, ClassId, RoomJoin], Awaitable[None]]
-OnReset = Callable[[Room, str], None]
+OnReset = Callable[[Room, Position], None]
 WithheldFrom = Callable[[Room, Frame], Collection[Connection]]
 OnLoad = Callable[[Room], None]
 
@@ -119,11 +119,9 @@ class RoomsStatistics:
 
 class Rooms:
     """All rooms of this node. `flush` commits what streams have sent; set by the wiring (see `streams.py`). `on_join` is
-    awaited before a join is answered (see `comebacks.py`); `on_reset` hears that events of a room may have been missed here, up to
-    a position (see `clocks.py`); `on_load` gets each room before anybody is seated (see `tapes.py`);
-    `withheld_from` says who in a room here is not to get an event that was said
-    there (see `screening.py`). Without a `presence` of all nodes, who is there is
-    known of this process alone; without `limits` of all nodes, this one counts by itself."""
+    awaited before a join is answered (see `comebacks.py`); `on_load` gets each room before anybody is seated (see `tapes.py`);
+    `withheld_from` says who in a room here is not to get an event that was said there (see `screening.py`). Without a `presence` of
+    all nodes, who is there is known of this process alone; without `limits` of all nodes, this one counts by itself."""
 
     def __init__(
         self,
@@ -158,7 +156,7 @@ class Rooms:
         self.screen: Final = Screen()
         self.friends: Final = Friendships()
         self.on_join: JoinNoted = _nobody_notes
-        self.on_reset: OnReset = _nothing_in_doubt
+        self._on_reset: Final[list[OnReset]] = []
         self.withheld_from: WithheldFrom = _withheld_from_nobody
         self.on_load: OnLoad = _nobody_records
         self.cockpits: Final = Cockpits(node.hub, self._follow_for_coach)
@@ -532,11 +530,17 @@ class Rooms:
             if connection is not None:
                 connection.push(frame)
 
+    def on_reset(self, handler: OnReset) -> None:
+        """Call `handler(room, position)` each time events of a room may have been missed here, up to a position; just before its
+        members here are told so."""
+        self._on_reset.append(handler)
+
     def _reset(self, channel: str, position: Position) -> None:
         room = self.of_channel(channel)
         if room is None:
             return
-        self.on_reset(room, str(position))
+        for handler in self._on_reset:
+            handler(room, position)
         if self.node.count(channel):
             board = room.snapshot(self._clock.wall_ms())
             reset = RoomReset(
@@ -779,10 +783,6 @@ def _nobody_records(room: Room) -> None:
 def _withheld_from_nobody(room: Room, frame: Frame) -> Collection[Connection]:
     """Everybody gets everything."""
     return ()
-
-
-def _nothing_in_doubt(room: Room, position: str) -> None:
-    """Nobody keeps anything that a lost event would make wrong."""
 
 
 async def _nothing_to_flush() -> None:
