@@ -56,6 +56,10 @@ from services.social.moderation import Mute
 
 DEFAULT_MAX_HR: Final = 190
 ENDED_EVENT: Final = "class.ended"
+SILENT_ROUNDS: Final = 6
+"""Whole shares of a node that must be missing until nobody is present through it, though it lives: half a minute. Whoever leaves is
+told of by one share, which may be lost, and then by all whole ones as long as their node has the room. By feeling, above the 17 s
+that a loop which stood still for 12 s may be late."""
 REVISIONS_PER_MS: Final = 1_000
 """More changes than this per millisecond no node can make in a room, so a later life always begins above an earlier one."""
 
@@ -164,7 +168,8 @@ class Room:
         self._accounts: dict[int, AccountId] = {}
         self._removals: dict[AccountId, int] = {}
         self._snapshot: tuple[int, Frame] | None = None
-        self._peers: set[str] = set()
+        self._peers: dict[str, int] = {}
+        """The nodes that have told of this room, and how many rounds ago (`count_silence`)."""
 
     # -- what this node sees --------------------------------------------------------------------------------------
 
@@ -509,7 +514,7 @@ class Room:
 
     def merge(self, share: Share) -> None:
         """Take what another node says. Idempotent, and indifferent to order."""
-        self._peers.add(share.node)
+        self._peers[share.node] = 0
         for entry in share.entries:
             self._shows(share.node, entry)
             if entry.showing is not None:
@@ -533,10 +538,15 @@ class Room:
         if own is not None and newer(own.showing, showing) is showing:
             self._put(msgspec.structs.replace(own, showing=showing))
 
+    def count_silence(self) -> None:
+        """One round is over in which every node that has this room has told a whole share, as far as it could be heard."""
+        for node in self._peers:
+            self._peers[node] += 1
+
     def forget_silent_nodes(self, gone: Callable[[str], bool]) -> None:
-        """Nodes that are gone no longer make anybody present."""
-        for node in [node for node in self._peers if gone(node)]:
-            self._peers.remove(node)
+        """Nodes that are gone no longer make anybody present, nor do those that have forgotten this room and say nothing of it."""
+        for node in [node for node, rounds in self._peers.items() if rounds >= SILENT_ROUNDS or gone(node)]:
+            del self._peers[node]
             self.board.drop_node(node)
             self.private.board.drop_node(node)
 

@@ -588,9 +588,13 @@ class Rooms:
         whole = now >= self._next_whole
         if whole:
             self._next_whole = now + WHOLE_SHARE_EVERY_S
+        # Whoever does not hear the others cannot say that one of them is silent.
+        counts = whole and self.node.standing.fresh
         for class_id, room in self._rooms.items():
             if whole:
                 room.forget_receipts(self._clock.wall_ms())
+            if counts:
+                room.count_silence()
             share = room.share(whole=whole or class_id in self._whole_wanted)
             if share is not None:
                 self.node.publish(room.channel, share)
