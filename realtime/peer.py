@@ -115,7 +115,7 @@ class TableMoved(PeerMessage, frozen=True):
 
 class MemberShown(PeerMessage, frozen=True):
     """A member of this room has decided how they are shown. Sent on the room's channel once it is stored. Lost, it is found in the
-    next whole share of the node that spoke."""
+    next whole share of the node that spoke, or in the database."""
 
     account_id: AccountId
     showing: Showing

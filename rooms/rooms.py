@@ -12,7 +12,7 @@ which was 300 ms at 6 Hz. Nodes whose clocks disagree are only as bad as that ag
 import asyncio
 import math
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -290,17 +290,19 @@ class Rooms:
         except (ClassNotFound, Unavailable) as problem:
             log.warning("rooms.showing_not_taken", class_id=str(class_id), problem=problem.message)
             return
-        self._show(room, account_id, showing)
+        self.show(room, {account_id: showing})
 
-    def _show(self, room: Room, account_id: AccountId, showing: Showing) -> None:
-        if room.show(account_id, showing):
+    def show(self, room: Room, showings: Mapping[AccountId, Showing]) -> None:
+        """Members have decided how they are shown: what is news here holds from now on."""
+        news = [room.show(account_id, showing) for account_id, showing in showings.items()]
+        if any(news):
             # At once, not with the next beat: what is asked for meanwhile must not tell the board of before.
             self._tell(room, self._clock.wall_ms())
 
     def _member_shown(self, channel: str, shown: MemberShown) -> None:
         room = self.of_channel(channel)
         if room is not None:
-            self._show(room, shown.account_id, shown.showing)
+            self.show(room, {shown.account_id: shown.showing})
 
     async def missed(self, room: Room, since: Position) -> tuple[Frame, ...] | None:
         """What was said in a room since a position, with people as they are shown now; None when that cannot be proven. Raises
