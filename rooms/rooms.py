@@ -504,10 +504,11 @@ class Rooms:
                 self.leave(connection, room.live.id)
 
     async def read_again(self, stores: Stores, room: Room) -> bool:
-        """Bring a room up to what is stored of who leads it, who was sent out and whether it is over: True where nobody here had
-        heard that it is."""
+        """Bring a room up to what is stored of who leads it, who was sent out, what was taken down and whether it is over: True
+        where nobody here had heard that it is."""
         live = await stores.classes.by_id(room.live.id)
         members = await stores.classes.members(room.live.id)
+        room.taken_down.update(await stores.moderation.removed(room.live.id))
         over = False
         if live is not None:
             over = live.ended_ms is not None and room.take_end(live.ended_ms)
