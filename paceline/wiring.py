@@ -66,6 +66,7 @@ from rooms.befriended import Befriended
 from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
+from rooms.deciding import Deciding
 from rooms.driving import Driving
 from rooms.guarding import Guarding
 from rooms.hall import Hall
@@ -223,6 +224,7 @@ class Parts:
     muting: Muting
     screening: Screening
     befriended: Befriended
+    deciding: Deciding
     reacting: Reacting
     comebacks: Comebacks
     tapes: Tapes
@@ -336,6 +338,7 @@ async def open_parts(
         muting = Muting(rooms, transactions, clock, ids)
         screening = Screening(rooms, transactions, clock)
         befriended = Befriended(rooms, transactions, clock)
+        deciding = Deciding(rooms, transactions, clock)
         removing = Removing(rooms, transactions, clock, ids)
         reacting = Reacting(rooms, screening, clock)
         safety = Safety(transactions, clock, ids)
@@ -688,10 +691,10 @@ async def open_parts(
             level = cast(Level, settings.admin_ui)
             admin_ui = AdminUi(sockets, node=node, window=sockets, clock=clock, token=admin, level=level)
         parts = Parts(
-            settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, befriended, reacting, comebacks,
-            tapes, players, watching, streams, guarding, looking, planning, accounts, classes, bus, lookout, wakeups, bell, relay,
-            audit_linker, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders, delivery_watch,
-            webhook_sender, signing_in, app, sockets, login_watch, revocation, renewals, keys, flags, admin_ui,
+            settings, clock, database, servers, node, presence, rooms, clocks, muting, screening, befriended, deciding, reacting,
+            comebacks, tapes, players, watching, streams, guarding, looking, planning, accounts, classes, bus, lookout, wakeups,
+            bell, relay, audit_linker, scheduler, long_tasks, consumers, followers, stream_feeds, providers, senders,
+            delivery_watch, webhook_sender, signing_in, app, sockets, login_watch, revocation, renewals, keys, flags, admin_ui,
             demo,
         )  # fmt: skip
         yield parts
@@ -753,6 +756,7 @@ def start_loops(parts: Parts, program: Program) -> None:
         program.start("muting", parts.muting.run())
         program.start("screening", parts.screening.run())
         program.start("befriended", parts.befriended.run())
+        program.start("deciding", parts.deciding.run())
         program.start("reacting", parts.reacting.run())
         program.start("comebacks", parts.comebacks.run())
         program.start("sockets", parts.sockets.run())

@@ -72,6 +72,20 @@ class Showings:
             return None
         return Seat(role=row["role"], showing=showing_of(row), joined_at=row["joined_at"])
 
+    async def decided(self, class_ids: Collection[ClassId]) -> dict[ClassId, dict[AccountId, Showing]]:
+        """How those members of some classes are shown who have decided it while they were there."""
+        rows = await self._tx.fetch(
+            f"""
+            SELECT class_id, account_id, {SHOWING} FROM class_members
+            WHERE class_id = any($1) AND showing_revision > 0
+            """,  # noqa: S608
+            list(class_ids),
+        )
+        found: dict[ClassId, dict[AccountId, Showing]] = {}
+        for row in rows:
+            found.setdefault(ClassId(row["class_id"]), {})[AccountId(row["account_id"])] = showing_of(row)
+        return found
+
     async def save(self, class_id: ClassId, account_id: AccountId, showing: Showing) -> None:
         """Keep how somebody is shown in a class. The seat must be locked."""
         await self._tx.execute(

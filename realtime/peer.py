@@ -100,7 +100,8 @@ class StreamOpenedHere(PeerMessage, frozen=True):
 
 
 class RoomClosed(PeerMessage, frozen=True):
-    """The class of this room has ended at `ended_ms` (wall ms)."""
+    """The class of this room has ended at `ended_ms` (wall ms). Lost, it is taken from `class.ended` in the room's log, and where
+    that is lost with the log, from the database."""
 
     class_id: ClassId
     ended_ms: int
@@ -114,7 +115,7 @@ class TableMoved(PeerMessage, frozen=True):
 
 class MemberShown(PeerMessage, frozen=True):
     """A member of this room has decided how they are shown. Sent on the room's channel once it is stored. Lost, it is found in the
-    next whole share of the node that spoke."""
+    next whole share of the node that spoke, or in the database."""
 
     account_id: AccountId
     showing: Showing

@@ -6,12 +6,15 @@ certainly reached if it has seen anything that came later. It is written before 
 becomes of the node, and kept alive while the connection is: for `KEEP_S` after the last word of the node.
 
 Only the newest owner of a pid may write: a node that still holds the old half of a connection, and does not know yet, must not
-change what its successor wrote.
+change what its successor wrote. Who that is stands in the record. Where it is lost, nobody can say; so what is written over a
+record (`rewrite`) is not written in place of none, and whoever does that (`write`) must know that there is no successor.
+
+Records may live on several servers of which one is away: `refresh` says of each record what came of it.
 """
 
 import secrets
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -26,12 +29,14 @@ REFRESH_EVERY_S: Final = 30.0
 
 
 class HeldRoom(msgspec.Struct, frozen=True, array_like=True):
-    """One room of a connection, and a position of it that was delivered before the record was written."""
+    """One room of a connection, and a position of it that was delivered before the record was written. Whoever has seen an event of
+    this room before `least` has not certainly reached the positions of the other rooms."""
 
     class_id: ClassId
     role: Role
     epoch: str
     offset: int
+    least: int = 0
 
     @property
     def bound(self) -> Position:
@@ -46,11 +51,22 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     rooms: tuple[HeldRoom, ...] = ()
 
 
+class Refreshed(NamedTuple):
+    """Of these pids there is no record (any more), and of those nobody knows, because their server did not answer."""
+
+    lost: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
+
+
 class Records(Protocol):
-    """Where records are kept. Everything raises `LogAway`."""
+    """Where records are kept. Everything but `refresh` raises `LogAway`."""
 
     async def write(self, pid: str, owner: str, record: Record) -> bool:
-        """Keep a record; False when the pid belongs to another owner by now."""
+        """Keep a record, the first one or another; False when the pid belongs to another owner by now."""
+        ...
+
+    async def rewrite(self, pid: str, owner: str, record: Record) -> bool | None:
+        """Keep another record where there is one: None when it is gone, False when it belongs to another owner by now."""
         ...
 
     async def read(self, pid: str) -> Record | None:
@@ -61,7 +77,7 @@ class Records(Protocol):
         """Make `owner` the only one who may write it; False when it is gone."""
         ...
 
-    async def refresh(self, pids: tuple[str, ...]) -> None:
+    async def refresh(self, pids: tuple[str, ...]) -> Refreshed:
         """These are still connected: keep their records for another `KEEP_S`."""
         ...
 
@@ -96,6 +112,9 @@ class MemoryRecords:
         self._kept[pid] = _Kept(owner, record, self._until())
         return True
 
+    async def rewrite(self, pid: str, owner: str, record: Record) -> bool | None:
+        return None if self._find(pid) is None else await self.write(pid, owner, record)
+
     async def read(self, pid: str) -> Record | None:
         kept = self._find(pid)
         return None if kept is None else kept.record
@@ -107,18 +126,23 @@ class MemoryRecords:
         kept.owner, kept.until = owner, self._until()
         return True
 
-    async def refresh(self, pids: tuple[str, ...]) -> None:
+    async def refresh(self, pids: tuple[str, ...]) -> Refreshed:
         now = self._clock.monotonic()
         for pid in [pid for pid, kept in self._kept.items() if kept.until <= now]:
             del self._kept[pid]
         for pid in pids:
             if pid in self._kept:
                 self._kept[pid].until = self._until()
+        return Refreshed(lost=tuple(pid for pid in pids if pid not in self._kept))
 
     async def forget(self, pid: str, owner: str) -> None:
         kept = self._find(pid)
         if kept is not None and kept.owner == owner:
             del self._kept[pid]
+
+    def lose(self) -> None:
+        """Lose everything, as a server does that starts again empty."""
+        self._kept.clear()
 
     def _find(self, pid: str) -> _Kept | None:
         kept = self._kept.get(pid)

@@ -4,7 +4,8 @@ A room's clock is read when the room is loaded and follows what its log says (`c
 fits the position they are told: every later change comes to them through the log. A script does not come with it; a node that lacks
 it reads it from the database. Only where the log could prove nothing, because it began anew or the node had not yet heard where it
 stands, may a change have been missed; such a clock is in doubt, is read from the database, and if it was behind is said into the
-log again.
+log again. With it is read whatever else a room takes from its log (`Rooms.read_again`), and an end that nobody here had heard is
+said again, too.
 
 A change is stored first, then said; a worker says it once more under the same key (workers/push.py), should this node have died
 in between.
@@ -27,8 +28,8 @@ from realtime.position import NOWHERE
 from realtime.sparingly import Sparingly
 from realtime.wire import ClassClockView, ClockSync, ClockSynced, ClockView, LobbyView
 from rooms.lobbying import LOBBY_EVENT, lobby_key, said_lobby
-from rooms.room import Room, clock_view
-from rooms.rooms import Rooms
+from rooms.room import ENDED_EVENT, Room, clock_view
+from rooms.rooms import ENDED_KEY, Rooms, ended_view
 from services.classes.clock_sync import Report, off_ms
 from services.classes.timeline import Timeline
 from services.kernel.clock import Clock
@@ -78,8 +79,9 @@ class Clocks:
         self._clock: Final = clock
         self._say: Final = Sparingly(log, clock.monotonic)
         self._doubted: dict[ClassId, str] = {}
+        self._ends_to_say: set[ClassId] = set()
         self._wake: Final = asyncio.Event()
-        rooms.on_reset = self._doubt
+        rooms.on_reset(lambda room, position: self._doubt(room, str(position)))
         rooms.feeds.on_delivered(self._delivered)
 
     def sync(self, connection: Connection, question: ClockSync, age_ms: int) -> ClockSynced:
@@ -150,10 +152,12 @@ class Clocks:
         """Bring a room's clock up to what is stored. Raises `Unavailable`."""
         room = self._rooms.get(class_id)
         if room is None:
+            self._ends_to_say.discard(class_id)
             return
         async with self._transactions() as stores:
             timeline = await stores.timelines.of(class_id)
-            await self._rooms.read_again(stores, room)
+            if await self._rooms.read_again(stores, room):
+                self._ends_to_say.add(class_id)
             lobby = None if room.live.group is None else await stores.lobbies.now(class_id)
         room.stepping.take_script(timeline.revision, timeline.script)
         if lobby is not None and (room.lobby is None or room.lobby.n < lobby.n):
@@ -163,6 +167,9 @@ class Clocks:
         if view is not None and (room.clock is None or room.clock.n < view.n):
             # Said before perhaps, but not to the members here: so not under the key it had then. From the log it comes back here.
             await self._rooms.say(class_id, CLOCK_EVENT, said_clock(view), key=f"{clock_key(view)}:{position}")
+        if class_id in self._ends_to_say:
+            await self._rooms.say(class_id, ENDED_EVENT, ended_view(room.live), key=f"{ENDED_KEY}:{position}")
+            self._ends_to_say.discard(class_id)
 
 
 def said_clock(view: ClockView) -> ClassClockView:

@@ -11,17 +11,27 @@ again, which is how that client reads "recovered", if and only if it can be prov
 The record is written before a join is answered. While it cannot be, a connection that has one must not join another room: a
 client that came back later would be told that nothing is missing, and miss that room. A first join goes ahead without a record.
 
+A room's log that could prove nothing sends its members on from a position (`room.reset`), and their records go on from there. Who
+comes back must have been told of it: by a position of that room no earlier, or by one of another room from after that moment
+(`HeldRoom.least`). Such a change is written over a record that is there, never in place of one that is lost: nobody can say any
+more whether the client has moved to another node meanwhile, and joined another room there. A connection that is still here after
+`SURE_ROUNDS` has answered a ping since, so it has not; then its record is written anew.
+
+What cannot be written or refreshed, because one of several servers is away, holds up nothing else and is tried again.
+
 Whoever joins with `since` looks after itself, and its connection is no longer recovered by pid: what it missed comes with the
 answer, which the position that the client's library keeps knows nothing of, so that the next proof would be none.
 
 Rooms that a client gives in the auth payload are simply joined, one after the other, and each is answered by an event.
 """
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import structlog
 
 from persistence.stores import Transactions
@@ -33,21 +43,29 @@ from realtime.position import Position, position_of
 from realtime.records import REFRESH_EVERY_S, HeldRoom, Record, Records, new_pid
 from realtime.room_log import LogAway
 from realtime.sparingly import Sparingly
-from realtime.wire import RoomJoin, RoomPosition, RoomRecovered
+from realtime.wire import Role, RoomJoin, RoomPosition, RoomRecovered
 from rooms.room import Room, channel_of
 from rooms.rooms import Rooms
 from services.classes.live_class import Membership, may_enter
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock
-from services.kernel.ids import ClassId
+from services.kernel.ids import AccountId, ClassId
 from services.kernel.problems import InternalFault, Problem, Unavailable
 
 TRIES: Final = 3
 """How often the rooms of one client are read again because events came meanwhile."""
 WRITE_EVERY_S: Final = 1.0
 """How soon a record says that a room was left, or is forgotten. Nothing depends on it."""
-MAX_WAITING: Final = 10_000
-"""Records that wait to be written. Full means: the one that waits longest is left as it is; it ends by itself in two minutes."""
+MAX_WAITING: Final = 50_000
+"""Records that wait to be written; after a loss of all logs, those of everybody here. Full means: the one that waits longest stays
+as it is."""
+AT_ONCE: Final = 256
+"""Records that are written at the same time: a quarter of what may be under way to a server (realtime/redis_caller.py)."""
+SURE_ROUNDS: Final = 60
+"""Rounds of `WRITE_EVERY_S` after which a connection that is still here has answered a ping: one is sent within 25 s and answered
+within 20 (gateway/sockets/server.py). Rounds and not seconds, so that a loop that stood still finds pings unanswered first."""
+NEVER: Final = 2**62
+"""A place that no log comes to."""
 END_WITHIN_S: Final = 5.0
 _PID: Final = re.compile(r"[A-Za-z0-9_-]{24}")
 
@@ -94,7 +112,11 @@ class Comebacks:
         self._say: Final = Sparingly(log, clock.monotonic)
         self._known: dict[str, _Known] = {}
         self._to_write: dict[str, _Waiting] = {}
+        self._lost: dict[str, int] = {}
+        self._unsure: frozenset[str] = frozenset()
+        self._rounds = 0
         rooms.on_join = self._joining
+        rooms.on_reset(self._began_anew)
 
     def new_pid(self) -> str:
         """The secret of a connection that is new."""
@@ -209,13 +231,13 @@ class Comebacks:
         before = self._known.get(connection.id)
         if before is None and connection.rooms:
             return  # it is in a room that was joined while there could be no record: nobody can come back to it
-        rooms = () if before is None else tuple(held for held in before.record.rooms if held.class_id != class_id)
         at = await self._rooms.feeds.known(channel_of(class_id))
         if at is None:
             if before is None:
                 return
             raise Unavailable(_NO_RECORD)
-        record = Record(connection.caller.account_id, (*rooms, HeldRoom(class_id, request.role, at.epoch, at.offset)))
+        was = None if before is None else before.record
+        record = with_room(was, connection.caller.account_id, class_id, request.role, at)
         try:
             ours = await self._records.write(connection.pid, connection.id, record)
         except LogAway as away:
@@ -226,7 +248,11 @@ class Comebacks:
             ours = True
         if ours and not connection.gone:
             self._to_write.pop(connection.pid, None)
-            self._known[connection.id] = _Known(connection.pid, record)
+            self._lost.pop(connection.id, None)
+            self._known[connection.id] = known = _Known(connection.pid, record)
+            if before is not None and before.record is not was:  # it changed while this was being written
+                known.record = with_room(before.record, record.account_id, class_id, request.role, at)
+                self._write_soon(known.pid, _Waiting(connection.id, known.record))
 
     async def _give_up(self, connection: Connection) -> None:
         """From now on nobody comes back to this connection by its pid. Raises `Unavailable`."""
@@ -237,8 +263,19 @@ class Comebacks:
             except LogAway as away:
                 raise Unavailable(_NO_RECORD) from away
             self._known.pop(connection.id, None)
+            self._lost.pop(connection.id, None)
             self._to_write.pop(known.pid, None)
         connection.pid = ""
+
+    def _began_anew(self, room: Room, position: Position) -> None:
+        """The members here of a room are told to go on from a position, and those who come back go on from there, too."""
+        for connection in self._rooms.node.members(room.channel):
+            known = self._known.get(connection.id)
+            if known is not None and any(held.class_id == room.live.id for held in known.record.rooms):
+                held = known.record.rooms
+                stand = {each.class_id: self._rooms.feeds.at(channel_of(each.class_id)) for each in held}
+                known.record = begun_anew(known.record, room.live.id, position, stand)
+                self._write_soon(known.pid, _Waiting(connection.id, known.record))
 
     def left(self, connection: Connection, class_id: ClassId) -> None:
         """A connection has left a room: it shall not be brought back there."""
@@ -251,13 +288,16 @@ class Comebacks:
     def gone(self, connection: Connection) -> None:
         """A connection is gone. It may come back, unless it was sent away for good."""
         known, ending = self._known.pop(connection.id, None), connection.ending
+        self._lost.pop(connection.id, None)
         if known is not None and ending is not None and ending.come_back_ms is None:
             self._write_soon(known.pid, _Waiting(connection.id, None))
 
     def _write_soon(self, pid: str, waiting: "_Waiting") -> None:
-        if len(self._to_write) >= MAX_WAITING and pid not in self._to_write:
+        before = self._to_write.get(pid)
+        if before is None and len(self._to_write) >= MAX_WAITING:
             del self._to_write[next(iter(self._to_write))]
-        self._to_write[pid] = waiting
+        anew = waiting.anew or (before is not None and before.anew and waiting.record is not None)
+        self._to_write[pid] = _Waiting(waiting.owner, waiting.record, anew=anew)
 
     async def run(self) -> None:
         """Keep the records of whoever is connected, until cancelled."""
@@ -269,23 +309,77 @@ class Comebacks:
         while not crew.over:
             await self._clock.sleep(WRITE_EVERY_S)
             self.statistics.records = len(self._known)
-            try:
-                await self._write_waiting()
-                if self._clock.monotonic() >= refresh_at:
-                    refresh_at = self._clock.monotonic() + REFRESH_EVERY_S
-                    await self._records.refresh(tuple(known.pid for known in self._known.values()))
-            except LogAway as away:
-                self._say.warning("comebacks.records_away", cause="records", trouble=str(away))
+            self._rounds += 1
+            self._write_lost_anew()
+            await self._write_waiting()
+            due: Collection[str] = self._unsure
+            if self._clock.monotonic() >= refresh_at:
+                refresh_at = self._clock.monotonic() + REFRESH_EVERY_S
+                due = self._known.keys()
+            if due:
+                await self._refresh(due)
 
     async def _write_waiting(self) -> None:
-        while self._to_write:
-            pid, waiting = next(iter(self._to_write.items()))
-            if waiting.record is None:
-                await self._records.forget(pid, waiting.owner)
-            else:
-                await self._records.write(pid, waiting.owner, waiting.record)
+        """Write what waits, many at once. What could not be written goes to the end and waits for the next round; once nothing of a
+        batch could be, so does the rest."""
+        waiting = list(self._to_write.items())
+        for start in range(0, len(waiting), AT_ONCE):
+            async with asyncio.TaskGroup() as group:
+                writes = [
+                    group.create_task(self._wrote(pid, each), name="comebacks.write")
+                    for pid, each in waiting[start : start + AT_ONCE]
+                ]
+            if not any(write.result() for write in writes):
+                return
+
+    async def _wrote(self, pid: str, waiting: "_Waiting") -> bool:
+        """Whether it is known what became of a record that waits."""
+        try:
+            there = await self._write(pid, waiting)
+        except LogAway as away:
+            self._say.warning("comebacks.records_away", cause="records", trouble=str(away))
             if self._to_write.get(pid) is waiting:
-                del self._to_write[pid]
+                self._to_write[pid] = self._to_write.pop(pid)
+            return False
+        if self._to_write.get(pid) is waiting:
+            del self._to_write[pid]
+        if not there:
+            self._miss(waiting.owner)
+        return True
+
+    async def _write(self, pid: str, waiting: "_Waiting") -> bool:
+        """Write or forget a record; False when there is none to be written over. Raises `LogAway`."""
+        if waiting.record is None:
+            await self._records.forget(pid, waiting.owner)
+        elif waiting.anew:
+            await self._records.write(pid, waiting.owner, waiting.record)
+        else:
+            return await self._records.rewrite(pid, waiting.owner, waiting.record) is not None
+        return True
+
+    async def _refresh(self, connection_ids: Collection[str]) -> None:
+        found = {known.pid: one for one in connection_ids if (known := self._known.get(one)) is not None}
+        refreshed = await self._records.refresh(tuple(found))
+        self._unsure = frozenset(found[pid] for pid in refreshed.unsure)
+        for pid in refreshed.lost:
+            self._miss(found[pid])
+        if self._unsure:
+            self._say.warning("comebacks.records_away", cause="refresh", records=len(self._unsure))
+
+    def _miss(self, connection_id: str) -> None:
+        """The record of a connection is lost."""
+        if connection_id in self._known:
+            self._lost.setdefault(connection_id, self._rounds)
+
+    def _write_lost_anew(self) -> None:
+        """Whoever's record is lost, and who is still here: see the module."""
+        while self._lost:
+            connection_id, since = next(iter(self._lost.items()))
+            if self._rounds - since <= SURE_ROUNDS:
+                return
+            del self._lost[connection_id]
+            known = self._known[connection_id]
+            self._write_soon(known.pid, _Waiting(connection_id, known.record, anew=True))
 
 
 @dataclass(slots=True)
@@ -298,15 +392,37 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """What is to be written for a pid: None, that it is to be forgotten."""
+    """What is to be written for a pid: None, that it is to be forgotten. `anew`: also where there is none any more."""
 
     owner: str
     record: Record | None
+    anew: bool = False
 
 
 def provable(record: Record, seen: Position) -> bool:
-    """Whether the position that a client saw last belongs to exactly one room of its record."""
-    return [held.epoch for held in record.rooms].count(seen.epoch) == 1
+    """Whether the position that a client saw last belongs to exactly one room of its record, and is late enough there."""
+    found = [held for held in record.rooms if held.epoch == seen.epoch]
+    return len(found) == 1 and seen.offset >= found[0].least
+
+
+def with_room(before: Record | None, account_id: AccountId, class_id: ClassId, role: Role, at: Position) -> Record:
+    """The record of a connection that joins a room, where it stands `at` a position. Pure."""
+    others = () if before is None else tuple(held for held in before.rooms if held.class_id != class_id)
+    return Record(account_id, (*others, HeldRoom(class_id, role, at.epoch, at.offset, at.offset)))
+
+
+def begun_anew(record: Record, class_id: ClassId, at: Position, stand: Mapping[ClassId, Position | None]) -> Record:
+    """The record of a connection that is told now to go on in a room from `at`, while its others `stand` where they do: of these
+    only what comes later shows that it was told. Pure."""
+
+    def moved(held: HeldRoom) -> HeldRoom:
+        if held.class_id == class_id:
+            return HeldRoom(class_id, held.role, at.epoch, at.offset, at.offset)
+        there = stand.get(held.class_id)
+        least = NEVER if there is None or there.epoch != held.epoch else there.offset + 1
+        return msgspec.structs.replace(held, least=max(held.least, least))
+
+    return Record(record.account_id, tuple(map(moved, record.rooms)))
 
 
 _NO_RECORD: Final = (

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from realtime.codec import event_frame
+from realtime.codec import event_frame, payload_of
 from realtime.connection import Connection
 from realtime.frame import Frame
 from realtime.limits import RoomPace
@@ -24,6 +24,7 @@ from realtime.wire import (
     BoardFiltered,
     BoardPrivate,
     BoardSnapshot,
+    ClassEndedView,
     ClassView,
     ClockView,
     GroupView,
@@ -54,8 +55,15 @@ from services.kernel.problems import NotInRoom
 from services.social.moderation import Mute
 
 DEFAULT_MAX_HR: Final = 190
+ENDED_EVENT: Final = "class.ended"
+SILENT_ROUNDS: Final = 6
+"""Whole shares of a node that must be missing until nobody is present through it, though it lives: half a minute. Whoever leaves is
+told of by one share, which may be lost, and then by all whole ones as long as their node has the room. By feeling, above the 17 s
+that a loop which stood still for 12 s may be late."""
 REVISIONS_PER_MS: Final = 1_000
 """More changes than this per millisecond no node can make in a room, so a later life always begins above an earlier one."""
+
+_ended: Final = msgspec.json.Decoder(ClassEndedView).decode
 
 
 def channel_of(class_id: ClassId) -> str:
@@ -160,7 +168,8 @@ class Room:
         self._accounts: dict[int, AccountId] = {}
         self._removals: dict[AccountId, int] = {}
         self._snapshot: tuple[int, Frame] | None = None
-        self._peers: set[str] = set()
+        self._peers: dict[str, int] = {}
+        """The nodes that have told of this room, and how many rounds ago (`count_silence`)."""
 
     # -- what this node sees --------------------------------------------------------------------------------------
 
@@ -312,6 +321,13 @@ class Room:
             self._put(msgspec.structs.replace(own, bpm=None, zone=None, finished=True))
         return tuple(self._connections.get(account_id, ()))
 
+    def take_end(self, ended_ms: int) -> bool:
+        """Take what is said about the end of the class; False when it was known to be over."""
+        if self.live.over:
+            return False
+        self.live = msgspec.structs.replace(self.live, ended_ms=ended_ms)
+        return True
+
     def take_coaches(
         self, coach_id: AccountId, coach_name: str, co_coach_ids: tuple[AccountId, ...], coaches_n: int
     ) -> None:
@@ -415,6 +431,8 @@ class Room:
         if frame.event == CUE_EVENT:
             here = [each.n for each in self.board.here() if not self.live.is_led_by(each.account_id)]
             self.cues.note(cue_of(frame), here)
+        elif frame.event == ENDED_EVENT and (ended_ms := _ended(payload_of(frame)).ended_at_ms) is not None:
+            self.take_end(ended_ms)
 
     def fit(self, frame: Frame, account_id: AccountId) -> Frame | None:
         """What of an event of the room's log is for this account; None: nothing. A display hears what is said to everybody."""
@@ -496,7 +514,7 @@ class Room:
 
     def merge(self, share: Share) -> None:
         """Take what another node says. Idempotent, and indifferent to order."""
-        self._peers.add(share.node)
+        self._peers[share.node] = 0
         for entry in share.entries:
             self._shows(share.node, entry)
             if entry.showing is not None:
@@ -520,10 +538,15 @@ class Room:
         if own is not None and newer(own.showing, showing) is showing:
             self._put(msgspec.structs.replace(own, showing=showing))
 
+    def count_silence(self) -> None:
+        """One round is over in which every node that has this room has told a whole share, as far as it could be heard."""
+        for node in self._peers:
+            self._peers[node] += 1
+
     def forget_silent_nodes(self, gone: Callable[[str], bool]) -> None:
-        """Nodes that are gone no longer make anybody present."""
-        for node in [node for node in self._peers if gone(node)]:
-            self._peers.remove(node)
+        """Nodes that are gone no longer make anybody present, nor do those that have forgotten this room and say nothing of it."""
+        for node in [node for node, rounds in self._peers.items() if rounds >= SILENT_ROUNDS or gone(node)]:
+            del self._peers[node]
             self.board.drop_node(node)
             self.private.board.drop_node(node)
 

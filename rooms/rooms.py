@@ -12,7 +12,7 @@ which was 300 ms at 6 Hz. Nodes whose clocks disagree are only as bad as that ag
 import asyncio
 import math
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,7 +52,7 @@ from rooms.filtering import Filter
 from rooms.friendships import Friendships
 from rooms.knocking import Knocking
 from rooms.named_now import retold
-from rooms.room import Room, channel_of, view_of
+from rooms.room import ENDED_EVENT, Room, channel_of, view_of
 from rooms.screen import Screen
 from rooms.seating import admit, admit_rider, seat
 from services.classes.live_class import LiveClass, Membership, may_enter
@@ -98,7 +98,7 @@ ENDED_KEY: Final = "class.ended"
 log = structlog.get_logger(__name__)
 
 JoinNoted = Callable[[Connection, ClassId, RoomJoin], Awaitable[None]]
-OnReset = Callable[[Room, str], None]
+OnReset = Callable[[Room, Position], None]
 WithheldFrom = Callable[[Room, Frame], Collection[Connection]]
 OnLoad = Callable[[Room], None]
 
@@ -119,11 +119,9 @@ class RoomsStatistics:
 
 class Rooms:
     """All rooms of this node. `flush` commits what streams have sent; set by the wiring (see `streams.py`). `on_join` is
-    awaited before a join is answered (see `comebacks.py`); `on_reset` hears that events of a room may have been missed here, up to
-    a position (see `clocks.py`); `on_load` gets each room before anybody is seated (see `tapes.py`);
-    `withheld_from` says who in a room here is not to get an event that was said
-    there (see `screening.py`). Without a `presence` of all nodes, who is there is
-    known of this process alone; without `limits` of all nodes, this one counts by itself."""
+    awaited before a join is answered (see `comebacks.py`); `on_load` gets each room before anybody is seated (see `tapes.py`);
+    `withheld_from` says who in a room here is not to get an event that was said there (see `screening.py`). Without a `presence` of
+    all nodes, who is there is known of this process alone; without `limits` of all nodes, this one counts by itself."""
 
     def __init__(
         self,
@@ -158,7 +156,7 @@ class Rooms:
         self.screen: Final = Screen()
         self.friends: Final = Friendships()
         self.on_join: JoinNoted = _nobody_notes
-        self.on_reset: OnReset = _nothing_in_doubt
+        self._on_reset: Final[list[OnReset]] = []
         self.withheld_from: WithheldFrom = _withheld_from_nobody
         self.on_load: OnLoad = _nobody_records
         self.cockpits: Final = Cockpits(node.hub, self._follow_for_coach)
@@ -292,17 +290,19 @@ class Rooms:
         except (ClassNotFound, Unavailable) as problem:
             log.warning("rooms.showing_not_taken", class_id=str(class_id), problem=problem.message)
             return
-        self._show(room, account_id, showing)
+        self.show(room, {account_id: showing})
 
-    def _show(self, room: Room, account_id: AccountId, showing: Showing) -> None:
-        if room.show(account_id, showing):
+    def show(self, room: Room, showings: Mapping[AccountId, Showing]) -> None:
+        """Members have decided how they are shown: what is news here holds from now on."""
+        news = [room.show(account_id, showing) for account_id, showing in showings.items()]
+        if any(news):
             # At once, not with the next beat: what is asked for meanwhile must not tell the board of before.
             self._tell(room, self._clock.wall_ms())
 
     def _member_shown(self, channel: str, shown: MemberShown) -> None:
         room = self.of_channel(channel)
         if room is not None:
-            self._show(room, shown.account_id, shown.showing)
+            self.show(room, {shown.account_id: shown.showing})
 
     async def missed(self, room: Room, since: Position) -> tuple[Frame, ...] | None:
         """What was said in a room since a position, with people as they are shown now; None when that cannot be proven. Raises
@@ -449,7 +449,7 @@ class Rooms:
         ended_ms = live.ended_ms or self._clock.wall_ms()
         self.node.publish(channel_of(live.id), RoomClosed(class_id=live.id, ended_ms=ended_ms))
         try:
-            await self.say(live.id, "class.ended", ended_view(live), key=ENDED_KEY)
+            await self.say(live.id, ENDED_EVENT, ended_view(live), key=ENDED_KEY)
         except Unavailable as problem:
             log.warning("rooms.end_not_said", class_id=str(live.id), problem=problem.message)
 
@@ -503,11 +503,15 @@ class Rooms:
             if connection is not None:
                 self.leave(connection, room.live.id)
 
-    async def read_again(self, stores: Stores, room: Room) -> None:
-        """Bring a room up to what is stored of who leads it and who was sent out."""
+    async def read_again(self, stores: Stores, room: Room) -> bool:
+        """Bring a room up to what is stored of who leads it, who was sent out, what was taken down and whether it is over: True
+        where nobody here had heard that it is."""
         live = await stores.classes.by_id(room.live.id)
         members = await stores.classes.members(room.live.id)
+        room.taken_down.update(await stores.moderation.removed(room.live.id))
+        over = False
         if live is not None:
+            over = live.ended_ms is not None and room.take_end(live.ended_ms)
             room.take_coaches(live.coach_id, live.coach_name, live.co_coach_ids, live.coaches_n)
             room.take_ranking(live.metric, live.ranking_n)
         for membership in members:
@@ -516,6 +520,7 @@ class Rooms:
             if not was_out and room.is_out(membership.account_id):
                 self._tell_removed(room, membership)
                 self._expel(room, membership.account_id)
+        return over
 
     def _tell_removed(self, room: Room, member: Membership) -> None:
         """Somebody was sent out, which this node has read and not heard. When the log says it, they are gone: so it is said now."""
@@ -528,11 +533,17 @@ class Rooms:
             if connection is not None:
                 connection.push(frame)
 
+    def on_reset(self, handler: OnReset) -> None:
+        """Call `handler(room, position)` each time events of a room may have been missed here, up to a position; just before its
+        members here are told so."""
+        self._on_reset.append(handler)
+
     def _reset(self, channel: str, position: Position) -> None:
         room = self.of_channel(channel)
         if room is None:
             return
-        self.on_reset(room, str(position))
+        for handler in self._on_reset:
+            handler(room, position)
         if self.node.count(channel):
             board = room.snapshot(self._clock.wall_ms())
             reset = RoomReset(
@@ -580,9 +591,13 @@ class Rooms:
         whole = now >= self._next_whole
         if whole:
             self._next_whole = now + WHOLE_SHARE_EVERY_S
+        # Whoever does not hear the others cannot say that one of them is silent.
+        counts = whole and self.node.standing.fresh
         for class_id, room in self._rooms.items():
             if whole:
                 room.forget_receipts(self._clock.wall_ms())
+            if counts:
+                room.count_silence()
             share = room.share(whole=whole or class_id in self._whole_wanted)
             if share is not None:
                 self.node.publish(room.channel, share)
@@ -740,8 +755,8 @@ class Rooms:
 
     def _closed(self, channel: str, closed: RoomClosed) -> None:
         room = self.of_channel(channel)
-        if room is not None and not room.live.over:
-            room.live = msgspec.structs.replace(room.live, ended_ms=closed.ended_ms)
+        if room is not None:
+            room.take_end(closed.ended_ms)
 
     def of_channel(self, channel: str) -> Room | None:
         """The room that speaks on a channel, if it is loaded here."""
@@ -775,10 +790,6 @@ def _nobody_records(room: Room) -> None:
 def _withheld_from_nobody(room: Room, frame: Frame) -> Collection[Connection]:
     """Everybody gets everything."""
     return ()
-
-
-def _nothing_in_doubt(room: Room, position: str) -> None:
-    """Nobody keeps anything that a lost event would make wrong."""
 
 
 async def _nothing_to_flush() -> None:

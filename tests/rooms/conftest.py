@@ -28,6 +28,7 @@ from rooms.befriended import Befriended
 from rooms.chatting import Chatting
 from rooms.clocks import Clocks
 from rooms.comebacks import Comebacks
+from rooms.deciding import Deciding
 from rooms.guarding import Guarding
 from rooms.hall import Hall
 from rooms.lobbying import Lobbying, LobbyRoom
@@ -135,6 +136,7 @@ class World:
             asyncio.ensure_future(made.muting.run()),
             asyncio.ensure_future(made.screening.run()),
             asyncio.ensure_future(made.befriended.run()),
+            asyncio.ensure_future(made.deciding.run()),
             asyncio.ensure_future(made.reacting.run()),
         ]
         self._tasks += made.tasks
@@ -221,6 +223,7 @@ class TestNode:
         self.reports = Reports(transactions, world.clock, ids, self.removing)
         self.reacting = Reacting(self.rooms, self.screening, world.clock)
         self.befriended = Befriended(self.rooms, transactions, world.clock)
+        self.deciding = Deciding(self.rooms, transactions, world.clock)
         self.friends = Friends(transactions, world.clock, self.befriended)
         self.blocks = Blocks(transactions, world.clock, self.screening, self.befriended)
         self.streams = Streams(

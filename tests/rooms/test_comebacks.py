@@ -7,6 +7,7 @@ import pytest
 
 from realtime.connection import Connection
 from realtime.disconnect import LOGIN_ENDED
+from realtime.records import Record, Refreshed
 from realtime.room_log import LogAway
 from realtime.wire import ChatSend, CueSend, RoomJoin
 from rooms.comebacks import Comeback
@@ -61,6 +62,14 @@ class Studio:
             connection.pid = comeback.pid
             node.comebacks.restore(connection, comeback)
         return connection, comeback
+
+
+async def reset(studio: Studio, *connections: Connection) -> list[str]:
+    """All logs are lost; what each connection is told last of it, a position to come back with."""
+    studio.world.log.forget()
+    await studio.world.advance(10)
+    told = [[payload for name, payload in events(each) if name == "room.reset"] for each in connections]
+    return [of_one[-1]["position"] for of_one in told]
 
 
 def heard(connection: Connection) -> list[Any]:
@@ -273,3 +282,141 @@ async def test_rooms_of_the_auth_payload_are_joined_one_after_the_other_and_each
     await studio.there.speaking.chat(phone, ChatSend(class_id=studio.classes[0].id, text="back", key=uuid.uuid4().hex))
     await studio.world.advance(0)
     assert heard(phone) == ["back"]
+
+
+async def test_after_its_log_began_anew_it_comes_back_from_where_it_was_told_to_go_on(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    before = await studio.join(studio.here, phone)
+    await studio.cue("of the log that is lost")
+    (told,) = await reset(studio, phone)
+    await studio.cue("missed")
+    assert (await studio.back(studio.there, ada, phone.pid, before))[1] is None
+    again, comeback = await studio.back(studio.there, ada, phone.pid, told)
+    assert comeback is not None
+    assert heard(again) == ["missed", "board.snapshot"]
+    # And once more, on the node that it has come to.
+    (told,) = await reset(studio, again)
+    assert (await studio.back(studio.here, ada, again.pid, told))[1] is not None
+
+
+async def test_of_two_rooms_that_began_anew_it_must_have_been_told_of_both(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    for number in (0, 1):
+        await studio.join(studio.here, phone, number)
+    studio.world.log.forget()
+    await studio.world.advance(10)
+    first, last = [payload["position"] for name, payload in events(phone) if name == "room.reset"]
+    assert (await studio.back(studio.there, ada, phone.pid, first))[1] is None
+    again, comeback = await studio.back(studio.there, ada, phone.pid, last)
+    assert comeback is not None
+    assert again.rooms == {live.id for live in studio.classes}
+
+
+async def test_what_came_later_in_another_room_shows_that_it_was_told(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    for number in (0, 1):
+        await studio.join(studio.here, phone, number)
+    studio.world.log.forget()
+    await studio.world.advance(10)
+    told = [payload for name, payload in events(phone) if name == "room.reset"]
+    first = [str(live.id) for live in studio.classes].index(told[0]["room"]["id"])
+    later = await studio.cue("in the room that was told of first", first)
+    await studio.world.advance(1)
+    assert (await studio.back(studio.there, ada, phone.pid, told[0]["position"]))[1] is None
+    assert (await studio.back(studio.there, ada, phone.pid, later))[1] is not None
+
+
+async def test_a_record_that_was_lost_is_written_again_for_a_connection_that_has_shown_that_it_lives(
+    studio: Studio,
+) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    await studio.join(studio.here, phone)
+    studio.world.records.lose()
+    (told,) = await reset(studio, phone)
+    await studio.world.advance(30)
+    assert (await studio.back(studio.there, ada, phone.pid, told))[1] is None, "whose it is nobody can say yet"
+    await studio.world.advance(60)
+    assert (await studio.back(studio.there, ada, phone.pid, told))[1] is not None
+
+
+async def test_a_record_that_was_lost_alone_is_found_missing_when_it_is_refreshed(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    told = await studio.join(studio.here, phone)
+    studio.world.records.lose()
+    await studio.world.advance(100)
+    assert (await studio.back(studio.there, ada, phone.pid, told))[1] is not None
+
+
+async def test_the_old_half_of_a_connection_does_not_write_a_lost_record_again(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    told = await studio.join(studio.here, phone)
+    again, _ = await studio.back(studio.there, ada, phone.pid, told)
+    await studio.join(studio.there, again, 1)
+    studio.world.records.lose()
+    await reset(studio, again)
+    await studio.world.advance(35)  # by then the first node has had no answer to its ping
+    studio.here.cut(phone)
+    assert await studio.world.records.read(again.pid) is None
+    await studio.world.advance(60)
+    record = await studio.world.records.read(again.pid)
+    assert record is not None
+    assert {held.class_id for held in record.rooms} == {live.id for live in studio.classes}
+
+
+async def test_a_record_that_cannot_be_written_holds_up_no_other_and_is_tried_again(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite, broken = studio.world.records.rewrite, True
+
+    async def half_away(pid: str, owner: str, record: Record) -> bool | None:
+        if broken and pid == phones[0].pid:
+            raise LogAway("the server of this one is away")
+        return await rewrite(pid, owner, record)
+
+    monkeypatch.setattr(studio.world.records, "rewrite", half_away)
+    people = [await studio.world.person(name) for name in ("Ada", "Bob")]
+    phones = [studio.connect(studio.here, each) for each in people]
+    told = [[await studio.join(studio.here, each, number) for number in (0, 1)] for each in phones]
+    for phone in phones:
+        studio.here.rooms.leave(phone, studio.classes[1].id)
+        studio.here.comebacks.left(phone, studio.classes[1].id)
+    await studio.world.advance(300)
+    kept = [await studio.world.records.read(each.pid) for each in phones]
+    assert [record and len(record.rooms) for record in kept] == [2, 1]
+    assert (await studio.back(studio.there, people[1], phones[1].pid, told[1][0]))[1] is not None
+    broken = False
+    await studio.world.advance(2)
+    again, _ = await studio.back(studio.there, people[0], phones[0].pid, told[0][0])
+    assert again.rooms == {studio.classes[0].id}
+
+
+async def test_records_of_a_server_that_was_away_are_refreshed_as_soon_as_it_is_back(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresh = studio.world.records.refresh
+    asked: list[tuple[str, ...]] = []
+    phones = [studio.connect(studio.here, await studio.world.person(name)) for name in ("Ada", "Bob")]
+    for phone in phones:
+        await studio.join(studio.here, phone)
+    away = {phones[0].pid}
+
+    async def half_away(pids: tuple[str, ...]) -> Refreshed:
+        asked.append(pids)
+        told = await refresh(tuple(pid for pid in pids if pid not in away))
+        return Refreshed(told.lost, tuple(pid for pid in pids if pid in away))
+
+    monkeypatch.setattr(studio.world.records, "refresh", half_away)
+    await studio.world.advance(32)
+    assert asked[0] == tuple(phone.pid for phone in phones)
+    assert set(asked[1:]) == {(phones[0].pid,)}
+    away.clear()
+    await studio.world.advance(1)
+    count = len(asked)
+    await studio.world.advance(20)
+    assert len(asked) == count, "nothing is in doubt any more"

@@ -223,3 +223,63 @@ async def test_a_node_whose_loop_stands_still_for_12_s_loses_nobody_on_any_board
     await here.pass_time(10)
     assert here.present_on(two, "Ada")
     assert told(here.watching[1]) == []
+
+
+def deaf(monkeypatch: pytest.MonkeyPatch, *nodes: TestNode) -> None:
+    """The carrier is away for these nodes: they say nothing and hear nothing."""
+    for node in nodes:
+        broker = node.node._broker
+        monkeypatch.setattr(broker, "publish", lambda channel, data: None)
+        monkeypatch.setattr(broker, "receive", lambda channel, data: None)
+        monkeypatch.setattr(broker, "healthy", lambda: False)
+
+
+async def test_who_left_while_nobody_heard_it_is_gone_from_the_board_though_their_node_has_forgotten_the_room(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = await evening(world, 2)
+    one, two = here.nodes
+    one.cut(here.watching[0])
+    ada = one.connect(await world.person("Ada"))
+    await one.join(ada, here.live.code)
+    await here.pass_time(2)
+    assert here.present_on(two, "Ada")
+    with monkeypatch.context() as away:
+        deaf(away, one, two)
+        one.cut(ada)
+        await here.pass_time(75)
+        assert one.rooms.get(here.live.id) is None
+        assert here.present_on(two, "Ada"), "a deaf node judges nobody"
+    assert await here.until(lambda: not here.present_on(two, "Ada"), 40) > 0
+    assert two.node.standing.fresh
+    assert one.node.id in two.node.peers()
+
+
+async def test_the_same_where_only_the_node_that_should_hear_it_was_deaf(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = await evening(world, 2)
+    one, two = here.nodes
+    one.cut(here.watching[0])
+    ada = await world.person("Ada")
+    phone = one.connect(ada)
+    await one.join(phone, here.live.code)
+    await here.pass_time(2)
+    with monkeypatch.context() as away:
+        deaf(away, two)
+        one.cut(phone)
+        await here.pass_time(75)
+    await here.until(lambda: not here.present_on(two, "Ada"), 40)
+    # Who comes back through that node is there again at once.
+    await one.join(one.connect(ada), here.live.code)
+    await here.pass_time(1)
+    assert here.present_on(two, "Ada")
+
+
+async def test_in_a_room_where_nothing_moves_nobody_goes_from_the_board(world: World) -> None:
+    here = await evening(world, 2)
+    one, two = here.nodes
+    await one.join(one.connect(await world.person("Ada")), here.live.code)
+    for _ in range(12):
+        await here.pass_time(10)
+        assert here.present_on(two, "Ada")

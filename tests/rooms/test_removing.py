@@ -3,6 +3,7 @@
 import pytest
 
 from realtime.wire import ChatPage, ChatRemove, ChatSend, RoomJoin
+from services.kernel.clock import utc
 from services.kernel.problems import Forbidden, MessageGone, NotInRoom
 from tests.rooms.conftest import World, events
 
@@ -92,3 +93,23 @@ async def test_what_was_taken_down_while_a_node_was_behind_is_not_shown_by_it_af
     room.taken_down.clear()
     again = await there.rooms.join(late, RoomJoin(code=live.code, since=joined.position))
     assert b"bad" not in b"".join(bytes(missed.payload) for missed in again.missed)
+
+
+async def test_what_was_taken_down_where_the_log_could_prove_nothing_is_read_from_the_database(
+    world: World,
+) -> None:
+    node = world.node()
+    coach, ada = await world.person("Mia", coach=True), await world.person("Ada")
+    live = await node.create_class(coach)
+    phone = node.connect(ada)
+    await node.join(phone, live.code)
+    said = await node.speaking.chat(phone, ChatSend(class_id=live.id, text="bad"))
+    await world.advance(1)
+    room = node.rooms.get(live.id)
+    assert room is not None
+    async with node.rooms._transactions() as stores:  # on another node, and this one has not heard of it
+        now = utc(world.clock.wall_ms())
+        await stores.moderation.remove(live.id, said.position, ada.account_id, "bad", coach.account_id, now)
+    async with node.rooms._transactions() as stores:
+        await node.rooms.read_again(stores, room)
+    assert (await node.chatting.history(phone, ChatPage(class_id=live.id))).messages == ()
