@@ -19,6 +19,7 @@ In a cluster a slot may move, and its logs with it, whole. That is told from a f
 than before (`n`), and this one has never taken over from another (it has no second replication id).
 """
 
+import asyncio
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, Final, cast
@@ -28,7 +29,7 @@ from redis.asyncio import Redis
 from realtime.position import Position, position_of
 from realtime.redis_address import TROUBLE
 from realtime.redis_caller import Fixed, Key, Word
-from realtime.redis_commands import RedisCommands, away
+from realtime.redis_commands import AT_ONCE, RedisCommands, away
 from realtime.room_log import (
     KEEP_EVENTS,
     KEEP_KEY_S,
@@ -39,6 +40,7 @@ from realtime.room_log import (
     Appended,
     Back,
     Entry,
+    LogAway,
     Since,
     Told,
     new_epoch,
@@ -224,25 +226,33 @@ class RedisRoomLog:
             return Back(await self._begin(channel), ())
         return Back(Position(found[0].decode(), int(found[1])), tuple(found[2]))
 
-    async def tops(self, channels: Collection[str]) -> dict[str, Position]:
+    async def tops(self, channels: Collection[str]) -> dict[str, Position | LogAway]:
+        tops: dict[str, Position | LogAway] = {}
         if self._redis.servers.clustered:
             # A pipeline there would be torn apart by slots, and fail as a whole when one of them moves.
-            return {channel: await self._begin(channel) for channel in channels}
-        tops: dict[str, Position] = {}
-        for client, here in self._redis.by_client(tuple(channels)):
-            for batch in _batches(here):
-                tops.update(await self._tops_of(client, batch))
+            for batch in _batches(list(channels), AT_ONCE):
+                tops.update(zip(batch, await asyncio.gather(*map(self._begun, batch)), strict=True))
+            return tops
+        # Side by side: a server that is away must not hold up the others.
+        homes = self._redis.by_client(tuple(channels))
+        for of_home in await asyncio.gather(*(self._tops_of(client, here) for client, here in homes)):
+            tops.update(of_home)
         return tops
 
-    async def _tops_of(self, client: Redis, channels: list[str]) -> dict[str, Position]:
-        pipeline = client.pipeline(transaction=False)
-        for channel in channels:
-            pipeline.hmget(self._redis.servers.key(channel, "meta"), ["e", "o"])
-        found = await self._redis.answered(pipeline.execute)
-        return {
-            channel: await self._begin(channel) if epoch is None else Position(epoch.decode(), int(offset))
-            for channel, (epoch, offset) in zip(channels, found, strict=True)
-        }
+    async def _tops_of(self, client: Redis, channels: list[str]) -> dict[str, Position | LogAway]:
+        """On one server. Once it does not answer it is not asked for the rest."""
+        tops: dict[str, Position | LogAway] = {}
+        for batch in _batches(channels, _BATCH):
+            pipeline = client.pipeline(transaction=False)
+            for channel in batch:
+                pipeline.hmget(self._redis.servers.key(channel, "meta"), ["e", "o"])
+            try:
+                found = await self._redis.answered(pipeline.execute)
+            except LogAway as unknown:
+                return {**dict.fromkeys(channels, unknown), **tops}
+            for channel, (epoch, offset) in zip(batch, found, strict=True):
+                tops[channel] = await self._begun(channel) if epoch is None else Position(epoch.decode(), int(offset))
+        return tops
 
     def _names_of(self, channel: str) -> tuple[Fixed, Fixed, Fixed, bytes]:
         """What Redis calls the channel, its two keys, and what the keys of its entries begin with. Remembered, as `_names`."""
@@ -253,6 +263,12 @@ class RedisRoomLog:
     async def _begin(self, channel: str) -> Position:
         epoch, offset = await self._redis.run(channel, _BEGIN, ("meta", "log"), new_epoch(), _KEEP_META_MS)
         return Position(epoch.decode(), int(offset))
+
+    async def _begun(self, channel: str) -> Position | LogAway:
+        try:
+            return await self._begin(channel)
+        except LogAway as unknown:
+            return unknown
 
 
 class _Append:
@@ -283,5 +299,5 @@ def _appended(answer: list[Any]) -> list[Appended]:
     ]
 
 
-def _batches(channels: list[str]) -> list[list[str]]:
-    return [channels[start : start + _BATCH] for start in range(0, len(channels), _BATCH)]
+def _batches(channels: list[str], most: int) -> list[list[str]]:
+    return [channels[start : start + most] for start in range(0, len(channels), most)]

@@ -86,7 +86,7 @@ raise."""
 
 
 class RoomLog(Protocol):
-    """See the module: the promises are the interface. What waits raises `LogAway`."""
+    """See the module: the promises are the interface. What waits raises `LogAway`, but for `tops`."""
 
     def append(self, channel: str, entries: Sequence[Entry], told: Told) -> None:
         """Store each entry with its position behind it, and say it on the channel: all of them, or none. Does not wait: `told` is
@@ -104,8 +104,9 @@ class RoomLog(Protocol):
         in another epoch: what came before it is gone."""
         ...
 
-    async def tops(self, channels: Collection[str]) -> dict[str, Position]:
-        """Where these logs end, in one go. A log that is not there is begun."""
+    async def tops(self, channels: Collection[str]) -> dict[str, Position | LogAway]:
+        """Where these logs end, in one go, or why that is not known: one server's trouble is no other's. A log that is not there is
+        begun."""
         ...
 
 
@@ -190,7 +191,7 @@ class MemoryRoomLog:
             found.append(message)
         return Back(log.top, tuple(found))
 
-    async def tops(self, channels: Collection[str]) -> dict[str, Position]:
+    async def tops(self, channels: Collection[str]) -> dict[str, Position | LogAway]:
         now = self._clock.monotonic()
         return {channel: self._log(channel, now).top for channel in channels}
 

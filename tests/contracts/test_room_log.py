@@ -53,7 +53,9 @@ class Subject:
         return await build.appended(self.log, channel or self.channel, entries)
 
     async def top(self) -> Position:
-        return (await self.log.tops((self.channel,)))[self.channel]
+        top = (await self.log.tops((self.channel,)))[self.channel]
+        assert isinstance(top, Position)
+        return top
 
 
 @pytest.fixture(params=["memory", "redis", "cluster"])

@@ -51,19 +51,17 @@ class Log(MemoryRoomLog):
         super().append(channel, entries, told)
 
     async def since(self, channel: str, position: Position, *, events: int = 300, size: int = 256 * 1024) -> Since:
-        self._here()
+        if self.away:
+            raise LogAway("away")
         self.reads += 1
         found = await super().since(channel, position, events=events, size=size)
         await self.gate.wait()
         return found
 
-    async def tops(self, channels: Collection[str]) -> dict[str, Position]:
-        self._here()
-        return await super().tops(channels)
-
-    def _here(self) -> None:
+    async def tops(self, channels: Collection[str]) -> dict[str, Position | LogAway]:
         if self.away:
-            raise LogAway("away")
+            return dict.fromkeys(channels, LogAway("away"))
+        return await super().tops(channels)
 
 
 class Installation:

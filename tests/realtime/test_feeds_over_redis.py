@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from realtime.feeds import Feeds
+from realtime.broker import MemoryBus
+from realtime.feeds import CHECK_EVERY_S, Feeds
 from realtime.hub import Hub
 from realtime.node import Node
 from realtime.position import NOWHERE, Position
@@ -18,7 +19,7 @@ from realtime.redis_room_log import RedisRoomLog
 from realtime.redis_servers import RedisServers
 from realtime.room_log import Entry, LogAway
 from realtime.wire import Cue
-from services.kernel.clock import SystemClock
+from services.kernel.clock import ManualClock, SystemClock
 from tests.realtime import build
 from tests.realtime.test_feeds import CHANNEL, said
 from tests.support.proxy import open_proxy
@@ -200,14 +201,42 @@ async def until_it_has(copy: RedisServer, position: Position) -> None:
     await servers.close()
 
 
-async def of_a_worker(server: RedisServer, count: int) -> Position:
-    """Say so much into the room's log without following it; the position of the last."""
+async def of_a_worker(server: RedisServer, count: int, channel: str = CHANNEL) -> Position:
+    """Say so much into a room's log without following it; the position of the last."""
     servers = RedisServers(server.url)
     log = RedisRoomLog(RedisCommands(servers))
     for number in range(count):
-        (appended,) = await build.appended(log, CHANNEL, [Entry(HEAD, f"{number}")])
+        (appended,) = await build.appended(log, channel, [Entry(HEAD, f"{number}")])
     await servers.close()
     return appended.position
+
+
+async def test_a_server_that_is_away_keeps_no_other_servers_feeds_from_being_checked() -> None:
+    clock = ManualClock()
+    async with open_redis() as one, open_redis() as two:
+        servers = RedisServers(f"{one.url},{two.url}")
+        feeds = Feeds(build.node("deaf", MemoryBus(), clock), RedisRoomLog(RedisCommands(servers)), clock)
+        gone, there = (
+            next(f"room:{n}" for n in range(99) if servers.home(f"room:{n}").path == str(server.socket))
+            for server in (one, two)
+        )
+        living = asyncio.create_task(feeds.run())
+        try:
+            for channel in (gone, there):
+                feeds.follow(channel)
+            async with asyncio.timeout(WAIT_S):
+                while feeds.at(gone) is None or feeds.at(there) is None:
+                    await asyncio.sleep(0.005)
+                await one.kill()
+                said = await of_a_worker(two, 1, there)
+                while feeds.at(there) != said:
+                    await clock.advance(CHECK_EVERY_S)
+                    await asyncio.sleep(0.05)
+            assert not living.done()
+        finally:
+            living.cancel()
+            await asyncio.gather(living, return_exceptions=True)
+            await servers.close()
 
 
 # -- a cluster ------------------------------------------------------------------------------------------------------
