@@ -1,5 +1,6 @@
 """Coming back to a room: everything since a position, or the word that something may be missing."""
 
+import asyncio
 from collections.abc import Collection
 from typing import Any
 
@@ -190,6 +191,16 @@ async def test_a_hall_full_of_people_does_not_wait_for_one_time_out_after_the_ot
     for phone in people:
         assert (await join(node, phone, live)).position is None
     assert len(asked) <= 2
+
+
+async def test_who_says_something_is_answered_whatever_the_log_raises(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spinning = await open_class(world, world.node())
+    monkeypatch.setattr(world.log, "append", lambda _channel, _entries, told: told(KeyError(7)))
+    with pytest.raises(KeyError):
+        async with asyncio.timeout(5):
+            await spinning.cue("up")
 
 
 async def test_without_its_log_a_room_can_be_joined_and_says_so_later(
