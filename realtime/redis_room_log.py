@@ -60,7 +60,9 @@ _KEEP_KEY_MS: Final = Fixed(f"{_ms(KEEP_KEY_S)}")
 
 _HISTORY: Final = """
 local function history()
-    return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)') or ''
+    local told = redis.call('INFO', 'replication')
+    local _, colon = string.find(told, 'master_replid:', 1, true)
+    return colon and string.sub(told, colon + 1, colon + 40) or ''
 end
 local function node()
     local id = redis.pcall('CLUSTER', 'MYID')
@@ -70,8 +72,8 @@ local function begin(meta, log, epoch)
     redis.call('HSET', meta, 'e', epoch, 'o', 0, 'h', history(), 'n', node())
     redis.call('DEL', log)
 end
-local function moved(meta, from)
-    local here = node()
+local function moved(meta)
+    local here, from = node(), redis.call('HGET', meta, 'n')
     local heir = not string.find(redis.call('INFO', 'replication'), 'master_replid2:0+%s')
     if here == '' or here == from or heir then
         return false
@@ -95,9 +97,9 @@ for i = 1, #KEYS - 2 do
         answer[2 * i] = 1
     else
         if not epoch then
-            local now = redis.call('HMGET', meta, 'e', 'h', 'n')
+            local now = redis.call('HMGET', meta, 'e', 'h')
             epoch = now[1]
-            if not epoch or now[2] ~= history() and not moved(meta, now[3]) then
+            if not epoch or now[2] ~= history() and not moved(meta) then
                 epoch = new_epoch
                 begin(meta, log, epoch)
             end
