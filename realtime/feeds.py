@@ -328,7 +328,10 @@ class Feeds:
 
     async def _rest(self, channel: str, before: Position | None) -> Since:
         if before is None:
-            return Since((await self._log.tops((channel,)))[channel], None)
+            top = (await self._log.tops((channel,)))[channel]
+            if isinstance(top, LogAway):
+                raise top
+            return Since(top, None)
         return await self._log.since(channel, before, events=KEEP_EVENTS, size=READ_BYTES)
 
     def _bring_up(self, feed: Feed, before: Position | None, read: Since) -> None:
@@ -389,12 +392,13 @@ class Feeds:
     async def _keep_checking(self, crew: Crew) -> None:
         while not crew.over:
             await self._clock.sleep(CHECK_EVERY_S)
-            try:
-                tops = await self._log.tops(tuple(self._feeds))
-            except LogAway as away:
-                self._say.warning("feeds.check_failed", cause="check", trouble=str(away))
-            else:
-                self.doubt(channel for channel, top in tops.items() if top != self.at(channel))
+            tops = await self._log.tops(tuple(self._feeds))
+            unknown = [top for top in tops.values() if isinstance(top, LogAway)]
+            if unknown:
+                self._say.warning("feeds.check_failed", cause="check", logs=len(unknown), trouble=str(unknown[0]))
+            self.doubt(
+                channel for channel, top in tops.items() if isinstance(top, Position) and top != self.at(channel)
+            )
 
 
 _TRIES: Final = 5

@@ -18,6 +18,7 @@ Three shapes of an installation, told apart by the URL:
 
 import asyncio
 import hashlib
+import math
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -43,6 +44,8 @@ CONNECTIONS: Final = 16
 """Per server. Full means: whoever needs one more waits for `CONNECTION_WITHIN_S`, and is then refused."""
 CONNECTION_WITHIN_S: Final = 1.0
 PING_TIMEOUT_S: Final = 3.0
+LEARN_AGAIN_S: Final = 1.0
+"""How often at most a map of slots that lacks one is learnt again. By feeling: each time all connections are made anew."""
 HOMES_REMEMBERED: Final = 65_536
 
 _CLUSTER: Final = re.compile(r"(rediss?)\+cluster://(?:([^@]*)@)?([^@/?]+)/?(\?.*)?")
@@ -182,6 +185,14 @@ class _PatientCluster(RedisCluster):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._free: Final = asyncio.Semaphore(CONNECTIONS)
+        self._learnt_again = -math.inf
+
+    async def initialize(self, *args: Any, **options: Any) -> RedisCluster:
+        # The library asks the servers that it found last and forgets those of the URL: when all have come to other addresses, only
+        # the names in the URL lead to them. (`dynamic_startup_nodes=False` would forget those that it found.)
+        for node in self.startup_nodes:
+            self.nodes_manager.startup_nodes.setdefault(node.name, node)
+        return await super().initialize(*args, **options)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         async with self.patience():
@@ -202,8 +213,21 @@ class _PatientCluster(RedisCluster):
             yield
         except RedisClusterException as trouble:
             raise RedisConnectionError(f"the cluster is not whole: {trouble}") from trouble
+        except LookupError as trouble:
+            # A slot that its map lacks (`KeyError`), or a map of nothing (`IndexError`).
+            self._learn_again()
+            raise RedisConnectionError(
+                f"the cluster is not whole: no server is known for this: {trouble!r}"
+            ) from trouble
         finally:
             self._free.release()
+
+    def _learn_again(self) -> None:
+        """Have the next command learn who has which slot: for one that is missing the library does so by itself never."""
+        now = asyncio.get_running_loop().time()
+        if now - self._learnt_again > LEARN_AGAIN_S:
+            self._learnt_again = now
+            self._initialize = True
 
 
 class _PatientPipeline(ClusterPipeline):

@@ -8,9 +8,9 @@ What every log promises:
 * Offsets have no hole. A log that was lost begins under another epoch.
 * A log is bounded, and what is trimmed is never taken for what never was: `since` answers None instead of a part. The oldest
   events go first: `KEEP_EVENTS` stay, and all of them for `KEEP_S` after the last.
-* A log may lose its end: a server failed over to a copy that lagged. A node that asks what came after a position which the log
-  does not have has proof of it, and makes the log begin another epoch: the offsets given twice must not look alike. So only
-  positions that were heard from the log itself are asked for, never what a client says.
+* A log may lose its end: a server failed over to a copy that lagged. No position is given twice all the same: whoever appends next
+  begins another epoch, and so does a node that asks what came after a position which the log does not have, because that is
+  proof. So only positions that were heard from the log itself are asked for, never what a client says.
 * What cannot be stored raises `LogAway`, and nothing was said; after a timeout nobody knows, which is what the key is for.
 
 The log does not look into messages, but for their end: see realtime/position.py.
@@ -86,7 +86,7 @@ raise."""
 
 
 class RoomLog(Protocol):
-    """See the module: the promises are the interface. What waits raises `LogAway`."""
+    """See the module: the promises are the interface. What waits raises `LogAway`, but for `tops`."""
 
     def append(self, channel: str, entries: Sequence[Entry], told: Told) -> None:
         """Store each entry with its position behind it, and say it on the channel: all of them, or none. Does not wait: `told` is
@@ -104,8 +104,9 @@ class RoomLog(Protocol):
         in another epoch: what came before it is gone."""
         ...
 
-    async def tops(self, channels: Collection[str]) -> dict[str, Position]:
-        """Where these logs end, in one go. A log that is not there is begun."""
+    async def tops(self, channels: Collection[str]) -> dict[str, Position | LogAway]:
+        """Where these logs end, in one go, or why that is not known: one server's trouble is no other's. A log that is not there is
+        begun."""
         ...
 
 
@@ -117,12 +118,13 @@ def new_epoch() -> str:
 
 @dataclass(slots=True)
 class _Log:
-    """One room's log in memory; `messages` are the last of those up to `offset`."""
+    """One room's log in memory; `messages` are the last of those up to `offset`. `behind`: it has had more of them."""
 
     epoch: str = field(default_factory=new_epoch)
     offset: int = 0
     messages: deque[bytes] = field(default_factory=deque)
     until: float = 0.0
+    behind: bool = False
 
     @property
     def top(self) -> Position:
@@ -151,6 +153,8 @@ class MemoryRoomLog:
         if (found := self._keys.get((channel, entry.key))) is not None:
             return Appended(found[1], repeated=True)
         log = self._log(channel, now)
+        if log.behind:
+            log = self._logs[channel] = _Log()
         log.offset += 1
         position = log.top
         message = entry.head + tail(position)
@@ -187,7 +191,7 @@ class MemoryRoomLog:
             found.append(message)
         return Back(log.top, tuple(found))
 
-    async def tops(self, channels: Collection[str]) -> dict[str, Position]:
+    async def tops(self, channels: Collection[str]) -> dict[str, Position | LogAway]:
         now = self._clock.monotonic()
         return {channel: self._log(channel, now).top for channel in channels}
 
@@ -195,6 +199,19 @@ class MemoryRoomLog:
         """Lose everything, as a server does that starts again empty."""
         self._logs.clear()
         self._keys.clear()
+
+    def fall_back(self, events: int) -> None:
+        """Lose the last so many events of each log, as a server does that takes over with a copy that lagged."""
+        for channel, log in self._logs.items():
+            log.behind = True
+            for _ in range(min(events, log.offset)):
+                log.offset -= 1
+                if log.messages:
+                    log.messages.pop()
+            for known in [
+                (name, key) for (name, key), (_, at) in self._keys.items() if name == channel and at.after(log.top)
+            ]:
+                del self._keys[known]
 
     def _log(self, channel: str, now: float) -> _Log:
         """The log of a channel, begun if need be. Those that have had nothing to say for long enough are forgotten."""

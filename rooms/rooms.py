@@ -464,15 +464,19 @@ class Rooms:
         def settle(appended: "asyncio.Future[Appended]") -> None:
             if said.done():
                 return  # nobody waits any more
-            try:
+            if appended.cancelled():
+                said.cancel()
+            elif (fault := appended.exception()) is None:
                 said.set_result(Said(str(appended.result().position)))
-            except LogAway as away:
+            elif isinstance(fault, LogAway):
                 problem = Unavailable(
                     "the room's log does not take this right now; send it again with the same key",
                     retry_after_ms=SAY_AGAIN_MS,
                 )
-                problem.__cause__ = away
+                problem.__cause__ = fault
                 said.set_exception(problem)
+            else:
+                said.set_exception(fault)  # of ours: whoever waits must not wait for ever
 
         self.feeds.begin(channel_of(class_id), event, shape, key).add_done_callback(settle)
         return said

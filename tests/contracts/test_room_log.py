@@ -15,22 +15,26 @@ from realtime.redis_servers import RedisServers
 from realtime.room_log import Appended, Entry, LogAway, MemoryRoomLog, RoomLog
 from services.kernel.clock import ManualClock
 from tests.realtime import build
-from tests.support.redis_server import RedisServer, open_redis
+from tests.support.redis_server import ANSWER_S, RedisServer, open_redis
 from tests.support.server import free_port
 from tests.support.system_parts import require
 
 HEAD = b'["cue",{"text":"up","position":"'
 KEEP_EVENTS = 8
+LOST = 2
+"""Events that were said between the copy of a log and its loss."""
 
 
 @dataclass
 class Subject:
-    """A log of eight events, and what was said on its channels."""
+    """A log of eight events, and what was said on its channels. `fall_back` undoes what came after `copy`: `LOST` events."""
 
     log: RoomLog
     said: list[tuple[str, bytes]]
     lose: Callable[[], Awaitable[None]]
     heard: Callable[[], Awaitable[None]]
+    copy: Callable[[], Awaitable[None]]
+    fall_back: Callable[[], Awaitable[None]]
     channel: str = field(default_factory=lambda: f"room:{secrets.token_hex(4)}")
 
     async def append(self, count: int = 1, channel: str | None = None) -> Position:
@@ -49,7 +53,9 @@ class Subject:
         return await build.appended(self.log, channel or self.channel, entries)
 
     async def top(self) -> Position:
-        return (await self.log.tops((self.channel,)))[self.channel]
+        top = (await self.log.tops((self.channel,)))[self.channel]
+        assert isinstance(top, Position)
+        return top
 
 
 @pytest.fixture(params=["memory", "redis", "cluster"])
@@ -64,9 +70,12 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
             memory.forget()
 
         async def nothing() -> None:
-            """It has been said already."""
+            """It has been said already; and of which events there is a copy is said afterwards."""
 
-        yield Subject(memory, said, forget, nothing)
+        async def fall_back() -> None:
+            memory.fall_back(LOST)
+
+        yield Subject(memory, said, forget, nothing, nothing, fall_back)
         return
     words = (
         ("--cluster-enabled", "yes", "--port", str(free_port()), "--cluster-port", str(free_port()))
@@ -88,17 +97,15 @@ class on_redis:  # noqa: N801 - reads as a verb
     async def __aenter__(self) -> Subject:
         if self._cluster:
             assert await self._server.command("CLUSTER", "ADDSLOTSRANGE", "0", "16383") == "+OK"
-            while await self._server.command("SET", "probe", "1") != "+OK":
-                await asyncio.sleep(0.01)
+            await self._ready()
         self._servers = RedisServers(self._server.url)
         if self._cluster:
             self._servers.publish_word = b"SPUBLISH"  # type: ignore[misc]
         self._ear = Redis.from_url(self._server.url)
         pubsub = self._ear.pubsub()
         said: list[tuple[str, bytes]] = []
-        made = Subject(
-            RedisRoomLog(RedisCommands(self._servers), keep_events=KEEP_EVENTS), said, self._lose, self._hear
-        )
+        log = RedisRoomLog(RedisCommands(self._servers), keep_events=KEEP_EVENTS)
+        made = Subject(log, said, self._lose, self._hear, self._copy, self._fall_back)
         name = self._servers.name(made.channel)
         await (pubsub.ssubscribe(name) if self._cluster else pubsub.subscribe(name))
         self._pubsub, self._said, self._channel = pubsub, said, made.channel
@@ -112,6 +119,21 @@ class on_redis:  # noqa: N801 - reads as a verb
 
     async def _lose(self) -> None:
         await self._server.command("FLUSHALL")
+
+    async def _copy(self) -> None:
+        assert await self._server.command("SAVE") == "+OK"
+
+    async def _fall_back(self) -> None:
+        """It dies and starts again with what was saved."""
+        await self._server.kill()
+        await self._server.start()
+        if self._cluster:
+            await self._ready()
+
+    async def _ready(self) -> None:
+        async with asyncio.timeout(ANSWER_S):
+            while await self._server.command("SET", "probe", "1") != "+OK":
+                await asyncio.sleep(0.01)
 
     async def _hear(self) -> None:
         while (message := await self._message()) is not None:
@@ -240,6 +262,24 @@ async def test_a_log_that_has_lost_its_end_begins_another_epoch(subject: Subject
     after = await subject.append()
     assert after.follows(read.top)
     assert (await subject.log.since(subject.channel, last)).messages is None
+
+
+@pytest.mark.parametrize("count", [LOST - 1, LOST, LOST + 1])
+async def test_a_log_that_has_lost_its_end_gives_no_position_twice_whoever_appends(
+    subject: Subject, count: int
+) -> None:
+    kept = await subject.append(2)
+    await subject.copy()
+    lost = await subject.append(LOST)
+    await subject.fall_back()
+    after = await subject.append(count)
+    assert after.epoch != lost.epoch
+    assert after.offset == count
+    for before in (kept, lost):
+        read = await subject.log.since(subject.channel, before)
+        assert read.messages is None
+        assert read.top == after
+    assert (await subject.append()).follows(after)
 
 
 async def test_a_key_outlives_other_events(subject: Subject) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import random
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -17,8 +17,8 @@ from realtime.room_log import LogAway
 from tests.realtime import build
 from tests.realtime.test_feeds import CHANNEL, Installation, running
 
-Step = Literal["say", "lose", "carry", "shuffle", "forget", "away", "here", "wait", "go", "return"]
-STEPS: list[Step] = ["say", "say", "say", "lose", "carry", "shuffle", "forget", "away", "here", "wait", "go", "return"]
+Step = Literal["say", "lose", "carry", "shuffle", "forget", "fall back", "away", "here", "wait", "go", "return"]
+STEPS: list[Step] = ["say", "say", "say", *get_args(Step)[1:]]
 KEEP_EVENTS = 6
 
 
@@ -57,6 +57,7 @@ class World(Installation):
         self.holding = False
         self.log.carry = self._carry_by_chance
         self.said = 0
+        self.given: set[Position] = set()
         self.readers = [Reader(node, member) for node, member in enumerate(self.members)]
         for node, feeds in enumerate(self.feeds):
             feeds.on_reset = self._starter(node)
@@ -80,7 +81,9 @@ class World(Installation):
             case "say":
                 self.said += 1
                 with contextlib.suppress(LogAway):
-                    await self.say(f"{self.said}")
+                    position = await self.say(f"{self.said}", node=self.chance.randrange(2))
+                    assert position not in self.given, f"{position} was given to two events"
+                    self.given.add(position)
             case "lose":
                 self.log.losing = True
             case "carry":
@@ -91,6 +94,8 @@ class World(Installation):
                     self.bus.send(channel, data)
             case "forget":
                 self.log.forget()
+            case "fall back":
+                self.log.fall_back(self.chance.randrange(1, 4))
             case "away" | "here":
                 self.log.away = step == "away"
             case "wait":
@@ -136,6 +141,7 @@ class World(Installation):
 @example(["say", "lose", "say", "return", "say", "carry", "say"], 1)
 @example(["say", "wait", "go", "say", "wait", "lose", "say"], 3)
 @example(["say", "forget", "say", "return", "wait", "say"], 2)
+@example(["say", "say", "say", "fall back", "say", "say", "say", "return"], 4)
 def test_there_is_no_silent_gap_and_nothing_twice(steps: list[Step], seed: int) -> None:
     asyncio.run(_told(steps, seed))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
@@ -134,6 +134,11 @@ async def appended(log: RoomLog, channel: str, entries: list[Entry]) -> list[App
 
     log.append(channel, entries, told)
     return await came
+
+
+async def tops_unknown(channels: Collection[str]) -> dict[str, LogAway]:
+    """The `tops` of a log that is away."""
+    return dict.fromkeys(channels, LogAway("away"))
 
 
 def stores_nothing(_channel: str, _entries: Sequence[Entry], told: Told) -> None:

@@ -51,19 +51,17 @@ class Log(MemoryRoomLog):
         super().append(channel, entries, told)
 
     async def since(self, channel: str, position: Position, *, events: int = 300, size: int = 256 * 1024) -> Since:
-        self._here()
+        if self.away:
+            raise LogAway("away")
         self.reads += 1
         found = await super().since(channel, position, events=events, size=size)
         await self.gate.wait()
         return found
 
-    async def tops(self, channels: Collection[str]) -> dict[str, Position]:
-        self._here()
-        return await super().tops(channels)
-
-    def _here(self) -> None:
+    async def tops(self, channels: Collection[str]) -> dict[str, Position | LogAway]:
         if self.away:
-            raise LogAway("away")
+            return dict.fromkeys(channels, LogAway("away"))
+        return await super().tops(channels)
 
 
 class Installation:
@@ -85,9 +83,9 @@ class Installation:
     def _reset_of(self, node: Node):  # type: ignore[no-untyped-def]
         return lambda channel, position: self.resets.append((node.id, position))
 
-    async def say(self, text: str, *, key: str | None = None) -> Position:
+    async def say(self, text: str, *, key: str | None = None, node: int = 0) -> Position:
         cue = Cue(class_id=build.ROOM, text=text, coach_name="Mia", at_ms=0, position=NOWHERE)
-        appended = await self.feeds[0].append(CHANNEL, "cue", cue, key or secrets.token_hex(4))
+        appended = await self.feeds[node].append(CHANNEL, "cue", cue, key or secrets.token_hex(4))
         return appended.position
 
     async def settled(self) -> None:
@@ -206,6 +204,27 @@ async def test_a_log_that_is_gone_is_noticed_though_nobody_says_anything() -> No
         await here.clock.advance(CHECK_EVERY_S)
         await here.settled()
         assert {node for node, _ in here.resets} == {"one", "two"}
+
+
+@pytest.mark.parametrize("said_after", [1, 2, 3])
+async def test_a_log_that_lost_its_end_is_told_as_a_reset_however_much_is_said_before_anybody_asks(
+    said_after: int,
+) -> None:
+    async with running(Installation()) as here:
+        for text in ("kept", "lost", "lost too"):
+            last = await here.say(text)
+        await here.settled()
+        here.log.fall_back(2)
+        for number in range(said_after):
+            after = await here.say(f"{number}", node=1)
+        assert after.offset == said_after
+        await here.settled()
+        assert await here.feeds[0].missed(CHANNEL, last) is None
+        assert {node for node, _ in here.resets} == {"one", "two"}
+        assert [feeds.at(CHANNEL) for feeds in here.feeds] == [after, after]
+        await here.say("and on")
+        await here.settled()
+        assert here.heard(0)[-1] == here.heard(1)[-1] == "and on"
 
 
 async def test_what_was_trimmed_before_it_was_repaired_is_told_as_a_reset() -> None:

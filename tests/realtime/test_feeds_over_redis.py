@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from redis.asyncio import Redis
 
-from realtime.feeds import Feeds
+from realtime.broker import MemoryBus
+from realtime.feeds import CHECK_EVERY_S, Feeds
 from realtime.hub import Hub
 from realtime.node import Node
 from realtime.position import NOWHERE, Position
@@ -15,15 +17,18 @@ from realtime.redis_broker import RedisBroker
 from realtime.redis_commands import RedisCommands
 from realtime.redis_room_log import RedisRoomLog
 from realtime.redis_servers import RedisServers
-from realtime.room_log import LogAway
+from realtime.room_log import Entry, LogAway
 from realtime.wire import Cue
-from services.kernel.clock import SystemClock
+from services.kernel.clock import ManualClock, SystemClock
 from tests.realtime import build
 from tests.realtime.test_feeds import CHANNEL, said
+from tests.support.proxy import open_proxy
 from tests.support.redis_cluster import open_cluster
-from tests.support.redis_server import open_redis
+from tests.support.redis_server import RedisServer, open_redis
+from tests.support.server import free_port
 
 WAIT_S = 15.0
+HEAD = b'["cue",{"text":"up","position":"'
 
 
 class Pair:
@@ -53,6 +58,15 @@ class Pair:
     async def say(self, text: str, node: int = 0, key: str | None = None) -> Position:
         cue = Cue(class_id=build.ROOM, text=text, coach_name="Mia", at_ms=0, position=NOWHERE)
         return (await self.feeds[node].append(CHANNEL, "cue", cue, key or text)).position
+
+    async def say_until_said(self, text: str, node: int = 0) -> Position:
+        """Say it, again with the same key as long as the log does not take it."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                try:
+                    return await self.say(text, node)
+                except LogAway:
+                    await asyncio.sleep(0.01)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(WAIT_S):
@@ -148,6 +162,83 @@ async def test_while_redis_is_full_nothing_is_said_and_afterwards_nothing_is_mis
         assert two.resets == []
 
 
+@pytest.mark.parametrize("said_after", [1, 2, 3])
+async def test_a_copy_that_lagged_and_takes_over_is_told_to_members_though_a_worker_speaks_first(
+    said_after: int,
+) -> None:
+    port = free_port()
+    async with open_redis("--bind", "127.0.0.1", "--port", f"{port}") as primary, open_redis() as copy:
+        await copy.command("REPLICAOF", "127.0.0.1", f"{port}")
+        await until_it_follows(copy)
+        async with open_proxy(primary.socket) as network, pair(f"redis://127.0.0.1:{network.port}/0") as two:
+            kept = await two.say("kept")
+            await until_it_has(copy, kept)
+            await copy.command("REPLICAOF", "NO", "ONE")
+            await two.say("lost")
+            lost = await two.say("lost too")
+            await two.until_heard(3)
+            assert lost.epoch == kept.epoch
+            network.upstream = copy.socket
+            network.cut()
+            after = await of_a_worker(copy, said_after)
+            assert after.offset == said_after
+            await two.until(lambda: {node for node, _ in two.resets} == {"one", "two"})
+            assert all(position.epoch == after.epoch != lost.epoch for _, position in two.resets)
+            assert await two.feeds[0].missed(CHANNEL, lost) is None
+
+
+async def until_it_follows(copy: RedisServer) -> None:
+    async with asyncio.timeout(WAIT_S), Redis(unix_socket_path=str(copy.socket)) as client:
+        while (await client.info("replication"))["master_link_status"] != "up":
+            await asyncio.sleep(0.01)
+
+
+async def until_it_has(copy: RedisServer, position: Position) -> None:
+    servers = RedisServers(copy.url)
+    async with asyncio.timeout(WAIT_S):
+        while await servers.client(CHANNEL).hget(servers.key(CHANNEL, "meta"), "o") != b"%d" % position.offset:
+            await asyncio.sleep(0.01)
+    await servers.close()
+
+
+async def of_a_worker(server: RedisServer, count: int, channel: str = CHANNEL) -> Position:
+    """Say so much into a room's log without following it; the position of the last."""
+    servers = RedisServers(server.url)
+    log = RedisRoomLog(RedisCommands(servers))
+    for number in range(count):
+        (appended,) = await build.appended(log, channel, [Entry(HEAD, f"{number}")])
+    await servers.close()
+    return appended.position
+
+
+async def test_a_server_that_is_away_keeps_no_other_servers_feeds_from_being_checked() -> None:
+    clock = ManualClock()
+    async with open_redis() as one, open_redis() as two:
+        servers = RedisServers(f"{one.url},{two.url}")
+        feeds = Feeds(build.node("deaf", MemoryBus(), clock), RedisRoomLog(RedisCommands(servers)), clock)
+        gone, there = (
+            next(f"room:{n}" for n in range(99) if servers.home(f"room:{n}").path == str(server.socket))
+            for server in (one, two)
+        )
+        living = asyncio.create_task(feeds.run())
+        try:
+            for channel in (gone, there):
+                feeds.follow(channel)
+            async with asyncio.timeout(WAIT_S):
+                while feeds.at(gone) is None or feeds.at(there) is None:
+                    await asyncio.sleep(0.005)
+                await one.kill()
+                said = await of_a_worker(two, 1, there)
+                while feeds.at(there) != said:
+                    await clock.advance(CHECK_EVERY_S)
+                    await asyncio.sleep(0.05)
+            assert not living.done()
+        finally:
+            living.cancel()
+            await asyncio.gather(living, return_exceptions=True)
+            await servers.close()
+
+
 # -- a cluster ------------------------------------------------------------------------------------------------------
 
 
@@ -163,7 +254,7 @@ class Talk:
     async def talk(self, node: int) -> None:
         while not self._over:
             text = f"{node}.{len(self.said[node])}"
-            await self._say(text, node)
+            await self._pair.say_until_said(text, node)
             self.said[node].append(text)
 
     async def until_more(self) -> None:
@@ -173,16 +264,6 @@ class Talk:
 
     def stop(self) -> None:
         self._over = True
-
-    async def _say(self, text: str, node: int) -> None:
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                try:
-                    await self._pair.say(text, node)
-                except LogAway:
-                    await asyncio.sleep(0.01)
-                else:
-                    return
 
 
 async def test_a_slot_that_moves_while_people_talk_loses_and_repeats_nothing() -> None:
@@ -217,14 +298,22 @@ async def test_a_master_that_is_killed_takes_its_logs_along_and_members_are_told
         await home.start()
         await cluster.until_whole()
         await two.until(lambda: {node for node, _ in two.resets} == {"one", "two"})
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                try:
-                    after = await two.say("after")
-                except LogAway:
-                    await asyncio.sleep(0.05)
-                else:
-                    break
+        after = await two.say_until_said("after")
         await two.until_heard(2)
         assert [heard[-1] for heard in two.heard] == ["after", "after"]
         assert all(position.epoch == after.epoch for _, position in two.resets)
+
+
+async def test_a_copy_that_takes_over_in_a_cluster_is_told_to_members_and_begins_another_epoch() -> None:
+    async with open_cluster() as cluster:
+        home = await cluster.home(f"paceline:{{{CHANNEL}}}".encode())
+        copy = await cluster.copy_of(home)
+        async with pair(cluster.url) as two:
+            before = await two.say("before")
+            await two.until_heard(1)
+            await home.kill()
+            await copy.command("CLUSTER", "FAILOVER", "TAKEOVER")
+            after = await two.say_until_said("after")
+            assert (after.offset, after.epoch != before.epoch) == (1, True)
+            await two.until(lambda: {node for node, _ in two.resets} == {"one", "two"})
+            assert (await two.say_until_said("and on")).follows(after)

@@ -10,9 +10,17 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
+from realtime.redis_address import TROUBLE
+from realtime.redis_commands import RedisCommands
+from realtime.redis_room_log import RedisRoomLog
 from realtime.redis_servers import CONNECTIONS, RedisServers, ping
+from realtime.room_log import Entry, LogAway
+from tests.realtime import build
+from tests.support.proxy import open_proxy
 from tests.support.redis_cluster import open_cluster
 from tests.support.redis_server import open_redis
+from tests.support.server import free_port
+from tests.support.system_parts import require
 
 CHANNELS = [f"room:{n}" for n in range(1_000)]
 HOSTS = st.lists(st.sampled_from("abcdefghij"), min_size=2, max_size=6, unique=True)
@@ -145,6 +153,78 @@ async def test_commands_to_a_master_that_is_away_fail_as_redis_errors_and_the_ot
             await servers.client(there).set(servers.key(there, "x"), "1")
         finally:
             await servers.close()
+
+
+async def test_a_slot_that_nobody_serves_is_the_trouble_of_its_rooms_only_and_is_found_again() -> None:
+    async with open_cluster() as cluster:
+        servers = RedisServers(cluster.url)
+        log = RedisRoomLog(RedisCommands(servers))
+        gone, there = CHANNELS[:2]
+        slot, home = key_slot(servers.name(gone).encode()), await cluster.home(servers.name(gone).encode())
+        try:
+            await build.appended(log, gone, [Entry(b"", "before")])
+            for master in cluster.masters:
+                await master.command("CLUSTER", "DELSLOTS", slot)
+            for attempt in range(4):
+                with pytest.raises(LogAway):
+                    await build.appended(log, gone, [Entry(b"", "a key")])
+                pipeline = servers.client(gone).pipeline(transaction=False)
+                pipeline.get(servers.key(gone, "x"))
+                with pytest.raises(RedisError):
+                    await pipeline.execute()
+                tops = await log.tops((gone, there))
+                assert isinstance(tops[gone], LogAway)
+                assert tops[there] == (await build.appended(log, there, [Entry(b"", f"{attempt}")]))[0].position.moved(
+                    -1
+                )
+            await home.command("CLUSTER", "ADDSLOTS", slot)
+            async with asyncio.timeout(10):
+                while isinstance((await log.tops((gone,)))[gone], LogAway):
+                    await asyncio.sleep(0.05)
+        finally:
+            await servers.close()
+
+
+async def test_a_cluster_of_which_only_an_empty_server_answers_is_trouble() -> None:
+    words = ("--cluster-enabled", "yes", "--port", str(free_port()), "--cluster-port", str(free_port()))
+    async with open_redis(*words, program=require("redis")):
+        servers = RedisServers(f"redis+cluster://127.0.0.1:{words[3]}")
+        try:
+            for _ in range(2):
+                with pytest.raises(RedisError, match="not whole"):
+                    await servers.script("room:a", "return 1", ["k"], [])
+        finally:
+            await servers.close()
+
+
+async def test_a_cluster_that_has_come_to_other_addresses_is_found_by_the_names_in_the_url() -> None:
+    async with open_cluster() as before, open_cluster() as after, open_proxy(before.masters[0].port) as name:
+        servers = RedisServers(f"redis+cluster://127.0.0.1:{name.port}")
+        try:
+            assert await servers.script("room:a", "return 1", [servers.key("room:a", "x")], []) == 1
+            for master in before.masters:
+                await master.kill()
+            name.upstream = after.masters[1].port
+            name.cut()
+            async with asyncio.timeout(20):
+                while not await _answers(servers, "room:a"):
+                    await asyncio.sleep(0.05)
+            # And when the names lead nowhere, by the servers that were found.
+            name.refuse()
+            await after.masters[1].kill()
+            assert not all([await _answers(servers, channel) for channel in CHANNELS[:20]])
+            async with asyncio.timeout(20):
+                while not any([await _answers(servers, channel) for channel in CHANNELS[:20]]):
+                    await asyncio.sleep(0.05)
+        finally:
+            await servers.close()
+
+
+async def _answers(servers: RedisServers, channel: str) -> bool:
+    try:
+        return bool(await servers.script(channel, "return 1", [servers.key(channel, "x")], []) == 1)
+    except TROUBLE:
+        return False
 
 
 async def test_asking_whether_they_answer_names_those_that_do_not() -> None:

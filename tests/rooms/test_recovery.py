@@ -1,5 +1,7 @@
 """Coming back to a room: everything since a position, or the word that something may be missing."""
 
+import asyncio
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -180,15 +182,25 @@ async def test_a_hall_full_of_people_does_not_wait_for_one_time_out_after_the_ot
     live = await node.create_class(await world.person("Mia", coach=True))
     asked = []
 
-    async def away(*_: object) -> None:
+    async def away(channels: Collection[str]) -> dict[str, LogAway]:
         asked.append(1)
-        raise LogAway("away")
+        return await build.tops_unknown(channels)
 
     monkeypatch.setattr(world.log, "tops", away)
     people = [node.connect(await world.person(f"Athlete {number}")) for number in range(10)]
     for phone in people:
         assert (await join(node, phone, live)).position is None
     assert len(asked) <= 2
+
+
+async def test_who_says_something_is_answered_whatever_the_log_raises(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spinning = await open_class(world, world.node())
+    monkeypatch.setattr(world.log, "append", lambda _channel, _entries, told: told(KeyError(7)))
+    with pytest.raises(KeyError):
+        async with asyncio.timeout(5):
+            await spinning.cue("up")
 
 
 async def test_without_its_log_a_room_can_be_joined_and_says_so_later(
@@ -202,8 +214,8 @@ async def test_without_its_log_a_room_can_be_joined_and_says_so_later(
         raise LogAway("away")
 
     with monkeypatch.context() as patched:
-        for name in ("tops", "since"):
-            patched.setattr(world.log, name, away)
+        patched.setattr(world.log, "tops", build.tops_unknown)
+        patched.setattr(world.log, "since", away)
         patched.setattr(world.log, "append", build.stores_nothing)
         phone = node.connect(await world.person("Ada"))
         joined = await join(node, phone, live, since="0f3a9c41-000000000012")

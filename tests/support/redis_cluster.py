@@ -96,6 +96,7 @@ class Cluster:
 
     def __init__(self, masters: list[Master]) -> None:
         self.masters = masters
+        self.copies: list[Master] = []
         self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{master.port}" for master in masters)
 
     async def form(self) -> None:
@@ -146,6 +147,22 @@ class Cluster:
         await before.command("CLUSTER", "SETSLOT", slot, "NODE", ids[after.port])
         return after
 
+    async def copy_of(self, master: Master) -> Master:
+        """One more server, which follows a master and has all that it has."""
+        port, bus_port = free_ports(2)
+        copy = Master(master._program, master._folder.with_name(f"copy-{port}"), port, bus_port)
+        self.copies.append(copy)
+        await copy.start()
+        await copy.command("CLUSTER", "MEET", "127.0.0.1", master.port, master._bus_port)
+        id_ = await master.command("CLUSTER", "MYID")
+        async with asyncio.timeout(START_S):
+            while id_ not in await copy.command("CLUSTER", "NODES"):
+                await asyncio.sleep(0.02)
+            await copy.command("CLUSTER", "REPLICATE", id_)
+            while b"master_link_status:up" not in await copy.command("INFO", "replication"):
+                await asyncio.sleep(0.02)
+        return copy
+
     async def _sees_all(self, master: Master) -> bool:
         told = (await master.command("CLUSTER", "INFO")).decode()
         return (
@@ -162,12 +179,12 @@ async def open_cluster() -> AsyncIterator[Cluster]:
     with tempfile.TemporaryDirectory(prefix="paceline-cluster-") as folder:
         ports = free_ports(6)
         masters = [Master(program, Path(folder) / str(n), ports[2 * n], ports[2 * n + 1]) for n in range(3)]
+        cluster = Cluster(masters)
         try:
             for master in masters:
                 await master.start()
-            cluster = Cluster(masters)
             await cluster.form()
             yield cluster
         finally:
-            for master in masters:
-                await master.stop()
+            for server in (*cluster.masters, *cluster.copies):
+                await server.stop()
