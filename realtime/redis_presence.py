@@ -23,7 +23,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from realtime.redis_address import TROUBLE
-from realtime.redis_servers import RedisServers
+from realtime.redis_servers import NotWhole, RedisServers
 from realtime.register import PARTED_KEPT, Answer, News, RegisterAway, Report, Seen, Terms
 from services.kernel.ids import AccountId
 
@@ -243,6 +243,13 @@ class RedisRegister:
                 missing = [index for index, one in enumerate(said) if isinstance(one, NoScriptError)]
                 for index, one in zip(missing, await _run(client, [calls[index] for index in missing]), strict=True):
                     said[index] = one
+        except NotWhole as trouble:
+            if len(calls) == 1:
+                return [RegisterAway(repr(trouble))]
+            # The trouble of some of these rooms, and of no others.
+            return [
+                one for alone in await asyncio.gather(*(self._ask(client, [call]) for call in calls)) for one in alone
+            ]
         except TROUBLE as trouble:
             return [RegisterAway(repr(trouble))] * len(calls)
         return [RegisterAway(repr(one)) if isinstance(one, Exception) else _answer(one) for one in said]
@@ -268,6 +275,14 @@ class RedisRegister:
             calls.append(["EVAL", LOOK_SCRIPT, len(keys), *keys, now, int(names)])
         try:
             said = await _run(client, calls)
+        except NotWhole as trouble:
+            if len(rooms) == 1:
+                return [RegisterAway(repr(trouble))]
+            return [
+                one
+                for alone in await asyncio.gather(*(self._look(client, [room], names) for room in rooms))
+                for one in alone
+            ]
         except TROUBLE as trouble:
             return [RegisterAway(repr(trouble))] * len(rooms)
         return [RegisterAway(repr(one)) if isinstance(one, Exception) else _seen(one) for one in said]

@@ -178,6 +178,10 @@ def _client(url: str) -> Redis:
     return Redis.from_pool(pool)
 
 
+class NotWhole(RedisConnectionError):  # noqa: N818 - a state of the cluster
+    """Nobody serves a slot that was asked for. Of a pipeline, what belongs to other slots was not asked either."""
+
+
 class _PatientCluster(RedisCluster):
     """The library's client for clusters, whose pools refuse at once when they are empty and whose own errors are no
     `RedisError`: here a burst waits, and whoever asks has one kind of error to answer."""
@@ -212,13 +216,11 @@ class _PatientCluster(RedisCluster):
         try:
             yield
         except RedisClusterException as trouble:
-            raise RedisConnectionError(f"the cluster is not whole: {trouble}") from trouble
+            raise NotWhole(f"the cluster is not whole: {trouble}") from trouble
         except LookupError as trouble:
             # A slot that its map lacks (`KeyError`), or a map of nothing (`IndexError`).
             self._learn_again()
-            raise RedisConnectionError(
-                f"the cluster is not whole: no server is known for this: {trouble!r}"
-            ) from trouble
+            raise NotWhole(f"the cluster is not whole: no server is known for this: {trouble!r}") from trouble
         finally:
             self._free.release()
 

@@ -1012,9 +1012,12 @@ class Reporting(RuleBasedStateMachine):
     def calm(self) -> None:
         """Everybody who lives says so until nothing is left to be announced: then all is told."""
         node = next(iter(self.model.lease))
-        for _ in range(3):
+        quiet = 0
+        while quiet < 3:  # since somebody's lease or grace was over
+            there = self.model.present()
             report = Report(self.room, node, whole=True, here=tuple(self.model.held.get(node, ())), before=True)
             self.report(report)
+            quiet = quiet + 1 if self.model.present() == there else 0
             self.now += TERMS.news_ms
         assert self.believed == self.model.present()
 

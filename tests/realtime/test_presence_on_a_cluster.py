@@ -6,10 +6,12 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from redis.crc import key_slot
+
 from realtime.presence import Presence
 from realtime.redis_presence import RedisRegister
 from realtime.redis_servers import RedisServers
-from realtime.register import News, Terms
+from realtime.register import Answer, News, Report, Seen, Terms
 from services.kernel.clock import SystemClock
 from services.kernel.ids import AccountId
 from tests.support.redis_cluster import Cluster, open_cluster
@@ -98,3 +100,21 @@ async def test_a_slot_that_moves_while_people_come_and_go_forgets_nobody_and_kee
         if len(both.here[0] | both.here[1]) == both.announced:
             both.move(draw)  # so that there is something to announce
         await until(both.agree)
+
+
+async def test_a_slot_that_nobody_serves_is_the_trouble_of_its_rooms_only() -> None:
+    async with open_cluster() as cluster:
+        servers = RedisServers(cluster.url)
+        register = RedisRegister(servers, Terms())
+        rooms = [f"room:{n}" for n in range(8)]
+        slot = key_slot(servers.name(rooms[3]).encode())
+        try:
+            for master in cluster.masters:
+                await master.command("CLUSTER", "DELSLOTS", slot)
+            reports = [Report(room, "one", came=(PEOPLE[0],), whole=True) for room in rooms]
+            answers = await register.exchange(reports)
+            assert [isinstance(answer, Answer) for answer in answers] == [room != rooms[3] for room in rooms]
+            seen = await register.look(rooms)
+            assert [each.count if isinstance(each, Seen) else None for each in seen] == [1, 1, 1, None, 1, 1, 1, 1]
+        finally:
+            await servers.close()
