@@ -64,6 +64,11 @@ def test_secrets_are_masked_by_key_at_any_depth(out: io.StringIO) -> None:
         ("connect postgresql://app:hunter2@db/x failed", "connect postgresql://app:***@db/x failed"),
         ("Authorization: Bearer abcdefgh.ijk", "Authorization: Bearer ***"),
         ("got eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c2ln here", "got *** here"),
+        ("v1.eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c2ln.x of a.b.c", "v1.***.x of a.b.c"),
+        (
+            "unsigned eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0. here, x-eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiIxIn0.c",
+            "unsigned *** here, ***",
+        ),
         ("GET /x?token=abc&y=1", "GET /x?token=***&y=1"),
         ("-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY----- ok", "*** ok"),
         ("nothing to hide: http://host:8080/a@b", "nothing to hide: http://host:8080/a@b"),
@@ -73,7 +78,9 @@ def test_secrets_inside_texts_are_masked(text: str, clean: str) -> None:
     assert clean_text(text) == clean
 
 
-@pytest.mark.parametrize("part", ["a.", "a", " ", "://", "a://", "token=", "Bearer "])
+@pytest.mark.parametrize(
+    "part", ["a.", "a", " ", "://", "a://", "token=", "Bearer ", "eyJ-", "eyJaaaaaaaa-", "eyJaaaaaaaa."]
+)
 def test_a_long_text_is_looked_through_once(part: str) -> None:
     assert len(clean_text(part * 200_000)) > 0  # minutes, if it were looked through once from each of its beginnings
 

@@ -264,7 +264,7 @@ async def time_passes(clock: ManualClock, condition: Callable[[], bool], step_s:
     async with asyncio.timeout(WAIT_S):
         while not condition():
             await clock.advance(step_s)
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.03)
     return clock.monotonic() - began
 
 

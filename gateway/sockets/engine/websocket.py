@@ -193,6 +193,8 @@ class WebSocketLine:
             if self._deaf and self._transport.can_write_eof():
                 # Its answer would not be understood: all that is waited for is the end of the line.
                 self._transport.write_eof()
+            elif self._deaf:
+                self._transport.close()  # what encrypts cannot end one direction alone
 
     def ask_slot(self) -> int:
         """Have the turn's bulk know it; its slot there."""
