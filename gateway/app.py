@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.http import asyncapi, docs_page, openapi
+from gateway.http.bodies import MAX_BODY
 from gateway.http.callbacks import add_callbacks
 from gateway.http.contact_page import add_contact_page
 from gateway.http.cross_origin import cross_origin, sharing
@@ -22,7 +23,7 @@ from gateway.http.oauth import add_oauth
 from gateway.http.pages import Pages
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import problem_response
-from gateway.http.router import MAX_BODY, add_route, close_addresses
+from gateway.http.router import add_route, close_addresses
 from gateway.http.routes import ROUTES
 from gateway.http.sign_ins import add_sign_in_return
 from gateway.http.unsubscribe import add_unsubscribe
