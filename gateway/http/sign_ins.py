@@ -132,7 +132,7 @@ def _name_of(user: str) -> str:
     """What Apple says a person calls themselves, in their first sign-in only; "" for anything else."""
     try:
         name = msgspec.json.decode(user, type=_AppleUser).name
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):  # nested too deeply is the second
         return ""
     return f"{name.firstName} {name.lastName}".strip()[:200]
 
