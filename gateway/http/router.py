@@ -31,6 +31,7 @@ from gateway.proxies import FORWARDED_FOR, TrustedProxies, parse_address
 from services.access.permission import Permission, Shows
 from services.access.policy import require_held
 from services.accounts.scope import require_scope
+from services.apps.lent import Guesses
 from services.kernel.caller import Caller, Scope
 from services.kernel.problems import (
     BadJson,
@@ -161,7 +162,8 @@ def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) ->
         else:
             try:
                 if route.auth == "bearer":
-                    caller = await deps.callers.identify(bearer_token(request))
+                    guesses = None if address is None else Guesses(deps.limits, address)
+                    caller = await deps.callers.identify(bearer_token(request), guesses=guesses)
             finally:
                 await rate_limits.count(request, deps.limits, caller, address)
             if caller is not None:
