@@ -5,24 +5,24 @@ application afterwards (gateway/sockets/), so that one port serves everything.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from functools import cache
 from typing import Final
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.http import asyncapi, docs_page, openapi
+from gateway.http.bodies import MAX_BODY
 from gateway.http.callbacks import add_callbacks
 from gateway.http.contact_page import add_contact_page
 from gateway.http.cross_origin import cross_origin, sharing
+from gateway.http.documents import add_documents
 from gateway.http.middleware import TRACE, HttpStatistics, middlewares, securing
 from gateway.http.native_apps import add_native_apps
 from gateway.http.oauth import add_oauth
 from gateway.http.pages import Pages
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import problem_response
-from gateway.http.router import MAX_BODY, add_route, close_addresses
+from gateway.http.router import add_route, close_addresses
 from gateway.http.routes import ROUTES
 from gateway.http.sign_ins import add_sign_in_return
 from gateway.http.unsubscribe import add_unsubscribe
@@ -66,7 +66,7 @@ def build_app(deps: GatewayDeps) -> web.Application:
     add_sign_in_return(app)
     add_oauth(app, deps)
     add_native_apps(app, deps)
-    _add_documents(app)
+    add_documents(app)
     _add_probes(app, deps, statistics)
     Pages(deps.web_root).add_to(app)
     return app
@@ -80,30 +80,6 @@ def build_windows(app: web.Application) -> web.Application:
     for url, window in app[_WINDOWS].items():
         windows.router.add_get(url, window)
     return windows
-
-
-def _add_documents(app: web.Application) -> None:
-    for url, (body, kind) in _documents().items():
-        app.router.add_get(url, _constant(body, kind))
-
-
-@cache
-def _documents() -> Mapping[str, tuple[bytes, str]]:
-    """Made of the code alone: once in a process, however many applications it has."""
-    return {
-        "/openapi.json": (msgspec.json.encode(openapi.document()), _JSON),
-        "/asyncapi.json": (msgspec.json.encode(asyncapi.document()), _JSON),
-        "/docs": (docs_page.page().encode(), "text/html"),
-        "/docs.css": (docs_page.STYLE.read_bytes(), "text/css"),
-    }
-
-
-def _constant(body: bytes, kind: str) -> Handler:
-    async def answer(_: web.Request) -> web.Response:
-        headers = {"Cache-Control": "no-cache"}
-        return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
-
-    return answer
 
 
 def _add_probes(app: web.Application, deps: GatewayDeps, statistics: HttpStatistics) -> None:

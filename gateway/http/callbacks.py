@@ -5,12 +5,12 @@ from urllib.parse import parse_qsl
 
 from aiohttp import hdrs, web
 
+from gateway.http.bodies import FORM, media_type, read_body
 from gateway.http.ports import GatewayDeps
 from services.kernel.problems import BadShape
 from services.notifications.sms_callback import SIGNATURE_HEADER
 from services.notifications.sms_reports import PATH
 
-_FORM: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 100
 
 
@@ -28,12 +28,11 @@ def add_callbacks(app: web.Application, deps: GatewayDeps) -> None:
 
 async def _form(request: web.Request) -> dict[str, str]:
     """The fields of a form. Raises BadShape for anything else; the application's limit stops a long one."""
-    if request.content_type != _FORM:
-        raise BadShape(f"a callback is sent as {_FORM}")
+    if media_type(request) != FORM:
+        raise BadShape(f"a callback is sent as {FORM}")
+    body = await read_body(request)
     try:
-        fields = parse_qsl(
-            (await request.read()).decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=_MOST_FIELDS
-        )
+        fields = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=_MOST_FIELDS)
     except (UnicodeDecodeError, ValueError) as error:
         raise BadShape("the form cannot be read") from error
     return dict(fields)

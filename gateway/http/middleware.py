@@ -39,6 +39,8 @@ REQUEST_ID: Final = "X-Request-Id"
 TRACEPARENT: Final = "traceparent"
 """W3C Trace Context: the trace that a request belongs to, if its client has one."""
 TRACE: Final = web.RequestKey("trace", str)
+_PAGES: Final = frozenset({*PAGES, "/docs"})
+"""Answered with a 304 as well, and read in a browser."""
 _DECENT_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 PAGE_POLICY: Final = (
@@ -215,7 +217,7 @@ def securing(proxies: TrustedProxies) -> Callable[[web.Request, web.StreamRespon
             headers[REQUEST_ID] = request[TRACE]
         headers.update(ALWAYS)
         # A 304 has no type of its own, and browsers put its headers on the page that they kept.
-        is_page = response.content_type == "text/html" or (response.status == 304 and route_of(request) in PAGES)
+        is_page = response.content_type == "text/html" or (response.status == 304 and route_of(request) in _PAGES)
         headers["Content-Security-Policy"] = PAGE_POLICY if is_page else DATA_POLICY
 
     return secure

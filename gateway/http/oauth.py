@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from gateway.http import rate_limits
+from gateway.http.bodies import FORM, media_type, read_body
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import address_of
 from services.accounts.scope import SENTENCES
@@ -25,7 +26,6 @@ from services.kernel.problems import InvalidClient, InvalidRequest
 TOKEN, REVOKE, INTROSPECT = "/oauth/token", "/oauth/revoke", "/oauth/introspect"
 METADATA: Final = "/.well-known/oauth-authorization-server"
 ENDPOINTS: Final = frozenset({TOKEN, REVOKE, INTROSPECT})
-_FORM: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 30
 
 
@@ -105,12 +105,11 @@ async def _form(request: web.Request) -> Form:
     """The fields of the form. Raises InvalidRequest for anything else; the application's limit stops a long one."""
     if request.query_string:
         raise InvalidRequest("send everything in the form: an address ends up in logs and histories")
-    if request.content_type != _FORM:
-        raise InvalidRequest(f"send a form, {_FORM}")
+    if media_type(request) != FORM:
+        raise InvalidRequest(f"send a form, {FORM}")
+    body = await read_body(request)
     try:
-        fields = parse_qsl(
-            (await request.read()).decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=_MOST_FIELDS
-        )
+        fields = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=_MOST_FIELDS)
     except (UnicodeDecodeError, ValueError) as error:
         raise InvalidRequest("the form cannot be read") from error
     twice = [name for name, count in Counter(name for name, _ in fields).items() if count > 1]

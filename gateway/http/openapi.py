@@ -13,10 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from gateway.http import page_login
+from gateway.http.bodies import MAX_BODY
 from gateway.http.examples import example_of
 from gateway.http.problems import CONTENT_TYPE, ProblemBody
 from gateway.http.rate_limits import HEADER, POLICY_HEADER
-from gateway.http.router import MAX_BODY, Auth, Nothing, Route
+from gateway.http.router import Auth, Nothing, Route
 from gateway.http.routes import ROUTES, WINDOWS, Window
 from services.integrations.events import EVENTS, EventKind
 from services.integrations.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER

@@ -22,6 +22,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.admin_token import AdminToken
 from gateway.http import page_login, rate_limits
+from gateway.http.bodies import JSON, is_utf8, media_type, read_body
 from gateway.http.page_login import Page, page_of, take_off
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import bad_shape
@@ -30,6 +31,7 @@ from gateway.proxies import FORWARDED_FOR, TrustedProxies, parse_address
 from services.access.permission import Permission, Shows
 from services.access.policy import require_held
 from services.accounts.scope import require_scope
+from services.apps.lent import Guesses
 from services.kernel.caller import Caller, Scope
 from services.kernel.problems import (
     BadJson,
@@ -46,12 +48,6 @@ from services.kernel.problems import (
     Unavailable,
     UnsupportedMediaType,
 )
-
-MAX_BODY: Final = 64 * 1024
-"""Bytes of a request body. The largest shape needs one; the rest is room for names."""
-BODY_TIMEOUT_S: Final = 15.0
-"""How long a body may take to arrive."""
-_JSON: Final = "application/json"
 
 Auth = Literal["none", "bearer", "admin"]
 """Who may ask: anybody, whoever has an access token, or whoever has the admin token of this installation."""
@@ -166,7 +162,8 @@ def add_route(app: web.Application, route: Route[B, Q, P], deps: GatewayDeps) ->
         else:
             try:
                 if route.auth == "bearer":
-                    caller = await deps.callers.identify(bearer_token(request))
+                    guesses = None if address is None else Guesses(deps.limits, address)
+                    caller = await deps.callers.identify(bearer_token(request), guesses=guesses)
             finally:
                 await rate_limits.count(request, deps.limits, caller, address)
             if caller is not None:
@@ -246,17 +243,11 @@ def address_of(request: web.Request, proxies: TrustedProxies) -> str | None:
 
 
 async def _read(request: web.Request, decoder: "msgspec.json.Decoder[B]") -> B:
-    if request.content_type != _JSON or (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
+    if media_type(request) != JSON or not is_utf8(request):
         raise UnsupportedMediaType
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise UnsupportedMediaType("send the body as it is, without Content-Encoding")
-    if request.content_length is not None and request.content_length > MAX_BODY:
-        raise TooLarge(f"a body has at most {MAX_BODY} bytes", limit=MAX_BODY)
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            raw = await request.read()  # the application's client_max_size stops it at MAX_BODY
-    except TimeoutError as cause:
-        raise BadJson(f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from cause
+    raw = await read_body(request)
     try:
         body = decoder.decode(raw)
         if rb"\u0000" in raw and _has_nul(msgspec.json.decode(raw)):
@@ -315,7 +306,7 @@ def _rendered(reply: msgspec.Struct | None, route: Route[B, Q, P]) -> web.Respon
         response = web.Response(status=route.status)
     else:
         response = web.Response(
-            status=route.status, body=msgspec.json.encode(reply), content_type=_JSON, charset="utf-8"
+            status=route.status, body=msgspec.json.encode(reply), content_type=JSON, charset="utf-8"
         )
     # Nearly all of it is about a person, and all of it changes: unless a row says so, nothing on the way to the client may keep it.
     response.headers["Cache-Control"] = f"public, max-age={route.kept_s}" if route.kept_s else "no-store"

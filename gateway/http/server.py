@@ -3,15 +3,16 @@
 A request line that cannot be parsed never reaches the application; aiohttp answers it by itself, in plain text. So that
 every failure has the one shape, `GatewayRunner` (in place of `web.AppRunner`) puts our words into that place. It leans on
 three names of aiohttp that are not promised: `AppRunner._make_server`, `Server.__call__` and `RequestHandler.handle_error`,
-and on sites asking `AppRunner.server` for what makes their protocols;
-tests/gateway/http/test_server.py tells when one of them has moved.
+and on sites asking `AppRunner.server` for what makes their protocols. That a client which does not read is noticed leans on
+aiohttp's waiting for the whole of an answer before it begins the next;
+tests/gateway/http/test_server.py and tests/gateway/sockets/engine/test_unread.py tell when one of them has moved.
 """
 
 import asyncio
 import secrets
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 from aiohttp import web
@@ -24,10 +25,46 @@ from services.kernel.problems import BadShape, InternalFault, Problem
 log = structlog.get_logger(__name__)
 
 
+class Watch(Protocol):
+    """Who limits how long an answer may wait to be read (gateway/sockets/engine/unread.py)."""
+
+    def begins(self) -> None:
+        """Bytes wait."""
+        ...
+
+    def ends(self) -> None:
+        """None wait any more; may be said when none have."""
+        ...
+
+
 class _Handler(RequestHandler):  # type: ignore[type-arg,unused-ignore]
     """One connection, whose own failures are problems as well."""
 
-    __slots__ = ()
+    __slots__ = ("_watch",)
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._watch: Watch | None = None
+
+    def watched_by(self, watch: Watch) -> None:
+        """Tell `watch` when bytes of an answer begin to wait for the client, and when they are gone."""
+        self._watch = watch
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._watch is not None:
+            self._watch.begins()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._watch is not None:
+            self._watch.ends()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self._watch is not None:
+            self._watch.ends()
+            self._watch = None
 
     def handle_error(
         self,

@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from gateway.http.accounts import Device
+from gateway.http.bodies import FORM, media_type, read_body
 from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.access import permission as may
@@ -35,7 +36,6 @@ from services.kernel.problems import (
 )
 
 PAGE: Final = "/sign-in"
-_FORM: Final = "application/x-www-form-urlencoded"
 _PASSED_ON: Final = ("state", "code", "iss", "error")
 _MOST_FIELDS: Final = 20
 _LONGEST: Final = 4_096
@@ -93,10 +93,11 @@ def add_sign_in_return(app: web.Application) -> None:
         return _on_to_the_page(request, dict(request.query))
 
     async def by_form(request: web.Request) -> web.Response:
-        if request.content_type != _FORM:
-            raise BadShape(f"a provider's answer is posted as {_FORM}")
+        if media_type(request) != FORM:
+            raise BadShape(f"a provider's answer is posted as {FORM}")
+        body = await read_body(request)
         try:
-            text = (await request.read()).decode()
+            text = body.decode()
             fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
         except (UnicodeDecodeError, ValueError) as error:
             raise BadShape("the form cannot be read") from error
@@ -131,7 +132,7 @@ def _name_of(user: str) -> str:
     """What Apple says a person calls themselves, in their first sign-in only; "" for anything else."""
     try:
         name = msgspec.json.decode(user, type=_AppleUser).name
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):  # nested too deeply is the second
         return ""
     return f"{name.firstName} {name.lastName}".strip()[:200]
 

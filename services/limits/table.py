@@ -35,6 +35,9 @@ USER_CODE_FROM: Final = Limit("user_code_from", 30, 5_000, "address", "here")
 ORIGIN: Final = Limit("origin", 60, 1_000, "address", "here")
 """Origins of pages that a node looks up (services/apps/origins.py): who uses an app's page all day costs one in four seconds on
 each node. Beyond it a page counts as a stranger's; nothing else is refused."""
+UNKNOWN_KEY: Final = Limit("unknown_key", 100, 1_000, "address", "here")
+"""Keys that a node has not met and the database does not have either (services/apps/lent.py). A key that is somebody's is given
+back: the hundred is for those of one data centre that come at once, right after a node has started."""
 HISTORY: Final = Limit("history", 10, 1_000, "account", "here")
 """Pages of a chat's history. Each reads up to all that a log keeps."""
 REPORT: Final = Limit("report", 5, 60_000, "account", "refuse")
@@ -55,6 +58,7 @@ LIMITS: Final = {
         USER_CODE,
         USER_CODE_FROM,
         ORIGIN,
+        UNKNOWN_KEY,
         HISTORY,
         REPORT,
     )

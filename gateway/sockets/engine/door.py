@@ -12,7 +12,8 @@ finds fault, and one meaning of every request. Who is to come again later (admis
 most of them, and saying no must be cheap.
 
 It also watches the clock until the head of the first request is whole, whatever it is, which aiohttp does not: a
-connection that says nothing, or dribbles, is cut. And it closes what comes when descriptors are about to run out.
+connection that says nothing, or dribbles, is cut. And it closes what comes when descriptors are about to run out. What it hands
+on is watched for answers that nobody reads (unread.py).
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from gateway.proxies import FORWARDED_FOR
 from gateway.sockets.engine.opening import offers_deflate, refused, switching, upgrade_key
+from gateway.sockets.engine.unread import Unread, tune
 from gateway.sockets.engine.websocket import WebSocketLine
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class Door(asyncio.Protocol):
             self._engine.cut["descriptors"] += 1
             self._transport.abort()
             return
+        tune(transport)
         self._engine.doors.put(self, self._engine.clock.monotonic() + HEAD_S)
 
     def data_received(self, data: bytes) -> None:
@@ -79,6 +82,9 @@ class Door(asyncio.Protocol):
         asked = _read(head, end, self._engine.path) if 0 <= end <= HEAD_BYTES else None
         if asked is None or not self._answer(transport, asked, head[end + 4 :]):
             protocol = self._otherwise()
+            watched_by: Callable[[Unread], None] | None = getattr(protocol, "watched_by", None)
+            if watched_by is not None:
+                watched_by(Unread(self._engine, transport))
             transport.set_protocol(protocol)
             protocol.connection_made(transport)
             cast(asyncio.Protocol, protocol).data_received(head)

@@ -16,6 +16,7 @@ from gateway.sockets.engine.door import descriptor_of
 from gateway.sockets.engine.link import Link
 from gateway.sockets.engine.opening import offers_deflate, switching, upgrade_key
 from gateway.sockets.engine.takeover import Taken, take_over
+from gateway.sockets.engine.unread import tune
 from gateway.sockets.engine.websocket import WebSocketLine
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def _take(request: web.Request, line: WebSocketLine, key: bytes, opened: bytes) 
         line.connection_lost(None)
         return b""
     transport, rest = taken
+    tune(transport)  # it may not have come through the door
     line.take(transport, switching(key, deflate=line.deflate), opened)
     return rest
 

@@ -33,6 +33,7 @@ from gateway.sockets.engine.entrance import Entrance
 from gateway.sockets.engine.link import Link
 from gateway.sockets.engine.packets import open_packet
 from gateway.sockets.engine.ring import Ring, open_ring
+from gateway.sockets.engine.unread import Unread
 from gateway.sockets.engine.wheel import TimerWheel
 from realtime.disconnect import DRAINING, Disconnect
 from realtime.limits import BURST_S, EVENTS_PER_SECOND
@@ -162,6 +163,7 @@ class Engine:
         self._wants_ring: Final = ring
         self._ring: Ring | None = None
         self.doors: Final = TimerWheel[Door](clock.monotonic(), 1.0)
+        self.unread: Final = TimerWheel[Unread](clock.monotonic(), 1.0)
         self.unauthenticated = 0
         self._entrance: Final = Entrance(self)
         both, only = (["websocket"] if "websocket" in transports else []), list[str]()
@@ -195,6 +197,8 @@ class Engine:
             now = self.clock.monotonic()
             for door in self.doors.advance(now):
                 door.overdue()
+            for unread in self.unread.advance(now):
+                unread.overdue()
             for link in self.wheel.advance(now):
                 try:
                     heartbeat.check(link, now)

@@ -4,13 +4,11 @@ Bytes that came in are handled where the transport hands them over, in this call
 in between; bytes that go out go to the transport, which writes them at once as far as the kernel takes them. What the
 kernel does not take, the transport keeps, and says so (`pause_writing`); from then on nothing more is written, and
 what comes up waits in the link's mailbox. So the process holds at most one write per line that the peer does not
-read, and the kernel, which is told to hold little that is unsent (TCP_NOTSENT_LOWAT), not much more: a phone that
+read, and the kernel, which is told to hold little that is unsent (unread.py), not much more: a phone that
 begins to read again gets the newest board, not the oldest.
 """
 
 import asyncio
-import socket
-import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
@@ -30,6 +28,7 @@ from gateway.sockets.engine.frames import (
     parse_close,
     server_frame,
 )
+from gateway.sockets.engine.unread import cut
 from realtime.codec import websocket_text
 from realtime.turn import NO_SLOT, UNASKED
 
@@ -37,14 +36,9 @@ if TYPE_CHECKING:
     from gateway.sockets.engine.link import Link
     from gateway.sockets.engine.server import Engine
 
-TCP_USER_TIMEOUT_MS: Final = 30_000
-"""How long the kernel keeps sending to a machine that no longer answers."""
-UNSENT_BYTES: Final = 64 * 1024
-"""How much unsent data the kernel takes for one line (TCP_NOTSENT_LOWAT)."""
 MAX_FRAGMENTS: Final = 64
 """Frames of one message. No official client sends more than one."""
 
-_NO_LINGER: Final = struct.pack("ii", 1, 0)
 _TEXT_FRAME: Final = 0x80 | TEXT
 _MASKED: Final = 0x80
 _LONG: Final = _MASKED | 126
@@ -94,7 +88,6 @@ class WebSocketLine:
         self._transport = transport
         self.write = transport.write
         transport.set_write_buffer_limits(high=0)
-        _tune(transport)
         transport.write(head + websocket_text(opened) if opened else head)
         if not self.probing:
             self.link.carried_by(self)
@@ -220,13 +213,10 @@ class WebSocketLine:
         self._reader = None
 
     def abort(self) -> None:
-        """Cut the line now. The kernel forgets what it holds for the peer: else one that reads a little would be served on."""
+        """Cut the line now."""
         self.closing = True
         if self._transport is not None:
-            line = self._transport.get_extra_info("socket")
-            if line is not None:
-                line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            self._transport.abort()
+            cut(self._transport)
 
     def read_no_more(self) -> None:
         """Leave what comes in to the kernel."""
@@ -345,10 +335,3 @@ def _is_utf8(packet: bytearray) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _tune(transport: asyncio.Transport) -> None:
-    line = transport.get_extra_info("socket")
-    if line is not None and line.family in (socket.AF_INET, socket.AF_INET6):
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)

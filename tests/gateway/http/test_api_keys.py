@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from services.apps import lent
 from services.apps.api_keys import MAX_KEYS
 from services.apps.lent import BELIEVED_S, MAX_KNOWN
 from services.kernel.facts import LoginEnded
+from services.limits.table import UNKNOWN_KEY
 from tests.gateway.http.conftest import Api
+from tests.gateway.http.test_addresses import LOOPBACK, Start
 
 URL = "/v1/api-keys"
 
@@ -131,6 +134,54 @@ async def test_what_is_known_of_keys_is_bounded(api: Api) -> None:
     for bad in ("plk_", "plk_" + "A" * 42, "plk_" + "A" * 44, "plk_" + "A" * 5_000):
         assert await status(api, bad) == 401
     assert len(callers) == 30
+
+
+async def test_who_makes_up_keys_is_sent_away_before_anything_is_asked(with_deps: Start) -> None:
+    """OWASP API4: one address costs the database a question a second, whatever it shows."""
+    api = await with_deps(proxies=LOOPBACK)
+    callers = api.deps.callers
+    key = (await made(api, await api.token()))["secret"]
+    here, elsewhere = ({"X-Forwarded-For": address} for address in ("203.0.113.9", "203.0.113.10"))
+
+    async def shown(secret: str, headers: dict[str, str]) -> int:
+        return (await api.call("GET", "/v1/me", token=secret, headers=headers)).status
+
+    assert await shown(key, here) == 200
+    before = callers.asked
+    assert {await shown(f"plk_{number:043d}", here) for number in range(UNKNOWN_KEY.burst)} == {401}
+    assert callers.asked == before + UNKNOWN_KEY.burst
+    refused = await api.call("GET", "/v1/me", token="plk_" + "A" * 43, headers=here)
+    assert (refused.status, (await refused.json())["data"]) == (429, {"policy": "unknown_key"})
+    assert {await shown(f"plk_{number:043d}", here) for number in range(UNKNOWN_KEY.burst)} == {401}, "known by now"
+    assert callers.asked == before + UNKNOWN_KEY.burst
+    assert await shown("plk_" + "A" * 43, elsewhere) == 401
+    await api.clock.advance(BELIEVED_S)
+    await api.deps.limits.take(UNKNOWN_KEY, "203.0.113.9", cost=int(BELIEVED_S))
+    assert await shown("plk_" + "A" * 43, here) == 429
+    assert await shown(key, here) == 200, "whoever was met here before is asked about all the same"
+
+
+async def test_keys_that_somebody_has_are_not_paid_for(with_deps: Start) -> None:
+    api = await with_deps(proxies=LOOPBACK)
+    here = {"X-Forwarded-For": "203.0.113.9"}
+    await api.deps.limits.take(UNKNOWN_KEY, "203.0.113.9", cost=UNKNOWN_KEY.burst - 1)
+    person = await api.token()
+    for _ in range(3):
+        key = await made(api, person)
+        assert (await api.call("GET", "/v1/me", token=key["secret"], headers=here)).status == 200
+
+
+async def test_made_up_keys_push_out_nobody(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lent, "MAX_KNOWN", 3)
+    monkeypatch.setattr(lent, "MAX_UNKNOWN", 3)
+    key = await made(api, await api.token())
+    callers = api.deps.callers
+    assert await status(api, key["secret"]) == 200
+    for number in range(10):
+        await status(api, f"plk_{number:043d}")
+    before = callers.asked
+    assert await status(api, key["secret"]) == 200
+    assert (callers.asked, len(callers)) == (before, 4)
 
 
 async def test_a_key_is_its_owners_alone(api: Api) -> None:

@@ -11,6 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.app import build_app
 from gateway.http import asyncapi, docs_page, openapi, reference
+from gateway.http.documents import accepts_gzip, documents
 from gateway.http.examples import EXAMPLES
 from gateway.http.pages import PAGES
 from gateway.http.router import Nothing
@@ -269,3 +270,44 @@ class TestReference:
         rows = {row.code: row for row in reference.problem_rows()}
         assert set(rows) == {kind.code for kind in all_problems() if kind.__module__ == "services.kernel.problems"}
         assert all(row.meaning and 400 <= row.status < 600 for row in rows.values())
+
+
+class TestServing:
+    @pytest.mark.parametrize("url", documents())
+    async def test_what_is_compressed_is_the_same(self, api: Api, url: str) -> None:
+        answers = {}
+        for accepted in ("gzip, deflate, br", "identity"):
+            session = api.client.session
+            raw = await session.get(api.client.make_url(url), headers={"Accept-Encoding": accepted})
+            answers[accepted] = raw.headers.get("Content-Encoding"), raw.headers["ETag"], await raw.read()
+            assert (raw.headers["Vary"], raw.headers["Cache-Control"]) == ("Accept-Encoding", "no-cache")
+        (packing, packed_tag, packed), (none, tag, plain) = answers.values()
+        assert (packing, none) == ("gzip", None)
+        assert packed == plain == documents()[url].plain
+        assert packed_tag != tag
+        assert len(documents()[url].packed) < len(plain) / 2
+
+    @pytest.mark.parametrize("accepted", ["gzip", "identity"])
+    async def test_who_has_it_is_told_so_and_the_page_keeps_its_policy(self, api: Api, accepted: str) -> None:
+        first = await api.call("GET", "/docs", headers={"Accept-Encoding": accepted})
+        headers = {"Accept-Encoding": accepted, "If-None-Match": first.headers["ETag"]}
+        again = await api.call("GET", "/docs", headers=headers)
+        assert (again.status, await again.read()) == (304, b"")
+        for name in ("ETag", "Vary", "Content-Security-Policy"):
+            assert again.headers[name] == first.headers[name]
+
+    @pytest.mark.parametrize(
+        ("said", "accepted"),
+        [
+            ("gzip", True),
+            ("br;q=1.0, GZIP ; q=0.5", True),
+            ("", False),
+            ("br", False),
+            ("*", False),
+            ("gzip;q=0", False),
+            ("deflate, gzip ; q=0.000", False),
+            ("gzip," + "x" * 2_000, False),
+        ],
+    )
+    def test_only_who_names_it_gets_it_compressed(self, said: str, accepted: bool) -> None:
+        assert accepts_gzip(said) is accepted

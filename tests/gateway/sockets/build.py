@@ -151,6 +151,8 @@ class Gateway:
     address: str
     requests: Callable[[], int]
     """How many requests aiohttp has seen."""
+    lines: Callable[[], list[Any]]
+    """The connections that are aiohttp's."""
 
     async def wait_until(self, condition: Callable[[], bool]) -> None:
         """Let the loop run until something is true; on a manual clock no time passes. Raises `TimeoutError`."""
@@ -219,7 +221,15 @@ async def open_gateway(
     await asyncio.sleep(0)  # the loops have begun: tests count tasks
     await asyncio.sleep(0)
     try:
-        yield Gateway(server, node, calls, clock, f"http://{host}:{port}", lambda: http.requests_count if http else 0)
+        yield Gateway(
+            server,
+            node,
+            calls,
+            clock,
+            f"http://{host}:{port}",
+            lambda: http.requests_count if http else 0,
+            lambda: http.connections if http else [],
+        )
     finally:
         server.eio.cut_all("test")
         for loop in loops:
