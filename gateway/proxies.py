@@ -47,6 +47,12 @@ class TrustedProxies:
                 return nearest
         return nearest
 
+    def counted(self, client: str) -> str | None:
+        """A client's address for counting attempts; None for this machine itself and for our own proxies: a loopback address is
+        a proxy on the same host, and then it is everybody's, as is that of a proxy which does not say for whom it asks."""
+        found = parse_address(client)
+        return None if found is None or found.is_loopback or self.trust(client) else client
+
     def https(self, peer: str, proto: str) -> bool:
         """Whether one of our proxies, at `peer`, says that its client came by HTTPS. Nobody else's word counts for it."""
         return proto.strip().lower() == "https" and self.trust(peer)

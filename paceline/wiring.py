@@ -5,7 +5,7 @@ put the same parts together with a clock that jumps or a bus in memory.
 """
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -123,7 +123,7 @@ from services.apps.apps import Apps
 from services.apps.consents import Consents
 from services.apps.exchanging import Exchanging
 from services.apps.grants import Grants
-from services.apps.lent import Callers
+from services.apps.lent import Callers, Guesses
 from services.apps.origins import Origins
 from services.audit.verifying import Verifying
 from services.challenges.challenges import Challenges
@@ -146,6 +146,7 @@ from services.flags.flags import Flags
 from services.flags.switches import Switches
 from services.integrations.telling import Telling as WebhookTelling
 from services.integrations.webhooks import Webhooks
+from services.kernel.caller import Caller
 from services.kernel.clock import Clock
 from services.kernel.ids import Ids
 from services.kernel.sealing import Seals
@@ -659,13 +660,17 @@ async def open_parts(
             service_states.opened(connection)
             renewals.opened(connection)
 
+        def ask(token: str, peer: str) -> Awaitable[Caller]:
+            address = proxies.counted(peer)
+            return callers.identify(token, anew=True, guesses=None if address is None else Guesses(limits, address))
+
         sockets = attach(
             app,
             node=node,
             clock=clock,
             identify=identify,
             redeem=tickets.redeem,
-            ask=lambda token: callers.identify(token, anew=True),
+            ask=ask,
             must_ask=callers.must_ask,
             require=revoked.require,
             handlers=live.handlers(),

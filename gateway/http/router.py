@@ -27,7 +27,7 @@ from gateway.http.page_login import Page, page_of, take_off
 from gateway.http.ports import GatewayDeps
 from gateway.http.problems import bad_shape
 from gateway.origins import origin_rule
-from gateway.proxies import FORWARDED_FOR, TrustedProxies, parse_address
+from gateway.proxies import FORWARDED_FOR, TrustedProxies
 from services.access.permission import Permission, Shows
 from services.access.policy import require_held
 from services.accounts.scope import require_scope
@@ -232,14 +232,9 @@ def admit_admin(token: AdminToken | None, request: web.Request) -> None:
 
 
 def address_of(request: web.Request, proxies: TrustedProxies) -> str | None:
-    """Where a request comes from, for counting attempts; None for this machine itself and for our own proxies.
-
-    A loopback address is a proxy on the same host, and then it is everybody's, as is that of a proxy which does not say for
-    whom it asks. Headers that claim another address are looked at only when one of our proxies wrote them.
-    """
-    client = proxies.client(request.remote or "", request.headers.getall(FORWARDED_FOR, ()))
-    found = parse_address(client)
-    return None if found is None or found.is_loopback or proxies.trust(client) else client
+    """Where a request comes from, for counting attempts; None for this machine itself and for our own proxies. Headers that claim
+    another address are looked at only when one of our proxies wrote them."""
+    return proxies.counted(proxies.client(request.remote or "", request.headers.getall(FORWARDED_FOR, ())))
 
 
 async def _read(request: web.Request, decoder: "msgspec.json.Decoder[B]") -> B:

@@ -32,7 +32,8 @@ from services.kernel.problems import Draining, NotAuthenticated, TooManyConnecti
 
 Identify = Callable[[str], Caller]
 Redeem = Callable[[str], Awaitable[Caller]]
-Ask = Callable[[str], Awaitable[Caller]]
+Ask = Callable[[str, str], Awaitable[Caller]]
+"""Who shows a token, and from which address."""
 MustAsk = Callable[[str], bool]
 Require = Callable[[Caller], None]
 OnOpen = Callable[[Connection], None]
@@ -113,10 +114,10 @@ class Handshake:
         caller = self._identify(told.token)
         return caller if self._ask is None or caller.scopes is None else None
 
-    async def ask(self, told: ConnectAuth) -> Caller:
-        """Who comes with a ticket, which is used from now on, or with something that was lent. Raises a `Problem`."""
+    async def ask(self, told: ConnectAuth, peer: str) -> Caller:
+        """Who comes with a ticket, which is used from now on, or with something that was lent, from `peer`. Raises a `Problem`."""
         if told.token:
-            return self._identify(told.token) if self._ask is None else await self._ask(told.token)
+            return self._identify(told.token) if self._ask is None else await self._ask(told.token, peer)
         if self._redeem is None:
             raise NotAuthenticated("tickets are not taken here; come with an access token", path="$.auth.ticket")
         return await self._redeem(told.ticket)

@@ -242,7 +242,7 @@ class LiveServer(SocketServer):
         """CONNECT with a ticket, which has to be used up first, or with what was lent; what the client sends meanwhile
         waits."""
         try:
-            caller = await self.handshake.ask(told)
+            caller = await self.handshake.ask(told, link.peer)
         except Problem as problem:
             self._refuse(link, NAMESPACE, problem)
             return

@@ -87,7 +87,7 @@ async def test_a_login_that_ends_while_its_connection_is_being_made_is_not_let_i
     clock, asked, gate = ManualClock(), asyncio.Event(), asyncio.Event()
     revoked = Revoked(clock)
 
-    async def ask(token: str) -> Caller:
+    async def ask(token: str, _peer: str) -> Caller:
         caller = identify(token)
         asked.set()
         await gate.wait()

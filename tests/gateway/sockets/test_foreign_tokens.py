@@ -50,7 +50,7 @@ class House:
         self.gateway: Gateway
         self.anna: Caller
 
-    async def ask(self, token: str) -> Caller:
+    async def ask(self, token: str, _peer: str = "") -> Caller:
         return await self.callers.identify(token, anew=True)
 
     def token(self, **claims: object) -> str:
