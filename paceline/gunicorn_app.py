@@ -50,6 +50,7 @@ from persistence.database import AWAY
 from persistence.migrate import MigrationError, migrate
 from services.kernel.clock import SystemClock
 from services.kernel.ids import Uuid7Ids
+from services.kernel.problems import Unavailable
 
 HEARTBEAT_S: Final = 1.0
 TRY_AGAIN_S: Final = 1.0
@@ -183,13 +184,13 @@ class GatewayWorker(GunicornUVLoopWebWorker):
         self.exit_code = 0 if self.program.fault is None else 1
 
     async def _live(self, settings: Settings) -> None:
-        """Be a node until somebody asks to stop. While Postgres is away the node waits for it: a worker that does not come up
-        would take the master and all the others with it."""
+        """Be a node until somebody asks to stop. While Postgres is away, or lets it in and answers nothing, the node waits for it: a
+        worker that does not come up would take the master and all the others with it."""
         while not self.program.stopping:
             try:
                 async with self.wsgi(settings, self.program, self.number) as parts:
                     await self._serve(parts)
-            except AWAY as away:
+            except (*AWAY, Unavailable) as away:
                 if self.booted:
                     raise
                 log.warning("gunicorn.postgres_away", number=self.number, problem=repr(away))

@@ -40,6 +40,7 @@ AWAY: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutting down, starting up, statement_timeout
     asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
+    asyncpg.ReadOnlySQLTransactionError,  # after a failover: it was the primary, or is not yet
 )
 """What means that Postgres cannot do it now and may do it later, as opposed to what it will never do."""
 
@@ -86,6 +87,8 @@ class Database:
         try:
             yield connection
         except AWAY as cause:
+            if isinstance(cause, asyncpg.ReadOnlySQLTransactionError):
+                forget(connection)  # a new one may reach the server that is the primary now
             raise _away(cause) from cause
         except asyncpg.InterfaceError as cause:
             if is_lost(connection):

@@ -252,6 +252,30 @@ async def test_a_worker_that_starts_while_postgres_is_away_waits_for_it_and_the_
         await gate.shut()
 
 
+async def test_a_worker_that_starts_while_postgres_lets_it_in_and_answers_nothing_waits_for_it_and_the_others_go_on(
+    servers: dict[str, str],
+) -> None:
+    opened = contextlib.ExitStack()
+    gunicorn = await asyncio.to_thread(opened.enter_context, open_gunicorn(servers))
+    holder = await asyncpg.connect(servers["DATABASE_URL"])
+    try:
+        with opened:
+            token = await new_token(gunicorn.base_url)
+            async with holder.transaction():
+                # The first thing that a worker reads. It is let in, asks, and has waited for too long.
+                await holder.execute("LOCK TABLE flags IN ACCESS EXCLUSIVE MODE")
+                os.kill(min(gunicorn.workers()), signal.SIGKILL)
+                await asyncio.to_thread(gunicorn.wait_until_said, "gunicorn.postgres_away")
+                async with open_crowd(gunicorn.port, token, 3):
+                    pass
+            await asyncio.to_thread(gunicorn.wait_until_said, "gunicorn.ready", 3)
+            gunicorn.send(signal.SIGTERM)
+            assert await asyncio.to_thread(gunicorn.wait) == 0
+            assert gunicorn.said("Worker exiting") == 2, "by themselves"
+    finally:
+        await holder.close()
+
+
 async def test_a_worker_that_starts_while_redis_is_away_serves_and_is_ready_when_redis_is_back(fresh_dsn: str) -> None:
     async with open_redis() as redis:
         environ = {"DATABASE_URL": fresh_dsn, "REDIS_URL": redis.url}
