@@ -1,25 +1,31 @@
 """The life of the process: named loops, one stop, one ending.
 
 A core loop that ends by itself, with or without an error, is a fault: the program stops in order and exits non-zero rather
-than limping on without it. A first signal asks to stop; a second one skips the waiting.
+than limping on without it. A first signal asks to stop, also what has not started yet; a second one skips the waiting.
 """
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from realtime.crew import CANCEL_AGAIN_S
+
+Done = TypeVar("Done")
 
 log = structlog.get_logger(__name__)
 
 
 class CoreLoopEndedError(Exception):
     """A loop that must live as long as the program has ended. The log above says why."""
+
+
+class StoppedEarly(Exception):  # noqa: N818 - no error: it is what somebody wanted
+    """Somebody asked to stop before what they asked it of had started."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,30 @@ class Program:
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
+
+    @contextlib.asynccontextmanager
+    async def starting(self) -> AsyncIterator[None]:
+        """What is inside may wait for others as long as nobody asks to stop. Then it is cancelled where it waits, tidies up, and
+        StoppedEarly is raised, whatever else went wrong with that."""
+        loop = asyncio.get_running_loop()
+        # Nothing but a limit of the library's knows its own cancellation from anybody else's.
+        limit = asyncio.timeout(None)
+
+        async def watch() -> None:
+            await self._stop.wait()
+            limit.reschedule(loop.time())
+
+        watching = loop.create_task(watch(), name="program.starting")
+        try:
+            async with limit:
+                yield
+        except Exception as problem:
+            if not limit.expired():
+                raise
+            log.info("program.stopped_early", problem=repr(problem.__cause__ or problem))
+            raise StoppedEarly from problem
+        finally:
+            watching.cancel()
 
     def healthy(self) -> bool:
         """Whether every core loop lives."""
@@ -137,3 +167,12 @@ class Program:
             else:
                 log.error("program.loop_left_behind", loop=loop.task.get_name(), seconds=grace_s)
         self._loops.clear()
+
+
+async def unless_stopped(what: Coroutine[Any, Any, Done]) -> Done:
+    """Do this, as all that a program does, unless a signal comes first. Raises StoppedEarly."""
+    program = Program()
+    with program.signals():
+        async with program.starting():
+            return await what
+    raise AssertionError("`starting` lets nothing pass but what it raises")

@@ -26,7 +26,9 @@ from paceline.gunicorn_app import (
     pre_fork,
     settings_for,
 )
+from paceline.program import Program
 from paceline.settings import SettingsError
+from paceline.wiring import Parts
 from tests.support.crowd import Member, new_token, open_crowd
 from tests.support.gunicorn import LOOK_EVERY_S, Gunicorn, open_gunicorn
 from tests.support.postgres import PostgresServer
@@ -328,6 +330,23 @@ async def test_one_worker_serves_polling_clients_too(servers: dict[str, str]) ->
         url = f"{gunicorn.base_url}/socket.io/?EIO=4&transport=polling"
         async with aiohttp.ClientSession() as http, http.get(url) as response:
             assert '"sid":"gateway3.' in await response.text()
+
+
+async def test_a_worker_that_is_asked_to_stop_while_it_starts_does_not_wait_for_that() -> None:
+    begun = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def endless(*_: object) -> AsyncIterator[Parts]:
+        begun.set()
+        await asyncio.Event().wait()
+        yield pytest.fail("it was never to start")
+
+    worker = GatewayWorker.__new__(GatewayWorker)
+    worker.program, worker.wsgi, worker.booted = Program(), endless, False
+    living = asyncio.ensure_future(worker._live(settings_for(SERVERS, 1)))
+    await begun.wait()
+    worker.program.stop()
+    await asyncio.wait_for(living, 5)
 
 
 # -- what is refused at the start -----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from paceline.program import CoreLoopEndedError, Program
+from paceline.program import CoreLoopEndedError, Program, StoppedEarly, unless_stopped
 
 
 class Loop:
@@ -92,6 +92,68 @@ async def test_a_second_request_skips_the_wait() -> None:
     await asyncio.sleep(0)
     program.stop()
     await asyncio.wait_for(step, 5)
+
+
+async def test_who_asks_to_stop_does_not_wait_for_a_start_and_what_it_has_begun_is_tidied_up() -> None:
+    program, tidied = Program(), list[str]()
+
+    async def start() -> None:
+        async with program.starting():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0)
+                tidied.append("in order")
+
+    starting = asyncio.ensure_future(start())
+    await asyncio.sleep(0)
+    program.stop()
+    with pytest.raises(StoppedEarly):
+        await asyncio.wait_for(starting, 5)
+    assert tidied == ["in order"]
+
+
+async def test_what_goes_wrong_in_tidying_up_a_start_is_no_failure_of_it() -> None:
+    program = Program()
+
+    async def start() -> None:
+        async with program.starting():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                raise OSError("the server does not answer")
+
+    starting = asyncio.ensure_future(start())
+    await asyncio.sleep(0)
+    program.stop()
+    with pytest.raises(StoppedEarly):
+        await asyncio.wait_for(starting, 5)
+
+
+@pytest.mark.parametrize("failure", [OSError, TimeoutError, asyncio.CancelledError])
+async def test_a_start_that_fails_by_itself_has_failed(failure: type[BaseException]) -> None:
+    with pytest.raises(failure):
+        async with Program().starting():
+            raise failure
+
+
+async def test_a_stop_after_the_start_cancels_nothing() -> None:
+    program = Program()
+    async with program.starting():
+        await asyncio.sleep(0)
+    program.stop()
+    await asyncio.sleep(0)
+    assert program.stopping
+
+
+async def test_a_signal_comes_before_what_a_program_does_alone() -> None:
+    async def endless() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    with pytest.raises(StoppedEarly):
+        await asyncio.wait_for(unless_stopped(endless()), 5)
+    assert await unless_stopped(asyncio.sleep(0, "done")) == "done"
 
 
 async def test_a_step_that_fails_does_not_keep_the_others_from_being_done() -> None:
