@@ -20,7 +20,9 @@ SIGQUIT when it is itself told to hurry. Meanwhile the master goes on hearing th
 stops in the same order.
 
 **A reload** (SIGHUP) starts new workers first. A worker that stops then leaves the shared port to them and closes its sockets
-in waves, so nobody meets a closed door.
+in waves, so nobody meets a closed door. It renews workers, and reads anew what lies in files: the configuration of gunicorn and the
+settings that name one (`X_FILE`). The code is what the master has imported, its environment what it was started with, and
+migrations run before the first worker only; all three need a new start.
 
 **A number** from 1 up tells a worker from those beside it: it chooses the port of its windows (PACELINE_METRICS_PORT + number).
 During a reload two workers have the same one, and the newer has the port when the older is gone.

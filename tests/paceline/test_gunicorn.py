@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
@@ -52,6 +53,11 @@ class Gate:
         self._server: asyncio.Server | None = None
         self.port = free_port()
         self.dsn = f"postgresql://{parts.username}@127.0.0.1:{self.port}{parts.path}"
+
+    @property
+    def lines(self) -> int:
+        """How many connections go through it."""
+        return len(self._writers) // 2
 
     async def open(self) -> None:
         self._server = await asyncio.start_server(self._pass, "127.0.0.1", self.port)
@@ -197,6 +203,36 @@ async def test_a_reload_moves_everybody_and_nobody_meets_a_closed_door(servers: 
         assert len(gunicorn.workers()) == 2
         gunicorn.send(signal.SIGTERM)
         assert await asyncio.to_thread(gunicorn.wait) == 0
+
+
+async def test_a_reload_reads_files_anew(servers: dict[str, str], tmp_path: Path) -> None:
+    given = tmp_path / "database_url"
+    given.write_text(servers["DATABASE_URL"])
+    environ = {"DATABASE_URL_FILE": str(given), "REDIS_URL": servers["REDIS_URL"]}
+    gate = Gate(servers["DATABASE_URL"])
+    await gate.open()
+    try:
+        opened = contextlib.ExitStack()
+        gunicorn = await asyncio.to_thread(opened.enter_context, open_gunicorn(environ, workers=1))
+        with opened:
+            assert not gate.lines
+            given.write_text(gate.dsn)
+            gunicorn.send(signal.SIGHUP)
+            await asyncio.to_thread(gunicorn.wait_until_said, "gunicorn.ready", 2)
+            assert gate.lines, "the new worker has gone by the other way"
+            gunicorn.send(signal.SIGTERM)
+            assert await asyncio.to_thread(gunicorn.wait) == 0
+    finally:
+        await gate.shut()
+
+
+def test_a_reload_brings_no_new_code_because_the_master_has_imported_it() -> None:
+    """What docs/howto/run-several-nodes.md says of it would be wrong otherwise."""
+    look = "import runpy, sys; runpy.run_path('deploy/gunicorn.conf.py'); print('gateway.app' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", look], cwd=ROOT, env=os.environ | SERVERS, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True\n"
 
 
 async def test_the_masters_repeated_word_does_not_hurry_a_worker_and_an_operators_second_one_does(
