@@ -28,7 +28,7 @@ ACQUIRE_TIMEOUT_S: Final = 2.0
 STATEMENT_TIMEOUT_MS: Final = 5_000
 COMMAND_TIMEOUT_S: Final = 8.0
 IDLE_IN_TX_TIMEOUT_MS: Final = 15_000
-CLOSE_S: Final = 5.0
+CLOSE_S: Final = 2.0
 """How long connections may take to say goodbye; a server that does not answer must not keep the program from ending."""
 
 Tx: TypeAlias = asyncpg.pool.PoolConnectionProxy

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -33,6 +34,7 @@ from paceline.wiring import Parts
 from tests.support.crowd import Member, new_token, open_crowd
 from tests.support.gunicorn import LOOK_EVERY_S, Gunicorn, open_gunicorn
 from tests.support.postgres import PostgresServer
+from tests.support.proxy import open_proxy
 from tests.support.raw_socket import CLOSE, ask, open_raw, text
 from tests.support.redis_server import open_redis
 from tests.support.server import ROOT, free_port, open_server
@@ -42,17 +44,27 @@ HOOKED = "tests.paceline.hooked_program:application"
 WAIT_S = 30.0
 
 
+def socket_of(dsn: str) -> Path:
+    """Where the Postgres of this DSN listens."""
+    asked = dict(parse_qsl(urlsplit(dsn).query))
+    return Path(asked["host"]) / f".s.PGSQL.{asked['port']}"
+
+
+def by_port(dsn: str, port: int) -> str:
+    """The way to the same database by a port in front of it."""
+    parts = urlsplit(dsn)
+    return f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}"
+
+
 class Gate:
     """A TCP port in front of Postgres that can be shut."""
 
     def __init__(self, dsn: str) -> None:
-        parts = urlsplit(dsn)
-        asked = dict(parse_qsl(parts.query))
-        self._path = f"{asked['host']}/.s.PGSQL.{asked['port']}"
+        self._path = socket_of(dsn)
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = free_port()
-        self.dsn = f"postgresql://{parts.username}@127.0.0.1:{self.port}{parts.path}"
+        self.dsn = by_port(dsn, self.port)
 
     @property
     def lines(self) -> int:
@@ -233,6 +245,31 @@ def test_a_reload_brings_no_new_code_because_the_master_has_imported_it() -> Non
         [sys.executable, "-c", look], cwd=ROOT, env=os.environ | SERVERS, capture_output=True, text=True, check=True
     )
     assert done.stdout == "True\n"
+
+
+async def test_a_worker_whose_postgres_answers_nothing_any_more_ends_before_the_master_loses_patience(
+    servers: dict[str, str],
+) -> None:
+    async with open_proxy(socket_of(servers["DATABASE_URL"])) as proxy:
+        far = {"DATABASE_URL": by_port(servers["DATABASE_URL"], proxy.port), "PACELINE_DRAIN_S": "1"}
+        opened = contextlib.ExitStack()
+        gunicorn = await asyncio.to_thread(opened.enter_context, open_gunicorn(servers | far, workers=1))
+        with opened:
+            token = await new_token(gunicorn.base_url)
+            stream = f'"stream":"{uuid.uuid4()}"'
+            async with open_crowd(gunicorn.port, token, 5) as (member, *others):
+                began = f'"started_at_ms":{round(time.time() * 1_000)}'
+                await member.raw.send(text(f'42/live,1["stream.open",{{{stream},{began}}}]'))
+                await member.raw.frame()
+                proxy.blackhole()
+                await member.raw.send(text(f'42/live,2["stream.samples",{{{stream},"seq":0,"samples":[[0,120]]}}]'))
+                for one in others:  # handlers that have asked, and hear nothing
+                    await one.raw.send(text(f'42/live,1["stream.open",{{"stream":"{uuid.uuid4()}",{began}}}]'))
+                await member.raw.send(text('42/live,99["no.such.event",{}]'))
+                await member.raw.frame()
+                gunicorn.send(signal.SIGTERM)
+                assert await asyncio.to_thread(gunicorn.wait) == 0
+            assert gunicorn.said("Worker exiting") == 1, "by itself"
 
 
 async def test_the_masters_repeated_word_does_not_hurry_a_worker_and_an_operators_second_one_does(
