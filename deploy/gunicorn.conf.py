@@ -29,7 +29,8 @@ timeout = 30
 # It counts requests, and recycling a worker drops every socket it has.
 max_requests = 0
 
-# Loaded in each worker, so that a reload brings new code.
+# Each worker makes its own node. New code is not what it is for: this file has imported all of it into the master, and workers are
+# copies of that (a reload renews workers, new code needs a new start).
 preload_app = False
 # The heartbeat is a file: in memory, where a slow disk cannot make a worker look dead.
 _memory = Path("/dev/shm")  # noqa: S108 - gunicorn makes a private, unlinked file in it

@@ -20,7 +20,9 @@ SIGQUIT when it is itself told to hurry. Meanwhile the master goes on hearing th
 stops in the same order.
 
 **A reload** (SIGHUP) starts new workers first. A worker that stops then leaves the shared port to them and closes its sockets
-in waves, so nobody meets a closed door.
+in waves, so nobody meets a closed door. It renews workers, and reads anew what lies in files: the configuration of gunicorn and the
+settings that name one (`X_FILE`). The code is what the master has imported, its environment what it was started with, and
+migrations run before the first worker only; all three need a new start.
 
 **A number** from 1 up tells a worker from those beside it: it chooses the port of its windows (PACELINE_METRICS_PORT + number).
 During a reload two workers have the same one, and the newer has the port when the older is gone.
@@ -32,7 +34,7 @@ import secrets
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from types import FrameType
 from typing import Any, Final
 
@@ -42,7 +44,7 @@ from aiohttp.worker import GunicornUVLoopWebWorker
 from paceline import compiled
 from paceline.keys import admin_token, sealing_keys, signing_key, vapid_key
 from paceline.logs import configure_logs
-from paceline.program import Program
+from paceline.program import Program, StoppedEarly, unless_stopped
 from paceline.serving import WITHOUT_DRAIN_S, PortTakenError, listen, serving, show_windows, use_all_descriptors
 from paceline.settings import Fault, Settings, SettingsError, read_settings
 from paceline.wiring import Parts, open_parts
@@ -50,6 +52,7 @@ from persistence.database import AWAY
 from persistence.migrate import MigrationError, migrate
 from services.kernel.clock import SystemClock
 from services.kernel.ids import Uuid7Ids
+from services.kernel.problems import Unavailable
 
 HEARTBEAT_S: Final = 1.0
 TRY_AGAIN_S: Final = 1.0
@@ -107,7 +110,8 @@ def graceful_timeout_s(settings: Settings) -> int:
 
 
 def prepare(workers: int) -> None:
-    """What the master does once before there is a worker: settings, keys, migrations. Ends the process when one fails."""
+    """What the master does once before there is a worker: settings, keys, migrations. Ends the process when one fails, or a signal
+    comes first."""
     settings = settings_or_exit(os.environ, workers)
     configure_logs(settings.log_format, settings.log_level)
     try:
@@ -116,7 +120,11 @@ def prepare(workers: int) -> None:
         admin_token(settings)
         vapid_key(settings)
         sealing_keys(settings)
-        ran = asyncio.run(migrate(settings.database_url))
+        ran = asyncio.run(unless_stopped(migrate(settings.database_url)))
+    except StoppedEarly:
+        # The master does not listen to signals yet.
+        print("Stopped.")
+        sys.exit(0)
     except (MigrationError, OSError, TimeoutError) as problem:
         print(f"\nPaceline could not start: {problem}", file=sys.stderr)
         sys.exit(1)
@@ -183,13 +191,17 @@ class GatewayWorker(GunicornUVLoopWebWorker):
         self.exit_code = 0 if self.program.fault is None else 1
 
     async def _live(self, settings: Settings) -> None:
-        """Be a node until somebody asks to stop. While Postgres is away the node waits for it: a worker that does not come up
-        would take the master and all the others with it."""
+        """Be a node until somebody asks to stop. While Postgres is away, or lets it in and answers nothing, the node waits for it:
+        a worker that does not come up would take the master and all the others with it."""
         while not self.program.stopping:
             try:
-                async with self.wsgi(settings, self.program, self.number) as parts:
+                async with AsyncExitStack() as resources:
+                    async with self.program.starting():
+                        parts = await resources.enter_async_context(self.wsgi(settings, self.program, self.number))
                     await self._serve(parts)
-            except AWAY as away:
+            except StoppedEarly:
+                return
+            except (*AWAY, Unavailable) as away:
                 if self.booted:
                     raise
                 log.warning("gunicorn.postgres_away", number=self.number, problem=repr(away))

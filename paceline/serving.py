@@ -22,7 +22,7 @@ from aiohttp import web
 from gateway.app import build_windows
 from gateway.http.server import GatewayRunner
 from gateway.sockets.engine.drain import HURRY_S
-from paceline.program import Program
+from paceline.program import CLOSING_S, LOOPS_S, Program
 from paceline.wiring import Parts, start_loops
 from realtime.disconnect import DRAINING, RESTART
 
@@ -31,10 +31,11 @@ HTTP_SHUTDOWN_S: Final = 1.0
 """Sockets are closed by then; what is left are requests of seconds."""
 HTTP_S: Final = 2 * HTTP_SHUTDOWN_S + 1
 """aiohttp may take the time twice."""
-LOOPS_S: Final = 10.0
-"""What the loops of a gateway may take to end: twice the grace of one, because two of them finish what they do."""
-WITHOUT_DRAIN_S: Final = FLUSH_S + HURRY_S + LOOPS_S + HTTP_S
-"""What a stop may take at most besides the delay and the drain."""
+OVERTIME_S: Final = 1.0
+"""What the drain, which keeps its own time, may take more than that before it is cut. The delay is a sleep, and takes none."""
+WITHOUT_DRAIN_S: Final = FLUSH_S + OVERTIME_S + HURRY_S + LOOPS_S + HTTP_S + CLOSING_S
+"""What a stop may take at most besides the delay and the drain, whatever hangs: no step of it takes longer than stands here. Local
+servers, which `paceline run` stops last, are not in it."""
 BACKLOG: Final = 1_024
 MOST_DESCRIPTORS: Final = 1 << 20
 """What the limit on descriptors is raised to, where that is allowed: ten times the sockets one process is good for."""
@@ -126,7 +127,9 @@ async def _stop(parts: Parts, program: Program, leaving: Sequence[web.SockSite])
     if "gateway" in settings.roles:
         began, held = time.monotonic(), len(parts.sockets.eio.links)
         if settings.drain_delay_s and program.fault is None:
-            await program.within(settings.drain_delay_s + 1, clock.sleep(settings.drain_delay_s), "drain delay")
+            await program.within(
+                settings.drain_delay_s + OVERTIME_S, clock.sleep(settings.drain_delay_s), "drain delay"
+            )
         parts.sockets.refuse()
         for site in leaving:
             await site.stop()
@@ -136,7 +139,7 @@ async def _stop(parts: Parts, program: Program, leaving: Sequence[web.SockSite])
         ending = DRAINING if program.fault is None else RESTART
         if settings.drain_s:
             drained = parts.sockets.drain(limit_s=settings.drain_s, ending=ending)
-            await program.within(settings.drain_s + 1, drained, "drain")
+            await program.within(settings.drain_s + OVERTIME_S, drained, "drain")
         await parts.sockets.hurry(ending=ending)
         cut = parts.sockets.eio.cut["grace"] + parts.sockets.eio.cut["drain"]
         log.info("node.drained", sockets=held, cut=cut, seconds=round(time.monotonic() - began, 2))

@@ -6,7 +6,7 @@ put the same parts together with a clock that jumps or a bus in memory.
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from gateway.sockets.server import LiveServer, attach
 from gateway.sockets.service_state import ServiceStates
 from paceline.demo import Demo
 from paceline.keys import admin_token, longest_token_ms, sealing_keys, signing_key, vapid_key, vault
-from paceline.program import Program
+from paceline.program import CLOSING_S, Program, closed_within
 from paceline.readings import readings
 from paceline.settings import Settings
 from paceline.third_parties import open_third_parties
@@ -287,7 +287,7 @@ async def open_parts(
 
     `instance` tells this process from others with the same settings; it becomes part of the node's name.
     """
-    async with AsyncExitStack() as resources:
+    async with closed_within(CLOSING_S) as resources:
         name = settings.node_id or f"node-{secrets.token_hex(4)}"
         node_id = f"{name}-{instance}" if instance else name
         if settings.traces == "on":

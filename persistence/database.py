@@ -28,7 +28,7 @@ ACQUIRE_TIMEOUT_S: Final = 2.0
 STATEMENT_TIMEOUT_MS: Final = 5_000
 COMMAND_TIMEOUT_S: Final = 8.0
 IDLE_IN_TX_TIMEOUT_MS: Final = 15_000
-CLOSE_S: Final = 5.0
+CLOSE_S: Final = 2.0
 """How long connections may take to say goodbye; a server that does not answer must not keep the program from ending."""
 
 Tx: TypeAlias = asyncpg.pool.PoolConnectionProxy
@@ -40,6 +40,7 @@ AWAY: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutting down, starting up, statement_timeout
     asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
+    asyncpg.ReadOnlySQLTransactionError,  # after a failover: it was the primary, or is not yet
 )
 """What means that Postgres cannot do it now and may do it later, as opposed to what it will never do."""
 
@@ -86,6 +87,8 @@ class Database:
         try:
             yield connection
         except AWAY as cause:
+            if isinstance(cause, asyncpg.ReadOnlySQLTransactionError):
+                forget(connection)  # a new one may reach the server that is the primary now
             raise _away(cause) from cause
         except asyncpg.InterfaceError as cause:
             if is_lost(connection):

@@ -13,7 +13,7 @@ from typing import Final
 import asyncpg
 
 FOLDER: Final = Path(__file__).parent / "migrations"
-_LOCK: Final = 0x9ACE11E
+LOCK: Final = 0x9ACE11E
 LOCK_TIMEOUT: Final = "5s"
 
 
@@ -51,7 +51,7 @@ async def migrate(dsn: str) -> list[str]:
     """
     connection = await asyncpg.connect(dsn, timeout=10, statement_cache_size=0)
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
         await connection.execute(
             """
             CREATE TABLE IF NOT EXISTS migrations (

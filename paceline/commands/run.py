@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 import structlog
@@ -15,7 +15,7 @@ import uvloop
 from paceline import compiled
 from paceline.embedded import EmbeddedError, open_embedded
 from paceline.logs import configure_logs
-from paceline.program import Program
+from paceline.program import Program, StoppedEarly
 from paceline.serving import PortTakenError, listen, serving, show_windows, use_all_descriptors
 from paceline.settings import Settings, SettingsError, load_settings
 from paceline.tracing import TracingError
@@ -29,6 +29,7 @@ DESCRIPTION = """
 Starts gateway, worker, relay and scheduler in this process (PACELINE_ROLES picks some of them). Without DATABASE_URL and REDIS_URL
 it starts a PostgreSQL and a Redis of its own in PACELINE_DATA_DIR, on private sockets, and opens a demo class with simulated
 athletes. Ctrl-C stops in order: what was sent is committed, sockets are closed with "come back"; a second Ctrl-C skips the wait.
+A start is given up at once, also one that waits for the migrations of another process.
 """
 
 READY_S: Final = 5.0
@@ -66,31 +67,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _main(settings: Settings, began: float) -> int:
-    clock = SystemClock()
     program = Program()
-    with program.signals():
+    with program.signals(), suppress(StoppedEarly):
         async with AsyncExitStack() as resources:
-            listening: list[socket.socket] = []
-            if "gateway" in settings.roles:
-                # Before anything slow: whoever starts it twice wants to hear it now.
-                listening.append(resources.enter_context(listen(settings.host, settings.port)))
-            windows = None
-            if settings.metrics_port:
-                windows = resources.enter_context(listen(settings.host, settings.metrics_port, "PACELINE_METRICS_PORT"))
-            database_url, redis_url = await _servers(settings, resources, program)
-            ran = await migrate(database_url)
-            if ran:
-                log.info("run.migrated", migrations=len(ran))
-            parts = await resources.enter_async_context(
-                open_parts(
-                    settings,
-                    database_url=database_url,
-                    redis_url=redis_url,
-                    clock=clock,
-                    ids=Uuid7Ids(clock),
-                    program=program,
-                )
-            )
+            async with program.starting():
+                listening, windows = _listen(settings, resources)
+                parts = await _start(settings, resources, program)
             async with serving(parts, program, listening):
                 if windows is not None:
                     program.start("windows", show_windows(parts, windows))
@@ -101,6 +83,37 @@ async def _main(settings: Settings, began: float) -> int:
         return 1
     print("Stopped.")
     return 0
+
+
+def _listen(settings: Settings, resources: AsyncExitStack) -> tuple[list[socket.socket], socket.socket | None]:
+    """The socket of the gateway, if this is one, and that of the windows. They come before anything slow: whoever starts it twice
+    wants to hear it now."""
+    listening: list[socket.socket] = []
+    if "gateway" in settings.roles:
+        listening.append(resources.enter_context(listen(settings.host, settings.port)))
+    windows = None
+    if settings.metrics_port:
+        windows = resources.enter_context(listen(settings.host, settings.metrics_port, "PACELINE_METRICS_PORT"))
+    return listening, windows
+
+
+async def _start(settings: Settings, resources: AsyncExitStack, program: Program) -> Parts:
+    """The parts, on servers that run and a database that has been migrated."""
+    clock = SystemClock()
+    database_url, redis_url = await _servers(settings, resources, program)
+    ran = await migrate(database_url)
+    if ran:
+        log.info("run.migrated", migrations=len(ran))
+    return await resources.enter_async_context(
+        open_parts(
+            settings,
+            database_url=database_url,
+            redis_url=redis_url,
+            clock=clock,
+            ids=Uuid7Ids(clock),
+            program=program,
+        )
+    )
 
 
 async def _servers(settings: Settings, resources: AsyncExitStack, program: Program) -> tuple[str, str | None]:
@@ -120,6 +133,9 @@ async def _servers(settings: Settings, resources: AsyncExitStack, program: Progr
         raise await embedded.died()
 
     program.start("local servers", watch())
+    resources.push_async_callback(
+        program.end
+    )  # who watches them ends before they do, also when nothing else has started
     return settings.database_url or embedded.database_url or "", settings.redis_url or embedded.redis_url
 
 

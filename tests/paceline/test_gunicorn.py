@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
@@ -26,10 +28,13 @@ from paceline.gunicorn_app import (
     pre_fork,
     settings_for,
 )
+from paceline.program import Program
 from paceline.settings import SettingsError
+from paceline.wiring import Parts
 from tests.support.crowd import Member, new_token, open_crowd
 from tests.support.gunicorn import LOOK_EVERY_S, Gunicorn, open_gunicorn
 from tests.support.postgres import PostgresServer
+from tests.support.proxy import open_proxy
 from tests.support.raw_socket import CLOSE, ask, open_raw, text
 from tests.support.redis_server import open_redis
 from tests.support.server import ROOT, free_port, open_server
@@ -39,17 +44,32 @@ HOOKED = "tests.paceline.hooked_program:application"
 WAIT_S = 30.0
 
 
+def socket_of(dsn: str) -> Path:
+    """Where the Postgres of this DSN listens."""
+    asked = dict(parse_qsl(urlsplit(dsn).query))
+    return Path(asked["host"]) / f".s.PGSQL.{asked['port']}"
+
+
+def by_port(dsn: str, port: int) -> str:
+    """The way to the same database by a port in front of it."""
+    parts = urlsplit(dsn)
+    return f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}"
+
+
 class Gate:
     """A TCP port in front of Postgres that can be shut."""
 
     def __init__(self, dsn: str) -> None:
-        parts = urlsplit(dsn)
-        asked = dict(parse_qsl(parts.query))
-        self._path = f"{asked['host']}/.s.PGSQL.{asked['port']}"
+        self._path = socket_of(dsn)
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = free_port()
-        self.dsn = f"postgresql://{parts.username}@127.0.0.1:{self.port}{parts.path}"
+        self.dsn = by_port(dsn, self.port)
+
+    @property
+    def lines(self) -> int:
+        """How many connections go through it."""
+        return len(self._writers) // 2
 
     async def open(self) -> None:
         self._server = await asyncio.start_server(self._pass, "127.0.0.1", self.port)
@@ -197,6 +217,61 @@ async def test_a_reload_moves_everybody_and_nobody_meets_a_closed_door(servers: 
         assert await asyncio.to_thread(gunicorn.wait) == 0
 
 
+async def test_a_reload_reads_files_anew(servers: dict[str, str], tmp_path: Path) -> None:
+    given = tmp_path / "database_url"
+    given.write_text(servers["DATABASE_URL"])
+    environ = {"DATABASE_URL_FILE": str(given), "REDIS_URL": servers["REDIS_URL"]}
+    gate = Gate(servers["DATABASE_URL"])
+    await gate.open()
+    try:
+        opened = contextlib.ExitStack()
+        gunicorn = await asyncio.to_thread(opened.enter_context, open_gunicorn(environ, workers=1))
+        with opened:
+            assert not gate.lines
+            given.write_text(gate.dsn)
+            gunicorn.send(signal.SIGHUP)
+            await asyncio.to_thread(gunicorn.wait_until_said, "gunicorn.ready", 2)
+            assert gate.lines, "the new worker has gone by the other way"
+            gunicorn.send(signal.SIGTERM)
+            assert await asyncio.to_thread(gunicorn.wait) == 0
+    finally:
+        await gate.shut()
+
+
+def test_a_reload_brings_no_new_code_because_the_master_has_imported_it() -> None:
+    """What docs/howto/run-several-nodes.md says of it would be wrong otherwise."""
+    look = "import runpy, sys; runpy.run_path('deploy/gunicorn.conf.py'); print('gateway.app' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", look], cwd=ROOT, env=os.environ | SERVERS, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True\n"
+
+
+async def test_a_worker_whose_postgres_answers_nothing_any_more_ends_before_the_master_loses_patience(
+    servers: dict[str, str],
+) -> None:
+    async with open_proxy(socket_of(servers["DATABASE_URL"])) as proxy:
+        far = {"DATABASE_URL": by_port(servers["DATABASE_URL"], proxy.port), "PACELINE_DRAIN_S": "1"}
+        opened = contextlib.ExitStack()
+        gunicorn = await asyncio.to_thread(opened.enter_context, open_gunicorn(servers | far, workers=1))
+        with opened:
+            token = await new_token(gunicorn.base_url)
+            stream = f'"stream":"{uuid.uuid4()}"'
+            async with open_crowd(gunicorn.port, token, 5) as (member, *others):
+                began = f'"started_at_ms":{round(time.time() * 1_000)}'
+                await member.raw.send(text(f'42/live,1["stream.open",{{{stream},{began}}}]'))
+                await member.raw.frame()
+                proxy.blackhole()
+                await member.raw.send(text(f'42/live,2["stream.samples",{{{stream},"seq":0,"samples":[[0,120]]}}]'))
+                for one in others:  # handlers that have asked, and hear nothing
+                    await one.raw.send(text(f'42/live,1["stream.open",{{"stream":"{uuid.uuid4()}",{began}}}]'))
+                await member.raw.send(text('42/live,99["no.such.event",{}]'))
+                await member.raw.frame()
+                gunicorn.send(signal.SIGTERM)
+                assert await asyncio.to_thread(gunicorn.wait) == 0
+            assert gunicorn.said("Worker exiting") == 1, "by itself"
+
+
 async def test_the_masters_repeated_word_does_not_hurry_a_worker_and_an_operators_second_one_does(
     servers: dict[str, str],
 ) -> None:
@@ -252,6 +327,30 @@ async def test_a_worker_that_starts_while_postgres_is_away_waits_for_it_and_the_
         await gate.shut()
 
 
+async def test_a_worker_that_starts_while_postgres_lets_it_in_and_answers_nothing_waits_for_it_and_the_others_go_on(
+    servers: dict[str, str],
+) -> None:
+    opened = contextlib.ExitStack()
+    gunicorn = await asyncio.to_thread(opened.enter_context, open_gunicorn(servers))
+    holder = await asyncpg.connect(servers["DATABASE_URL"])
+    try:
+        with opened:
+            token = await new_token(gunicorn.base_url)
+            async with holder.transaction():
+                # The first thing that a worker reads. It is let in, asks, and has waited for too long.
+                await holder.execute("LOCK TABLE flags IN ACCESS EXCLUSIVE MODE")
+                os.kill(min(gunicorn.workers()), signal.SIGKILL)
+                await asyncio.to_thread(gunicorn.wait_until_said, "gunicorn.postgres_away")
+                async with open_crowd(gunicorn.port, token, 3):
+                    pass
+            await asyncio.to_thread(gunicorn.wait_until_said, "gunicorn.ready", 3)
+            gunicorn.send(signal.SIGTERM)
+            assert await asyncio.to_thread(gunicorn.wait) == 0
+            assert gunicorn.said("Worker exiting") == 2, "by themselves"
+    finally:
+        await holder.close()
+
+
 async def test_a_worker_that_starts_while_redis_is_away_serves_and_is_ready_when_redis_is_back(fresh_dsn: str) -> None:
     async with open_redis() as redis:
         environ = {"DATABASE_URL": fresh_dsn, "REDIS_URL": redis.url}
@@ -304,6 +403,23 @@ async def test_one_worker_serves_polling_clients_too(servers: dict[str, str]) ->
         url = f"{gunicorn.base_url}/socket.io/?EIO=4&transport=polling"
         async with aiohttp.ClientSession() as http, http.get(url) as response:
             assert '"sid":"gateway3.' in await response.text()
+
+
+async def test_a_worker_that_is_asked_to_stop_while_it_starts_does_not_wait_for_that() -> None:
+    begun = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def endless(*_: object) -> AsyncIterator[Parts]:
+        begun.set()
+        await asyncio.Event().wait()
+        yield pytest.fail("it was never to start")
+
+    worker = GatewayWorker.__new__(GatewayWorker)
+    worker.program, worker.wsgi, worker.booted = Program(), endless, False
+    living = asyncio.ensure_future(worker._live(settings_for(SERVERS, 1)))
+    await begun.wait()
+    worker.program.stop()
+    await asyncio.wait_for(living, 5)
 
 
 # -- what is refused at the start -----------------------------------------------------------------------------------------------

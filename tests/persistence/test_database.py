@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from persistence.database import STATEMENT_TIMEOUT_MS, Database, open_database
+from services.kernel.problems import Unavailable
 
 
 @pytest.fixture
@@ -59,3 +60,23 @@ async def test_a_transaction_costs_its_own_statements_and_two_more(alone: Databa
     async with alone.tx() as tx:
         await tx.fetchval("SELECT 1")
     assert asked == ["BEGIN;", "SELECT 1", "COMMIT;"]
+
+
+async def test_a_server_that_takes_no_writes_is_away_and_is_looked_for_anew(fresh_dsn: str) -> None:
+    async def write(database: Database) -> None:
+        async with database.tx() as tx:
+            await tx.execute("DELETE FROM sealing_proof")
+
+    admin = await asyncpg.connect(fresh_dsn)
+    try:
+        name = await admin.fetchval("SELECT current_database()")
+        await admin.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        async with open_database(fresh_dsn, size=1) as database:
+            await database.ping()
+            # What has been opened until now stays read-only, as with a server that was the primary.
+            await admin.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+            with pytest.raises(Unavailable):
+                await write(database)
+            await write(database)
+    finally:
+        await admin.close()
