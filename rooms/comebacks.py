@@ -8,8 +8,9 @@ again, which is how that client reads "recovered", if and only if it can be prov
 * In every other room nothing was said since the connection joined it: of those rooms the client says nothing, so nothing less
   would be a proof. A client in many busy rooms is better served by `rooms` in the auth payload.
 
-The record is written before a join is answered. While it cannot be, a connection that has one must not join another room: a
-client that came back later would be told that nothing is missing, and miss that room. A first join goes ahead without a record.
+The record is written before a join is answered, and again if it has changed meanwhile. While it cannot be, or belongs to another
+connection, one that has a record must not join another room: a client that came back later would be told that nothing is missing,
+and miss that room. A first join goes ahead without a record.
 
 A room's log that could prove nothing sends its members on from a position (`room.reset`), and their records go on from there. Who
 comes back must have been told of it: by a position of that room no earlier, or by one of another room from after that moment
@@ -26,9 +27,10 @@ Rooms that a client gives in the auth payload are simply joined, one after the o
 """
 
 import asyncio
+import itertools
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -40,7 +42,7 @@ from realtime.connection import Connection
 from realtime.crew import Crew
 from realtime.frame import Frame
 from realtime.position import Position, position_of
-from realtime.records import REFRESH_EVERY_S, HeldRoom, Record, Records, new_pid
+from realtime.records import REFRESH_EVERY_S, Claim, HeldRoom, Record, Records, Written, new_pid
 from realtime.room_log import LogAway
 from realtime.sparingly import Sparingly
 from realtime.wire import Role, RoomJoin, RoomPosition, RoomRecovered
@@ -53,7 +55,8 @@ from services.kernel.ids import AccountId, ClassId
 from services.kernel.problems import InternalFault, Problem, Unavailable
 
 TRIES: Final = 3
-"""How often the rooms of one client are read again because events came meanwhile."""
+"""How often the rooms of one client are read again because events came meanwhile, or its record is written again because it changed
+meanwhile."""
 WRITE_EVERY_S: Final = 1.0
 """How soon a record says that a room was left, or is forgotten. Nothing depends on it."""
 MAX_WAITING: Final = 50_000
@@ -115,6 +118,7 @@ class Comebacks:
         self._lost: dict[str, int] = {}
         self._unsure: frozenset[str] = frozenset()
         self._rounds = 0
+        self._numbers: Final = itertools.count(1)
         rooms.on_join = self._joining
         rooms.on_reset(self._began_anew)
 
@@ -140,7 +144,7 @@ class Comebacks:
 
     def restore(self, connection: Connection, comeback: Comeback) -> None:
         """Bring the connection back into its rooms and send what it missed, before anything new."""
-        self._known[connection.id] = _Known(comeback.pid, comeback.record)
+        self._known[connection.id] = _Known(comeback.pid, comeback.record, written=0)
         now_ms = self._clock.wall_ms()
         for back in comeback.rooms:
             self._rooms.enter(connection, back.room, back.membership)
@@ -236,23 +240,39 @@ class Comebacks:
             if before is None:
                 return
             raise Unavailable(_NO_RECORD)
+        for _ in range(TRIES):
+            if await self._write_joining(connection, class_id, request.role, at):
+                return
+        self._write_again(connection.id)
+        raise Unavailable(_NO_RECORD)
+
+    async def _write_joining(self, connection: Connection, class_id: ClassId, role: Role, at: Position) -> bool:
+        """Write the record of a connection with one room more; False when another was to be written meanwhile. Raises
+        `Unavailable`."""
+        before = self._known.get(connection.id)
         was = None if before is None else before.record
-        record = with_room(was, connection.caller.account_id, class_id, request.role, at)
+        record = with_room(was, connection.caller.account_id, class_id, role, at)
+        claim = Claim(connection.pid, connection.id, next(self._numbers))
         try:
-            ours = await self._records.write(connection.pid, connection.id, record)
+            written = await self._records.write(claim, record)
         except LogAway as away:
             self._say.warning("comebacks.no_record", cause="record", connection=connection.id, trouble=str(away))
             if before is not None:
+                self._write_again(connection.id)
                 raise Unavailable(_NO_RECORD) from away
             # Nobody knows whether it was written: from here on as if it were.
-            ours = True
-        if ours and not connection.gone:
-            self._to_write.pop(connection.pid, None)
-            self._lost.pop(connection.id, None)
-            self._known[connection.id] = known = _Known(connection.pid, record)
-            if before is not None and before.record is not was:  # it changed while this was being written
-                known.record = with_room(before.record, record.account_id, class_id, request.role, at)
-                self._write_soon(known.pid, _Waiting(connection.id, known.record))
+            written = Written.KEPT
+        if connection.gone:
+            return True
+        if written is Written.TAKEN:  # and the record of another connection does not say what this one has joined
+            raise Unavailable(_NO_RECORD)
+        now = self._known.get(connection.id)
+        if written is not Written.KEPT or (None if now is None else now.record) is not was:
+            return False
+        self._to_write.pop(connection.pid, None)
+        self._lost.pop(connection.id, None)
+        self._known[connection.id] = _Known(connection.pid, record, claim.number)
+        return True
 
     async def _give_up(self, connection: Connection) -> None:
         """From now on nobody comes back to this connection by its pid. Raises `Unavailable`."""
@@ -275,7 +295,7 @@ class Comebacks:
                 held = known.record.rooms
                 stand = {each.class_id: self._rooms.feeds.at(channel_of(each.class_id)) for each in held}
                 known.record = begun_anew(known.record, room.live.id, position, stand)
-                self._write_soon(known.pid, _Waiting(connection.id, known.record))
+                self._write_again(connection.id)
 
     def left(self, connection: Connection, class_id: ClassId) -> None:
         """A connection has left a room: it shall not be brought back there."""
@@ -283,21 +303,30 @@ class Comebacks:
         if known is not None:
             rooms = tuple(held for held in known.record.rooms if held.class_id != class_id)
             known.record = Record(known.record.account_id, rooms)
-            self._write_soon(known.pid, _Waiting(connection.id, known.record))
+            self._write_again(connection.id)
 
     def gone(self, connection: Connection) -> None:
         """A connection is gone. It may come back, unless it was sent away for good."""
         known, ending = self._known.pop(connection.id, None), connection.ending
         self._lost.pop(connection.id, None)
         if known is not None and ending is not None and ending.come_back_ms is None:
-            self._write_soon(known.pid, _Waiting(connection.id, None))
+            self._write_soon(known.pid, self._waiting(connection.id, None))
+
+    def _write_again(self, connection_id: str, *, anew: bool = False) -> None:
+        """The record of a connection is to be written as it is known here."""
+        known = self._known.get(connection_id)
+        if known is not None:
+            self._write_soon(known.pid, self._waiting(connection_id, known.record, anew=anew))
+
+    def _waiting(self, owner: str, record: Record | None, *, anew: bool = False) -> "_Waiting":
+        return _Waiting(owner, next(self._numbers), record, anew=anew)
 
     def _write_soon(self, pid: str, waiting: "_Waiting") -> None:
         before = self._to_write.get(pid)
         if before is None and len(self._to_write) >= MAX_WAITING:
             del self._to_write[next(iter(self._to_write))]
         anew = waiting.anew or (before is not None and before.anew and waiting.record is not None)
-        self._to_write[pid] = _Waiting(waiting.owner, waiting.record, anew=anew)
+        self._to_write[pid] = replace(waiting, anew=anew)
 
     async def run(self) -> None:
         """Keep the records of whoever is connected, until cancelled."""
@@ -335,7 +364,7 @@ class Comebacks:
     async def _wrote(self, pid: str, waiting: "_Waiting") -> bool:
         """Whether it is known what became of a record that waits."""
         try:
-            there = await self._write(pid, waiting)
+            written = await self._write(pid, waiting)
         except LogAway as away:
             self._say.warning("comebacks.records_away", cause="records", trouble=str(away))
             if self._to_write.get(pid) is waiting:
@@ -343,23 +372,27 @@ class Comebacks:
             return False
         if self._to_write.get(pid) is waiting:
             del self._to_write[pid]
-        if not there:
+        known = self._known.get(waiting.owner)
+        if written is Written.KEPT and known is not None:
+            known.written = max(known.written, waiting.number)
+        elif written is Written.MISSING:
             self._miss(waiting.owner)
         return True
 
-    async def _write(self, pid: str, waiting: "_Waiting") -> bool:
-        """Write or forget a record; False when there is none to be written over. Raises `LogAway`."""
+    async def _write(self, pid: str, waiting: "_Waiting") -> Written | None:
+        """Write or forget a record. Raises `LogAway`."""
         if waiting.record is None:
             await self._records.forget(pid, waiting.owner)
-        elif waiting.anew:
-            await self._records.write(pid, waiting.owner, waiting.record)
-        else:
-            return await self._records.rewrite(pid, waiting.owner, waiting.record) is not None
-        return True
+            return None
+        claim = Claim(pid, waiting.owner, waiting.number)
+        if waiting.anew:
+            return await self._records.write(claim, waiting.record)
+        return await self._records.rewrite(claim, waiting.record)
 
     async def _refresh(self, connection_ids: Collection[str]) -> None:
         found = {known.pid: one for one in connection_ids if (known := self._known.get(one)) is not None}
-        refreshed = await self._records.refresh(tuple(found))
+        claims = tuple(Claim(pid, one, self._known[one].written) for pid, one in found.items())
+        refreshed = await self._records.refresh(claims)
         self._unsure = frozenset(found[pid] for pid in refreshed.unsure)
         for pid in refreshed.lost:
             self._miss(found[pid])
@@ -378,16 +411,16 @@ class Comebacks:
             if self._rounds - since <= SURE_ROUNDS:
                 return
             del self._lost[connection_id]
-            known = self._known[connection_id]
-            self._write_soon(known.pid, _Waiting(connection_id, known.record, anew=True))
+            self._write_again(connection_id, anew=True)
 
 
 @dataclass(slots=True)
 class _Known:
-    """The record of a connection that is here."""
+    """The record of a connection that is here, and the number under which some of it was `written` last."""
 
     pid: str
     record: Record
+    written: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +428,7 @@ class _Waiting:
     """What is to be written for a pid: None, that it is to be forgotten. `anew`: also where there is none any more."""
 
     owner: str
+    number: int
     record: Record | None
     anew: bool = False
 

@@ -7,7 +7,7 @@ import pytest
 
 from realtime.connection import Connection
 from realtime.disconnect import LOGIN_ENDED
-from realtime.records import Record, Refreshed
+from realtime.records import Claim, Record, Refreshed, Written
 from realtime.room_log import LogAway
 from realtime.wire import ChatSend, CueSend, RoomJoin
 from rooms.comebacks import Comeback
@@ -374,10 +374,10 @@ async def test_a_record_that_cannot_be_written_holds_up_no_other_and_is_tried_ag
 ) -> None:
     rewrite, broken = studio.world.records.rewrite, True
 
-    async def half_away(pid: str, owner: str, record: Record) -> bool | None:
-        if broken and pid == phones[0].pid:
+    async def half_away(claim: Claim, record: Record) -> Written:
+        if broken and claim.pid == phones[0].pid:
             raise LogAway("the server of this one is away")
-        return await rewrite(pid, owner, record)
+        return await rewrite(claim, record)
 
     monkeypatch.setattr(studio.world.records, "rewrite", half_away)
     people = [await studio.world.person(name) for name in ("Ada", "Bob")]
@@ -406,10 +406,10 @@ async def test_records_of_a_server_that_was_away_are_refreshed_as_soon_as_it_is_
         await studio.join(studio.here, phone)
     away = {phones[0].pid}
 
-    async def half_away(pids: tuple[str, ...]) -> Refreshed:
-        asked.append(pids)
-        told = await refresh(tuple(pid for pid in pids if pid not in away))
-        return Refreshed(told.lost, tuple(pid for pid in pids if pid in away))
+    async def half_away(claims: tuple[Claim, ...]) -> Refreshed:
+        asked.append(tuple(claim.pid for claim in claims))
+        told = await refresh(tuple(claim for claim in claims if claim.pid not in away))
+        return Refreshed(told.lost, tuple(claim.pid for claim in claims if claim.pid in away))
 
     monkeypatch.setattr(studio.world.records, "refresh", half_away)
     await studio.world.advance(32)
@@ -420,3 +420,129 @@ async def test_records_of_a_server_that_was_away_are_refreshed_as_soon_as_it_is_
     count = len(asked)
     await studio.world.advance(20)
     assert len(asked) == count, "nothing is in doubt any more"
+
+
+@pytest.mark.parametrize("overtaken", [False, True])
+async def test_a_room_that_is_joined_while_another_resets_is_in_the_record_before_the_join_is_answered(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, overtaken: bool
+) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    await studio.join(studio.here, phone)
+    write, rewrite = studio.world.records.write, studio.world.records.rewrite
+    late: list[tuple[Claim, Record]] = []
+    tries = 0
+
+    async def slowly(claim: Claim, record: Record) -> Written:
+        nonlocal tries
+        tries += 1
+        if tries > 1:
+            return await write(claim, record)
+        written = Written.KEPT if overtaken else await write(claim, record)
+        room = studio.here.rooms.get(studio.classes[0].id)
+        assert room is not None
+        studio.world.log.forget()
+        await studio.world.advance(10)  # by then the room has been reset and the record without the new room is sent
+        return await write(claim, record) if overtaken else written
+
+    async def sent(claim: Claim, record: Record) -> Written:
+        late.append((claim, record))
+        return await rewrite(claim, record)
+
+    monkeypatch.setattr(studio.world.records, "write", slowly)
+    monkeypatch.setattr(studio.world.records, "rewrite", sent)
+    await studio.here.join(phone, studio.classes[1].code)
+    assert tries == 2
+    assert late
+    for claim, record in late:  # and one of them arrives again, after everything
+        assert await rewrite(claim, record) is Written.OLDER
+    kept = await studio.world.records.read(phone.pid)
+    assert kept is not None
+    assert {held.class_id for held in kept.rooms} == phone.rooms == {live.id for live in studio.classes}
+
+
+async def test_a_join_that_its_record_cannot_keep_up_with_is_refused(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    told = await studio.join(studio.here, phone)
+    write = studio.world.records.write
+
+    async def always_another(claim: Claim, record: Record) -> Written:
+        written = await write(claim, record)
+        studio.here.comebacks.left(phone, studio.classes[1].id)  # as good a change as any
+        return written
+
+    with monkeypatch.context() as patched:
+        patched.setattr(studio.world.records, "write", always_another)
+        with pytest.raises(Unavailable):
+            await studio.join(studio.here, phone, 1)
+    await studio.world.advance(2)
+    again, _ = await studio.back(studio.there, ada, phone.pid, told)
+    assert again.rooms == {studio.classes[0].id}
+
+
+async def test_a_server_that_lacks_the_last_join_brings_nobody_back_until_the_record_is_written_anew(
+    studio: Studio,
+) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    await studio.join(studio.here, phone)
+    fall_back = studio.world.records.copy()
+    await studio.join(studio.here, phone, 1)
+    fall_back()
+    for _ in range(4):
+        seen = await studio.cue("in the room that the older record has")
+        assert (await studio.back(studio.there, ada, phone.pid, seen))[1] is None
+        await studio.world.advance(20)
+    await studio.world.advance(20)
+    kept = await studio.world.records.read(phone.pid)
+    assert kept is not None
+    assert {held.class_id for held in kept.rooms} == {live.id for live in studio.classes}
+
+
+async def test_a_join_that_was_stored_nowhere_is_found_when_records_are_refreshed(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nowhere(*_: object) -> Written:
+        return Written.KEPT
+
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    await studio.join(studio.here, phone)
+    with monkeypatch.context() as patched:
+        patched.setattr(studio.world.records, "write", nowhere)
+        await studio.join(studio.here, phone, 1)
+    await studio.world.advance(100)
+    kept = await studio.world.records.read(phone.pid)
+    assert kept is not None
+    assert {held.class_id for held in kept.rooms} == {live.id for live in studio.classes}
+
+
+async def test_a_server_that_lacks_who_came_back_takes_the_next_join_from_the_newest_connection(
+    studio: Studio,
+) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    told = await studio.join(studio.here, phone)
+    fall_back = studio.world.records.copy()
+    again, _ = await studio.back(studio.there, ada, phone.pid, told)
+    fall_back()
+    await studio.join(studio.there, again, 1)
+    third, _ = await studio.back(studio.here, ada, again.pid, told)
+    assert third.rooms == {live.id for live in studio.classes}
+
+
+async def test_whose_record_is_anothers_joins_no_further_room(studio: Studio) -> None:
+    ada = await studio.world.person("Ada")
+    phone = studio.connect(studio.here, ada)
+    told = await studio.join(studio.here, phone)
+    again, _ = await studio.back(studio.there, ada, phone.pid, told)
+    # The old half of the connection has a join under way, or the server forgot that the record was taken.
+    with pytest.raises(Unavailable):
+        await studio.join(studio.here, phone, 1)
+    assert phone.rooms == {studio.classes[0].id}
+    kept = await studio.world.records.read(again.pid)
+    assert kept is not None
+    assert {held.class_id for held in kept.rooms} == again.rooms
