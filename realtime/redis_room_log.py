@@ -249,15 +249,26 @@ class RedisRoomLog:
 
     async def tops(self, channels: Collection[str]) -> dict[str, Position | LogAway]:
         tops: dict[str, Position | LogAway] = {}
-        if self._redis.servers.clustered:
-            # A pipeline there would be torn apart by slots, and fail as a whole when one of them moves.
-            for batch in _batches(list(channels), AT_ONCE):
-                tops.update(zip(batch, await asyncio.gather(*map(self._begun, batch)), strict=True))
-            return tops
         # Side by side: a server that is away must not hold up the others.
-        homes = self._redis.by_client(tuple(channels))
-        for of_home in await asyncio.gather(*(self._tops_of(client, here) for client, here in homes)):
-            tops.update(of_home)
+        if self._redis.servers.clustered:
+            nodes = self._redis.servers.by_node(channels)
+            parts = await asyncio.gather(*map(self._tops_of_node, nodes))
+        else:
+            homes = self._redis.by_client(tuple(channels))
+            parts = await asyncio.gather(*(self._tops_of(client, here) for client, here in homes))
+        for part in parts:
+            tops.update(part)
+        return tops
+
+    async def _tops_of_node(self, channels: list[str]) -> dict[str, Position | LogAway]:
+        """On one node of a cluster, one by one: a pipeline there would be torn apart by slots, and fail as a whole when one of them
+        moves. Once nothing of a batch is answered it is not asked for the rest."""
+        tops: dict[str, Position | LogAway] = {}
+        for batch in _batches(channels, AT_ONCE):
+            found = await asyncio.gather(*map(self._begun, batch))
+            tops.update(zip(batch, found, strict=True))
+            if (unknown := _nothing_but_away(found)) is not None:
+                return {**dict.fromkeys(channels, unknown), **tops}
         return tops
 
     async def _tops_of(self, client: Redis, channels: list[str]) -> dict[str, Position | LogAway]:
@@ -318,6 +329,12 @@ def _appended(answer: list[Any]) -> list[Appended]:
     return [
         Appended(position_of(answer[at].decode()), repeated=bool(answer[at + 1])) for at in range(0, len(answer), 2)
     ]
+
+
+def _nothing_but_away(found: Sequence[Position | LogAway]) -> LogAway | None:
+    """Why nothing at all was answered; None when something was."""
+    away = [each for each in found if isinstance(each, LogAway)]
+    return away[0] if len(away) == len(found) else None
 
 
 def _batches(channels: list[str], most: int) -> list[list[str]]:

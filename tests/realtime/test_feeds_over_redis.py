@@ -403,3 +403,25 @@ async def test_a_master_that_started_again_with_less_and_gave_its_slot_away_give
         (after,) = await build.appended(log, CHANNEL, [Entry(HEAD, "after")])
         assert (after.position.offset, after.position.epoch != kept.position.epoch) == (1, True)
         await servers.close()
+
+
+async def test_a_frozen_master_holds_up_no_question_for_the_ends_of_the_others_logs() -> None:
+    async with open_cluster() as cluster:
+        servers = RedisServers(cluster.url)
+        log = RedisRoomLog(RedisCommands(servers))
+        channels = [f"room:{number}" for number in range(160)]
+        assert not any(isinstance(top, LogAway) for top in (await log.tops(channels)).values())
+        frozen = await cluster.home(servers.name(channels[0]).encode())
+        held_up = [channel for channel in channels if await cluster.home(servers.name(channel).encode()) is frozen]
+        frozen.freeze()
+        loop = asyncio.get_running_loop()
+        try:
+            for _ in range(2):
+                began = loop.time()
+                tops = await log.tops(channels)
+                # As long as one time-out, and one more for whoever learns from it who has which slot. One by one it was over 7 s.
+                assert loop.time() - began < 2.0
+                assert [channel for channel, top in tops.items() if isinstance(top, LogAway)] == held_up
+        finally:
+            frozen.thaw()
+            await servers.close()
