@@ -3,14 +3,16 @@
 A message that comes over the broker says where it stands in its log. Exactly the next one is delivered; an older one was
 delivered before and is skipped; anything else means that something was lost, and then the log is read from where this node
 stands, in order, before anything newer is delivered. When the log cannot prove what came in between, because it was trimmed or
-began anew, the members here are told so: `on_reset`.
+began anew, the members here are told so: `on_reset`. A log that began anew is read from its begin: members are told to go on from
+there, and then hear what is in it. So what is said first after a failover is heard like anything else.
 
 A loss at the end of a burst has no successor that would show it, so every four seconds the ends of all logs are compared with
 what was delivered, in one question per server; and at once when the broker says that it had a gap.
 
 Invariants. `Feed.at` moves in one place each for delivery and for reset, never back within an epoch, and never while something
-older waits: all members of a channel on this node see the same events in the same order. So whoever joins between two
-deliveries stands exactly at `at`. Reading is done one at a time per feed.
+older waits; what is in an epoch that was left is not delivered a second time. So all members of a channel on this node see the
+same events in the same order, and whoever joins between two deliveries stands exactly at `at`. Reading is done one at a time per
+feed.
 
 What is said into a log goes one step at a time per channel, and a step takes along everything that was said while the one before
 was under way. So a calm room is told at once, and a loud one costs Redis and the members a step for many events.
@@ -47,6 +49,11 @@ AT_ONCE: Final = 16
 """Feeds that are read at the same time."""
 READ_BYTES: Final = 4 * 1024 * 1024
 """Bytes that a feed reads at once: as good as all that a log keeps."""
+BEGINS_READ: Final = 3
+"""How often a log is read from its begin, while it begins anew again and again."""
+EPOCHS_LEFT: Final = 8
+"""Epochs that a feed has left and knows again. By feeling: a log goes back to an older one when its server starts with what was on
+the disk, and the next event begins another."""
 HELD_MESSAGES: Final = 256
 """Messages that wait while a feed is read. Full means: all of them are forgotten, because the log has them and is read again."""
 SAID_TOGETHER: Final = 64
@@ -79,11 +86,13 @@ class FeedsStatistics:
 @dataclass(slots=True, eq=False)
 class Feed:
     """One channel. `at` is the position of the last event delivered here, None until the log was first asked; `held` waits
-    for what is missing before it; `failed_at` the monotonic second in which the log last did not answer."""
+    for what is missing before it; `left` are the epochs that it stood in before, the latest last; `failed_at` is the monotonic
+    second in which the log last did not answer."""
 
     channel: str
     at: Position | None = None
     held: deque[tuple[Position, Frame]] = field(default_factory=deque)
+    left: tuple[str, ...] = ()
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     failed_at: float = -math.inf
 
@@ -317,40 +326,59 @@ class Feeds:
             # A hall full of people who join at once must not wait for one time-out after the other.
             if self._clock.monotonic() - feed.failed_at < AGAIN_S:
                 raise LogAway("the log did not answer just now")
-            before = feed.at
             try:
-                read = await self._rest(feed.channel, before)
+                after, read = await self._rest(feed)
             except LogAway:
                 feed.failed_at = self._clock.monotonic()
                 raise
             if self._feeds.get(feed.channel) is feed:
-                self._bring_up(feed, before, read)
+                self._bring_up(feed, after, read)
 
-    async def _rest(self, channel: str, before: Position | None) -> Since:
-        if before is None:
-            top = (await self._log.tops((channel,)))[channel]
+    async def _rest(self, feed: Feed) -> tuple[Position | None, Since]:
+        """What the log has for a feed, and after which position that comes: where the feed stands, or the begin of an epoch that
+        is new to it."""
+        after = feed.at
+        if after is None:
+            top = (await self._log.tops((feed.channel,)))[feed.channel]
             if isinstance(top, LogAway):
                 raise top
-            return Since(top, None)
-        return await self._log.since(channel, before, events=KEEP_EVENTS, size=READ_BYTES)
+            return None, Since(top, None)
+        read = await self._after(feed.channel, after)
+        for _ in range(BEGINS_READ):
+            if read.top.epoch == after.epoch or read.top.epoch in feed.left:
+                break
+            after = Position(read.top.epoch, 0)
+            read = await self._after(feed.channel, after)
+        return after, read
 
-    def _bring_up(self, feed: Feed, before: Position | None, read: Since) -> None:
+    async def _after(self, channel: str, position: Position) -> Since:
+        return await self._log.since(channel, position, events=KEEP_EVENTS, size=READ_BYTES)
+
+    def _bring_up(self, feed: Feed, after: Position | None, read: Since) -> None:
         frames = _frames_of(read.messages)
-        if before is not None and frames is not None:
+        if after is not None and frames is not None:
+            if feed.at is None or feed.at.epoch != after.epoch:
+                self._go_on_from(feed, after)
             for number, frame in enumerate(frames, start=1):
-                position = before.moved(number)
+                position = after.moved(number)
                 if feed.at is not None and position.follows(feed.at):
                     self.statistics.repaired += 1
                     self._deliver(feed, position, frame)
         elif feed.at is None or feed.at.epoch != read.top.epoch or feed.at.offset < read.top.offset:
-            feed.at = read.top
-            self.statistics.resets += 1
-            self.on_reset(feed.channel, read.top)
+            self._go_on_from(feed, read.top)
         # What is of another epoch belongs to a log that is gone; or to a newer one, which a second look will show.
         if any(position.epoch != read.top.epoch for position, _ in feed.held):
             feed.held = deque(entry for entry in feed.held if entry[0].epoch == read.top.epoch)
             self.doubt((feed.channel,))
         self._release(feed)
+
+    def _go_on_from(self, feed: Feed, position: Position) -> None:
+        """Nobody can say what members here have missed: they start again at a position."""
+        if feed.at is not None and feed.at.epoch != position.epoch:
+            feed.left = (*feed.left, feed.at.epoch)[-EPOCHS_LEFT:]
+        feed.at = position
+        self.statistics.resets += 1
+        self.on_reset(feed.channel, position)
 
     # -- life -----------------------------------------------------------------------------------------------------
 

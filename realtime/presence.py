@@ -67,12 +67,17 @@ class PresenceStatistics:
 
 @dataclass(slots=True)
 class _Room:
-    """What this node knows of one room. `changed` is the last word about whoever moved since the last answer: True came."""
+    """What this node knows of one room. `changed` is the last word about whoever moved since the last answer: True came. `lowest`
+    and `highest` are the numbers that somebody here goes by: the one announced last, and those that were told since; `missed`: an
+    announcement may have been lost after them."""
 
     here: dict[AccountId, None] = field(default_factory=dict)
     changed: dict[AccountId, bool] = field(default_factory=dict)
     count: int = 0
     told: int | None = None
+    lowest: int | None = None
+    highest: int | None = None
+    missed: bool = False
     unsure: bool = False
     whole: bool = True
     whole_due: float = 0.0
@@ -140,7 +145,21 @@ class Presence:
         told = self.count(room)
         if (known := self._rooms.get(room)) is not None:
             known.told, known.due = told, 0.0
+            known.lowest = told if known.lowest is None else min(known.lowest, told)
+            known.highest = told if known.highest is None else max(known.highest, told)
         return told
+
+    def heard(self, room: str, count: int) -> None:
+        """Everybody here has heard an announcement."""
+        if (known := self._rooms.get(room)) is not None:
+            known.lowest = known.highest = count
+            known.missed = False
+
+    def may_have_missed(self, room: str) -> None:
+        """An announcement may have been heard by nobody here: if anybody goes by another number than the true one, it is announced
+        again."""
+        if (known := self._rooms.get(room)) is not None:
+            known.missed, known.due = True, 0.0
 
     def _change(self, known: _Room, account: AccountId, *, came: bool) -> None:
         known.due = 0.0
@@ -248,6 +267,10 @@ class Presence:
 
     def _report_of(self, room: str, known: _Room) -> Report:
         changed = known.changed
+        if known.missed:
+            known.missed = False
+            known.told = known.lowest
+            known.unsure |= known.lowest != known.highest
         report = Report(
             room,
             self._node,

@@ -15,8 +15,15 @@ belongs to one *history*: the replication id of the server that counts, which Re
 promoted. Whoever appends under another history, gateway or worker, begins another epoch, and no offset is given twice. That is
 decided where the offset is given; a node that was told once would not hear of a promotion. It costs Redis 3 µs a step.
 
-In a cluster a slot may move, and its logs with it, whole. That is told from a failover by two things: the log is on another node
-than before (`n`), and this one has never taken over from another (it has no second replication id).
+In a cluster a slot may move, and its logs with it, whole. Then the epoch stays, but only where that is proven: the log was on
+another node before (`n`), which is a master that has not failed and serves other slots, and this one has not taken over from
+anybody since it started (it has no second replication id). In a failover a master loses all its slots at one stroke, and gets
+them back as somebody's copy or under another history; who still serves some has given this one away. What is not proven begins
+another epoch, which at worst is a reset that nobody needed.
+
+The proof says nothing of a master that starts again with less than it had and gives the slot away after that. So in a cluster,
+where the end of a log is asked for by a script anyway, that too begins another epoch under another history: within four seconds of
+the start, for each room that somebody follows.
 """
 
 import asyncio
@@ -72,14 +79,27 @@ local function begin(meta, log, epoch)
     redis.call('HSET', meta, 'e', epoch, 'o', 0, 'h', history(), 'n', node())
     redis.call('DEL', log)
 end
+local function serves(id)
+    local all = redis.pcall('CLUSTER', 'NODES')
+    if type(all) ~= 'string' then
+        return false
+    end
+    local line = '\\n' .. id .. ' %S+ (%S+) %S+ %S+ %S+ %S+ %S+ %d'
+    local flags = string.match('\\n' .. all, line)
+    return flags == 'master' or flags == 'master,nofailover'
+end
 local function moved(meta)
     local here, from = node(), redis.call('HGET', meta, 'n')
     local heir = not string.find(redis.call('INFO', 'replication'), 'master_replid2:0+%s')
-    if here == '' or here == from or heir then
+    if not from or from == '' or here == '' or here == from or heir or not serves(from) then
         return false
     end
     redis.call('HSET', meta, 'h', history(), 'n', here)
     return true
+end
+local function stands(meta)
+    local now = redis.call('HMGET', meta, 'e', 'h')
+    return now[1] and (now[2] == history() or moved(meta)) and now[1]
 end
 """
 
@@ -97,9 +117,8 @@ for i = 1, #KEYS - 2 do
         answer[2 * i] = 1
     else
         if not epoch then
-            local now = redis.call('HMGET', meta, 'e', 'h')
-            epoch = now[1]
-            if not epoch or now[2] ~= history() and not moved(meta) then
+            epoch = stands(meta)
+            if not epoch then
                 epoch = new_epoch
                 begin(meta, log, epoch)
             end
@@ -184,7 +203,7 @@ return {now[1], now[2], messages}
 _BEGIN: Final = (
     _HISTORY
     + """
-if redis.call('EXISTS', KEYS[1]) == 0 then
+if not stands(KEYS[1]) then
     begin(KEYS[1], KEYS[2], ARGV[1])
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -230,15 +249,26 @@ class RedisRoomLog:
 
     async def tops(self, channels: Collection[str]) -> dict[str, Position | LogAway]:
         tops: dict[str, Position | LogAway] = {}
-        if self._redis.servers.clustered:
-            # A pipeline there would be torn apart by slots, and fail as a whole when one of them moves.
-            for batch in _batches(list(channels), AT_ONCE):
-                tops.update(zip(batch, await asyncio.gather(*map(self._begun, batch)), strict=True))
-            return tops
         # Side by side: a server that is away must not hold up the others.
-        homes = self._redis.by_client(tuple(channels))
-        for of_home in await asyncio.gather(*(self._tops_of(client, here) for client, here in homes)):
-            tops.update(of_home)
+        if self._redis.servers.clustered:
+            nodes = self._redis.servers.by_node(channels)
+            parts = await asyncio.gather(*map(self._tops_of_node, nodes))
+        else:
+            homes = self._redis.by_client(tuple(channels))
+            parts = await asyncio.gather(*(self._tops_of(client, here) for client, here in homes))
+        for part in parts:
+            tops.update(part)
+        return tops
+
+    async def _tops_of_node(self, channels: list[str]) -> dict[str, Position | LogAway]:
+        """On one node of a cluster, one by one: a pipeline there would be torn apart by slots, and fail as a whole when one of them
+        moves. Once nothing of a batch is answered it is not asked for the rest."""
+        tops: dict[str, Position | LogAway] = {}
+        for batch in _batches(channels, AT_ONCE):
+            found = await asyncio.gather(*map(self._begun, batch))
+            tops.update(zip(batch, found, strict=True))
+            if (unknown := _nothing_but_away(found)) is not None:
+                return {**dict.fromkeys(channels, unknown), **tops}
         return tops
 
     async def _tops_of(self, client: Redis, channels: list[str]) -> dict[str, Position | LogAway]:
@@ -299,6 +329,12 @@ def _appended(answer: list[Any]) -> list[Appended]:
     return [
         Appended(position_of(answer[at].decode()), repeated=bool(answer[at + 1])) for at in range(0, len(answer), 2)
     ]
+
+
+def _nothing_but_away(found: Sequence[Position | LogAway]) -> LogAway | None:
+    """Why nothing at all was answered; None when something was."""
+    away = [each for each in found if isinstance(each, LogAway)]
+    return away[0] if len(away) == len(found) else None
 
 
 def _batches(channels: list[str], most: int) -> list[list[str]]:

@@ -20,7 +20,7 @@ import asyncio
 import hashlib
 import math
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from typing import Any, Final, cast
@@ -30,6 +30,7 @@ from redis.asyncio.cluster import ClusterNode, ClusterPipeline
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.crc import key_slot
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisClusterException
 
@@ -77,6 +78,16 @@ class RedisServers:
         """For commands on what is kept under this channel's name: commands on one key, and scripts all of whose keys are this
         channel's. (In a cluster it is redis-py's client for clusters, which has the same commands.)"""
         return cast(Redis, self._cluster) if self._cluster is not None else self._clients[self.home(channel)]
+
+    def by_node(self, channels: Iterable[str]) -> list[list[str]]:
+        """The channels of each node of a cluster, as far as is known here; those of which it is not known together. Who asks what
+        has moved meanwhile is sent on to its new home."""
+        found: dict[str, list[str]] = {}
+        homes = {} if self._cluster is None else self._cluster.nodes_manager.slots_cache
+        for channel in channels:
+            home = homes.get(key_slot(self.name(channel).encode()))
+            found.setdefault(home[0].name if home else "", []).append(channel)
+        return list(found.values())
 
     async def script(self, channel: str, text: str, keys: Sequence[Key], args: Sequence[Word]) -> Any:
         """Run a script on the home of a channel; its keys are kept under the channel's name. Raises one of `TROUBLE`.

@@ -96,6 +96,7 @@ ENDED_KEY: Final = "class.ended"
 """Under which the end of a class is said, by whoever is first."""
 
 log = structlog.get_logger(__name__)
+_presence: Final = msgspec.json.Decoder(RoomPresence).decode
 
 JoinNoted = Callable[[Connection, ClassId, RoomJoin], Awaitable[None]]
 OnReset = Callable[[Room, Position], None]
@@ -168,6 +169,7 @@ class Rooms:
         node.on_gap(self._gap)
         feeds.on_reset = self._reset
         feeds.hand_out = self._hand_out
+        feeds.on_delivered(self._presence_heard)
 
     # -- joining and leaving --------------------------------------------------------------------------------------
 
@@ -554,6 +556,7 @@ class Rooms:
                 room=view_of(room.live), board=board, clock=room.clock, lobby=room.lobby, position=str(position)
             )
             self.node.broadcast(channel, event_frame("room.reset", reset))
+            self._presence.may_have_missed(channel)
 
     # -- the beat -------------------------------------------------------------------------------------------------
 
@@ -720,6 +723,10 @@ class Rooms:
             await self.say(room.live.id, "room.presence", event, key=key)
         except Unavailable:
             await self.say(room.live.id, "room.presence", event, key=key)
+
+    def _presence_heard(self, channel: str, frame: Frame) -> None:
+        if frame.event == "room.presence":
+            self._presence.heard(channel, _presence(payload_of(frame)).count)
 
     def _name_late(self, room: Room, now: float) -> None:
         """Name those who came and were not known here when it was told how many are there, and who are there still."""

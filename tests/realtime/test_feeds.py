@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from realtime.feeds import CHECK_EVERY_S, HELD_MESSAGES, SAID_TOGETHER, SAYING, 
 from realtime.node import Node
 from realtime.parcel import encode_frame
 from realtime.position import NOWHERE, TAIL_BYTES, Position
-from realtime.room_log import Appended, Entry, LogAway, MemoryRoomLog, Since, Told
+from realtime.room_log import Appended, Entry, LogAway, MemoryRoomLog, Since, Told, _Log
 from realtime.wire import Cue
 from services.kernel.clock import ManualClock
 from tests.realtime import build
@@ -62,6 +63,15 @@ class Log(MemoryRoomLog):
         if self.away:
             return dict.fromkeys(channels, LogAway("away"))
         return await super().tops(channels)
+
+    def copy(self, channel: str) -> _Log:
+        """What a server has of a log on its disk."""
+        log = self._logs[channel]
+        return replace(log, messages=log.messages.copy())
+
+    def restore(self, channel: str, log: _Log) -> None:
+        """It starts again with that."""
+        self._logs[channel] = replace(log, behind=True)
 
 
 class Installation:
@@ -182,18 +192,84 @@ async def test_a_message_that_comes_twice_or_late_is_delivered_once() -> None:
         assert here.heard(0) == here.heard(1) == [f"cue {number}" for number in range(4)]
 
 
-async def test_a_log_that_begins_anew_is_told_as_a_reset() -> None:
+async def test_a_log_that_begins_anew_is_told_as_a_reset_and_heard_from_its_begin() -> None:
     async with running(Installation()) as here:
         await here.say("before")
         await here.settled()
         here.log.forget()
         after = await here.say("after")
         await here.settled()
-        assert {node for node, _ in here.resets} == {"one", "two"}
-        assert {position for _, position in here.resets} == {after}
+        assert here.resets == [("one", Position(after.epoch, 0)), ("two", Position(after.epoch, 0))]
         await here.say("and on")
         await here.settled()
-        assert here.heard(0) == here.heard(1) == ["before", "and on"]
+        assert here.heard(0) == here.heard(1) == ["before", "after", "and on"]
+
+
+@pytest.mark.parametrize("said_after", [1, 3, HELD_MESSAGES + 5])
+async def test_what_is_said_first_after_a_failover_is_heard_once_behind_the_reset(said_after: int) -> None:
+    async with running(Installation()) as here:
+        await here.say("before")
+        await here.settled()
+        assert here.heard(0) == here.heard(1) == ["before"]
+        told: list[str] = []
+        here.feeds[0].on_reset = lambda _channel, position: told.extend([*here.heard(0), f"reset at {position.offset}"])
+        here.log.fall_back(0)
+        here.log.gate.clear()
+        for number in range(said_after):
+            await here.say(f"{number}")
+        here.log.gate.set()
+        await here.settled()
+        await here.clock.advance(CHECK_EVERY_S)
+        await here.settled()
+        texts = [f"{number}" for number in range(said_after)]
+        assert [*told, *here.heard(0)] == ["reset at 0", *texts]
+        assert here.heard(1) == texts
+
+
+async def test_a_log_that_begins_anew_while_its_begin_is_read_is_heard_from_the_begin_of_the_last() -> None:
+    async with running(Installation()) as here:
+        await here.say("before")
+        await here.settled()
+        here.log.fall_back(0)
+        here.log.gate.clear()
+        await here.say("of an epoch between")
+        await here.settled()
+        here.log.fall_back(0)
+        after = await here.say("after")
+        here.log.gate.set()
+        await here.settled()
+        assert here.resets == [("one", Position(after.epoch, 0)), ("two", Position(after.epoch, 0))]
+        assert here.heard(0) == here.heard(1) == ["before", "after"]
+
+
+async def test_a_begin_that_is_trimmed_already_is_told_as_a_reset_to_the_end() -> None:
+    async with running(Installation(keep_events=3)) as here:
+        await here.say("before")
+        await here.settled()
+        here.log.fall_back(0)
+        here.log.losing = True
+        for number in range(5):
+            last = await here.say(f"lost {number}")
+        await here.clock.advance(CHECK_EVERY_S)
+        await here.settled()
+        assert here.resets == [("one", last), ("two", last)]
+        assert here.heard(0) == here.heard(1) == ["before"]
+
+
+async def test_a_log_that_goes_back_to_an_epoch_that_was_left_tells_nothing_of_it_again() -> None:
+    async with running(Installation()) as here:
+        await here.say("once")
+        await here.settled()
+        on_the_disk = here.log.copy(CHANNEL)
+        here.log.fall_back(0)
+        await here.say("lost")
+        await here.settled()
+        here.log.restore(CHANNEL, on_the_disk)
+        await here.clock.advance(CHECK_EVERY_S)
+        await here.settled()
+        await here.say("and on")
+        await here.settled()
+        assert here.heard(0) == here.heard(1) == ["once", "lost", "and on"]
 
 
 async def test_a_log_that_is_gone_is_noticed_though_nobody_says_anything() -> None:
@@ -222,6 +298,7 @@ async def test_a_log_that_lost_its_end_is_told_as_a_reset_however_much_is_said_b
         assert await here.feeds[0].missed(CHANNEL, last) is None
         assert {node for node, _ in here.resets} == {"one", "two"}
         assert [feeds.at(CHANNEL) for feeds in here.feeds] == [after, after]
+        assert here.heard(0)[-said_after:] == here.heard(1)[-said_after:] == [f"{n}" for n in range(said_after)]
         await here.say("and on")
         await here.settled()
         assert here.heard(0)[-1] == here.heard(1)[-1] == "and on"

@@ -1,6 +1,7 @@
 """Two nodes and one Redis in one process: one order for everybody, nothing twice, and the truth when Redis loses it all."""
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,10 +10,12 @@ import pytest
 from redis.asyncio import Redis
 
 from realtime.broker import MemoryBus
+from realtime.codec import event_frame
 from realtime.feeds import CHECK_EVERY_S, Feeds
 from realtime.hub import Hub
 from realtime.node import Node
-from realtime.position import NOWHERE, Position
+from realtime.parcel import encode_frame
+from realtime.position import NOWHERE, TAIL_BYTES, Position, head
 from realtime.redis_broker import RedisBroker
 from realtime.redis_commands import RedisCommands
 from realtime.redis_room_log import RedisRoomLog
@@ -28,7 +31,8 @@ from tests.support.redis_server import RedisServer, open_redis
 from tests.support.server import free_port
 
 WAIT_S = 15.0
-HEAD = b'["cue",{"text":"up","position":"'
+CUE = Cue(class_id=build.ROOM, text="up", coach_name="Mia", at_ms=0, position=NOWHERE)
+HEAD = head(encode_frame("worker", event_frame("cue", CUE), open_end=TAIL_BYTES))
 
 
 class Pair:
@@ -183,8 +187,26 @@ async def test_a_copy_that_lagged_and_takes_over_is_told_to_members_though_a_wor
             after = await of_a_worker(copy, said_after)
             assert after.offset == said_after
             await two.until(lambda: {node for node, _ in two.resets} == {"one", "two"})
-            assert all(position.epoch == after.epoch != lost.epoch for _, position in two.resets)
+            assert all(position == Position(after.epoch, 0) for _, position in two.resets)
+            assert after.epoch != lost.epoch
             assert await two.feeds[0].missed(CHANNEL, lost) is None
+            await two.until_heard(3 + said_after)
+            assert [heard.count("up") for heard in two.heard] == [said_after, said_after]
+
+
+async def test_what_is_said_first_after_a_restart_from_disk_is_heard_once_though_nothing_was_lost() -> None:
+    async with open_redis() as server, pair(server.url) as two:
+        await two.say("before")
+        await two.until_heard(1)
+        await server.command("SAVE")
+        await server.kill()
+        await server.start()
+        first = await two.say_until_said("first")
+        await two.until_heard(2)
+        await two.say("and on")
+        await two.until_heard(3)
+        assert two.heard == (["before", "first", "and on"],) * 2
+        assert sorted(two.resets, key=str) == [(node, Position(first.epoch, 0)) for node in ("one", "two")]
 
 
 async def until_it_follows(copy: RedisServer) -> None:
@@ -304,16 +326,102 @@ async def test_a_master_that_is_killed_takes_its_logs_along_and_members_are_told
         assert all(position.epoch == after.epoch for _, position in two.resets)
 
 
-async def test_a_copy_that_takes_over_in_a_cluster_is_told_to_members_and_begins_another_epoch() -> None:
+@pytest.mark.parametrize("starts_again", [False, True])
+async def test_a_copy_that_takes_over_in_a_cluster_is_told_to_members_and_begins_another_epoch(
+    starts_again: bool,
+) -> None:
     async with open_cluster() as cluster:
         home = await cluster.home(f"paceline:{{{CHANNEL}}}".encode())
         copy = await cluster.copy_of(home)
+        await copy.command("CONFIG", "SET", "appendonly", "yes")
         async with pair(cluster.url) as two:
             before = await two.say("before")
             await two.until_heard(1)
+            await home.until_copied()
             await home.kill()
             await copy.command("CLUSTER", "FAILOVER", "TAKEOVER")
+            if starts_again:
+                await copy.kill()
+                await copy.start("--appendonly", "yes")
             after = await two.say_until_said("after")
-            assert (after.offset, after.epoch != before.epoch) == (1, True)
-            await two.until(lambda: {node for node, _ in two.resets} == {"one", "two"})
+            assert after.epoch != before.epoch
+            await two.until_heard(2)
+            assert two.heard == (["before", "after"],) * 2
+            assert {node for node, _ in two.resets} == {"one", "two"}
             assert (await two.say_until_said("and on")).follows(after)
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+async def test_a_copy_that_lagged_took_over_and_started_again_gives_no_position_of_the_cluster_twice(
+    comes_back: bool,
+) -> None:
+    async with open_cluster() as cluster:
+        home = await cluster.home(f"paceline:{{{CHANNEL}}}".encode())
+        copy = await cluster.copy_of(home)
+        await copy.command("CONFIG", "SET", "appendonly", "yes")
+        servers = RedisServers(cluster.url)
+        log = RedisRoomLog(RedisCommands(servers))
+        (kept,) = await build.appended(log, CHANNEL, [Entry(HEAD, "kept")])
+        await home.until_copied()
+        copy.freeze()
+        await home.command("CLIENT", "KILL", "TYPE", "replica")
+        lost = await build.appended(log, CHANNEL, [Entry(HEAD, f"lost {number}") for number in range(2)])
+        assert [one.position.offset for one in lost] == [2, 3]
+        await home.kill()
+        copy.thaw()
+        await copy.command("CLUSTER", "FAILOVER", "TAKEOVER")
+        assert await copy.command("HGET", servers.key(CHANNEL, "meta"), "o") == b"1"
+        await copy.kill()
+        await copy.start("--appendonly", "yes")
+        if comes_back:
+            await home.start()
+        async with asyncio.timeout(WAIT_S):
+            after = None
+            while after is None:
+                with contextlib.suppress(LogAway):
+                    (after,) = await build.appended(log, CHANNEL, [Entry(HEAD, "after")])
+        assert (after.position.offset, after.position.epoch != kept.position.epoch) == (1, True)
+        await servers.close()
+
+
+async def test_a_master_that_started_again_with_less_and_gave_its_slot_away_gives_no_position_twice() -> None:
+    async with open_cluster() as cluster:
+        servers = RedisServers(cluster.url)
+        log = RedisRoomLog(RedisCommands(servers))
+        name = servers.name(CHANNEL).encode()
+        home = await cluster.home(name)
+        (kept,) = await build.appended(log, CHANNEL, [Entry(HEAD, "kept")])
+        await home.command("SAVE")
+        await build.appended(log, CHANNEL, [Entry(HEAD, "lost")])
+        await home.kill()
+        await home.start()
+        await cluster.until_whole()
+        async with asyncio.timeout(WAIT_S):
+            while isinstance((await log.tops((CHANNEL,)))[CHANNEL], LogAway):
+                await asyncio.sleep(0.01)
+        await cluster.move(name)
+        (after,) = await build.appended(log, CHANNEL, [Entry(HEAD, "after")])
+        assert (after.position.offset, after.position.epoch != kept.position.epoch) == (1, True)
+        await servers.close()
+
+
+async def test_a_frozen_master_holds_up_no_question_for_the_ends_of_the_others_logs() -> None:
+    async with open_cluster() as cluster:
+        servers = RedisServers(cluster.url)
+        log = RedisRoomLog(RedisCommands(servers))
+        channels = [f"room:{number}" for number in range(160)]
+        assert not any(isinstance(top, LogAway) for top in (await log.tops(channels)).values())
+        frozen = await cluster.home(servers.name(channels[0]).encode())
+        held_up = [channel for channel in channels if await cluster.home(servers.name(channel).encode()) is frozen]
+        frozen.freeze()
+        loop = asyncio.get_running_loop()
+        try:
+            for _ in range(2):
+                began = loop.time()
+                tops = await log.tops(channels)
+                # As long as one time-out, and one more for whoever learns from it who has which slot. One by one it was over 7 s.
+                assert loop.time() - began < 2.0
+                assert [channel for channel, top in tops.items() if isinstance(top, LogAway)] == held_up
+        finally:
+            frozen.thaw()
+            await servers.close()

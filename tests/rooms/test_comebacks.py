@@ -66,6 +66,7 @@ class Studio:
 
 async def reset(studio: Studio, *connections: Connection) -> list[str]:
     """All logs are lost; what each connection is told last of it, a position to come back with."""
+    await studio.world.advance(3)  # by then everybody has heard who is there
     studio.world.log.forget()
     await studio.world.advance(10)
     told = [[payload for name, payload in events(each) if name == "room.reset"] for each in connections]
@@ -305,6 +306,7 @@ async def test_of_two_rooms_that_began_anew_it_must_have_been_told_of_both(studi
     phone = studio.connect(studio.here, ada)
     for number in (0, 1):
         await studio.join(studio.here, phone, number)
+    await studio.world.advance(3)  # by then everybody has heard who is there
     studio.world.log.forget()
     await studio.world.advance(10)
     first, last = [payload["position"] for name, payload in events(phone) if name == "room.reset"]
@@ -319,6 +321,7 @@ async def test_what_came_later_in_another_room_shows_that_it_was_told(studio: St
     phone = studio.connect(studio.here, ada)
     for number in (0, 1):
         await studio.join(studio.here, phone, number)
+    await studio.world.advance(3)  # by then everybody has heard who is there
     studio.world.log.forget()
     await studio.world.advance(10)
     told = [payload for name, payload in events(phone) if name == "room.reset"]

@@ -225,6 +225,43 @@ async def test_a_node_whose_loop_stands_still_for_12_s_loses_nobody_on_any_board
     assert told(here.watching[1]) == []
 
 
+async def test_who_comes_first_after_the_log_has_failed_over_is_told_once_behind_the_reset(world: World) -> None:
+    here = await evening(world, 2)
+    world.log.fall_back(0)
+    ada = await world.person("Ada")
+    await here.nodes[0].join(here.nodes[0].connect(ada), here.live.code)
+    await here.pass_time(10)
+    for watching in here.watching:
+        heard = list(events(watching))
+        names = [name for name, _ in heard if name in {"room.reset", "room.presence"}]
+        assert names == ["room.reset", "room.presence"]
+        assert [payload["joined"] for name, payload in heard if name == "room.presence"] == [[str(ada.account_id)]]
+
+
+async def test_how_many_there_are_is_told_again_where_the_log_lost_it_before_it_was_heard(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = await evening(world, 2)
+    with monkeypatch.context() as lost:
+        lost.setattr(world.log, "_say", lambda _channel, _data: None)
+        await here.nodes[0].join(here.nodes[0].connect(await world.person("Ada")), here.live.code)
+        await here.pass_time(3)
+        world.log.fall_back(1)
+    await here.pass_time(10)
+    assert [told(watching)[-1].people for watching in here.watching] == [3, 3]
+
+
+async def test_where_everybody_goes_by_the_right_number_a_log_that_began_anew_says_nothing_of_it(world: World) -> None:
+    here = await evening(world, 2)
+    await here.nodes[0].join(here.nodes[0].connect(await world.person("Ada")), here.live.code)
+    await here.pass_time(3)
+    for watching in here.watching:
+        told(watching)
+    world.log.forget()
+    await here.pass_time(10)
+    assert [told(watching) for watching in here.watching] == [[], []]
+
+
 def deaf(monkeypatch: pytest.MonkeyPatch, *nodes: TestNode) -> None:
     """The carrier is away for these nodes: they say nothing and hear nothing."""
     for node in nodes:

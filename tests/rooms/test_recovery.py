@@ -141,8 +141,36 @@ async def test_members_are_told_when_the_log_begins_anew_and_go_on_from_there(wo
     assert told[0]["room"]["id"] == str(spinning.live.id)
     assert told[0]["board"]["class_id"] == str(spinning.live.id)
     last = await spinning.cue("on we go")
-    assert position_of(last).follows(position_of(told[0]["position"]))
+    begin = position_of(told[0]["position"])
+    assert (begin.offset, begin.epoch) == (0, position_of(last).epoch)
     assert cues(list(events(phone))) == ["on we go"]
+
+
+async def test_what_is_said_first_after_the_log_has_failed_over_is_heard_once_and_can_be_come_back_for(
+    world: World,
+) -> None:
+    here, there = world.node(), world.node()
+    spinning = await open_class(world, here)
+    ada = await world.person("Ada")
+    phone = there.connect(ada)
+    await join(there, phone, spinning.live)
+    await spinning.cue("before")
+    list(events(phone))
+    world.log.fall_back(0)
+    last = await spinning.cue("first", "second")
+    await world.advance(10)
+    heard = list(events(phone))
+    assert [payload.get("text", name) for name, payload in heard if name in {"room.reset", "cue"}] == [
+        "room.reset",
+        "first",
+        "second",
+    ]
+    begin = next(payload["position"] for name, payload in heard if name == "room.reset")
+    assert position_of(begin).offset == 0
+    assert position_of(last).epoch == position_of(begin).epoch
+    joined = await join(there, there.connect(ada), spinning.live, since=begin)
+    assert joined.recovered
+    assert missed(joined) == ["first", "second"]
 
 
 async def test_a_member_can_come_back_for_the_end_of_a_class_that_was_missed(world: World) -> None:

@@ -6,6 +6,8 @@ It needs Redis 7, which knows sharded pub/sub; the wheel's Redis is older.
 
 import asyncio
 import contextlib
+import re
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,14 +39,15 @@ class Master:
         self._folder = folder
         self._process: asyncio.subprocess.Process | None = None
 
-    async def start(self) -> None:
-        """Start it, again if need be: it remembers its part in the cluster."""
+    async def start(self, *words: str) -> None:
+        """Start it, again if need be: it remembers its part in the cluster. `words` are more options on its command line."""
         self._folder.mkdir(exist_ok=True)
         self._process = await asyncio.create_subprocess_exec(
             str(self._program),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""),
             *("--cluster-enabled", "yes", "--cluster-port", str(self._bus_port)),
             *("--cluster-node-timeout", str(_GONE_AFTER_MS), "--cluster-require-full-coverage", "no"),
+            *words,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
@@ -61,6 +64,27 @@ class Master:
         async with asyncio.timeout(ANSWER_S):
             await self._process.wait()
         self._process = None
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections stay open and nothing is answered."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
+    async def until_copied(self) -> None:
+        """Return when its copies have all that it has."""
+        async with asyncio.timeout(ANSWER_S):
+            while True:
+                told = (await self.command("INFO", "replication")).decode()
+                top = re.search(r"master_repl_offset:(\d+)", told)
+                copies = re.findall(r"slave\d+:.*offset=(\d+)", told)
+                if top is not None and copies and all(offset == top[1] for offset in copies):
+                    return
+                await asyncio.sleep(0.02)
 
     async def stop(self) -> None:
         """End it if it runs."""
@@ -87,7 +111,7 @@ class Master:
     async def _answers(self) -> bool:
         try:
             return await self.command("PING") in {b"PONG", "PONG"}
-        except ConnectionError:
+        except (ConnectionError, hiredis.ReplyError):  # it may have a disk to read first
             return False
 
 
