@@ -130,7 +130,7 @@ class RedisServers:
         for client in self._clients.values():
             await client.aclose()
         if self._cluster is not None:
-            await self._cluster.aclose()
+            await self._cluster.close()
 
     def _caller(self, channel: str) -> RedisCaller:
         home = self.home(channel)
@@ -209,6 +209,11 @@ class _PatientCluster(RedisCluster):
             self.nodes_manager.startup_nodes.setdefault(node.name, node)
         return await super().initialize(*args, **options)
 
+    async def close(self) -> None:
+        """Close every connection for good. `aclose` closes none while it means to learn the slots again."""
+        self._initialize = False
+        await self.aclose()
+
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         async with self.patience():
             return await super().execute_command(*args, **options)
@@ -253,7 +258,7 @@ class _PatientPipeline(ClusterPipeline):
             return await super().execute(raise_on_error, allow_redirections)
 
 
-def _cluster(urls: tuple[str, ...]) -> RedisCluster:
+def _cluster(urls: tuple[str, ...]) -> _PatientCluster:
     # A slot that nobody serves is the trouble of its channels only. A moved slot is corrected by itself and not by closing
     # every connection, under which other commands may be on their way.
     addresses = [address_of(url) for url in urls]
