@@ -16,6 +16,15 @@ from realtime.room_log import LogAway
 
 AT_ONCE: Final = 8
 """Commands of the library under way at once: half of what a client has connections for. Full means: wait, for `WAIT_S`."""
+HISTORY: Final = """
+local function history()
+    local told = redis.call('INFO', 'replication')
+    local _, colon = string.find(told, 'master_replid:', 1, true)
+    return colon and string.sub(told, colon + 1, colon + 40) or ''
+end
+"""
+"""For scripts: the replication id of the server, which Redis makes anew whenever a server starts or is promoted. What was written
+under another one may lack its end."""
 WAIT_S: Final = 1.0
 
 

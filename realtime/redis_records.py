@@ -15,7 +15,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from realtime.records import KEEP_S, Claim, Record, Refreshed, Written
-from realtime.redis_commands import RedisCommands
+from realtime.redis_commands import HISTORY, RedisCommands
 from realtime.room_log import LogAway
 
 _KEY: Final = "connection"
@@ -24,18 +24,16 @@ _SCRIPTS: Final = 64
 """Scripts that a cluster is asked for at once. By feeling: a few for each connection to it."""
 _KEEP_MS: Final = int(KEEP_S * 1000)
 
-_HISTORY: Final = """
-local function history()
-    local told = redis.call('INFO', 'replication')
-    local _, colon = string.find(told, 'master_replid:', 1, true)
-    return colon and string.sub(told, colon + 1, colon + 40) or ''
-end
+_HISTORY: Final = (
+    HISTORY
+    + """
 local here, now = history(), redis.call('HMGET', KEYS[1], 'o', 'n', 'h')
 local owner, number = now[1], tonumber(now[2] or 0)
 if now[3] ~= here then
     owner = nil
 end
 """
+)
 """What every script begins with: who the owner is, if there is a record of this history, and which number it has."""
 
 _WRITE: Final = (

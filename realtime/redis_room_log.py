@@ -36,7 +36,7 @@ from redis.asyncio import Redis
 from realtime.position import Position, position_of
 from realtime.redis_address import TROUBLE
 from realtime.redis_caller import Fixed, Key, Word
-from realtime.redis_commands import AT_ONCE, RedisCommands, away
+from realtime.redis_commands import AT_ONCE, HISTORY, RedisCommands, away
 from realtime.room_log import (
     KEEP_EVENTS,
     KEEP_KEY_S,
@@ -65,12 +65,9 @@ def _ms(seconds: float) -> int:
 _KEEP_META_MS: Final = Fixed(f"{_ms(KEEP_META_S)}")
 _KEEP_KEY_MS: Final = Fixed(f"{_ms(KEEP_KEY_S)}")
 
-_HISTORY: Final = """
-local function history()
-    local told = redis.call('INFO', 'replication')
-    local _, colon = string.find(told, 'master_replid:', 1, true)
-    return colon and string.sub(told, colon + 1, colon + 40) or ''
-end
+_HISTORY: Final = (
+    HISTORY
+    + """
 local function node()
     local id = redis.pcall('CLUSTER', 'MYID')
     return type(id) == 'string' and id or ''
@@ -102,6 +99,7 @@ local function stands(meta)
     return now[1] and (now[2] == history() or moved(meta)) and now[1]
 end
 """
+)
 
 _APPEND: Final = (
     _HISTORY
