@@ -269,6 +269,8 @@ class Comebacks:
         now = self._known.get(connection.id)
         if written is not Written.KEPT or (None if now is None else now.record) is not was:
             return False
+        if now is not None and now.drawn > claim.number:
+            return False  # another write was begun meanwhile, of the record without this room, and comes or came behind this one
         self._to_write.pop(connection.pid, None)
         self._lost.pop(connection.id, None)
         self._known[connection.id] = _Known(connection.pid, record, claim.number)
@@ -319,7 +321,10 @@ class Comebacks:
             self._write_soon(known.pid, self._waiting(connection_id, known.record, anew=anew))
 
     def _waiting(self, owner: str, record: Record | None, *, anew: bool = False) -> "_Waiting":
-        return _Waiting(owner, next(self._numbers), record, anew=anew)
+        number = next(self._numbers)
+        if (known := self._known.get(owner)) is not None:
+            known.drawn = number
+        return _Waiting(owner, number, record, anew=anew)
 
     def _write_soon(self, pid: str, waiting: "_Waiting") -> None:
         before = self._to_write.get(pid)
@@ -416,11 +421,13 @@ class Comebacks:
 
 @dataclass(slots=True)
 class _Known:
-    """The record of a connection that is here, and the number under which some of it was `written` last."""
+    """The record of a connection that is here, the number under which some of it was `written` last, and the highest that was
+    `drawn` for what waits to be."""
 
     pid: str
     record: Record
     written: int
+    drawn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from realtime.disconnect import LOGIN_ENDED
 from realtime.records import Claim, Record, Refreshed, Written
 from realtime.room_log import LogAway
 from realtime.wire import ChatSend, CueSend, RoomJoin
-from rooms.comebacks import Comeback
+from rooms.comebacks import SURE_ROUNDS, WRITE_EVERY_S, Comeback
 from services.classes.live_class import LiveClass
 from services.kernel.caller import Caller
 from services.kernel.problems import Unavailable
@@ -459,6 +459,30 @@ async def test_a_room_that_is_joined_while_another_resets_is_in_the_record_befor
     assert late
     for claim, record in late:  # and one of them arrives again, after everything
         assert await rewrite(claim, record) is Written.OLDER
+    kept = await studio.world.records.read(phone.pid)
+    assert kept is not None
+    assert {held.class_id for held in kept.rooms} == phone.rooms == {live.id for live in studio.classes}
+
+
+async def test_a_room_that_is_joined_while_a_lost_record_is_written_anew_is_in_it_before_the_join_is_answered(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = studio.connect(studio.here, await studio.world.person("Ada"))
+    await studio.join(studio.here, phone)
+    write = studio.world.records.write
+    rooms: list[int] = []
+
+    async def slowly(claim: Claim, record: Record) -> Written:
+        rooms.append(len(record.rooms))
+        written = await write(claim, record)
+        if len(rooms) == 1:
+            studio.here.comebacks._miss(phone.id)
+            await studio.world.advance((SURE_ROUNDS + 2) * WRITE_EVERY_S)
+        return written
+
+    monkeypatch.setattr(studio.world.records, "write", slowly)
+    await studio.here.join(phone, studio.classes[1].code)
+    assert rooms == [2, 1, 2], "with the new room, as it was known, and with the new room again"
     kept = await studio.world.records.read(phone.pid)
     assert kept is not None
     assert {held.class_id for held in kept.rooms} == phone.rooms == {live.id for live in studio.classes}
