@@ -343,6 +343,10 @@ class Feeds:
             if isinstance(top, LogAway):
                 raise top
             return None, Since(top, None)
+        heard = max((at.offset for at, _ in feed.held if at.epoch == after.epoch), default=after.offset)
+        if heard > after.offset:
+            # What was said must be there: a log that lacks it has lost its end, and begins another epoch when it is asked so.
+            await self._after(feed.channel, Position(after.epoch, heard))
         read = await self._after(feed.channel, after)
         for _ in range(BEGINS_READ):
             if read.top.epoch == after.epoch or read.top.epoch in feed.left:

@@ -333,6 +333,29 @@ async def test_while_the_log_is_away_what_follows_is_delivered_and_what_does_not
         assert here.heard(0) == here.heard(1) == ["lost", "waits"]
 
 
+async def test_a_log_that_lacks_what_a_node_holds_has_lost_its_end() -> None:
+    async with running(Installation()) as here:
+        await here.say("seen")
+        await here.settled()
+        here.log.losing = True
+        await here.say("lost")
+        here.log.losing = False
+        await here.say("waits")
+        here.log.away = True
+        await here.settled()
+        here.log.fall_back(2)
+        here.log.away, here.log.reads = False, 0
+        await here.clock.advance(1)
+        await here.settled()
+        await here.clock.advance(CHECK_EVERY_S)
+        await here.settled()
+        assert {node for node, _ in here.resets} == {"one", "two"}
+        assert here.log.reads < 20, "and it is not asked again and again"
+        await here.say("and on")
+        await here.settled()
+        assert here.heard(0) == here.heard(1) == ["seen", "and on"]
+
+
 async def test_more_than_may_wait_is_read_again_from_the_log() -> None:
     async with running(Installation()) as here:
         here.log.losing = True
