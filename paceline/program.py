@@ -159,7 +159,7 @@ class Program:
 
     async def end(self, grace_s: float = 5.0, within_s: float = LOOPS_S) -> None:
         """End the loops, last started first. One that can be asked may take `grace_s` to finish what it does, and all of them
-        `within_s`: those whose turn has not come a second before that are cancelled side by side."""
+        `within_s`: those whose turn has not come a second before that are asked side by side, and then cancelled."""
         clock = asyncio.get_running_loop()
         over = clock.time() + within_s
         left = {loop.task for loop in self._loops if not loop.task.done()}
@@ -173,6 +173,12 @@ class Program:
                 if not loop.task.done():
                     log.warning("program.loop_cut", loop=loop.task.get_name(), seconds=grace_s)
             await _cancel({loop.task}, min(CUT_S, max(CANCEL_AGAIN_S, over - CUT_S - clock.time())))
+        for loop in reversed(self._loops):
+            if loop.stop is not None and not loop.task.done():
+                loop.stop()  # asked before, or not come to yet
+        left = {task for task in left if not task.done()}
+        if left and not self._insist.is_set():
+            await asyncio.wait(left, timeout=max(0.0, over - STEP_CUT_S - clock.time()))
         await _end({task for task in left if not task.done()}, over - clock.time())
         self._loops.clear()
 

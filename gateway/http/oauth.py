@@ -21,7 +21,7 @@ from gateway.http.ports import GatewayDeps
 from gateway.http.router import address_of
 from services.accounts.scope import SENTENCES
 from services.apps.exchanging import Form, credentials_of
-from services.kernel.problems import InvalidClient, InvalidRequest
+from services.kernel.problems import BadJson, InvalidClient, InvalidRequest
 
 TOKEN, REVOKE, INTROSPECT = "/oauth/token", "/oauth/revoke", "/oauth/introspect"
 METADATA: Final = "/.well-known/oauth-authorization-server"
@@ -107,7 +107,10 @@ async def _form(request: web.Request) -> Form:
         raise InvalidRequest("send everything in the form: an address ends up in logs and histories")
     if media_type(request) != FORM:
         raise InvalidRequest(f"send a form, {FORM}")
-    body = await read_body(request)
+    try:
+        body = await read_body(request)
+    except BadJson as late:
+        raise InvalidRequest(late.message) from late
     try:
         fields = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True, max_num_fields=_MOST_FIELDS)
     except (UnicodeDecodeError, ValueError) as error:

@@ -225,6 +225,23 @@ async def test_loops_that_hang_share_one_limit_and_the_others_are_ended_all_the_
     await asyncio.sleep(0)
 
 
+async def test_a_loop_to_which_no_turn_comes_any_more_is_asked_before_it_is_cut() -> None:
+    program, hanging, asked, finished = Program(), Hanging(), asyncio.Event(), list[str]()
+
+    async def finishing() -> None:
+        await asked.wait()
+        await asyncio.sleep(0.05)
+        finished.append("in order")
+
+    program.start("finishing", finishing(), asked.set)
+    program.start("hanging", hanging.run(), lambda: None)
+    await asyncio.sleep(0)
+    await asyncio.wait_for(program.end(grace_s=3_600, within_s=1.5), 30)
+    assert finished == ["in order"]
+    hanging.let_go.set()
+    await asyncio.sleep(0)
+
+
 @pytest.mark.parametrize("skippable", [True, False])
 async def test_a_step_that_hangs_is_left_behind(skippable: bool) -> None:
     program, hanging = Program(), Hanging()

@@ -51,8 +51,9 @@ class Unread:
         self._engine.unread.drop(self)
 
     def overdue(self) -> None:
-        """Cut the connection, unless enough has gone."""
-        if self._transport.get_write_buffer_size() <= self._left - TAKE_BYTES:
+        """Cut the connection, unless enough has gone, or something has come on top, which is then counted from here."""
+        waits = self._transport.get_write_buffer_size()
+        if waits <= self._left - TAKE_BYTES or waits > self._left:
             self._look_later()
         else:
             self._engine.cut["unread"] += 1

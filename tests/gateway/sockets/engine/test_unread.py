@@ -4,13 +4,13 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.sockets.engine.unread import TAKE_BYTES, TAKE_S, TCP_USER_TIMEOUT_MS, UNSENT_BYTES
+from gateway.sockets.engine.unread import TAKE_BYTES, TAKE_S, TCP_USER_TIMEOUT_MS, UNSENT_BYTES, Unread
 from tests.gateway.sockets.build import WAIT_S, Gateway, open_client, open_gateway
 
 LONG: Final = 4_000_000
@@ -53,6 +53,25 @@ def options_of(transport: Any) -> tuple[int, int]:
         line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
         line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT),
     )
+
+
+class Full:
+    """A transport in which bytes wait."""
+
+    def __init__(self) -> None:
+        self.waits, self.cut = 400, False
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        """All of it waits."""
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+    def get_write_buffer_size(self) -> int:
+        return self.waits
+
+    def abort(self) -> None:
+        self.cut = True
 
 
 async def test_who_does_not_read_is_cut_and_nothing_is_left() -> None:
@@ -107,6 +126,20 @@ async def test_who_is_only_slow_gets_everything() -> None:
         await gateway.wait_until(lambda: len(gateway.server.eio.unread) == 0)
         await gateway.pass_time(2 * TAKE_S)
         assert gateway.server.statistics().cut == {}
+
+
+async def test_what_comes_on_top_of_what_waits_is_counted_from_there() -> None:
+    async with open_gateway() as gateway:
+        engine, transport = gateway.server.eio, Full()
+        Unread(engine, cast(asyncio.Transport, transport)).begins()
+        transport.waits += 256_000  # a file, behind the head of its answer
+        await gateway.pass_time(TAKE_S + 1)
+        transport.waits -= TAKE_BYTES
+        await gateway.pass_time(TAKE_S + 1)
+        assert not transport.cut
+        await gateway.pass_time(TAKE_S + 1)
+        assert transport.cut
+        assert engine.cut == {"unread": 1}
 
 
 async def test_the_kernel_holds_little_for_any_connection() -> None:
