@@ -474,8 +474,6 @@ class Link:
         self.ending = ending
         self.ended_at = self.engine.clock.monotonic()
         self._no_longer_waits()
-        if self.line is not None and ending in (ABUSE, MALFORMED):
-            self.line.hear_no_more()
         if self.probe is not None and not self.takes_noop:
             # One that has been answered is left: the client polls no more, and hears the goodbye once it has turned to it.
             self.probe.abort()

@@ -131,6 +131,11 @@ class WebSocketLine:
             stop = begin + length
             if data[at] != _TEXT_FRAME or stop > end or length > limit:
                 break
+            if link.ended_at is not None and not self.probing:
+                # Goodbye is on its way: what else is in this read is passed over, but for a close frame.
+                at = stop
+                frames += 1
+                continue
             packet = bytearray(data[begin:stop])
             websocket_mask(data[begin - 4 : begin], packet)
             if not (packet.isascii() or _is_utf8(packet)):
@@ -141,10 +146,10 @@ class WebSocketLine:
                 self._receive(packet, now)
             else:
                 inlet.receive(link, packet, now)
-            if self._reader is not None or self._deaf:
+            if self._reader is not None:
                 break
         engine.frames_in += frames
-        if at < end and not self._deaf:
+        if at < end:
             self._read(data[at:])
 
     def eof_received(self) -> None:
@@ -206,12 +211,6 @@ class WebSocketLine:
         self.close(code, reason)
         self._finish()
 
-    def hear_no_more(self) -> None:
-        """Whatever else comes means nothing, but is taken: a line that is closed with unread bytes is reset, and the peer would not
-        see why."""
-        self._deaf = True
-        self._reader = None
-
     def abort(self) -> None:
         """Cut the line now."""
         self.closing = True
@@ -249,13 +248,10 @@ class WebSocketLine:
         try:
             for message in reader.feed(data):
                 self._message(message)
-                if self._deaf:
-                    return
         except FrameError as fault:
             for message in fault.messages:
                 self._message(message)
-            if not self._deaf:
-                self._broken(fault)
+            self._broken(fault)
             return
         if reader.idle and self._reader is reader:
             self._reader = None
@@ -263,6 +259,8 @@ class WebSocketLine:
     def _message(self, message: Message) -> None:
         opcode, data = message
         self._engine.frames_in += 1
+        if opcode != CLOSE and self.link.ended_at is not None and not self.probing:
+            return
         if opcode == TEXT:
             self._receive(bytearray(data), self._engine.monotonic())
         elif opcode == BINARY:
@@ -274,7 +272,7 @@ class WebSocketLine:
             self._closed_by_peer(data)
         elif not self.closing:
             self.link.bother()
-            if opcode == PING and not self.blocked and self.link.ended_at is None:
+            if opcode == PING and not self.blocked and (self.probing or self.link.ended_at is None):
                 self.write(server_frame(PONG, bytes(data)))
 
     def _receive(self, packet: bytearray, now: float) -> None:
@@ -316,7 +314,10 @@ class WebSocketLine:
         if self.probing:
             self.dismiss(fault.code, fault.reason)
             return
-        self.hear_no_more()
+        # The rest of the bytes means nothing, but must be taken: a line that is closed with unread bytes is reset, and the peer
+        # would not see why.
+        self._deaf = True
+        self._reader = None
         self.link.malformed(fault.code)
 
     def _finish(self) -> None:
