@@ -7,7 +7,7 @@ began anew, the members here are told so: `on_reset`. A log that began anew is r
 there, and then hear what is in it. So what is said first after a failover is heard like anything else.
 
 A loss at the end of a burst has no successor that would show it, so every four seconds the ends of all logs are compared with
-what was delivered, in one question per server; and at once when the broker says that it had a gap.
+what was delivered, in one question per server (in a cluster per log); and at once when the broker says that it had a gap.
 
 Invariants. `Feed.at` moves in one place each for delivery and for reset, never back within an epoch, and never while something
 older waits; what is in an epoch that was left is not delivered a second time. So all members of a channel on this node see the

@@ -11,7 +11,7 @@ header, an escape in the query, a body, a version or an option we would refuse, 
 finds fault, and one meaning of every request. Who is to come again later (admission.py) hears it here: in a storm, that is
 most of them, and saying no must be cheap.
 
-It also watches the clock until the head of the first request is whole, whatever it is, which aiohttp does not: a
+It also watches the clock until the head of the first request is whole, or too long for it, which aiohttp does not: a
 connection that says nothing, or dribbles, is cut. And it closes what comes when descriptors are about to run out. What it hands
 on is watched for answers that nobody reads (unread.py).
 """
