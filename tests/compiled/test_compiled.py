@@ -79,11 +79,12 @@ def test_all_of_them_or_none() -> None:
 
 
 @pytest.mark.usefixtures("made")
-def test_the_benchmarks_measure_what_is_compiled() -> None:
-    done = python(
-        "-c", "import tests.benchmarks.sockets.paceline_peer, realtime.hub as h; print(h.__file__)", setting="must"
-    )
+@pytest.mark.parametrize("module", ["tests.benchmarks.__main__", "tests.benchmarks.sockets.paceline_peer"])
+def test_the_benchmarks_measure_what_is_compiled_and_say_so(module: str) -> None:
+    says = f"import {module}, realtime.hub as h; from tests.benchmarks.machine import stamp; print(stamp().compiled, h.__file__)"
+    done = python("-c", says, setting="must")
 
+    assert done.stdout.startswith("True "), done.stderr
     assert done.stdout.strip().endswith(".so"), done.stderr
 
 

@@ -5,5 +5,3 @@ Bun; here are the peers in Python, the harness that runs all of them in turn, an
 
     python -m tests.benchmarks.sockets --quick
 """
-
-import paceline  # noqa: F401 - before anything else of ours: where it is compiled, it is measured compiled

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from tests.benchmarks.machine import ROOT, Machine, Stamp
+from tests.benchmarks.sockets.scenarios import BY_NAME
 
 FILE: Final = ROOT / "docs" / "performance" / "sockets.json"
 COMMAND: Final = "make bench ARGS='--only sockets'"
@@ -176,9 +177,12 @@ def save(results: Results, path: Path = FILE) -> None:
 
 
 def joined(kept: Results | None, new: Results) -> Results:
-    """Kept results with the new scenarios in place of the old ones. Raises AnotherMachine."""
+    """Kept results with the new scenarios in place of the old ones; those that ran with another Redis are kept no longer. Raises
+    AnotherMachine."""
     if kept is None:
         return new
-    if kept.machine != new.machine or any(new.versions.get(name) != told for name, told in kept.versions.items()):
+    changed = {name for name, told in kept.versions.items() if new.versions.get(name) != told}
+    if kept.machine != new.machine or changed - {"redis"}:
         raise AnotherMachine
-    return msgspec.structs.replace(new, scenarios=kept.scenarios | new.scenarios)
+    stay = {name: one for name, one in kept.scenarios.items() if not (changed and BY_NAME[name].redis)}
+    return msgspec.structs.replace(new, scenarios=stay | new.scenarios)

@@ -172,6 +172,14 @@ def test_results_survive_the_file_and_do_not_mix_with_another_machine(tmp_path: 
         joined(msgspec.structs.replace(kept, versions={"node": "18.0.0"}), kept)
 
 
+def test_another_redis_makes_nothing_old_but_what_ran_with_it() -> None:
+    kept = msgspec.structs.replace(results(busy=measured(), redis=measured()), versions={"redis": "6.2.14"})
+    new = msgspec.structs.replace(results(board=measured()), versions={"redis": "7.0.15"})
+
+    assert set(joined(kept, new).scenarios) == {"busy", "board"}
+    assert joined(kept, new).versions == {"redis": "7.0.15"}
+
+
 def test_the_page_says_what_the_results_say() -> None:
     text = PAGE.read_text("utf-8")
     kept = load()
