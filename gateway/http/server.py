@@ -121,6 +121,8 @@ class GatewayRunner(web.AppRunner):
         options.setdefault("access_log", None)
         options.setdefault("keepalive_timeout", KEEPALIVE_S)
         options.setdefault("lingering_time", LINGERING_S)
+        # Nothing here takes a body that is compressed, and what is refused must not be inflated first.
+        options.setdefault("auto_decompress", False)
         super().__init__(app, **options)
         self._door = door
 

@@ -1,5 +1,7 @@
 """What a slow reader gets, what it loses, and what it costs."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -135,3 +137,17 @@ def test_bytes_are_always_what_is_inside_and_never_over_the_limit(steps: list[st
                 mailbox.put(build.changes(1, rows), key=f"b{rows % 3}")
         assert mailbox.bytes <= mailbox.hard_bytes
     assert mailbox.bytes == sum(frame.size for frame in build.taken(mailbox))
+
+
+def test_emptying_a_full_mailbox_costs_the_same_for_each_frame_however_many_there_are() -> None:
+    def seconds_each(frames: int) -> float:
+        mailbox = Mailbox(hard_bytes=1 << 40)
+        for _ in range(frames):
+            mailbox.put(build.must(1))
+        began = time.process_time()
+        while mailbox.take() is not None:
+            pass
+        return (time.process_time() - began) / frames
+
+    # It is the growth that counts: by the square it would be forty times as much.
+    assert seconds_each(80_000) < 10 * max(min(seconds_each(2_000) for _ in range(3)), 2e-7)
