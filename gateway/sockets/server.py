@@ -301,10 +301,13 @@ class LiveServer(SocketServer):
 
     def _leave(self, link: Link) -> None:
         connection = link.connection
-        if connection is not None:
-            link.connection = None
-            self.has_left(link)
-            connection.lost("client")
+        if connection is None:
+            link.strike()
+            return
+        link.connection = None
+        link.allowance.account = None  # the next to connect here may be somebody else
+        self.has_left(link)
+        connection.lost("client")
 
     # -- what there is to see -------------------------------------------------------------------------------------
 
@@ -364,7 +367,7 @@ def _view(link: Link, now: float) -> LineView:
     elif link.waiting_since is not None:
         state = "unauthenticated"
     return LineView(
-        id=link.sid if connection is None else connection.id,
+        id=link.name if connection is None else connection.id,
         account=None if connection is None else str(connection.caller.account_id),
         transport="websocket" if link.on_websocket else "polling",
         state=state,

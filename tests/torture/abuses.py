@@ -262,6 +262,35 @@ async def wide_headers(port: int, count: int = 20) -> Outcome:
     return told
 
 
+async def probe_flood(port: int, count: int = 20_000) -> Outcome:
+    """A WebSocket that is to take a link over asks again and again whether it may, and reads nothing."""
+    polling = "/socket.io/?EIO=4&transport=polling"
+    sid = json.loads((await ask(port, "GET", polling)).body[1:])["sid"]
+    async with await connected(port, receive_buffer=4_096) as raw:
+        await raw.upgrade(f"/socket.io/?EIO=4&transport=websocket&sid={sid}")
+        with contextlib.suppress(ConnectionError):
+            await raw.send(text("2probe") * count)
+        return await end_of(raw)
+
+
+async def leave_flood(port: int, count: int = 20_000) -> Outcome:
+    """DISCONNECT from what one was never in."""
+    async with await connected(port) as raw:
+        await raw.engine()
+        return await spoken(raw, (text("41/live,") for _ in range(count)))
+
+
+async def compressed_posts(port: int, count: int = 20) -> Outcome:
+    """Bodies that would be large once inflated, and some that are no compression at all."""
+    polling = "/socket.io/?EIO=4&transport=polling"
+    bomb = zlib.compress(b"4" * 100_000_000, 9)
+    told: Outcome = Counter()
+    for body in (bomb, b"hello") * (count // 2):
+        sid = json.loads((await ask(port, "GET", polling)).body[1:])["sid"]
+        told[(await ask(port, "POST", f"{polling}&sid={sid}", body, Content_Encoding="deflate")).status] += 1
+    return told
+
+
 async def unasked_acks(port: int, count: int = 10_000) -> Outcome:
     """Acknowledgements of what was never asked."""
     async with open_client(port) as client:
@@ -428,6 +457,9 @@ QUICK: Final[tuple[Callable[[int], Awaitable[Outcome]], ...]] = (
     in_and_out,
     come_and_go,
     wide_headers,
+    probe_flood,
+    leave_flood,
+    compressed_posts,
     unasked_acks,
     ping_flood,
     empty_pings,

@@ -41,6 +41,7 @@ LINES_AT_MOST: Final = 12
         abuses.namespaces,
         abuses.connect_storm,
         abuses.in_and_out,
+        abuses.leave_flood,
         abuses.unasked_acks,
         abuses.ping_flood,
         abuses.empty_pings,
@@ -68,6 +69,23 @@ async def test_f66_who_joins_and_leaves_in_one_read_is_nobody_by_then(usual: Pro
 async def test_f66_a_header_that_is_all_space_is_read_once(usual: Process) -> None:
     async with undisturbed(usual.port) as neighbour:
         assert await abuses.wide_headers(usual.port) == {400: 20}
+        await neighbour.served()
+
+
+async def test_f66_who_probes_without_end_is_answered_once(usual: Process) -> None:
+    async with undisturbed(usual.port) as neighbour:
+        before = usual.forget_peak()
+        assert await abuses.probe_flood(usual.port) == {1002: 1}
+        assert usual.peak_kb() - before <= 4 * 1024
+        await neighbour.served()
+
+
+async def test_f66_a_compressed_body_is_not_inflated(usual: Process) -> None:
+    async with undisturbed(usual.port) as neighbour:
+        before, logged = usual.forget_peak(), len(usual.log)
+        assert await abuses.compressed_posts(usual.port) == {400: 20}
+        assert usual.peak_kb() - before <= 4 * 1024
+        assert not [line for line in usual.lines(logged) if "http.fault" in line]
         await neighbour.served()
 
 

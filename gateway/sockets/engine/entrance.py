@@ -105,7 +105,11 @@ class Entrance:
         if key is None:
             return polling.opening(opened)
         line = WebSocketLine(engine, link, deflate=self._agrees_to_deflate(request))
-        line.data_received(_take(request, line, key, opened))
+        rest = _take(request, line, key, opened)
+        if line.closing:
+            link.close("transport")  # it went away while its request was read
+        else:
+            line.data_received(rest)
         return Taken()
 
     def _probe(self, request: web.Request, link: Link, key: bytes) -> web.StreamResponse:

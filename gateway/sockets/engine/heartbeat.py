@@ -33,6 +33,8 @@ LOOK_S: Final = 1.0
 _ROUNDING_S: Final = 0.001
 """Sums of floats are not exact, and clients count in milliseconds."""
 _PING: Final = server_frame(TEXT, b"2")
+WAITING_PING: Final = (TEXT, b"2")
+"""A ping that stands in a link's line, at its head: nothing else is put in front."""
 
 
 def check(link: "Link", now: float) -> None:
@@ -138,5 +140,5 @@ def _beat(link: "Link", now: float) -> float | None:
     elif link.line is not None and not link.line.blocked and not link.line.closing:
         link.line.write(_PING)
     else:
-        link.put(TEXT, b"2", first=True)
+        link.put(*WAITING_PING, first=True)
     return min(link.answer_due, link.ping_due)

@@ -33,6 +33,8 @@ BATCH_BYTES: Final = 16 * 1024
 POLLED_PACKETS: Final = 15
 """Packets in the answer to one poll, the goodbye not counted. python-engineio's client refuses more than 16."""
 
+_SECRET: Final = 12
+"""Characters of an id that are shown to nobody else: 72 random bits."""
 _CLOSE, _PONG, _MESSAGE, _NOOP = 0x31, 0x33, 0x34, 0x36
 _FAREWELL: Final = b"41" + NAMESPACE.encode() + b","
 
@@ -150,6 +152,11 @@ class Link:
         if self.waiting_since is not None:
             self.engine.unauthenticated -= 1
         self.waiting_since = None
+
+    @property
+    def name(self) -> str:
+        """What it is called where people look. Not its whole id: whoever knows that can speak for it."""
+        return self.sid[:-_SECRET] + "…"
 
     @property
     def on_websocket(self) -> bool:
@@ -323,10 +330,11 @@ class Link:
             self.bother()
 
     def ponged(self, now: float) -> None:
-        """A pong that was read at `now`. One that nobody asked for costs an allowance."""
+        """A pong that was read at `now`. One that nobody asked for costs an allowance, and so does one to a ping that still
+        stands in line here: who has not read it has not answered it."""
         if self.ended_at is not None:
             return
-        if self.pinged_at is not None:
+        if self.pinged_at is not None and not (self._control and self._control[0] == heartbeat.WAITING_PING):
             heartbeat.answered(self, self.pinged_at, now)
         else:
             self.bother()
@@ -363,10 +371,12 @@ class Link:
             self.end(ABUSE)
 
     def malformed(self, close_code: int | None = None) -> None:
-        """Something came in that no official client sends.
+        """Something came in that no official client sends. Harmless when it has been told goodbye already.
 
         `close_code`: what the WebSocket closes with instead of ours.
         """
+        if self.ending is not None:
+            return
         self.engine.malformed += 1
         self._close_code = close_code
         self.end(MALFORMED)
@@ -383,7 +393,7 @@ class Link:
 
     def failed(self) -> None:
         """A fault of ours in one message, which must not cost the others their line."""
-        self.engine.log.exception("link.message_failed", link=self.sid)
+        self.engine.log.exception("link.message_failed", link=self.name)
 
     # -- the line -----------------------------------------------------------------------------------------------------
 
@@ -456,6 +466,8 @@ class Link:
         self.line = line
         if poll is not None:
             poll.release()
+        if line.blocked:
+            self.blocked()  # the peer has not read what was written while it probed, which nobody was told
         self._wake()
 
     # -- endings ------------------------------------------------------------------------------------------------------
@@ -507,7 +519,7 @@ class Link:
         if self.ended_at is None:
             self.ended_at = self.engine.clock.monotonic()
         if self.poll is not None:
-            self.poll.release()
+            self.poll.release(self.take_packets(HARD_BYTES))
         if self.probe is not None:
             self.probe.abort()
         line = self.line

@@ -53,7 +53,7 @@ class Order:
                 try:
                     await waiting
                 except Exception:
-                    link.engine.log.exception("link.handler_failed", link=link.sid)
+                    link.engine.log.exception("link.handler_failed", link=link.name)
                 waiting = self._next()
         finally:
             link.order = None

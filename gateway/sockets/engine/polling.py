@@ -81,7 +81,7 @@ async def poll(link: "Link", request: web.Request) -> web.Response | None:
         if held.refused:
             return None
         if held.answer is not None:
-            return _answer(held.answer)
+            return _counted(link, held.answer)
         if held.given_up:
             # What it would have been told stays; but a client that hung up on a poll has given up.
             link.close("transport")
@@ -90,8 +90,8 @@ async def poll(link: "Link", request: web.Request) -> web.Response | None:
     if not packets and link.takes_noop:
         packets = [(TEXT, b"6")]
     if not packets:
-        return None if link.closed else _answer([(TEXT, b"6")])
-    return _answer(packets)
+        return None if link.closed else _counted(link, [(TEXT, b"6")])
+    return _counted(link, packets)
 
 
 async def post(link: "Link", body: bytes) -> web.Response | None:
@@ -101,6 +101,7 @@ async def post(link: "Link", body: bytes) -> web.Response | None:
     except PayloadError:
         link.malformed()
         return None
+    link.engine.bytes_in += len(body)
     for opcode, packet in packets:
         if link.closed:
             break
@@ -120,6 +121,15 @@ async def post(link: "Link", body: bytes) -> web.Response | None:
 def opening(packet: bytes) -> web.Response:
     """The answer to a handshake."""
     return _answer([(TEXT, packet)])
+
+
+def _counted(link: "Link", packets: list[tuple[int, bytes]]) -> web.Response:
+    answer = _answer(packets)
+    turn = link.engine.turn
+    turn.writes += 1
+    turn.frames += len(packets)
+    turn.bytes_out += len(answer.body) if isinstance(answer.body, bytes) else 0
+    return answer
 
 
 def _answer(packets: list[tuple[int, bytes]]) -> web.Response:

@@ -204,7 +204,7 @@ class Engine:
                     heartbeat.check(link, now)
                 except Exception:
                     # One link's trouble must not leave all the others unwatched.
-                    self.log.exception("engine.check_failed", link=link.sid)
+                    self.log.exception("engine.check_failed", link=link.name)
 
     def refuse(self) -> None:
         """Let nobody in any more."""

@@ -280,7 +280,7 @@ class WebSocketLine:
             return
         if not self.probing:
             self._engine.inlet.receive(self.link, packet, now)
-        elif packet == b"2probe" and self.link.probe is self:
+        elif packet == b"2probe" and self.link.probe is self and not self.link.takes_noop:
             self.write(server_frame(TEXT, b"3probe"))
             self.link.probed()
         elif packet == b"5" and self.link.probe is self and self.link.takes_noop:
