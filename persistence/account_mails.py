@@ -54,12 +54,16 @@ class AccountMails:
         return [to_wall_ms(row["asked_at"]) for row in rows]
 
     async def add(self, mail: AccountMail, at: datetime, until: datetime) -> None:
-        """Store a mail, to be sent now."""
+        """Store a mail, to be sent now. Of those that say the same about an account each stands behind the one before it,
+        whichever node's clock is behind: an undo ends the later ones."""
         pending = mail.pending
         await self._tx.execute(
             """
             INSERT INTO account_mails (id, says, email, account_id, name, role, password_hash, asked_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, greatest(
+                $8::timestamptz,
+                (SELECT max(asked_at) FROM account_mails WHERE account_id = $4 AND says = $2) + interval '1 millisecond'
+            ))
             """,
             mail.id,
             mail.says,
@@ -108,13 +112,35 @@ class AccountMails:
         """The link in this mail is good no more."""
         await self._tx.execute("UPDATE account_mails SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL", mail_id, at)
 
-    async def end_of_account(self, account_id: AccountId, says: Sequence[Says], at: datetime) -> None:
-        """No link in a mail about this account that says one of these is good any more."""
+    async def open_of_account(self, account_id: AccountId, says: Says) -> list[AccountMail]:
+        """The mails about this account that say this and were not ended; the time of some may be over."""
+        rows = await self._tx.fetch(
+            "SELECT * FROM account_mails WHERE account_id = $1 AND says = $2 AND ended_at IS NULL", account_id, says
+        )
+        return [_mail(row) for row in rows]
+
+    async def end_of_account(
+        self,
+        account_id: AccountId,
+        says: Sequence[Says],
+        at: datetime,
+        *,
+        since: datetime | None = None,
+        but: AccountMailId | None = None,
+    ) -> None:
+        """No link in a mail about this account that says one of these is good any more; with `since` none that was
+        asked for then or later, with `but` none except that one."""
         await self._tx.execute(
-            "UPDATE account_mails SET ended_at = $3 WHERE account_id = $1 AND says = ANY ($2) AND ended_at IS NULL",
+            """
+            UPDATE account_mails SET ended_at = $3
+            WHERE account_id = $1 AND says = ANY ($2) AND ended_at IS NULL
+                AND ($4::timestamptz IS NULL OR asked_at >= $4) AND id IS DISTINCT FROM $5::uuid
+            """,
             account_id,
             list(says),
             at,
+            since,
+            but,
         )
 
     async def prune(self, before: datetime, undo_before: datetime, limit: int) -> int:

@@ -36,10 +36,15 @@ class Erasures:
         row = await self._tx.fetchrow("SELECT * FROM erasures WHERE account_id = $1", account_id)
         return None if row is None else _erasure(row)
 
-    async def take_back(self, account_id: AccountId) -> bool:
-        """Forget the wish unless the account is closed already; whether there was one."""
+    async def take_back(self, account_id: AccountId, *, asked_since: datetime | None = None) -> bool:
+        """Forget the wish unless the account is closed already, or it was asked for before; whether there was one."""
         status: str = await self._tx.execute(
-            "DELETE FROM erasures WHERE account_id = $1 AND closed_at IS NULL", account_id
+            """
+            DELETE FROM erasures
+            WHERE account_id = $1 AND closed_at IS NULL AND ($2::timestamptz IS NULL OR asked_at >= $2)
+            """,
+            account_id,
+            asked_since,
         )
         return status.endswith(" 1")
 

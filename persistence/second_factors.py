@@ -90,9 +90,17 @@ class SecondFactors:
             [(account_id, name, code_hash, made_at) for name, code_hash in hashes.items()],
         )
 
-    async def forget_codes(self, account_id: AccountId) -> None:
-        """No code is good any more."""
-        await self._tx.execute("DELETE FROM recovery_codes WHERE account_id = $1", account_id)
+    async def forget_codes(self, account_id: AccountId, *, made_since: datetime | None = None) -> int:
+        """No code is good any more, with `made_since` of those that were made then or later; how many were left."""
+        rows = await self._tx.fetch(
+            """
+            DELETE FROM recovery_codes WHERE account_id = $1 AND ($2::timestamptz IS NULL OR made_at >= $2)
+            RETURNING used_at
+            """,
+            account_id,
+            made_since,
+        )
+        return sum(row["used_at"] is None for row in rows)
 
     async def code_hash(self, account_id: AccountId, name: str) -> str | None:
         """The hash of a code that was not used."""

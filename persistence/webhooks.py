@@ -106,6 +106,26 @@ class Webhooks:
         )
         await self._tx.execute("DELETE FROM webhook_secrets WHERE endpoint_id = $1", endpoint_id)
 
+    async def remove_made_since(self, account_id: AccountId, since: datetime, at: datetime) -> int:
+        """Those of somebody that were made then or later are gone for everybody; how many."""
+        rows = await self._tx.fetch(
+            """
+            WITH made AS (
+                SELECT id FROM webhook_endpoints
+                WHERE account_id = $1 AND created_at >= $2 AND removed_at IS NULL
+                ORDER BY id FOR NO KEY UPDATE
+            )
+            UPDATE webhook_endpoints SET removed_at = $3, due_at = NULL
+            FROM made WHERE webhook_endpoints.id = made.id
+            RETURNING webhook_endpoints.id
+            """,
+            account_id,
+            since,
+            at,
+        )
+        await self._tx.execute("DELETE FROM webhook_secrets WHERE endpoint_id = ANY ($1)", [row["id"] for row in rows])
+        return len(rows)
+
     async def resume(self, endpoint_id: WebhookEndpointId, now: datetime) -> None:
         """As new: active, nothing held against it; what waits, even for a later attempt, is due now."""
         await self._tx.execute(

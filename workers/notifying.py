@@ -139,7 +139,7 @@ class Notifying:
     async def _second_factor_changed(self, stores: Stores, account_id: AccountId, fact: SecondFactorChanged) -> None:
         content = SecondFactorContent(change=fact.change, at_ms=fact.at_ms, name=fact.name, left=fact.left)
         # Each is news of its own: the next one takes no earlier one's place.
-        news = News(account_id, content, f"{fact.change} {fact.at_ms}")
+        news = News(account_id, content, f"{fact.change} {fact.at_ms} {fact.name}")
         await self._telling.tell(stores, SECOND_FACTOR.name, [news])
 
     async def _erasure_asked(self, stores: Stores, account_id: AccountId, asked_ms: int, due_ms: int) -> None:

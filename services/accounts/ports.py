@@ -179,8 +179,21 @@ class AccountMailStore(Protocol):
         """The link in this mail is good no more."""
         ...
 
-    async def end_of_account(self, account_id: AccountId, says: Sequence[Says], at: datetime) -> None:
-        """No link in a mail about this account that says one of these is good any more."""
+    async def open_of_account(self, account_id: AccountId, says: Says) -> list[AccountMail]:
+        """The mails about this account that say this and were not ended; the time of some may be over."""
+        ...
+
+    async def end_of_account(
+        self,
+        account_id: AccountId,
+        says: Sequence[Says],
+        at: datetime,
+        *,
+        since: datetime | None = None,
+        but: AccountMailId | None = None,
+    ) -> None:
+        """No link in a mail about this account that says one of these is good any more; with `since` none that was
+        asked for then or later, with `but` none except that one."""
         ...
 
 
@@ -269,7 +282,9 @@ class SecondFactorStore(Protocol):
         """Store the hashes of new recovery codes, by name, in place of the old ones."""
         ...
 
-    async def forget_codes(self, account_id: AccountId) -> None: ...
+    async def forget_codes(self, account_id: AccountId, *, made_since: datetime | None = None) -> int:
+        """Forget recovery codes, with `made_since` those that were made then or later; how many were left of them."""
+        ...
 
     async def code_hash(self, account_id: AccountId, name: str) -> str | None:
         """The hash of a recovery code that was not used."""

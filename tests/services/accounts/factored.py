@@ -110,8 +110,8 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(database: Database) -> AsyncIterator[House]:
-    clock = ManualClock()
+async def open_house(database: Database, clock: ManualClock | None = None) -> AsyncIterator[House]:
+    clock = clock or ManualClock()
     ids = Uuid7Ids(clock)
     transactions = Transactions(database, clock, ids)
     passwords, tokens = Passwords(cost=Cost(rounds=1, memory_kib=8, lanes=1)), Tokens(load_key(make_key()))
