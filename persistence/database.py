@@ -28,6 +28,8 @@ ACQUIRE_TIMEOUT_S: Final = 2.0
 STATEMENT_TIMEOUT_MS: Final = 5_000
 COMMAND_TIMEOUT_S: Final = 8.0
 IDLE_IN_TX_TIMEOUT_MS: Final = 15_000
+SOON_MS: Final = 500
+"""How long whoever lost a deadlock waits: the others are done by then."""
 CLOSE_S: Final = 2.0
 """How long connections may take to say goodbye; a server that does not answer must not keep the program from ending."""
 
@@ -41,6 +43,7 @@ AWAY: Final = (
     asyncpg.OperatorInterventionError,  # shutting down, starting up, statement_timeout
     asyncpg.InsufficientResourcesError,  # disk full, out of memory, too many connections
     asyncpg.ReadOnlySQLTransactionError,  # after a failover: it was the primary, or is not yet
+    asyncpg.TransactionRollbackError,  # a deadlock: it chose this transaction, and nothing of it stays
 )
 """What means that Postgres cannot do it now and may do it later, as opposed to what it will never do."""
 
@@ -139,6 +142,10 @@ def _away(cause: BaseException) -> Unavailable:
         return Unavailable(
             "the database's disk is full: nothing can be stored until there is room", retry_after_ms=10_000
         )
+    if isinstance(cause, asyncpg.TransactionRollbackError):
+        # Somebody locks in another order than the others: whoever asked may do so again, but it wants mending.
+        log.error("database.deadlock", problem=str(cause))
+        return Unavailable("others were changing the same just now; do it again", retry_after_ms=SOON_MS)
     return Unavailable("the database does not answer right now", retry_after_ms=2_000)
 
 

@@ -1,7 +1,8 @@
 """The SQL of second factors and of log-ins that wait for one.
 
 Who adds, removes or uses a factor locks the row in `accounts` first, so two who use the same code at once, on whichever
-nodes, come one after the other, and the second one finds it used.
+nodes, come one after the other, and the second one finds it used. So does whoever uses a log-in that waits: nobody
+locks its row and then waits for the account.
 """
 
 from datetime import datetime
@@ -243,6 +244,13 @@ class SecondFactors:
             made_at,
             until,
         )
+
+    async def waiting(self, token_hash: bytes) -> WaitingLogin | None:
+        """A log-in that waits, whether it can go on or not; nothing is locked."""
+        row = await self._tx.fetchrow(
+            "SELECT account_id, device, password_mark FROM waiting_logins WHERE token_hash = $1", token_hash
+        )
+        return None if row is None else _waiting(row)
 
     async def guess(self, token_hash: bytes, now: datetime) -> tuple[WaitingLogin, int] | None:
         """Take one of the guesses of a log-in that waits: what it is, and how many are left. None when it cannot go on."""

@@ -78,11 +78,13 @@ class FactorLogins:
     async def _guess(self, key: bytes) -> tuple[WaitingLogin, int]:
         """Count the guess before anything is looked at. Raises LoginNotWaiting, also when the password has changed."""
         async with self._transactions() as stores:
-            guessed = await stores.second_factors.guess(key, utc(self._clock.wall_ms()))
-            if guessed is None:
+            waiting = await stores.second_factors.waiting(key)
+            if waiting is None:
                 raise LoginNotWaiting
-            mark = password_mark(await stores.accounts.password_hash_locked(guessed[0].account_id))
-            if guessed[0].password_mark != mark:
+            # First the account, then what waits for it, as everybody does who locks both.
+            mark = password_mark(await stores.accounts.password_hash_locked(waiting.account_id))
+            guessed = await stores.second_factors.guess(key, utc(self._clock.wall_ms()))
+            if guessed is None or guessed[0].password_mark != mark:
                 raise LoginNotWaiting
         return guessed
 

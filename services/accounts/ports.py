@@ -330,6 +330,10 @@ class SecondFactorStore(Protocol):
         """Store a log-in that waits. The account is locked."""
         ...
 
+    async def waiting(self, token_hash: bytes) -> WaitingLogin | None:
+        """A log-in that waits, whether it can go on or not; nothing is locked."""
+        ...
+
     async def guess(self, token_hash: bytes, now: datetime) -> tuple[WaitingLogin, int] | None:
         """Take one of the guesses of a log-in that waits: what it is, and how many are left. None when it cannot go on."""
         ...

@@ -19,7 +19,7 @@ from services.accounts.account import SignupRole, normal_device
 from services.accounts.arriving import Arriving
 from services.accounts.attempts import Attempts
 from services.accounts.id_token import Statement
-from services.accounts.identity import MOST_IDENTITIES, Identity
+from services.accounts.identity import MOST_IDENTITIES
 from services.accounts.opening import LoggedIn, Opened, Opening, let_in
 from services.accounts.provider import BadDocument, Metadata, Provider, read_metadata
 from services.accounts.sign_in import (
@@ -289,34 +289,30 @@ class SignIns:
 
     async def _end(self, stores: SignInStores, found: SignIn, statement: Statement) -> Opened | None:
         """A login, or None for a link."""
-        identity = await stores.identities.find(statement.issuer, statement.subject)
         if found.account_id is not None:
-            await self._link(stores, found, found.account_id, statement, identity)
+            await self._link(stores, found, found.account_id, statement)
             return None
+        identity = await stores.identities.find(statement.issuer, statement.subject)
+        account = None if identity is None else await stores.accounts.locked(identity.account_id)
+        if account is not None:
+            # First the account, then its identity, as everybody does who locks both; it may have been taken away.
+            identity = await stores.identities.find(statement.issuer, statement.subject)
         if identity is None:
             account = await self._arriving.new_account(stores, found.provider, statement, found.role)
+        elif account is None or account.id != identity.account_id:
+            raise SignInUnknown
         else:
-            known = await stores.accounts.by_id(identity.account_id)
-            if known is None:
-                raise SignInUnknown
-            account = known
             await stores.identities.used(identity.id, self._clock.wall_ms())
         return await self._opening.open(stores, account, found.device, "issuer")
 
-    async def _link(
-        self,
-        stores: SignInStores,
-        found: SignIn,
-        account_id: AccountId,
-        statement: Statement,
-        identity: Identity | None,
-    ) -> None:
+    async def _link(self, stores: SignInStores, found: SignIn, account_id: AccountId, statement: Statement) -> None:
+        await stores.accounts.locked(account_id)
         # Whoever was logged out meanwhile links nothing.
         login = None if found.login_id is None else await stores.logins.by_id(found.login_id)
         if login is None or login.ended_at is not None:
             raise SignInUnknown("you were logged out meanwhile; log in and link it again")
+        identity = await stores.identities.find(statement.issuer, statement.subject)
         if identity is None:
-            await stores.accounts.locked(account_id)
             await self._require_room(stores, account_id)
             await self._arriving.link(stores, account_id, found.provider, statement)
         elif identity.account_id != account_id:

@@ -1,11 +1,12 @@
 """What is left to whoever gets a connection next, and what that costs."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
-from persistence.database import STATEMENT_TIMEOUT_MS, Database, open_database
+from persistence.database import SOON_MS, STATEMENT_TIMEOUT_MS, Database, open_database
 from services.kernel.problems import Unavailable
 
 
@@ -60,6 +61,22 @@ async def test_a_transaction_costs_its_own_statements_and_two_more(alone: Databa
     async with alone.tx() as tx:
         await tx.fetchval("SELECT 1")
     assert asked == ["BEGIN;", "SELECT 1", "COMMIT;"]
+
+
+async def test_who_loses_a_deadlock_is_told_to_come_again_at_once(fresh_dsn: str) -> None:
+    async with open_database(fresh_dsn, size=2) as database:
+        both = asyncio.Barrier(2)
+
+        async def lock(first: int, second: int) -> None:
+            async with database.tx() as tx:
+                await tx.execute("SELECT pg_advisory_xact_lock($1)", first)
+                await both.wait()
+                await tx.execute("SELECT pg_advisory_xact_lock($1)", second)
+
+        ends = await asyncio.gather(lock(1, 2), lock(2, 1), return_exceptions=True)
+    (lost,) = [end for end in ends if end is not None]
+    assert isinstance(lost, Unavailable)
+    assert (lost.retry, lost.retry_after_ms) == (True, SOON_MS)
 
 
 async def test_a_server_that_takes_no_writes_is_away_and_is_looked_for_anew(fresh_dsn: str) -> None:

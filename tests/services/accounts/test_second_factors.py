@@ -7,14 +7,16 @@ import pytest
 
 from persistence.database import Database
 from services.accounts.native_apps import AndroidApp
+from services.accounts.passwords import NO_PASSWORD
 from services.accounts.proving import TypedCode, TypedRecoveryCode
 from services.accounts.recovery_code import CODES
-from services.accounts.second_factor import CONTINUATION_MS, MOST_WAITING, MOST_WRONG
+from services.accounts.second_factor import CONTINUATION_MS, MOST_WAITING, MOST_WRONG, continuation_hash
 from services.accounts.second_factors import reset_factors
 from services.accounts.step_up import FRESH_MS, require_fresh
 from services.accounts.totp import ENROL_MS, GUESS_EVERY_MS, MOST_GUESSES
 from services.audit.entry import command
 from services.kernel.caller import Caller
+from services.kernel.clock import utc
 from services.kernel.problems import (
     AlreadySetUp,
     CodeExpired,
@@ -185,6 +187,19 @@ class TestLoggingIn:
         assert 0 < (refused.value.retry_after_ms or 0) <= GUESS_EVERY_MS
         await house.clock.advance(GUESS_EVERY_MS / 1_000)
         await house.finish(await house.continuation(), house.code(secret))
+
+    async def test_a_guess_waits_for_whoever_finishes_and_holds_nothing_up(self, house: House) -> None:
+        """Both lock the account first: neither waits for what the other holds."""
+        secret, anna = await house.with_app(await house.register())
+        token = await house.continuation()
+        async with house.transactions() as stores:
+            await stores.second_factors.lock(anna.account_id)
+            guessing = asyncio.create_task(house.finish(token, house.code(secret)))
+            while not await stores.tx.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+                await asyncio.sleep(0)
+            assert await stores.second_factors.take(continuation_hash(token), utc(house.clock.wall_ms()))
+        with pytest.raises(LoginNotWaiting):
+            await guessing
 
     async def test_a_continuation_dies_of_age(self, house: House) -> None:
         secret, _ = await house.with_app(await house.register())

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from persistence.database import Database
 from persistence.sign_ins import CHANNEL
-from persistence.stores import Transactions
+from persistence.stores import Stores, Transactions
 from services.accounts.accounts import Accounts, identifier
 from services.accounts.attempts import AttemptRates, Attempts
 from services.accounts.foreign_tokens import LOOK_AGAIN_S, ForeignTokens
@@ -33,7 +33,7 @@ from services.accounts.tokens import Tokens
 from services.accounts.totp import Totp
 from services.flags.switches import Switches
 from services.kernel.caller import Caller
-from services.kernel.clock import ManualClock, SystemClock
+from services.kernel.clock import ManualClock, SystemClock, utc
 from services.kernel.facts import AccountRegistered
 from services.kernel.ids import AccountId, IdentityId, SignInId, SuspensionId, Uuid7Ids
 from services.kernel.problems import (
@@ -288,6 +288,49 @@ async def test_an_address_that_has_an_account_is_never_linked_silently(make: Mak
     assert isinstance(await refused(house.sign_in()), LinkNeeded)
     assert await house.identities.own(house.caller(mine)) == ()
     assert await house.left() == 0
+
+
+async def proven(stores: Stores, house: House, begun: SignInBegun) -> None:
+    """Hand in the answer, and return when the provider has said who it is."""
+    await house.sign_ins.come_back(begun.id, house.click(begun), address=None)
+    async with asyncio.timeout(WAIT_S):
+        while await stores.tx.fetchval("SELECT state FROM sign_ins WHERE id = $1", begun.id) != "proven":
+            await asyncio.sleep(0)
+
+
+async def somebody_waits(stores: Stores) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not await stores.tx.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+            await asyncio.sleep(0)
+
+
+async def test_a_sign_in_waits_for_whoever_takes_the_provider_away_and_opens_nothing(make: MakeHouse) -> None:
+    """Both lock the account first: neither waits for what the other holds."""
+    house = await make()
+    anna = (await house.sign_in()).account.id
+    begun = await house.begin()
+    async with house.transactions() as stores:
+        await proven(stores, house, begun)
+        await stores.accounts.locked(anna)
+        finishing = asyncio.create_task(house.sign_ins.finish(begun.id, begun.secret))
+        await somebody_waits(stores)
+        (identity,) = await stores.identities.of_account(anna)
+        await stores.identities.remove(identity.id)
+    assert isinstance(await refused(finishing), LinkNeeded)
+
+
+async def test_who_is_logged_out_while_they_link_has_linked_nothing(make: MakeHouse) -> None:
+    house = await make()
+    anna = house.caller(await house.register())
+    begun = await house.sign_ins.begin_link(anna, "studio", address=None)
+    async with house.transactions() as stores:
+        await proven(stores, house, begun)
+        await stores.accounts.locked(anna.account_id)
+        finishing = asyncio.create_task(house.sign_ins.finish(begun.id, begun.secret))
+        await somebody_waits(stores)
+        await stores.logins.end_all(anna.account_id, utc(house.clock.wall_ms()), "")
+    assert isinstance(await refused(finishing), SignInUnknown)
+    assert await house.identities.own(anna) == ()
 
 
 @pytest.mark.parametrize(
