@@ -49,11 +49,13 @@ class Erasures:
         return status.endswith(" 1")
 
     async def lock_due(self, now: datetime, closed_before: datetime) -> Erasure | None:
-        """One at which something is to be done now, locked until the transaction ends; those that somebody is at are left out."""
+        """One at which something is to be done now, locked until the transaction ends; those that somebody is at, and those
+        that were passed over, are left out."""
         row = await self._tx.fetchrow(
             """
             SELECT * FROM erasures
             WHERE ended_at IS NULL AND due_at <= $1 AND (closed_at IS NULL OR closed_at <= $2)
+                AND (retry_at IS NULL OR retry_at <= $1)
             ORDER BY due_at
             LIMIT 1
             FOR NO KEY UPDATE SKIP LOCKED
@@ -62,6 +64,10 @@ class Erasures:
             closed_before,
         )
         return None if row is None else _erasure(row)
+
+    async def pass_over(self, account_id: AccountId, until: datetime) -> None:
+        """Nothing is done at it before then."""
+        await self._tx.execute("UPDATE erasures SET retry_at = $2 WHERE account_id = $1", account_id, until)
 
     async def close(self, account_id: AccountId, at: datetime) -> None:
         """The account is closed."""

@@ -1,7 +1,8 @@
 """Erasing accounts: the stages of an erasure, bite by bite (services/privacy/erasure.py says which there are, and why).
 
 A bite is one transaction of the job, with the stage it was at: whatever dies goes on from there, and doing a bite again finds what
-is left. Files are removed before the rows that know of them go. What Redis has of somebody runs out by itself within the rest:
+is left. One that fails leaves nothing behind but that its erasure is passed over for `PASSED_OVER_MS`: the others go on.
+Files are removed before the rows that know of them go. What Redis has of somebody runs out by itself within the rest:
 their presence in seconds, what they said an hour after the last word in that room.
 """
 
@@ -26,6 +27,8 @@ from services.schedule.jobs import Tick
 from workers.exporting import Exports
 
 BITE: Final = 500
+PASSED_OVER_MS: Final = 15 * 60_000
+"""By feeling: long enough for an operator's repair, and short beside the seven days."""
 CLOSED: Final = "the account was erased"
 
 log = structlog.get_logger(__name__)
@@ -46,10 +49,21 @@ class EraseJobs:
         erasure = await stores.erasures.lock_due(utc(now_ms), utc(now_ms - self._rest_ms))
         if erasure is None:
             return 0
-        did = await self._bite(stores, erasure)
+        account_id, last = erasure.account_id, erasure.stage == len(STAGES) - 1
+        try:
+            async with stores.tx.transaction():  # a savepoint: only what has failed is undone
+                did = await self._bite(stores, erasure)
+        except Exception:
+            log.exception(
+                "erasure.failed",
+                account=str(account_id),
+                stage=STAGES[erasure.stage],
+                again_in_s=PASSED_OVER_MS // 1_000,
+            )
+            await stores.erasures.pass_over(account_id, utc(now_ms + PASSED_OVER_MS))
+            return 1
         if did:
             return did
-        account_id, last = erasure.account_id, erasure.stage == len(STAGES) - 1
         await stores.erasures.advance(account_id, erasure.stage + 1, ended_at=utc(now_ms) if last else None)
         if last:
             log.info("erasure.ended", account=str(account_id))
@@ -64,11 +78,11 @@ class EraseJobs:
                 return await self._things(stores, account_id)
             case "names":
                 erasing = stores.erasing
-                return (
+                # Where the whole inbox of everybody is looked through, once is enough: after the last of the classes.
+                return await erasing.unname(account_id, BITE // 10) or (
                     await erasing.unname_coach(account_id, BITE)
                     + await erasing.unname_appeals(account_id, BITE)
                     + await erasing.unname_friends(account_id, BITE)
-                    + await erasing.unname(account_id, BITE // 10)
                 )
             case "rows":
                 return await self._rows(stores, account_id)

@@ -136,7 +136,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
         by("account_id", Kept("that somebody has left, and when, is all that their id still says")),
         account="account_id",
         personal="asked_at due_at closed_at ended_at",
-        house="stage",
+        house="stage retry_at",
     ),
     entry("sealing_proof", why="a proof of the keys of the installation", house="n sealed"),
     entry("sealing_passes", house="of_table after rows ended_at times"),

@@ -23,7 +23,7 @@ from services.schedule.jobs import Tick
 from services.social.friend import Request
 from tests.support.planted import plant
 from tests.support.world import World, steady
-from workers.erasing import EraseJobs
+from workers.erasing import PASSED_OVER_MS, EraseJobs
 from workers.exporting import Exports
 
 NOW: Final = Tick("test", 0)
@@ -190,6 +190,34 @@ async def test_when_it_is_over_the_logins_end_the_address_is_free_and_nothing_el
         assert gone is not None
         assert (gone.name, gone.roles) == (SOMEBODY, frozenset())
     assert await going.run() == 0
+
+
+async def test_one_that_fails_holds_no_other_up_and_is_tried_again(world: World, going: Going) -> None:
+    async def closed() -> set[AccountId]:
+        async with world.transactions() as stores:
+            rows = await stores.tx.fetch("SELECT account_id FROM erasures WHERE closed_at IS NOT NULL")
+        return {AccountId(row["account_id"]) for row in rows}
+
+    ada, bob = (await world.account()).account_id, (await world.account("Bob")).account_id
+    async with world.transactions() as stores:
+        await stores.tx.execute(
+            f"""
+            CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not hers'; END $$;
+            CREATE TRIGGER fails BEFORE UPDATE ON accounts FOR EACH ROW WHEN (OLD.id = '{ada}') EXECUTE FUNCTION fail();
+            """
+        )
+    await going.erasures.ask_for(ada)
+    await world.clock.advance(1)
+    await going.erasures.ask_for(bob)
+    await world.clock.advance(GRACE_MS / 1_000)
+    await going.run()
+    assert await closed() == {bob}
+    async with world.transactions() as stores:
+        await stores.tx.execute("DROP TRIGGER fails ON accounts")
+    assert await going.run() == 0
+    await world.clock.advance(PASSED_OVER_MS / 1_000)
+    await going.run()
+    assert await closed() == {ada, bob}
 
 
 async def test_killed_in_every_bite_it_ends_in_the_same(world: World, going: Going) -> None:
