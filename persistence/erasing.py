@@ -34,9 +34,15 @@ class Erasing:
     # -- the account and its things --------------------------------------------------------------------------------------
 
     async def shut(self, account_id: AccountId, at: datetime, reason: str) -> list[LoginId]:
-        """Take away all ways in: the address, the password, the roles, the logins; which logins were ended. The address is free."""
+        """Take away all ways in: the address, the password, what opens it besides, links in mails, the roles, the logins;
+        which logins were ended. The address is free."""
         await self._tx.execute(
             "UPDATE accounts SET email = 'erased:' || id, password_hash = '', roles = '{}' WHERE id = $1", account_id
+        )
+        for table in ("passkeys", "identities", "totps", "recovery_codes"):
+            await self._tx.execute(f"DELETE FROM {table} WHERE account_id = $1", account_id)  # noqa: S608 - our names
+        await self._tx.execute(
+            "UPDATE account_mails SET ended_at = $2 WHERE account_id = $1 AND ended_at IS NULL", account_id, at
         )
         rows = await self._tx.fetch(
             """

@@ -45,7 +45,9 @@ class FactorLogins:
         account_id = await self._proving.passkey(shown, PURPOSE)
         async with self._transactions() as stores:
             account = await stores.accounts.locked(account_id)
-            if account is None:
+            # Whoever has taken it away since it was judged has locked the account, too.
+            known = await stores.second_factors.passkey_locked(passkey.shown(shown).credential_id)
+            if account is None or known is None:
                 raise PasskeyRefused
             opened = await self._opening.open(stores, account, device, "passkey")
         log.info("login.opened", account=str(account_id), by="passkey")

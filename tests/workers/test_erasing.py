@@ -8,11 +8,13 @@ import pytest
 
 from persistence.database import Database
 from persistence.stores import Stores
+from services.accounts.account_mail import AccountMail
+from services.accounts.identity import Identity
 from services.classes.summary import ClassStanding, ClassSummary
 from services.kernel.caller import Caller
 from services.kernel.clock import utc
 from services.kernel.facts import ErasureAsked, LoginEnded
-from services.kernel.ids import AccountId, LoginId
+from services.kernel.ids import AccountId, AccountMailId, IdentityId, LoginId
 from services.kernel.problems import NotFound, StepUpNeeded
 from services.organisations.organisations import Organisations
 from services.privacy.entry import Blanked, Deleted, Kept
@@ -190,6 +192,42 @@ async def test_when_it_is_over_the_logins_end_the_address_is_free_and_nothing_el
         assert gone is not None
         assert (gone.name, gone.roles) == (SOMEBODY, frozenset())
     assert await going.run() == 0
+
+
+async def test_nothing_opens_or_moves_an_account_that_is_closed(world: World, going: Going) -> None:
+    ada = (await world.account()).account_id
+    at, now_ms = utc(world.clock.wall_ms()), world.clock.wall_ms()
+    mail = AccountMail(AccountMailId(world.ids.next()), "undo", "old@example.org", now_ms, ada)
+    async with world.transactions() as stores:
+        await stores.tx.execute(
+            """
+            INSERT INTO passkeys (id, account_id, name, credential_id, credential, signatures, made_at)
+            VALUES ($1, $2, 'Phone', 'id', 'key', 0, $3)
+            """,
+            world.ids.next(),
+            ada,
+            at,
+        )
+        await stores.identities.add(
+            Identity(
+                id=IdentityId(world.ids.next()),
+                issuer="https://issuer.example",
+                subject="ada",
+                account_id=ada,
+                provider="studio",
+                email=None,
+                linked_ms=now_ms,
+                used_ms=now_ms,
+            )
+        )
+        await stores.account_mails.add(mail, at, at)
+    await going.erasures.ask_for(ada)
+    await world.clock.advance(GRACE_MS / 1_000)
+    await going.run()
+    async with world.transactions() as stores:
+        assert await stores.second_factors.passkey_locked(b"id") is None
+        assert await stores.identities.find("https://issuer.example", "ada") is None
+        assert await stores.account_mails.open_of_account(ada, "undo") == []
 
 
 async def test_one_that_fails_holds_no_other_up_and_is_tried_again(world: World, going: Going) -> None:

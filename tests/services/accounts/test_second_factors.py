@@ -7,7 +7,6 @@ import pytest
 
 from persistence.database import Database
 from services.accounts.native_apps import AndroidApp
-from services.accounts.passwords import NO_PASSWORD
 from services.accounts.proving import TypedCode, TypedRecoveryCode
 from services.accounts.recovery_code import CODES
 from services.accounts.second_factor import CONTINUATION_MS, MOST_WAITING, MOST_WRONG, continuation_hash
@@ -340,6 +339,18 @@ class TestAPasskey:
             await show(copy)
         assert await house.told() == ["passkey_added", "passkey_copied"]
         await show(phone)
+
+    async def test_that_is_removed_while_it_is_shown_opens_nothing(self, house: House) -> None:
+        phone, anna = await house.with_passkey(await house.register())
+        shown = phone.show(await house.factor_logins.options(address=None))
+        async with house.transactions() as stores:
+            await stores.second_factors.lock(anna.account_id)
+            opening = asyncio.create_task(house.factor_logins.with_passkey(shown, device="", address=None))
+            while not await stores.tx.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):
+                await asyncio.sleep(0)
+            assert await stores.second_factors.forget_passkeys(anna.account_id) == 1
+        with pytest.raises(PasskeyRefused):
+            await opening
 
     async def test_that_does_not_count_opens_again_and_again(self, house: House) -> None:
         phone, _ = await house.with_passkey(await house.register(), counts=False)
