@@ -80,12 +80,18 @@ class Audit:
             return 0
         return await self._link(limit)
 
-    async def forget(self, account_id: AccountId) -> None:
-        """Forget which pseudonym an account has: nobody can tell any more whose its rows are. The last step of an erasure, in its
-        transaction and after its own entry; until that ends no other linker works."""
+    async def link_all(self) -> int:
+        """Give places to all entries that wait; the last position. Until this transaction ends no other linker works."""
         await self._tx.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         while await self._link(BATCH):
             pass
+        position, _ = await self.head()
+        return position
+
+    async def forget(self, account_id: AccountId) -> None:
+        """Forget which pseudonym an account has: nobody can tell any more whose its rows are. The last step of an erasure, in its
+        transaction and after its own entry; until that ends no other linker works."""
+        await self.link_all()
         await self._tx.execute("DELETE FROM audit_pseudonyms WHERE account_id = $1", account_id)
 
     async def _link(self, limit: int) -> int:

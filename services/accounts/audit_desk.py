@@ -86,6 +86,10 @@ class AuditDesk:
         limit = min(max(limit, 1), MAX_PAGE)
         async with self._transactions() as stores:
             lines = await stores.audit.lines(wanted, limit)
+            if len(lines) == limit and lines[-1].position is None:
+                # A page is followed by what stands in front of its last place. What waits has none, so it is given one.
+                head = await stores.audit.link_all()
+                lines = await stores.audit.lines(msgspec.structs.replace(wanted, before=head + 1), limit)
             await stores.audit.add(Entry(actor_of(caller, address), "audit.read", wanted.account))
         views = tuple(msgspec.convert(line, EntryView, from_attributes=True) for line in lines)
         last = lines[-1].position if len(lines) == limit else None

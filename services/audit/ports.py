@@ -63,6 +63,10 @@ class ChainStore(AuditStore, Protocol):
         """The next links behind a position."""
         ...
 
+    async def link_all(self) -> int:
+        """Give a place to every entry that waits, as the linker does; the last position then."""
+        ...
+
     async def lines(self, wanted: Wanted, limit: int) -> list[AuditLine]:
         """Entries, the newest first."""
         ...

@@ -58,6 +58,19 @@ async def test_an_admin_reads_it_page_by_page_and_that_is_in_it(api: Api) -> Non
     assert [each["account"] for each in looks] == [whose, whose], "both, and not yet this one"
 
 
+async def test_following_the_pages_reaches_everything_also_what_waits_for_its_place(api: Api) -> None:
+    admin = await staff(api, "admin")
+    await told(api, *(Entry(operator(None), "job.run", reason=str(number)) for number in range(2)))
+    async with api.transactions() as stores:
+        await stores.audit.add(*(Entry(operator(None), "job.run", reason=str(number)) for number in range(2, 7)))
+    page = await read(api, admin, act="job.run", limit=2)
+    reasons = [each["reason"] for each in page["entries"]]
+    while page["next_before"] is not None:
+        page = await read(api, admin, act="job.run", limit=2, before=page["next_before"])
+        reasons += [each["reason"] for each in page["entries"]]
+    assert reasons == ["6", "5", "4", "3", "2", "1", "0"]
+
+
 @pytest.mark.parametrize("where", ["/v1/staff/audit", "/v1/staff/audit/state"])
 async def test_it_is_for_admins_who_have_just_shown_a_second_factor(api: Api, where: str) -> None:
     """ASVS 8.2.1, OWASP API5: function level; reliability 3.1: administration behind a fresh factor."""
