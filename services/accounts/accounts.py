@@ -43,7 +43,7 @@ from services.accounts.opening import LoggedIn, Opening, let_in
 from services.accounts.passwords import Passwords
 from services.accounts.ports import AccountStores, AccountTransactions
 from services.accounts.tokens import Tokens
-from services.accounts.vitals import write_into_history
+from services.accounts.vitals import check_against_history, write_into_history
 from services.audit.entry import SYSTEM, Actor, Entry
 from services.flags.switches import ALL_ON, Switches
 from services.kernel.caller import AccountRole, Caller
@@ -210,6 +210,7 @@ class Accounts:
             before, account = account, changed(account, change, utc(now_ms).date())
             await stores.accounts.save(account)
             await write_into_history(stores, before, change, self._ids, now_ms)
+            await check_against_history(stores, account, change, now_ms)
         return view_of(account)
 
     async def grant_role(self, email: str, role: AccountRole, by: Actor = SYSTEM) -> AccountView:

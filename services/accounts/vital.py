@@ -140,19 +140,20 @@ def physiology_on(profile: Profile, history: Sequence[Vital], on: date) -> Physi
     return profile_on(profile, history, on).physiology(on)
 
 
-def check_plausible(profile: Profile, history: Sequence[Vital], days: Sequence[date]) -> None:
-    """Raise BadShape when the body cannot have been like this on one of these days: nothing lies above the maximum."""
+def check_plausible(profile: Profile, history: Sequence[Vital], days: Sequence[date], path: str = "$.value") -> None:
+    """Raise BadShape with `path` when the body cannot have been like this on one of these days: nothing lies above the
+    maximum."""
     for on in days:
         try:
             physiology = physiology_on(profile, history, on)
         except ImplausiblePhysiologyError as fault:
-            raise BadShape(f"on {on.isoformat()}: {fault}", path="$.value") from fault
+            raise BadShape(f"on {on.isoformat()}: {fault}", path=path) from fault
         threshold = holding(history, "threshold_hr", on)
         if threshold is not None and not physiology.rest_hr < threshold.value <= physiology.max_hr:
             raise BadShape(
                 f"on {on.isoformat()}: a threshold lies above the resting heart rate, {physiology.rest_hr} bpm, and not above the"
                 f" maximum, {physiology.max_hr} bpm",
-                path="$.value",
+                path=path,
             )
 
 

@@ -29,6 +29,9 @@ from services.kernel.clock import Clock, utc
 from services.kernel.ids import Ids, VitalId
 from services.kernel.problems import Forbidden, NotAuthenticated, NotFound, TooManyVitals
 
+_HEART: Final = ("max_hr", "rest_hr", "birth_date")
+"""What of a profile bounds a heart rate: without a maximum that was measured it is guessed from the age."""
+
 
 class Vitals:
     """The use cases. All raise Forbidden for a display, and NotAuthenticated when the account is gone."""
@@ -90,6 +93,17 @@ class Vitals:
 
     def _today(self) -> date:
         return utc(self._clock.wall_ms()).date()
+
+
+async def check_against_history(stores: AccountStores, account: Account, change: ProfileChange, now_ms: int) -> None:
+    """Raise BadShape with the path of what was changed when the account, as it is after that, contradicts its history
+    today, or from a day on that comes. A change that bounds no heart rate is let through, whatever stands there."""
+    field = next((name for name in _HEART if getattr(change, name) is not msgspec.UNSET), None)
+    if field is None:
+        return
+    history, today = await stores.vitals.of(account.id), utc(now_ms).date()
+    coming = sorted({vital.from_day for vital in history if vital.from_day > today})
+    check_plausible(account.profile, history, (today, *coming), path=f"$.{field}")
 
 
 async def write_into_history(

@@ -145,6 +145,47 @@ async def test_what_contradicts_the_rest_is_refused_and_changes_nothing(house: H
     assert await house.told() == [("max_hr", 110, house.today)]
 
 
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (ProfileChange(max_hr=150, mass_kg=71), "$.max_hr"),
+        (ProfileChange(max_hr=None, birth_date=date(1940, 1, 1)), "$.max_hr"),
+        (ProfileChange(rest_hr=120), None),
+        (ProfileChange(max_hr=171), None),
+    ],
+)
+async def test_a_change_of_the_profile_that_contradicts_the_history_is_refused_and_changes_nothing(
+    house: House, change: ProfileChange, path: str | None
+) -> None:
+    await house.accounts.change_profile(house.ada, ProfileChange(max_hr=190))
+    await house.vitals.add(house.ada, NewVital("threshold_hr", 170))
+    if path is None:
+        await house.accounts.change_profile(house.ada, change)
+    else:
+        with pytest.raises(BadShape, match="threshold") as refused:
+            await house.accounts.change_profile(house.ada, change)
+        assert refused.value.path == path
+        assert await house.profile() == Profile(max_hr=190)
+    await house.vitals.add(house.ada, NewVital("mass_kg", 70))
+
+
+async def test_a_change_of_the_profile_is_judged_by_what_holds_from_tomorrow_too(house: House) -> None:
+    await house.vitals.add(house.ada, NewVital("max_hr", 190))
+    await house.vitals.add(house.ada, NewVital("threshold_hr", 150))
+    await house.vitals.add(house.ada, NewVital("threshold_hr", 170, house.days_ago(-1)))
+    with pytest.raises(BadShape, match="threshold"):
+        await house.accounts.change_profile(house.ada, ProfileChange(max_hr=160))
+
+
+async def test_who_has_a_contradiction_from_before_changes_what_has_nothing_to_do_with_it(house: House) -> None:
+    await house.vitals.add(house.ada, NewVital("max_hr", 150))
+    async with house.transactions() as stores:
+        old = Vital(VitalId(uuid.uuid4()), "threshold_hr", 170, house.today, "typed", 0)
+        await stores.vitals.add(house.ada.account_id, old)
+    await house.accounts.change_profile(house.ada, ProfileChange(mass_kg=71))
+    await house.accounts.change_profile(house.ada, ProfileChange(max_hr=185))
+
+
 async def test_a_history_that_is_full_takes_no_more(house: House) -> None:
     async with house.transactions() as stores:
         for n in range(MOST_VITALS):
