@@ -26,6 +26,7 @@ from services.kernel.problems import (
     CodeExpired,
     FactorRefused,
     Forbidden,
+    LastWayIn,
     LoginNotWaiting,
     NotFound,
     PasskeyRefused,
@@ -333,14 +334,17 @@ REMOVE_PASSKEY = Route(
     permission=may.USE_FACTORS,
     tag="second factor",
     does="Remove a passkey of yours.",
-    more="Recovery codes go with the last factor. The authenticator still has it: remove it there, too.",
+    more=(
+        "Recovery codes go with the last factor. The authenticator still has it: remove it there, too. The last way into an"
+        " account stays (`last_way_in`)."
+    ),
     handler=remove_passkey,
     body=Nothing,
     query=Nothing,
     path=PasskeyPath,
     reply=None,
     status=204,
-    problems=(Forbidden, StepUpNeeded, NotFound),
+    problems=(Forbidden, StepUpNeeded, NotFound, LastWayIn),
 )
 LOG_IN_OPTIONS = Route(
     "POST",

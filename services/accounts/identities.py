@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 import structlog
 
-from services.accounts.identity import Identity, is_last_way_in
-from services.accounts.passwords import NO_PASSWORD
+from services.accounts.identity import Identity, has_way_in
+from services.accounts.passwords import can_fit
 from services.accounts.sign_in_ports import SignInTransactions
 from services.accounts.step_up import require_fresh
 from services.kernel.caller import Caller
@@ -60,8 +60,8 @@ class Identities:
             if found is None:
                 raise NotFound("no such provider is linked to your account")
             passkeys = await stores.second_factors.passkeys(account_id)
-            has_password = password not in {None, "", NO_PASSWORD}
-            if is_last_way_in(len(identities), password=has_password, passkeys=len(passkeys)):
+            left = len(identities) - 1
+            if not has_way_in(password=can_fit(password), identities=left, passkeys=len(passkeys)):
                 raise LastWayIn
             await stores.identities.remove(found.id)
             if found.login_id is not None:

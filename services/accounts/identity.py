@@ -46,6 +46,6 @@ class Standing(msgspec.Struct, frozen=True):
         return self.identity.login_id if self.ended_ms is None else None
 
 
-def is_last_way_in(identities: int, *, password: bool, passkeys: int) -> bool:
-    """Whether one of so many identities is the only way into an account."""
-    return identities <= 1 and not password and passkeys == 0
+def has_way_in(*, password: bool, identities: int, passkeys: int) -> bool:
+    """Whether there is a way into an account that has so much left."""
+    return password or identities > 0 or passkeys > 0

@@ -124,6 +124,11 @@ class Passwords:
             self._pending -= 1
 
 
+def can_fit(stored: str | None) -> bool:
+    """Whether any password belongs to this hash."""
+    return stored not in {None, "", NO_PASSWORD}
+
+
 def _refuse_absurd(password: str) -> None:
     if len(password) > MAX_TYPED_PASSWORD:
         raise WeakPassword(f"a password has at most {MAX_TYPED_PASSWORD} characters", path="$.password")

@@ -14,14 +14,16 @@ import structlog
 
 from services.accounts import passkey, totp
 from services.accounts.account import normal_device, normal_email
+from services.accounts.identity import has_way_in
 from services.accounts.opening import Opening
 from services.accounts.passkey import CreationOptions, MadePasskey, Passkey
-from services.accounts.passwords import Passwords
+from services.accounts.passwords import Passwords, can_fit
 from services.accounts.ports import AccountStores, AccountTransactions
 from services.accounts.proving import Proving
 from services.accounts.qr import picture_of
 from services.accounts.recovery_code import grouped, make_codes, name_of
 from services.accounts.second_factor import Change, Factors
+from services.accounts.sign_in_ports import SignInTransactions
 from services.accounts.step_up import FRESH_MS, require_fresh
 from services.accounts.step_ups import SteppedUp
 from services.accounts.totp import Totp
@@ -35,6 +37,7 @@ from services.kernel.problems import (
     CodeExpired,
     FactorRefused,
     Forbidden,
+    LastWayIn,
     NotAuthenticated,
     NotFound,
     PasskeyRefused,
@@ -70,7 +73,7 @@ class SecondFactors:
 
     def __init__(
         self,
-        transactions: AccountTransactions,
+        transactions: SignInTransactions,
         passwords: Passwords,
         proving: Proving,
         opening: Opening,
@@ -212,13 +215,18 @@ class SecondFactors:
         return renamed
 
     async def remove_passkey(self, caller: Caller, passkey_id: PasskeyId) -> None:
-        """It opens nothing any more. Raises NotFound, also for somebody else's."""
+        """It opens nothing any more. Raises NotFound, also for somebody else's; LastWayIn."""
         account_id = _own(caller)
         async with self._transactions() as stores:
             await self._change(stores, caller)
             removed = await stores.second_factors.forget_passkey(account_id, passkey_id)
             if removed is None:
                 raise NotFound("you have no such passkey")
+            password = await stores.accounts.password_hash_locked(account_id)
+            identities = await stores.identities.of_account(account_id)
+            passkeys = await stores.second_factors.passkeys(account_id)
+            if not has_way_in(password=can_fit(password), identities=len(identities), passkeys=len(passkeys)):
+                raise LastWayIn
             await self._removed(stores, account_id, "passkey_removed", name=removed.name)
 
     # -- within a transaction ---------------------------------------------------------------------------------------

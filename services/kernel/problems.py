@@ -308,7 +308,7 @@ class TooManyIdentities(Problem):
 
 
 class LastWayIn(Problem):
-    """This is the only way into your account that is left. Set a password, or link another provider, first."""
+    """This is the only way into your account that is left. Set a password, link a provider, or add a passkey, first."""
 
     code = "last_way_in"
     status = 409

@@ -7,6 +7,7 @@ import pytest
 
 from persistence.database import Database
 from services.accounts.native_apps import AndroidApp
+from services.accounts.passwords import NO_PASSWORD
 from services.accounts.proving import TypedCode, TypedRecoveryCode
 from services.accounts.recovery_code import CODES
 from services.accounts.second_factor import CONTINUATION_MS, MOST_WAITING, MOST_WRONG, continuation_hash
@@ -20,6 +21,7 @@ from services.kernel.problems import (
     AlreadySetUp,
     CodeExpired,
     FactorRefused,
+    LastWayIn,
     LoginNotWaiting,
     NotFound,
     PasskeyRefused,
@@ -339,6 +341,18 @@ class TestAPasskey:
             await show(copy)
         assert await house.told() == ["passkey_added", "passkey_copied"]
         await show(phone)
+
+    async def test_that_is_the_last_way_in_stays(self, house: House) -> None:
+        """Of an account without a password; with a second passkey, or a provider, it goes."""
+        _, anna = await house.with_passkey(await house.register())
+        async with house.transactions() as stores:
+            await stores.accounts.save_password_hash(anna.account_id, NO_PASSWORD)
+        (first,) = (await house.factors.now(anna)).passkeys
+        with pytest.raises(LastWayIn):
+            await house.factors.remove_passkey(anna, first.id)
+        await house.with_passkey(anna, "Key")
+        await house.factors.remove_passkey(anna, first.id)
+        assert [one.name for one in (await house.factors.now(anna)).passkeys] == ["Key"]
 
     async def test_that_is_removed_while_it_is_shown_opens_nothing(self, house: House) -> None:
         phone, anna = await house.with_passkey(await house.register())
