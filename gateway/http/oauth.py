@@ -7,7 +7,6 @@ Nothing secret may stand in an address, which ends up in logs and histories: a q
 """
 
 import base64
-import binascii
 from collections import Counter
 from typing import Final
 from urllib.parse import parse_qsl
@@ -131,7 +130,7 @@ def _basic(request: web.Request) -> tuple[str, str] | None:
         return None
     try:
         name, colon, secret = base64.b64decode(given.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as cause:
+    except ValueError as cause:  # no ASCII, no base64, or no UTF-8 in it
         raise InvalidClient("the Authorization header cannot be read") from cause
     if not colon:
         raise InvalidClient("the Authorization header cannot be read")

@@ -277,6 +277,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def _converted(values: Mapping[str, str], shape: type[T], where: str) -> T:
+    for name, value in values.items():
+        if "\0" in value:
+            raise BadShape("text may not have the character U+0000 in it", path=f"{where}.{name[:40]}")
     try:
         return msgspec.convert(values, shape, strict=False)
     except msgspec.ValidationError as error:
