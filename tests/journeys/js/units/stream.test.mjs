@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { Keep } from "../../../../gateway/web/assets/js/keep.js";
 import { Problem, noAnswer } from "../../../../gateway/web/assets/js/problem.js";
 import { DeviceStream } from "../../../../gateway/web/assets/js/stream.js";
+import { Timers, settle } from "./timers.mjs";
 
 /** The server's documented rules for one stream, and a connection to it that a test can break anywhere. */
 class Server {
@@ -72,40 +73,6 @@ class Server {
 }
 
 const fields = { account: "a", classCode: "ABC234", title: "", device: "test" };
-
-/** Lets everything that waits on promises and zero-delay timers happen. */
-async function settle() {
-  for (let turn = 0; turn < 6; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
-}
-
-/** The timers of a test: those without a wait run as ever, the others when the test jumps over their wait. */
-class Timers {
-  constructor(test) {
-    this.now = 0;
-    this.waits = new Map();
-    const { setTimeout: real, clearTimeout: realClear } = globalThis;
-    globalThis.setTimeout = (work, waitMs = 0) => {
-      if (waitMs <= 0) return real(work, 0);
-      const wait = { at: this.now + waitMs, work };
-      this.waits.set(wait, wait);
-      return wait;
-    };
-    globalThis.clearTimeout = (wait) => {
-      if (!this.waits.delete(wait)) realClear(wait);
-    };
-    test.after(() => Object.assign(globalThis, { setTimeout: real, clearTimeout: realClear }));
-  }
-
-  async jump(ms) {
-    await settle();
-    this.now += ms;
-    for (const wait of [...this.waits.keys()].filter(({ at }) => at <= this.now)) {
-      this.waits.delete(wait);
-      wait.work();
-    }
-    await settle();
-  }
-}
 
 /** A promise and what fulfils it. */
 function gate() {
