@@ -16,6 +16,7 @@ import { showPasskey } from "./passkeys.js";
 import { Problem } from "./problem.js";
 
 const REFRESH_BEFORE_MS = 60_000;
+const REFRESHED_WITHIN_MS = 4_000; // well within the 10 s for which a used token gets another successor
 const COMPLETE_WITHIN_MS = 2_000; // chosen by feeling: a workout that is taken up again must not wait for a bad network
 const COOKIES = window.isSecureContext; // https, and loopback: where the server gives a cookie
 
@@ -188,7 +189,7 @@ export class Login {
       if (held && held !== worn) return held.access; // another part of this page was quicker
       let told;
       try {
-        told = await this.#ask("POST", "/v1/logins/refresh", { body: who.refresh ? { refresh_token: who.refresh } : {} });
+        told = await this.#swap(who.refresh ? { refresh_token: who.refresh } : {});
       } catch (problem) {
         if (problem.code === "refresh_refused") this.#forget();
         throw problem;
@@ -206,12 +207,25 @@ export class Login {
     this.#tell();
   }
 
+  /**
+   * Swaps the refresh token. Without an answer nobody knows whether it is used, so it is shown once more while that is
+   * harmless: later it would count as stolen, and end the login.
+   */
+  async #swap(body) {
+    try {
+      return await this.#ask("POST", "/v1/logins/refresh", { body, beginsWithinMs: REFRESHED_WITHIN_MS });
+    } catch (problem) {
+      if (problem.code !== "no_network") throw problem;
+      return this.#ask("POST", "/v1/logins/refresh", { body });
+    }
+  }
+
   /** Ends at the server what was ended here while it could not be reached. */
   async #leave() {
     try {
       await this.#alone(async () => {
         if (!this.store.leaving) return; // somebody has logged in since, or another tab was quicker
-        const { access_token } = await this.#ask("POST", "/v1/logins/refresh", { body: {} });
+        const { access_token } = await this.#swap({});
         await this.#ask("DELETE", "/v1/logins/current", { token: access_token });
         this.store.forget();
       });
@@ -223,8 +237,8 @@ export class Login {
   }
 
   /** A call that the cookie of this side goes along with. */
-  #ask(method, path, { body, token } = {}) {
-    return call(method, path, { body, token, side: COOKIES ? this.side : null });
+  #ask(method, path, how = {}) {
+    return call(method, path, { ...how, side: COOKIES ? this.side : null });
   }
 
   /** Does `work` while no other tab uses the cookie of this side. */

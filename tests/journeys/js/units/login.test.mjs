@@ -7,6 +7,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
+import { Timers } from "./timers.mjs";
+
 const ANNA = { id: "a-1", name: "Anna", email: "anna@example.org", verified: true, roles: ["member"], units: "metric", max_hr: 181 };
 const BEN = { ...ANNA, id: "b-2", name: "Ben" };
 
@@ -252,4 +254,23 @@ test("what cannot be read is no login", async () => {
   localStorage.setItem("paceline.account.athlete", "{");
   assert.equal((await tab()).account, null);
   assert.equal(localStorage.text, "[]");
+});
+
+test("a refresh without an answer is asked once more while its token does no harm, and others get on", async (test) => {
+  const page = await tab();
+  await page.logIn({ email: ANNA.email, password: "x" });
+  const timers = new Timers(test);
+  const { fetch } = globalThis;
+  const [token] = server.cookies.values();
+  globalThis.fetch = async (path, options) => {
+    const answer = await fetch(path, options);
+    if (server.used.length !== 1) return answer;
+    server.cookies.set("athlete", token); // the browser has not heard of another
+    server.logins.set(token, ANNA); // and the server gives another one for some seconds
+    return new Promise((_, reject) => options.signal?.addEventListener("abort", () => reject(new Error("aborted"))));
+  };
+  const [first, other] = [page.token({ force: true }), (await tab()).token()];
+  await timers.jump(4_000);
+  for (const got of [first, other]) assert.match(await got, /^access-/);
+  assert.deepEqual(server.used.slice(0, 2), [token, token]);
 });
