@@ -30,6 +30,7 @@ CHAPTERS: Final = (
     "board",
     "sensor_lost",
     "cut",
+    "out_of_step",
     "frozen",
     "behind",
     "coach_and_athlete",

@@ -10,7 +10,19 @@ import assert from "node:assert/strict";
 import { createHash, randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 
-import { LAPTOP, NARROW_PHONE, PHONE, fits, registerByKeyboard, shot, speaks, tokenOf, withBrowser, withPage } from "./browser.mjs";
+import {
+  LAPTOP,
+  Line,
+  NARROW_PHONE,
+  PHONE,
+  fits,
+  registerByKeyboard,
+  shot,
+  speaks,
+  tokenOf,
+  withBrowser,
+  withPage,
+} from "./browser.mjs";
 import { BASE_URL, connect, eventually, http, journey, register, samplesFrom } from "./client.mjs";
 
 const OTHER_URL = process.env.OTHER_URL ?? BASE_URL;
@@ -232,7 +244,8 @@ async function classes(browser, tell) {
 
 /** A heat: made on a page, joined from another node, counted down to at the same instant, and ridden. */
 async function aHeat(browser, tell) {
-  await withPage(browser, { viewport: PHONE, quiet: false }, async (page) => {
+  const line = new Line();
+  await withPage(browser, { viewport: PHONE, quiet: false, before: (context) => line.lay(context) }, async (page) => {
     await page.goto(`${BASE_URL}/challenges`);
     await registerByKeyboard(page, "Gil");
     await page.getByRole("button", { name: "Gather people" }).click();
@@ -288,6 +301,10 @@ async function aHeat(browser, tell) {
     });
     await page.setViewportSize(PHONE);
     await shot(page, "heat-ridden-phone", { fullPage: true });
+    line.cut();
+    await page.locator("#heat-board li").filter({ hasText: /Hal\s*hidden\s*–/ }).waitFor();
+    line.mend();
+    await page.locator("#heat-board li").filter({ hasText: /Hal\s*(Z|stale|sensor lost)/ }).waitFor();
     phone.close();
     tell("ridden");
 

@@ -172,6 +172,40 @@ const CHAPTERS = {
     );
   },
 
+  /** Back again, but not yet in the class: what the pages have is from before. */
+  async out_of_step(browser) {
+    const line = new Line();
+    const before = (context) => line.lay(context);
+    await withPage(browser, { viewport: LAPTOP, quiet: false, before }, async (page, context) => {
+      await page.goto(`${BASE_URL}/coach`);
+      await registerByKeyboard(page, "Coach Step");
+      await page.getByLabel("Title").fill("Out of step");
+      await page.keyboard.press("Enter");
+      await page.getByRole("heading", { name: "Out of step" }).waitFor();
+      const code = await page.locator("#live-code").innerText();
+      const athlete = await context.newPage();
+      await athlete.goto(`${BASE_URL}/athlete?code=${code}`);
+      await registerByKeyboard(athlete, "Ines Step");
+      await athlete.getByRole("button", { name: "Start" }).click();
+      const screen = await context.newPage();
+      await screen.goto(`${BASE_URL}/board?code=${code}`);
+      const shown = [page.locator(".ath-bpm"), athlete.locator("#rank"), screen.locator(".tile-bpm")];
+      const figures = (number) => number.filter({ hasText: /^\d/ });
+      await Promise.all(shown.map((number) => figures(number).waitFor()));
+
+      line.cut();
+      await Promise.all(shown.map((number) => number.filter({ hasText: /^–$/ }).waitFor()));
+      line.hush(/^4[23]\/live/); // the connection comes back, and nothing of the class with it
+      line.mend();
+      for (const [at, each] of [page, athlete, screen].entries()) {
+        await each.locator("#sign").getByText("Live", { exact: true }).waitFor();
+        assert.equal(await figures(shown[at]).count(), 0, `${each.url()} shows what was before`);
+      }
+      line.hush(null);
+      await Promise.all(shown.map((number) => figures(number).waitFor()));
+    });
+  },
+
   async frozen(browser, hall) {
     const line = new Line();
     await withPage(

@@ -100,7 +100,7 @@ class Screen {
     );
     showStanding(byId("sign"), this.live);
     showView("wall", { focus: false });
-    this.live.watch(() => this.room && this.#show());
+    this.#show();
     this.live.start();
     this.ticker = setInterval(() => this.#tick(), 1_000);
     this.#turning();
@@ -134,7 +134,7 @@ class Screen {
     const all = this.room.board.lines();
     const lines = this.room.board.passing();
     const filtered = this.room.board.places !== null;
-    const { fresh } = this.live.standing;
+    const { fresh } = this.room;
     this.wall.show(lines, { fresh });
     setText(byId("athletes"), !fresh ? "–" : filtered ? `${lines.length}/${all.length}` : String(all.length));
     setText(byId("ranked"), rankedWords(this.room.board.metric));

@@ -278,7 +278,7 @@ class LiveClass {
     setText(byId("cue-said"), "");
     showStanding(byId("sign"), this.live);
     showView("live");
-    this.live.watch(() => this.room && this.#show());
+    this.#show();
     this.live.start();
     this.ticker = setInterval(() => this.#tick(), 1_000);
   }
@@ -317,7 +317,7 @@ class LiveClass {
     const lines = this.room.board.lines();
     byId("nobody").hidden = lines.length > 0 || !this.room.view;
     if (this.room.view && document.activeElement !== byId("ranking")) byId("ranking").value = this.room.board.metric;
-    this.cockpit.show(lines, { fresh: this.live.standing.fresh, serverNowMs: this.room.serverNowMs });
+    this.cockpit.show(lines, { fresh: this.room.fresh, serverNowMs: this.room.serverNowMs });
   }
 
   /** Whoever leads the class no longer has nothing to look for here. */

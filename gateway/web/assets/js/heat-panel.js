@@ -103,7 +103,7 @@ export class HeatPanel {
   }
 
   #board() {
-    const { fresh } = this.live.standing;
+    const { fresh } = this.room;
     const lines = this.room.board.lines();
     const own = lines.find(({ n }) => n === this.room.you?.n);
     const shown = lines.filter((line, at) => at < SHOWN || line === own);

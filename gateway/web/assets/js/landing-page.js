@@ -47,7 +47,6 @@ function preview(ofCode) {
   );
   showStanding(byId("preview-sign"), live);
   live.watch(({ phase }) => {
-    show();
     if (phase === "over") close();
   });
   live.start();
@@ -56,7 +55,7 @@ function preview(ofCode) {
     const lines = room?.board.lines() ?? [];
     if (!lines.length) return;
     byId("preview").hidden = false;
-    wall.show(lines.slice(0, SHOWN), { fresh: live.standing.fresh });
+    wall.show(lines.slice(0, SHOWN), { fresh: room.fresh });
     setText(byId("preview-count"), `${count(lines.length, "athlete")} in this class`);
   }
 

@@ -7,8 +7,13 @@
  * A gap in the versions asks for the whole board, once at a time. A board that has been silent for `QUIET_MS` is asked
  * too: when nobody's numbers change the server has nothing to say, but a network that died without a word looks just the
  * same, and a frozen number is the one thing a board must not show. No answer means the connection is not to be trusted.
+ *
+ * `fresh` says whether the board may be shown as what is so now. A connection that is back is not enough for that: the
+ * board is still the one from before, and a server that is not well may refuse the join for minutes. After a break, and
+ * when it is asked for and refused, it is believed for `BLANK_AFTER_MS`, and then not until it is in step again.
  */
 import { Board } from "./board.js";
+import { BLANK_AFTER_MS } from "./live.js";
 import { Place } from "./place.js";
 import { Problem } from "./problem.js";
 
@@ -32,6 +37,7 @@ const SAID = [
 ];
 
 /**
+ * `onBoard` is called whenever the board is another one, or `fresh` is.
  * @typedef {{onJoined?: (room: any, you: any) => void, onBoard: (board: Board) => void, onEnded?: (room: any) => void, onCue?: (cue: any) => void,
  *            onSummary?: (summary: any) => void, onClock?: (clock: any) => void, onLobby?: (lobby: any) => void,
  *            onCoaches?: (room: any) => void, onPeople?: () => void, onChat?: (message: any) => void,
@@ -56,6 +62,8 @@ export class Room {
     this.closed = false;
     this.asking = false;
     this.heardAt = 0;
+    this.fresh = false;
+    this.doubt = 0;
     this.clockLeadMs = -Infinity;
     this.again = 0;
     this.filter = EVERYBODY;
@@ -66,8 +74,10 @@ export class Room {
     for (const event of SAID) live.on(event, (payload) => this.#said(event, payload));
     live.on("room.position", (told) => this.#mine(told) && this.place.set(told.position));
     live.on("room.reset", (reset) => this.view?.id === reset.room.id && this.#reset(reset));
-    live.watch(({ phase }) => {
+    live.watch(({ phase, fresh }) => {
+      if (!fresh) this.#outOfStep();
       if (phase === "connected") this.#join();
+      else this.#doubted();
     });
     this.quietTimer = setInterval(() => this.#listen(), 500);
   }
@@ -77,6 +87,7 @@ export class Room {
     this.closed = true;
     clearInterval(this.quietTimer);
     clearTimeout(this.again);
+    clearTimeout(this.doubt);
   }
 
   /** From now on the board's `passing` lines are these alone. @param {{here?: boolean, age_group?: string | null, friends?: boolean}} filter */
@@ -182,14 +193,35 @@ export class Room {
   #take(snapshot) {
     this.#heard(snapshot);
     this.board.take(snapshot);
-    this.watcher.onBoard(this.board);
+    this.#inStep();
   }
 
   #change(changes) {
     this.#heard(changes);
     const verdict = this.board.apply(changes);
-    if (verdict === "applied") this.watcher.onBoard(this.board);
+    if (verdict === "applied") this.#inStep();
     if (verdict === "gap") this.#askForAll();
+  }
+
+  #inStep() {
+    clearTimeout(this.doubt);
+    this.doubt = 0;
+    this.fresh = this.live.standing.fresh;
+    this.watcher.onBoard(this.board);
+  }
+
+  /** From here on nobody knows whether the board is in step. */
+  #doubted() {
+    if (this.closed || !this.fresh || this.doubt) return;
+    this.doubt = setTimeout(() => this.#outOfStep(), BLANK_AFTER_MS);
+  }
+
+  #outOfStep() {
+    clearTimeout(this.doubt);
+    this.doubt = 0;
+    if (this.closed || !this.fresh) return;
+    this.fresh = false;
+    this.watcher.onBoard(this.board);
   }
 
   async #askFiltered() {
@@ -236,6 +268,7 @@ export class Room {
       if (!this.closed) this.#take(snapshot);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
+      this.#doubted();
       if (problem.code === "no_answer") this.live.distrust("the board went silent");
       else if (problem.code === "not_in_room") this.#join();
       else if (problem.code !== "no_network" && !problem.retry) this.watcher.onProblem(problem);

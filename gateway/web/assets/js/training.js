@@ -313,7 +313,7 @@ export class Training {
 
   #tick() {
     if (!this.stream || this.stopped) return;
-    const { fresh } = this.live.standing;
+    const fresh = this.room?.fresh ?? false;
     const lines = this.room?.board.lines() ?? [];
     const you = this.room?.you?.n;
     const own = lines.find((line) => line.n === you) ?? null;
