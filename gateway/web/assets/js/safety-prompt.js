@@ -57,21 +57,29 @@ class SafetyPrompt {
       this.trouble = make("p", { class: "trouble", role: "alert" });
       const well = make("button", { class: "button button-primary button-wide", type: "button" }, "I am all right");
       well.addEventListener("click", () => whileBusy(well, () => this.#answer()));
-      this.dialog = make(
+      const dialog = make(
         "dialog",
-        { class: "dialog", role: "alertdialog", "aria-labelledby": "safety-ask", "aria-describedby": "safety-why safety-next" },
+        {
+          class: "dialog",
+          closedby: "none",
+          role: "alertdialog",
+          "aria-labelledby": "safety-ask",
+          "aria-describedby": "safety-why safety-next",
+        },
         make("h2", { id: "safety-ask" }, "Are you all right?"),
         this.why,
         this.next,
         this.trouble,
         well,
       );
-      // Escape must not do away with it: only an answer does.
-      this.dialog.addEventListener("cancel", (event) => event.preventDefault());
-      document.body.append(this.dialog);
-      this.dialog.showModal();
+      // Only an answer does away with it. Browsers that do not know `closedby` close at the second Escape, or Back.
+      dialog.addEventListener("cancel", (event) => event.preventDefault());
+      dialog.addEventListener("close", () => this.dialog === dialog && this.#show());
+      document.body.append(dialog);
+      this.dialog = dialog;
       this.timer = setInterval(() => this.#tick(), 500);
     }
+    if (!this.dialog.open) this.dialog.showModal();
     setText(this.why, askedWords(this.known));
     this.#tick();
   }
