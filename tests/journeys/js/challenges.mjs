@@ -48,7 +48,10 @@ const joined = (token, code, team) =>
   http("POST", "/v1/challenges/join", { token, body: { code, time_zone: "Europe/Vienna", team } });
 
 async function aChallenge(browser, tell) {
-  await withPage(browser, { viewport: LAPTOP, quiet: false }, async (page) => {
+  const line = new Line();
+  const later = { code: "unavailable", message: "Not now.", retry: true, retry_after_ms: 500 };
+  line.refuse("challenge.watch", later); // a page that is refused asks again, and is told of Ben below
+  await withPage(browser, { viewport: LAPTOP, quiet: false, before: (context) => line.lay(context) }, async (page) => {
     await page.goto(`${BASE_URL}/challenges`);
     await registerByKeyboard(page, "Ana");
     await page.getByText("None yet. Join one").waitFor();

@@ -19,6 +19,7 @@ import { count, moment } from "./words.js";
 const LEADERS = 10;
 const AROUND = 11;
 const PAGE = 100;
+const AGAIN_MS = 3_000;
 
 class Page {
   constructor(login, live) {
@@ -30,6 +31,7 @@ class Page {
     this.pages = [];
     /** The whole table from its top on, as far as it was asked for; null when it was not. */
     this.whole = null;
+    this.again = 0;
     this.heat = new HeatPanel(login, live, (challenge) => {
       this.challenge = challenge;
       this.show();
@@ -73,10 +75,17 @@ class Page {
     if (newest(pages) >= newest(this.pages)) this.pages = pages;
   }
 
-  /** Asks to be told when the table moves; the answer is how it stands. */
+  /** Asks to be told when the table moves, until the server does; the answer is how it stands. */
   async look() {
+    clearTimeout(this.again);
     await this.guarded(async () => {
-      await this.take(await this.live.ask("challenge.watch", { challenge_id: this.id }));
+      try {
+        await this.take(await this.live.ask("challenge.watch", { challenge_id: this.id }));
+      } catch (problem) {
+        const look = () => this.live.connected && this.look();
+        if (problem.retry) this.again = setTimeout(look, problem.retryAfterMs ?? AGAIN_MS);
+        throw problem;
+      }
     });
   }
 

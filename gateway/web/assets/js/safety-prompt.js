@@ -7,24 +7,32 @@ import { make, setText, whileBusy } from "./dom.js";
 import { Problem } from "./problem.js";
 import { askedWords, isNews, leftS, nextWords } from "./safety-words.js";
 
+const AGAIN_MS = 3_000;
+
 /** @param {import("./live.js").Live} live @param {import("./login.js").Login} login */
 export function followSafety(live, login) {
   const prompt = new SafetyPrompt((incident) => live.ask("safety.cancel", { incident }));
   live.on("safety.prompt", (incident) => prompt.take(incident));
   let connected = false;
-  live.watch(async ({ phase }) => {
+  let again = 0;
+  live.watch(({ phase }) => {
     const before = connected;
     connected = phase === "connected";
     if (phase === "over") prompt.close();
-    if (!connected || before) return;
+    if (connected && !before) look();
+  });
+
+  async function look() {
+    clearTimeout(again);
     try {
       const { incident } = await login.call("GET", "/v1/safety");
       if (incident) prompt.take(incident);
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       console.info("whether a question is open is not known:", problem.message);
+      if (problem.retry) again = setTimeout(() => live.connected && look(), problem.retryAfterMs ?? AGAIN_MS);
     }
-  });
+  }
 }
 
 class SafetyPrompt {

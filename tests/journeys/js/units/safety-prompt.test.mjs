@@ -2,10 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { Problem } from "../../../../gateway/web/assets/js/problem.js";
 import { followSafety } from "../../../../gateway/web/assets/js/safety-prompt.js";
 import { openDocument } from "./document.mjs";
 import { Line } from "./line.mjs";
-import { settle } from "./timers.mjs";
+import { Timers, settle } from "./timers.mjs";
 
 const ASKED = { incident: "a", kind: "over_limit", state: "prompted", revision: 1, bpm: 197, next_ms: 20_000 };
 const CANCELLED = { ...ASKED, state: "cancelled", revision: 2 };
@@ -49,4 +50,19 @@ test("an answer ends it, and nothing opens it again", async (test) => {
   assert.deepEqual([dialog.open, dialog.parent, line.asked], [false, null, ["safety.cancel"]]);
   line.say("safety.prompt", ASKED);
   assert.ok(!dialog.open);
+});
+
+test("whether a question was missed is asked until the server says so", async (test) => {
+  const timers = new Timers(test);
+  let away = true;
+  const { line, dialogs } = followed(test, () => {
+    if (away) throw new Problem({ code: "unavailable", message: "not now", retry: true });
+    return { incident: ASKED };
+  });
+  line.connect();
+  await settle();
+  assert.equal(dialogs.length, 0);
+  away = false;
+  await timers.jump(3_000);
+  assert.ok(dialogs[0].open);
 });
