@@ -31,6 +31,7 @@ CHAPTERS: Final = (
     "sensor_lost",
     "cut",
     "out_of_step",
+    "second_screen",
     "frozen",
     "behind",
     "coach_and_athlete",

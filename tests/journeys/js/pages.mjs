@@ -209,6 +209,22 @@ const CHAPTERS = {
     });
   },
 
+  /** Whoever types a code again after a screen was refused gets another one, and nothing of the first. */
+  async second_screen(browser, hall) {
+    const line = new Line();
+    await withPage(browser, { viewport: TELEVISION, before: (context) => line.lay(context) }, async (page) => {
+      await page.goto(`${BASE_URL}/board?code=${hall.view.code}`);
+      await page.locator(".tile-bpm", { hasText: /\d/ }).first().waitFor();
+      line.refuse("board.get", { code: "forbidden", message: "Not for this screen.", retry: false });
+      line.say("board.changes", { class_id: hall.view.id, epoch: "another", v: 1, at_ms: Date.now() });
+      await page.getByText("Not for this screen.").waitFor();
+      assert.equal(await page.locator("#sign").innerText(), "");
+      await page.getByRole("button", { name: "Show the board" }).click();
+      await page.locator(".tile-bpm", { hasText: /\d/ }).first().waitFor();
+      assert.equal(await page.locator(".tile").count(), 3);
+    });
+  },
+
   async frozen(browser, hall) {
     const line = new Line();
     await withPage(

@@ -49,6 +49,7 @@ const waiting = new WaitingScreen((told) => {
 function ask(typed, trouble) {
   byId("code").value = typed;
   setText(byId("code-trouble"), trouble);
+  for (const id of ["facts", "here", "age-group"]) byId(id).hidden = true;
   showView("ask", { focus: false });
   byId("code").focus();
   waiting.start();
@@ -103,6 +104,8 @@ class Screen {
     this.#show();
     this.live.start();
     this.ticker = setInterval(() => this.#tick(), 1_000);
+    for (const id of ["here", "page-hold"]) byId(id).setAttribute("aria-pressed", "false");
+    byId("age-group").value = "";
     this.#turning();
     keepAwake();
   }
@@ -158,23 +161,24 @@ class Screen {
     this.wall.turnTo(this.wall.page + by);
   }
 
+  /** Handlers, not listeners: those of the next screen on this page take their place. */
   #turning() {
     this.turnedAt = performance.now();
     const byHand = (by) => {
       this.heldUntil = performance.now() + 3 * PAGE_FOR_MS; // whoever turned a page wants to read it
       this.#turn(by);
     };
-    byId("page-back").addEventListener("click", () => byHand(-1));
-    byId("page-on").addEventListener("click", () => byHand(1));
-    byId("page-hold").addEventListener("click", ({ currentTarget }) => {
+    byId("page-back").onclick = () => byHand(-1);
+    byId("page-on").onclick = () => byHand(1);
+    byId("page-hold").onclick = ({ currentTarget }) => {
       this.hold = !this.hold;
       currentTarget.setAttribute("aria-pressed", String(this.hold));
-    });
-    document.addEventListener("keydown", (event) => {
+    };
+    document.onkeydown = (event) => {
       if (event.target instanceof HTMLInputElement || !(this.wall.layout?.pages > 1)) return;
       if (event.key === "ArrowRight" || event.key === "PageDown") byHand(1);
       if (event.key === "ArrowLeft" || event.key === "PageUp") byHand(-1);
-    });
+    };
   }
 
   #pages(page, pages, layout) {
@@ -212,25 +216,28 @@ class Screen {
     this.summarised = true;
     byId("end-table").replaceChildren(standingsOf(summary));
     this.#stop(); // nothing more will come, and a screen that says "disconnected" now would only worry people
-    byId("sign").replaceChildren();
-    document.body.classList.remove("is-away");
   }
 
   #stop() {
     clearInterval(this.ticker);
+    this.cue.clear();
     this.room.close();
     this.live.stop();
+    this.wall.close();
+    byId("sign").replaceChildren();
+    document.body.classList.remove("is-away");
   }
 }
 
 /** A board must not go dark in the middle of a class; browsers that cannot help it are left alone. */
 function keepAwake() {
-  const hold = () => {
-    if (document.visibilityState !== "visible") return;
-    navigator.wakeLock?.request("screen").catch((refused) => console.info("the screen may sleep:", refused.message));
-  };
-  hold();
-  document.addEventListener("visibilitychange", hold);
+  stayAwake();
+  document.addEventListener("visibilitychange", stayAwake);
+}
+
+function stayAwake() {
+  if (document.visibilityState !== "visible") return;
+  navigator.wakeLock?.request("screen").catch((refused) => console.info("the screen may sleep:", refused.message));
 }
 
 ageGroupChoice(byId("age-group"));

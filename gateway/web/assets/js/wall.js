@@ -25,7 +25,8 @@ export class Wall {
     this.page = 0;
     this.you = null;
     this.layout = null;
-    new ResizeObserver(() => this.#place()).observe(element);
+    this.resizing = new ResizeObserver(() => this.#place());
+    this.resizing.observe(element);
   }
 
   /** @param {import("./board.js").Line[]} lines in their order @param {{fresh: boolean}} state */
@@ -50,6 +51,12 @@ export class Wall {
     }
     this.element.classList.toggle("is-blank", !fresh);
     this.#place();
+  }
+
+  /** Leaves the element as it was, for another wall. */
+  close() {
+    this.resizing.disconnect();
+    this.show([], { fresh: this.fresh });
   }
 
   turnTo(page) {
