@@ -39,6 +39,7 @@ CHAPTERS: Final = (
     "chat",
     "cases",
     "offline_workout",
+    "no_sensor",
     "two_tabs",
     "sizes_and_themes",
     "wrong_code",

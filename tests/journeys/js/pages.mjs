@@ -679,6 +679,28 @@ const CHAPTERS = {
     hall.close();
   },
 
+  /** A strap that was chosen and does not answer is let go of, and not looked for behind the page's back. */
+  async no_sensor(browser) {
+    const before = (context) =>
+      context.addInitScript(() => {
+        const gatt = {
+          connect: async () => {
+            throw new Error("out of reach");
+          },
+          disconnect: () => (window.letGo = true),
+        };
+        const device = Object.assign(new EventTarget(), { name: "A strap", gatt });
+        Object.defineProperty(navigator, "bluetooth", { value: { requestDevice: async () => device } });
+      });
+    await withPage(browser, { viewport: PHONE, before }, async (page) => {
+      await page.goto(`${BASE_URL}/athlete`);
+      await registerByKeyboard(page, "Sam Strap");
+      await page.getByRole("button", { name: "Start" }).click();
+      await page.getByText("No sensor: out of reach").waitFor();
+      assert.ok(await page.evaluate(() => window.letGo));
+    });
+  },
+
   async two_tabs(browser) {
     await withPage(browser, {}, async (page, context) => {
       await page.goto(`${BASE_URL}/coach`);

@@ -163,7 +163,7 @@ async function start() {
     const team = classCode ? teams.chosen : null;
     await next.begin({ account: login.account.id, classCode: classCode || null, title, team });
   } catch (refused) {
-    live.stop();
+    next.stop();
     setText(trouble, `No sensor: ${refused.message}`);
     return;
   }
