@@ -68,8 +68,9 @@ export class DeviceStream {
       lastT: 0,
       finishing: false,
     };
-    await keep.save(kept);
-    return new DeviceStream(live, keep, kept, [], onState);
+    const stream = new DeviceStream(live, keep, kept, [], onState);
+    await stream.#kept(keep.save(kept));
+    return stream;
   }
 
   /** The stream goes on where an earlier page load left it. */
@@ -102,7 +103,7 @@ export class DeviceStream {
   async finish() {
     this.kept.finishing = true;
     this.phase = this.phase === "taken" ? "taken" : "finishing";
-    await this.keep.save(this.kept);
+    await this.#kept(this.keep.save(this.kept));
     this.#tell();
     this.#pump();
   }
@@ -238,7 +239,7 @@ export class DeviceStream {
       const finished = await this.live.ask("stream.finish", { stream: this.kept.stream, samples: this.backlog.next });
       this.workout = finished.workout;
       this.phase = "finished";
-      await this.keep.forget(this.kept.stream);
+      await this.#kept(this.keep.forget(this.kept.stream));
       this.#tell();
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
@@ -286,7 +287,7 @@ export class DeviceStream {
 
   /** Keeping on this device may fail (a full disk); the stream itself goes on from memory. */
   #kept(saving) {
-    saving.catch((failed) => {
+    return saving.catch((failed) => {
       console.warn("a sample could not be kept on this device", failed);
       this.message = "This device cannot keep samples (is its storage full?). Keep this page open until you finish.";
       this.#tell();

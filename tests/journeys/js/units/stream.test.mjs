@@ -342,3 +342,18 @@ test("a server that lost what it had promised to keep is not papered over", asyn
   await settle();
   assert.equal(state.phase, "refused");
 });
+
+test("a device that cannot keep anything streams and finishes all the same, and it is said", async () => {
+  const server = new Server();
+  server.connect();
+  const full = async () => {
+    throw new Error("the disk is full");
+  };
+  const { stream, last } = await begun(server, Object.assign(new Keep(null), { save: full, forget: full }));
+  beat(stream, 2);
+  await settle();
+  await stream.finish();
+  await settle();
+  assert.deepEqual([bpms(server), server.finished, last().phase], [[100, 101], 2, "finished"]);
+  assert.match(last().message, /cannot keep samples/);
+});
