@@ -12,14 +12,13 @@ from services.kernel.clock import to_wall_ms, utc
 from services.kernel.ids import AccountId, ClassId, IncidentId, StreamId
 from services.privacy.vault import Field
 from services.safety.incident import Incident
-from services.safety.ports import Chosen, Place
+from services.safety.ports import Alert, Chosen, Place
 from services.safety.watching import IncidentKind
 
 LIMIT: Final = Field("safety_choices", "limit_sealed")
 FOUND: Final = Field("safety_incidents", "found_sealed")
-_INCIDENTS: Final = f"""
-    SELECT safety_incidents.*, {data_key_of("safety_incidents.account_id")} AS data_key FROM safety_incidents
-"""  # noqa: S608 - names of columns
+_INCIDENT: Final = f"safety_incidents.*, {data_key_of('safety_incidents.account_id')} AS data_key"
+_INCIDENTS: Final = f"SELECT {_INCIDENT} FROM safety_incidents"  # noqa: S608 - names of columns
 _CHOICE: Final = f"""
     SELECT account_id, is_on, limit_bpm, limit_sealed, {data_key_of("safety_choices.account_id")} AS data_key
     FROM safety_choices WHERE account_id = $1
@@ -183,6 +182,41 @@ class Safety:
             return None
         coaches = tuple(AccountId(coach) for coach in row["coaches"] if coach != account_id)
         return Place(row["n"], row["name"], coaches)
+
+    async def waiting_for(self, coach_id: AccountId, due_after: datetime, limit: int) -> list[Alert]:
+        """Open incidents that somebody was told of as a coach and that nobody has taken on, the last that was told first; without
+        those whose next step should have been taken before `due_after`. Whom it is about and who coaches them is as in `place`.
+        Few are open at once: it goes through all that are (`safety_incidents_open`) and looks for each in its class."""
+        rows = await self._tx.fetch(
+            f"""
+            SELECT {_INCIDENT}, member.n, accounts.name
+            FROM safety_incidents
+            JOIN class_members AS member
+                ON member.class_id = safety_incidents.class_id AND member.account_id = safety_incidents.account_id
+            JOIN accounts ON accounts.id = member.account_id
+            WHERE safety_incidents.ended_at IS NULL
+                AND safety_incidents.state IN ('coach_told', 'contact_told')
+                AND safety_incidents.coach_told_at IS NOT NULL
+                AND safety_incidents.due_at > $2
+                AND safety_incidents.account_id <> $1
+                AND member.removed_at IS NULL
+                AND (
+                    EXISTS (
+                        SELECT FROM classes
+                        WHERE classes.id = member.class_id AND classes.coach_id = $1 AND classes.on_demand_id IS NULL
+                    ) OR EXISTS (
+                        SELECT FROM class_members AS own
+                        WHERE own.class_id = member.class_id AND own.account_id = $1 AND own.co_coach_since IS NOT NULL
+                    )
+                )
+            ORDER BY safety_incidents.coach_told_at DESC, safety_incidents.id DESC
+            LIMIT $3
+            """,  # noqa: S608 - names of columns
+            coach_id,
+            due_after,
+            limit,
+        )
+        return [Alert(self._incident(row), ClassId(row["class_id"]), row["n"], row["name"]) for row in rows]
 
     async def heard_since(self, account_id: AccountId, stream_id: StreamId, at_ms: int) -> bool:
         """Whether a stream that fell silent is no sign any more: it was finished, or whatever stream of the account has brought a

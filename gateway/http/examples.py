@@ -209,7 +209,7 @@ from services.organisations.invitations import InvitationSeen, InvitationView, S
 from services.organisations.organisation import Held
 from services.organisations.organisations import MemberView, OrganisationDetails, OrganisationView, SeatsView
 from services.privacy.erasure import GRACE_MS, ErasureView
-from services.safety.incident import AlertView, IncidentView
+from services.safety.incident import AlertList, AlertView, IncidentView
 from services.schedule.jobs import JobView, LeaderView, ScheduleNow, TickView
 from services.social.blocks import BlockView
 from services.social.friends import AskedView, AskingView, Circle, FriendView
@@ -511,6 +511,19 @@ _incident = IncidentView(
     found_ms=_START,
     coach_told=False,
     next_ms=_START + 15_400,
+)
+_alert = AlertView(
+    incident=IncidentId(_id(41)),
+    class_id=_class,
+    account_id=_jonas,
+    n=2,
+    name="Jonas",
+    kind="over_limit",
+    state="coach_told",
+    revision=2,
+    bpm=197,
+    found_ms=_START,
+    next_ms=_START + 615_000,
 )
 _exported = TaskView(
     task=TaskId(_id(8)),
@@ -1024,6 +1037,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     _phone,
     ChooseSafety(on=True, limit_bpm=175),
     SafetyView(on=True, limit_bpm=175, limit_source="own", incident=None),
+    AlertList(alerts=(_alert,), more=False),
     NameContact(name="Ben", email="ben@example.org"),
     GiveContactPhone(phone="+49 151 12345678"),
     _contact_phone,
@@ -1312,19 +1326,7 @@ _ALL: Final[tuple[msgspec.Struct, ...]] = (
     ),
     wire.IncidentRef(incident=IncidentId(_id(41))),
     _incident,
-    AlertView(
-        incident=IncidentId(_id(41)),
-        class_id=_class,
-        account_id=_jonas,
-        n=2,
-        name="Jonas",
-        kind="over_limit",
-        state="coach_told",
-        revision=2,
-        bpm=197,
-        found_ms=_START,
-        next_ms=_START + 615_000,
-    ),
+    _alert,
     wire.ProblemEvent(event="stream.samples", problem=_gap.view()),
     _gap.view(),
     wire.TokenRenew(token="eyJhbGciOiJFZERTQSIsImtpZCI6IuKApiJ9.eyJzdWIiOiLigKYifQ.c2lnbmF0dXJl"),  # noqa: S106

@@ -107,6 +107,7 @@ from services.organisations.organisations import OrganisationActs, Organisations
 from services.privacy.erasure import ErasureView
 from services.safety.contact import Contact
 from services.safety.contact_phone import ContactPhone
+from services.safety.incident import AlertList
 from services.safety.ports import Chosen
 from services.safety.safety import SafetyNow
 from services.schedule.jobs import ScheduleNow
@@ -574,6 +575,7 @@ class SafetyCases(Protocol):
 
     async def now(self, caller: Caller) -> SafetyNow: ...
     async def choose(self, caller: Caller, chosen: Chosen) -> SafetyNow: ...
+    async def alerts(self, caller: Caller) -> AlertList: ...
 
 
 class ContactCases(Protocol):

@@ -248,6 +248,7 @@ ROUTES: Final[tuple[Route[Any, Any, Any], ...]] = (
     phones.TAKE_PHONE_BACK,
     safety.OWN_SAFETY,
     safety.CHOOSE_SAFETY,
+    safety.SAFETY_ALERTS,
     contact.OWN_CONTACT,
     contact.NAME_CONTACT,
     contact.TAKE_CONTACT_BACK,

@@ -1,4 +1,4 @@
-"""Being watched over: turned on, with which limit, and the question that is open."""
+"""Being watched over: turned on, with which limit, the question that is open; for coaches, the alerts that wait."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from gateway.http.ports import GatewayDeps
 from gateway.http.router import Call, Nothing, Route
 from services.access import permission as may
 from services.kernel.problems import Forbidden
-from services.safety.incident import OPEN_MS, PROMPT_MS, IncidentView, view_of
+from services.safety.incident import MOST_ALERTS, OPEN_MS, PROMPT_MS, AlertList, IncidentView, view_of
 from services.safety.limit import ABOVE_GUESSED_BPM, ABOVE_MEASURED_BPM, LimitBpm, LimitSource
 from services.safety.ports import Chosen
 from services.safety.safety import SafetyNow
@@ -35,6 +35,10 @@ async def own_safety(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -
 
 async def choose_safety(deps: GatewayDeps, call: Call[ChooseSafety, Nothing, Nothing]) -> SafetyView:
     return safety_view(await deps.safety.choose(call.caller, Chosen(call.body.on, call.body.limit_bpm)))
+
+
+async def safety_alerts(deps: GatewayDeps, call: Call[Nothing, Nothing, Nothing]) -> AlertList:
+    return await deps.safety.alerts(call.caller)
 
 
 def safety_view(now: SafetyNow) -> SafetyView:
@@ -81,5 +85,24 @@ CHOOSE_SAFETY = Route(
     query=Nothing,
     path=Nothing,
     reply=SafetyView,
+    problems=(Forbidden,),
+)
+SAFETY_ALERTS = Route(
+    "GET",
+    "/v1/safety/alerts",
+    name="safety_alerts",
+    permission=may.USE_SAFETY,
+    tag="safety",
+    does="The alerts that wait for you, as somebody who coaches.",
+    more=(
+        "Ask it after every connect, and twice a minute meanwhile: a `safety.alert` that went out while nobody of your"
+        " account could hear it does not come again. Merge by `incident` and `revision`. What somebody has taken on, and"
+        f" what is over, is not in it; of more than {MOST_ALERTS} there are the newest. Empty for whoever coaches nobody."
+    ),
+    handler=safety_alerts,
+    body=Nothing,
+    query=Nothing,
+    path=Nothing,
+    reply=AlertList,
     problems=(Forbidden,),
 )

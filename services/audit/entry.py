@@ -117,7 +117,7 @@ ACTS: Final[Mapping[str, ActRow]] = {
     "curve.viewed": _view("how somebody else's score grew in a class was shown"),
     "replay.viewed": _view("the boards of a class that is over were shown again"),
     "incident.told": _privileged("those who coach somebody were told of an alarm about their heart"),
-    "incident.viewed": _view("who coaches somebody took on an alarm about their heart"),
+    "incident.viewed": _view("who coaches somebody was shown an alarm about their heart that waits, or took it on"),
 }
 """The table. Adding an act: a row here, and `stores.audit.add` where it is done."""
 

@@ -67,6 +67,7 @@ ROUTES: Final[Mapping[str, str]] = {
     "own_reviews": "evidence.viewed",
     "own_safety": OWN,
     "choose_safety": OWN,
+    "safety_alerts": "incident.viewed",
     "webhook_samples": OWN,
 }
 """By the name of the route; without those that let somebody in and tell them of their own account. An act: one entry per request

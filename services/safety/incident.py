@@ -38,6 +38,8 @@ PAUSE_MS: Final = 5 * 60_000
 """How long somebody is left alone about the same kind of finding. By feeling."""
 FRESH_MS: Final = 60_000
 """What was found longer ago is history, and asks nobody: samples that came late, a database that was away."""
+MOST_ALERTS: Final = 200
+"""Alerts in one answer: the hearts of a class whose straps are all lost at once. By feeling."""
 
 
 class Incident(msgspec.Struct, frozen=True):
@@ -102,6 +104,14 @@ class AlertView(msgspec.Struct, frozen=True, omit_defaults=True):
     acknowledged_by: AccountId | None = None
     next_ms: int | None = None
     ended_by: EndedBy | None = None
+
+
+class AlertList(msgspec.Struct, frozen=True):
+    """The alerts that wait for you, newest last: athletes whom you coach, who have not answered and whom nobody has taken
+    on. `more`: there are older ones, too, which come when these are taken on."""
+
+    alerts: tuple[AlertView, ...]
+    more: bool
 
 
 class Reach(msgspec.Struct, frozen=True):

@@ -45,6 +45,15 @@ class Place(msgspec.Struct, frozen=True):
     coaches: tuple[AccountId, ...]
 
 
+class Alert(msgspec.Struct, frozen=True):
+    """An incident that waits for those who coach its athlete: `n` and `name` are the athlete's, as in `Place`."""
+
+    incident: Incident
+    class_id: ClassId
+    n: int
+    name: str
+
+
 class SafetyStore(Protocol):
     """See persistence/safety.py. Whoever changes an incident holds its row."""
 
@@ -57,6 +66,7 @@ class SafetyStore(Protocol):
     async def add(self, incident: Incident) -> None: ...
     async def save(self, incident: Incident) -> None: ...
     async def place(self, class_id: ClassId, account_id: AccountId) -> Place | None: ...
+    async def waiting_for(self, coach_id: AccountId, due_after: datetime, limit: int) -> list[Alert]: ...
     async def heard_since(self, account_id: AccountId, stream_id: StreamId, at_ms: int) -> bool: ...
 
 

@@ -21,7 +21,7 @@ from services.kernel.facts import SafetyIncidentMoved, SafetyStepDue
 from services.kernel.ids import AccountId, ClassId, Ids, IncidentId, StreamId
 from services.kernel.problems import NotFound
 from services.safety import incident as incidents
-from services.safety.incident import AlertView, Incident, IncidentView, Reach
+from services.safety.incident import MOST_ALERTS, OPEN_MS, AlertList, AlertView, Incident, IncidentView, Reach
 from services.safety.limit import Limit, limit_of
 from services.safety.ports import Chosen, SafetyStores, SafetyTransactions
 from services.safety.watching import LOST_MS, Finding
@@ -107,6 +107,27 @@ class Safety:
             moved = incidents.cancelled(incident, self._clock.wall_ms())
             await save(stores, incident, moved)
         return incidents.view_of(moved)
+
+    async def alerts(self, caller: Caller) -> AlertList:
+        """What waits for the caller as somebody who coaches: an alert goes out once, to whoever is connected, and this is where
+        whoever was not finds it. What somebody has taken on, or what is over, waits for nobody; neither does what would have
+        been over for `OPEN_MS`, had the workers been there. Raises `Forbidden` for a display."""
+        account_id = own(caller)
+        due_after = utc(self._clock.wall_ms() - OPEN_MS)
+        async with self._transactions() as stores:
+            found = await stores.safety.waiting_for(account_id, due_after, MOST_ALERTS + 1)
+            shown = found[:MOST_ALERTS]
+            actor = actor_of(caller)
+            await stores.audit.add(
+                *(
+                    Entry(
+                        actor, "incident.viewed", alert.incident.account_id, Thing("incident", str(alert.incident.id))
+                    )
+                    for alert in shown
+                )
+            )
+        views = [incidents.alert_of(alert.incident, alert.class_id, alert.n, alert.name) for alert in reversed(shown)]
+        return AlertList(tuple(views), more=len(found) > len(shown))
 
     async def acknowledge(self, caller: Caller, incident_id: IncidentId) -> AlertView:
         """The caller, who was told as a coach of the class, takes an incident on. Raises `Forbidden` for a display, `NotFound`,

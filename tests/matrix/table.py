@@ -478,6 +478,7 @@ ROUTES: Final = (
     RouteRow("DELETE /v1/phone", ANY_ACCOUNT, r.given_number),
     RouteRow("GET /v1/safety", ANY_ACCOUNT, r.plain),
     RouteRow("PUT /v1/safety", ANY_ACCOUNT, r.body({"on": True, "limit_bpm": 170})),
+    RouteRow("GET /v1/safety/alerts", ANY_ACCOUNT, r.plain),
     RouteRow("GET /v1/emergency-contact", ANY_ACCOUNT, r.plain),
     RouteRow("PUT /v1/emergency-contact", ANY_ACCOUNT, r.new_contact),
     RouteRow("DELETE /v1/emergency-contact", ANY_ACCOUNT, r.named_contact),

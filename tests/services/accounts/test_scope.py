@@ -60,7 +60,7 @@ def test_a_person_needs_no_scope() -> None:
 @pytest.mark.parametrize(
     "name",
     ["log_out", "end_login", "change_password", "choose_own_display", "choose_class_display", "start_task", "task_file",
-     "choose_safety", "name_contact", "give_phone", "class_people", "rule", "decide_report", "block"],
+     "choose_safety", "safety_alerts", "name_contact", "give_phone", "class_people", "rule", "decide_report", "block"],
 )  # fmt: skip
 def test_no_scope_opens_what_takes_a_person(name: str) -> None:
     """ASVS 10.2.3: logins, password, how one is shown, export, contacts and judging others are nobody else's."""
