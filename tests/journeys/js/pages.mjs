@@ -103,6 +103,15 @@ const CHAPTERS = {
       const alert = page.locator("#safety-alerts li", { hasText: "Ida Care: heart rate above their limit" });
       await alert.getByText("Go and look.").waitFor();
       await shot(page, "safety-alert-laptop-light");
+
+      // It goes out once, and is there all the same for whoever comes back: into the class, or to none.
+      await page.reload();
+      await page.getByRole("heading", { name: "Watched over" }).waitFor();
+      await alert.getByText("Go and look.").waitFor();
+      await page.goto(`${BASE_URL}/coach`);
+      await page.getByRole("heading", { name: "Start a class" }).waitFor();
+      await alert.getByText("Go and look.").waitFor();
+      await speaks(page, "coach home with an alert");
       await alert.getByRole("button", { name: "I am going" }).click();
       await alert.getByText("Somebody is on the way.").waitFor();
       await question.getByText("Your coach is looking after you.").waitFor();

@@ -2,7 +2,7 @@
  * The coach's page: log in, start a class, watch over it, end it, read how it went.
  *
  * Starting and ending go over HTTP, so they work while the socket is on its way back. The address remembers the class
- * (`#class=…`), so a reload returns to it.
+ * (`#class=…`), so a reload returns to it. In every view there is a socket: who has just ended a class may be needed yet.
  */
 import { accountForm } from "./account-form.js";
 import { Chat } from "./chat.js";
@@ -30,7 +30,7 @@ import { clock, count, moment, namesIn, span } from "./words.js";
 const SUMMARY_AFTER_MS = 1_200; // about how long the server takes to make one
 
 const login = new Login("coach");
-/** @type {LiveClass | Helping | null} */
+/** What the page has a socket for. @type {LiveClass | Helping | Between | null} */
 let current = null;
 let shownFor = null;
 
@@ -107,7 +107,7 @@ function notCoach() {
 
 async function home({ say = "" } = {}) {
   current?.close();
-  current = null;
+  current = new Between();
   setText(byId("home-said"), say);
   setText(byId("help-said"), "");
   history.replaceState(null, "", "/coach");
@@ -187,7 +187,7 @@ function help(code) {
     onLeads: (view) => show(view),
     onProblem: (problem) => {
       current?.close();
-      current = null;
+      current = new Between();
       setText(said, "");
       setText(byId("help-trouble"), problem.message);
     },
@@ -195,6 +195,7 @@ function help(code) {
 }
 
 async function summary(view, { afterMs = 0 } = {}) {
+  current = new Between();
   byId("sign").hidden = true;
   document.title = `${view.title} · Paceline`;
   setText(byId("end-title"), view.title);
@@ -211,6 +212,20 @@ async function summary(view, { afterMs = 0 } = {}) {
   byId("end-table").replaceChildren(made);
 }
 
+/** No class is open: only alerts are heard. */
+class Between {
+  constructor() {
+    this.live = new Live(login);
+    this.alerts = followAlerts(this.live, login);
+    this.live.start();
+  }
+
+  close() {
+    this.alerts.close();
+    this.live.stop();
+  }
+}
+
 /** A class while it is live. */
 class LiveClass {
   constructor(view) {
@@ -223,7 +238,7 @@ class LiveClass {
     this.clocks = new ClockAgreement();
     this.live = new Live(login);
     followInbox(this.live);
-    followAlerts(this.live);
+    this.alerts = followAlerts(this.live, login);
     this.clock = new ClockControls(byId("clock"), (command, key) =>
       this.live.ask("class.control", { class_id: view.id, do: command, key }),
     );
@@ -287,6 +302,7 @@ class LiveClass {
     clearInterval(this.ticker);
     this.room.close();
     this.chat.close();
+    this.alerts.close();
     this.live.stop();
     this.people.close();
     this.cockpit.clear();

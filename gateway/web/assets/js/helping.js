@@ -4,6 +4,7 @@
  */
 import { Live } from "./live.js";
 import { Room } from "./room.js";
+import { followAlerts } from "./safety-alerts.js";
 
 export class Helping {
   /**
@@ -15,6 +16,7 @@ export class Helping {
     this.account = login.account.id;
     this.watcher = watcher;
     this.live = new Live(login);
+    this.alerts = followAlerts(this.live, login);
     this.room = new Room(
       this.live,
       { code, role: "spectator" },
@@ -31,6 +33,7 @@ export class Helping {
 
   close() {
     this.room.close();
+    this.alerts.close();
     this.live.stop();
   }
 

@@ -61,10 +61,14 @@ export function alertWords({ name, kind, bpm }) {
   return `${name}: ${(ALERTED[kind] ?? (() => "something about their heart rate is unusual"))(bpm)}.`;
 }
 
-/** How it stands for the coach. @param {{state: State, ended_by?: string}} alert */
+/**
+ * How it stands for the coach. "gone" waits no more, and why is not known.
+ * @param {{state: State | "gone", ended_by?: string}} alert
+ */
 export function alertState({ state, ended_by: endedBy }) {
   if (state === "acknowledged") return "Somebody is on the way.";
   if (state === "closed") return endedBy === "athlete" ? "They say that they are all right." : "This is over.";
+  if (state === "gone") return "Somebody has taken it on, or it is over.";
   return "They have not answered. Go and look.";
 }
 

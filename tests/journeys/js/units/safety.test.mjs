@@ -47,6 +47,7 @@ test("the coach reads who and what, and how it stands", () => {
   assert.match(alertState({ state: "coach_told" }), /Go and look/);
   assert.match(alertState({ state: "closed", ended_by: "athlete" }), /all right/);
   assert.match(alertState({ state: "closed", ended_by: "time" }), /over/);
+  assert.match(alertState({ state: "gone" }), /taken it on, or it is over/);
 });
 
 test("the settings say which limit holds and why", () => {
