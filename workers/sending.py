@@ -305,6 +305,9 @@ class Sender:
                     self._hands.answered(claimed.receiver, claimed.id, self._clock.monotonic())
                 span.note(**{"paceline.state": step.state})
                 await self._write_down(letter, step)
+        except Exception:
+            # Nobody has written down how it ended: the lease will run out, and others go on meanwhile.
+            log.exception("sending.left_to_its_lease", lane=self.lane, delivery=str(claimed.id))
         finally:
             self.statistics.running -= 1
             if self._hands is not None:

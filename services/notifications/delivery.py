@@ -30,6 +30,7 @@ from services.notifications.outgoing import (
     Receipt,
     Refused,
     TryLater,
+    kept_name,
 )
 
 State = Literal[
@@ -129,7 +130,7 @@ def after_attempt(channel: Channel, attempt: int, end: Receipt | NotTaken) -> St
     policy = POLICIES[channel]
     match end:
         case Receipt(provider=provider, provider_id=provider_id):
-            return Step("sent", provider=provider, provider_id=provider_id)
+            return Step("sent", provider=provider, provider_id=kept_name(provider_id))
         case TryLater(blameless=True):
             # Not asked, so not to be spared: as soon as it is known to be there again.
             pause_s = policy.pause_s(1) if end.retry_after_s is None else end.retry_after_s
@@ -167,4 +168,6 @@ def _pause(policy: Policy, attempt: int, end: TryLater) -> float:
 
 
 def _words(end: NotTaken) -> str:
-    return (str(end) or type(end).__name__)[:REASON_LENGTH]
+    """Why, as it may be kept: whatever an adapter has let through, the database takes it."""
+    said = "".join(c if c.isprintable() else " " for c in str(end)).strip()
+    return (said or type(end).__name__)[:REASON_LENGTH]

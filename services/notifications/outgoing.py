@@ -72,13 +72,24 @@ class Sms:
 
 Outgoing = Mail | PushMessage | Sms
 
+MOST_NAME: Final = 500
+"""Characters of a name that is kept. By feeling: the longest are URLs of push services, with some hundred."""
+
 
 @dataclass(frozen=True)
 class Receipt:
-    """The provider has it. `provider_id`: its own name for the message, as its callbacks and its support use it."""
+    """The provider has it. `provider_id`: its own name for the message, as its callbacks and its support use it; a
+    stranger's word, see `kept_name`."""
 
     provider: str
     provider_id: str
+
+
+def kept_name(said: str) -> str:
+    """What a provider calls a message, as it may be kept: printable ASCII, no longer than `MOST_NAME`. Anything else is
+    no name, and empty: the database takes neither the zero byte nor what is no UTF-8, and one that was cut is no name
+    either."""
+    return said if said.isascii() and said.isprintable() and len(said) <= MOST_NAME else ""
 
 
 class NotTaken(Exception):  # noqa: N818 - it says what became of the message

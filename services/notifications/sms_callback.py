@@ -17,6 +17,8 @@ from typing import Final, Literal
 from urllib.parse import urlencode
 from uuid import UUID
 
+from services.notifications.outgoing import kept_name
+
 MESSAGE_PARAMETER: Final = "message"
 """Of the callback's URL: our message id."""
 SIGNATURE_HEADER: Final = "X-Twilio-Signature"
@@ -71,8 +73,8 @@ def outcome_of(form: Mapping[str, str], message: str) -> SmsOutcome | None:
         message_id = UUID(message)
     except ValueError:
         message_id = None
-    code = form.get("ErrorCode", "")
-    return SmsOutcome(message_id, form.get("MessageSid", ""), end, code, code in _NOBODY_THERE)
+    code = kept_name(form.get("ErrorCode", ""))
+    return SmsOutcome(message_id, kept_name(form.get("MessageSid", "")), end, code, code in _NOBODY_THERE)
 
 
 def _spellings(url: str) -> tuple[str, ...]:

@@ -2,18 +2,23 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 import pytest
 
 from persistence.database import Database
 from persistence.lanes import CHANNEL
+from persistence.stores import Stores
 from services.flags.switches import Switches
 from services.kernel import trace
 from services.kernel.caller import Caller
-from services.kernel.clock import utc
+from services.kernel.clock import SystemClock, utc
 from services.kernel.ids import WorkoutId
 from services.notifications.addresses import NewDevice
 from services.notifications.content import LoginEndedContent, WorkoutContent
@@ -31,9 +36,15 @@ from services.notifications.outgoing import (
 )
 from services.notifications.preferences import Preferences, QuietHours
 from services.notifications.topics import LOGIN_ENDED
+from tests.support.hostile import open_hostile, says
 from tests.support.notified import Notified, announced
-from tests.support.postbox import Postbox, a_sender, send_due
+from tests.support.postbox import Postbox, a_post, a_sender, send_due
+from tests.support.providers.build import push, vapid_key, web_push_provider
+from tests.support.providers.push_service import Browser
 from tests.support.task_buses import eventually
+from workers.outbound.client import open_outbound
+from workers.outbound.egress import Egress
+from workers.outbound.web_push import LIMITS
 from workers.sending import Sender
 from workers.wakeups import Wakeups
 
@@ -550,6 +561,46 @@ async def test_stopping_waits_for_what_is_being_sent_and_begins_nothing(world: N
         released.set()
     states = sorted([(await end_of(world, who))[0] for who in people])
     assert states == ["sent", "waiting", "waiting"]
+
+
+async def test_a_push_service_that_names_a_message_in_bytes_that_are_no_text_ends_no_loop(world: Notified) -> None:
+    said = b"HTTP/1.1 201 Created\r\nLocation: /m/\xff\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    clock, egress = SystemClock(), Egress((ip_network("127.0.0.0/8"),))
+    async with open_hostile(says(said)) as server, open_outbound(clock, egress) as calls:
+        provider = web_push_provider(vapid_key(), calls, clock, LIMITS)
+        device = replace(Browser("https://push.example.org/").device, address=server.url("/push"))
+
+        async def answer(_: Outgoing) -> Receipt:
+            return await provider.send(push(device))
+
+        ada = await world.account()
+        await world.device(ada, kind="webpush")
+        await world.tell(workout(world), ada)
+        async with Running(a_sender(world, Postbox(answer), "webpush")) as sender:
+            await eventually(partial(has_sent, sender, 1))
+    (only,) = await world.deliveries(ada)
+    assert (only.state, only.provider, only.provider_id) == ("sent", "webpush", "")
+
+
+async def test_an_end_that_cannot_be_written_down_is_left_to_its_lease_and_the_lane_goes_on(
+    world: Notified, postbox: Postbox
+) -> None:
+    people = [await world.account(f"no. {number}") for number in range(2)]
+    await world.tell(announced(), *people)
+    stumbled: list[str] = []
+
+    @asynccontextmanager
+    async def transactions() -> AsyncIterator[Stores]:
+        if postbox.sent and not stumbled:
+            stumbled.append("once")
+            raise ValueError("invalid byte sequence")
+        async with world.transactions() as stores:
+            yield stores
+
+    sender = Sender("email", 1, transactions, postbox, a_post(world), world.clock)
+    async with Running(sender):
+        await eventually(partial(has_sent, sender, 1))
+    assert sorted([(await end_of(world, who))[0] for who in people]) == ["sending", "sent"]
 
 
 async def test_statistics_count_what_became_of_each_attempt(world: Notified, postbox: Postbox) -> None:

@@ -65,7 +65,7 @@ class WebPushProvider:
         )
         answer = answered(outcome, NAME)
         if answer.status in {200, 201, 202, 204}:
-            return Receipt(NAME, answer.headers.get("Location", "")[:500])
+            return Receipt(NAME, answer.headers.get("Location", ""))
         said = shown(answer.body.decode("utf-8", "replace"), *_parts(device.address))
         why = f"the push service said {answer.status} {said}".rstrip()
         wait_s = retry_after_s(answer.headers.get("Retry-After"), self._clock.wall_ms())

@@ -18,7 +18,16 @@ from services.notifications.delivery import (
     in_doubt,
     may_follow,
 )
-from services.notifications.outgoing import Channel, DeadAddress, InDoubt, NotTaken, Receipt, Refused, TryLater
+from services.notifications.outgoing import (
+    MOST_NAME,
+    Channel,
+    DeadAddress,
+    InDoubt,
+    NotTaken,
+    Receipt,
+    Refused,
+    TryLater,
+)
 
 MAILED: Final[Channel] = "email"
 channels = st.sampled_from(sorted(POLICIES))
@@ -69,6 +78,20 @@ def test_attempts_that_count_come_to_an_end(channel: Channel, answers: Sequence[
 def test_a_provider_that_was_never_asked_costs_no_attempt() -> None:
     step = after_attempt(MAILED, 99, TryLater("away", blameless=True, retry_after_s=7.0))
     assert (step.state, step.counted, step.pause_s) == ("waiting", False, 7.0)
+
+
+@pytest.mark.parametrize("said", ["/m/\udcff", "SM\0", "SM\n", "größe", "x" * (MOST_NAME + 1)])
+def test_a_name_that_cannot_be_kept_is_none_and_the_message_is_sent_all_the_same(said: str) -> None:
+    step = after_attempt("push", 1, Receipt("webpush", said))
+    assert (step.state, step.provider, step.provider_id) == ("sent", "webpush", "")
+
+
+@given(channels, ends)
+def test_no_word_of_a_provider_keeps_a_step_from_being_written_down(channel: Channel, end: Receipt | NotTaken) -> None:
+    step = after_attempt(channel, 1, end)
+    for word in (step.reason, step.provider_id):
+        assert "\0" not in word
+        word.encode()
 
 
 def test_a_provider_that_says_when_is_not_asked_before_and_not_waited_for_for_ever() -> None:

@@ -87,6 +87,13 @@ def test_a_message_on_its_way_has_no_end_yet(status: str) -> None:
     assert outcome_of({"MessageSid": "SM1", "MessageStatus": status}, str(MESSAGE)) is None
 
 
+def test_words_that_the_database_would_not_take_are_left_out() -> None:
+    form = {"MessageSid": "SM\0", "MessageStatus": "failed", "ErrorCode": "30\x00008"}
+    outcome = outcome_of(form, str(MESSAGE))
+    assert outcome is not None
+    assert (outcome.message_id, outcome.provider_id, outcome.error_code) == (MESSAGE, "", "")
+
+
 def test_a_message_id_that_is_none_leaves_the_providers_own() -> None:
     outcome = outcome_of({"MessageSid": "SM1", "MessageStatus": "delivered"}, "nonsense")
     assert outcome is not None
