@@ -39,7 +39,7 @@ from services.classes.live_class import CODE_ALPHABET, normal_code
 from services.flags.switches import ALL_ON, Switches
 from services.kernel.caller import Caller
 from services.kernel.clock import Clock, utc
-from services.kernel.facts import AnyFact, ChallengeDue, ChallengeMoved
+from services.kernel.facts import AnyFact, ChallengeDue, ChallengeMoved, Fact
 from services.kernel.ids import AccountId, ChallengeId, FactId, Ids
 from services.kernel.problems import (
     BadShape,
@@ -176,6 +176,7 @@ class LaterStore(Protocol):
     """And of the schedule (services/schedule/later.py)."""
 
     async def once(self, fact: AnyFact, aggregate_id: UUID, *, at_ms: int, key: str) -> bool: ...
+    async def cancel(self, kind: type[Fact], key: str) -> bool: ...
 
 
 class OutboxStore(Protocol):

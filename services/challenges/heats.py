@@ -240,6 +240,7 @@ class Heats:
         await append(stores.challenges, challenge, Started(begun.at_ms, ends_ms))
         await stores.heats.start(challenge.id, utc(begun.at_ms), utc(ends_ms))
         due = ChallengeDue(challenge.id)
+        await stores.schedule.cancel(ChallengeDue, f"{challenge.id}:gather")
         await stores.schedule.once(due, challenge.id, at_ms=ends_ms, key=f"{challenge.id}:end")
         await stores.outbox.add(ClassClockMoved(heat.class_id), heat.class_id)
         await stores.outbox.add(ChallengeMoved(challenge.id), challenge.id)

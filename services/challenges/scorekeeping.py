@@ -143,6 +143,9 @@ async def conclude(stores: ScoreStores, challenge_id: ChallengeId, now_ms: int) 
 
     A heat that nobody has started is closed; of one that was ridden the end is noted first. What follows is counted from there and
     not from the end itself: if everything was down meanwhile, phones get the same time to bring what they have.
+
+    Nobody says which of its times has come. It may be one that is none any more, or have come by a clock that is ahead
+    of this one: then the time that is next is told again.
     """
     challenge = await stores.challenges.lock(challenge_id)
     heat = None if challenge is None else await stores.heats.of(challenge_id)
@@ -152,17 +155,27 @@ async def conclude(stores: ScoreStores, challenge_id: ChallengeId, now_ms: int) 
         await _end_room(stores, heat, now_ms)
         return await close(stores, challenge_id, now_ms)
     if heat.closes_ms is None:
+        if now_ms < heat.ends_ms:
+            await _have_told(stores, challenge_id, heat.ends_ms, "end")
+            return True
         await _end_room(stores, heat, heat.ends_ms)
         closes_ms = now_ms + SETTLE_MS
         await stores.heats.end(challenge_id, utc(closes_ms))
-        due = ChallengeDue(challenge_id)
-        await stores.schedule.once(due, challenge_id, at_ms=now_ms + SWEEP_MS, key=f"{challenge_id}:sweep")
-        await stores.schedule.once(due, challenge_id, at_ms=closes_ms, key=f"{challenge_id}:close")
+        await _have_told(stores, challenge_id, now_ms + SWEEP_MS, "sweep")
+        await _have_told(stores, challenge_id, closes_ms, "close")
         await stores.outbox.add(ChallengeMoved(challenge_id), challenge_id)
         return True
     for account_id, workout_id in await stores.heats.unfinished(heat.class_id):
         await _score_in(stores, challenge_id, account_id, workout_id)
-    return now_ms < heat.closes_ms or await close(stores, challenge_id, now_ms)
+    if now_ms < heat.closes_ms:
+        await _have_told(stores, challenge_id, heat.closes_ms, "close")
+        return True
+    return await close(stores, challenge_id, now_ms)
+
+
+async def _have_told(stores: ScoreStores, challenge_id: ChallengeId, at_ms: int, which: str) -> None:
+    """Have it told when one of a heat's times comes, unless that waits already."""
+    await stores.schedule.once(ChallengeDue(challenge_id), challenge_id, at_ms=at_ms, key=f"{challenge_id}:{which}")
 
 
 async def _end_room(stores: ScoreStores, heat: Heat, at_ms: int) -> None:

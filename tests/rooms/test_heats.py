@@ -94,12 +94,20 @@ class Racing:
         await node.open(phone, view.heat.class_code, stream)
         return phone, stream
 
-    async def due(self, view: ChallengeView) -> None:
-        """One of the heat's times has come: what the schedule has told by now."""
+    async def due(self, view: ChallengeView, *, ahead_s: int = 0) -> None:
+        """One of the heat's times has come: what the schedule has told by now, by a clock that is so far ahead."""
         async with self.transactions() as stores:
-            await stores.schedule.tell(stores.outbox, utc(self.world.clock.wall_ms()), 10)
+            await stores.schedule.tell(stores.outbox, utc(self.world.clock.wall_ms() + ahead_s * 1_000), 10)
         async with self.transactions() as stores:
             await self.facts.keep_score(stores, ChallengeDue(view.id))
+
+    async def room_ended_ms(self, view: ChallengeView) -> int | None:
+        """When the heat's room was over; None while it is open."""
+        assert view.heat is not None
+        async with self.transactions() as stores:
+            live = await stores.classes.by_id(view.heat.class_id)
+        assert live is not None
+        return live.ended_ms
 
     async def summarised(self, caller: Caller, workout_id: uuid.UUID) -> None:
         """What workers do when a workout has been finished, or got late samples."""
@@ -330,6 +338,44 @@ async def test_a_heat_that_nobody_starts_is_closed_and_with_it_its_room(racing: 
         live = await stores.classes.by_id(view.heat.class_id)
     assert live is not None
     assert live.over
+
+
+async def test_a_heat_that_begins_shortly_before_it_would_be_closed_is_ridden_to_its_end(
+    racing: Racing, world: World
+) -> None:
+    ada, bob = await world.person("Ada"), await world.person("Bob")
+    view = await racing.heat(ada, bob, minutes=60)
+    await world.advance(GATHER_MS / 1_000 - 300)
+    view = await racing.begun(view, ada, bob)
+    assert view.heat is not None
+    async with racing.transactions() as stores:
+        assert await stores.schedule.waiting() == 1, "its end, and no longer that nobody began it"
+    for seconds in (301, 3_600 - 301 - 20):  # told before it began, handled in the middle and in the last minute
+        await world.advance(seconds)
+        await racing.due(view)
+        assert await racing.room_ended_ms(view) is None
+    await world.advance(60)
+    await racing.due(view)
+    assert await racing.room_ended_ms(view) == view.heat.ends_ms
+
+
+async def test_times_that_a_clock_ahead_of_ours_has_told_come_again_at_ours(racing: Racing, world: World) -> None:
+    ada, bob = await world.person("Ada"), await world.person("Bob")
+    view = await racing.begun(await racing.heat(ada, bob), ada, bob)
+    await world.advance(COUNTDOWN_MS / 1_000 + 40)
+    await racing.due(view, ahead_s=30)
+    assert await racing.room_ended_ms(view) is None
+    await world.advance(20)
+    await racing.due(view)
+    assert await racing.room_ended_ms(view) is not None
+    await world.advance(SETTLE_MS / 1_000 - 10)
+    await racing.due(view, ahead_s=30)
+    assert (await racing.challenges.by_id(ada, view.id)).finished_ms is None
+    await world.advance(10)
+    async with racing.transactions() as stores:
+        assert await stores.schedule.tell(stores.outbox, utc(world.clock.wall_ms()), 10), "it is told once more"
+    await racing.due(view)
+    assert (await racing.challenges.by_id(ada, view.id)).finished_ms == world.clock.wall_ms()
 
 
 async def test_nobody_leads_it_and_only_its_maker_begins_before_all_are_ready(racing: Racing, world: World) -> None:
