@@ -11,16 +11,19 @@ who may have a hand, and what nobody may have one for is not claimed.
 
 One attempt is two transactions with the call between them. The first says `sending`, counts the attempt, and asks once more
 whether the person still wants it; the second says how it ended. Whoever dies in between leaves a row whose lease runs out,
-and `services/notifications/delivery.py` says what that means: a push is sent again, a mail is in doubt.
+and `services/notifications/delivery.py` says what that means: a push is sent again, a mail is in doubt. Whoever is
+stopped waits for what is being sent; a call that takes longer than the stop grants is cancelled, and what had not been
+handed over by then waits again.
 """
 
 import asyncio
+import contextlib
 import datetime
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
@@ -350,10 +353,10 @@ class Sender:
 
     async def _write_down(self, letter: Letter, step: Step) -> None:
         """Keep how the attempt ended, trying as long as the lease lasts: a mail that is known to be sent shall not be in doubt
-        because the database was away for a moment."""
+        because the database was away for a moment. Whoever is cancelled finishes the try at hand, and no other."""
         until = letter.taken_at + POLICIES[letter.claimed.channel].lease_s
-        while (problem := await self._written_down(letter, step)) is not None:
-            if self._clock.monotonic() + RETRY_S > until:
+        while (problem := await _to_its_end(self._written_down(letter, step))) is not None:
+            if _is_cancelled() or self._clock.monotonic() + RETRY_S > until:
                 log.error(
                     "sending.not_written_down",
                     lane=self.lane,
@@ -362,7 +365,8 @@ class Sender:
                     problem=str(problem),
                 )
                 return
-            await self._clock.sleep(RETRY_S)
+            with contextlib.suppress(asyncio.CancelledError):  # once more, then
+                await self._clock.sleep(RETRY_S)
 
     async def _written_down(self, letter: Letter, step: Step) -> Unavailable | None:
         """Keep how the attempt ended; what was in the way."""
@@ -441,6 +445,20 @@ async def _with_badges(stores: Stores, letters: list[Letter], now: datetime.date
         Letter(each.claimed, each.recipient, each.gathered, unread[_sure(each.recipient.account_id)], each.taken_at)
         for each in letters
     ]
+
+
+async def _to_its_end(what: Coroutine[Any, Any, Found]) -> Found:
+    """What comes of it, also when this task is cancelled meanwhile."""
+    doing = asyncio.create_task(what, name="sending.write_down")
+    while not doing.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait({doing})
+    return doing.result()
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _channel_of(lane: Lane) -> str:

@@ -3,6 +3,7 @@
     waiting ──taken──> sending ──the provider has it──> sent ──its callback──> delivered | bounced | failed
       ^  │                │
       │  │                ├─ try later ─> waiting, later         (after the last attempt: failed)
+      │  │                ├─ cut short by a stop ─> waiting, at once
       │  │                ├─ refused, dead address ─> failed
       │  │                └─ nobody knows ─> e-mail, SMS: in_doubt   push: waiting, at once
       │  └─ suppressed | expired | collapsed
@@ -24,6 +25,7 @@ import msgspec
 from services.kernel.ids import AccountId, DeliveryId, NotificationId
 from services.notifications.outgoing import (
     Channel,
+    CutShort,
     DeadAddress,
     InDoubt,
     NotTaken,
@@ -144,6 +146,8 @@ def after_attempt(channel: Channel, attempt: int, end: Receipt | NotTaken) -> St
             return Step("failed", _words(end), forget=True, dead_since_ms=end.since_ms, provider=end.provider)
         case InDoubt():
             return in_doubt(channel, attempt, _words(end), end.provider)
+        case CutShort():
+            return Step("waiting", _words(end), pause_s=SHORTEST_PAUSE_S, counted=False, provider=end.provider)
         case Refused() | NotTaken():
             return Step("failed", _words(end), provider=end.provider)
 

@@ -1,11 +1,11 @@
 """What leaves for a person's pocket, and how that can end. Pure values; `workers/outbound/` has a provider for each
 channel.
 
-A provider is called with one message and answers in one of five ways. It returns a `Receipt`: the provider has taken
-the message and is responsible for it now. `TryLater`: nothing was taken, and asking again may help. `Refused`: this
-message will never be taken. `DeadAddress`: nobody lives there any more, forget the address. `InDoubt`: the line broke
-after everything was sent and before the answer, so the message may be on its way; whether sending it again would be
-noticed is for the caller to know.
+A provider is called with one message and answers in one of five ways, unless it is cut short. It returns a `Receipt`:
+the provider has taken the message and is responsible for it now. `TryLater`: nothing was taken, and asking again may
+help. `Refused`: this message will never be taken. `DeadAddress`: nobody lives there any more, forget the address.
+`InDoubt`: the line broke after everything was sent and before the answer, so the message may be on its way; whether
+sending it again would be noticed is for the caller to know.
 
 `message_id` is ours, the same on every attempt. Where the other side can tell a repetition by it (Message-ID,
 apns-id, Topic), it is told.
@@ -129,9 +129,13 @@ class InDoubt(NotTaken):
     """Everything was sent and no answer came: the message may be on its way."""
 
 
+class CutShort(NotTaken):
+    """The call was cancelled before anything of the message was handed over: nothing was taken."""
+
+
 class Provider(Protocol):
-    """One way out. Bounded in time; raises nothing but `NotTaken`'s kinds, and `asyncio.CancelledError` when it is
-    cancelled."""
+    """One way out. Bounded in time; raises nothing but `NotTaken`'s kinds. When it is cancelled: `CutShort`, if it
+    knows that nothing was taken, otherwise `asyncio.CancelledError`."""
 
     @property
     def name(self) -> str:

@@ -20,11 +20,13 @@ from services.kernel import trace
 from services.kernel.caller import Caller
 from services.kernel.clock import SystemClock, utc
 from services.kernel.ids import WorkoutId
+from services.kernel.problems import Unavailable
 from services.notifications.addresses import NewDevice
 from services.notifications.content import LoginEndedContent, WorkoutContent
-from services.notifications.delivery import POLICIES
+from services.notifications.delivery import POLICIES, SHORTEST_PAUSE_S
 from services.notifications.hands import EACH, HANDS, QUICK_S, WELL
 from services.notifications.outgoing import (
+    CutShort,
     DeadAddress,
     InDoubt,
     Outgoing,
@@ -45,7 +47,7 @@ from tests.support.task_buses import eventually
 from workers.outbound.client import open_outbound
 from workers.outbound.egress import Egress
 from workers.outbound.web_push import LIMITS
-from workers.sending import Sender
+from workers.sending import RETRY_S, Sender
 from workers.wakeups import Wakeups
 
 MAIL_LEASE_S = POLICIES["email"].lease_s
@@ -601,6 +603,101 @@ async def test_an_end_that_cannot_be_written_down_is_left_to_its_lease_and_the_l
     async with Running(sender):
         await eventually(partial(has_sent, sender, 1))
     assert sorted([(await end_of(world, who))[0] for who in people]) == ["sending", "sent"]
+
+
+async def test_what_was_not_handed_over_when_the_program_stops_waits_for_the_next_worker(world: Notified) -> None:
+    ada = await world.account()
+    await world.tell(announced(), ada)
+    await stopped_in(world, CutShort("stopped before the mail was handed over", provider="smtp"))
+    assert await end_of(world, ada) == ("waiting", 0, "stopped before the mail was handed over")
+    await world.clock.advance(SHORTEST_PAUSE_S)
+    assert await send_due(a_sender(world, Postbox())) == 1
+    assert await end_of(world, ada) == ("sent", 1, "")
+
+
+async def test_what_may_have_left_when_the_program_stops_is_in_doubt(world: Notified, postbox: Postbox) -> None:
+    ada = await world.account()
+    await world.tell(announced(), ada)
+    await stopped_in(world, asyncio.CancelledError())
+    await world.clock.advance(MAIL_LEASE_S)
+    await send_due(a_sender(world, postbox))
+    assert (await end_of(world, ada))[0] == "in_doubt"
+    assert postbox.sent == []
+
+
+async def stopped_in(world: Notified, end: BaseException) -> None:
+    """A lane that is cut while its provider is at work, as the program does it after its grace; the call ends so."""
+    began = asyncio.Event()
+
+    async def slow(_: Outgoing) -> Receipt:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise end from None
+        raise AssertionError("nobody sets it")
+
+    sender = a_sender(world, Postbox(slow))
+    loop = asyncio.create_task(sender.run())
+    await began.wait()
+    await cut(sender, loop)
+
+
+async def cut(sender: Sender, loop: "asyncio.Task[None]") -> None:
+    """Stop a lane without grace."""
+    sender.stop()
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+
+
+async def test_an_end_that_is_being_written_down_when_the_program_stops_is_written(
+    world: Notified, postbox: Postbox
+) -> None:
+    ada = await world.account()
+    await world.tell(announced(), ada)
+    writing, go_on = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def transactions() -> AsyncIterator[Stores]:
+        async with world.transactions() as stores:
+            if postbox.sent:
+                writing.set()
+                await go_on.wait()
+            yield stores
+
+    sender = Sender("email", 1, transactions, postbox, a_post(world), world.clock)
+    loop = asyncio.create_task(sender.run())
+    await writing.wait()
+    cutting = asyncio.create_task(cut(sender, loop))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    go_on.set()
+    await cutting
+    assert await end_of(world, ada) == ("sent", 1, "")
+
+
+async def test_who_stops_while_the_database_is_away_tries_once_more_and_no_longer(
+    world: Notified, postbox: Postbox
+) -> None:
+    ada = await world.account()
+    await world.tell(announced(), ada)
+    tries: list[str] = []
+
+    @asynccontextmanager
+    async def transactions() -> AsyncIterator[Stores]:
+        if postbox.sent:
+            tries.append("a try")
+            raise Unavailable("the database does not answer right now")
+        async with world.transactions() as stores:
+            yield stores
+
+    sender = Sender("email", 1, transactions, postbox, a_post(world), world.clock)
+    loop = asyncio.create_task(sender.run())
+    await eventually(lambda: tries)
+    await world.clock.advance(RETRY_S / 2)
+    await cut(sender, loop)
+    assert len(tries) == 2
+    assert await end_of(world, ada) == ("sending", 1, "")
 
 
 async def test_statistics_count_what_became_of_each_attempt(world: Notified, postbox: Postbox) -> None:

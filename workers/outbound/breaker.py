@@ -27,6 +27,7 @@ import structlog
 from services.kernel import trace
 from services.kernel.clock import Clock
 from services.notifications.outgoing import (
+    CutShort,
     DeadAddress,
     InDoubt,
     NotTaken,
@@ -152,7 +153,7 @@ class _Places:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """A place while inside. Raises `_Full` when there is none."""
+        """A place while inside. Raises `_Full` when there is none, `CutShort` when whoever waits is cancelled."""
         if self._free.locked() and self._is_stuck():
             raise _Full
         try:
@@ -160,6 +161,8 @@ class _Places:
                 await self._free.acquire()
         except TimeoutError:
             raise _Full from None
+        except asyncio.CancelledError:
+            raise CutShort("stopped while it waited for a place") from None
         if self._free.locked():
             self._full_since = self._clock.monotonic()
         try:
@@ -240,6 +243,9 @@ class Guarded:
             about: dict[str, trace.Attribute] = {"paceline.message": str(message.message_id)}
             with trace.span(f"send {self.name}", "client", parent=trace.current(), **about):
                 receipt = await self._provider.send(message)
+        except CutShort:
+            lane.circuit = abandoned(lane.circuit, granted)
+            raise
         except NotTaken as end:
             self._count(end)
             self._judge(lane, granted, end)

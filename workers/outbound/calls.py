@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Literal, Protocol
 
 from services.notifications.outgoing import InDoubt, Refused
-from workers.outbound.client import Answered, Blocked, Limits, NotReached, Outcome, Unanswered
+from workers.outbound.client import Answered, Blocked, Limits, NotReached, Outcome, Reach, Unanswered
 from workers.outbound.outcomes import Away
 
 
@@ -23,6 +23,7 @@ class Calls(Protocol):
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        reach: Reach | None = None,
     ) -> Outcome: ...
 
 

@@ -104,6 +104,13 @@ Outcome = Answered | Blocked | NotReached | Unanswered
 
 
 @dataclass(slots=True)
+class Reach:
+    """How far a call has come, for who may be cancelled in it: until a connection stands, nothing was sent."""
+
+    connected: bool = False
+
+
+@dataclass(slots=True)
 class OutboundStatistics:
     """How many calls run now, and how those of the past have ended, by the name of the outcome in small letters."""
 
@@ -132,11 +139,12 @@ class Outbound:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        reach: Reach | None = None,
     ) -> Outcome:
-        """One request. Raises nothing but `asyncio.CancelledError`."""
+        """One request. Raises nothing but `asyncio.CancelledError`; `reach` says then what may have been sent."""
         self.statistics.running += 1
         try:
-            outcome = await self._call(method, url, body, headers or {}, limits or self._limits)
+            outcome = await self._call(method, url, body, headers or {}, limits or self._limits, reach or Reach())
         finally:
             self.statistics.running -= 1
         name = type(outcome).__name__.lower()
@@ -144,7 +152,7 @@ class Outbound:
         return outcome
 
     async def _call(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], limits: Limits
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], limits: Limits, reach: Reach
     ) -> Outcome:
         try:
             target = self._egress.judge_url(url)
@@ -152,7 +160,7 @@ class Outbound:
             address = URL(url, encoded=True)
         except (EgressRefused, ValueError) as refused:
             return Blocked(str(refused))
-        progress = _Progress()
+        progress = _Progress(reach)
         try:
             with _speaking(plain=target.plain):
                 async with (
@@ -179,7 +187,7 @@ class Outbound:
 class _Progress:
     """How far a call has come: whether a connection stood, the status, and the body so far."""
 
-    connected: bool = False
+    reach: Reach
     answer: Answered | None = None
     body: bytearray = field(default_factory=bytearray)
 
@@ -187,7 +195,7 @@ class _Progress:
         late = isinstance(problem, TimeoutError)
         if self.answer is not None:
             return Answered(self.answer.status, self.answer.headers, bytes(self.body), "late" if late else "broken")
-        if self.connected:
+        if self.reach.connected:
             return Unanswered(f"no answer within {limits.total_s:g} s" if late else _in_words(problem))
         return NotReached(f"no connection within {limits.connect_s:g} s" if late else _in_words(problem))
 
@@ -212,7 +220,7 @@ async def _in_time(clock: Clock, progress: _Progress, limits: Limits) -> AsyncIt
 
         async def ring() -> None:
             await clock.sleep(min(limits.connect_s, limits.total_s))
-            if progress.connected:
+            if progress.reach.connected:
                 await clock.sleep(max(limits.total_s - limits.connect_s, 0))
             limit.reschedule(asyncio.get_running_loop().time())
 
@@ -331,7 +339,7 @@ def _progress_of_connections() -> aiohttp.TraceConfig:
     async def connected(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
         progress = context.trace_request_ctx
         if isinstance(progress, _Progress):
-            progress.connected = True
+            progress.reach.connected = True
 
     trace = aiohttp.TraceConfig()
     trace.on_connection_create_end.append(connected)

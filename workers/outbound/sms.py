@@ -7,6 +7,7 @@ and nobody is written to twice.
 An answer of 502 or 504 is a gateway's that lost what was behind it: in doubt as well.
 """
 
+import asyncio
 import base64
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,10 +16,10 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from services.kernel.clock import Clock
-from services.notifications.outgoing import DeadAddress, InDoubt, NotTaken, Outgoing, Receipt, Refused, Sms
+from services.notifications.outgoing import CutShort, DeadAddress, InDoubt, NotTaken, Outgoing, Receipt, Refused, Sms
 from services.notifications.sms_callback import callback_url
 from workers.outbound.calls import Calls, answered
-from workers.outbound.client import Answered, Limits
+from workers.outbound.client import Answered, Limits, Outcome, Reach
 from workers.outbound.outcomes import Away, Throttled, retry_after_s, shown
 
 NAME: Final = "sms"
@@ -69,20 +70,29 @@ class SmsProvider:
             raise Refused("this provider sends text messages only", provider=NAME)
         if len(message.text) > MOST_CHARACTERS:
             raise Refused(f"the text has more than {MOST_CHARACTERS} characters", provider=NAME)
-        login = base64.b64encode(f"{self._account.sid}:{self._account.token}".encode()).decode()
-        outcome = await self._calls.call(
-            "POST",
-            self._url,
-            body=urlencode(self._form(message), errors="replace").encode(),
-            headers={"Authorization": f"Basic {login}", "Content-Type": "application/x-www-form-urlencoded"},
-            limits=self._limits,
-        )
-        answer = answered(outcome, NAME)
+        answer = answered(await self._call(message), NAME)
         told = _read(answer)
         if answer.status in {200, 201}:
             # The status alone says that it was taken; an id that was cut off is found again by the callback.
             return Receipt(NAME, told.sid)
         raise self._refusal(answer, told, message.to)
+
+    async def _call(self, message: Sms) -> Outcome:
+        login = base64.b64encode(f"{self._account.sid}:{self._account.token}".encode()).decode()
+        reach = Reach()
+        try:
+            return await self._calls.call(
+                "POST",
+                self._url,
+                body=urlencode(self._form(message), errors="replace").encode(),
+                headers={"Authorization": f"Basic {login}", "Content-Type": "application/x-www-form-urlencoded"},
+                limits=self._limits,
+                reach=reach,
+            )
+        except asyncio.CancelledError:
+            if reach.connected:
+                raise
+            raise CutShort("stopped before the provider was reached", provider=NAME) from None
 
     def _form(self, message: Sms) -> dict[str, str]:
         sender = self._account.sender

@@ -26,7 +26,17 @@ import aiosmtplib
 from aiosmtplib.protocol import normalize_message_line_endings
 
 from services.kernel.clock import Clock
-from services.notifications.outgoing import DeadAddress, InDoubt, Mail, NotTaken, Outgoing, Receipt, Refused, TryLater
+from services.notifications.outgoing import (
+    CutShort,
+    DeadAddress,
+    InDoubt,
+    Mail,
+    NotTaken,
+    Outgoing,
+    Receipt,
+    Refused,
+    TryLater,
+)
 from workers.outbound.mail_server import Server
 from workers.outbound.mime import Letter, letter
 from workers.outbound.outcomes import Away, shown
@@ -187,12 +197,9 @@ class SmtpProvider:
             try:
                 async with asyncio.timeout(self._answer_s):
                     await line.client.rset()
-            except (aiosmtplib.SMTPException, OSError, TimeoutError):
-                line.client.close()
+            except (aiosmtplib.SMTPException, OSError, TimeoutError, asyncio.CancelledError):
+                line.client.close()  # what became of the mail is known, also to who is cancelled
                 return
-            except BaseException:
-                line.client.close()
-                raise
         line.idle_since = self._clock.monotonic()
         self._kept.append(line)
 
@@ -246,7 +253,12 @@ async def _faults(client: aiosmtplib.SMTP, progress: _Progress, *private: str) -
         raise Away(_in_words(fault), provider=NAME) from None
     except NotTaken:
         raise
-    except BaseException:  # cancelled, or the line was gone
+    except asyncio.CancelledError:
+        client.close()
+        if progress.handed_over:
+            raise
+        raise CutShort("stopped before the mail was handed over", provider=NAME) from None
+    except BaseException:  # the line was gone
         client.close()
         raise
 

@@ -21,6 +21,7 @@ from services.notifications.delivery import (
 from services.notifications.outgoing import (
     MOST_NAME,
     Channel,
+    CutShort,
     DeadAddress,
     InDoubt,
     NotTaken,
@@ -38,7 +39,13 @@ ends = st.one_of(
     st.builds(Refused, st.text()),
     st.builds(DeadAddress, st.text(), since_ms=st.none() | st.integers(0, 2**41)),
     st.builds(InDoubt, st.text()),
+    st.builds(CutShort, st.text()),
 )
+
+
+def counts(end: Receipt | NotTaken) -> bool:
+    """Whether an attempt that ended so is one."""
+    return not isinstance(end, CutShort) and not getattr(end, "blameless", False)
 
 
 def test_every_state_has_a_row_and_every_following_one_exists() -> None:
@@ -66,7 +73,7 @@ def test_whatever_happens_to_an_attempt_leads_where_sending_may_lead(
         assert SHORTEST_PAUSE_S <= step.pause_s <= max(LONGEST_PAUSE_S, *POLICIES[channel].ladder_s)
 
 
-@given(channels, st.lists(ends.filter(lambda end: not getattr(end, "blameless", False)), min_size=20))
+@given(channels, st.lists(ends.filter(counts), min_size=20))
 def test_attempts_that_count_come_to_an_end(channel: Channel, answers: Sequence[Receipt | NotTaken]) -> None:
     for attempt, end in enumerate(answers, 1):
         if after_attempt(channel, attempt, end).state != "waiting":
@@ -78,6 +85,12 @@ def test_attempts_that_count_come_to_an_end(channel: Channel, answers: Sequence[
 def test_a_provider_that_was_never_asked_costs_no_attempt() -> None:
     step = after_attempt(MAILED, 99, TryLater("away", blameless=True, retry_after_s=7.0))
     assert (step.state, step.counted, step.pause_s) == ("waiting", False, 7.0)
+
+
+def test_what_a_stop_cut_short_costs_no_attempt_on_any_channel() -> None:
+    for channel in POLICIES:
+        step = after_attempt(channel, 99, CutShort("stopped before the mail was handed over", provider="smtp"))
+        assert (step.state, step.counted, step.pause_s) == ("waiting", False, SHORTEST_PAUSE_S)
 
 
 @pytest.mark.parametrize("said", ["/m/\udcff", "SM\0", "SM\n", "größe", "x" * (MOST_NAME + 1)])

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from services.kernel import trace
 from services.kernel.clock import ManualClock
 from services.notifications.outgoing import (
+    CutShort,
     DeadAddress,
     Device,
     InDoubt,
@@ -120,6 +121,33 @@ async def test_one_who_finds_out_and_is_cancelled_leaves_it_to_the_next() -> Non
         await probe
     provider.going.set()
     assert isinstance(await end_of(guarded), Receipt)
+
+
+async def test_one_who_finds_out_and_is_cut_short_leaves_it_to_the_next() -> None:
+    provider, clock = Scripted(), ManualClock()
+    guarded = Guarded(provider, clock, places=1)
+    provider.ends.extend([Away("down")] * OPEN_AFTER)
+    for _ in range(OPEN_AFTER):
+        await end_of(guarded)
+    await clock.advance(FIRST_OPEN_S)
+    provider.ends.append(CutShort("stopped"))
+    assert isinstance(await end_of(guarded), CutShort)
+    assert guarded.statistics().open == 1, "it was no sign of life"
+    assert isinstance(await end_of(guarded), Receipt)
+
+
+async def test_who_is_cancelled_while_they_wait_for_a_place_has_not_begun() -> None:
+    provider = Scripted()
+    guarded = Guarded(provider, ManualClock(), places=1, patience_s=10)
+    provider.going.clear()
+    busy = asyncio.create_task(end_of(guarded), name="busy")
+    await asyncio.sleep(0)
+    waits = asyncio.create_task(end_of(guarded), name="waits")
+    await asyncio.sleep(0)
+    waits.cancel()
+    assert isinstance(await waits, CutShort)
+    provider.going.set()
+    assert isinstance(await busy, Receipt)
 
 
 async def test_a_fault_of_our_own_is_no_answer_and_is_not_hidden() -> None:

@@ -1,5 +1,6 @@
 """Text messages, beyond what every provider promises (tests/contracts/test_providers.py)."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from services.kernel.clock import ManualClock
-from services.notifications.outgoing import DeadAddress, InDoubt, NotTaken, Receipt, Refused, Sms
+from services.notifications.outgoing import CutShort, DeadAddress, InDoubt, NotTaken, Receipt, Refused, Sms
 from services.notifications.sms_callback import is_signed, outcome_of
 from tests.support.providers import Fault, SmsServer, open_sms
 from tests.support.providers.build import CALLBACK, NUMBER, sms, sms_account, sms_provider
@@ -113,3 +114,31 @@ async def test_halves_of_characters_are_no_reason_to_fail(bench: Bench) -> None:
 
 def test_the_token_is_not_shown() -> None:
     assert TOKEN not in repr(sms_account())
+
+
+async def test_a_text_that_is_stopped_before_the_provider_was_reached_has_not_left() -> None:
+    asked = asyncio.Event()
+
+    async def look_up(_host: str, _port: int) -> list[str]:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    async with open_outbound(CLOCK, Egress(), look_up=look_up) as calls:
+        provider = SmsProvider(sms_account(), calls, CLOCK, url="https://sms.example.org")
+        sending = asyncio.create_task(provider.send(sms()), name="a text that is stopped")
+        await asked.wait()
+        sending.cancel()
+        with pytest.raises(CutShort):
+            await sending
+
+
+async def test_a_text_that_is_stopped_after_it_went_out_may_be_on_its_way(bench: Bench) -> None:
+    bench.server.faults.next(Fault("hang"))
+    sending = asyncio.create_task(bench.provider.send(sms()), name="a text that is stopped")
+    async with asyncio.timeout(10):
+        while not bench.server.asked:
+            await asyncio.sleep(0)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending

@@ -1,12 +1,13 @@
 """E-mail over SMTP, beyond what every provider promises (tests/contracts/test_providers.py)."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
 
-from services.kernel.clock import ManualClock
-from services.notifications.outgoing import DeadAddress, Mail, NotTaken, Receipt, Refused, TryLater
+from services.kernel.clock import ManualClock, SystemClock
+from services.notifications.outgoing import CutShort, DeadAddress, Mail, NotTaken, Receipt, Refused, TryLater
 from tests.support.providers import Fault, SmtpServer, authority, open_smtp
 from tests.support.providers.build import SENDER, mail, smtp_provider
 from workers.outbound.mail_server import Server, way_of
@@ -167,6 +168,72 @@ async def test_a_line_is_not_used_again_after_a_while_or_after_many_mails() -> N
         for _ in range(MAILS_PER_LINE):
             await provider.send(mail())
         assert server.connections == 3
+
+
+# -- a stop
+
+
+class Silent:
+    """A server that says nothing from `verb` on: the greeting, a command, or the end of the content (".").
+    `refuses`: it knows nobody."""
+
+    def __init__(self, verb: str, *, refuses: bool = False) -> None:
+        self.reached = asyncio.Event()
+        self._verb = verb
+        self._refuses = refuses
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[SmtpProvider]:
+        server = await asyncio.start_server(self._speak, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            yield SmtpProvider(Server("127.0.0.1", port, "never"), SENDER, SystemClock())
+
+    async def _speak(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        verb = "greeting"
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while verb and verb != self._verb:
+                writer.write(self._answer(verb))
+                if verb == "DATA":
+                    await reader.readuntil(b"\r\n.\r\n")
+                    verb = "."
+                else:
+                    verb = (await reader.readline())[:4].decode().strip()
+            if verb:
+                self.reached.set()
+                await reader.read()
+        writer.close()
+
+    def _answer(self, verb: str) -> bytes:
+        if verb == "RCPT" and self._refuses:
+            return b"550 5.1.1 nobody\r\n"
+        return {"greeting": b"220 here\r\n", "DATA": b"354 go on\r\n"}.get(verb, b"250 yes\r\n")
+
+
+async def stopped_at(server: Silent) -> None:
+    """Send a mail, and be cancelled when the server has fallen silent."""
+    async with server.open() as provider:
+        sending = asyncio.create_task(provider.send(mail()), name="a mail that is stopped")
+        async with asyncio.timeout(10):
+            await server.reached.wait()
+        sending.cancel()
+        await sending
+
+
+@pytest.mark.parametrize("verb", ["greeting", "EHLO", "MAIL", "RCPT", "DATA"])
+async def test_a_mail_that_is_stopped_before_its_content_has_not_left(verb: str) -> None:
+    with pytest.raises(CutShort):
+        await stopped_at(Silent(verb))
+
+
+async def test_a_mail_that_is_stopped_after_its_content_may_be_on_its_way() -> None:
+    with pytest.raises(asyncio.CancelledError):
+        await stopped_at(Silent("."))
+
+
+async def test_what_was_said_of_a_mail_is_known_to_who_is_stopped_while_the_line_is_made_ready_again() -> None:
+    with pytest.raises(DeadAddress):
+        await stopped_at(Silent("RSET", refuses=True))
 
 
 # -- the URL
