@@ -72,17 +72,24 @@ class AmqpBus:
             try:
                 await self._consume(queue, handle)
             except BusUnavailable as problem:
-                if self._clock.monotonic() - began > RETRY_MOST_S:
-                    retry_s = RETRY_FIRST_S  # it went well for a while: this is a new fault
+                retry_s = self._after(began, retry_s)
                 log.warning("bus.broker_away", queue=queue.name, problem=str(problem), again_in_s=retry_s)
             except ForeignQueue as problem:
                 retry_s = RETRY_MOST_S  # no waiting will mend it
                 log.error("bus.foreign_queue", queue=queue.name, problem=str(problem), again_in_s=retry_s)  # noqa: TRY400
+            except Exception:
+                # Whatever it was, the database most likely: this loop must outlast it, or the process ends with it.
+                retry_s = self._after(began, retry_s)
+                log.exception("bus.consume_failed", queue=queue.name, again_in_s=retry_s)
             else:
                 continue
             self._statistics.reconnects += 1
             await pause(self._clock, retry_s, self._stopping)
             retry_s = min(retry_s * 2, RETRY_MOST_S)
+
+    def _after(self, began: float, retry_s: float) -> float:
+        """The pause after a fault: the first again, if it went well for a while since `began`."""
+        return RETRY_FIRST_S if self._clock.monotonic() - began > RETRY_MOST_S else retry_s
 
     async def _consume(self, queue: Queue, handle: Handle) -> None:
         with broker_faults("the connection to the broker is lost"):

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from typing import cast
 
 import aio_pika
+import asyncpg
 import pytest
 from aio_pika.abc import HeadersType
 
+from services.kernel.clock import ManualClock
 from services.kernel.facts import AnyFact, Envelope, Fact, WorkoutFinished
 from services.kernel.ids import FactId
 from tests.support.rabbitmq import RabbitMQ, first_of_each, open_rabbitmq
@@ -23,8 +25,10 @@ from tests.support.task_buses import (
     consuming,
     eventually,
 )
+from workers import amqp
 from workers.amqp import AmqpBus
-from workers.amqp_link import HEARTBEAT_S, broker_faults, close, connect
+from workers.amqp_consumer import RETRY_FIRST_S
+from workers.amqp_link import HEARTBEAT_S, Link, broker_faults, close, connect
 from workers.amqp_topology import arguments_of, copy_of, declare, message_of, parking_queue, work_queue
 from workers.bus import BusUnavailable, Delivery, Queue
 from workers.handlers import QUEUES
@@ -312,6 +316,26 @@ async def test_a_broker_that_is_not_there_is_unavailable() -> None:
         await bus.publish(an_envelope())
     with pytest.raises(BusUnavailable):
         await bus.parked(QUEUES[0])
+    await bus.close()
+
+
+async def test_a_consumer_outlasts_a_fault_that_is_not_the_brokers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one of the database, which is asked what a queue has lost before it is consumed."""
+    tries: list[str] = []
+
+    async def fails(_url: str, purpose: str) -> Link:
+        tries.append(purpose)
+        raise asyncpg.UndefinedTableError('relation "bus_queues" does not exist')
+
+    monkeypatch.setattr(amqp, "connect", fails)
+    clock = ManualClock()
+    bus = AmqpBus("amqp://guest:guest@127.0.0.1:1/", clock, QUEUES)
+    async with consuming(bus, QUEUES[0], Seen()) as loop:
+        await clock.advance(RETRY_FIRST_S - 0.1)
+        assert len(tries) == 1
+        await clock.advance(0.1 + 2 * RETRY_FIRST_S)
+        assert (len(tries), loop.done()) == (3, False)
+    assert bus.statistics().reconnects == 3
     await bus.close()
 
 
