@@ -207,6 +207,7 @@ from workers.schedule import Scheduler
 from workers.sending import LANES, Post, Sender
 from workers.signing_in import SigningIn
 from workers.wakeups import Bell, Wakeups
+from workers.wall_watch import WallWatch
 from workers.webhooks import WebhookFacts, WebhookSender, judging
 
 
@@ -448,12 +449,14 @@ async def open_parts(
         notifications = Notifications(transactions, clock, ids, unsubscribe)
 
         # -- later
+        wall = WallWatch(clock)
         bus: OperatedBus = PostgresBus(database, clock, QUEUES, wakeups)
         fact_log: FactLog = PostgresLog(database, clock)
         stream_feeds: tuple[Follower, ...] = ()
         if settings.amqp_url:
             stream_feeds = tuple(
-                stream_feed(settings.amqp_url, family, database, transactions, clock, ids.next()) for family in FAMILIES
+                stream_feed(settings.amqp_url, family, database, transactions, clock, ids.next(), wall=wall)
+                for family in FAMILIES
             )
             fact_log = AmqpLog(settings.amqp_url, clock)
             refill = OutboxRefill(transactions, clock)
@@ -474,7 +477,8 @@ async def open_parts(
         tasks = Tasks(transactions, clock, ids, files)
         count = CountActivity(clock)
         followers = tuple(
-            Follower(activity.NAME, family, count, fact_log, transactions, clock, ids.next()) for family in FAMILIES
+            Follower(activity.NAME, family, count, fact_log, transactions, clock, ids.next(), wall=wall)
+            for family in FAMILIES
         )
         notifying = Notifying(Telling(words, leaving, clock, ids), clock)
         webhook_facts = WebhookFacts(WebhookTelling(clock, ids, seals))
@@ -485,13 +489,13 @@ async def open_parts(
         linking = Linking(lambda: settings.public_url or parts.base_url, unsubscribe, contact_links, mail_tokens)
         post = Post(words, linking, phone_codes)
         senders = tuple(
-            Sender(lane, concurrency, transactions, providers, post, clock, wakeups, switches=switches)
+            Sender(lane, concurrency, transactions, providers, post, clock, wakeups, switches=switches, wall=wall)
             for lane, concurrency in LANES
         )
         delivery_watch = DeliveryWatch(transactions, clock)
         egress = Egress(settings.outbound_allow)
         outbound = await resources.enter_async_context(open_outbound(clock, egress, proxy=settings.outbound_proxy))
-        webhook_sender = WebhookSender(transactions, outbound, seals, clock, wakeups)
+        webhook_sender = WebhookSender(transactions, outbound, seals, clock, wakeups, wall=wall)
         signing_in = SigningIn(transactions, settings.sign_in, IdentityCalls(outbound), seals, clock, wakeups)
 
         # -- the mouth

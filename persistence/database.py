@@ -16,11 +16,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Final, TypeAlias
 
 import asyncpg
 import structlog
 
+from services.kernel.clock import to_wall_ms
 from services.kernel.problems import Unavailable
 
 ACQUIRE_TIMEOUT_S: Final = 2.0
@@ -119,6 +121,12 @@ async def _renew(connection: Tx) -> None:
 
 async def _keep(_: Tx) -> None:
     """What a transaction leaves to the next one: nothing. The pool itself rolls back what is open."""
+
+
+async def wall_ms(tx: Tx) -> int:
+    """The server's wall clock, ms since 1970: the one that all nodes share."""
+    now: datetime = await tx.fetchval("SELECT clock_timestamp()")
+    return to_wall_ms(now)
 
 
 def is_lost(connection: Tx) -> bool:

@@ -32,6 +32,7 @@ from workers.bus import BusUnavailable
 from workers.fact_log import FactLog, FactReader, Family, Position
 from workers.following import Follower
 from workers.postgres_log import POLL_S, PostgresLog
+from workers.wall_watch import WallWatch
 
 NAME: Final = "stream"
 """Of the follower."""
@@ -102,10 +103,11 @@ def stream_feed(
     *,
     poll_s: float = POLL_S,
     publish_s: float = PUBLISH_S,
+    wall: WallWatch | None = None,
 ) -> Follower:
-    """The follower that feeds one family's stream on the broker at `url`. `holder` tells this process from others."""
+    """The follower that feeds one family's stream on the broker at `url`. `holder`, `wall`: as of every `Follower`."""
     feed = StreamFeed(url, family, PostgresLog(database, clock, poll_s=poll_s, page=PAGE), publish_s=publish_s)
-    return Follower(NAME, family, feed, feed, transactions, clock, holder)
+    return Follower(NAME, family, feed, feed, transactions, clock, holder, wall=wall)
 
 
 def waves(envelopes: Sequence[Envelope]) -> list[list[Envelope]]:

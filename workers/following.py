@@ -21,6 +21,7 @@ from services.kernel.clock import Clock, pause, utc
 from services.kernel.facts import Envelope
 from workers.bus import BusUnavailable
 from workers.fact_log import FactLog, Family, Page, Position, PositionLost
+from workers.wall_watch import WallWatch
 
 LEASE: Final = timedelta(seconds=20)
 """How long a follower may be silent before another node takes over."""
@@ -48,7 +49,8 @@ class FollowerStatistics:
 
 
 class Follower:
-    """Follows one family under one name. `holder` tells this process from others."""
+    """Follows one family under one name. `holder` tells this process from others; `wall` says when it may not follow
+    because this machine's clock is wrong, without it that is not looked at."""
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class Follower:
         holder: uuid.UUID,
         *,
         idle_s: float = IDLE_S,
+        wall: WallWatch | None = None,
     ) -> None:
         self.name: Final = f"{name} of {family.name}"
         self._name: Final = name
@@ -71,6 +74,7 @@ class Follower:
         self._clock: Final = clock
         self._holder: Final = holder
         self._idle_s: Final = idle_s
+        self._wall: Final = wall
         self._stopping: Final = asyncio.Event()
         self.statistics: Final = FollowerStatistics()
 
@@ -144,6 +148,8 @@ class Follower:
         return found
 
     async def _claim(self, stores: Stores) -> Run | None:
+        if self._wall is not None and not await self._wall.agrees(stores.tx):
+            return None
         now = utc(self._clock.wall_ms())
         return await stores.followers.claim(self._name, self._family.name, self._holder, now, now + LEASE)
 

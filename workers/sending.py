@@ -57,6 +57,7 @@ from services.notifications.phone import PhoneCodes
 from services.notifications.ports import Reader, Words
 from services.notifications.topics import TOPICS
 from workers.wakeups import Wakeups, woken_by
+from workers.wall_watch import WallWatch
 
 POLL_S: Final = 5.0
 """How often a lane is looked at without having been woken; also how late what was held may be."""
@@ -176,7 +177,9 @@ class Sender:
         *,
         poll_s: float = POLL_S,
         switches: Switches = ALL_ON,
+        wall: WallWatch | None = None,
     ) -> None:
+        """`wall` says when nothing may be claimed because this machine's clock is wrong; None: nobody looks at that."""
         self.lane: Final = lane
         self._concurrency: Final = concurrency
         self._transactions: Final = transactions
@@ -186,6 +189,7 @@ class Sender:
         self._wakeups: Final = wakeups
         self._poll_s: Final = poll_s
         self._switches: Final = switches
+        self._wall: Final = wall
         self._stopping: Final = asyncio.Event()
         self._hands: Final = Hands() if lane == APART else None
         self.statistics: Final = LaneStatistics()
@@ -235,12 +239,15 @@ class Sender:
 
     async def take(self, limit: int) -> tuple[int, list[Letter]]:
         """Claim what is due: how many that were, and those of them that are to leave. While an operator has stopped the mail
-        (services/flags/flag.py) all of it waits where it is, but for what tells of an incident."""
+        (services/flags/flag.py) all of it waits where it is, but for what tells of an incident; while this machine's
+        clock is wrong, it waits for others."""
         taken_at = self._clock.monotonic()
         now_ms = self._clock.wall_ms()
         now = utc(now_ms)
         lease = max(policy.lease_s for channel, policy in POLICIES.items() if channel == _channel_of(self.lane))
         async with self._transactions() as stores:
+            if self._wall is not None and not await self._wall.agrees(stores.tx):
+                return 0, []
             claimed = await self._claim(stores, now, now + datetime.timedelta(seconds=lease), limit)
             if not claimed:
                 return 0, []

@@ -41,6 +41,7 @@ from workers.outbound.client import Answered, Blocked, Limits, NotReached, Outbo
 from workers.outbound.egress import Egress, EgressRefused
 from workers.retry import Unprocessable
 from workers.wakeups import Wakeups, woken_by
+from workers.wall_watch import WallWatch
 
 SLOTS: Final = 50
 """Calls of this process at the same time."""
@@ -114,7 +115,9 @@ class WebhookSender:
         per_host: int = PER_HOST,
         poll_s: float = POLL_S,
         luck: Callable[[], float] = random.random,
+        wall: WallWatch | None = None,
     ) -> None:
+        """`wall` says when no turn may be taken because this machine's clock is wrong; None: that is not looked at."""
         self._transactions: Final = transactions
         self._outbound: Final = outbound
         self._seals: Final = seals
@@ -124,6 +127,7 @@ class WebhookSender:
         self._per_host: Final = per_host
         self._poll_s: Final = poll_s
         self._luck: Final = luck
+        self._wall: Final = wall
         self._stopping: Final = asyncio.Event()
         self._running: Final[set[Turn]] = set()
         self.statistics: Final = WebhookStatistics()
@@ -163,6 +167,8 @@ class WebhookSender:
         hosts = Counter(turn.host for turn in self._running)
         failing = sum(turn.failing for turn in self._running)
         async with self._transactions() as stores:
+            if self._wall is not None and not await self._wall.agrees(stores.tx):
+                return []
             turns = await stores.webhook_deliveries.take_turns(
                 now,
                 now + timedelta(seconds=LEASE_S),

@@ -6,7 +6,7 @@ from typing import Final
 from persistence.database import Database
 from persistence.deliveries import Seen
 from services.kernel.caller import Caller
-from services.kernel.clock import utc
+from services.kernel.clock import ManualClock, utc
 from services.kernel.ids import DeviceId, LoginId
 from services.notifications.account_letter import AccountLetter
 from services.notifications.addresses import NewDevice, PushDevice
@@ -66,8 +66,8 @@ class PlainWords:
 class Notified(World):
     """A world in which people can be told things."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database)
+    def __init__(self, database: Database, clock: ManualClock | None = None) -> None:
+        super().__init__(database, clock)
         self.unsubscribe: Final = Unsubscribe(SECRET)
         self.use: Final = Notifications(self.transactions, self.clock, self.ids, self.unsubscribe)
         self.telling: Final = Telling(PlainWords(), ALL, self.clock, self.ids)
