@@ -2,11 +2,14 @@
 
 A tick is taken by inserting its row: two schedulers can both want it and one of them gets it. It is open until its work is
 done. What a leader that died has left open is taken up by the next, from what `did` says is committed.
+
+A job is begun in the transaction that takes its ticks, and comes back with the next bite that ends, well or not.
+`begun` counts how often it did not: what kills its process is known by that.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -18,6 +21,15 @@ from services.schedule.jobs import JobView, LeaderView, Tick, TickView
 LEADERSHIP: Final = "schedule"
 """The name under which schedulers lead."""
 REASON_LENGTH: Final = 500
+_CAME_BACK: Final = "WITH back AS (UPDATE schedule_jobs SET begun = 0 WHERE job = $1 AND begun <> 0)"
+
+
+class Announced(NamedTuple):
+    """Where a job stands: all its due times up to `cursor_ms` (ms since 1970) are decided, and it was `begun` so often
+    since it last came back."""
+
+    cursor_ms: int
+    begun: int
 
 
 class Ticks:
@@ -26,9 +38,9 @@ class Ticks:
     def __init__(self, tx: Tx) -> None:
         self._tx: Final = tx
 
-    async def announce(self, epoch: int, jobs: Sequence[tuple[str, str, str, datetime]]) -> dict[str, int]:
-        """Say which jobs (name, spec, missed policy, cursor to begin with) the leader of `epoch` has; the cursor of each, up to
-        which all its due times are decided, in ms since 1970. A job that is new, or whose spec has changed, begins anew."""
+    async def announce(self, epoch: int, jobs: Sequence[tuple[str, str, str, datetime]]) -> dict[str, Announced]:
+        """Say which jobs (name, spec, missed policy, cursor to begin with) the leader of `epoch` has; where each
+        stands. A job that is new, or whose spec has changed, begins anew."""
         rows = await self._tx.fetch(
             """
             INSERT INTO schedule_jobs AS known (job, spec, missed, epoch, cursor_at)
@@ -37,7 +49,7 @@ class Ticks:
             ON CONFLICT (job) DO UPDATE
                 SET cursor_at = CASE WHEN known.spec = excluded.spec THEN known.cursor_at ELSE excluded.cursor_at END,
                     spec = excluded.spec, missed = excluded.missed, epoch = excluded.epoch
-            RETURNING job, cursor_at
+            RETURNING job, cursor_at, begun
             """,
             [job for job, _, _, _ in jobs],
             [spec for _, spec, _, _ in jobs],
@@ -45,12 +57,17 @@ class Ticks:
             [cursor for _, _, _, cursor in jobs],
             epoch,
         )
-        return {row["job"]: to_wall_ms(row["cursor_at"]) for row in rows}
+        return {row["job"]: Announced(to_wall_ms(row["cursor_at"]), row["begun"]) for row in rows}
 
-    async def advance(self, job: str, cursor: datetime, next_due: datetime | None) -> None:
-        """All due times up to `cursor` are decided; the next one is `next_due`, as far as can be told."""
+    async def advance(self, job: str, cursor: datetime, next_due: datetime | None, *, begins: bool) -> None:
+        """All due times up to `cursor` are decided; the next one is `next_due`, as far as can be told. `begins`: and
+        the job is begun if this transaction commits."""
         await self._tx.execute(
-            "UPDATE schedule_jobs SET cursor_at = $2, next_due_at = $3 WHERE job = $1", job, cursor, next_due
+            "UPDATE schedule_jobs SET cursor_at = $2, next_due_at = $3, begun = begun + $4 WHERE job = $1",
+            job,
+            cursor,
+            next_due,
+            int(begins),
         )
 
     async def take(self, job: str, due: datetime, epoch: int, at: datetime) -> bool:
@@ -94,7 +111,10 @@ class Ticks:
     async def did(self, tick: Tick, epoch: int, amount: int) -> None:
         """So much more of a tick is done if this transaction commits."""
         await self._tx.execute(
-            "UPDATE schedule_ticks SET did = did + $4, epoch = $3 WHERE job = $1 AND due_at = $2",
+            f"""
+            {_CAME_BACK}
+            UPDATE schedule_ticks SET did = did + $4, epoch = $3 WHERE job = $1 AND due_at = $2
+            """,  # noqa: S608 - a statement of ours
             tick.job,
             tick.due,
             epoch,
@@ -104,10 +124,11 @@ class Ticks:
     async def end(self, tick: Tick, epoch: int, at: datetime) -> None:
         """The tick is done if this transaction commits."""
         await self._tx.execute(
-            """
+            f"""
+            {_CAME_BACK}
             UPDATE schedule_ticks SET ended_at = $4, epoch = $3, problem = NULL
             WHERE job = $1 AND due_at = $2 AND ended_at IS NULL
-            """,
+            """,  # noqa: S608 - a statement of ours
             tick.job,
             tick.due,
             epoch,
@@ -130,7 +151,7 @@ class Ticks:
             at,
             give_up,
         )
-        await self._tx.execute("UPDATE schedule_jobs SET failures = failures + 1 WHERE job = $1", tick.job)
+        await self._tx.execute("UPDATE schedule_jobs SET failures = failures + 1, begun = 0 WHERE job = $1", tick.job)
 
     async def want(self, job: str, at: datetime) -> bool:
         """Ask for a job now; False when there is none of this name."""

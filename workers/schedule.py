@@ -9,6 +9,12 @@ twice. The work is done in bites, each one transaction in which the tick counts 
 and, after the last bite, the end of the tick commit together. A leader that dies leaves the tick open, and the next one goes on
 with it. A tick whose work fails is tried again, `MOST_FAILURES` times, later each time; other jobs do not wait for it.
 
+A job that kills its process would be the first thing that every next leader does, and take one after the other along,
+with all that is due besides. So a leader counts what it begins before it begins it (persistence/ticks.py), and what has
+not come back twice rests before it is begun again, longer each time, `LONGEST_REST_S` at most. It may have been a
+neighbour of the one that kills, so those that rest are begun one after the other: what is well comes back, and the
+killer is alone.
+
 Facts that are told later (persistence/schedule.py) have a loop of their own, so that no job holds up a reminder.
 
 Two clocks are at work. Intervals are measured by the one that never steps; the wall clock only names them. Cron times and
@@ -53,6 +59,11 @@ MOST_FAILURES: Final = 5
 """Failures of one tick after which it is given up; the job is done again when it is due again."""
 RETRY_S: Final = 15.0
 """Before the second attempt at a tick; twice as long before each further one."""
+SUSPECT_AFTER: Final = 2
+"""So often begun without coming back, a job is taken for one that kills its process. Once happens to every job that is
+at work when its leader is killed."""
+LONGEST_REST_S: Final = 3_600.0
+"""How long such a job rests at most. By feeling: one leader an hour is a nuisance, and somebody was told."""
 LATENESS_KEPT: Final = 200
 
 Transactions = Callable[[], AbstractAsyncContextManager[Stores]]
@@ -108,19 +119,25 @@ def _count(counts: dict[str, int], name: str, amount: int = 1) -> None:
 
 @dataclass(slots=True)
 class _Plan:
-    """What a leader keeps in mind of one job: the cursor and the next due time (wall, ms), for an interval when it has passed and
-    after a failure when to try again (monotonic, s); whether somebody asked, and whether it is at work."""
+    """What a leader keeps in mind of one job: the cursor and the next due time (wall, ms), for an interval when it has
+    passed and after a failure when to try again, and until when it rests (monotonic, s); whether somebody asked, and
+    whether it is at work."""
 
     job: Job
     cursor_ms: int
     next_due_ms: int
     passed_at: float
     again_at: float | None = None
+    rests_until: float = 0.0
     asked: bool = False
     at_work: bool = False
 
     def is_due(self, wall_ms: int, monotonic: float) -> bool:
-        if self.asked or (self.again_at is not None and monotonic >= self.again_at):
+        if self.asked:
+            return True
+        if monotonic < self.rests_until:
+            return False
+        if self.again_at is not None and monotonic >= self.again_at:
             return True
         if isinstance(self.job.when, Every):
             return monotonic >= self.passed_at
@@ -311,12 +328,19 @@ class Scheduler:
         rows = [(job.name, str(job.when), job.missed, utc(_first_cursor(job.when, now_ms))) for job in self._table]
         async with self._transactions() as stores:
             await Leadership(stores.tx, LEADERSHIP).hold(term.epoch)
-            cursors = await stores.ticks.announce(term.epoch, rows)
+            announced = await stores.ticks.announce(term.epoch, rows)
             left = {job.name: await stores.ticks.open(job.name) for job in self._table}
+        suspects = 0
         for job in self._table:
-            term.plans[job.name] = plan = _plan(job, cursors[job.name], now_ms, monotonic)
+            cursor_ms, begun = announced[job.name]
+            term.plans[job.name] = plan = _plan(job, cursor_ms, now_ms, monotonic)
             if left[job.name]:
                 plan.again_at = monotonic
+            if begun >= SUSPECT_AFTER:
+                rest_s = rest_of(begun) + suspects * RETRY_S
+                suspects += 1
+                plan.rests_until = monotonic + rest_s
+                log.error("schedule.job_never_came_back", job=job.name, begun=begun, begins_again_in_s=rest_s)
 
     def _due(self, term: _Term) -> list[_Plan]:
         now_ms, monotonic = term.wall_ms(self._most_skew_s), self._clock.monotonic()
@@ -359,8 +383,9 @@ class Scheduler:
             following = _Plan(job, plan.cursor_ms, plan.next_due_ms, plan.passed_at)
             if decided:
                 following.advance(decided.cursor_ms, now_ms, monotonic)
-            await ticks.advance(name, utc(following.cursor_ms), utc(following.next_due_ms))
             opened = await ticks.open(name)
+            cursor, next_due = utc(following.cursor_ms), utc(following.next_due_ms)
+            await ticks.advance(name, cursor, next_due, begins=bool(opened))
         plan.cursor_ms, plan.next_due_ms, plan.passed_at = (
             following.cursor_ms, following.next_due_ms, following.passed_at,
         )  # fmt: skip
@@ -435,6 +460,11 @@ class Scheduler:
             self.statistics.late(now_ms / 1_000 - due_at.timestamp())
         self.statistics.told += len(told)
         return len(told)
+
+
+def rest_of(begun: int) -> float:
+    """How long a job rests that was begun so often and never came back, in seconds."""
+    return min(RETRY_S * 2.0 ** min(begun - SUSPECT_AFTER, 16), LONGEST_REST_S)
 
 
 def _first_cursor(when: When, now_ms: int) -> int:

@@ -646,7 +646,7 @@ REGISTER: Final[tuple[Entry, ...]] = (
     entry("activity_days", why="counts of everybody together", house="day family type n"),
     entry("bus_queues", house="name made_at since losses lost_at reached refilled"),
     entry("leadership", house="name epoch holder since lease_until"),
-    entry("schedule_jobs", house="job spec missed epoch cursor_at next_due_at wanted_at failures"),
+    entry("schedule_jobs", house="job spec missed epoch cursor_at next_due_at wanted_at failures begun"),
     entry("schedule_ticks", house="job due_at epoch taken_at ended_at did failures problem"),
     entry("schedule_once", why="facts: people in them are ids", house="kind key due_at aggregate_id fact traceparent"),
     entry("migrations", house="number name checksum ran_at"),

@@ -8,6 +8,7 @@ from typing import Final
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from persistence.database import Database
 from persistence.inbox import Inbox
@@ -29,7 +30,16 @@ from tests.support.world import World, steady
 from workers.exporting import Exports
 from workers.jobs import BITE, Jobs, jobs
 from workers.outbox_upkeep import KEEP_DAYS, OutboxUpkeep
-from workers.schedule import MOST_FAILURES, Job, Scheduler
+from workers.schedule import (
+    LONGEST_REST_S,
+    MOST_FAILURES,
+    RETRY_S,
+    SUSPECT_AFTER,
+    Job,
+    Scheduler,
+    _Plan,
+    rest_of,
+)
 
 MINUTES, HOURS, DAYS = 60, 3_600, 86_400
 NOW: Final = Tick("test", 0)
@@ -343,6 +353,61 @@ async def test_a_tick_that_always_fails_is_given_up_until_the_job_is_due_again(w
     await world.clock.advance(3_600)
     await scheduler.tick(await led(world))
     assert fails.begun == MOST_FAILURES + 1
+
+
+class Deadly:
+    """A job that takes its process along while `kills`: nothing is written down any more."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.kills = True
+
+    async def __call__(self, _: Stores, tick: Tick) -> int:
+        self.begun += 1
+        if self.kills:
+            raise asyncio.CancelledError
+        return 0
+
+
+async def test_a_job_that_kills_its_process_rests_and_the_others_are_done(world: World) -> None:
+    deadly, other = Deadly(), Counted()
+    table = (Job("deadly", Every(15), deadly), Job("other", Every(15), other))
+    for _ in range(SUSPECT_AFTER):
+        await Scheduler(world.transactions, world.clock, table).tick(await led(world))
+    assert deadly.begun == SUSPECT_AFTER
+    with capture_logs() as logs:
+        for times in (2, 3):
+            await world.clock.advance(15)
+            await Scheduler(world.transactions, world.clock, table).tick(await led(world))
+            assert (deadly.begun, other.times) == (SUSPECT_AFTER, times)
+    said = [line for line in logs if line["event"] == "schedule.job_never_came_back"]
+    assert [(line["job"], line["begun"], line["log_level"]) for line in said] == [
+        ("deadly", SUSPECT_AFTER, "error")
+    ] * 2
+
+
+async def test_a_job_that_comes_back_after_all_is_one_like_any_other(world: World) -> None:
+    deadly = Deadly()
+    table = (Job("deadly", Every(15), deadly),)
+    for _ in range(SUSPECT_AFTER):
+        await Scheduler(world.transactions, world.clock, table).tick(await led(world))
+    deadly.kills = False
+    await Window(world.transactions, world.clock).ask("deadly", operator(None))
+    await Scheduler(world.transactions, world.clock, table).tick(await led(world))
+    assert deadly.begun == SUSPECT_AFTER + 1, "somebody asked for it: it does not rest for them"
+    await world.clock.advance(15)
+    await Scheduler(world.transactions, world.clock, table).tick(await led(world))
+    assert deadly.begun == SUSPECT_AFTER + 2
+
+
+def test_what_never_comes_back_is_begun_again_later_and_later_and_never_given_up() -> None:
+    rests = [rest_of(begun) for begun in range(SUSPECT_AFTER, 40)]
+    assert rests[:3] == [RETRY_S, 2 * RETRY_S, 4 * RETRY_S]
+    assert rests == sorted(rests)
+    assert rests[-1] == LONGEST_REST_S
+    plan = _Plan(Job("deadly", Every(15), Counted()), 0, 0, 0.0, again_at=0.0, rests_until=rests[0])
+    assert not plan.is_due(0, rests[0] - 0.1)
+    assert plan.is_due(0, rests[0])
 
 
 class Held:
