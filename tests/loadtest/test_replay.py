@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,14 @@ def test_a_damaged_file_is_refused_with_the_place_and_the_way_on(
     assert code == 2
     assert "cut.fit at byte " in said
     assert "--keep-going" in said
+
+
+def test_heart_rates_without_times_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    bare = re.sub(rb"<time>[^<]*</time>", b"", recordings.gpx(HOUR))
+    code, said = called(capsys, written(tmp_path, "bare.gpx", bare))
+    assert code == 2
+    assert "bare.gpx: holds no times" in said
+    assert "with the time of every point" in said
 
 
 def test_keep_going_leaves_out_what_is_of_no_use_and_says_so(

@@ -15,7 +15,8 @@
    reported as a strap does, once a second: the beats that ended in that second, with their mean rate, at
    the instant of the last of them. An interval outside 300..2000 ms is no beat but a hole: it gives no
    rate, and one second into a long one the contact is reported as lost. The interval itself is kept in
-   `rr`, so that whoever analyses beats applies his own rule.
+   `rr`, so that whoever analyses beats applies his own rule. Where neither a clock nor beats place anything in
+   time, the recording is refused.
 
 7. **Motion** is carried over: whole metres, rounded down, so that no sum is ever more than was recorded; W;
    cadence. Watches count one foot, samples both: on foot the cadence is doubled. Where a recording has several
@@ -108,7 +109,8 @@ class Timeline(msgspec.Struct, frozen=True):
 def to_samples(recording: Recording) -> Timeline:
     """The samples of a recording, by the rule above.
 
-    Raises RecordingError when they span more than MAX_T_MS (a week), the longest a stream may last.
+    Raises RecordingError when nothing places its points in time, and when they span more than MAX_T_MS (a week), the
+    longest a stream may last.
     """
     counts: dict[str, int] = {}
     timed = [p for p in recording.points if p.at_ms is not None]
@@ -117,6 +119,12 @@ def to_samples(recording: Recording) -> Timeline:
         samples = list(_by_clock(timed, _feet(recording.sport), counts))
     else:
         samples = list(_by_beats(recording.points, counts))
+    if recording.points and not samples:
+        raise RecordingError(
+            recording.name,
+            f"holds no times: it has {len(recording.points)} points, and nothing says when any of them was",
+            cure="Export the workout with the time of every point, best as FIT.",
+        )
     if samples and samples[-1].t > MAX_T_MS:
         raise RecordingError(
             recording.name,

@@ -1,8 +1,10 @@
 """TCX and GPX: the few elements that count, attacks refused, breaks located."""
 
+import re
+
 import pytest
 
-from services.training.recordings import read_recording
+from services.training.recordings import RecordingError, read_recording
 from tests.services.training.recordings.reading_aloud import complaint, heart_rates, timeline
 from tests.support import recordings as made
 
@@ -49,6 +51,14 @@ def test_points_without_a_time_are_left_out_and_counted() -> None:
     result = timeline(lost)
     assert len(result.samples) == 19
     assert result.cleaning.untimed == 1
+
+
+@pytest.mark.parametrize("data", [TCX, GPX], ids=["tcx", "gpx"])
+def test_tracks_without_any_time_are_refused(data: bytes) -> None:
+    bare = re.sub(rb"(?i)<time>[^<]*</time>", b"", data)
+    assert len(read_recording(bare, "bare").points) == len(READINGS)
+    with pytest.raises(RecordingError, match="holds no times"):
+        timeline(bare)
 
 
 def test_tracks_that_never_mention_heart_rate_are_refused() -> None:
