@@ -25,6 +25,7 @@ class Field(NamedTuple):
 _BASES: Final = {"enum": (0x00, "B"), "uint8": (0x02, "B"), "uint16": (0x84, "H"), "uint32": (0x86, "I")} | {
     "string": (0x07, "s"),
     "byte": (0x0D, "B"),
+    "uint64": (0x8F, "Q"),
 }
 
 TIMESTAMP: Final = Field(253, "uint32")

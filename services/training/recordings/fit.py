@@ -33,6 +33,9 @@ This is that instant in Unix ms.
 _FIRST_CALENDAR_S: Final = 0x1000_0000
 """Below it a FIT timestamp counts the seconds since the device was switched on (same source)."""
 
+_NO_TIME: Final = 0xFFFF_FFFF
+"""A FIT time has 32 bits, and all of them set are none (same source). A file may declare its field wider."""
+
 _MAX_MESSAGES: Final = 4_000_000
 """No honest file of 64 MiB comes near this; one made of empty messages would cost minutes and say nothing."""
 
@@ -42,6 +45,7 @@ _TIMESTAMP, _HEART_RATE, _RR_TIMES = 253, 3, 0
 _CADENCE, _DISTANCE, _POWER = 4, 5, 7
 _DISTANCE_PER_M: Final = 100
 _FRACTION, _FILTERED_BPM, _EVENT_TIMES, _EVENT_TIMES_12 = 0, 6, 9, 10
+_FRACTIONS_PER_S: Final = 32_768
 
 _DECODER_FAULTS: Final = (
     fitdecode.FitError,
@@ -166,7 +170,9 @@ def _numbers(raw: Any) -> list[int | None]:
 
 
 def _at_ms(timestamp_s: Any) -> int | None:
-    return FIT_EPOCH_MS + timestamp_s * 1000 if isinstance(timestamp_s, int) else None
+    if not isinstance(timestamp_s, int) or not 0 <= timestamp_s < _NO_TIME:
+        return None
+    return FIT_EPOCH_MS + timestamp_s * 1000
 
 
 def _add_record(message: Any, draft: Draft) -> None:
@@ -191,12 +197,12 @@ def _add_late_beats(message: Any, late: LateBeats) -> None:
         if field.field_def is not None and not field.field_def.is_dev
     }
     at_ms = _at_ms(written.get(_TIMESTAMP))
-    if at_ms is not None:
-        fraction = _numbers(written.get(_FRACTION))[0] or 0
-        at_ms += fraction * 1000 // 32_768
+    fraction = _numbers(written.get(_FRACTION))[0]
+    if at_ms is not None and fraction is not None and 0 <= fraction < _FRACTIONS_PER_S:
+        at_ms += fraction * 1000 // _FRACTIONS_PER_S
     late.add(
         at_ms=at_ms,
-        ticks=[tick for tick in _numbers(written.get(_EVENT_TIMES)) if tick is not None],
+        ticks=[tick for tick in _numbers(written.get(_EVENT_TIMES)) if tick is not None and 0 <= tick < _NO_TIME],
         packed=bytes(b for b in _numbers(written.get(_EVENT_TIMES_12)) if b is not None and 0 <= b <= 255),
         bpm=_numbers(written.get(_FILTERED_BPM)),
     )

@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
-from services.training.recordings import read_recording
+import pytest
+
+from services.training.recordings import RecordingError, read_recording
 from tests.services.training.recordings.reading_aloud import complaint, heart_rates, timeline
 from tests.support import recordings as made
-from tests.support.fit_encoder import HEART_RATE, HRV, RECORD, SUMMARY, TIMESTAMP, Field, FitFile
+from tests.support.fit_encoder import HEART_RATE, HR, HRV, RECORD, SUMMARY, TIMESTAMP, Field, FitFile
 
 T, HEART = TIMESTAMP.number, HEART_RATE.number
 NOW = made.fit_seconds(made.START, 0)
@@ -166,3 +168,44 @@ def test_a_record_says_how_far_how_hard_and_how_quickly() -> None:
     first, second = read_recording(file.encoded(), "ride.fit").points
     assert (first.distance_m, first.power_w, first.cadence) == (12_345.67, 251, 88)
     assert (second.distance_m, second.power_w, second.cadence) == (None, None, None)
+
+
+WIDE = Field(253, "uint64")
+
+
+@pytest.mark.parametrize("wild", [0xFFFF_FFFF, 2**40, 2**63])
+def test_a_time_that_no_clock_shows_is_none_and_its_record_left_out(wild: int) -> None:
+    file = FitFile()
+    file.define(0, RECORD, [WIDE, HEART_RATE])
+    for second, bpm in ((wild, 79), (NOW, 80), (NOW + 1, 81)):
+        file.write(0, {T: second, HEART: bpm})
+    recording = read_recording(file.encoded(), "wild.fit")
+    assert recording.started_at == made.START
+    result = timeline(file.encoded())
+    assert [(s.t, s.bpm) for s in result.samples] == [(0, 80), (1000, 81)]
+    assert result.cleaning.untimed == 1
+
+
+def test_records_that_have_no_other_time_than_such_a_one_are_refused() -> None:
+    file = FitFile()
+    file.define(0, RECORD, [WIDE, HEART_RATE])
+    file.write(0, {T: 2**63, HEART: 80})
+    with pytest.raises(RecordingError, match="holds no times"):
+        timeline(file.encoded())
+
+
+def test_records_without_a_timestamp_are_refused() -> None:
+    file = FitFile()
+    file.define(0, RECORD, [HEART_RATE])
+    file.write(0, {HEART: 80})
+    with pytest.raises(RecordingError, match="holds no times"):
+        timeline(file.encoded())
+
+
+def test_a_beat_whose_count_no_strap_reaches_is_left_out() -> None:
+    file = records((0, 80), (1, 81))
+    file.define(1, HR, [TIMESTAMP, Field(0, "uint64"), Field(9, "uint64"), Field(6, "uint8")])
+    file.write(1, {T: NOW, 0: 0, 9: 2**63, 6: 90})
+    file.write(1, {T: NOW, 0: 2**63, 9: 1024, 6: 91})
+    assert [point.bpm for point in read_recording(file.encoded(), "swim.fit").points] == [80, 91, 81]
+    assert timeline(file.encoded()).duration_ms == 1000
