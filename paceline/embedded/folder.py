@@ -5,10 +5,12 @@
       postgres/     the cluster, owned by the account PostgreSQL runs as
       log/          postgres.log, redis.log; the run before this one is kept as .log.1
       run/          private folders for the sockets: run/pg, run/redis
+      sockets       link to the folder that they are in
 
-A socket's path may have 107 bytes and no more, which a checkout a few folders deep easily exceeds. Then the
-sockets go to a private folder under the system's temporary one, and the link `.data/sockets` says where; the
-link also lets the next start sweep away what a killed run left behind.
+A socket's path may have 107 bytes and no more, which a checkout a few folders deep easily exceeds; and a `run/`
+that is there already is somebody else's. Then the sockets go to a private folder under the system's temporary
+one. The link says where, and lets the next start sweep away what a killed run left behind: what it does not name
+is not ours.
 """
 
 from __future__ import annotations
@@ -100,7 +102,9 @@ class DataDir:
 
     def _socket_base(self) -> Path:
         # A comma separates hosts in a database URL, so it cannot be part of a socket's folder.
-        if len(os.fsencode(self.run)) + _LONGEST_INSIDE <= SOCKET_PATH_BYTES and "," not in str(self.run):
+        fits = len(os.fsencode(self.run)) + _LONGEST_INSIDE <= SOCKET_PATH_BYTES and "," not in str(self.run)
+        if fits and not os.path.lexists(self.run):
+            self.sockets_link.symlink_to(self.run.name)
             self.run.mkdir(mode=0o711)
             return self.run
         for parent in dict.fromkeys((tempfile.gettempdir(), "/tmp")):  # noqa: S108 - mkdtemp makes it private
@@ -115,11 +119,15 @@ class DataDir:
 
     def _sweep_sockets(self) -> None:
         """Remove the socket folders of this run, or of one that was killed."""
-        if self.run.exists():
-            shutil.rmtree(self.run)
         if not self.sockets_link.is_symlink():
             return
-        base = self.sockets_link.readlink()
+        base = self.path / self.sockets_link.readlink()
+        if base == self.run:
+            for folder in (self.run / "pg", self.run / "redis"):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.rmtree(folder)
+            with contextlib.suppress(OSError):  # somebody has put something beside them
+                self.run.rmdir()
         self.sockets_link.unlink()
         with contextlib.suppress(FileNotFoundError):
             state = base.lstat()

@@ -177,8 +177,9 @@ async def test_any_folder_name_will_do(tmp_path: Path, made: Path, name: str) ->
         async with Redis.from_url(embedded.redis_url) as redis:
             assert await redis.ping()
         link = DataDir(folder).sockets_link
-        elsewhere = link.readlink() if link.is_symlink() else None
-    assert elsewhere is None or not elsewhere.exists()
+        base = link.parent / link.readlink()
+        assert base.is_dir()
+    assert not base.exists()
 
 
 async def test_socket_folders_that_a_killed_run_left_in_the_temporary_folder_are_swept_away(copy: Path) -> None:
@@ -187,6 +188,28 @@ async def test_socket_folders_that_a_killed_run_left_in_the_temporary_folder_are
     DataDir(copy).sockets_link.symlink_to(forgotten)
     async with open_embedded(copy, want_postgres=False):
         assert not forgotten.exists()
+
+
+async def test_what_a_killed_run_left_in_the_data_folder_is_swept_away_and_nothing_else(copy: Path) -> None:
+    data = DataDir(copy)
+    (data.run / "redis").mkdir(parents=True)
+    (data.run / "redis" / "redis.sock").touch()
+    (data.run / "notes").touch()
+    data.sockets_link.symlink_to("run")
+    async with open_embedded(copy, want_postgres=False):
+        assert list(data.run.iterdir()) == [data.run / "notes"]
+
+
+async def test_a_run_folder_that_was_there_before_is_somebody_elses(copy: Path) -> None:
+    theirs = DataDir(copy).run / "pg" / ".s.PGSQL.5432"
+    theirs.parent.mkdir(parents=True, mode=0o700)
+    theirs.write_text("precious")
+    async with open_embedded(copy, want_postgres=False) as embedded:
+        assert embedded.redis_url is not None
+        async with Redis.from_url(embedded.redis_url) as redis:
+            assert await redis.ping()
+    assert theirs.read_text() == "precious"
+    assert not DataDir(copy).sockets_link.is_symlink()
 
 
 async def test_a_link_to_somebody_elses_folder_is_only_forgotten(copy: Path, tmp_path: Path) -> None:
