@@ -11,6 +11,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -246,6 +248,25 @@ def test_a_process_that_listens_on_nothing_is_not_called_ill(tree: Path) -> None
 
     assert run_there(tree, *health, **worker).returncode == 0
     assert run_there(tree, *health, **worker, PACELINE_METRICS_PORT=str(free_port())).returncode == 1
+
+
+def test_health_is_asked_without_the_proxy_that_the_environment_names() -> None:
+    class Alive(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Alive) as server:
+        answering = threading.Thread(target=server.serve_forever)
+        answering.start()
+        try:
+            nowhere = f"http://127.0.0.1:{free_port()}"
+            own = {"PACELINE_PORT": str(server.server_port), "HTTP_PROXY": nowhere, "http_proxy": nowhere}
+            said = run_there(DEPLOY, "healthcheck.py", **own)
+        finally:
+            server.shutdown()
+            answering.join()
+    assert said.returncode == 0, said.stderr
 
 
 def test_gunicorn_finds_its_configuration_in_the_image(tree: Path) -> None:
