@@ -62,9 +62,9 @@ log = structlog.get_logger(__name__)
 
 def settings_for(environ: Mapping[str, str], workers: int) -> Settings:
     """The settings of each of so many workers. Raises SettingsError with every fault in it."""
-    faults = tuple(_faults(environ, workers))
     usual = {"PACELINE_ROLES": "gateway", "PACELINE_TRANSPORTS": "websocket" if workers > 1 else "websocket,polling"}
     reading = read_settings({**usual, **{name: value for name, value in environ.items() if value}})
+    faults = (*_faults(environ, workers), *_window_faults(reading.settings, workers))
     if faults or reading.settings is None:
         raise SettingsError(
             faults + tuple(fault for fault in reading.faults if not faults or fault.variable != "PACELINE_ROLES")
@@ -93,6 +93,20 @@ def _faults(environ: Mapping[str, str], workers: int) -> Iterable[Fault]:
         yield Fault("PACELINE_ROLES", "gunicorn is for gateways", "Add gateway, or start `paceline run` for the others")
     if environ.get("PACELINE_DEMO", "").lower() == "on":
         yield Fault("PACELINE_DEMO", "the demo class belongs to one process", "Set it to off, or start `paceline run`")
+
+
+def _window_faults(settings: Settings | None, workers: int) -> Iterable[Fault]:
+    """What cannot be because each worker has windows of its own."""
+    if settings is None or not settings.metrics_port:
+        return
+    last = settings.metrics_port + workers
+    if settings.metrics_port < settings.port <= last:
+        yield Fault(
+            "PACELINE_METRICS_PORT",
+            f"the windows of {workers} workers are on the ports {settings.metrics_port + 1} to {last}, and the gateway"
+            f" listens on {settings.port}",
+            f"Give another one, so that PACELINE_PORT is none of the {workers} after it",
+        )
 
 
 def settings_or_exit(environ: Mapping[str, str], workers: int = 1) -> Settings:
@@ -253,9 +267,13 @@ class GatewayWorker(GunicornUVLoopWebWorker):
 
 async def _windows(parts: Parts, port: int) -> None:
     """The windows of this worker, from the moment on when its port is free."""
+    waits = False
     while True:
         try:
             with listen(parts.settings.host, port, "PACELINE_METRICS_PORT") as listening:
                 await show_windows(parts, listening)
         except PortTakenError:
+            if not waits:
+                waits = True  # mostly for the worker before this one, which drains
+                log.info("gunicorn.windows_wait", port=port)
             await parts.clock.sleep(TRY_AGAIN_S)

@@ -12,6 +12,8 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
@@ -19,9 +21,11 @@ import asyncpg
 import pytest
 from aiohttp.web_log import AccessLogger
 from gunicorn.config import Config  # type: ignore[import-untyped]
+from structlog.testing import capture_logs
 
 from paceline.gunicorn_app import (
     GatewayWorker,
+    _windows,
     graceful_timeout_s,
     number_for,
     on_starting,
@@ -29,7 +33,8 @@ from paceline.gunicorn_app import (
     settings_for,
 )
 from paceline.program import Program
-from paceline.settings import SettingsError
+from paceline.serving import listen
+from paceline.settings import Settings, SettingsError
 from paceline.wiring import Parts
 from tests.support.crowd import Member, new_token, open_crowd
 from tests.support.gunicorn import LOOK_EVERY_S, Gunicorn, open_gunicorn
@@ -478,12 +483,35 @@ def test_what_is_not_said_is_what_fits_gunicorn() -> None:
         ({"REDIS_URL": ""}, "REDIS_URL"),
         ({"PACELINE_PORT": "many"}, "PACELINE_PORT"),
         ({"PACELINE_TRANSPORTS": "polling"}, "PACELINE_TRANSPORTS"),
+        ({"PACELINE_PORT": "9102", "PACELINE_METRICS_PORT": "9100"}, "PACELINE_METRICS_PORT"),
     ],
 )
 def test_what_cannot_be_is_a_fault(environ: dict[str, str], variable: str) -> None:
     with pytest.raises(SettingsError) as caught:
         settings_for(SERVERS | environ, 2)
     assert [fault.variable for fault in caught.value.faults] == [variable]
+
+
+def test_the_windows_of_all_workers_may_lie_beside_the_gateway() -> None:
+    for port, windows in (("9103", "9100"), ("9100", "9101")):
+        assert settings_for(SERVERS | {"PACELINE_PORT": port, "PACELINE_METRICS_PORT": windows}, 2).port == int(port)
+
+
+async def test_windows_whose_port_is_taken_say_once_that_they_wait() -> None:
+    asked = 0
+
+    async def sleep(_: float) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            raise asyncio.CancelledError
+
+    with listen("127.0.0.1", 0) as taken, capture_logs() as lines:
+        port = taken.getsockname()[1]
+        parts = SimpleNamespace(settings=Settings(), clock=SimpleNamespace(sleep=sleep))
+        with pytest.raises(asyncio.CancelledError):
+            await _windows(cast(Parts, parts), port)
+    assert lines == [{"event": "gunicorn.windows_wait", "port": port, "log_level": "info"}]
 
 
 def test_the_configuration_keeps_gunicorn_from_what_it_must_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
