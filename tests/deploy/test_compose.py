@@ -83,6 +83,17 @@ def test_all_roles_are_played_and_no_name_is_taken_twice(secret_files: Path) -> 
     assert len(set(names)) == len(names)
 
 
+def test_who_signs_the_audit_can_write_it_down_outside_the_database(secret_files: Path) -> None:
+    signing = [name for name in OURS if name != "migrate" and "scheduler" in settings(name, secret_files).roles]
+    kept = documents(COMPOSE)[0]["volumes"]
+
+    assert signing
+    for name in signing:
+        mounts = {one.partition(":")[2]: one.partition(":")[0] for one in OURS[name]["volumes"]}
+        assert mounts[str(settings(name, secret_files).checkpoints.parent)] in kept, name
+        assert mounts.keys() >= {one.split(":")[1] for one in OURS["gateway-1"]["volumes"]}, "exports are for all"
+
+
 def test_the_proxy_knows_both_gateways_by_the_tags_of_their_links() -> None:
     told = SERVICES["proxy"]["environment"]
 

@@ -20,7 +20,7 @@ import pytest
 
 from paceline.compiled import SETTING
 from paceline.settings import read_settings
-from tests.deploy.files import DEPLOY, Instruction, dockerfile
+from tests.deploy.files import DEPLOY, Instruction, dockerfile, documents
 from tests.deploy.lint import lint
 from tests.support.compiling import CANNOT
 from tests.support.redis_server import open_redis
@@ -267,6 +267,15 @@ def test_health_is_asked_without_the_proxy_that_the_environment_names() -> None:
             server.shutdown()
             answering.join()
     assert said.returncode == 0, said.stderr
+
+
+def test_every_folder_that_is_a_volume_belongs_to_who_writes_in_it() -> None:
+    (made,) = [each.words for each in FINAL if each.name == "RUN"]
+    user, _ = one("USER").words[0].split(":")
+    mounted = {each.split(":")[1] for each in documents(DEPLOY / "compose.yaml")[0]["services"]["worker"]["volumes"]}
+
+    assert made[made.index("--owner") + 1] == user
+    assert mounted <= set(made), "a new volume takes over the owner of the folder that it covers"
 
 
 def test_gunicorn_finds_its_configuration_in_the_image(tree: Path) -> None:

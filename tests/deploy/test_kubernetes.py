@@ -171,6 +171,19 @@ def test_all_roles_are_played(secret_files: Path) -> None:
     assert sorted(roles) == sorted(ROLES)
 
 
+def test_who_signs_the_audit_can_write_it_down_outside_the_database(secret_files: Path) -> None:
+    signing = [name for name in ("gateway", "worker") if "scheduler" in settings(name, secret_files).roles]
+
+    assert signing
+    for name in signing:
+        mounts = {one["mountPath"]: one for one in container(name)["volumeMounts"]}
+        mount = mounts[str(settings(name, secret_files).checkpoints.parent)]
+        assert not mount.get("readOnly")
+        (volume,) = [one for one in pods()[name]["spec"]["volumes"] if one["name"] == mount["name"]]
+        (claim,) = of_kind("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"])
+        assert claim["spec"]["accessModes"] == ["ReadWriteMany"], "any worker may lead the schedule"
+
+
 def test_pods_without_a_balancer_that_reads_ids_offer_websockets_alone(secret_files: Path) -> None:
     assert settings("gateway", secret_files).transports == ("websocket",)
 
