@@ -8,8 +8,10 @@ PACELINE_VAPID_KEY and PACELINE_SEALING_KEYS.
 
 import base64
 import contextlib
+import errno
 import os
 import secrets
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -27,6 +29,8 @@ VAPID_KEY_FILE: Final = "vapid.key.pem"
 ADMIN_TOKEN_FILE: Final = "admin.token"  # noqa: S105 - its name
 SEALING_KEY_FILE: Final = "sealing.key"
 _ADMIN_TOKEN_BYTES: Final = 32
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
+"""What file systems say that have no hard links."""
 
 
 def signing_key(settings: Settings) -> str:
@@ -84,12 +88,27 @@ def _kept(path: Path, make: Callable[[], bytes]) -> str:
     processes make one at the same time, the first stays, and all of them use it."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(make())
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(fresh)
-        fresh.unlink()
+        handle, fresh = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(make())
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                _name(path, fresh)
+        finally:
+            os.unlink(fresh)
     return path.read_text(encoding="ascii")
+
+
+def _name(path: Path, fresh: str) -> None:
+    """Give the file this name as well. Raises OSError, with the cure where no file can have two."""
+    try:
+        path.hardlink_to(fresh)
+    except OSError as problem:
+        if problem.errno not in _NO_LINKS:
+            raise
+        raise OSError(
+            f"{path} cannot be made: its volume has no hard links ({problem.strerror}). Choose a folder elsewhere with"
+            " PACELINE_DATA_DIR, or give all keys in the environment (docs/howto/run-several-nodes.md)"
+        ) from problem

@@ -1,9 +1,13 @@
 """What an installation makes for itself at its first start."""
 
+import errno
+import os
 import re
 import stat
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from paceline.keys import (
     ADMIN_TOKEN_FILE,
@@ -82,3 +86,44 @@ def test_the_sealing_key_is_made_once_as_well_unless_keys_are_given(tmp_path: Pa
     given = (bytes(32), made)
     assert sealing_keys(replace(settings(tmp_path / "other"), sealing_keys=given)) == given
     assert not (tmp_path / "other").exists()
+
+
+def test_what_a_start_leaves_behind_that_was_cut_off_is_in_nobodys_way(tmp_path: Path) -> None:
+    for half in (f"token.key.{os.getpid()}", f"{KEY_FILE}.1"):
+        (tmp_path / half).write_bytes(b"")
+    load_key(signing_key(settings(tmp_path)))
+
+
+def test_a_full_disk_leaves_nothing_half_made_and_room_is_all_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            signing_key(settings(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    load_key(signing_key(settings(tmp_path)))
+
+
+def test_a_key_that_another_process_makes_meanwhile_is_the_one_of_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(_: int) -> None:
+        (tmp_path / KEY_FILE).write_text("the other one's")
+
+    monkeypatch.setattr(os, "fsync", late)
+    assert signing_key(settings(tmp_path)) == "the other one's"
+    assert list(tmp_path.iterdir()) == [tmp_path / KEY_FILE]
+
+
+def test_a_volume_without_hard_links_is_named_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    with pytest.raises(OSError, match=r"its volume has no hard links .*PACELINE_DATA_DIR"):
+        signing_key(settings(tmp_path))
+    assert list(tmp_path.iterdir()) == []
