@@ -5,23 +5,29 @@ import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
 
 from paceline.embedded import EmbeddedError, open_embedded
-from paceline.keys import vault
+from paceline.keys import KeyMissing, known_vault
 from paceline.settings import Settings, SettingsError, load_settings
 from persistence.database import open_database
-from persistence.migrate import migrate
+from persistence.migrate import MigrationError, migrate
 from persistence.stores import Transactions
 from services.accounts.keyring import KeyProblem
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import Uuid7Ids
 from services.kernel.problems import Problem
+from services.kernel.sealing import CannotOpen
+
+NOT_OPENED: Final = (EmbeddedError, MigrationError, KeyMissing, KeyProblem, CannotOpen, OSError)
+"""Why there is nothing to work on: no database is to be had, or the keys are not those of the nodes."""
 
 
 @asynccontextmanager
 async def open_kept(settings: Settings, clock: Clock) -> AsyncIterator[Transactions]:
     """Transactions on the database of the settings, or on the local one, which serves one process at a time: `paceline run`
-    must be stopped for that. Raises EmbeddedError and OSError when there is none to be had, `Unavailable` later."""
+    must be stopped for that. Raises one of NOT_OPENED when there is none to be had, `Unavailable` later."""
+    opens = known_vault(settings)
     async with AsyncExitStack() as resources:
         url = settings.database_url
         if not url:
@@ -31,15 +37,19 @@ async def open_kept(settings: Settings, clock: Clock) -> AsyncIterator[Transacti
             url = embedded.database_url
         await migrate(url)
         database = await resources.enter_async_context(open_database(url, size=2))
-        yield Transactions(database, clock, Uuid7Ids(clock), vault=vault(settings))
+        transactions = Transactions(database, clock, Uuid7Ids(clock), vault=opens)
+        async with transactions() as stores:
+            await stores.sealing_keys.agree()
+        yield transactions
 
 
 Work = Callable[[Settings, Transactions, Clock], Awaitable[str]]
 
 
 def tell(work: Work) -> int:
-    """Do this on the database and print what it says: the whole of a command that needs nothing else. 0 when that worked, 1 with
-    the reason on stderr when there was no database or it was refused, 2 when the settings are wrong."""
+    """Do this on the database and print what it says: the whole of a command that needs nothing else. 0 when that
+    worked, 1 with the reason on stderr when there was nothing to work on or it was refused, 2 when the settings are
+    wrong."""
 
     async def worked(settings: Settings) -> str:
         clock = SystemClock()
@@ -51,7 +61,7 @@ def tell(work: Work) -> int:
     except SettingsError as wrong:
         print(wrong, file=sys.stderr)
         return 2
-    except (EmbeddedError, Problem, KeyProblem, OSError) as problem:
+    except (*NOT_OPENED, Problem) as problem:
         print(problem, file=sys.stderr)
         return 1
     return 0

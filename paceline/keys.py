@@ -3,7 +3,8 @@ which browsers' push services know it, and the key that seals secrets in the dat
 
 Each lies in the data folder, readable by its owner alone, and is used whenever the environment does not name another. Nodes
 on several machines do not share a data folder: give all of them the same by PACELINE_TOKEN_KEY, PACELINE_ADMIN_TOKEN,
-PACELINE_VAPID_KEY and PACELINE_SEALING_KEYS.
+PACELINE_VAPID_KEY and PACELINE_SEALING_KEYS. Commands make none (`known_…`): they work with what the nodes have, or
+not at all.
 """
 
 import base64
@@ -31,6 +32,11 @@ SEALING_KEY_FILE: Final = "sealing.key"
 _ADMIN_TOKEN_BYTES: Final = 32
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
 """What file systems say that have no hard links."""
+
+
+class KeyMissing(Exception):  # noqa: N818 - said to people as it is
+    """A command needs a key of the nodes, and neither the environment nor the data folder has it. One of its own would
+    open nothing of theirs, and none of them would believe it. The message says what to do."""
 
 
 def signing_key(settings: Settings) -> str:
@@ -70,17 +76,46 @@ def vault(settings: Settings) -> Vault:
 def known_admin_token(settings: Settings) -> str | None:
     """The admin token of the environment or the data folder, None when neither has one: for commands, which make nothing.
     Raises OSError when there is one that this user may not read."""
-    if settings.admin_token:
-        return settings.admin_token
-    path = settings.data_dir / ADMIN_TOKEN_FILE
-    try:
-        return path.read_text(encoding="ascii").strip() or None
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    return settings.admin_token or (_there(settings.data_dir / ADMIN_TOKEN_FILE) or "").strip() or None
+
+
+def known_signing_key(settings: Settings) -> str:
+    """The key that signs access tokens, PEM, of the environment or the data folder: for commands, which make nothing.
+    Raises KeyMissing when neither has one, OSError when there is one that this user may not read."""
+    return settings.token_key or _known(settings.data_dir / KEY_FILE, "PACELINE_TOKEN_KEY")
+
+
+def known_sealing_keys(settings: Settings) -> tuple[bytes, ...]:
+    """The same of the keys that seal."""
+    if settings.sealing_keys:
+        return settings.sealing_keys
+    return (base64.b64decode(_known(settings.data_dir / SEALING_KEY_FILE, "PACELINE_SEALING_KEYS")),)
+
+
+def known_vault(settings: Settings) -> Vault:
+    """`vault` for commands. Raises as `known_sealing_keys` does."""
+    return Vault(Seals(known_sealing_keys(settings)), seals=settings.seal_fields == "on")
 
 
 def _make_admin_token() -> bytes:
     return f"{secrets.token_urlsafe(_ADMIN_TOKEN_BYTES)}\n".encode()
+
+
+def _known(path: Path, variable: str) -> str:
+    found = _there(path)
+    if found is None:
+        raise KeyMissing(
+            f"{variable} is not set, and {path} does not exist. Give this command the {variable} of the nodes; on one"
+            " machine `paceline run` makes it at its first start."
+        )
+    return found
+
+
+def _there(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _kept(path: Path, make: Callable[[], bytes]) -> str:

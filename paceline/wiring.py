@@ -370,7 +370,7 @@ async def open_parts(
         async with transactions() as stores:
             await stores.sealing_keys.agree()
         keys = Keys(transactions, seals, load_key(secret), clock, token_ms=longest_token_ms(settings))
-        await keys.read()
+        await keys.begin()
         tokens = Tokens(keys.ring, access_ttl_s=settings.access_token_minutes * 60)
         attempts = Attempts(limits)
         providers = await resources.enter_async_context(open_third_parties(settings, clock))

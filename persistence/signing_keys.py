@@ -34,6 +34,20 @@ class SigningKeys:
             for row in rows
         ]
 
+    async def begin(self, first: StoredKey, at: datetime) -> None:
+        """Store the key that a node begins with, unless it is there: when it retires has been said, and stays."""
+        await self._tx.execute(
+            """
+            INSERT INTO signing_keys (kid, public, sealed, signs_from, retires_at, made_at)
+            VALUES ($1, $2, NULL, $3, NULL, $4)
+            ON CONFLICT (kid) DO NOTHING
+            """,
+            first.place.kid,
+            first.public,
+            utc(first.place.signs_from_ms),
+            at,
+        )
+
     async def save(self, keys: Iterable[StoredKey], made_at: datetime) -> None:
         """Store new keys, and the places in time of those that are there."""
         for key in keys:

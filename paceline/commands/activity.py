@@ -11,8 +11,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from paceline.embedded import EmbeddedError
-from paceline.kept import open_kept
+from paceline.kept import NOT_OPENED, open_kept
 from paceline.settings import Settings, SettingsError, load_settings
 from persistence.activity import Activity
 from services.kernel.clock import SystemClock, utc
@@ -41,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     except SettingsError as wrong:
         print(wrong, file=sys.stderr)
         return 2
-    except (EmbeddedError, Problem, OSError) as problem:
+    except (*NOT_OPENED, Problem) as problem:
         print(problem, file=sys.stderr)
         return 1
     return 0

@@ -7,11 +7,9 @@ import sys
 from dataclasses import dataclass
 from typing import Final
 
-from paceline.embedded import EmbeddedError
-from paceline.kept import open_kept
+from paceline.kept import NOT_OPENED, open_kept
 from paceline.operating_user import this_user
 from paceline.settings import Settings, SettingsError, load_settings
-from persistence.migrate import MigrationError
 from persistence.stores import Stores
 from services.audit.entry import Entry
 from services.classes.live_class import LiveClass, normal_code
@@ -87,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         print(asyncio.run(_announce(settings, Said(content, args.code, args.subject, args.yes))))
     except Problem as problem:
         return _say(problem.message, 1)
-    except (EmbeddedError, MigrationError, OSError) as problem:
+    except NOT_OPENED as problem:
         return _say(str(problem), 1)
     return 0
 

@@ -12,14 +12,13 @@ from uuid import UUID
 
 import msgspec
 
-from paceline.embedded import EmbeddedError
-from paceline.kept import open_kept
-from paceline.keys import signing_key
+from paceline.kept import NOT_OPENED, open_kept
+from paceline.keys import KeyMissing, known_signing_key
 from paceline.settings import Settings, SettingsError, load_settings
-from persistence.migrate import MigrationError
 from persistence.stores import Transactions
 from services.accounts.account import normal_email
-from services.accounts.keyring import KeyProblem, load_key, raw_public
+from services.accounts.keyring import KeyProblem, SigningKey, load_key, raw_public
+from services.accounts.keys import require_begun
 from services.audit.checkpoint import BadCheckpoint, Checkpoint, as_line, key_named, of_line
 from services.audit.entry import ACTS
 from services.audit.ports import AuditLine, Wanted
@@ -27,6 +26,7 @@ from services.audit.verifying import Progress, Verified, Verifying
 from services.kernel.clock import SystemClock, to_wall_ms, utc
 from services.kernel.ids import AccountId
 from services.kernel.problems import NotFound, Problem
+from services.kernel.sealing import CannotOpen
 
 MAX_LINES: Final = 10_000
 TOLD_EVERY: Final = 100_000
@@ -42,7 +42,9 @@ data. It only grows, each row carries the hash of the one before it, and every t
   verify      reads all of it and says exactly what is wrong, and where
   checkpoint  signs what it is now and prints that as a line; keep it where the database's keeper does not reach
 
-With the local PostgreSQL, stop `paceline run` first: it serves one process at a time.
+verify and checkpoint need the PACELINE_TOKEN_KEY of the nodes, and all of them their PACELINE_SEALING_KEYS, or their
+data folder: commands make no keys. With the local PostgreSQL, stop `paceline run` first: it serves one process at a
+time.
 """
 EPILOG: Final = """
 examples:
@@ -59,7 +61,7 @@ Without --checkpoints it takes the file of PACELINE_CHECKPOINT_DIR where there i
 exit codes:
   0  done; for verify: the audit is whole
   1  for verify: it is not
-  2  the call, the settings or the file of checkpoints are wrong
+  2  the call, the settings, the keys or the file of checkpoints are wrong
   3  the database does not answer
 """
 
@@ -102,26 +104,24 @@ def run(args: argparse.Namespace) -> int:
         return asyncio.run(_do(load_settings(os.environ), args))
     except SettingsError as wrong:
         return _say(str(wrong), 2)
-    except (KeyProblem, BadCheckpoint, NotFound) as wrong:
+    except (KeyMissing, KeyProblem, CannotOpen, BadCheckpoint, NotFound) as wrong:
         return _say(str(wrong), 2)
-    except (EmbeddedError, MigrationError, Problem, OSError) as problem:
+    except (*NOT_OPENED, Problem) as problem:
         return _say(str(problem), 3)
 
 
 async def _do(settings: Settings, args: argparse.Namespace) -> int:
     outside = _outside(settings, args.checkpoints) if args.what == "verify" else []
     trusted = [key_named(name) for name in args.trust] if args.what == "verify" else []
-    key = load_key(signing_key(settings))
     clock = SystemClock()
     async with open_kept(settings, clock) as transactions:
+        if args.what == "list":
+            return await _list(transactions, args)
+        key = load_key(known_signing_key(settings))
         verifying = Verifying(transactions, clock, raw_public(key), key.private.sign)
-        match args.what:
-            case "list":
-                return await _list(transactions, args)
-            case "checkpoint":
-                return await _checkpoint(transactions, verifying)
-            case _:
-                return await _verify(verifying, outside, trusted)
+        if args.what == "checkpoint":
+            return await _checkpoint(transactions, verifying, key)
+        return await _verify(verifying, outside, trusted)
 
 
 async def _list(transactions: Transactions, args: argparse.Namespace) -> int:
@@ -163,7 +163,9 @@ def told(line: AuditLine) -> str:
     return " ".join(words)
 
 
-async def _checkpoint(transactions: Transactions, verifying: Verifying) -> int:
+async def _checkpoint(transactions: Transactions, verifying: Verifying, key: SigningKey) -> int:
+    async with transactions() as stores:
+        require_begun(key, await stores.signing_keys.all())
     checkpoint = await verifying.checkpoint()
     if checkpoint is None:
         async with transactions() as stores:

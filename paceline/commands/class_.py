@@ -18,7 +18,7 @@ import msgspec
 
 from paceline.commands.replay import speed_of
 from paceline.embedded import EmbeddedError, open_embedded
-from paceline.keys import vault
+from paceline.keys import KeyMissing, known_vault
 from paceline.operating_user import this_user
 from paceline.settings import Settings, SettingsError, load_settings
 from persistence.database import open_database
@@ -32,6 +32,7 @@ from services.classes.timeline import clocks_of
 from services.kernel.clock import Clock, SystemClock
 from services.kernel.ids import ClassId, Uuid7Ids
 from services.kernel.problems import NotFound, Problem
+from services.kernel.sealing import CannotOpen
 
 DESCRIPTION: Final = """
 Plays a class again: one JSON object per line on standard output, with the instant (at_ms, and class_ms when the class had a
@@ -48,7 +49,7 @@ EPILOG: Final = """
 exit codes:
   0  it was played; with --check: all is equal
   1  something differs, is missing, or cannot be read
-  2  the call or the settings are wrong, there is no such class, or it was not recorded
+  2  the call, the settings or the keys are wrong, there is no such class, or it was not recorded
   3  the database does not answer
 """
 
@@ -88,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
         return asyncio.run(_run(load_settings(os.environ), args))
     except (SettingsError, LookupError, NotFound) as wrong:
         return _say(wrong.message if isinstance(wrong, Problem) else str(wrong), 2)
-    except BrokenTapeError as broken:
+    except KeyMissing as wrong:
+        return _say(str(wrong), 2)
+    except (BrokenTapeError, CannotOpen) as broken:
         return _say(str(broken), 1)
     except BrokenPipeError:
         # Whoever read has seen enough; the interpreter must not try to flush what is left.
@@ -109,12 +112,12 @@ async def _run(settings: Settings, args: argparse.Namespace) -> int:
 
 
 async def _on_database(dsn: str, settings: Settings, args: argparse.Namespace) -> int:
-    clock = SystemClock()
+    clock, opens = SystemClock(), known_vault(settings)
     async with open_database(dsn, size=1) as database:
         async with database.connection() as connection:
             if waiting := await pending(connection):
                 raise MigrationError(f"{waiting} migrations have not run on this database: `paceline migrate`")
-        transactions = Transactions(database, clock, Uuid7Ids(clock), vault=vault(settings))
+        transactions = Transactions(database, clock, Uuid7Ids(clock), vault=opens)
         live, clocks = await _class(transactions, args.which)
         replay = Replay(transactions)
         if args.check:

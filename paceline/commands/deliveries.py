@@ -13,12 +13,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from paceline.embedded import EmbeddedError
-from paceline.kept import open_kept
+from paceline.kept import NOT_OPENED, open_kept
 from paceline.operating_user import this_user
 from paceline.settings import Settings, SettingsError, load_settings
 from persistence.deliveries import Seen
-from persistence.migrate import MigrationError
 from persistence.stores import Stores
 from services.accounts.account import normal_email
 from services.audit.entry import Entry, Thing
@@ -80,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         asyncio.run(_act(settings, args))
     except Problem as problem:
         return _say(problem.message, 1)
-    except (EmbeddedError, MigrationError, OSError) as problem:
+    except NOT_OPENED as problem:
         return _say(str(problem), 1)
     return 0
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from paceline.kept import tell
-from paceline.keys import longest_token_ms, sealing_keys, signing_key
+from paceline.keys import known_sealing_keys, known_signing_key, longest_token_ms
 from paceline.operating_user import this_user
 from paceline.settings import Settings
 from persistence.stores import Transactions
@@ -22,13 +22,15 @@ the old one is believed until its last token has expired.
 
 When a key was stolen, say so: the new one takes over after {STOLEN_LEAD_MS // MINUTE_MS} minutes, and everything that other keys
 have signed is refused from then on. Apps get new tokens by their refresh tokens; big screens open anew with the code of
-their class.
+their class. If it was PACELINE_TOKEN_KEY, replace that on all nodes once the new one signs: the links in mails and text
+messages are made with it.
 
 The keys that seal (PACELINE_SEALING_KEYS) are changed in the configuration, without anything that stops: give all nodes
 the new key second, then first. A job brings everything under the first one; `sealing` says when nothing is under the others.
 
-With the local PostgreSQL, stop `paceline run` first: it serves one process at a time. The sealing keys have to be those of the
-nodes (PACELINE_SEALING_KEYS, or the data folder).
+With the local PostgreSQL, stop `paceline run` first: it serves one process at a time. Give this command the database
+and the keys of the nodes: DATABASE_URL, PACELINE_TOKEN_KEY and PACELINE_SEALING_KEYS, or their data folder. It makes
+none, and changes nothing when its keys are not those that the nodes use.
 """
 EPILOG = """
 examples:
@@ -59,11 +61,11 @@ def run(args: argparse.Namespace) -> int:
     """Do it and say how it is then; 0 when that worked."""
 
     async def work(settings: Settings, transactions: Transactions, clock: Clock) -> str:
-        sealing = sealing_keys(settings)
+        sealing = known_sealing_keys(settings)
         if args.act == "sealing":
             async with transactions() as stores:
                 return _sealing(sealing, await stores.sealing_keys.counts(), await stores.sealing_passes.all())
-        key = load_key(signing_key(settings))
+        key = load_key(known_signing_key(settings))
         keys = Keys(transactions, Seals(sealing), key, clock, token_ms=longest_token_ms(settings))
         if args.act == "rotate":
             await keys.rotate(stolen=args.stolen, by=this_user())

@@ -12,8 +12,9 @@ from typing import Final
 import msgspec
 from rich.console import Console
 
-from paceline.embedded import EmbeddedError, open_embedded
-from paceline.kept import open_kept
+from paceline.embedded import open_embedded
+from paceline.kept import NOT_OPENED, open_kept
+from paceline.keys import KeyMissing
 from paceline.operating_user import this_user
 from paceline.settings import Settings, SettingsError, load_settings
 from paceline.tasks_view import parked_now, queue_now, show_message, show_parked, show_queues
@@ -24,6 +25,7 @@ from services.audit.entry import Entry, Thing
 from services.kernel.clock import SystemClock
 from services.kernel.ids import Uuid7Ids
 from services.kernel.problems import Problem
+from services.kernel.sealing import CannotOpen
 from workers.amqp import open_amqp_bus
 from workers.bus import BusUnavailable, OperatedBus, Queue
 from workers.handlers import QUEUES
@@ -54,7 +56,7 @@ EPILOG: Final = """
 exit codes:
   0  done
   1  there is no such parked message
-  2  the call or the settings are wrong, or nobody has confirmed that a message may be dropped
+  2  the call, the settings or the keys are wrong, or nobody has confirmed that a message may be dropped
   3  the bus does not answer, or the database, which is told in the audit before anything is replayed or dropped
   130  interrupted; what was replayed until then stays replayed
 """
@@ -111,7 +113,9 @@ def run(args: argparse.Namespace) -> int:
         return _say(f"{len(wrong.faults)} of the settings are wrong:\n{wrong}", 2)
     except BusUnavailable as away:
         return _say(f"The bus does not answer: {away}", 3)
-    except (EmbeddedError, Problem, OSError) as problem:
+    except (KeyMissing, CannotOpen) as wrong:
+        return _say(str(wrong), 2)
+    except (*NOT_OPENED, Problem) as problem:
         return _say(str(problem), 3)
 
 

@@ -3,6 +3,11 @@
 Private keys lie in the database sealed with a key that does not (services/kernel/sealing.py), each about its own name, so a row
 cannot be given another row's key. A process that cannot open one says so and goes on with those it can: it still believes every
 public key.
+
+The first key is none of these: each node brings its own, which is the same where all is well. So that a command cannot
+take another one for it, and leave the true one believed without end, every node writes the public half of its first
+key down when it begins, and keys are changed only by a process that begins with one of those. All of them retire then.
+That a key is written down makes nobody believe it: a first key is believed by those who begin with it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +19,7 @@ import structlog
 from services.accounts.keyring import (
     READ_EVERY_MS,
     Jwk,
+    KeyProblem,
     Keyring,
     RingKey,
     SigningKey,
@@ -64,6 +70,15 @@ class Keys:
             except Unavailable as problem:
                 log.warning("keys.not_read", problem=problem.message)
 
+    async def begin(self) -> None:
+        """Write down which key this node begins with, and learn those that there are. Raises Unavailable."""
+        first = StoredKey(RingKey(self._first.kid, 0), raw_public(self._first), None)
+        async with self._transactions() as stores:
+            await stores.signing_keys.lock()
+            await stores.signing_keys.begin(first, utc(self._clock.wall_ms()))
+            stored = await stores.signing_keys.all()
+        self._learn(stored)
+
     async def read(self) -> None:
         """Learn the keys that there are. Raises Unavailable."""
         async with self._transactions() as stores:
@@ -79,10 +94,12 @@ class Keys:
         return self.ring.published(self._clock.wall_ms())
 
     async def all(self) -> tuple[KeyView, ...]:
-        """All keys in the order in which they sign, the retired ones included."""
-        await self.read()
+        """All keys in the order in which they sign, the retired ones included. Raises KeyProblem when this process
+        begins with a key that no node begins with."""
         async with self._transactions() as stores:
-            places = self._places(await stores.signing_keys.all())
+            stored = await stores.signing_keys.all()
+        require_begun(self._first, stored)
+        self._learn(stored)
         now = self._clock.wall_ms()
         signing = self.ring.signing(now).kid
         return tuple(
@@ -93,23 +110,23 @@ class Keys:
                 signs_from_ms=place.signs_from_ms,
                 retires_ms=place.retires_ms,
             )
-            for place in sorted(places, key=lambda place: (place.signs_from_ms, place.kid))
+            for place in (key.place for key in stored)
         )
 
     async def rotate(self, *, stolen: bool = False, by: Actor = SYSTEM) -> RingKey:
-        """Make a key that takes over, and let the others retire (`rotated` says when); the new one's place. Keys that retired a
-        token's life ago are forgotten. Raises KeyProblem while another is still waiting to take over."""
+        """Make a key that takes over, and let the others retire (`rotated` says when); the new one's place. Keys that
+        retired a token's life ago are forgotten. Raises KeyProblem while another is still waiting to take over, and
+        when this process begins with a key that no node begins with."""
         pem = make_key()
         new = load_key(pem)
         now = self._clock.wall_ms()
         async with self._transactions() as stores:
             await stores.signing_keys.lock()
-            stored = {key.place.kid: key for key in await stores.signing_keys.all()}
-            places = rotated(self._places(stored.values()), new.kid, now, token_ms=self._token_ms, stolen=stolen)
-            known = stored | {
-                self._first.kid: StoredKey(RingKey(self._first.kid, 0), raw_public(self._first), None),
-                new.kid: StoredKey(places[-1], raw_public(new), self._seals.seal(pem.decode(), about_key(new.kid))),
-            }
+            stored = await stores.signing_keys.all()
+            require_begun(self._first, stored)
+            places = rotated((key.place for key in stored), new.kid, now, token_ms=self._token_ms, stolen=stolen)
+            known = {key.place.kid: key for key in stored}
+            known[new.kid] = StoredKey(places[-1], raw_public(new), self._seals.seal(pem.decode(), about_key(new.kid)))
             changed = [msgspec.structs.replace(known[place.kid], place=place) for place in places]
             await stores.signing_keys.save(changed, utc(now))
             await stores.signing_keys.forget(utc(now - self._token_ms))
@@ -119,20 +136,31 @@ class Keys:
         log.info("keys.rotated", kid=new.kid, signs_from_ms=places[-1].signs_from_ms, stolen=stolen)
         return places[-1]
 
-    def _places(self, stored: Iterable[StoredKey]) -> list[RingKey]:
-        places = {self._first.kid: RingKey(self._first.kid, 0)} | {key.place.kid: key.place for key in stored}
-        return list(places.values())
-
     def _learn(self, stored: Sequence[StoredKey]) -> None:
+        believed = [key for key in stored if key.sealed is not None or key.place.kid == self._first.kid]
         own = []
-        for key in stored:
+        for key in believed:
             if key.sealed is None:
                 continue
             try:
                 own.append(load_key(self._seals.open(key.sealed, about_key(key.place.kid))))
             except CannotOpen as problem:
                 log.warning("keys.cannot_open", kid=key.place.kid, problem=str(problem))
-        self.ring.learn([key.place for key in stored], [public_key(key.public) for key in stored], own)
+        self.ring.learn([key.place for key in believed], [public_key(key.public) for key in believed], own)
+
+
+def require_begun(first: SigningKey, stored: Iterable[StoredKey]) -> None:
+    """Return when nodes begin with this key. Raises KeyProblem."""
+    begun = [key.place.kid for key in stored if key.sealed is None]
+    if not begun:
+        raise KeyProblem(
+            "no node has said yet which key it begins with: start one of this version on this database, then try again"
+        )
+    if first.kid not in begun:
+        raise KeyProblem(
+            f"the nodes begin with another key ({', '.join(begun)}) than this process ({first.kid}): give it their"
+            " PACELINE_TOKEN_KEY, or run it on their data folder"
+        )
 
 
 def about_key(kid: str) -> bytes:

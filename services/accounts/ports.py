@@ -76,6 +76,10 @@ class KeyStore(Protocol):
         """Every key there is, in the order in which they sign."""
         ...
 
+    async def begin(self, first: StoredKey, at: datetime) -> None:
+        """Store the key that a node begins with, unless it is there."""
+        ...
+
     async def save(self, keys: Iterable[StoredKey], made_at: datetime) -> None:
         """Store new keys, and the places in time of those that are there."""
         ...

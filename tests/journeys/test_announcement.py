@@ -16,6 +16,7 @@ import pytest
 from paceline.__main__ import main
 from tests.support.server import Server, open_server, shared_keys
 from tests.support.task_buses import eventually
+from tests.support.world import SEALING_KEYS
 
 PASSWORD = "a sentence nobody guesses"
 
@@ -64,6 +65,7 @@ async def test_an_announcement_is_in_every_inbox_and_leaves_once_for_who_wants_m
             ada, bob = await register(http, "Ada"), await register(http, "Bob")
             await turn_mail_off(http, bob)
             monkeypatch.setenv("DATABASE_URL", fresh_dsn)
+            monkeypatch.setenv("PACELINE_SEALING_KEYS", SEALING_KEYS)
             said = ["announce", "--title", "Hills from Monday", "--body", "At seven.\n\nBring water.", "--yes"]
             assert await asyncio.to_thread(main, said) == 0
             await eventually(lambda: unread_count(http, ada, 1))

@@ -19,6 +19,7 @@ from tests.support.providers import open_sms, sms_server
 from tests.support.redis_server import open_redis
 from tests.support.server import ROOT, Server, open_server, shared_keys
 from tests.support.system_parts import require
+from tests.support.world import SEALING_KEYS
 
 PASSWORD = "a sentence nobody guesses"
 ADMIN_TOKEN = "kettle-moss-anchor-violet-2031"
@@ -110,7 +111,7 @@ async def announced(settings: dict[str, str], folder: Path) -> EmailMessage:
     process = await asyncio.create_subprocess_exec(
         *announce,
         cwd=ROOT,
-        env=environ | settings,
+        env=environ | settings | {"PACELINE_SEALING_KEYS": SEALING_KEYS},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

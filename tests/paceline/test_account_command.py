@@ -13,6 +13,7 @@ from services.accounts.account import Account
 from services.kernel.clock import ManualClock
 from services.kernel.ids import AccountId, Uuid7Ids
 from tests.support.postgres import PostgresServer
+from tests.support.world import SEALING_KEYS
 
 CLOCK = ManualClock()
 
@@ -32,6 +33,7 @@ def dsn(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
     """Its address, also in the environment."""
     dsn = asyncio.run(fill(postgres))
     monkeypatch.setenv("DATABASE_URL", dsn)
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", SEALING_KEYS)
     return dsn
 
 

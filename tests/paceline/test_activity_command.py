@@ -12,6 +12,7 @@ from persistence.stores import Transactions
 from services.kernel.clock import SystemClock
 from services.kernel.ids import Uuid7Ids
 from tests.support.postgres import PostgresServer
+from tests.support.world import SEALING_KEYS
 from workers.activity import NAME
 
 CLOCK = SystemClock()
@@ -48,6 +49,7 @@ def dsn(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where the command looks."""
     dsn = asyncio.run(fill(postgres))
     monkeypatch.setenv("DATABASE_URL", dsn)
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", SEALING_KEYS)
     return dsn
 
 
@@ -70,6 +72,7 @@ def test_no_numbers_at_all_are_explained(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", asyncio.run(postgres.fresh()))
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", SEALING_KEYS)
     assert main(["activity", "--days", "3"]) == 0
     assert "role worker" in capsys.readouterr().out
     assert main(["activity", "--rebuild"]) == 0

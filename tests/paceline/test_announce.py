@@ -19,6 +19,7 @@ from services.notifications.outgoing import InDoubt
 from tests.support import notified
 from tests.support.notified import Notified
 from tests.support.postbox import Postbox, a_sender, send_due
+from tests.support.world import SEALING_KEYS
 
 CONTENT = AnnouncementContent(title="New classes", body="From Monday on.", sender="Paceline")
 
@@ -68,6 +69,7 @@ async def test_the_whole_command_on_a_database_given_by_url(
 ) -> None:
     await world.account()
     monkeypatch.setenv("DATABASE_URL", fresh_dsn)
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", SEALING_KEYS)
     call = ["announce", "--title", " New\nclasses ", "--body", "From Monday on.", "--yes"]
     assert await asyncio.to_thread(main, call) == 0
     assert "Said to 1 people" in capsys.readouterr().out

@@ -12,22 +12,27 @@ from paceline.embedded.cluster import SUPERUSER
 from persistence.database import open_database
 from persistence.stores import Transactions
 from services.accounts.account import Account
+from services.accounts.keyring import load_key, make_key
+from services.accounts.keys import Keys
 from services.audit.entry import Entry, operator
 from services.kernel.clock import SystemClock
 from services.kernel.ids import AccountId, Uuid7Ids
 from tests.support.postgres import PostgresServer
+from tests.support.world import SEALING_KEYS, SEALS
 
 CLOCK = SystemClock()
 IDS = Uuid7Ids(CLOCK)
 ANA = AccountId(IDS.next())
+TOKEN_KEY = make_key().decode()
 
 Said = pytest.CaptureFixture[str]
 
 
 async def fill(dsn: str) -> None:
-    """Five entries about Ana, linked, and one that waits."""
+    """Five entries about Ana, linked, and one that waits. A node has begun on it."""
     async with open_database(dsn, size=2) as database:
         transactions = Transactions(database, CLOCK, IDS)
+        await Keys(transactions, SEALS, load_key(TOKEN_KEY), CLOCK, token_ms=1_000).begin()
         async with transactions() as stores:
             await stores.accounts.add(Account(ANA, "ana@example.org", "Ana", frozenset({"member"}), 0), "hash")
             for number in range(1, 6):
@@ -44,6 +49,8 @@ def dsn(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     dsn = asyncio.run(postgres.fresh())
     monkeypatch.setenv("DATABASE_URL", dsn)
     monkeypatch.setenv("PACELINE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("PACELINE_TOKEN_KEY", TOKEN_KEY)
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", SEALING_KEYS)
     asyncio.run(fill(dsn))
     return dsn
 
@@ -109,12 +116,12 @@ def test_a_tail_that_was_taken_off_is_found_by_the_file_of_checkpoints(dsn: str,
 
 
 def test_a_checkpoint_of_another_installation_proves_nothing_unless_it_is_trusted(
-    dsn: str, capsys: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dsn: str, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["audit", "checkpoint"]) == 0
     line = capsys.readouterr().out
     key = json.loads(line)["public"]
-    monkeypatch.setenv("PACELINE_DATA_DIR", str(tmp_path / "another"))
+    monkeypatch.setenv("PACELINE_TOKEN_KEY", make_key().decode())
     assert main(["audit", "verify"]) == 1
     said = capsys.readouterr().out
     assert said.startswith("checkpoint at 5: ")
@@ -122,6 +129,24 @@ def test_a_checkpoint_of_another_installation_proves_nothing_unless_it_is_truste
     assert main(["audit", "verify", "--trust", key]) == 0
     assert "1 checkpoint holds" in capsys.readouterr().out
     assert main(["audit", "verify", "--trust", "abc"]) == 2
+
+
+def test_nothing_is_signed_by_a_key_that_is_not_that_of_the_nodes(
+    dsn: str, capsys: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PACELINE_TOKEN_KEY", make_key().decode())
+    assert main(["audit", "checkpoint"]) == 2
+    assert "the nodes begin with another key" in capsys.readouterr().err
+    monkeypatch.delenv("PACELINE_TOKEN_KEY")
+    for what in ("checkpoint", "verify"):
+        assert main(["audit", what]) == 2
+        assert "PACELINE_TOKEN_KEY is not set" in capsys.readouterr().err
+    assert main(["audit", "list"]) == 0, "nothing is signed in it"
+    assert list(tmp_path.iterdir()) == [], "no key is made"
+    monkeypatch.setenv("PACELINE_TOKEN_KEY", TOKEN_KEY)
+    capsys.readouterr()
+    assert main(["audit", "verify"]) == 0
+    assert "0 checkpoints hold" in capsys.readouterr().out
 
 
 def test_a_file_that_has_no_checkpoints_in_it_is_refused(dsn: str, capsys: Said, tmp_path: Path) -> None:
@@ -134,4 +159,5 @@ def test_a_file_that_has_no_checkpoints_in_it_is_refused(dsn: str, capsys: Said,
 def test_a_database_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     monkeypatch.setenv("PACELINE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", SEALING_KEYS)
     assert main(["audit", "verify"]) == 3

@@ -17,6 +17,7 @@ from services.kernel.clock import ManualClock
 from tests.rooms.conftest import World
 from tests.rooms.test_tapes import Ride
 from tests.support.postgres import PostgresServer
+from tests.support.world import SEALING_KEYS
 
 BEGAN_MS = ManualClock().wall_ms()
 SCRIPT = Script(blocks=(Block(intervals=(Interval(duration_ms=60_000),)),))
@@ -48,6 +49,7 @@ def ridden(postgres: PostgresServer) -> tuple[str, str, str]:
 def code(ridden: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch) -> str:
     """Its join code, with the settings that lead to it."""
     monkeypatch.setenv("DATABASE_URL", ridden[0])
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", SEALING_KEYS)
     return ridden[1]
 
 

@@ -8,12 +8,14 @@ import pytest
 from paceline.__main__ import main
 from services.flags.flag import FLAGS
 from tests.support.postgres import PostgresServer
+from tests.support.world import SEALING_KEYS
 
 
 @pytest.fixture(autouse=True)
 def installation(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DATABASE_URL", asyncio.run(postgres.fresh()))
     monkeypatch.setenv("PACELINE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", SEALING_KEYS)
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:

@@ -14,8 +14,11 @@ from paceline.keys import (
     KEY_FILE,
     SEALING_KEY_FILE,
     VAPID_KEY_FILE,
+    KeyMissing,
     admin_token,
     known_admin_token,
+    known_sealing_keys,
+    known_signing_key,
     sealing_keys,
     signing_key,
     vapid_key,
@@ -86,6 +89,18 @@ def test_the_sealing_key_is_made_once_as_well_unless_keys_are_given(tmp_path: Pa
     given = (bytes(32), made)
     assert sealing_keys(replace(settings(tmp_path / "other"), sealing_keys=given)) == given
     assert not (tmp_path / "other").exists()
+
+
+def test_a_command_finds_the_keys_that_there_are_and_makes_none(tmp_path: Path) -> None:
+    here = settings(tmp_path / "data")
+    for known, variable in ((known_signing_key, "PACELINE_TOKEN_KEY"), (known_sealing_keys, "PACELINE_SEALING_KEYS")):
+        with pytest.raises(KeyMissing, match=f"{variable} is not set, and .* does not exist"):
+            known(here)
+    assert list(tmp_path.iterdir()) == []
+    made = signing_key(here), sealing_keys(here)
+    assert (known_signing_key(here), known_sealing_keys(here)) == made
+    given = replace(settings(tmp_path / "other"), token_key="given", sealing_keys=(bytes(32),))
+    assert (known_signing_key(given), known_sealing_keys(given)) == ("given", (bytes(32),))
 
 
 def test_what_a_start_leaves_behind_that_was_cut_off_is_in_nobodys_way(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from persistence.database import open_database
 from services.kernel.ids import OrganisationId
 from services.organisations.organisations import Organisations
 from tests.support.postgres import PostgresServer
-from tests.support.world import World
+from tests.support.world import SEALING_KEYS, World
 
 
 @pytest.fixture
@@ -20,6 +20,7 @@ def organisation(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_
     dsn = asyncio.run(postgres.fresh())
     monkeypatch.setenv("DATABASE_URL", dsn)
     monkeypatch.setenv("PACELINE_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", SEALING_KEYS)
 
     async def make() -> OrganisationId:
         async with open_database(dsn, size=1) as database:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.server import ROOT, Server, free_port, open_server
+from tests.support.world import SEALING_KEYS
 
 
 def children_of(pid: int) -> set[int]:
@@ -184,9 +185,26 @@ def test_a_coach_can_be_made_where_signing_up_as_one_is_closed() -> None:
             )
             assert status_of(request) == status
         server.stop()
-        granted = paceline("account", "grant", "mia@example.org", "coach", PACELINE_DATA_DIR=str(server.data_dir))
+        there = {"PACELINE_DATA_DIR": str(server.data_dir), "PACELINE_SEALING_KEYS": SEALING_KEYS}
+        granted = paceline("account", "grant", "mia@example.org", "coach", **there)
         assert granted.returncode == 0, granted.stderr
         assert "coach, member" in granted.stdout
-        unknown = paceline("account", "grant", "eve@example.org", "coach", PACELINE_DATA_DIR=str(server.data_dir))
+        unknown = paceline("account", "grant", "eve@example.org", "coach", **there)
         assert unknown.returncode == 1
         assert "no account with the address eve@example.org" in unknown.stderr
+
+
+def test_a_command_where_nothing_has_run_makes_nothing(tmp_path: Path) -> None:
+    ended = paceline("account", "create", "mia@example.org", "Mia", PACELINE_DATA_DIR=str(tmp_path / "data"))
+    assert ended.returncode == 1
+    assert "`paceline run` makes it at its first start" in ended.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_on_the_data_folder_of_a_server_finds_its_keys_there() -> None:
+    with open_server(PACELINE_SEALING_KEYS="") as server:
+        server.stop()
+        there = {"PACELINE_DATA_DIR": str(server.data_dir)}
+        for words in (["keys", "list"], ["keys", "rotate"], ["audit", "verify"], ["audit", "checkpoint"]):
+            ended = paceline(*words, **there)
+            assert ended.returncode == 0, ended.stderr

@@ -28,6 +28,7 @@ from tests.support.task_buses import (
     eventually,
     foreign_body,
 )
+from tests.support.world import SEALING_KEYS
 from workers.amqp_link import close, connect
 from workers.amqp_topology import arguments_of
 from workers.bus import BusUnavailable, OperatedBus
@@ -57,7 +58,7 @@ def environ(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """The settings of each bus in turn, with nothing on it."""
     server: PostgresServer = request.getfixturevalue("postgres")
     dsn = asyncio.run(server.fresh())
-    given = {"DATABASE_URL": dsn}
+    given = {"DATABASE_URL": dsn, "PACELINE_SEALING_KEYS": SEALING_KEYS}
     if request.param == "rabbitmq":
         broker: RabbitMQ = request.getfixturevalue("rabbitmq")
         given["AMQP_URL"] = broker.url

@@ -8,7 +8,6 @@ calling thread: in a coroutine use `asyncio.to_thread`.
 All of them seal with the same key, as the nodes of one installation must: several on one database read what each has sealed.
 """
 
-import base64
 import contextlib
 import os
 import secrets
@@ -25,7 +24,7 @@ from typing import Final
 
 from services.accounts.keyring import make_key as make_token_key
 from tests.support.keeper import keep
-from tests.support.world import SEALING_KEY
+from tests.support.world import SEALING_KEYS
 
 ROOT: Final = Path(__file__).parents[2]
 START_S: Final = 60.0
@@ -66,7 +65,7 @@ class Server:
         settings = {
             "PACELINE_PORT": str(self.port),
             "PACELINE_DATA_DIR": str(self.data_dir),
-            "PACELINE_SEALING_KEYS": base64.b64encode(SEALING_KEY).decode(),
+            "PACELINE_SEALING_KEYS": SEALING_KEYS,
             "PACELINE_DEMO": "off",
             "PACELINE_LOG_FORMAT": "text",
         }

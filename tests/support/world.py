@@ -1,5 +1,6 @@
 """People, classes and workouts in a real database, made by the real stores in a few words each."""
 
+import base64
 import itertools
 from collections.abc import Sequence
 from datetime import timedelta
@@ -27,6 +28,8 @@ from workers.webhooks import WebhookFacts
 
 NOTHING: Final = (0,) * 6
 SEALING_KEY: Final = bytes(range(32))
+SEALING_KEYS: Final = base64.b64encode(SEALING_KEY).decode()
+"""The same as the option PACELINE_SEALING_KEYS, for commands on a database that a World or a server has filled."""
 SEALS: Final = Seals((SEALING_KEY,))
 VAULT: Final = Vault(SEALS)
 BODY: Final = Physiology(

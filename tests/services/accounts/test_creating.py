@@ -14,7 +14,7 @@ from services.audit.entry import command
 from services.kernel.problems import BadShape, EmailTaken
 from tests.support.audited import entries
 from tests.support.postgres import PostgresServer
-from tests.support.world import World
+from tests.support.world import SEALING_KEYS, World
 
 LOW = Cost(rounds=1, memory_kib=8, lanes=1)
 
@@ -57,6 +57,7 @@ def test_the_command_makes_one_and_says_how_they_get_in(
 ) -> None:
     dsn = asyncio.run(postgres.fresh())
     monkeypatch.setenv("DATABASE_URL", dsn)
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", SEALING_KEYS)
     assert main(["account", "create", "mira@example.org", "Mira", "--role", "coach"]) == 0
     said = capsys.readouterr().out
     assert "mira@example.org has the roles coach, member" in said

@@ -7,7 +7,15 @@ import pytest
 from persistence.database import Database
 from persistence.stores import Transactions
 from services.accounts.account import Account
-from services.accounts.keyring import LEAD_MS, READ_EVERY_MS, STOLEN_LEAD_MS, KeyProblem, load_key, make_key
+from services.accounts.keyring import (
+    LEAD_MS,
+    READ_EVERY_MS,
+    STOLEN_LEAD_MS,
+    KeyProblem,
+    SigningKey,
+    load_key,
+    make_key,
+)
 from services.accounts.keys import Keys
 from services.accounts.tokens import Tokens
 from services.kernel.clock import ManualClock
@@ -45,12 +53,16 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def nodes(database: Database, clock: ManualClock) -> tuple[Node, Node]:
-    return node(database, clock), node(database, clock)
+async def nodes(database: Database, clock: ManualClock) -> tuple[Node, Node]:
+    both = node(database, clock), node(database, clock)
+    for one in both:
+        await one.keys.begin()
+    return both
 
 
-def node(database: Database, clock: ManualClock, seals: Seals = SEALS) -> Node:
-    keys = Keys(Transactions(database, clock, Uuid7Ids(clock)), seals, FIRST, clock, token_ms=TOKEN_MS)
+def node(database: Database, clock: ManualClock, seals: Seals = SEALS, first: SigningKey = FIRST) -> Node:
+    """One that has not begun yet; a command never does."""
+    keys = Keys(Transactions(database, clock, Uuid7Ids(clock)), seals, first, clock, token_ms=TOKEN_MS)
     return Node(keys, Tokens(keys.ring), clock)
 
 
@@ -86,6 +98,70 @@ async def test_a_stolen_key_is_refused_on_every_node_as_soon_as_all_have_read(
     assert not one.knows(before)
     assert not other.knows(before)
     assert other.knows(one.token())
+
+
+@pytest.mark.parametrize("stolen", [False, True])
+async def test_a_rotation_that_begins_with_another_key_than_the_nodes_changes_nothing(
+    database: Database, nodes: tuple[Node, Node], clock: ManualClock, stolen: bool
+) -> None:
+    one, _ = nodes
+    stray = load_key(make_key())
+    command = node(database, clock, first=stray)
+    with pytest.raises(KeyProblem, match=f"begin with another key .{FIRST.kid}. than this process .{stray.kid}."):
+        await command.keys.rotate(stolen=stolen)
+    with pytest.raises(KeyProblem, match="PACELINE_TOKEN_KEY"):
+        await command.keys.all()
+    assert [(key.kid, key.retires_ms) for key in await one.keys.all()] == [(FIRST.kid, None)]
+
+
+async def test_where_no_node_has_begun_nobody_knows_what_is_to_retire(database: Database, clock: ManualClock) -> None:
+    command = node(database, clock)
+    with pytest.raises(KeyProblem, match="start one of this version"):
+        await command.keys.rotate(stolen=True)
+    await node(database, clock).keys.begin()
+    await command.keys.rotate(stolen=True)
+
+
+async def test_every_key_that_nodes_begin_with_retires_whichever_the_command_has(
+    database: Database, nodes: tuple[Node, Node], clock: ManualClock
+) -> None:
+    one, _ = nodes
+    before = one.token()
+    apart = node(database, clock, first=load_key(make_key()))
+    await apart.keys.begin()
+    elsewhere = apart.token()
+    await apart.keys.rotate(stolen=True)
+    await clock.advance(STOLEN_LEAD_MS / 1_000)
+    await one.keys.read()
+    assert not one.knows(before), "that of the command was another one"
+    assert not apart.knows(elsewhere)
+    assert apart.knows(one.token())
+
+
+async def test_a_key_that_another_node_begins_with_is_not_believed_for_that(
+    database: Database, nodes: tuple[Node, Node], clock: ManualClock
+) -> None:
+    one, _ = nodes
+    stolen = one.token()
+    replaced = node(database, clock, first=load_key(make_key()))
+    await replaced.keys.begin()
+    assert not replaced.knows(stolen)
+    await replaced.keys.rotate()
+    assert not replaced.knows(stolen), "that it is to retire later makes it no better"
+    assert FIRST.kid not in [key.kid for key in replaced.keys.published()]
+
+
+async def test_a_node_that_begins_again_does_not_bring_a_retired_key_back(
+    database: Database, nodes: tuple[Node, Node], clock: ManualClock
+) -> None:
+    one, _ = nodes
+    before = one.token()
+    await one.keys.rotate(stolen=True)
+    await clock.advance(STOLEN_LEAD_MS / 1_000)
+    again = node(database, clock)
+    await again.keys.begin()
+    assert not again.knows(before)
+    assert again.knows(one.token())
 
 
 async def test_a_second_rotation_waits_for_the_first_unless_a_key_was_stolen(

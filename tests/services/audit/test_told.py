@@ -17,7 +17,7 @@ from services.kernel.sealing import Seals
 from services.schedule.jobs import Jobs
 from tests.support.audited import entries
 from tests.support.postgres import PostgresServer
-from tests.support.world import World
+from tests.support.world import SEALING_KEYS, World
 
 OPERATOR = operator("203.0.113.9")
 
@@ -45,6 +45,7 @@ async def test_entitlements_are_told_with_who_gave_them_and_once(world: World) -
 
 async def test_a_rotation_of_keys_names_the_key_and_not_more(world: World) -> None:
     keys = Keys(world.transactions, Seals((b"s" * 32,)), load_key(make_key()), world.clock, token_ms=1_000)
+    await keys.begin()
     place = await keys.rotate(stolen=True, by=command("root"))
     (only,) = await told(world)
     assert (only.act, only.actor_kind, only.name) == ("keys.rotated", "command", "root")
@@ -68,6 +69,7 @@ async def test_a_replay_on_the_server_of_a_class_without_tapes_shows_nothing_and
 def test_a_role_given_by_command_names_who_ran_it(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     dsn = asyncio.run(postgres.fresh())
     monkeypatch.setenv("DATABASE_URL", dsn)
+    monkeypatch.setenv("PACELINE_SEALING_KEYS", SEALING_KEYS)
     monkeypatch.setenv("LOGNAME", "otto")
 
     async def told_of() -> list[AuditLine]:
