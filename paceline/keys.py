@@ -79,6 +79,11 @@ def known_admin_token(settings: Settings) -> str | None:
     return settings.admin_token or (_there(settings.data_dir / ADMIN_TOKEN_FILE) or "").strip() or None
 
 
+def known_vapid_key(settings: Settings) -> str | None:
+    """The key by which browsers' push services know us, likewise."""
+    return settings.vapid_key or _there(settings.data_dir / VAPID_KEY_FILE)
+
+
 def known_signing_key(settings: Settings) -> str:
     """The key that signs access tokens, PEM, of the environment or the data folder: for commands, which make nothing.
     Raises KeyMissing when neither has one, OSError when there is one that this user may not read."""

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from paceline.keys import vapid_key
+from paceline.keys import known_vapid_key, vapid_key
 from paceline.settings import Settings
 from services.kernel.clock import Clock
 from services.notifications.hands import HANDS
@@ -41,25 +41,25 @@ ANYWHERE: Final = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 @asynccontextmanager
-async def open_third_parties(settings: Settings, clock: Clock) -> AsyncIterator[WaysOut]:
-    """The ways out that these settings give. Raises `BadKey` for a key that cannot be used, and OSError when the data folder
-    cannot."""
+async def open_third_parties(settings: Settings, clock: Clock, *, makes_key: bool = True) -> AsyncIterator[WaysOut]:
+    """The ways out that these settings give. Not `makes_key`, for a command: none to browsers where there is no key for
+    them. Raises `BadKey` for a key that cannot be used, and OSError when the data folder cannot."""
     proxy = settings.outbound_proxy or None
     async with (
         open_outbound(clock, Egress(ANYWHERE), proxy=proxy) as named,
         open_outbound(clock, Egress(settings.outbound_allow), proxy=proxy, connections=HANDS) as guarded,
-        open_providers(means_of(settings), clock, named=named, guarded=guarded) as ways,
+        open_providers(means_of(settings, makes_key=makes_key), clock, named=named, guarded=guarded) as ways,
     ):
         yield ways
 
 
-def means_of(settings: Settings) -> Means:
-    """What there is to send with. A key for browsers is made when there is none."""
+def means_of(settings: Settings, *, makes_key: bool = True) -> Means:
+    """What there is to send with. A key for browsers is made when there is none and `makes_key`."""
     return Means(
         mail=_mail(settings),
         apns=_apns(settings),
         fcm=_fcm(settings),
-        web_push=_web_push(settings),
+        web_push=_web_push(settings, makes_key=makes_key),
         sms=_sms(settings),
     )
 
@@ -85,10 +85,13 @@ def _fcm(settings: Settings) -> FcmMeans | None:
     return FcmMeans(account, settings.fcm_url)
 
 
-def _web_push(settings: Settings) -> WebPushMeans:
+def _web_push(settings: Settings, *, makes_key: bool) -> WebPushMeans | None:
+    key = vapid_key(settings) if makes_key else known_vapid_key(settings)
+    if key is None:
+        return None
     sender = mailbox(settings.mail_from or LOCAL_SENDER)
     subject = settings.vapid_subject or f"mailto:{sender.addr_spec}"
-    return WebPushMeans(load_vapid_key(vapid_key(settings)), subject)
+    return WebPushMeans(load_vapid_key(key), subject)
 
 
 def _sms(settings: Settings) -> SmsMeans | None:

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 async def _send(settings: Settings, args: argparse.Namespace) -> str:
     clock = SystemClock()
     message = _message(args, Uuid7Ids(clock))
-    async with open_third_parties(settings, clock) as ways:
+    async with open_third_parties(settings, clock, makes_key=False) as ways:
         receipt = await ways.send(message)
     return f"taken by {receipt.provider} as {receipt.provider_id or '(it gave no name)'}"
 

@@ -19,6 +19,7 @@ from paceline.keys import (
     known_admin_token,
     known_sealing_keys,
     known_signing_key,
+    known_vapid_key,
     sealing_keys,
     signing_key,
     vapid_key,
@@ -96,11 +97,16 @@ def test_a_command_finds_the_keys_that_there_are_and_makes_none(tmp_path: Path) 
     for known, variable in ((known_signing_key, "PACELINE_TOKEN_KEY"), (known_sealing_keys, "PACELINE_SEALING_KEYS")):
         with pytest.raises(KeyMissing, match=f"{variable} is not set, and .* does not exist"):
             known(here)
+    assert known_vapid_key(here) is None
     assert list(tmp_path.iterdir()) == []
-    made = signing_key(here), sealing_keys(here)
-    assert (known_signing_key(here), known_sealing_keys(here)) == made
-    given = replace(settings(tmp_path / "other"), token_key="given", sealing_keys=(bytes(32),))
-    assert (known_signing_key(given), known_sealing_keys(given)) == ("given", (bytes(32),))
+    made = signing_key(here), sealing_keys(here), vapid_key(here)
+    assert (known_signing_key(here), known_sealing_keys(here), known_vapid_key(here)) == made
+    given = replace(settings(tmp_path / "other"), token_key="given", sealing_keys=(bytes(32),), vapid_key="given")
+    assert (known_signing_key(given), known_sealing_keys(given), known_vapid_key(given)) == (
+        "given",
+        (bytes(32),),
+        "given",
+    )
 
 
 def test_what_a_start_leaves_behind_that_was_cut_off_is_in_nobodys_way(tmp_path: Path) -> None:

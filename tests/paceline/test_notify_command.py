@@ -10,7 +10,7 @@ from pathlib import Path
 from paceline.keys import vapid_key
 from paceline.settings import Settings, load_settings
 from paceline.third_parties import means_of
-from services.notifications.vapid import load_vapid_key
+from services.notifications.vapid import load_vapid_key, make_vapid_key
 from tests.support.providers import (
     Fault,
     apns_server,
@@ -67,6 +67,7 @@ async def test_without_a_server_the_mail_is_a_file_in_the_data_folder(tmp_path: 
     assert said.code == 0
     (path,) = (tmp_path / "mail").iterdir()
     assert said.out == f"taken by folder as {path.name}\n"
+    assert list(tmp_path.iterdir()) == [tmp_path / "mail"], "it makes no key for browsers"
 
 
 async def test_a_refusal_is_told_with_its_reason_and_without_the_address(tmp_path: Path) -> None:
@@ -112,6 +113,18 @@ async def test_a_text_and_pushes_of_every_kind_arrive(tmp_path: Path) -> None:
         (text,) = texts.messages.values()
         assert text["StatusCallback"].startswith("https://paceline.example/v1/callbacks/sms?message=")
         assert (len(apple.pushed), len(google.pushed), len(browser.got)) == (1, 1, 1)
+
+
+async def test_browsers_are_not_pushed_to_with_a_key_that_they_do_not_know(tmp_path: Path) -> None:
+    async with open_push_service() as service:
+        browser = service.subscribe(load_vapid_key(make_vapid_key().decode()).public)
+        keys = {"p256dh": browser.device.p256dh, "auth": browser.device.auth}
+        given = tmp_path / "subscription.json"
+        given.write_text(json.dumps({"endpoint": browser.device.address, "keys": keys}))
+        said = await notify(tmp_path / "data", "--webpush", str(given), PACELINE_OUTBOUND_ALLOW="127.0.0.0/8,::1/128")
+    assert said.code == 1
+    assert "no provider for webpush" in said.err
+    assert browser.got == []
 
 
 async def test_settings_that_are_wrong_are_told_before_anything_is_sent(tmp_path: Path) -> None:
