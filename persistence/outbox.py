@@ -32,6 +32,8 @@ CHANNEL: Final = "paceline_outbox"
 SHARDS: Final = 16
 """In how many parts the outbox is shared. The database computes the shard (0002_outbox.sql); more of them are a migration
 during which no relay runs."""
+END: Final = 2**63 - 1
+"""Behind the last number that a fact can have."""
 COUNTED: Final = 10_000
 """How far waiting facts are counted: a look at a backlog of a million must not cost more than one at this many."""
 
@@ -51,6 +53,19 @@ class Waiting(msgspec.Struct, frozen=True):
     created_at: datetime
     about: uuid.UUID
     envelope: str
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A part of a shard: the facts with a number above `after` and not above `upto`. Aggregates of which something
+    waits up to `after` do not belong to it: what waits before it would be overtaken."""
+
+    shard: int
+    after: int = 0
+    upto: int = END
+
+
+WHOLE: Final = tuple(Span(shard) for shard in range(SHARDS))
+"""All of every shard."""
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -105,18 +120,32 @@ class Outbox:
         )
         return [facts.decode(row["envelope"]) for row in rows]
 
-    async def hold(self, after: int, limit: int, but: Sequence[uuid.UUID] = ()) -> list[Held]:
+    async def hold(
+        self, after: int, limit: int, but: Sequence[uuid.UUID] = (), spans: Sequence[Span] = WHOLE
+    ) -> list[Held]:
         """Take up to `limit` shards in which facts wait, in turn from the one after shard `after` on, skipping those that
-        another relay holds. Aggregates in `but` are left alone, and a shard where nothing else waits is not taken."""
+        another relay holds. Aggregates in `but` are left alone, and a shard is not taken where nothing else waits in
+        its `spans`, or before the end of one that has an end: whoever reads that page by page has to see that it is
+        through."""
         await in_order_of_an_index(self._tx)
         # Not EXISTS, which may be planned as a join with all that waits.
         rows = await self._tx.fetch(
             """
             SELECT shard, position FROM outbox_shards
             WHERE (
-                SELECT true FROM outbox
-                WHERE outbox.shard = outbox_shards.shard AND relayed_at IS NULL AND aggregate_id <> ALL($3::uuid[])
-                ORDER BY seq
+                SELECT true FROM unnest($4::smallint[], $5::bigint[], $6::bigint[]) AS span (shard, after, upto)
+                CROSS JOIN LATERAL (
+                    SELECT coalesce(array_agg(DISTINCT aggregate_id), '{}') AS things FROM outbox
+                    WHERE outbox.shard = span.shard AND relayed_at IS NULL AND seq <= span.after AND span.after > 0
+                ) AS passed
+                CROSS JOIN LATERAL (
+                    SELECT FROM outbox
+                    WHERE outbox.shard = span.shard AND relayed_at IS NULL AND seq > span.after AND seq <= span.upto
+                      AND aggregate_id <> ALL($3::uuid[]) AND aggregate_id <> ALL(passed.things)
+                    ORDER BY seq
+                    LIMIT 1
+                ) AS waiting
+                WHERE span.shard = outbox_shards.shard
                 LIMIT 1
             )
             ORDER BY (shard - $1::int + 15) % 16
@@ -126,25 +155,35 @@ class Outbox:
             after,
             limit,
             but,
+            *_columns([span if span.upto == END else Span(span.shard, 0, span.upto) for span in spans]),
         )
         return [Held(**row) for row in rows]
 
-    async def waiting_in(self, held: Sequence[Held], limit: int, but: Sequence[uuid.UUID] = ()) -> list[Waiting]:
-        """What waits in shards that this transaction holds, up to `limit` facts of each, in order."""
+    async def waiting_in(
+        self, held: Sequence[Held], limit: int, but: Sequence[uuid.UUID] = (), spans: Sequence[Span] = WHOLE
+    ) -> list[Waiting]:
+        """What waits in the `spans` of shards that this transaction holds, up to `limit` facts of each span, in
+        order."""
+        mine = {each.shard for each in held}
         rows = await self._tx.fetch(
             """
-            SELECT waiting.* FROM unnest($1::smallint[]) AS held (shard)
+            SELECT waiting.* FROM unnest($3::smallint[], $4::bigint[], $5::bigint[]) AS span (shard, after, upto)
+            CROSS JOIN LATERAL (
+                SELECT coalesce(array_agg(DISTINCT aggregate_id), '{}') AS things FROM outbox
+                WHERE outbox.shard = span.shard AND relayed_at IS NULL AND seq <= span.after AND span.after > 0
+            ) AS passed
             CROSS JOIN LATERAL (
                 SELECT seq, shard, created_at, aggregate_id AS about, envelope FROM outbox
-                WHERE outbox.shard = held.shard AND relayed_at IS NULL AND aggregate_id <> ALL($3::uuid[])
+                WHERE outbox.shard = span.shard AND relayed_at IS NULL AND seq > span.after AND seq <= span.upto
+                  AND aggregate_id <> ALL($2::uuid[]) AND aggregate_id <> ALL(passed.things)
                 ORDER BY seq
-                LIMIT $2
+                LIMIT $1
             ) AS waiting
             ORDER BY seq
             """,
-            [each.shard for each in held],
             limit,
             but,
+            *_columns([span for span in spans if span.shard in mine]),
         )
         return [Waiting(**row) for row in rows]
 
@@ -201,6 +240,10 @@ class Outbox:
             return Backlog(0, 0.0)
         age_ms = self._clock.wall_ms() - to_wall_ms(row["oldest"])
         return Backlog(row["waiting"], max(age_ms, 0) / 1000)
+
+
+def _columns(spans: Sequence[Span]) -> tuple[list[int], list[int], list[int]]:
+    return [span.shard for span in spans], [span.after for span in spans], [span.upto for span in spans]
 
 
 async def in_order_of_an_index(tx: Tx) -> None:

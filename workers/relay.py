@@ -12,8 +12,8 @@ that was not confirmed may still arrive, so nothing about the same aggregate fol
 cost nothing where it matters: a backlog is many aggregates, and a wave of them travels together.
 
 **Fairness.** Shards are taken in turn. An aggregate that was refused is left alone for a while (held_back.py), and the
-others go on; when nothing at all was taken, the bus is away and everybody waits. No transaction lasts longer than `WAVES_S`
-and one publish, which may have to wait for the bus first.
+others go on, however many were refused; when nothing at all is taken, the bus is away and everybody waits. No
+transaction lasts longer than `WAVES_S` and one publish, which may have to wait for the bus first.
 
 It is woken when a transaction adds a fact, and looks by itself every `POLL_S`.
 """
@@ -21,7 +21,7 @@ It is woken when a transaction adds a fact, and looks by itself every `POLL_S`.
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
@@ -29,14 +29,14 @@ from typing import Final
 import msgspec
 import structlog
 
-from persistence.outbox import CHANNEL, Waiting
+from persistence.outbox import CHANNEL, SHARDS, Span, Waiting
 from persistence.stores import Stores
 from services.kernel import facts
 from services.kernel.clock import Clock, pause
 from services.kernel.facts import Envelope
 from services.kernel.ids import FactId
 from workers.bus import BusUnavailable, TaskBus
-from workers.held_back import HeldBack
+from workers.held_back import HeldBack, Page
 from workers.wakeups import Wakeups, woken_by
 
 BATCH: Final = 500
@@ -51,6 +51,9 @@ LOOK_S: Final = 1.0
 RETRY_FIRST_S: Final = 0.5
 RETRY_MOST_S: Final = 5.0
 """Longest pause while the bus or the database is away: how late the first fact is after a long outage."""
+
+AWAY_AFTER: Final = SHARDS // SHARDS_AT_ONCE
+"""Batches in a row of which nothing was taken, after which the bus counts as away: every shard has had its turn."""
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +95,8 @@ class Relay:
         self._stopping: Final = asyncio.Event()
         self._held_back: Final = HeldBack()
         self._last_shard = -1
-        self._away = False
+        self._refused_in_a_row = 0
+        self._reads_on = False
         self._look_at = 0.0
         self.statistics: Final = RelayStatistics()
 
@@ -107,29 +111,36 @@ class Relay:
 
     async def relay(self) -> int:
         """Move one batch; how many facts left. Raises `BusUnavailable` when there were some and none left."""
-        but = self._held_back.at(self._clock.monotonic())
+        now = self._clock.monotonic()
+        but, spans = self._held_back.at(now), self._held_back.spans(now)
+        self._reads_on = False
         try:
             async with self._transactions() as stores:
-                held = await stores.outbox.hold(self._last_shard, self._shards_at_once, but)
+                held = await stores.outbox.hold(self._last_shard, self._shards_at_once, but, spans)
                 if not held:
                     return 0
                 self.statistics.held = len(held)
                 self._last_shard = held[-1].shard
-                each = max(self._batch // len(held), 1)
-                gone, refusal = await self._publish(await stores.outbox.waiting_in(held, each, but))
+                shards = {each.shard for each in held}
+                spans = [span for span in spans if span.shard in shards]
+                each = max(self._batch // len(spans), 1)
+                waiting = await stores.outbox.waiting_in(held, each, but, spans)
+                gone, refused, refusal = await self._publish(waiting)
                 if gone:
                     await stores.outbox.left(held, gone)
         finally:
             self.statistics.held = 0
         self.statistics.relayed += len(gone)
         self._remember(bool(gone), refusal)
+        self._hold_back(_pages(spans, waiting, each), gone, refused)
         if refusal is not None and not gone:
             raise refusal
         return len(gone)
 
-    async def _publish(self, waiting: Sequence[Waiting]) -> tuple[list[Waiting], BusUnavailable | None]:
-        """Publish in waves; what the bus has taken, and why not all of it, if so."""
-        lines = self._in_lines(waiting)
+    async def _publish(self, waiting: Sequence[Waiting]) -> tuple[list[Waiting], set[uuid.UUID], BusUnavailable | None]:
+        """Publish in waves; what the bus has taken, the aggregates of which it has not taken the next fact, or whose
+        next fact cannot be read here, and why the bus has not taken all, if so."""
+        lines, refused = self._in_lines(waiting)
         until = self._clock.monotonic() + WAVES_S
         gone: list[Waiting] = []
         refusal: BusUnavailable | None = None
@@ -143,21 +154,21 @@ class Relay:
             for about, (fact, envelope) in wave.items():
                 if taken is None or envelope.id in taken:
                     gone.append(fact)
-                    self._held_back.forgive(about)
                     lines[about].popleft()
                     if not lines[about]:
                         del lines[about]
                 else:
-                    self._held_back.refuse(about, self._clock.monotonic())
+                    refused.add(about)
                     del lines[about]
-            if taken is not None and not taken:
-                break
             if self._clock.monotonic() >= until:
                 break
-        return gone, refusal
+        return gone, refused, refusal
 
-    def _in_lines(self, waiting: Sequence[Waiting]) -> dict[uuid.UUID, deque[tuple[Waiting, Envelope]]]:
-        """The facts about each aggregate, in order, as far as they can be read here."""
+    @staticmethod
+    def _in_lines(
+        waiting: Sequence[Waiting],
+    ) -> tuple[dict[uuid.UUID, deque[tuple[Waiting, Envelope]]], set[uuid.UUID]]:
+        """The facts about each aggregate, in order, as far as they can be read here; and of whom one cannot."""
         lines: dict[uuid.UUID, deque[tuple[Waiting, Envelope]]] = {}
         unread: set[uuid.UUID] = set()
         for fact in waiting:
@@ -169,22 +180,29 @@ class Relay:
                 # Of a newer program, whose own relay can read it.
                 log.warning("relay.unreadable", seq=fact.seq, about=str(fact.about), problem=str(problem))
                 unread.add(fact.about)
-                self._held_back.refuse(fact.about, self._clock.monotonic())
                 continue
             if envelope.about is None:
                 envelope = msgspec.structs.replace(envelope, about=fact.about)
             lines.setdefault(fact.about, deque()).append((fact, envelope))
-        return lines
+        return lines, unread
 
     def _remember(self, moved: bool, refusal: BusUnavailable | None) -> None:
         """Whether the bus is away, and that it is back: then nobody is held back for it any longer."""
-        if moved and self._away:
-            self._held_back.forgive_all()
-        if moved or refusal is not None:
-            self._away = not moved
+        if moved:
+            if self._refused_in_a_row >= AWAY_AFTER:
+                self._held_back.forgive_all()
+            self._refused_in_a_row = 0
+        elif refusal is not None:
+            self._refused_in_a_row += 1
         if moved and refusal is not None:
             self.statistics.failures += 1
             log.warning("relay.refused", problem=str(refusal), held_back=len(self._held_back))
+
+    def _hold_back(self, pages: Iterable[Page], gone: Sequence[Waiting], refused: Collection[uuid.UUID]) -> None:
+        """Leave alone what was refused, and read on behind it."""
+        left, now = {fact.seq for fact in gone}, self._clock.monotonic()
+        for page in pages:
+            self._reads_on |= self._held_back.tried(page, left, refused, now)
         self.statistics.held_back = len(self._held_back)
 
     async def _run(self, woken: asyncio.Event) -> None:
@@ -201,10 +219,12 @@ class Relay:
                     # The database away: that may not end the relay either.
                     log.exception("relay.failed", again_in_s=retry_s)
                 await pause(self._clock, retry_s, self._stopping)
-                retry_s = min(retry_s * 2, RETRY_MOST_S)
+                # While there is something behind what was refused, that has not been tried: it may be the facts, not
+                # the bus.
+                retry_s = RETRY_FIRST_S if self._reads_on else min(retry_s * 2, RETRY_MOST_S)
                 continue
             retry_s = RETRY_FIRST_S
-            if not moved:
+            if not moved and not self._reads_on:
                 await pause(self._clock, self._poll_s, woken, self._stopping)
 
     async def _round(self) -> int:
@@ -223,3 +243,10 @@ class Relay:
             backlog = await stores.outbox.backlog()
         self._look_at = self._clock.monotonic() + LOOK_S
         self.statistics.waiting, self.statistics.oldest_s = backlog.waiting, backlog.oldest_s
+
+
+def _pages(spans: Sequence[Span], waiting: Sequence[Waiting], each: int) -> Iterator[Page]:
+    """What was read of each span, `each` facts at most."""
+    for span in spans:
+        mine = [fact for fact in waiting if fact.shard == span.shard and span.after < fact.seq <= span.upto]
+        yield Page(span, mine, full=len(mine) == each)

@@ -196,9 +196,11 @@ class Town:
         for node in self.nodes:
             node.bus.trouble = False
             await self.answer(node)
-        await self.world.clock.advance(held_back.MOST_S)
-        while any([await self.batch(node) for node in self.nodes]):
-            pass
+        # A relay that has just passed something over looks at it in its next turn but one.
+        for _ in range(3):
+            await self.world.clock.advance(held_back.MOST_S)
+            while any([await self.batch(node) for node in self.nodes]):
+                pass
 
     async def judge(self) -> None:
         first = list(dict.fromkeys(self.arrived))

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
 import pytest
@@ -16,8 +16,9 @@ from services.kernel.ids import AccountId, FactId, WorkoutId
 from services.kernel.problems import Unavailable
 from tests.support.task_buses import WAIT_S, eventually
 from tests.support.world import World
+from workers import held_back
 from workers.bus import BusStatistics, BusUnavailable, Handle, Parked, Queue
-from workers.relay import RETRY_MOST_S, WAVES_S, Relay
+from workers.relay import POLL_S, RETRY_FIRST_S, RETRY_MOST_S, WAVES_S, Relay
 from workers.wakeups import Wakeups
 
 
@@ -187,6 +188,63 @@ async def test_thousands_of_facts_that_nobody_takes_do_not_stand_in_the_way(worl
     fine = await tell(world, 10, about=in_shard(world, shard))
     assert await relay.relay() == 10
     assert bus.published == fine
+
+
+def has_left(bus: ScriptedBus, told: Collection[FactId]) -> Callable[[], bool]:
+    return lambda: set(told) <= set(bus.published)
+
+
+async def rounds(world: World, relay: Relay, until: Callable[[], bool]) -> int:
+    """Relay as the loop does, pauses included, until something is so; in how many batches."""
+    for n in range(200):
+        if until():
+            return n
+        try:
+            if not await relay.relay():
+                await world.clock.advance(POLL_S)
+        except BusUnavailable:
+            await world.clock.advance(RETRY_FIRST_S)
+    raise AssertionError("it goes on for ever")
+
+
+@pytest.mark.parametrize("why", ["refused", "unreadable"])
+async def test_however_many_things_are_held_back_the_next_fact_about_another_leaves_soon(
+    world: World, why: str
+) -> None:
+    stuck = await tell(world, 2_500)
+    if why == "unreadable":
+        async with world.database.tx() as tx:
+            await tx.execute("""UPDATE outbox SET envelope = jsonb_set(envelope, '{fact,type}', '"moon.eclipsed"')""")
+    bus = ScriptedBus(poison=frozenset(stuck))
+    relay = Relay(world.transactions, bus, world.clock)
+    for turns in (5, 2, 2):
+        fine = await tell(world, SHARDS)
+        assert await rounds(world, relay, has_left(bus, fine)) <= turns * 4
+        await world.clock.advance(held_back.MOST_S)
+    assert relay.statistics.held_back > 2_000
+
+
+async def test_what_was_passed_over_leaves_when_it_is_taken_again(world: World) -> None:
+    stuck = await tell(world, 1_500)
+    again = await tell(world, 1_500)
+    bus = ScriptedBus(poison=frozenset([*stuck, *again]))
+    relay = Relay(world.transactions, bus, world.clock)
+    fine = await tell(world, SHARDS)
+    await rounds(world, relay, has_left(bus, fine))
+    bus.poison = frozenset(stuck)
+    await rounds(world, relay, has_left(bus, again))
+    bus.poison = ()
+    await rounds(world, relay, has_left(bus, stuck))
+    assert Counter(bus.published) == dict.fromkeys([*stuck, *again, *fine], 1)
+
+
+async def test_one_fact_that_was_taken_is_no_reason_to_try_all_that_were_refused(world: World) -> None:
+    bus = ScriptedBus(poison=await tell(world))
+    relay = Relay(world.transactions, bus, world.clock)
+    with pytest.raises(BusUnavailable):
+        await relay.relay()
+    await tell(world)
+    assert await empty(relay) == [1]
 
 
 async def test_a_fact_that_only_a_newer_program_can_read_waits_for_that_one(world: World) -> None:
