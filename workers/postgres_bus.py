@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import datetime
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 import structlog
@@ -32,7 +32,6 @@ from workers.bus import (
     PUBLISH_TIMEOUT_S,
     UNREADABLE,
     BusUnavailable,
-    Delivery,
     Handle,
     Parked,
     Queue,
@@ -50,7 +49,7 @@ POLL_S: Final = 1.0
 LEASE_MARGIN_S: Final = 5.0
 """A claimed task is left alone for its queue's time limit and this much more: so late is a task that died with its worker."""
 RETRY_S: Final = 2.0
-"""Between two looks while the database is away."""
+"""Between two looks, and two attempts to write something down, while the database is away."""
 
 PAGE: Final = 100
 """How many parked tasks are replayed in one transaction."""
@@ -291,26 +290,47 @@ class PostgresBus:
             await self._after(queue, task, verdict)
             return
         if not delivery.settled:
-            await self._settle(delivery)
+            await self._write_down(queue, task, delivery.settle)
         self._statistics.of(queue).handled += 1
-
-    async def _settle(self, delivery: Delivery) -> None:
-        async with self._database.tx() as tx:
-            await delivery.settle(tx)
 
     async def _after(self, queue: Queue, task: Task, verdict: Again | Park) -> None:
         """Write down what becomes of a failed attempt."""
-        now = self._now()
-        async with self._database.tx() as tx:
-            if isinstance(verdict, Park):
-                self._statistics.of(queue).parked += 1
-                await Tasks(tx).park(queue.name, task.fact_id, task.claims, reason=verdict.reason, at=now)
-                log.error("bus.parked", queue=queue.name, fact=str(task.fact_id), reason=verdict.reason)
+        statistics = self._statistics.of(queue)
+        if isinstance(verdict, Park):
+            await self._write_down(queue, task, lambda tx: self._park(tx, queue, task, verdict))
+            statistics.parked += 1
+            log.error("bus.parked", queue=queue.name, fact=str(task.fact_id), reason=verdict.reason)
+        else:
+            await self._write_down(queue, task, lambda tx: self._again(tx, queue, task, verdict))
+            statistics.retried += 1
+
+    async def _park(self, tx: Tx, queue: Queue, task: Task, verdict: Park) -> None:
+        await Tasks(tx).park(queue.name, task.fact_id, task.claims, reason=verdict.reason, at=self._now())
+
+    async def _again(self, tx: Tx, queue: Queue, task: Task, verdict: Again) -> None:
+        due_at = self._now() + datetime.timedelta(seconds=verdict.delay_s)
+        # The count in the row is of attempts begun; `claim` adds the next one.
+        await Tasks(tx).again(queue.name, task.fact_id, task.claims, due_at=due_at, attempts=verdict.attempt - 1)
+
+    async def _write_down(self, queue: Queue, task: Task, write: Callable[[Tx], Awaitable[None]]) -> None:
+        """Keep how an attempt ended, for as long as the database is away: the task would count as one that has killed
+        its worker, and be parked after a few such moments. Should the lease run out meanwhile, `claims` keeps this from
+        touching what another worker does."""
+        while True:
+            try:
+                async with self._database.tx() as tx:
+                    await write(tx)
+            except Unavailable as problem:
+                log.warning(
+                    "bus.not_written_down",
+                    queue=queue.name,
+                    fact=str(task.fact_id),
+                    problem=str(problem),
+                    again_in_s=RETRY_S,
+                )
+                await self._clock.sleep(RETRY_S)
+            else:
                 return
-            self._statistics.of(queue).retried += 1
-            due_at = now + datetime.timedelta(seconds=verdict.delay_s)
-            # The count in the row is of attempts begun; `claim` adds the next one.
-            await Tasks(tx).again(queue.name, task.fact_id, task.claims, due_at=due_at, attempts=verdict.attempt - 1)
 
     async def _give_back(self, queue: Queue, task: Task) -> None:
         """A handler that was cut short has had no attempt: another worker may begin at once."""

@@ -1,13 +1,16 @@
 """What the bus on Postgres does beyond the common contract: leases, deaths, and a database that goes away."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
-from persistence.database import Database
+from persistence.database import Database, Tx
 from persistence.tasks import CHANNEL
 from services.kernel.clock import ManualClock, SystemClock
 from services.kernel.facts import WorkoutFinished
+from services.kernel.problems import Unavailable
 from tests.support.task_buses import WAIT_S, PostgresBench, Seen, an_envelope, consuming, eventually
 from workers.bus import BusUnavailable, Delivery, Queue
 from workers.postgres_bus import PostgresBus
@@ -70,6 +73,77 @@ async def test_a_retry_comes_when_its_time_has_come_and_not_before(database: Dat
 
         await eventually(jump)
     assert [delivery.attempt for delivery in seen.deliveries] == [1, 2]
+
+
+class Flaky(Database):
+    """A database that may be away."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database._pool, database.dsn)
+        self.away = False
+
+    @asynccontextmanager
+    async def tx(self) -> AsyncIterator[Tx]:
+        if self.away:
+            raise Unavailable("no connection is free")
+        async with super().tx() as tx:
+            yield tx
+
+
+@pytest.mark.parametrize("away_s", [3, 20])
+async def test_a_database_that_goes_away_under_a_handler_uses_no_attempt(database: Database, away_s: float) -> None:
+    """However often: the task is not taken for one that kills its workers."""
+    clock, queue, flaky = ManualClock(), Queue("summaries", wants=(WorkoutFinished,)), Flaky(database)
+    bus = PostgresBus(flaky, clock, (queue,))
+
+    def goes_away(_: Delivery) -> Exception:
+        flaky.away = True
+        return Unavailable("no connection is free")
+
+    seen = Seen(goes_away)
+    await bus.publish(an_envelope())
+    async with consuming(bus, queue, seen):
+        for times in range(1, queue.max_attempts + 2):
+
+            async def begun(times: int = times) -> bool:
+                await clock.advance(1)
+                return len(seen.deliveries) == times
+
+            await eventually(begun)
+            await clock.advance(away_s)
+            flaky.away = False
+
+            async def written_down(times: int = times) -> bool:
+                await clock.advance(1)
+                return bus.statistics().of(queue).retried == times
+
+            await eventually(written_down)
+    assert {delivery.attempt for delivery in seen.deliveries} == {1}
+    assert bus.statistics().of(queue).parked == 0
+
+
+async def test_a_database_that_goes_away_when_a_handler_is_done_has_it_done_once(database: Database) -> None:
+    clock, queue, flaky = ManualClock(), Queue("summaries", wants=(WorkoutFinished,)), Flaky(database)
+    bus = PostgresBus(flaky, clock, (queue,))
+
+    def goes_away(_: Delivery) -> None:
+        flaky.away = True
+
+    seen = Seen(goes_away)
+    await bus.publish(an_envelope())
+    async with consuming(bus, queue, seen):
+        await seen.times(1)
+        await clock.advance(10)
+        flaky.away = False
+
+        async def handled() -> bool:
+            await clock.advance(1)
+            return bus.statistics().of(queue).handled == 1
+
+        await eventually(handled)
+        await clock.advance(60)
+    assert len(seen.deliveries) == 1
+    assert bus.statistics().of(queue).lost == 0
 
 
 async def test_a_published_task_wakes_the_consumer_without_waiting_for_the_next_look(database: Database) -> None:
