@@ -28,7 +28,7 @@ from workers.class_doors import SeriesUpkeep
 from workers.digests import Digests
 from workers.erasing import EraseJobs
 from workers.exporting import ExportJobs, Exports
-from workers.outbox_upkeep import INBOX_MARGIN_DAYS, OutboxUpkeep
+from workers.outbox_upkeep import OutboxUpkeep
 from workers.schedule import Job
 from workers.signing_in import SignInUpkeep
 from workers.webhooks import WebhookUpkeep
@@ -138,8 +138,7 @@ class Jobs:
 
     async def prune_inbox(self, stores: Stores, _: Tick) -> int:
         """Forget facts that cannot come again: neither out of a queue nor out of the outbox."""
-        before = utc(self._clock.wall_ms()) - timedelta(days=self._outbox.keep_days + INBOX_MARGIN_DAYS)
-        return await stores.inbox.prune(before, BITE)
+        return await stores.inbox.prune(await self._outbox.forgettable(stores), BITE)
 
     async def prune_notifications(self, stores: Stores, _: Tick) -> int:
         """Forget what no inbox shows any more, and what was sent of it."""

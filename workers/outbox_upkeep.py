@@ -6,7 +6,7 @@ must be known again. `INBOX_MARGIN_DAYS` is by how much.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 import structlog
@@ -70,3 +70,14 @@ class OutboxUpkeep:
             log.warning("outbox.days_not_dropped", problem=str(busy))
             return 0
         return len(dropped)
+
+    async def forgettable(self, stores: Stores) -> datetime:
+        """Facts that were handled before this instant are in the outbox no more."""
+        now = utc(self._clock.wall_ms())
+        days = OutboxDays(stores.tx)
+        oldest = min([now.date(), *await days.days(), *await days.strays()])
+        return min(
+            now - timedelta(days=self.keep_days + INBOX_MARGIN_DAYS),
+            # A day for clocks: nothing is handled before it is told.
+            datetime.combine(oldest - timedelta(days=1), time(), UTC),
+        )

@@ -9,8 +9,10 @@ from persistence.outbox import SHARDS
 from persistence.outbox_days import OutboxDays
 from services.kernel.clock import utc
 from services.kernel.facts import ClassEnded
-from services.kernel.ids import ClassId
+from services.kernel.ids import ClassId, FactId
+from services.schedule.jobs import Tick
 from tests.support.world import World
+from workers.jobs import Jobs
 from workers.outbox_upkeep import AHEAD_DAYS, OutboxUpkeep
 
 DAY_S = 24 * 3_600
@@ -39,10 +41,10 @@ async def keep(world: World, upkeep: OutboxUpkeep) -> tuple[int, int]:
     return made, dropped
 
 
-async def tell(world: World) -> None:
+async def tell(world: World) -> FactId:
     about = world.ids.next()
     async with world.transactions() as stores:
-        await stores.outbox.add(ClassEnded(ClassId(about)), about)
+        return await stores.outbox.add(ClassEnded(ClassId(about)), about)
 
 
 async def relay(world: World) -> None:
@@ -101,3 +103,34 @@ async def test_jobs_that_find_the_outbox_in_use_try_again_later(world: World) ->
         await reading.fetch("SELECT FROM outbox")
         assert await keep(world, upkeep) == (0, 0)
     assert (await keep(world, upkeep))[0] == AHEAD_DAYS + 2
+
+
+async def handled_before(world: World, fact: FactId) -> bool:
+    """Whether the inbox knows it."""
+    async with world.database.connection() as connection:
+        known: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM inbox WHERE fact_id = $1)", fact)
+    return known
+
+
+async def test_what_the_outbox_still_has_the_inbox_still_knows(world: World) -> None:
+    upkeep = OutboxUpkeep(world.clock)
+    jobs = Jobs(world.clock, upkeep)
+    await keep(world, upkeep)
+    done = await tell(world)
+    await relay(world)
+    async with world.transactions() as stores:
+        assert await stores.inbox.first_time("summaries", done, utc(world.clock.wall_ms()))
+    await tell(world)  # nobody takes it, and its day stays
+
+    async def a_day_passes() -> None:
+        await world.clock.advance(DAY_S)
+        await keep(world, upkeep)
+        async with world.transactions() as stores:
+            await jobs.prune_inbox(stores, Tick("prune-inbox", world.clock.wall_ms()))
+
+    for _ in range(15):
+        await a_day_passes()
+    assert await handled_before(world, done)
+    await relay(world)
+    await a_day_passes()
+    assert not await handled_before(world, done)
