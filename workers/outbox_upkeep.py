@@ -42,14 +42,18 @@ class OutboxUpkeep:
         self.statistics: Final = OutboxUpkeepStatistics()
 
     async def make_days(self, stores: Stores) -> int:
-        """Make the days to come, and one for every fact that has none."""
+        """Make the days to come, and one for every fact that has none: many such are gathered before, a bite each
+        time."""
         today = utc(self._clock.wall_ms()).date()
         ahead = [today + timedelta(days=n) for n in range(-1, AHEAD_DAYS + 1)]
         days = OutboxDays(stores.tx)
         strays = await days.strays()
         try:
             async with stores.tx.transaction():
-                made = await days.make([*ahead, *strays])
+                wanted = [*ahead, *strays]
+                if strays and (copied := await days.set_apart(wanted)):
+                    return copied
+                made = await days.make(wanted)
         except InUse as busy:
             log.warning("outbox.days_not_made", problem=str(busy))
             return 0

@@ -3,15 +3,17 @@
 import asyncio
 import uuid
 from datetime import date, timedelta
+from typing import cast
 
 import pytest
 
-from persistence.database import Database
+from persistence.database import Database, Tx
 from persistence.outbox import SHARDS
-from persistence.outbox_days import InUse, OutboxDays, name_of
+from persistence.outbox_days import LOOKED_AT, InUse, OutboxDays, name_of
 from services.kernel.clock import utc
 from services.kernel.facts import ClassEnded
 from services.kernel.ids import ClassId, FactId
+from tests.support.explaining import Explaining
 from tests.support.task_buses import WAIT_S
 from tests.support.world import World
 
@@ -96,6 +98,16 @@ async def test_a_fact_without_a_day_is_told_all_the_same_and_moves_to_its_day_as
     assert await tables(world) == dict.fromkeys((gone, waiting), name_of(today(world)))
 
 
+async def test_facts_without_a_day_are_moved_as_often_as_there_are_some(world: World) -> None:
+    told = []
+    for _ in range(3):
+        told.append((await tell(world), name_of(today(world))))
+        await relay(world)
+        assert await make(world, today(world)) == [today(world)]
+        await world.clock.advance(24 * 3_600)
+    assert await tables(world) == dict(told)
+
+
 async def test_an_old_day_is_dropped_when_nothing_in_it_waits(world: World) -> None:
     day = today(world)
     await make(world, day)
@@ -144,3 +156,18 @@ async def test_two_nodes_make_the_same_days_at_once(world: World) -> None:
     days = [today(world) + timedelta(days=n) for n in range(5)]
     made = await asyncio.gather(*(make(world, *days) for _ in range(3)))
     assert sorted(made) == [[], [], days]
+
+
+async def test_of_many_strays_few_are_looked_at_to_say_their_days(world: World) -> None:
+    async with world.database.tx() as tx:
+        await tx.execute(
+            """
+            INSERT INTO outbox (id, type, aggregate_id, envelope, created_at)
+            SELECT gen_random_uuid(), 'class.ended', gen_random_uuid(), '{}', $1::timestamptz + n * interval '10 s'
+            FROM generate_series(1, 20000) AS n
+            """,
+            utc(world.clock.wall_ms()),
+        )
+        explaining = Explaining(tx)
+        assert await OutboxDays(cast(Tx, explaining)).strays() == [today(world)]
+        assert explaining.most <= LOOKED_AT, explaining.worst

@@ -4,6 +4,7 @@ import datetime
 
 import pytest
 
+from persistence import outbox_days
 from persistence.database import Database
 from persistence.outbox import SHARDS
 from persistence.outbox_days import OutboxDays
@@ -134,3 +135,50 @@ async def test_what_the_outbox_still_has_the_inbox_still_knows(world: World) -> 
     await relay(world)
     await a_day_passes()
     assert not await handled_before(world, done)
+
+
+async def test_many_facts_without_a_day_are_moved_in_bites(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_days, "BITE", 2 * SHARDS)
+    monkeypatch.setattr(outbox_days, "MOVED", 30)
+    upkeep, told, bites = OutboxUpkeep(world.clock), list[FactId](), 0
+    for _ in range(3):
+        told += [await tell(world) for _ in range(60)]
+        await world.clock.advance(DAY_S / 2)
+    await relay(world)
+    waiting = await tell(world)
+    while True:
+        async with world.transactions() as stores:
+            count = await upkeep.make_days(stores)
+            # Whoever tells, relays or reads meanwhile waits for nothing, unless all that were many are where they
+            # belong.
+            if stray := await OutboxDays(stores.tx).strays():
+                await tell(world)
+        if not count:
+            break
+        bites += bool(stray)
+        async with world.database.connection() as connection:
+            assert await connection.fetchval("SELECT count(DISTINCT id) = count(*) FROM outbox")
+            assert await connection.fetchval("SELECT count(*) FROM outbox WHERE id = ANY($1)", told) == len(told)
+    assert bites > 3
+    assert await days(world) == [day(world, n) for n in range(-2, AHEAD_DAYS + 1)]
+    async with world.database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM outbox WHERE tableoid = 'outbox_stray'::regclass") == 0
+        assert await connection.fetchval("SELECT relayed_at IS NULL FROM outbox WHERE id = $1", waiting)
+        rows = await connection.fetch("SELECT shard, position FROM outbox WHERE position > 0 ORDER BY shard, position")
+    for shard in range(SHARDS):
+        positions = [row["position"] for row in rows if row["shard"] == shard]
+        assert positions == list(range(1, len(positions) + 1))
+    await relay(world)
+
+
+async def test_facts_without_a_day_that_wait_in_crowds_move_when_they_have_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_days, "MOVED", 10)
+    upkeep = OutboxUpkeep(world.clock)
+    for _ in range(11):
+        await tell(world)
+    assert await keep(world, upkeep) == (0, 0)
+    await relay(world)
+    await keep(world, upkeep)
+    assert day(world) in await days(world)
