@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from persistence.database import Database, Tx
-from persistence.outbox import COUNTED, SHARDS, Held, Outbox
+from persistence.outbox import COUNTED, SHARDS, Held, Outbox, Span
 from persistence.outbox_log import OutboxLog
 from persistence.stores import Stores
 from services.kernel.clock import utc
@@ -163,6 +163,43 @@ async def test_a_big_backlog_is_never_read_whole(world: World, known: bool) -> N
         assert explaining.most < 1_000, explaining.worst
         await outbox.backlog()
         assert explaining.most <= COUNTED, explaining.worst
+
+
+async def test_behind_a_place_nothing_is_read_about_things_of_which_something_waits_before_it(world: World) -> None:
+    first, second = uuid.UUID(int=1 << 64), uuid.UUID(int=2 << 64)
+    async with world.transactions() as stores:
+        told = [await tell(stores, world, about) for about in (first, second, first, second, second)]
+    async with world.transactions() as stores:
+        held = await stores.outbox.hold(-1, 1)
+        waiting = await stores.outbox.waiting_in(held, 10)
+
+        async def read(after: int, upto: int = 4) -> list[FactId]:
+            span = Span(0, waiting[after].seq, waiting[upto].seq)
+            return [told[waiting.index(each)] for each in await stores.outbox.waiting_in(held, 10, spans=[span])]
+
+        assert await read(0) == [told[1], told[3], told[4]]
+        assert await read(0, 3) == [told[1], told[3]]
+        assert await read(1) == []
+        # Of a shard that is read behind the last of its facts nothing is to be held, unless there is an end to come to.
+        assert await stores.outbox.hold(-1, 1, spans=[Span(0, waiting[1].seq)]) == []
+        assert len(await stores.outbox.hold(-1, 1, spans=[Span(0, waiting[1].seq, waiting[4].seq)])) == 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_place_in_a_big_backlog_costs_what_was_passed_over_and_no_more(world: World, known: bool) -> None:
+    await backlog_of(world, 50_000)
+    async with world.transactions() as stores:
+        if known:
+            await stores.tx.execute("ANALYZE outbox")
+        passed = {each.shard: 0 for each in await stores.outbox.hold(-1, SHARDS)}
+        for fact in await stores.outbox.waiting_in(await stores.outbox.hold(-1, SHARDS), 50):
+            passed[fact.shard] = fact.seq
+        spans = [Span(shard, seq) for shard, seq in passed.items()]
+        explaining = Explaining(stores.tx)
+        outbox = Outbox(cast(Tx, explaining), world.clock, world.ids)
+        held = await outbox.hold(-1, 4, [uuid.uuid4()], spans)
+        assert len(await outbox.waiting_in(held, 5, [uuid.uuid4()], spans)) == 20
+        assert explaining.most < 1_000 * SHARDS, explaining.worst
 
 
 @pytest.mark.parametrize("known", [True, False])
