@@ -43,7 +43,7 @@ from tests.support.notified import Notified, announced
 from tests.support.postbox import Postbox, a_post, a_sender, send_due
 from tests.support.providers.build import push, vapid_key, web_push_provider
 from tests.support.providers.push_service import Browser
-from tests.support.task_buses import eventually
+from tests.support.task_buses import WAIT_S, eventually
 from workers.outbound.client import open_outbound
 from workers.outbound.egress import Egress
 from workers.outbound.web_push import LIMITS
@@ -647,7 +647,8 @@ async def cut(sender: Sender, loop: "asyncio.Task[None]") -> None:
     """Stop a lane without grace."""
     sender.stop()
     loop.cancel()
-    await asyncio.gather(loop, return_exceptions=True)
+    async with asyncio.timeout(WAIT_S):
+        await asyncio.gather(loop, return_exceptions=True)
 
 
 async def test_an_end_that_is_being_written_down_when_the_program_stops_is_written(
