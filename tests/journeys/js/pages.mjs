@@ -210,11 +210,15 @@ const CHAPTERS = {
       line.hush(/^4[23]\/live/); // the connection comes back, and nothing of the class with it
       line.mend();
       for (const [at, each] of [page, athlete, screen].entries()) {
-        await each.locator("#sign").getByText("Live", { exact: true }).waitFor();
+        const sign = each === athlete ? "Live" : "Catching up with the class…"; // hers says how her own samples go
+        await each.locator("#sign").getByText(sign, { exact: true }).waitFor();
         assert.equal(await figures(shown[at]).count(), 0, `${each.url()} shows what was before`);
       }
       line.hush(null);
       await Promise.all(shown.map((number) => figures(number).waitFor()));
+      for (const each of [page, athlete, screen]) {
+        await each.locator("#sign").getByText("Live", { exact: true }).waitFor();
+      }
     });
   },
 

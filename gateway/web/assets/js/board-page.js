@@ -99,7 +99,7 @@ class Screen {
         },
       },
     );
-    showStanding(byId("sign"), this.live);
+    this.showSign = showStanding(byId("sign"), this.live, { inStep: () => this.over || this.room.fresh });
     showView("wall", { focus: false });
     this.#show();
     this.live.start();
@@ -138,6 +138,7 @@ class Screen {
     const lines = this.room.board.passing();
     const filtered = this.room.board.places !== null;
     const { fresh } = this.room;
+    this.showSign();
     this.wall.show(lines, { fresh });
     setText(byId("athletes"), !fresh ? "–" : filtered ? `${lines.length}/${all.length}` : String(all.length));
     setText(byId("ranked"), rankedWords(this.room.board.metric));

@@ -291,7 +291,7 @@ class LiveClass {
       () => this.#audience(),
     );
     setText(byId("cue-said"), "");
-    showStanding(byId("sign"), this.live);
+    this.showSign = showStanding(byId("sign"), this.live, { inStep: () => this.room.fresh });
     showView("live");
     this.#show();
     this.live.start();
@@ -333,6 +333,7 @@ class LiveClass {
     const lines = this.room.board.lines();
     byId("nobody").hidden = lines.length > 0 || !this.room.view;
     if (this.room.view && document.activeElement !== byId("ranking")) byId("ranking").value = this.room.board.metric;
+    this.showSign();
     this.cockpit.show(lines, { fresh: this.room.fresh, serverNowMs: this.room.serverNowMs });
   }
 

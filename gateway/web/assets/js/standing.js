@@ -5,12 +5,20 @@
  */
 import { make } from "./dom.js";
 
+const CATCHING_UP = "Catching up with the class…";
+
 /**
  * @param {HTMLElement} sign where the small sign goes
  * @param {import("./live.js").Live} live
- * @param {{meanwhile?: string, well?: string}} [options] what is so while the connection is gone, and the word for all is well
+ * @param {{meanwhile?: string, well?: string, inStep?: () => boolean}} [options] what is so while the connection is gone, the word
+ *   for all is well, and whether what the page shows is in step: a connection that is there does not say that
+ * @returns {() => void} to be called when `inStep` may have changed
  */
-export function showStanding(sign, live, { meanwhile = "Numbers are hidden until we are back.", well = "Live" } = {}) {
+export function showStanding(
+  sign,
+  live,
+  { meanwhile = "Numbers are hidden until we are back.", well = "Live", inStep = () => true } = {},
+) {
   const dot = make("span", { class: "sign-dot", "aria-hidden": "true" });
   const text = make("span", { role: "status", "aria-live": "polite" });
   const again = make(
@@ -20,13 +28,17 @@ export function showStanding(sign, live, { meanwhile = "Numbers are hidden until
   );
   sign.replaceChildren(dot, text, again);
   sign.classList.add("sign");
-  live.watch((standing) => {
-    sign.dataset.phase = standing.phase === "connected" && standing.behind ? "behind" : standing.phase;
-    const said = words(standing, meanwhile, well);
+  const show = () => {
+    const { standing } = live;
+    const isInStep = inStep();
+    sign.dataset.phase = standing.phase === "connected" && (standing.behind || !isInStep) ? "behind" : standing.phase;
+    const said = words(standing, meanwhile, isInStep ? well : CATCHING_UP);
     if (text.textContent !== said) text.textContent = said;
     again.hidden = standing.phase !== "over";
     document.body.classList.toggle("is-away", standing.phase === "away" || standing.phase === "over");
-  });
+  };
+  live.watch(show);
+  return show;
 }
 
 /**
