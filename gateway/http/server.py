@@ -10,6 +10,7 @@ tests/gateway/http/test_server.py and tests/gateway/sockets/engine/test_unread.p
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -20,6 +21,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from gateway.http.middleware import ALWAYS, DATA_POLICY, REQUEST_ID
 from gateway.http.problems import problem_response
+from realtime.sparingly import Sparingly
 from services.kernel.problems import BadShape, InternalFault, Problem
 
 log = structlog.get_logger(__name__)
@@ -40,10 +42,11 @@ class Watch(Protocol):
 class _Handler(RequestHandler):  # type: ignore[type-arg,unused-ignore]
     """One connection, whose own failures are problems as well."""
 
-    __slots__ = ("_watch",)
+    __slots__ = ("_say", "_watch")
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, say: Sparingly, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._say = say
         self._watch: Watch | None = None
 
     def watched_by(self, watch: Watch) -> None:
@@ -81,10 +84,10 @@ class _Handler(RequestHandler):  # type: ignore[type-arg,unused-ignore]
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             # The parser's message repeats what was sent; in our log or answer that has no business.
             problem: Problem = BadShape("this is not an HTTP request that can be understood")
-            log.info("http.malformed", trace_id=trace, status=status, fault=type(exc).__name__)
+            self._say.warning("http.malformed", trace_id=trace, status=status, fault=type(exc).__name__)
         else:
             problem = InternalFault()
-            log.error("http.fault", trace_id=trace, status=status, exc_info=exc)
+            self._say.error("http.fault", cause=type(exc).__name__, trace_id=trace, status=status, exc_info=exc)
         response = problem_response(problem, instance="/", trace_id=trace, status=status)
         response.headers[REQUEST_ID] = trace
         response.headers.update(ALWAYS)
@@ -98,9 +101,10 @@ class _Server(web.Server):  # type: ignore[type-arg,unused-ignore]
 
     def __init__(self, of: web.Server) -> None:  # type: ignore[type-arg,unused-ignore]
         super().__init__(of.request_handler, request_factory=of.request_factory, loop=of._loop, **of._kwargs)
+        self._say: Final = Sparingly(log, time.monotonic)
 
     def __call__(self) -> RequestHandler:  # type: ignore[type-arg,unused-ignore]
-        return _Handler(self, loop=self._loop, **self._kwargs)
+        return _Handler(self._say, self, loop=self._loop, **self._kwargs)
 
 
 KEEPALIVE_S: Final = 75.0

@@ -68,7 +68,9 @@ async def test_f66_who_joins_and_leaves_in_one_read_is_nobody_by_then(usual: Pro
 
 async def test_f66_a_header_that_is_all_space_is_read_once(usual: Process) -> None:
     async with undisturbed(usual.port) as neighbour:
+        logged = len(usual.log)
         assert await abuses.wide_headers(usual.port) == {400: 20}
+        assert len(usual.lines(logged)) <= LINES_AT_MOST
         await neighbour.served()
 
 

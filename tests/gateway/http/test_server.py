@@ -9,12 +9,14 @@ from typing import Final
 import msgspec
 import pytest
 from aiohttp import ClientSession, web
+from structlog.testing import capture_logs
 
 from gateway.app import build_app
 from gateway.http.bodies import FORM
 from gateway.http.router import Nothing
 from gateway.http.routes import ROUTES
 from gateway.http.server import GatewayRunner
+from realtime.sparingly import LINES_BURST, LINES_PER_SECOND
 from tests.gateway.http.conftest import Api
 
 
@@ -63,6 +65,18 @@ async def test_what_cannot_be_parsed_is_a_problem_that_repeats_nothing(port: int
     assert problem["trace_id"] == headers["X-Request-Id"]
     assert "aiohttp" not in str(headers)
     assert b"aaaa" not in body
+
+
+async def test_what_cannot_be_parsed_does_not_fill_the_log(port: int) -> None:
+    with capture_logs() as lines:
+        for _ in range(50):
+            status, _, _ = await answer_to(port, b"hello\r\n\r\n")
+            assert status == 400
+        await asyncio.sleep(1 / LINES_PER_SECOND)
+        await answer_to(port, b"hello\r\n\r\n")
+    told = [line for line in lines if line["event"] == "http.malformed"]
+    assert LINES_BURST <= len(told) <= LINES_BURST + 5
+    assert sum(line.get("left_out", 0) for line in told) + len(told) == 51, "and none of them is lost"
 
 
 ODD: Final = (b"%00", b"%ED%A0%80", b"%FF", b"\xff", b"\xc3\xa9", b"\xed\xa0\x80", b"caf\xe9")
