@@ -197,7 +197,10 @@ async def confirmation_link(evening: Evening, _: Who) -> Asked:
     return Asked(body={"token": _token(evening, await _mail(evening, "confirm"))})
 
 
-async def new_email(_: Evening, __: Who) -> Asked:
+async def new_email(evening: Evening, who: Who) -> Asked:
+    """Whoever is logged out moves no account."""
+    if who in _WITH_ACCOUNT:
+        await _with_login(evening, who)
     return Asked(body={"email": f"elsewhere{next(_numbers)}@example.org"})
 
 
