@@ -182,13 +182,13 @@ FAMILIES: Final = (
     Family("sockets_by_transport", "gauge", "Sockets by what carries them: websocket, polling.", "transport"),
     Family("sockets_blocked", "gauge", "Sockets whose peer does not read now."),
     Family("sockets_unwritten_bytes", "gauge", "Bytes written to sockets that the kernel has not taken yet."),
-    Family("sockets_writes", "counter", "Writes to sockets."),
+    Family("sockets_writes", "counter", "Writes to WebSockets, and answers to polls."),
     Family("sockets_writes_in_bulk", "counter", "Those of them that left by one system call for many sockets."),
     Family(
         "sockets_frames_out", "counter", "Messages in those writes; by writes, it says how many were merged into one."
     ),
     Family("sockets_bytes_out", "counter", "Bytes in those writes."),
-    Family("sockets_bytes_in", "counter", "Bytes that came in over WebSockets."),
+    Family("sockets_bytes_in", "counter", "Bytes that came in over WebSockets, and in posts of pollers."),
     Family("sockets_frames_in", "counter", "Messages from clients."),
     Family("sockets_pings", "counter", "Pings sent."),
     Family("sockets_ping_seconds", "spread", "How long clients took to answer a ping."),

@@ -32,8 +32,8 @@ class SocketsStatistics:
     many are `unauthenticated` and how many are `closing`; bytes `queued` in mailboxes and `unwritten` in the process
     because the kernel does not take them yet; `blocked` lines whose peer does not read.
 
-    Since start: `writes` to WebSockets, how many of them left `in_bulk`, one system call for many, and the `frames` in all of
-    them (by writes, that is how much was merged), `bytes_out`;
+    Since start: `writes` to WebSockets and answers to polls, how many of them left `in_bulk`, one system call for many, and
+    the `frames` in all of them (by writes, that is how much was merged), `bytes_out`;
     `bytes_in` and `frames_in`; `refused` handshakes by problem code; `malformed` messages; lines `cut` by cause; lines `closed` by
     reason; `pings` sent and how long their answers took.
     """
